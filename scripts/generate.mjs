@@ -1,0 +1,51 @@
+// Generates the protobuf code of src/xds/gen from the .proto files that npm's @grpc/grpc-js-xds ships, plus ours in proto/.
+import { cpSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { delimiter, dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), '..')
+const bin = join(root, 'node_modules', '.bin')
+const deps = join(dirname(createRequire(import.meta.url).resolve('@grpc/grpc-js-xds/package.json')), 'deps')
+const target = join(root, 'src', 'xds', 'gen')
+
+/** Trees and files that need protos which no npm package carries, and that a mesh does not use. */
+const leftOut = /(^|\/)v2(alpha\d*)?(\/|$)|google\/api\/(servicecontrol|servicemanagement|expr\/v1beta1)|config\/trace\/v3\/opencensus\.proto|service\/trace\/v3|\/v1alpha\d?\/|validate\/.*(java|tests)/
+
+const work = mkdtempSync(join(tmpdir(), 'weft-protos-'))
+try {
+  const take = (from, to = '') => cpSync(from, join(work, to), { recursive: true, filter: path => !leftOut.test(path.slice(from.length)) })
+  take(join(deps, 'envoy-api', 'envoy'), 'envoy')
+  take(join(deps, 'xds', 'xds'), 'xds')
+  take(join(deps, 'xds', 'udpa'), 'udpa')
+  take(join(deps, 'protoc-gen-validate', 'validate'), 'validate')
+  for (const name of ['annotations', 'http', 'field_behavior', 'resource', 'client', 'launch_stage', 'httpbody']) {
+    const file = join(deps, 'googleapis', 'google', 'api', `${name}.proto`)
+    if (existsSync(file)) cpSync(file, join(work, 'google', 'api', `${name}.proto`))
+  }
+  take(join(deps, 'googleapis', 'google', 'rpc'), 'google/rpc')
+  take(join(deps, 'googleapis', 'google', 'api', 'expr', 'v1alpha1'), 'google/api/expr/v1alpha1')
+  take(join(root, 'proto'))
+  edit('envoy/config/trace/v3/trace.proto', text => text.replace(/^import public .*opencensus\.proto";\r?\n/m, ''))
+  edit('validate/validate.proto', text => text.replace(/optional bool strict = 25 [^\n]*\n/, '$&  optional bool ignore_empty = 26;\n'))
+  writeFileSync(join(work, 'buf.yaml'), 'version: v2\n')
+  writeFileSync(join(work, 'buf.gen.yaml'), [
+    'version: v2', 'plugins:', '  - local: protoc-gen-es', '    out: gen', '    strategy: all',
+    '    opt: [target=ts, import_extension=ts, erasable_syntax=true]', '',
+  ].join('\n'))
+  execFileSync(join(bin, 'buf'), ['generate'], { cwd: work, stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, PATH: bin + delimiter + process.env.PATH } })
+  const fresh = `${target}.new`
+  rmSync(fresh, { recursive: true, force: true })
+  cpSync(join(work, 'gen'), fresh, { recursive: true })
+  rmSync(target, { recursive: true, force: true })
+  renameSync(fresh, target)
+} finally {
+  rmSync(work, { recursive: true, force: true })
+}
+
+function edit(path, change) {
+  const file = join(work, path)
+  if (existsSync(file)) writeFileSync(file, change(readFileSync(file, 'utf8')))
+}

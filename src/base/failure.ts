@@ -1,0 +1,64 @@
+/** Every way in which the mesh itself ends a request or a connection: its name, whose fault it is, what the caller is told, and whether it may be tried again. */
+
+/** Who is to blame: the caller, the called, the mesh's own state, or a rule that somebody wrote. */
+export type Blame = 'downstream' | 'upstream' | 'mesh' | 'policy'
+
+/** `final`: never again. `safe`: nothing was sent, any other endpoint may be tried. `reused`: safe only when the connection had served before and closed without a byte. */
+export type Fate = 'final' | 'safe' | 'reused'
+
+type Entry = { readonly status: number; readonly grpc: number; readonly blame: Blame; readonly fate: Fate; readonly says: string; readonly hint: string }
+
+/** status: HTTP status; grpc: the gRPC status code of the same meaning (grpc/doc/statuscodes.md). The reference page and the response header derive from this table. */
+export const failures = {
+  'bad-request': { status: 400, grpc: 13, blame: 'downstream', fate: 'final', says: 'the request is not valid HTTP', hint: 'the detail names the rule of RFC 9112 that it breaks' },
+  'header-too-large': { status: 431, grpc: 8, blame: 'downstream', fate: 'final', says: 'the header section is larger than the limit', hint: 'send fewer or shorter headers' },
+  'uri-too-long': { status: 414, grpc: 8, blame: 'downstream', fate: 'final', says: 'the request target is longer than the limit', hint: 'shorten the URL' },
+  'not-implemented': { status: 501, grpc: 12, blame: 'downstream', fate: 'final', says: 'the request uses a feature that this proxy does not carry', hint: 'the detail names it' },
+  'request-timeout': { status: 408, grpc: 4, blame: 'downstream', fate: 'final', says: 'the request did not arrive in time', hint: 'the client was too slow to send its header' },
+  'no-route': { status: 404, grpc: 12, blame: 'policy', fate: 'final', says: 'no route of this service matches the request', hint: 'weft get httproutes; add a rule that matches, or one without matches' },
+  'no-listener': { status: 404, grpc: 12, blame: 'mesh', fate: 'final', says: 'the mesh knows no service of that name and port', hint: 'weft get services' },
+  'backend-invalid': { status: 500, grpc: 13, blame: 'policy', fate: 'final', says: 'the route refers to a backend that does not exist or may not be used', hint: 'weft describe the route: its ResolvedRefs condition names the reference' },
+  'rule-invalid': { status: 500, grpc: 13, blame: 'policy', fate: 'final', says: 'the matching rule asks for something that is not carried out', hint: 'weft describe the route: its conditions name the field' },
+  'no-endpoint': { status: 503, grpc: 14, blame: 'upstream', fate: 'final', says: 'the backend has no ready endpoint', hint: 'weft get workloads shows which are ready' },
+  'connect-refused': { status: 503, grpc: 14, blame: 'upstream', fate: 'safe', says: 'the endpoint refused the connection', hint: 'is the process listening on the declared port?' },
+  'connect-timeout': { status: 503, grpc: 14, blame: 'upstream', fate: 'safe', says: 'the endpoint did not answer in time', hint: 'is its host up and reachable?' },
+  'connect-failed': { status: 503, grpc: 14, blame: 'upstream', fate: 'safe', says: 'the connection to the endpoint could not be made', hint: 'the detail carries the operating system error' },
+  'tls-failed': { status: 503, grpc: 14, blame: 'upstream', fate: 'safe', says: 'the TLS handshake with the endpoint failed', hint: 'weft status shows the certificates of both ends' },
+  'identity-mismatch': { status: 503, grpc: 14, blame: 'upstream', fate: 'safe', says: 'the endpoint proved another identity than the one expected', hint: 'the detail names both SPIFFE ids' },
+  'upstream-reset': { status: 502, grpc: 14, blame: 'upstream', fate: 'reused', says: 'the endpoint closed the connection before it answered', hint: 'look at the log of the called process' },
+  'upstream-invalid': { status: 502, grpc: 13, blame: 'upstream', fate: 'final', says: 'the endpoint answered with something that is not valid HTTP', hint: 'the detail names the rule of RFC 9112 that it breaks; is the port declared with the right protocol?' },
+  'upstream-timeout': { status: 504, grpc: 4, blame: 'upstream', fate: 'final', says: 'the endpoint did not answer within the timeout', hint: 'see timeouts of the route' },
+  'identity-required': { status: 403, grpc: 16, blame: 'policy', fate: 'final', says: 'the caller proved no identity and this port accepts none without', hint: 'call it from inside the mesh: weft run -- …' },
+  'denied': { status: 403, grpc: 7, blame: 'policy', fate: 'final', says: 'a rule denies this request', hint: 'the detail names the rule' },
+  'overload': { status: 503, grpc: 8, blame: 'mesh', fate: 'final', says: 'a limit of the proxy is reached', hint: 'the detail names the limit' },
+  'draining': { status: 503, grpc: 14, blame: 'mesh', fate: 'safe', says: 'the proxy is shutting down', hint: 'try again; another endpoint takes over' },
+  'not-ready': { status: 503, grpc: 14, blame: 'mesh', fate: 'safe', says: 'the proxy has no configuration yet', hint: 'weft status: is the control plane up?' },
+} as const satisfies Record<string, Entry>
+
+export type FailureCode = keyof typeof failures
+
+/** A failure of the mesh, not a bug: it has no stack. Thrown in the proxy to the one catch of `serve`. */
+export class Failure {
+  readonly code: FailureCode
+  readonly detail: string
+  constructor(code: FailureCode, detail = '') {
+    this.code = code
+    this.detail = detail
+  }
+  get status(): number {
+    return failures[this.code].status
+  }
+  get blame(): Blame {
+    return failures[this.code].blame
+  }
+  get fate(): Fate {
+    return failures[this.code].fate
+  }
+  /** One sentence for a person. */
+  get says(): string {
+    return failures[this.code].says + (this.detail ? `: ${this.detail}` : '')
+  }
+  get hint(): string {
+    return failures[this.code].hint
+  }
+}

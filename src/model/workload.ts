@@ -1,0 +1,39 @@
+/** What is running where: the inventory that a platform gives to the compiler. Plain data. */
+
+import type { Health, Protocol } from './view.ts'
+
+/** port: where the process listens. bind: where its proxy listens for callers on the mesh; absent: reached directly, without mTLS. */
+export type WorkloadPort = {
+  readonly name: string
+  readonly port: number
+  readonly protocol: Protocol
+  readonly bind?: { readonly host: string; readonly port: number }
+}
+
+/** One running instance. `name` is unique in its namespace: `orders-7f3a2c`. */
+export type Workload = {
+  readonly name: string
+  readonly namespace: string
+  readonly service: string // the service it belongs to by name, also its default label `app`
+  readonly labels: Readonly<Record<string, string>>
+  readonly identity: string // SPIFFE id
+  readonly ports: readonly WorkloadPort[]
+  readonly health: Health
+  readonly locality?: { readonly region: string; readonly zone: string }
+}
+
+export type Inventory = { readonly workloads: readonly Workload[] }
+
+/** What a proxy says of itself when it connects: the metadata of its xDS Node. */
+export type ProxyNode = {
+  readonly id: string // `NAME.NAMESPACE`
+  readonly workload: string
+  readonly namespace: string
+  readonly service: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly ports: readonly WorkloadPort[]
+  /** How readiness is found: tcp connects to the port; http asks for the path and wants 2xx or 3xx; none: ready once started. */
+  readonly probe: { readonly type: 'tcp' | 'none' } | { readonly type: 'http'; readonly port: number; readonly path: string }
+  readonly admin?: string // URL of the proxy's admin and metrics, reachable from the control plane's host only
+  readonly version: string // of Weft
+}
