@@ -1,0 +1,76 @@
+/** Which route a request takes: pure, the same in the proxy, in explain and in the dashboard. */
+
+import type { Match, Route, RouteTable, ValueMatch, WeightedBackend } from './view.ts'
+
+/** What of a request decides its route. path and search as sent, percent-encoding kept; search without `?`. */
+export interface RequestFacts {
+  readonly method: string
+  readonly host: string
+  readonly path: string
+  readonly search: string
+  /** All values of a header, several joined by `,` (RFC 9110 §5.3); name in lower case. */
+  header(name: string): string | undefined
+}
+
+/** The first route, in the order of the table, all of whose conditions hold. */
+export function chooseRoute(table: RouteTable, request: RequestFacts): Route | undefined {
+  for (const host of table.hosts) {
+    if (!host.domains.some(domain => domainMatches(domain, request.host))) continue
+    for (const route of host.routes) if (failsAt(route.match, request) === undefined) return route
+  }
+  return undefined
+}
+
+/** The first condition that does not hold, named as in the route's document; undefined when all hold. */
+export function failsAt(match: Match, request: RequestFacts): 'path' | 'method' | `headers ${string}` | `query ${string}` | undefined {
+  if (match.method !== undefined && match.method !== request.method) return 'method'
+  const path = match.path
+  if (path !== undefined) {
+    if (path.type === 'exact' ? request.path !== path.value : path.type === 'prefix' ? !hasPrefix(request.path, path.value) : !fully(path.value).test(request.path)) return 'path'
+  }
+  if (match.headers !== undefined) for (const header of match.headers) if (!valueMatches(header, request.header(header.name))) return `headers ${header.name}`
+  if (match.query !== undefined) for (const query of match.query) if (!valueMatches(query, queryValue(request.search, query.name))) return `query ${query.name}`
+  return undefined
+}
+
+/** Whole segments: `/a` holds `/a` and `/a/b`, not `/ab` (Gateway API PathPrefix). */
+export function hasPrefix(path: string, prefix: string): boolean {
+  if (prefix === '/') return path.charCodeAt(0) === 47
+  const bare = prefix.endsWith('/') ? prefix.slice(0, -1) : prefix
+  return path.startsWith(bare) && (path.length === bare.length || path.charCodeAt(bare.length) === 47)
+}
+
+const domainMatches = (domain: string, host: string): boolean => domain === '*' || domain === host || (domain.startsWith('*.') && host.endsWith(domain.slice(1)))
+
+const valueMatches = (want: ValueMatch, value: string | undefined): boolean => value !== undefined && (want.type === 'exact' ? value === want.value : fully(want.value).test(value))
+
+/** The first value of a query parameter, decoded as WHATWG URLSearchParams does (Gateway API: only the first is considered). */
+export function queryValue(search: string, name: string): string | undefined {
+  if (search === '') return undefined
+  return new URLSearchParams(search).get(name) ?? undefined
+}
+
+const compiled = new Map<string, RegExp>()
+
+/** A regular expression that must match the whole value; kept, since the set is that of the configuration. */
+function fully(pattern: string): RegExp {
+  let regex = compiled.get(pattern)
+  if (regex === undefined) {
+    if (compiled.size > 10_000) compiled.clear()
+    compiled.set(pattern, (regex = new RegExp(`^(?:${pattern})$`, 'u')))
+  }
+  return regex
+}
+
+/** Share by weight; random is in [0, 1). Undefined where no weight is above zero. */
+export function pickWeighted(backends: readonly WeightedBackend[], random: number): WeightedBackend | undefined {
+  if (backends.length === 1) return backends[0]!.weight > 0 ? backends[0] : undefined
+  let sum = 0
+  for (const backend of backends) sum += backend.weight
+  let at = random * sum
+  for (const backend of backends) {
+    if (backend.weight > 0 && at < backend.weight) return backend
+    at -= backend.weight
+  }
+  return undefined
+}
