@@ -9,7 +9,11 @@ export type ControlStatus = {
   readonly trustDomain: string
   readonly xds: { readonly host: string; readonly port: number }
   readonly store: { readonly path: string; readonly revision: number }
-  readonly certificates: readonly { readonly use: 'root' | 'intermediate' | 'control'; readonly subject: string; readonly notAfter: string }[]
+  readonly certificates: readonly {
+    readonly use: 'root' | 'intermediate' | 'control'
+    readonly subject: string
+    readonly notAfter: string
+  }[]
   readonly proxies: readonly ProxyStatus[]
 }
 
@@ -51,23 +55,9 @@ export type TokenRequest = { readonly namespace: string; readonly serviceAccount
 export type TokenReply = { readonly token: string; readonly expiresAt: string; readonly identity: string }
 
 /** GET /weft/v1/topology?seconds=60: services and the traffic between them, from the proxies' own counts. Rates per second, latency in ms. */
-export type Topology = { readonly at: string; readonly seconds: number; readonly services: readonly TopologyService[]; readonly edges: readonly TopologyEdge[] }
-export type TopologyService = { readonly name: string; readonly namespace: string; readonly workloads: readonly { readonly name: string; readonly version?: string; readonly health: string }[] }
-export type TopologyEdge = {
-  readonly source: { readonly service: string; readonly namespace: string; readonly identity?: string }
-  readonly destination: { readonly service: string; readonly namespace: string; readonly identity?: string }
-  readonly protocol: 'http' | 'tcp'
-  readonly rate: number // requests/s, or connections/s for tcp
-  readonly success: number // 0..1
-  readonly p50?: number
-  readonly p99?: number
-  readonly bytesPerSecond: number
-  readonly openConnections: number
-  readonly mtls: boolean
-  readonly versions: readonly { readonly workload: string; readonly version?: string; readonly rate: number }[]
-}
+export type { Topology, TopologyEdge, TopologyEnd, TopologyService } from '#model/topology'
 
 /** GET /weft/v1/series?service=NAME.NAMESPACE&seconds=600[&side=inbound|outbound]: points of 5 s, oldest first. */
-export type Series = { readonly service: string; readonly stepSeconds: number; readonly points: readonly { readonly at: number; readonly rate: number; readonly success: number; readonly p50?: number; readonly p99?: number; readonly bytesPerSecond: number; readonly connections: number }[] }
+export type { Series, SeriesPoint } from '#model/topology'
 
 /** Any error of the operator API is a Kubernetes Status object; `message` is for people, `details.causes[]` name fields. */

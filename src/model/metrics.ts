@@ -1,0 +1,73 @@
+/** What proxies count and how it is named: the one place where metric names, label names and buckets are written down. */
+
+/** Prometheus-shaped, cumulative since the process started. `buckets` ascend; one for +Inf may be left out, `count` says it. Seconds and bytes. */
+export type Histogram = {
+  readonly count: number
+  readonly sum: number
+  readonly buckets: readonly { readonly upperBound: number; readonly cumulativeCount: number }[]
+}
+export type Metric = { readonly labels: Readonly<Record<string, string>>; readonly value?: number; readonly histogram?: Histogram }
+export type MetricFamily = { readonly name: string; readonly type: 'counter' | 'gauge' | 'histogram'; readonly metrics: readonly Metric[] }
+
+/** The proxy that pushes. service and namespace are apart here: `orders`, `default`. */
+export type MetricSource = {
+  readonly service: string
+  readonly namespace: string
+  readonly identity: string // SPIFFE id
+  readonly workload: string // NAME, unique in its namespace
+  readonly version: string // of the workload (label `version`), '' where it has none
+}
+
+export const metricNames = {
+  requests: 'weft_requests_total',
+  duration: 'weft_request_duration_seconds',
+  bytes: 'weft_bytes_total',
+  opened: 'weft_tcp_connections_opened_total',
+  closed: 'weft_tcp_connections_closed_total',
+  active: 'weft_connections_active',
+  rejections: 'weft_config_rejections_total',
+  certificateExpiry: 'weft_certificate_expiry_seconds', // gauge: seconds left
+  startTime: 'process_start_time_seconds', // gauge: seconds since the epoch; tells a restart from a control plane that was away
+} as const
+
+/**
+ * Who calls whom. What a proxy does not know is ''; what it is itself may be left out (the push says it).
+ * direction: outbound on the caller's proxy, inbound on the called one's. *_workload: NAME.NAMESPACE. protocol: http, http2, grpc or tcp. mtls: true or false.
+ */
+export const edgeLabels = [
+  'direction',
+  'source_workload',
+  'source_service',
+  'source_namespace',
+  'source_identity',
+  'destination_workload',
+  'destination_service',
+  'destination_namespace',
+  'destination_identity',
+  'destination_version',
+  'protocol',
+  'mtls',
+] as const
+
+/** route: `Route.origin` or ''. code: `200`. grpc_status: `0`…`16` or ''. reason: a failure code of the mesh (base/failure.ts) or ''. */
+export const requestLabels = [...edgeLabels, 'route', 'code', 'grpc_status', 'reason'] as const
+/** flow: sent (towards the destination) or received. */
+export const bytesLabels = [...edgeLabels, 'flow'] as const
+export const connectionLabels = edgeLabels
+/** reason: a failure code or ''. */
+export const closedLabels = [...edgeLabels, 'reason'] as const
+/** code_class: `2xx`…`5xx`. */
+export const durationLabels = [
+  'direction',
+  'source_service',
+  'source_namespace',
+  'destination_service',
+  'destination_namespace',
+  'route',
+  'code_class',
+] as const
+
+/** Upper bounds in seconds, 0.5 ms to 60 s, finest where a call inside one site lies. */
+export const durationBuckets: readonly number[] = [
+  0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
+]

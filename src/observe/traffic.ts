@@ -1,0 +1,195 @@
+/** Ten minutes of the mesh's traffic in bounded memory: proxies push what they counted, the dashboard asks who calls whom and how well. */
+
+import type { Metric, MetricFamily, MetricSource } from '#model/metrics'
+import { metricNames } from '#model/metrics'
+import type { Series, Topology, TopologyService } from '#model/topology'
+import type { Increase } from './traffic/cumulative.ts'
+import { Cumulative } from './traffic/cumulative.ts'
+import type { Edge, Ends } from './traffic/edge.ts'
+import { column, endsOf, isFailed, isFault, newEdge, pairKey, setActive } from './traffic/edge.ts'
+import { bucketOf } from './traffic/quantile.ts'
+import { Ring, spread, stepCount, stepMs } from './traffic/ring.ts'
+import { readSeries } from './traffic/series.ts'
+import { readTopology } from './traffic/topology.ts'
+
+/** since: when the control plane started, ms. mostCounters, mostEdges: bounds of memory; an edge costs about 30 kB, a counter about 300 bytes. */
+export type TrafficLimits = { readonly since: number; readonly mostCounters?: number; readonly mostEdges?: number }
+
+/** What a proxy last said of itself. */
+export type Vitals = { readonly lastAt: number; readonly certificateSeconds: number | undefined; readonly rejections: number }
+
+const windowMs = stepMs * stepCount
+const mostWorkloadsPerEdge = 200
+
+export class Traffic {
+  #counters: Cumulative
+  #mostEdges: number
+  #edges = new Map<string, Edge>()
+  #sources = new Map<string, MetricSource & { readonly at: number }>()
+  #vitals = new Map<string, Vitals>()
+  #droppedEdges = 0
+  #sweptAt = 0
+
+  constructor(limits: TrafficLimits) {
+    this.#counters = new Cumulative(limits.mostCounters ?? 100_000, limits.since)
+    this.#mostEdges = limits.mostEdges ?? 2_000
+  }
+
+  /** Takes one push of one proxy. families: cumulative values, in any order; names that are not ours are passed over. at: ms, when it arrived. */
+  ingest(proxyId: string, source: MetricSource, families: readonly MetricFamily[], at: number): void {
+    this.#sweep(at)
+    this.#sources.set(proxyId, { ...source, at })
+    const grow = this.#counters.push(proxyId, families, at)
+    for (const family of families) {
+      for (const metric of family.metrics) this.#take(proxyId, source, family.name, metric, grow, at)
+    }
+    this.#vitals.set(proxyId, vitalsOf(families, at))
+  }
+
+  /** Who called whom in the last `seconds`. known: the services and workloads of the inventory, which are shown also when they are silent. */
+  topology(seconds: number, now: number, known: readonly TopologyService[] = []): Topology {
+    return readTopology([...this.#edges.values()], [...this.#sources.values()], known, seconds, now)
+  }
+
+  /** The curves of one service, `NAME.NAMESPACE`: what it was asked (inbound) or what it asked (outbound). */
+  series(service: string, seconds: number, side: 'inbound' | 'outbound', now: number): Series {
+    return readSeries([...this.#edges.values()], [...this.#sources.values()], service, seconds, side, now)
+  }
+
+  vitals(proxyId: string): Vitals | undefined {
+    return this.#vitals.get(proxyId)
+  }
+
+  /** What was not counted because a bound of memory was reached. */
+  get dropped(): { readonly counters: number; readonly edges: number } {
+    return { counters: this.#counters.dropped, edges: this.#droppedEdges }
+  }
+
+  #take(
+    proxyId: string,
+    source: MetricSource,
+    name: string,
+    metric: Metric,
+    grow: (key: string, value: number) => Increase | undefined,
+    at: number,
+  ): void {
+    const { labels } = metric
+    const key = keyOf(name, labels)
+    if (name === metricNames.duration) return this.#takeLatency(key, endsOf(labels, source), metric, grow)
+    const value = metric.value ?? 0
+    if (name === metricNames.active) {
+      const edge = this.#edge(endsOf(labels, source), at, at)
+      return edge && setActive(edge, `${proxyId} ${key}`, value, at)
+    }
+    const columns = columnsOf(name, labels)
+    const increase = columns && grow(key, value)
+    if (!increase) return
+    const ends = endsOf(labels, source)
+    const edge = this.#edge(ends, increase.from, at)
+    if (!edge) return
+    learn(edge, ends, increase.amount)
+    spread(increase.from, increase.to, increase.amount, (step, part) => {
+      for (const column of columns) edge.ring.add(step, column, part)
+    })
+    if (columns[0] === column.calls) countWorkload(edge, ends, increase)
+  }
+
+  #takeLatency(key: string, ends: Ends, metric: Metric, grow: (key: string, value: number) => Increase | undefined): void {
+    const { histogram } = metric
+    if (!histogram) return
+    const bounds = [
+      ...histogram.buckets.filter(bucket => Number.isFinite(bucket.upperBound)),
+      { upperBound: Number.POSITIVE_INFINITY, cumulativeCount: histogram.count },
+    ]
+    let below = 0
+    for (const { upperBound, cumulativeCount } of bounds) {
+      const increase = grow(`${key} ${upperBound}`, Math.max(0, cumulativeCount - below))
+      below = cumulativeCount
+      const edge = increase && this.#edge(ends, increase.from, increase.to)
+      if (edge)
+        spread(increase.from, increase.to, increase.amount, (step, part) =>
+          edge.ring.add(step, column.latency + bucketOf(upperBound), part),
+        )
+    }
+  }
+
+  #edge(ends: Ends, from: number, at: number): Edge | undefined {
+    const key = `${ends.direction} ${pairKey(ends)} ${ends.source.service === 'outside' ? ends.source.identity : ''}`
+    let edge = this.#edges.get(key)
+    if (!edge) {
+      if (this.#edges.size >= this.#mostEdges) {
+        this.#droppedEdges++
+        return undefined
+      }
+      edge = newEdge(ends, from)
+      this.#edges.set(key, edge)
+    }
+    edge.lastAt = Math.max(edge.lastAt, at)
+    return edge
+  }
+
+  /** Once a step: what was silent for the whole window goes. */
+  #sweep(at: number): void {
+    if (at - this.#sweptAt < stepMs) return
+    this.#sweptAt = at
+    const before = at - windowMs
+    this.#counters.expire(before)
+    for (const [key, edge] of this.#edges) if (edge.lastAt < before) this.#edges.delete(key)
+    for (const [id, source] of this.#sources) if (source.at < before && this.#sources.delete(id)) this.#vitals.delete(id)
+  }
+}
+
+/** The columns that a counter adds to, the first of which says what it is; undefined for what is not traffic. */
+function columnsOf(name: string, labels: Readonly<Record<string, string>>): readonly number[] | undefined {
+  switch (name) {
+    case metricNames.requests:
+      return isFailed(labels) ? [column.calls, column.ended, column.failed] : [column.calls, column.ended]
+    case metricNames.opened:
+      return [column.calls]
+    case metricNames.closed:
+      return isFault(labels['reason'] ?? '') || labels['reason'] === 'denied' ? [column.ended, column.failed] : [column.ended]
+    case metricNames.bytes:
+      return [column.bytes]
+    default:
+      return undefined
+  }
+}
+
+/** Keeps the newest proof of who is at both ends; only traffic that flowed since the last push proves anything. */
+function learn(edge: Edge, ends: Ends, amount: number): void {
+  if (amount <= 0 && edge.destinationIdentity !== '') return
+  if (ends.source.identity !== '') edge.sourceIdentity = ends.source.identity
+  if (ends.destination.identity !== '') edge.destinationIdentity = ends.destination.identity
+  if (ends.mtls !== undefined) edge.mtls = ends.mtls
+}
+
+function countWorkload(edge: Edge, ends: Ends, increase: Increase): void {
+  const { workload, version } = ends.destination
+  if (workload === '') return
+  let row = edge.workloads.get(workload)
+  if (!row) {
+    if (edge.workloads.size >= mostWorkloadsPerEdge) return
+    row = { ring: new Ring(1), version }
+    edge.workloads.set(workload, row)
+  }
+  const { ring } = row
+  if (version !== '') row.version = version
+  spread(increase.from, increase.to, increase.amount, (step, part) => ring.add(step, 0, part))
+}
+
+function vitalsOf(families: readonly MetricFamily[], at: number): Vitals {
+  const values = (name: string): readonly number[] =>
+    families.find(family => family.name === name)?.metrics.map(metric => metric.value ?? 0) ?? []
+  return {
+    lastAt: at,
+    certificateSeconds: values(metricNames.certificateExpiry)[0],
+    rejections: values(metricNames.rejections).reduce((sum, value) => sum + value, 0),
+  }
+}
+
+/** One string per metric and label set; labels arrive in one order from one proxy but need not from another. */
+const keyOf = (name: string, labels: Readonly<Record<string, string>>): string =>
+  `${name} ${Object.keys(labels)
+    .sort()
+    .map(label => `${label}=${labels[label]}`)
+    .join('\u0001')}`

@@ -1,0 +1,122 @@
+/** What is remembered of the traffic between two services, as one side of it saw it. */
+
+import { failures } from '#base/failure'
+import type { MetricSource } from '#model/metrics'
+import { outside } from '#model/topology'
+import { bucketColumns } from './quantile.ts'
+import { Ring, stepOf } from './ring.ts'
+
+/** Columns of an edge's ring; the latency buckets follow. For tcp, `calls` are connections opened and `ended` those closed. */
+export const column = { calls: 0, ended: 1, failed: 2, bytes: 3, active: 4, latency: 5 } as const
+
+/** name: service. `outside` where nothing is known of it. */
+export type End = {
+  readonly service: string
+  readonly namespace: string
+  readonly workload: string
+  readonly identity: string
+  readonly version: string
+}
+export type Ends = {
+  readonly direction: string
+  readonly source: End
+  readonly destination: End
+  readonly protocol: 'http' | 'tcp'
+  readonly mtls: boolean | undefined
+}
+
+export type Edge = {
+  readonly direction: string
+  readonly source: { readonly service: string; readonly namespace: string }
+  readonly destination: { readonly service: string; readonly namespace: string }
+  readonly protocol: 'http' | 'tcp'
+  readonly ring: Ring
+  /** Calls per destination workload, NAME.NAMESPACE. */
+  readonly workloads: Map<string, { readonly ring: Ring; version: string }>
+  /** Open connections per pushing proxy and label set, for the sum. */
+  readonly active: Map<string, { readonly value: number; readonly at: number }>
+  sourceIdentity: string
+  destinationIdentity: string
+  mtls: boolean
+  firstAt: number
+  lastAt: number
+}
+
+export function newEdge(ends: Ends, firstAt: number): Edge {
+  return {
+    direction: ends.direction,
+    source: ends.source,
+    destination: ends.destination,
+    protocol: ends.protocol,
+    ring: new Ring(column.latency + (ends.protocol === 'http' ? bucketColumns : 0)),
+    workloads: new Map(),
+    active: new Map(),
+    sourceIdentity: '',
+    destinationIdentity: '',
+    mtls: false,
+    firstAt,
+    lastAt: firstAt,
+  }
+}
+
+/** The same for both directions, so that the two views of one edge meet. */
+export const pairKey = (edge: Pick<Edge, 'source' | 'destination' | 'protocol'>): string =>
+  `${edge.source.service}.${edge.source.namespace}>${edge.destination.service}.${edge.destination.namespace}/${edge.protocol}`
+
+/** Reads labels; what the pushing proxy is itself, it need not say. An end without a name is `outside`. */
+export function endsOf(labels: Readonly<Record<string, string>>, pushed: MetricSource): Ends {
+  const direction = labels['direction'] === 'inbound' ? 'inbound' : 'outbound'
+  const own: End = { ...pushed, workload: `${pushed.workload}.${pushed.namespace}` }
+  const read = (side: 'source' | 'destination', fallback: End | undefined): End => ({
+    service: bare(labels[`${side}_service`] || fallback?.service || '', labels[`${side}_namespace`] || fallback?.namespace || ''),
+    namespace: labels[`${side}_namespace`] || fallback?.namespace || '',
+    workload: labels[`${side}_workload`] || fallback?.workload || '',
+    identity: labels[`${side}_identity`] || fallback?.identity || '',
+    version: labels[`${side}_version`] || fallback?.version || '',
+  })
+  const mtls = labels['mtls']
+  return {
+    direction,
+    source: named(read('source', direction === 'outbound' ? own : undefined)),
+    destination: named(read('destination', direction === 'inbound' ? own : undefined)),
+    protocol: labels['protocol'] === 'tcp' || labels['protocol'] === 'tls' ? 'tcp' : 'http',
+    mtls: mtls === undefined || mtls === '' ? undefined : mtls === 'true',
+  }
+}
+
+const named = (end: End): End => (end.service === '' ? { ...end, service: outside, namespace: '' } : end)
+
+/** `orders.default` in namespace `default` is `orders`. */
+const bare = (service: string, namespace: string): string =>
+  namespace !== '' && service.endsWith(`.${namespace}`) ? service.slice(0, -namespace.length - 1) : service
+
+/** gRPC codes that say the server failed: UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS. The rest are answers. */
+const grpcFaults = new Set(['2', '4', '13', '14', '15'])
+
+/** A call failed when the server or the mesh could not do its part. What the caller did wrong and what a rule forbids are answers, unless they are 5xx. */
+export function isFailed(labels: Readonly<Record<string, string>>): boolean {
+  return Number(labels['code'] ?? 0) >= 500 || grpcFaults.has(labels['grpc_status'] ?? '') || isFault(labels['reason'] ?? '')
+}
+
+/** True for a failure code whose blame lies with the called side or the mesh. */
+export function isFault(reason: string): boolean {
+  const blame = (failures as Readonly<Record<string, { readonly blame: string }>>)[reason]?.blame
+  return blame === 'upstream' || blame === 'mesh'
+}
+
+/** A proxy that is gone can no longer say zero: what it last said counts for this long. */
+const activeForMs = 20_000
+
+export function setActive(edge: Edge, key: string, value: number, at: number): void {
+  edge.active.set(key, { value, at })
+  edge.ring.set(stepOf(at), column.active, activeAt(edge, at))
+}
+
+export function activeAt(edge: Edge, now: number): number {
+  let total = 0
+  for (const [key, last] of edge.active) {
+    if (now - last.at > activeForMs) edge.active.delete(key)
+    else total += last.value
+  }
+  return total
+}
