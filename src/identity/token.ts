@@ -1,0 +1,104 @@
+/** Join tokens: a JWT with which a new workload asks for its first certificate. It also says where to ask, and by which root to know the answerer. */
+
+import { createHash, type KeyObject, randomUUID, X509Certificate } from 'node:crypto'
+import type { Key } from './key.ts'
+import { isSpiffeId, type SpiffeId } from './spiffe.ts'
+
+export const tokenAudience = 'weft-join'
+
+/** What a token says. xds: `host:port` of the control plane. rootSha256: base64url, of the root certificate's DER. expiresAt: milliseconds since the epoch. */
+export type JoinToken = {
+  readonly identity: SpiffeId
+  readonly xds: string
+  readonly rootSha256: string
+  readonly trustDomain: string
+  readonly expiresAt: number
+  readonly id: string
+}
+
+/** A token that cannot be used; the message is one sentence that says what to do. */
+export class BadToken extends Error {}
+
+type Claims = {
+  readonly iss?: unknown
+  readonly aud?: unknown
+  readonly sub?: unknown
+  readonly exp?: unknown
+  readonly jti?: unknown
+  readonly xds?: unknown
+  readonly ca?: unknown
+  readonly td?: unknown
+}
+
+const anew = 'make a new one with: weft token create'
+
+/** root: PEM. issuer: the SPIFFE id of the authority. */
+export async function signToken(
+  key: Key,
+  token: Omit<JoinToken, 'id' | 'rootSha256'> & { readonly root: string },
+  issuer: SpiffeId,
+  now: number,
+): Promise<string> {
+  const { SignJWT } = await import('jose')
+  return new SignJWT({ xds: token.xds, ca: rootSha256(token.root), td: token.trustDomain })
+    .setProtectedHeader({ alg: 'ES256', typ: 'JWT', kid: tokenKeyId(key.public) })
+    .setIssuer(issuer)
+    .setSubject(token.identity)
+    .setAudience(tokenAudience)
+    .setIssuedAt(Math.floor(now / 1000))
+    .setExpirationTime(Math.floor(token.expiresAt / 1000))
+    .setJti(randomUUID())
+    .sign(key.private)
+}
+
+/** What the token says, believed by nobody yet: for the client, which was given it by somebody it trusts. Throws BadToken. */
+export function readToken(token: string, now: number): JoinToken {
+  const parts = token.trim().split('.')
+  let claims: Claims
+  try {
+    if (parts.length !== 3) throw new Error()
+    claims = JSON.parse(Buffer.from(parts[1]!, 'base64url').toString('utf8'))
+  } catch {
+    throw new BadToken(
+      `the join token is malformed (a token is three parts with dots between them); was it copied whole? Otherwise ${anew}`,
+    )
+  }
+  return fromClaims(claims, now)
+}
+
+/** For the authority: the token as readToken gives it, proved to be its own. Throws BadToken. */
+export async function verifyToken(token: string, key: KeyObject, now: number): Promise<JoinToken> {
+  const read = readToken(token, now)
+  const { compactVerify } = await import('jose')
+  try {
+    await compactVerify(token.trim(), key, { algorithms: ['ES256'] })
+  } catch {
+    throw new BadToken(`the join token is not signed by this control plane; was it made by another one? Here, ${anew}`)
+  }
+  return read
+}
+
+function fromClaims(claims: Claims, now: number): JoinToken {
+  const { aud, sub, exp, jti, xds, ca, td } = claims
+  if (aud !== tokenAudience)
+    throw new BadToken(`the token is for "${String(aud)}" and not for joining the mesh ("${tokenAudience}"); ${anew}`)
+  const complete =
+    typeof sub === 'string' &&
+    typeof exp === 'number' &&
+    typeof jti === 'string' &&
+    typeof xds === 'string' &&
+    typeof ca === 'string' &&
+    typeof td === 'string'
+  if (!complete || !isSpiffeId(sub)) throw new BadToken(`the join token lacks something that a token of this version says; ${anew}`)
+  if (exp * 1000 <= now) throw new BadToken(`the join token expired at ${new Date(exp * 1000).toISOString()}; ${anew}`)
+  return { identity: sub, xds, rootSha256: ca, trustDomain: td, expiresAt: exp * 1000, id: jti }
+}
+
+/** base64url SHA-256 of the certificate's DER, as tokens carry it. root: PEM. */
+export const rootSha256 = (root: string): string => createHash('sha256').update(new X509Certificate(root).raw).digest('base64url')
+
+const tokenKeyId = (key: KeyObject): string =>
+  createHash('sha256')
+    .update(key.export({ type: 'spki', format: 'der' }))
+    .digest('base64url')
+    .slice(0, 16)

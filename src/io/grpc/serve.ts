@@ -1,0 +1,271 @@
+/** A gRPC server on one TLS port where the client's certificate is optional, and verified when there is one. */
+
+import { Server, ServerCredentials, type sendUnaryData, type ServerDuplexStream, type ServerUnaryCall } from '@grpc/grpc-js'
+import { constants } from 'node:crypto'
+import { createServer, type SecureContextOptions, type TLSSocket } from 'node:tls'
+import type { Log } from '#base/log'
+import type { Rpc } from '#base/rpc'
+import { fromMetadata, RpcError, type RpcMetadata, type RpcStatus, rpcCodes, statusOf, toMetadata } from './status.ts'
+import { asBuffer, type GrpcStream, type StreamEvents, streamOver } from './stream.ts'
+import { type KeyAndChain, presented } from './tls.ts'
+
+/** What the owner makes of a client's certificate. notAfter: milliseconds since the epoch; later calls on the connection are refused. */
+export type Identified = { readonly peer: string; readonly notAfter: number } | { readonly refused: string }
+
+/** Who calls. peer: what `identify` proved, such as a SPIFFE id; undefined only in services that are `open`. deadline: milliseconds since the epoch. */
+export type Call = {
+  readonly peer: string | undefined
+  readonly metadata: RpcMetadata
+  readonly deadline: number | undefined
+  readonly address: string
+}
+
+/** open: callers without a certificate are let in too; the handler must ask for other proof. A bad certificate is refused even there. */
+export type ServiceOptions = { readonly open?: boolean }
+
+export type Service = { readonly path: string; readonly attach: (server: Server, door: Door) => void }
+
+/** Judges one call by its connection: throws RpcError for one that may not come in. */
+type Door = { readonly admit: (address: string, open: boolean) => string | undefined; readonly log: Log }
+
+export type GrpcServer = {
+  readonly host: string
+  readonly port: number
+  add(service: Service): void
+  /** Reads `certificate` and `clientRoots` again: new connections get them, open ones go on. Throws when they do not fit together; the old ones then stay. */
+  setCertificate(): void
+  readonly connections: number
+  /** Takes no new connection, tells open ones to go away, and after graceMs (default 0) cuts what is left. */
+  close(graceMs?: number): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+export type ServeGrpcOptions = {
+  readonly host: string
+  readonly port: number // 0: any free one
+  readonly certificate: () => KeyAndChain
+  /** PEM certificates of the roots that client chains may end in. */
+  readonly clientRoots: () => readonly string[]
+  /** certificates: DER as presented, leaf first. The private key is proved by then; everything else is to be judged here. */
+  readonly identify: (certificates: readonly Uint8Array[]) => Identified
+  readonly services: readonly Service[]
+  readonly log: Log
+}
+
+const noCertificate = 'this call needs a client certificate and none was presented; get one with a join token first'
+const maxMessageBytes = 64 * 1024 * 1024
+
+/**
+ * grpc-js itself either demands client certificates or asks for none. So the TLS server is ours, and finished TLS sockets are handed to
+ * grpc-js (`createConnectionInjector`): we ask for a certificate, let the handshake end without one, judge it once per connection, and
+ * rotate our own with `setSecureContext`, which leaves open connections alone.
+ */
+export async function serveGrpc(options: ServeGrpcOptions): Promise<GrpcServer> {
+  const { log } = options
+  const identities = new Map<string, Identified>() // by `address:port` of the client: what grpc-js calls its peer
+  const sockets = new Set<TLSSocket>()
+  const grpc = new Server({
+    'grpc.max_receive_message_length': maxMessageBytes,
+    'grpc.max_send_message_length': maxMessageBytes,
+    'grpc.keepalive_time_ms': 20_000,
+    'grpc.keepalive_timeout_ms': 10_000,
+    'grpc.enable_channelz': 0,
+  })
+  const injector = grpc.createConnectionInjector(ServerCredentials.createInsecure()) // insecure: it adds no TLS of its own
+  const door: Door = { log, admit: (address, open) => admit(identities.get(address), open) }
+  for (const service of options.services) service.attach(grpc, door)
+
+  const listener = createServer({
+    ...context(options),
+    requestCert: true,
+    rejectUnauthorized: false,
+    ALPNProtocols: ['h2'],
+    handshakeTimeout: 20_000,
+    noDelay: true,
+  })
+  listener.on('tlsClientError', (error, socket) =>
+    log.debug('a TLS handshake failed', { from: socket.remoteAddress, reason: error.message }),
+  )
+  listener.on('secureConnection', socket => {
+    const address = `${socket.remoteAddress}:${socket.remotePort}`
+    const identified = identify(socket, options)
+    if (identified) identities.set(address, identified)
+    if (identified && 'refused' in identified) log.warn('a client certificate is refused', { from: address, reason: identified.refused })
+    sockets.add(socket)
+    socket.on('error', error => log.debug('a connection broke', { from: address, reason: error.message }))
+    socket.on('close', () => {
+      sockets.delete(socket)
+      if (identities.get(address) === identified) identities.delete(address)
+    })
+    injector.injectConnection(socket)
+  })
+  await new Promise<void>((resolve, reject) => {
+    listener.once('error', reject)
+    listener.listen({ host: options.host, port: options.port, backlog: 4096 }, () => {
+      listener.off('error', reject)
+      resolve()
+    })
+  })
+  const bound = listener.address()
+  const port = typeof bound === 'object' && bound ? bound.port : options.port
+
+  const close = async (graceMs = 0): Promise<void> => {
+    const closed = new Promise<void>(resolve => listener.close(() => resolve()))
+    const finished = new Promise<void>(resolve => grpc.tryShutdown(() => resolve()))
+    const timer = setTimeout(() => {
+      grpc.forceShutdown()
+      for (const socket of sockets) socket.destroy()
+    }, graceMs)
+    await Promise.all([closed, finished])
+    clearTimeout(timer)
+  }
+  return {
+    host: options.host,
+    port,
+    add: service => service.attach(grpc, door),
+    setCertificate: () => listener.setSecureContext(context(options)),
+    get connections() {
+      return sockets.size
+    },
+    close,
+    [Symbol.asyncDispose]: () => close(),
+  }
+}
+
+/**
+ * No session tickets: a resumed session carries the client's leaf without its chain, and skips judging a certificate that has expired since.
+ */
+function context(options: ServeGrpcOptions): SecureContextOptions {
+  const { key, cert } = options.certificate()
+  return { key, cert, ca: [...options.clientRoots()], minVersion: 'TLSv1.3', secureOptions: constants.SSL_OP_NO_TICKET }
+}
+
+/** Two judges must agree: `identify` (the rules of SPIFFE, with good words) and OpenSSL (the chain, again). */
+function identify(socket: TLSSocket, options: ServeGrpcOptions): Identified | undefined {
+  const certificates = presented(socket)
+  if (certificates.length === 0) return undefined
+  const identified = options.identify(certificates)
+  if ('refused' in identified || socket.authorized) return identified
+  // an intermediate that the client did not send may be known to `identify`: OpenSSL then fails only to find the issuer
+  const reason = String(socket.authorizationError)
+  if (reason.includes('UNABLE_TO_GET_ISSUER_CERT') || reason.includes('UNABLE_TO_VERIFY_LEAF_SIGNATURE')) return identified
+  return { refused: `the client certificate is not trusted: ${reason}` }
+}
+
+function admit(identified: Identified | undefined, open: boolean): string | undefined {
+  if (!identified) {
+    if (open) return undefined
+    throw new RpcError(rpcCodes.unauthenticated, noCertificate)
+  }
+  if ('refused' in identified) throw new RpcError(rpcCodes.unauthenticated, identified.refused)
+  if (identified.notAfter < Date.now()) {
+    throw new RpcError(
+      rpcCodes.unauthenticated,
+      `the client certificate of this connection expired at ${new Date(identified.notAfter).toISOString()}; connect again with a newer one`,
+    )
+  }
+  return identified.peer
+}
+
+/** One request, one reply. Throw RpcError to choose the status; anything else thrown is a bug: logged, and answered `internal`. */
+export function unary<Request, Reply>(
+  rpc: Rpc<Request, Reply>,
+  handler: (request: Request, call: Call) => Promise<Reply> | Reply,
+  options: ServiceOptions = {},
+): Service {
+  return {
+    path: rpc.path,
+    attach(server, door) {
+      const handle = async (grpcCall: ServerUnaryCall<Request, Reply>, done: sendUnaryData<Reply>): Promise<void> => {
+        try {
+          done(null, await handler(grpcCall.request, callOf(grpcCall, door, options)))
+        } catch (thrown) {
+          done(told(thrown, rpc.path, door.log))
+        }
+      }
+      server.register(
+        rpc.path,
+        handle,
+        reply => asBuffer(rpc.reply.encode(reply)),
+        bytes => rpc.request.decode(bytes),
+        'unary',
+      )
+    },
+  }
+}
+
+/** Streams both ways; also for `client-stream` rpcs, which look the same on the wire. The handler returns what it wants to be told. */
+export function stream<Request, Reply>(
+  rpc: Rpc<Request, Reply>,
+  handler: (stream: GrpcStream<Reply>, call: Call) => StreamEvents<Request>,
+  options: ServiceOptions = {},
+): Service {
+  return {
+    path: rpc.path,
+    attach(server, door) {
+      const handle = (duplex: ServerDuplexStream<Request, Reply>): void => openStream(duplex, rpc, handler, options, door)
+      server.register(
+        rpc.path,
+        handle,
+        reply => asBuffer(rpc.reply.encode(reply)),
+        bytes => rpc.request.decode(bytes),
+        'bidi',
+      )
+    },
+  }
+}
+
+function openStream<Request, Reply>(
+  duplex: ServerDuplexStream<Request, Reply>,
+  rpc: Rpc<Request, Reply>,
+  handler: (stream: GrpcStream<Reply>, call: Call) => StreamEvents<Request>,
+  options: ServiceOptions,
+  door: Door,
+): void {
+  const fail = (thrown: unknown): void => void duplex.emit('error', told(thrown, rpc.path, door.log)) // grpc-js sends it as the status
+  const guarded = (run: () => void): void => {
+    try {
+      run()
+    } catch (thrown) {
+      fail(thrown)
+    }
+  }
+  let isOver = false
+  const end = (status: RpcStatus = { code: rpcCodes.ok, details: '' }): void => {
+    if (status.code === rpcCodes.ok) duplex.end()
+    else fail(new RpcError(status.code, status.details))
+  }
+  guarded(() => {
+    const call = callOf(duplex, door, options)
+    const events = handler(
+      streamOver(duplex, { end, cancel: () => end({ code: rpcCodes.cancelled, details: 'the server gave the call up' }) }),
+      call,
+    )
+    const over = (status: RpcStatus): void => {
+      if (isOver) return
+      isOver = true
+      guarded(() => events.end(status))
+    }
+    duplex.on('data', (message: Request) => guarded(() => events.message(message)))
+    duplex.on('drain', () => guarded(() => events.drain?.()))
+    duplex.on('end', () => over({ code: rpcCodes.ok, details: '' }))
+    duplex.on('cancelled', () => over({ code: rpcCodes.cancelled, details: 'the caller is gone' }))
+  })
+}
+
+function callOf(
+  grpcCall: Pick<ServerUnaryCall<unknown, unknown>, 'getPeer' | 'metadata' | 'getDeadline'>,
+  door: Door,
+  options: ServiceOptions,
+): Call {
+  const address = grpcCall.getPeer()
+  const deadline = Number(grpcCall.getDeadline())
+  const peer = door.admit(address, options.open === true)
+  return { peer, metadata: fromMetadata(grpcCall.metadata), deadline: Number.isFinite(deadline) ? deadline : undefined, address }
+}
+
+function told(thrown: unknown, path: string, log: Log) {
+  if (!(thrown instanceof RpcError)) log.error('a bug ended a call', { path, error: thrown })
+  const status = statusOf(thrown)
+  return Object.assign(new Error(status.details), status, { metadata: toMetadata() })
+}
