@@ -1,0 +1,115 @@
+/** The store's tables: what is written in one transaction and read back at start. Knows SQL and nothing of the meaning of a resource. */
+
+import { DatabaseError, openDatabase, type Database } from '#io/sqlite'
+import type { Resource } from '#resources/kind'
+import type { KindName } from './contract.ts'
+
+/** A change as it is kept: `before` and `after` are absent where the object did not exist. */
+export type Entry = {
+  readonly revision: number
+  readonly before: Resource | undefined
+  readonly after: Resource | undefined
+  readonly kind: KindName
+}
+
+/** Raised when the tables change shape; a file of a higher one is refused, of a lower one is carried over by `migrate`. */
+const shape = 1
+const tables = `
+  CREATE TABLE objects (grp TEXT, kind TEXT, namespace TEXT, name TEXT, body TEXT NOT NULL, PRIMARY KEY (grp, kind, namespace, name)) WITHOUT ROWID;
+  CREATE TABLE events (revision INTEGER PRIMARY KEY, grp TEXT NOT NULL, kind TEXT NOT NULL, before TEXT, after TEXT);
+  CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+  INSERT INTO counters VALUES ('revision', 0), ('oldest', 0);
+`
+
+export type Disk = {
+  readonly database: Database
+  /** Revision of the newest change, and the one that history begins after. */
+  counters(): { revision: number; oldest: number }
+  objects(): Iterable<{ readonly kind: KindName; readonly resource: Resource }>
+  /** In one transaction. `oldest`: forget history up to and including it. */
+  write(entries: readonly Entry[], oldest: number | undefined): void
+  /** History after a revision, oldest first. */
+  entries(after: number, kind: KindName): readonly Entry[]
+}
+
+export function openDisk(path: string, maxBytes: number | undefined): Disk {
+  const database = openDatabase({ path, maxBytes })
+  try {
+    migrate(database)
+    return prepare(database)
+  } catch (thrown) {
+    database.close()
+    throw thrown
+  }
+}
+
+function migrate(database: Database): void {
+  const found = Number(database.prepare('PRAGMA user_version').one()?.['user_version'])
+  if (found > shape)
+    throw new DatabaseError(
+      'broken',
+      `store ${database.path}: it was made by a newer Weft (shape ${found}, this one knows ${shape}): run that version or a later one`,
+    )
+  if (found === shape) return
+  const others = database.prepare("SELECT count(*) AS n FROM sqlite_schema WHERE type = 'table'").one()
+  if (Number(others?.['n']) > 0)
+    throw new DatabaseError('corrupt', `store ${database.path}: it is an SQLite database of something else: give Weft a file of its own`)
+  database.transact(() => database.exec(`${tables} PRAGMA user_version = ${shape}`))
+}
+
+function prepare(database: Database): Disk {
+  const put = database.prepare('INSERT INTO objects VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET body = excluded.body')
+  const remove = database.prepare('DELETE FROM objects WHERE grp = ? AND kind = ? AND namespace = ? AND name = ?')
+  const log = database.prepare('INSERT INTO events VALUES (?, ?, ?, ?, ?)')
+  const count = database.prepare('UPDATE counters SET value = ? WHERE name = ?')
+  const forget = database.prepare('DELETE FROM events WHERE revision <= ?')
+  const history = database.prepare(
+    'SELECT revision, before, after FROM events WHERE revision > ? AND grp = ? AND kind = ? ORDER BY revision',
+  )
+  return {
+    database,
+    counters() {
+      const rows = database.prepare('SELECT name, value FROM counters').all()
+      const value = (name: string): number => Number(rows.find(row => row['name'] === name)?.['value'] ?? 0)
+      return { revision: value('revision'), oldest: value('oldest') }
+    },
+    *objects() {
+      for (const row of database.prepare('SELECT grp, kind, body FROM objects').all())
+        yield { kind: { group: String(row['grp']), kind: String(row['kind']) }, resource: read(database, row['body'])! }
+    },
+    write(entries, oldest) {
+      database.transact(() => {
+        for (const { revision, before, after, kind } of entries) {
+          const { namespace = '', name } = (after ?? before)!.metadata
+          const body = after && JSON.stringify(after)
+          if (body === undefined) remove.run(kind.group, kind.kind, namespace, name)
+          else put.run(kind.group, kind.kind, namespace, name, body)
+          log.run(revision, kind.group, kind.kind, before ? JSON.stringify(before) : null, body ?? null)
+        }
+        count.run(entries.at(-1)!.revision, 'revision')
+        if (oldest === undefined) return
+        forget.run(oldest)
+        count.run(oldest, 'oldest')
+      })
+    },
+    entries: (after, kind) =>
+      history.all(after, kind.group, kind.kind).map(row => ({
+        revision: Number(row['revision']),
+        before: read(database, row['before']),
+        after: read(database, row['after']),
+        kind,
+      })),
+  }
+}
+
+function read(database: Database, body: unknown): Resource | undefined {
+  if (typeof body !== 'string') return undefined
+  try {
+    return JSON.parse(body) as Resource
+  } catch {
+    throw new DatabaseError(
+      'corrupt',
+      `store ${database.path}: an object in it cannot be read: restore the file from a copy, or move it away to start empty`,
+    )
+  }
+}
