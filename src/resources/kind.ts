@@ -35,7 +35,11 @@ export type Condition = {
   readonly lastTransitionTime: string
 }
 
-/** A column of `kubectl get`: priority 0 shows always, 1 with -o wide. */
+/**
+ * A column of `kubectl get`: priority 0 shows always, 1 with -o wide.
+ * As in a CRD's additionalPrinterColumns: Name (and Namespace) are not listed, the server puts them first; Age is listed.
+ * `date`: the value is an RFC 3339 time, shown as an age.
+ */
 export type Column = {
   readonly name: string
   readonly type: 'string' | 'integer' | 'date' | 'boolean'

@@ -1,0 +1,31 @@
+/** Kinds of gateway.networking.k8s.io, standard and experimental channel, written after the specification. */
+
+import type { Kind } from './kind.ts'
+import { backendTLSPolicy } from './gateway-api/backend-tls-policy.ts'
+import { gateway, gatewayClass, listenerSet } from './gateway-api/gateway.ts'
+import { grpcRoute } from './gateway-api/grpc-route.ts'
+import { httpRoute } from './gateway-api/http-route.ts'
+import { referenceGrant } from './gateway-api/reference-grant.ts'
+import { tcpRoute, tlsRoute, udpRoute } from './gateway-api/stream-route.ts'
+
+export type { HTTPFilter, PathModifier } from './gateway-api/filters.ts'
+export type { Gateway, GatewayClass } from './gateway-api/gateway.ts'
+export type { GRPCRoute } from './gateway-api/grpc-route.ts'
+export type { HTTPMatch, HTTPRoute, HTTPRouteSpec, HTTPRule } from './gateway-api/http-route.ts'
+export type { ReferenceGrant, ReferenceGrantSpec } from './gateway-api/reference-grant.ts'
+export type { BackendRef, ParentRef } from './gateway-api/references.ts'
+export { gatewayGroup } from './gateway-api/references.ts'
+export type { TCPRoute, TCPRouteSpec } from './gateway-api/stream-route.ts'
+
+export const gatewayKinds: readonly Kind[] = [
+  gatewayClass,
+  gateway,
+  listenerSet,
+  httpRoute,
+  grpcRoute,
+  tcpRoute,
+  tlsRoute,
+  udpRoute,
+  referenceGrant,
+  backendTLSPolicy,
+]

@@ -1,0 +1,13 @@
+/** Weft's own kinds: only what Gateway API has no word for. */
+
+import type { Kind } from './kind.ts'
+import { backendPolicy } from './weft/backend-policy.ts'
+import { mesh } from './weft/mesh.ts'
+import { workload } from './weft/workload.ts'
+
+export type { BackendPolicy, BackendPolicySpec } from './weft/backend-policy.ts'
+export type { MeshResource, MeshSpec } from './weft/mesh.ts'
+export type { WorkloadResource, WorkloadSpec, WorkloadStatus } from './weft/workload.ts'
+
+export const weftGroup = 'weft.dev'
+export const weftKinds: readonly Kind[] = [mesh, workload, backendPolicy]

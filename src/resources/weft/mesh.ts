@@ -1,0 +1,67 @@
+/** Mesh: settings that hold for everything, unless something narrower says otherwise. */
+
+import { z } from 'zod'
+import { age, conditionColumn, conditions, duration } from '../fields.ts'
+import type { Kind, Resource } from '../kind.ts'
+
+export const balanceName = () => z.enum(['RoundRobin', 'LeastRequest'])
+
+const spec = z.strictObject({
+  trustDomain: z
+    .string()
+    .regex(/^[a-z0-9._-]{1,255}$/, { message: 'must be a SPIFFE trust domain: lower-case letters, digits, ".", "-" and "_"' })
+    .optional()
+    .describe('Trust domain of all identities. Fixed when the control plane first starts; shown here, not changed here.'),
+  mtls: z
+    .strictObject({
+      mode: z
+        .enum(['strict', 'permissive'])
+        .default('strict')
+        .describe('strict: workloads take mutual TLS only. permissive: plaintext too, while callers are being brought into the mesh.'),
+    })
+    .default({ mode: 'strict' })
+    .describe('Mutual TLS between workloads.'),
+  defaults: z
+    .strictObject({
+      connectTimeout: duration().default('5s').describe('How long a connection to an endpoint may take to be made.'),
+      balance: balanceName().default('LeastRequest').describe('How an endpoint is chosen.'),
+    })
+    .default({ connectTimeout: '5s', balance: 'LeastRequest' })
+    .describe('What holds for every Service without a BackendPolicy.'),
+})
+export type MeshSpec = z.infer<typeof spec>
+export type MeshResource = Resource<MeshSpec>
+
+export const mesh: Kind = {
+  group: 'weft.dev',
+  version: 'v1alpha1',
+  kind: 'Mesh',
+  plural: 'meshes',
+  singular: 'mesh',
+  shortNames: [],
+  categories: ['weft'],
+  namespaced: false,
+  hasStatus: true,
+  description: 'The Mesh named "default" holds the settings of the whole mesh. There is one.',
+  schema: z.strictObject({
+    spec: spec
+      .default({ mtls: { mode: 'strict' }, defaults: { connectTimeout: '5s', balance: 'LeastRequest' } })
+      .describe('Settings of the whole mesh.'),
+    status: z
+      .strictObject({ conditions: conditions().optional().describe('Accepted.') })
+      .optional()
+      .describe('What the control plane reports.'),
+  }),
+  columns: [
+    { name: 'mTLS', type: 'string', description: 'strict or permissive', value: r => (r as MeshResource).spec?.mtls?.mode },
+    { name: 'Balance', type: 'string', description: 'How an endpoint is chosen', value: r => (r as MeshResource).spec?.defaults?.balance },
+    {
+      name: 'Trust-Domain',
+      type: 'string',
+      description: 'Trust domain of all identities',
+      value: r => (r as MeshResource).spec?.trustDomain,
+    },
+    conditionColumn('Accepted'),
+    age,
+  ],
+}

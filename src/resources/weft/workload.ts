@@ -1,0 +1,107 @@
+/** Workload: one running instance in the mesh, written by its proxy's registration. */
+
+import { z } from 'zod'
+import { age, conditionColumn, conditions, dnsLabel, mapList, portNumber, rules } from '../fields.ts'
+import type { Kind, Resource } from '../kind.ts'
+
+const port = z.strictObject({
+  name: dnsLabel().describe('Name, to which targetPort of a Service may refer.'),
+  port: portNumber().describe('Where the process listens.'),
+  protocol: z
+    .enum(['http', 'http2', 'grpc', 'tcp', 'tls', 'detect'])
+    .default('detect')
+    .describe('What is spoken; detect: found out from the first bytes.'),
+  bind: z
+    .strictObject({
+      host: z.string().min(1).describe('Address on which its proxy takes mutual TLS.'),
+      port: portNumber().describe('Port on which its proxy takes mutual TLS.'),
+    })
+    .optional()
+    .describe('Where its proxy listens for the mesh; absent: the process is reached directly, in plaintext.'),
+})
+
+const locality = z.strictObject({
+  region: z.string().describe('Region.'),
+  zone: z.string().describe('Zone in the region.'),
+})
+
+const spec = z.strictObject({
+  service: dnsLabel().describe('The service that it belongs to.'),
+  identity: z
+    .string()
+    .regex(/^spiffe:\/\/[a-z0-9._-]+(\/[A-Za-z0-9._-]+)+$/, {
+      message: 'must be a SPIFFE id such as spiffe://weft.local/ns/default/sa/orders',
+    })
+    .describe('The SPIFFE id that it proves.'),
+  ports: mapList(port, 'name')
+    .max(64)
+    .check(
+      rules(function* (list) {
+        for (const [at, { name }] of list.entries())
+          if (list.findIndex(other => other.name === name) < at)
+            yield { path: [at, 'name'], says: `the name "${name}" is taken; port names must differ` }
+      }),
+    )
+    .default([])
+    .describe('Where it can be called.'),
+  locality: locality.optional().describe('Where it runs.'),
+})
+export type WorkloadSpec = z.infer<typeof spec>
+
+const status = z.strictObject({
+  health: z.enum(['healthy', 'degraded', 'unhealthy', 'draining']).optional().describe('Whether it is given traffic.'),
+  conditions: conditions().optional().describe('Ready.'),
+  proxy: z
+    .strictObject({
+      connected: z.boolean().describe('Whether its proxy is connected to the control plane.'),
+      version: z.string().optional().describe('Version of its proxy.'),
+      admin: z.string().optional().describe('URL of the admin port of its proxy.'),
+      lastSeen: z.string().meta({ format: 'date-time' }).optional().describe('When its proxy was last heard of.'),
+    })
+    .optional()
+    .describe('State of its proxy.'),
+})
+export type WorkloadStatus = z.infer<typeof status>
+export type WorkloadResource = Resource<WorkloadSpec, WorkloadStatus>
+
+export const workload: Kind = {
+  group: 'weft.dev',
+  version: 'v1alpha1',
+  kind: 'Workload',
+  plural: 'workloads',
+  singular: 'workload',
+  shortNames: ['wl'],
+  categories: ['weft'],
+  namespaced: true,
+  hasStatus: true,
+  description:
+    'A Workload is one running instance: where it is reached, whom it proves to be and how it is. "weft run" registers it; Services select it by its labels.',
+  schema: z.strictObject({
+    spec: spec.describe('Where it is reached and whom it proves to be.'),
+    status: status.optional().describe('How it is.'),
+  }),
+  columns: [
+    { name: 'Service', type: 'string', description: 'The service that it belongs to', value: r => (r as WorkloadResource).spec?.service },
+    {
+      name: 'Health',
+      type: 'string',
+      description: 'Whether it is given traffic',
+      value: r => (r as WorkloadResource).status?.health ?? 'unknown',
+    },
+    {
+      name: 'Ports',
+      type: 'string',
+      description: 'Where it can be called',
+      value: r => ((r as WorkloadResource).spec?.ports ?? []).map(each => `${each.port}/${each.protocol ?? 'detect'}`).join(','),
+    },
+    {
+      name: 'Connected',
+      type: 'boolean',
+      description: 'Whether its proxy is connected',
+      value: r => (r as WorkloadResource).status?.proxy?.connected ?? false,
+    },
+    age,
+    { name: 'Identity', type: 'string', description: 'Its SPIFFE id', priority: 1, value: r => (r as WorkloadResource).spec?.identity },
+    { ...conditionColumn('Ready'), priority: 1 },
+  ],
+}
