@@ -167,6 +167,9 @@ function admit(identified: Identified | undefined, open: boolean): string | unde
   return identified.peer
 }
 
+/** grpc-js takes a falsy request for a missing one. */
+type Boxed<Message> = { readonly message: Message }
+
 /** One request, one reply. Throw RpcError to choose the status; anything else thrown is a bug: logged, and answered `internal`. */
 export function unary<Request, Reply>(
   rpc: Rpc<Request, Reply>,
@@ -176,9 +179,9 @@ export function unary<Request, Reply>(
   return {
     path: rpc.path,
     attach(server, door) {
-      const handle = async (grpcCall: ServerUnaryCall<Request, Reply>, done: sendUnaryData<Reply>): Promise<void> => {
+      const handle = async (grpcCall: ServerUnaryCall<Boxed<Request>, Reply>, done: sendUnaryData<Reply>): Promise<void> => {
         try {
-          done(null, await handler(grpcCall.request, callOf(grpcCall, door, options)))
+          done(null, await handler(grpcCall.request.message, callOf(grpcCall, door, options)))
         } catch (thrown) {
           done(told(thrown, rpc.path, door.log))
         }
@@ -187,7 +190,7 @@ export function unary<Request, Reply>(
         rpc.path,
         handle,
         reply => asBuffer(rpc.reply.encode(reply)),
-        bytes => rpc.request.decode(bytes),
+        bytes => ({ message: rpc.request.decode(bytes) }),
         'unary',
       )
     },
@@ -248,8 +251,10 @@ function openStream<Request, Reply>(
     }
     duplex.on('data', (message: Request) => guarded(() => events.message(message)))
     duplex.on('drain', () => guarded(() => events.drain?.()))
-    duplex.on('end', () => over({ code: rpcCodes.ok, details: '' }))
-    duplex.on('cancelled', () => over({ code: rpcCodes.cancelled, details: 'the caller is gone' }))
+    const gone = { code: rpcCodes.cancelled, details: 'the caller is gone' }
+    // a reset reads as an ordinary end at first: `cancelled` follows in the same turn of the loop
+    duplex.on('end', () => setImmediate(() => over(duplex.cancelled ? gone : { code: rpcCodes.ok, details: '' })))
+    duplex.on('cancelled', () => over(gone))
   })
 }
 
