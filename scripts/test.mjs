@@ -1,0 +1,55 @@
+// `npm test`: makes the clone ready, checks types, rooms, lint, format and dead code, then runs every test; ends with one line of counts.
+import { spawnSync } from 'node:child_process'
+import { globSync } from 'node:fs'
+import { cpus } from 'node:os'
+import { delimiter, dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { ready } from './ready.mjs'
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), '..')
+const node = ready()
+if (process.versions.node.split('.')[0] < 26) {
+  // On from here under Node 26, which has globSync and the newer test runner.
+  const again = spawnSync(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: 'inherit', cwd: root })
+  process.exit(again.status ?? 1)
+}
+const bin = join(root, 'node_modules', '.bin')
+const env = { ...process.env, PATH: bin + delimiter + process.env.PATH, NODE_OPTIONS: '--disable-warning=ExperimentalWarning' }
+const only = process.argv.slice(2)
+const counts = { passed: 0, failed: 0, skipped: 0 }
+
+function check(name, command, args) {
+  const began = Date.now()
+  const ran = spawnSync(command, args, { cwd: root, env, encoding: 'utf8' })
+  const ok = ran.status === 0
+  counts[ok ? 'passed' : 'failed']++
+  console.log(`${ok ? '✓' : '✗'} ${name} (${((Date.now() - began) / 1000).toFixed(1)} s)`)
+  if (!ok) console.log(`${ran.stdout}${ran.stderr}`)
+}
+
+function tests(name, files, concurrency) {
+  if (files.length === 0) return
+  const began = Date.now()
+  const ran = spawnSync(node, ['--test', `--test-concurrency=${concurrency}`, '--test-reporter=tap', ...files], { cwd: root, env, encoding: 'utf8', maxBuffer: 1 << 28 })
+  const count = word => Number(new RegExp(`^# ${word} (\\d+)`, 'm').exec(ran.stdout)?.[1] ?? 0)
+  counts.passed += count('pass')
+  counts.failed += count('fail') + count('cancelled') + (ran.status !== 0 && count('fail') + count('cancelled') === 0 ? 1 : 0)
+  counts.skipped += count('skipped') + count('todo')
+  const good = ran.status === 0
+  console.log(`${good ? '✓' : '✗'} ${name}: ${count('pass')} passed, ${count('fail')} failed, ${count('skipped')} skipped (${((Date.now() - began) / 1000).toFixed(1)} s)`)
+  for (const line of new Set(ran.stdout.match(/^.*# SKIP.*$/gm) ?? [])) console.log(`  ${line.trim()}`)
+  if (!good) console.log(ran.stdout.split('\n').filter(line => !/^\s*(ok |duration_ms|type:|---|\.\.\.|# Subtest)/.test(line)).slice(-400).join('\n'), ran.stderr.slice(-8000))
+}
+
+if (only.length > 0) tests('chosen tests', only, 1)
+else {
+  check('types: src, test, bench', join(bin, 'tsc'), ['-p', '.'])
+  check('types: dashboard', join(bin, 'tsc'), ['-p', 'dashboard'])
+  check('lint', join(bin, 'oxlint'), ['--deny-warnings'])
+  check('format', join(bin, 'biome'), ['format'])
+  check('dead code', join(bin, 'knip'), [])
+  tests('unit', globSync(['test/*.test.ts', 'src/**/*.test.ts'], { cwd: root }).filter(file => !file.includes('xds/gen')), Math.max(2, cpus().length))
+  tests('end to end', globSync('test/e2e/*.test.ts', { cwd: root }), 1)
+}
+console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`)
+process.exit(counts.failed > 0 ? 1 : 0)
