@@ -1,0 +1,152 @@
+/** A network namespace for one workload, made without root: may this machine do it, become a process that can, and open one. */
+
+import { existsSync, readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import process from 'node:process'
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
+import type { Batch, Beginning, Exit, Listeners, Program, Told, Tools } from './namespace/messages.ts'
+import { hosts, resolvConf } from './namespace/names.ts'
+import { CaptureRefused, explain, missing, packages, type Machine, type Tool, type Verdict } from './namespace/refusal.ts'
+import { capture, links } from './namespace/rules.ts'
+import { findTool, run } from './namespace/tools.ts'
+import { requireFfi } from './sockopt.ts'
+
+export { CaptureRefused } from './namespace/refusal.ts'
+export type { Verdict } from './namespace/refusal.ts'
+export type { Exit, Program, Stdio } from './namespace/messages.ts'
+
+/** Says to the next program image that it has been through `unshare`: without it, a machine where capabilities get lost would go round for ever. */
+const marker = 'WEFT_CAPTURING'
+
+/**
+ * May a workload be captured here? Tries it whole, in namespaces that are gone a moment later (about 30 ms). Never rejects.
+ * `why` and `remedy` are sentences without a final stop.
+ */
+export async function canCapture(): Promise<Verdict> {
+  if (process.platform !== 'linux') return { ok: false, why: `transparent capture needs Linux, this is ${process.platform}`, remedy: 'weft run still works through HTTP_PROXY and a loopback address per service' }
+  try {
+    requireFfi()
+  } catch (thrown) {
+    return { ok: false, why: (thrown as Error).message, remedy: 'start weft by its own launcher, which brings the right Node' }
+  }
+  const absent = (Object.keys(packages) as Tool[]).filter(tool => findTool(tool) === undefined)
+  if (absent.length > 0) return missing(absent)
+  const unshare = findTool('unshare')!
+  const rehearsal = [unshare, '--net', '--mount', '/bin/sh', '-c', rehearse, 'sh', findTool('ip')!, findTool('nft')!, findTool('mount')!, links(hasIpv6()), capture]
+  const [file = '', ...args] = isInside() ? rehearsal : [unshare, '--map-current-user', '--keep-caps', ...rehearsal]
+  const { code, says } = await run(file, args)
+  return code === 0 ? { ok: true } : explain(`${says.trim()} `, machine())
+}
+
+/** The same calls as namespace/inside.ts makes, by the tools of the machine. */
+const rehearse = 'set -e; printf %s "$4" | "$1" -batch -; printf %s "$5" | "$2" -f -; for f in /etc/resolv.conf /etc/hosts; do [ ! -e $f ] || "$3" --bind $f $f; done'
+
+/**
+ * Makes this process one that can open namespaces. As root it is one already. Otherwise it asks `canCapture` and then *replaces itself* (execve: the same process id,
+ * streams, arguments and environment) by itself under `unshare --map-current-user --keep-caps`: its own user namespace, where it keeps its own user id and holds all capabilities,
+ * the network still the machine's. Call it first thing, before anything is opened; it returns only in the new image, or with the reason why not.
+ */
+export async function reexecForCapture(): Promise<Verdict> {
+  const returned = process.env[marker] !== undefined
+  delete process.env[marker] // not the program's business
+  if (isInside()) return { ok: true }
+  if (returned) return { ok: false, why: 'the capabilities of the new user namespace did not reach this process', remedy: 'is `node` a wrapper, or a file with capabilities of its own? Start the plain binary' }
+  const verdict = await canCapture()
+  if (!verdict.ok) return verdict
+  if (process.execve === undefined) return { ok: false, why: `Node ${process.version} cannot replace itself (process.execve)`, remedy: 'use Node 26.10 or newer' }
+  const args = ['unshare', '--map-current-user', '--keep-caps', process.execPath, ...process.execArgv, ...process.argv.slice(1)]
+  return process.execve(findTool('unshare')!, args, { ...process.env, [marker]: '1' })
+}
+
+/** Has this process the two capabilities (capabilities(7): CAP_NET_ADMIN 12, CAP_SYS_ADMIN 21) over the user namespace it lives in? Root on the machine has, and so has who went through `reexecForCapture`. */
+export function isInside(): boolean {
+  if (process.platform !== 'linux') return false
+  const held = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '0'}`)
+  return process.getuid?.() === 0 || ((held >> 12n) & (held >> 21n) & 1n) === 1n
+}
+
+const hasIpv6 = (): boolean => existsSync('/proc/net/if_inet6')
+
+function machine(): Machine {
+  return { root: process.getuid?.() === 0, apparmorRestricts: readText('/proc/sys/kernel/apparmor_restrict_unprivileged_userns').trim() === '1' }
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}
+
+/** An open namespace. Its listeners are bound, its sockets are made there and used from here. */
+export type Namespace = AsyncDisposable & {
+  readonly listeners: Listeners
+  /** As `/proc/PID/ns/net` shows it. */
+  readonly identity: string
+  readonly ipv6: boolean
+  /** The first sockets; more come from `sockets`. */
+  readonly first: Batch
+  readonly sockets: MessagePort
+  readonly served: Int32Array<SharedArrayBuffer>
+  /** Starts the one program. Rejects with a system error (`code`) when it cannot be. */
+  start(program: Program): Promise<{ readonly pid: number; readonly exited: Promise<Exit> }>
+}
+
+/** namespace: the mesh namespace whose services plain names mean. Rejects with CaptureRefused. The thread inside ends at disposal, and with it a program that still runs. */
+export async function openNamespace(namespace: string): Promise<Namespace> {
+  const tools = requireTools()
+  const { port1: sockets, port2 } = new MessageChannel()
+  const served = new Int32Array(new SharedArrayBuffer(4))
+  const ipv6 = hasIpv6()
+  const workerData: Beginning = {
+    tools, ipv6, served, sockets: port2, root: process.getuid?.() === 0,
+    resolvConf: resolvConf(namespace, readText('/etc/resolv.conf')), hosts: hosts(hostname(), readText('/etc/hosts')),
+  }
+  const inside = new Worker(new URL('./namespace/inside.ts', import.meta.url), { workerData, transferList: [port2] })
+  sockets.unref()
+  try {
+    const ready = await heard(inside, 'ready')
+    return { ...ready, ipv6, sockets, served, start: program => start(inside, program), [Symbol.asyncDispose]: () => close(inside, sockets) }
+  } catch (thrown) {
+    await close(inside, sockets)
+    throw thrown
+  }
+}
+
+function requireTools(): Tools {
+  const absent = (['ip', 'nft', 'setpriv'] as const).filter(tool => findTool(tool) === undefined)
+  if (absent.length > 0) throw new CaptureRefused(missing(absent))
+  return { ip: findTool('ip')!, nft: findTool('nft')!, setpriv: findTool('setpriv')! }
+}
+
+async function start(inside: Worker, program: Program): Promise<{ pid: number; exited: Promise<Exit> }> {
+  const exited = heard(inside, 'exited').then(({ code, signal }) => ({ code, signal }))
+  exited.catch(() => {}) // who awaits it is told; when the start fails, nobody does
+  inside.postMessage(program)
+  const { pid } = await heard(inside, 'started')
+  return { pid, exited }
+}
+
+async function close(inside: Worker, sockets: MessagePort): Promise<void> {
+  sockets.close()
+  await inside.terminate()
+}
+
+/** The next message of that type. Rejects when the thread tells of a failure instead, or ends. */
+function heard<Type extends Told['type']>(inside: Worker, type: Type): Promise<Extract<Told, { type: Type }>> {
+  return new Promise((resolve, reject) => {
+    const settle = (act: () => void) => {
+      inside.off('message', onTold).off('error', onError).off('exit', onExit)
+      act()
+    }
+    const onTold = (told: Told) => {
+      if (told.type === type) settle(() => resolve(told as Extract<Told, { type: Type }>))
+      else if (told.type === 'refused') settle(() => reject(new CaptureRefused(explain(told.says, machine()))))
+      else if (told.type === 'unstarted') settle(() => reject(Object.assign(new Error(told.says), { code: told.code })))
+    }
+    const onError = (thrown: unknown) => settle(() => reject(thrown as Error))
+    const onExit = () => settle(() => reject(new Error('the thread inside the namespace ended')))
+    inside.on('message', onTold).on('error', onError).on('exit', onExit)
+  })
+}

@@ -1,0 +1,45 @@
+/** What the thread inside a namespace and the thread outside say to each other. File descriptors are numbers that both can use. */
+
+import type { MessagePort } from 'node:worker_threads'
+
+export type Tools = { readonly ip: string; readonly nft: string; readonly setpriv: string }
+
+/** Given to the inside thread when it begins. */
+export type Beginning = {
+  readonly tools: Tools
+  readonly root: boolean
+  readonly ipv6: boolean
+  readonly resolvConf: string
+  readonly hosts: string
+  /** How many to make goes in, `Batch` comes out; `served` counts the batches, so that the outside may wait without its event loop. */
+  readonly sockets: MessagePort
+  readonly served: Int32Array<SharedArrayBuffer>
+}
+
+/** Unconnected TCP sockets; or the errno (negative) of why there are none. */
+export type Batch = { readonly fds: readonly number[]; readonly failed?: { readonly syscall: string; readonly errno: number } }
+
+/** A stream of the program: as this process has it, nothing, or an open file descriptor. */
+export type Stdio = 'inherit' | 'ignore' | number
+
+export type Program = {
+  readonly command: readonly string[]
+  readonly env: Readonly<Record<string, string>>
+  readonly cwd: string
+  readonly stdio: readonly [Stdio, Stdio, Stdio]
+}
+
+export type Listeners = {
+  readonly tcp: readonly number[]
+  readonly dnsTcp: readonly number[]
+  readonly dnsUdp: readonly { readonly fd: number; readonly ipv6: boolean }[]
+}
+
+export type Exit = { readonly code: number | null; readonly signal: NodeJS.Signals | null }
+
+export type Told =
+  | { readonly type: 'ready'; readonly listeners: Listeners; /** As `/proc/PID/ns/net` shows it: `net:[4026532281]`. */ readonly identity: string; readonly first: Batch }
+  | { readonly type: 'refused'; readonly says: string }
+  | { readonly type: 'started'; readonly pid: number }
+  | { readonly type: 'unstarted'; readonly code: string; readonly says: string }
+  | ({ readonly type: 'exited' } & Exit)
