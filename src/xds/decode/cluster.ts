@@ -1,0 +1,177 @@
+/** Cluster → Backend and ClusterLoadAssignment → EndpointSet. */
+
+import type { Backend, Endpoint, EndpointSet, Health } from '#model/view'
+import { httpOptions } from '../encode/cluster.ts'
+import { type Cluster, Cluster_DiscoveryType, Cluster_LbPolicy, ClusterSchema } from '../gen/envoy/config/cluster/v3/cluster_pb.ts'
+import { HealthStatus } from '../gen/envoy/config/core/v3/health_check_pb.ts'
+import {
+  EndpointSchema,
+  type LbEndpoint,
+  LbEndpointSchema,
+  LocalityLbEndpointsSchema,
+} from '../gen/envoy/config/endpoint/v3/endpoint_components_pb.ts'
+import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '../gen/envoy/config/endpoint/v3/endpoint_pb.ts'
+import {
+  HttpProtocolOptions_ExplicitHttpConfigSchema,
+  HttpProtocolOptionsSchema,
+} from '../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts'
+import { alpnOf, meshTls, serverNameOf, socketMetadata } from '../types.ts'
+import { carries, hostAndPort, labelsOf, msOf, mustBeAds, refuse, textLabel, unpack } from './carried.ts'
+import { upstreamOf } from './tls.ts'
+
+const checkCluster = carries(ClusterSchema, [
+  'name',
+  'alt_stat_name',
+  'type',
+  'eds_cluster_config',
+  'load_assignment',
+  'lb_policy',
+  'connect_timeout',
+  'typed_extension_protocol_options',
+  'http2_protocol_options',
+  'transport_socket_matches',
+  'metadata',
+])
+const checkOptions = carries(HttpProtocolOptionsSchema, ['explicit_http_config'])
+const checkExplicit = carries(HttpProtocolOptions_ExplicitHttpConfigSchema, ['http_protocol_options', 'http2_protocol_options'])
+const checkAssignment = carries(ClusterLoadAssignmentSchema, ['cluster_name', 'endpoints'])
+// A weight of the locality counts only with locality_weighted_lb_config, which no cluster that is accepted can have.
+const checkGroup = carries(LocalityLbEndpointsSchema, ['locality', 'lb_endpoints', 'metadata', 'load_balancing_weight'])
+const checkLbEndpoint = carries(LbEndpointSchema, ['endpoint', 'health_status', 'metadata', 'load_balancing_weight'])
+const checkEndpoint = carries(EndpointSchema, ['address', 'hostname'])
+
+export function decodeBackend(message: Cluster): Backend {
+  checkCluster(message, '')
+  const labels = labelsOf(message.metadata)
+  const type = typeOf(message)
+  const protocol = protocolOf(message, textLabel(labels, 'protocol'))
+  const local = type === 'local' ? localPort(message.loadAssignment) : undefined
+  const port = typeof labels['port'] === 'number' ? labels['port'] : (local ?? 0)
+  if (local !== undefined && local !== port) refuse('load_assignment', `leads to port ${local}, the label says ${port}`)
+  const service = textLabel(labels, 'service') ?? ''
+  return {
+    name: message.name,
+    service,
+    type,
+    port,
+    protocol,
+    balance: balanceOf(message),
+    connectTimeoutMs: message.connectTimeout === undefined ? 5000 : msOf(message.connectTimeout),
+    identities: identitiesOf(message, { port, service, protocol }),
+  }
+}
+
+function typeOf(message: Cluster): Backend['type'] {
+  const type =
+    message.clusterDiscoveryType.case === 'type'
+      ? message.clusterDiscoveryType.value
+      : message.clusterDiscoveryType.case === undefined
+        ? Cluster_DiscoveryType.STATIC
+        : -1
+  if (type === Cluster_DiscoveryType.STATIC) return 'local'
+  if (type !== Cluster_DiscoveryType.EDS) refuse('type', 'only EDS, and STATIC for the workload itself, are carried out')
+  const name = message.edsClusterConfig?.serviceName ?? ''
+  if (name !== '' && name !== message.name) refuse('eds_cluster_config.service_name', 'must be the name of the cluster or absent')
+  mustBeAds(message.edsClusterConfig?.edsConfig, 'eds_cluster_config.eds_config')
+  if (message.loadAssignment !== undefined) refuse('load_assignment', 'not carried out beside EDS')
+  return 'endpoints'
+}
+
+/** STATIC is the workload behind the proxy and nothing else. */
+function localPort(assignment: ClusterLoadAssignment | undefined): number {
+  const [group, ...groups] = assignment?.endpoints ?? []
+  const [entry, ...entries] = group?.lbEndpoints ?? []
+  if (assignment === undefined || entry === undefined || groups.length > 0 || entries.length > 0)
+    refuse('load_assignment', 'a STATIC cluster must have exactly one endpoint')
+  const [endpoint] = decodeEndpoints(assignment).endpoints
+  if (endpoint!.host !== '127.0.0.1') refuse('load_assignment', `a STATIC cluster must lead to 127.0.0.1, not ${endpoint!.host}; use EDS`)
+  return endpoint!.port
+}
+
+function protocolOf(message: Cluster, label: string | undefined): Backend['protocol'] {
+  const found = message.http2ProtocolOptions === undefined ? optionsOf(message) : 'http2'
+  if (label === undefined) return found ?? 'http1' // what Envoy speaks when nothing is said
+  if (label !== (found ?? 'tcp')) refuse('metadata', `the label says ${label}, the protocol options ${found ?? 'tcp'}`)
+  return found ?? 'tcp'
+}
+
+function optionsOf(message: Cluster): 'http1' | 'http2' | undefined {
+  let found: 'http1' | 'http2' | undefined
+  for (const [name, any] of Object.entries(message.typedExtensionProtocolOptions)) {
+    const where = `typed_extension_protocol_options["${name}"]`
+    if (name !== httpOptions) refuse(where, 'not carried out by this proxy')
+    const options = unpack(any, HttpProtocolOptionsSchema, where)
+    checkOptions(options, where)
+    const explicit = options.upstreamProtocolOptions
+    if (explicit.case !== 'explicitHttpConfig') refuse(where, 'explicit_http_config is needed')
+    checkExplicit(explicit.value, where)
+    found = explicit.value.protocolConfig.case === 'http2ProtocolOptions' ? 'http2' : 'http1'
+  }
+  return found
+}
+
+function balanceOf({ lbPolicy }: Cluster): Backend['balance'] {
+  if (lbPolicy === Cluster_LbPolicy.ROUND_ROBIN) return 'round-robin'
+  return lbPolicy === Cluster_LbPolicy.LEAST_REQUEST
+    ? 'least-request'
+    : refuse('lb_policy', 'only ROUND_ROBIN and LEAST_REQUEST are carried out')
+}
+
+function identitiesOf(message: Cluster, backend: Pick<Backend, 'port' | 'service' | 'protocol'>): readonly string[] {
+  let identities: readonly string[] = []
+  message.transportSocketMatches.forEach(({ match, transportSocket }, index) => {
+    const where = `transport_socket_matches[${index}]`
+    const tls = upstreamOf(transportSocket, where)
+    const keys = Object.keys(match ?? {})
+    if (tls === undefined) {
+      if (keys.length > 0 || index !== message.transportSocketMatches.length - 1)
+        refuse(where, 'plaintext is carried out for the endpoints that match nothing else')
+      return
+    }
+    if (index > 0 || keys.join() !== 'tlsMode' || match?.['tlsMode'] !== meshTls.tlsMode)
+      refuse(where, `TLS is carried out for endpoints with tlsMode "${meshTls.tlsMode}" only`)
+    if (tls.alpn.join() !== alpnOf[backend.protocol].join())
+      refuse(where, `ALPN [${tls.alpn.join(', ')}] is not what this proxy offers to a backend of ${backend.protocol}`)
+    if (tls.serverName !== '' && tls.serverName !== serverNameOf(backend))
+      refuse(where, `sni "${tls.serverName}" is not what this proxy sends, ${serverNameOf(backend)}`)
+    identities = tls.identities
+  })
+  return identities
+}
+
+export function decodeEndpoints(message: ClusterLoadAssignment): EndpointSet {
+  checkAssignment(message, '')
+  const endpoints: Endpoint[] = []
+  message.endpoints.forEach((group, index) => {
+    const where = `endpoints[${index}]`
+    if (group.priority !== 0) refuse(`${where}.priority`, 'not carried out by this proxy')
+    checkGroup(group, where)
+    const at = group.locality
+    const zone = at === undefined ? '' : at.subZone === '' ? at.zone : `${at.zone}/${at.subZone}`
+    const locality = at === undefined || (at.region === '' && zone === '') ? {} : { locality: { region: at.region, zone } }
+    group.lbEndpoints.forEach((entry, place) =>
+      endpoints.push({ ...decodeEndpoint(entry, `${where}.lb_endpoints[${place}]`), ...locality }),
+    )
+  })
+  return { backend: message.clusterName, endpoints }
+}
+
+function decodeEndpoint(entry: LbEndpoint, where: string): Endpoint {
+  checkLbEndpoint(entry, where)
+  if (entry.hostIdentifier.case !== 'endpoint') refuse(where, 'an endpoint is missing')
+  checkEndpoint(entry.hostIdentifier.value, `${where}.endpoint`)
+  const mode = entry.metadata?.filterMetadata[socketMetadata]?.['tlsMode']
+  return {
+    ...hostAndPort(entry.hostIdentifier.value.address, `${where}.endpoint.address`),
+    weight: entry.loadBalancingWeight ?? 1,
+    health: healthOf(entry.healthStatus),
+    mtls: mode === meshTls.tlsMode,
+    workload: textLabel(labelsOf(entry.metadata), 'workload') ?? '',
+  }
+}
+
+function healthOf(status: HealthStatus): Health {
+  if (status === HealthStatus.DEGRADED) return 'degraded'
+  if (status === HealthStatus.DRAINING) return 'draining'
+  return status === HealthStatus.UNHEALTHY || status === HealthStatus.TIMEOUT ? 'unhealthy' : 'healthy'
+}

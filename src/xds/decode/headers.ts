@@ -1,0 +1,47 @@
+/** Header changes of a route or a share of it → Filters. */
+
+import type { Filter, HeaderChange, NameValue } from '#model/view'
+import { HeaderValueOption_HeaderAppendAction as Append, type HeaderValueOption } from '../gen/envoy/config/core/v3/base_pb.ts'
+import { refuse } from './carried.ts'
+
+/** The four fields that routes and shares have alike. */
+export type Changes = {
+  readonly requestHeadersToAdd: readonly HeaderValueOption[]
+  readonly requestHeadersToRemove: readonly string[]
+  readonly responseHeadersToAdd: readonly HeaderValueOption[]
+  readonly responseHeadersToRemove: readonly string[]
+}
+
+export function headerFilters(message: Changes, where: string): readonly Filter[] {
+  const request = changeOf(message.requestHeadersToAdd, message.requestHeadersToRemove, `${where}.request_headers_to_add`)
+  const response = changeOf(message.responseHeadersToAdd, message.responseHeadersToRemove, `${where}.response_headers_to_add`)
+  return [
+    ...(request === undefined ? [] : [{ type: 'request-headers' as const, change: request }]),
+    ...(response === undefined ? [] : [{ type: 'response-headers' as const, change: response }]),
+  ]
+}
+
+function changeOf(additions: readonly HeaderValueOption[], removals: readonly string[], where: string): HeaderChange | undefined {
+  if (additions.length === 0 && removals.length === 0) return undefined
+  const set: NameValue[] = []
+  const add: NameValue[] = []
+  additions.forEach((option, index) => {
+    const at = `${where}[${index}]`
+    const field = { name: (option.header?.key ?? '').toLowerCase(), value: valueOf(option, at) }
+    if (field.name === '' || field.name.startsWith(':') || field.name === 'host') refuse(at, `"${field.name}" cannot be changed here`)
+    if (field.value === '' && !option.keepEmptyValue) return // Envoy then adds nothing
+    const replaces = option.append === undefined ? option.appendAction === Append.OVERWRITE_IF_EXISTS_OR_ADD : !option.append
+    if (option.append === undefined && !replaces && option.appendAction !== Append.APPEND_IF_EXISTS_OR_ADD)
+      refuse(`${at}.append_action`, 'only append and overwrite are carried out')
+    ;(replaces ? set : add).push(field)
+  })
+  return { set, add, remove: removals.map(name => name.toLowerCase()) }
+}
+
+function valueOf({ header }: HeaderValueOption, where: string): string {
+  if (header === undefined) refuse(where, 'header is missing')
+  if (header.rawValue.length > 0) refuse(`${where}.raw_value`, 'not carried out by this proxy')
+  const value = header.value.replaceAll('%%', '\0')
+  if (value.includes('%')) refuse(`${where}.value`, `the substitution in "${header.value}" is not carried out by this proxy`)
+  return value.replaceAll('\0', '%')
+}

@@ -1,0 +1,175 @@
+/** envoy.config.listener.v3.Listener → Listener, or the DNS table. */
+
+import type { DnsName, Listener, WeightedBackend } from '#model/view'
+import { httpNames, payloadsOf } from '../encode/listener.ts'
+import { SocketAddress_Protocol } from '../gen/envoy/config/core/v3/address_pb.ts'
+import { TrafficDirection } from '../gen/envoy/config/core/v3/base_pb.ts'
+import { type FilterChain, FilterChainMatchSchema, FilterChainSchema } from '../gen/envoy/config/listener/v3/listener_components_pb.ts'
+import { type Listener as EnvoyListener, ListenerSchema } from '../gen/envoy/config/listener/v3/listener_pb.ts'
+import { HttpConnectionManager_CodecType } from '../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
+import { DnsFilterConfigSchema } from '../gen/envoy/extensions/filters/udp/dns_filter/v3/dns_filter_pb.ts'
+import { carries, hostAndPort, labelsOf, refuse, textLabel, unpack } from './carried.ts'
+import { type Http, httpOf, tcpOf } from './network-filters.ts'
+import { checkDownstream } from './tls.ts'
+
+// stat_prefix, reuse_port, backlog and balance say nothing of where traffic goes.
+const checkListener = carries(ListenerSchema, [
+  'name',
+  'address',
+  'stat_prefix',
+  'filter_chains',
+  'default_filter_chain',
+  'metadata',
+  'listener_filters',
+  'listener_filters_timeout',
+  'continue_on_listener_filters_timeout',
+  'traffic_direction',
+  'bind_to_port',
+  'enable_reuse_port',
+  'tcp_backlog_size',
+  'connection_balance_config',
+])
+const checkDnsListener = carries(ListenerSchema, [
+  'name',
+  'address',
+  'stat_prefix',
+  'listener_filters',
+  'metadata',
+  'traffic_direction',
+  'bind_to_port',
+  'udp_listener_config',
+  'enable_reuse_port',
+])
+const checkDns = carries(DnsFilterConfigSchema, ['stat_prefix', 'server_config', 'client_config'])
+const checkChain = carries(FilterChainSchema, ['name', 'filter_chain_match', 'filters', 'transport_socket', 'metadata'])
+const checkMatch = carries(FilterChainMatchSchema, ['transport_protocol', 'application_protocols'])
+
+export type DecodedListener =
+  | { readonly type: 'listener'; readonly value: Listener }
+  | { readonly type: 'dns'; readonly value: readonly DnsName[] }
+
+export function decodeListener(message: EnvoyListener): DecodedListener {
+  if (message.listenerFilters.some(filter => filter.name === 'envoy.filters.udp.dns_filter'))
+    return { type: 'dns', value: decodeDns(message) }
+  checkListener(message, '')
+  for (const filter of message.listenerFilters) {
+    if (!/^envoy\.(filters\.)?listener\.(tls_inspector|http_inspector|original_dst)$/.test(filter.name))
+      refuse('listener_filters', `${filter.name} is not carried out by this proxy`)
+  }
+  const chains = [
+    ...message.filterChains.map((chain, index) => readChain(chain, `filter_chains[${index}]`)),
+    ...(message.defaultFilterChain === undefined ? [] : [readChain(message.defaultFilterChain, 'default_filter_chain')]),
+  ]
+  if (chains.length === 0) refuse('filter_chains', 'at least one is needed')
+  const direction = message.trafficDirection === TrafficDirection.OUTBOUND ? 'outbound' : 'inbound'
+  if (message.trafficDirection === TrafficDirection.UNSPECIFIED) refuse('traffic_direction', 'must be INBOUND or OUTBOUND')
+  const labels = labelsOf(message.metadata)
+  const secure = chains.some(chain => chain.secure)
+  const plain = chains.some(chain => !chain.secure)
+  if (secure && direction === 'outbound') refuse('filter_chains', 'TLS is carried out for inbound listeners only')
+  checkMatches(chains)
+  const http = same(chains.flatMap(chain => (chain.http === undefined ? [] : [chain.http])))
+  const backends = same(chains.flatMap(chain => (chain.backends === undefined ? [] : [chain.backends])))
+  return {
+    type: 'listener',
+    value: {
+      name: message.name,
+      direction,
+      ...hostAndPort(message.address, 'address'),
+      protocol: protocolOf(http, backends !== undefined, textLabel(labels, 'protocol')),
+      ...(secure ? { tls: { mode: plain ? 'permissive' : 'strict' } as const } : {}),
+      ...(http === undefined ? {} : { routes: http.routes }),
+      ...(backends === undefined ? {} : { backends }),
+      service: textLabel(labels, 'service') ?? '',
+    },
+  }
+}
+
+type Chain = {
+  readonly where: string
+  readonly secure: boolean
+  readonly transport: string
+  readonly names: readonly string[]
+  readonly http?: Http
+  readonly backends?: readonly WeightedBackend[]
+}
+
+function readChain(chain: FilterChain, where: string): Chain {
+  checkChain(chain, where)
+  const match = chain.filterChainMatch
+  if (match !== undefined) checkMatch(match, `${where}.filter_chain_match`)
+  const secure = checkDownstream(chain.transportSocket, `${where}.transport_socket`)
+  const [filter, ...others] = chain.filters
+  if (filter === undefined || others.length > 0)
+    refuse(`${where}.filters`, 'exactly one is carried out: http_connection_manager or tcp_proxy')
+  if (filter.configType.case !== 'typedConfig') refuse(`${where}.filters[0]`, 'only typed_config is carried out')
+  const any = filter.configType.value
+  const at = `${where}.filters[0]`
+  const shape = { where, secure, transport: match?.transportProtocol ?? '', names: match?.applicationProtocols ?? [] }
+  if (any.typeUrl.endsWith('.HttpConnectionManager')) return { ...shape, http: httpOf(any, at) }
+  if (any.typeUrl.endsWith('.TcpProxy')) return { ...shape, backends: tcpOf(any, at) }
+  return refuse(at, `${filter.name} is not carried out by this proxy`)
+}
+
+/** What a chain matches must be what the proxy does anyway: TLS apart from plaintext, and HTTP apart from other bytes where both have a chain. */
+function checkMatches(chains: readonly Chain[]): void {
+  const mixed = chains.some(chain => chain.secure) && chains.some(chain => !chain.secure)
+  const seen = new Set<string>()
+  for (const chain of chains) {
+    const where = `${chain.where}.filter_chain_match`
+    const own = chain.secure ? 'tls' : 'raw_buffer'
+    if (chain.transport !== '' && chain.transport !== own)
+      refuse(where, `transport_protocol "${chain.transport}" does not fit the chain's transport socket`)
+    if (mixed && chain.transport === '' && chain.where !== 'default_filter_chain')
+      refuse(where, 'transport_protocol must tell TLS from plaintext')
+    const detects = chains.some(other => other.secure === chain.secure && other.backends !== undefined) && chain.http !== undefined
+    if (!detects && chain.names.length > 0) refuse(where, 'application_protocols are carried out only to tell HTTP from a tcp_proxy chain')
+    if (detects && !chain.names.includes('http/1.1')) refuse(where, 'application_protocols must name http/1.1 beside a tcp_proxy chain')
+    const allowed: readonly string[] = httpNames[own]
+    for (const name of chain.names) if (!allowed.includes(name)) refuse(where, `application protocol "${name}" is not carried out`)
+    const key = `${own} ${chain.http === undefined ? 'tcp' : 'http'}`
+    if (seen.has(key)) refuse(where, 'two chains for the same kind of connection')
+    seen.add(key)
+  }
+  const kinds = (secure: boolean) =>
+    chains
+      .filter(chain => chain.secure === secure)
+      .map(chain => (chain.http === undefined ? 'tcp' : 'http'))
+      .sort()
+      .join()
+  if (mixed && kinds(true) !== kinds(false)) refuse('filter_chains', 'TLS and plaintext must lead to the same filters')
+}
+
+function same<Value>(values: readonly Value[]): Value | undefined {
+  const [first, ...rest] = values
+  const text = JSON.stringify(first)
+  if (rest.some(other => JSON.stringify(other) !== text)) refuse('filter_chains', 'chains of one listener must lead to the same place')
+  return first
+}
+
+/** The label only says more than the filters do; it may not contradict them. */
+function protocolOf(http: Http | undefined, tcp: boolean, label: string | undefined): Listener['protocol'] {
+  const found = http === undefined ? 'tcp' : tcp ? 'detect' : http.codec === HttpConnectionManager_CodecType.HTTP2 ? 'http2' : 'http'
+  if (label === undefined) return found
+  if (!(label in payloadsOf)) refuse('metadata', `"${label}" is no protocol`)
+  const said = label as Listener['protocol']
+  const fits = said === found || (said === 'grpc' && found === 'http2') || (said === 'tls' && found === 'tcp')
+  return fits ? said : refuse('metadata', `the label says ${said}, the filters ${found}`)
+}
+
+function decodeDns(message: EnvoyListener): readonly DnsName[] {
+  checkDnsListener(message, '')
+  hostAndPort(message.address, 'address', SocketAddress_Protocol.UDP)
+  const [filter, ...others] = message.listenerFilters
+  if (others.length > 0 || filter?.configType.case !== 'typedConfig') refuse('listener_filters', 'the DNS filter must be the only one')
+  const config = unpack(filter.configType.value, DnsFilterConfigSchema, 'listener_filters[0]')
+  checkDns(config, 'listener_filters[0]')
+  const table = config.serverConfig?.configSource
+  if (table?.case !== 'inlineDnsTable') refuse('listener_filters[0].server_config', 'only an inline table is carried out')
+  return table.value.virtualDomains.map(({ name, endpoint }, index) => {
+    const addresses = endpoint?.endpointConfig
+    if (addresses?.case === undefined) return { name, addresses: [] }
+    if (addresses.case !== 'addressList') refuse(`virtual_domains[${index}].endpoint`, 'only a list of addresses is carried out')
+    return { name, addresses: addresses.value.address }
+  })
+}

@@ -1,0 +1,67 @@
+/** The two filters that may end a chain: HTTP by a route table, opaque bytes by weight. */
+
+import type { Any } from '@bufbuild/protobuf/wkt'
+import type { WeightedBackend } from '#model/view'
+import {
+  HttpConnectionManager_UpgradeConfigSchema,
+  HttpConnectionManagerSchema,
+} from '../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
+import {
+  TcpProxy_WeightedCluster_ClusterWeightSchema,
+  TcpProxySchema,
+} from '../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts'
+import { invalidCluster } from '../types.ts'
+import { carries, msOf, mustBeAds, refuse, typeName, unpack } from './carried.ts'
+
+// server_header_transformation, generate_request_id and use_remote_address decide what Envoy adds to headers; this proxy adds nothing of the kind.
+const checkHttp = carries(HttpConnectionManagerSchema, [
+  'codec_type',
+  'stat_prefix',
+  'rds',
+  'http_filters',
+  'server_header_transformation',
+  'upgrade_configs',
+  'generate_request_id',
+  'use_remote_address',
+])
+const checkUpgrade = carries(HttpConnectionManager_UpgradeConfigSchema, ['upgrade_type', 'enabled'])
+const checkTcp = carries(TcpProxySchema, ['stat_prefix', 'cluster', 'weighted_clusters', 'idle_timeout'])
+const checkWeight = carries(TcpProxy_WeightedCluster_ClusterWeightSchema, ['name', 'weight'])
+
+export type Http = { readonly routes: string; readonly codec: number }
+
+export function httpOf(any: Any, where: string): Http {
+  const manager = unpack(any, HttpConnectionManagerSchema, where)
+  checkHttp(manager, where)
+  const { routeSpecifier } = manager
+  if (routeSpecifier.case !== 'rds' || routeSpecifier.value.routeConfigName === '')
+    refuse(`${where}.rds`, 'a route table by name is needed')
+  mustBeAds(routeSpecifier.value.configSource, `${where}.rds.config_source`)
+  for (const filter of manager.httpFilters) {
+    const type = filter.configType.case === 'typedConfig' ? typeName(filter.configType.value) : ''
+    if (type === 'envoy.extensions.filters.http.router.v3.Router' || filter.disabled || filter.isOptional) continue
+    refuse(`${where}.http_filters`, `${filter.name} is not carried out by this proxy`)
+  }
+  manager.upgradeConfigs.forEach((upgrade, index) => {
+    checkUpgrade(upgrade, `${where}.upgrade_configs[${index}]`)
+    if (upgrade.upgradeType.toLowerCase() !== 'websocket')
+      refuse(`${where}.upgrade_configs[${index}]`, `upgrade "${upgrade.upgradeType}" is not carried out by this proxy`)
+  })
+  if (manager.codecType === 3) refuse(`${where}.codec_type`, 'HTTP/3 is not carried out by this proxy')
+  return { routes: routeSpecifier.value.routeConfigName, codec: manager.codecType }
+}
+
+export function tcpOf(any: Any, where: string): readonly WeightedBackend[] {
+  const proxy = unpack(any, TcpProxySchema, where)
+  checkTcp(proxy, where)
+  if (proxy.idleTimeout !== undefined && msOf(proxy.idleTimeout) !== 0) refuse(`${where}.idle_timeout`, 'only 0 is carried out')
+  const clusters = proxy.clusterSpecifier
+  if (clusters.case === 'cluster') return [{ backend: backendNamed(clusters.value), weight: 1 }]
+  if (clusters.case === undefined) refuse(where, 'cluster or weighted_clusters is needed')
+  return clusters.value.clusters.map((share, index) => {
+    checkWeight(share, `${where}.weighted_clusters.clusters[${index}]`)
+    return { backend: backendNamed(share.name), weight: share.weight }
+  })
+}
+
+export const backendNamed = (cluster: string): string | undefined => (cluster === invalidCluster ? undefined : cluster)

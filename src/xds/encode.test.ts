@@ -1,0 +1,255 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import type {
+  Backend,
+  DnsName,
+  EndpointSet,
+  Filter,
+  HeaderChange,
+  Listener,
+  Match,
+  PathChange,
+  Route,
+  RouteTable,
+  ValueMatch,
+  View,
+  WeightedBackend,
+} from '#model/view'
+import { emptyView } from '#model/view'
+import { decodeResource } from './decode.ts'
+import { encodeView } from './encode.ts'
+
+const word = fc.stringMatching(/^[a-z][a-z0-9-]{0,8}$/)
+const host = fc.oneof(fc.ipV4(), fc.constant('::1'))
+const port = fc.integer({ min: 1, max: 65535 })
+const optional = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined })
+/** Without the keys whose value is undefined, as exactOptionalPropertyTypes wants it. */
+const bare = <T extends object>(value: T): T => Object.fromEntries(Object.entries(value).filter(([, entry]) => entry !== undefined)) as T
+
+const value = fc.string({ maxLength: 12 })
+const fields = fc
+  .uniqueArray(word, { maxLength: 4 })
+  .chain(names => fc.tuple(fc.constant(names), fc.array(fc.tuple(fc.nat(2), value), { minLength: names.length, maxLength: names.length })))
+const change: fc.Arbitrary<HeaderChange> = fields
+  .filter(([names]) => names.length > 0)
+  .map(([names, kinds]) => {
+    const of = (kind: number) => names.flatMap((name, index) => (kinds[index]![0] === kind ? [{ name, value: kinds[index]![1] }] : []))
+    return { set: of(0), add: of(1), remove: of(2).map(({ name }) => name) }
+  })
+const headers = fc
+  .tuple(optional(change), optional(change))
+  .map(([request, response]): Filter[] => [
+    ...(request ? [{ type: 'request-headers' as const, change: request }] : []),
+    ...(response ? [{ type: 'response-headers' as const, change: response }] : []),
+  ])
+const segments = fc.array(fc.stringMatching(/^[a-z0-9.+(~]{1,5}$/), { maxLength: 3 }).map(parts => `/${parts.join('/')}`)
+const pathChange = (prefix: boolean): fc.Arbitrary<PathChange> =>
+  fc.oneof(
+    segments.map(path => ({ type: 'full' as const, value: path })),
+    ...(prefix ? [segments.map(path => ({ type: 'prefix' as const, value: path }))] : []),
+  )
+const rewrite = (prefix: boolean): fc.Arbitrary<Filter[]> =>
+  fc
+    .record({ host: optional(word), path: optional(pathChange(prefix)) })
+    .map(({ host, path }) => (host === undefined && path === undefined ? [] : [bare({ type: 'rewrite' as const, host, path }) as Filter]))
+const shares: fc.Arbitrary<WeightedBackend[]> = fc
+  .array(
+    fc.record({
+      backend: optional(word),
+      weight: fc.nat(1000),
+      filters: optional(fc.tuple(headers, rewrite(true)).map(all => all.flat())),
+    }),
+    { minLength: 1, maxLength: 3 },
+  )
+  .filter(list => list.some(({ weight }) => weight > 0))
+  .map(list => list.map(({ backend, weight, filters }) => ({ backend, weight, ...(filters?.length ? { filters } : {}) })))
+const matches = (name: fc.Arbitrary<string>) =>
+  fc.array(
+    fc.oneof(
+      fc.record({ name, type: fc.constant('exact' as const), value }),
+      fc.record({ name, type: fc.constant('regex' as const), value: fc.constantFrom('.*', 'v[12]', 'a|b') }),
+    ),
+    { minLength: 1, maxLength: 2 },
+  ) as fc.Arbitrary<ValueMatch[]>
+const match: fc.Arbitrary<Match> = fc
+  .record({
+    path: optional(
+      fc.oneof(
+        fc.record({ type: fc.constantFrom('exact' as const, 'prefix' as const), value: segments }),
+        fc.constant({ type: 'regex' as const, value: '/v[0-9]+/.*' }),
+      ),
+    ),
+    method: optional(fc.constantFrom('GET', 'POST')),
+    headers: optional(matches(word)),
+    query: optional(matches(fc.stringMatching(/^[A-Za-z]{1,5}$/))),
+  })
+  .map(bare) as fc.Arbitrary<Match>
+const route: fc.Arbitrary<Route> = fc.tuple(word, value, match).chain(([name, origin, match]): fc.Arbitrary<Route> => {
+  const changesPrefix = match.path === undefined || match.path.type === 'prefix'
+  const shape = { name, origin, match }
+  return fc.oneof(
+    fc
+      .tuple(
+        headers,
+        rewrite(changesPrefix),
+        shares,
+        fc.record({ requestMs: optional(fc.integer({ min: 1, max: 90_000 })), tryMs: optional(fc.integer({ min: 1, max: 90_000 })) }),
+      )
+      .map(([headers, rewrite, backends, timeouts]) => ({
+        ...shape,
+        filters: [...headers, ...rewrite],
+        action: { type: 'forward' as const, backends },
+        ...(Object.keys(bare(timeouts)).length > 0 ? { timeouts: bare(timeouts) as { requestMs: number } } : {}),
+      })),
+    fc
+      .tuple(
+        headers,
+        fc.record({
+          scheme: optional(fc.constantFrom('http' as const, 'https' as const)),
+          host: optional(word),
+          port: optional(port),
+          path: optional(pathChange(changesPrefix)),
+          status: fc.constantFrom(301 as const, 302 as const, 303 as const, 307 as const, 308 as const),
+        }),
+      )
+      .map(([filters, redirect]) => ({
+        ...shape,
+        filters,
+        action: { type: 'redirect' as const, redirect: bare(redirect) as { status: 301 } },
+      })),
+    fc
+      .tuple(headers, fc.integer({ min: 400, max: 599 }), fc.constantFrom('rule-invalid' as const, 'backend-invalid' as const), value)
+      .map(([filters, status, reason, detail]) => ({ ...shape, filters, action: { type: 'respond' as const, status, reason, detail } })),
+  )
+})
+const table: fc.Arbitrary<Omit<RouteTable, 'name'>> = fc.record({
+  hosts: fc.array(
+    fc.record({ name: word, domains: fc.constantFrom(['*'], ['a.test', '*.b.test']), routes: fc.array(route, { maxLength: 4 }) }),
+    { maxLength: 2 },
+  ),
+})
+
+const opaque: fc.Arbitrary<WeightedBackend[]> = fc.array(fc.record({ backend: optional(word), weight: fc.integer({ min: 1, max: 100 }) }), {
+  minLength: 1,
+  maxLength: 3,
+})
+const listener: fc.Arbitrary<Omit<Listener, 'name'>> = fc
+  .record({
+    direction: fc.constantFrom('outbound' as const, 'inbound' as const),
+    host,
+    port,
+    protocol: fc.constantFrom('http', 'http2', 'grpc', 'tcp', 'tls', 'detect'),
+    tls: optional(fc.constantFrom('strict' as const, 'permissive' as const)),
+    routes: word,
+    backends: opaque,
+    service: word,
+  })
+  .map(({ direction, host, port, protocol, tls, routes, backends, service }) => ({
+    direction,
+    host,
+    port,
+    protocol: protocol as Listener['protocol'],
+    ...(direction === 'inbound' && tls ? { tls: { mode: tls } } : {}),
+    ...(['tcp', 'tls'].includes(protocol) ? {} : { routes }),
+    ...(['tcp', 'tls', 'detect'].includes(protocol) ? { backends } : {}),
+    service,
+  }))
+const backend: fc.Arbitrary<Omit<Backend, 'name'>> = fc.record({
+  service: word,
+  type: fc.constantFrom('endpoints' as const, 'local' as const),
+  port,
+  protocol: fc.constantFrom('http1' as const, 'http2' as const, 'tcp' as const),
+  balance: fc.constantFrom('round-robin' as const, 'least-request' as const),
+  connectTimeoutMs: fc.integer({ min: 1, max: 60_000 }),
+  identities: fc.array(
+    word.map(name => `spiffe://weft.test/ns/default/sa/${name}`),
+    { maxLength: 2 },
+  ),
+})
+const endpoints: fc.Arbitrary<Omit<EndpointSet, 'backend'>> = fc
+  .record({
+    endpoints: fc.array(
+      fc.record({
+        host,
+        port,
+        weight: fc.integer({ min: 1, max: 100 }),
+        health: fc.constantFrom('healthy' as const, 'degraded' as const, 'unhealthy' as const, 'draining' as const),
+        mtls: fc.boolean(),
+        workload: word,
+        locality: optional(fc.record({ region: word, zone: word })),
+      }),
+      { maxLength: 5 },
+    ),
+  })
+  .map(({ endpoints }) => ({ endpoints: byPlace(endpoints).map(bare) as EndpointSet['endpoints'] }))
+/** Endpoints of one place stand together on the wire. */
+const byPlace = <T extends { locality: { region: string; zone: string } | undefined }>(list: readonly T[]): T[] =>
+  [...Map.groupBy(list, ({ locality }) => JSON.stringify(locality)).values()].flat()
+
+const named = <T>(part: fc.Arbitrary<T>, key = 'name') =>
+  fc
+    .dictionary(fc.stringMatching(/^[a-z]{1,6}\/[a-z]{1,6}:[0-9]{1,4}$/), part, { maxKeys: 3, noNullPrototype: true })
+    .map(record => Object.fromEntries(Object.entries(record).map(([name, value]) => [name, { [key]: name, ...value }])))
+const dns: fc.Arbitrary<DnsName[]> = fc.array(fc.record({ name: word, addresses: fc.array(fc.ipV4(), { maxLength: 2 }) }), {
+  minLength: 1,
+  maxLength: 3,
+})
+const pem = (text: string) => `-----BEGIN CERTIFICATE-----\n${text}\n-----END CERTIFICATE-----\n`
+const trust = fc.record({
+  domain: fc.constantFrom('', 'weft.test'),
+  roots: fc.array(fc.stringMatching(/^[A-Za-z0-9+]{4,20}$/).map(pem), { minLength: 1, maxLength: 2 }),
+})
+const views = fc.record({
+  listeners: named(listener),
+  routes: named(table),
+  backends: named(backend),
+  endpoints: named(endpoints, 'backend'),
+  dns,
+  trust,
+}) as unknown as fc.Arbitrary<View>
+
+function decodeAll(view: View): View {
+  const parts: Record<string, Record<string, unknown>> = { listener: {}, route: {}, backend: {}, endpoints: {} }
+  let dns: View['dns'] = []
+  let trust = emptyView.trust
+  for (const [typeUrl, resources] of Object.entries(encodeView(view))) {
+    for (const [name, { body }] of resources) {
+      const decoded = decodeResource(typeUrl, name, body)
+      if ('rejected' in decoded) assert.fail(`${name}: ${decoded.rejected}`)
+      const { part } = decoded
+      if (part.type === 'dns') dns = part.value
+      else if (part.type === 'trust') trust = part.value
+      else parts[part.type]![name] = part.value
+    }
+  }
+  return {
+    listeners: parts['listener'],
+    routes: parts['route'],
+    backends: parts['backend'],
+    endpoints: parts['endpoints'],
+    dns,
+    trust,
+  } as unknown as View
+}
+
+test('what encode makes of any view, decode reads back as the same view', () => {
+  fc.assert(
+    fc.property(views, generated => {
+      const view = JSON.parse(JSON.stringify(generated)) as View // plain prototypes
+      assert.deepEqual(JSON.parse(JSON.stringify(decodeAll(view))), view)
+    }),
+    { numRuns: 300 },
+  )
+})
+
+test('a part that is the same object is encoded once, and equal content has an equal version', () => {
+  const set: EndpointSet = { backend: 'a', endpoints: [] }
+  const first = encodeView({ ...emptyView, endpoints: { a: set } })
+  const second = encodeView({ ...emptyView, endpoints: { a: set, b: { backend: 'b', endpoints: [] } } })
+  const third = encodeView({ ...emptyView, endpoints: { a: { backend: 'a', endpoints: [] } } })
+  const [a, b, c] = [first, second, third].map(set => set['type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment'].get('a')!)
+  assert.equal(a, b)
+  assert.notEqual(a, c)
+  assert.equal(a!.version, c!.version)
+})

@@ -1,0 +1,99 @@
+/** Backend → Cluster and EndpointSet → ClusterLoadAssignment. Mutual TLS is chosen per endpoint, by its metadata. */
+
+import { create } from '@bufbuild/protobuf'
+import type { Backend, Endpoint, EndpointSet, Health } from '#model/view'
+import { type Cluster, Cluster_DiscoveryType, Cluster_LbPolicy, ClusterSchema } from '../gen/envoy/config/cluster/v3/cluster_pb.ts'
+import { HealthStatus } from '../gen/envoy/config/core/v3/health_check_pb.ts'
+import type { LocalityLbEndpoints } from '../gen/envoy/config/endpoint/v3/endpoint_components_pb.ts'
+import { LbEndpointSchema, LocalityLbEndpointsSchema } from '../gen/envoy/config/endpoint/v3/endpoint_components_pb.ts'
+import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '../gen/envoy/config/endpoint/v3/endpoint_pb.ts'
+import { HttpProtocolOptionsSchema } from '../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts'
+import { alpnOf, meshTls, serverNameOf, socketMetadata, weftMetadata } from '../types.ts'
+import { duration, fromAds, labels, typed } from './source.ts'
+import { plaintext, upstreamTls } from './tls.ts'
+
+export const httpOptions = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions'
+
+export function encodeBackend(backend: Backend): Cluster {
+  const options = protocolOptions(backend.protocol)
+  return create(ClusterSchema, {
+    name: backend.name,
+    ...(backend.type === 'endpoints'
+      ? { clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.EDS }, edsClusterConfig: { edsConfig: fromAds } }
+      : { clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC }, loadAssignment: local(backend) }),
+    lbPolicy: backend.balance === 'least-request' ? Cluster_LbPolicy.LEAST_REQUEST : Cluster_LbPolicy.ROUND_ROBIN,
+    connectTimeout: duration(backend.connectTimeoutMs),
+    ...(options === undefined ? {} : { typedExtensionProtocolOptions: { [httpOptions]: options } }),
+    transportSocketMatches:
+      backend.identities.length === 0
+        ? []
+        : [
+            {
+              name: 'mesh',
+              match: meshTls,
+              transportSocket: upstreamTls(backend.identities, alpnOf[backend.protocol], serverNameOf(backend)),
+            },
+            { name: 'plaintext', match: {}, transportSocket: plaintext },
+          ],
+    metadata: labels({ service: backend.service, port: backend.port, protocol: backend.protocol }),
+  })
+}
+
+function protocolOptions(protocol: Backend['protocol']) {
+  if (protocol === 'tcp') return undefined
+  const explicit =
+    protocol === 'http2' ? ({ case: 'http2ProtocolOptions', value: {} } as const) : ({ case: 'httpProtocolOptions', value: {} } as const)
+  const options = create(HttpProtocolOptionsSchema, {
+    upstreamProtocolOptions: { case: 'explicitHttpConfig', value: { protocolConfig: explicit } },
+  })
+  return typed(HttpProtocolOptionsSchema, options).value
+}
+
+const local = (backend: Backend): ClusterLoadAssignment =>
+  create(ClusterLoadAssignmentSchema, {
+    clusterName: backend.name,
+    endpoints: [{ lbEndpoints: [{ hostIdentifier: { case: 'endpoint', value: { address: addressOf('127.0.0.1', backend.port) } } }] }],
+  })
+
+const addressOf = (address: string, port: number) =>
+  ({ address: { case: 'socketAddress', value: { address, portSpecifier: { case: 'portValue', value: port } } } }) as const
+
+const statusOf: Readonly<Record<Health, HealthStatus>> = {
+  healthy: HealthStatus.HEALTHY,
+  degraded: HealthStatus.DEGRADED,
+  unhealthy: HealthStatus.UNHEALTHY,
+  draining: HealthStatus.DRAINING,
+}
+
+/** Grouped by locality, in the order in which each first appears. An endpoint of weight 0, which gets nothing, is left out: Envoy takes no zero. */
+export function encodeEndpoints(set: EndpointSet): ClusterLoadAssignment {
+  const groups = new Map<string, LocalityLbEndpoints>()
+  for (const endpoint of set.endpoints) {
+    if (endpoint.weight < 1) continue
+    const { locality } = endpoint
+    const key = locality === undefined ? '' : `${locality.region}\n${locality.zone}`
+    let group = groups.get(key)
+    if (group === undefined) {
+      group = create(
+        LocalityLbEndpointsSchema,
+        locality === undefined ? {} : { locality: { region: locality.region, zone: locality.zone } },
+      )
+      groups.set(key, group)
+    }
+    group.lbEndpoints.push(endpointOf(endpoint))
+  }
+  return create(ClusterLoadAssignmentSchema, { clusterName: set.backend, endpoints: [...groups.values()] })
+}
+
+const endpointOf = (endpoint: Endpoint) =>
+  create(LbEndpointSchema, {
+    hostIdentifier: { case: 'endpoint', value: { address: addressOf(endpoint.host, endpoint.port) } },
+    healthStatus: statusOf[endpoint.health],
+    loadBalancingWeight: Math.floor(endpoint.weight),
+    metadata: {
+      filterMetadata: {
+        ...(endpoint.mtls ? { [socketMetadata]: meshTls } : {}),
+        [weftMetadata]: { workload: endpoint.workload },
+      },
+    },
+  })

@@ -1,0 +1,157 @@
+/** Listener → envoy.config.listener.v3.Listener: one filter chain per way of speaking (TLS or not, HTTP or opaque), and the DNS table as a UDP listener. */
+
+import { create } from '@bufbuild/protobuf'
+import type { DnsName, Listener } from '#model/view'
+import { SocketAddress_Protocol } from '../gen/envoy/config/core/v3/address_pb.ts'
+import { TrafficDirection } from '../gen/envoy/config/core/v3/base_pb.ts'
+import {
+  type FilterChain,
+  FilterChainSchema,
+  type ListenerFilter,
+  ListenerFilterSchema,
+} from '../gen/envoy/config/listener/v3/listener_components_pb.ts'
+import { type Listener as EnvoyListener, ListenerSchema } from '../gen/envoy/config/listener/v3/listener_pb.ts'
+import { RouterSchema } from '../gen/envoy/extensions/filters/http/router/v3/router_pb.ts'
+import { HttpInspectorSchema } from '../gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.ts'
+import { TlsInspectorSchema } from '../gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts'
+import {
+  HttpConnectionManager_CodecType,
+  HttpConnectionManager_ServerHeaderTransformation,
+  HttpConnectionManagerSchema,
+} from '../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
+import { TcpProxySchema } from '../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts'
+import { DnsFilterConfigSchema } from '../gen/envoy/extensions/filters/udp/dns_filter/v3/dns_filter_pb.ts'
+import { dnsListener, invalidCluster } from '../types.ts'
+import { duration, fromAds, labels, typed } from './source.ts'
+import { downstreamTls } from './tls.ts'
+
+type Transport = 'tls' | 'raw_buffer'
+type Payload = 'http' | 'tcp'
+
+/** What the bytes of each protocol may turn out to be. */
+export const payloadsOf: Readonly<Record<Listener['protocol'], readonly Payload[]>> = {
+  http: ['http'],
+  http2: ['http'],
+  grpc: ['http'],
+  tcp: ['tcp'],
+  tls: ['tcp'],
+  detect: ['http', 'tcp'],
+}
+
+/** What the inspectors call HTTP: in clear from its first bytes, in TLS from the ALPN of the hello. */
+export const httpNames = { raw_buffer: ['http/1.0', 'http/1.1', 'h2c'], tls: ['http/1.1', 'h2'] } as const
+
+const httpInspector = create(ListenerFilterSchema, {
+  name: 'envoy.filters.listener.http_inspector',
+  configType: typed(HttpInspectorSchema, create(HttpInspectorSchema)),
+})
+const tlsInspector = create(ListenerFilterSchema, {
+  name: 'envoy.filters.listener.tls_inspector',
+  configType: typed(TlsInspectorSchema, create(TlsInspectorSchema)),
+})
+
+export function encodeListener(listener: Listener): EnvoyListener {
+  const payloads = payloadsOf[listener.protocol]
+  const detects = payloads.length > 1
+  const transports: readonly Transport[] =
+    listener.tls === undefined ? ['raw_buffer'] : listener.tls.mode === 'strict' ? ['tls'] : ['tls', 'raw_buffer']
+  const chains = transports.flatMap(transport => payloads.map(payload => chainOf(listener, transport, payload, transports.length > 1)))
+  const inspectors: ListenerFilter[] = []
+  if (listener.tls?.mode === 'permissive' || (listener.tls !== undefined && detects)) inspectors.push(tlsInspector)
+  if (detects && transports.includes('raw_buffer')) inspectors.push(httpInspector)
+  // With one transport, what is not HTTP goes to the default chain; with two, every chain says its own.
+  const fallback = detects && transports.length === 1 ? chains.pop() : undefined
+  return create(ListenerSchema, {
+    name: listener.name,
+    address: {
+      address: { case: 'socketAddress', value: { address: listener.host, portSpecifier: { case: 'portValue', value: listener.port } } },
+    },
+    trafficDirection: listener.direction === 'outbound' ? TrafficDirection.OUTBOUND : TrafficDirection.INBOUND,
+    ...(listener.direction === 'outbound' ? { bindToPort: false } : {}),
+    filterChains: chains,
+    ...(fallback === undefined ? {} : { defaultFilterChain: fallback }),
+    listenerFilters: inspectors,
+    // A server may speak first: a client that stays silent is not HTTP, and is waited for only this long.
+    ...(inspectors.length > 0 ? { listenerFiltersTimeout: duration(500), continueOnListenerFiltersTimeout: true } : {}),
+    metadata: labels({ service: listener.service, protocol: listener.protocol }),
+  })
+}
+
+function chainOf(listener: Listener, transport: Transport, payload: Payload, saysTransport: boolean): FilterChain {
+  const names = listener.protocol === 'detect' && payload === 'http' ? httpNames[transport] : []
+  const match = {
+    ...(saysTransport ? { transportProtocol: transport } : {}),
+    ...(names.length > 0 ? { applicationProtocols: [...names] } : {}),
+  }
+  const alpn = payloadsOf[listener.protocol].includes('http') ? ['h2', 'http/1.1'] : []
+  return create(FilterChainSchema, {
+    name: `${transport}/${payload}`,
+    ...(Object.keys(match).length > 0 ? { filterChainMatch: match } : {}),
+    ...(transport === 'tls' ? { transportSocket: downstreamTls(alpn) } : {}),
+    filters: [payload === 'http' ? httpFilter(listener) : tcpFilter(listener)],
+  })
+}
+
+function httpFilter(listener: Listener) {
+  if (listener.routes === undefined) throw new Error(`listener ${listener.name}: protocol ${listener.protocol} needs a route table`)
+  const manager = create(HttpConnectionManagerSchema, {
+    statPrefix: listener.name,
+    codecType:
+      listener.protocol === 'http2' || listener.protocol === 'grpc'
+        ? HttpConnectionManager_CodecType.HTTP2
+        : HttpConnectionManager_CodecType.AUTO,
+    routeSpecifier: { case: 'rds', value: { configSource: fromAds, routeConfigName: listener.routes } },
+    httpFilters: [{ name: 'envoy.filters.http.router', configType: typed(RouterSchema, create(RouterSchema)) }],
+    serverHeaderTransformation: HttpConnectionManager_ServerHeaderTransformation.PASS_THROUGH,
+    upgradeConfigs: [{ upgradeType: 'websocket' }],
+  })
+  return { name: 'envoy.filters.network.http_connection_manager', configType: typed(HttpConnectionManagerSchema, manager) }
+}
+
+function tcpFilter(listener: Listener) {
+  // Envoy takes no weight of zero here; such a backend gets nothing either way.
+  const backends = (listener.backends ?? []).filter(({ weight }) => weight > 0)
+  const only = backends.length === 1 && backends[0]!.weight === 1 ? backends[0] : undefined
+  const proxy = create(TcpProxySchema, {
+    statPrefix: listener.name,
+    clusterSpecifier:
+      backends.length === 0 || only
+        ? { case: 'cluster', value: only?.backend ?? invalidCluster }
+        : {
+            case: 'weightedClusters',
+            value: { clusters: backends.map(({ backend, weight }) => ({ name: backend ?? invalidCluster, weight })) },
+          },
+    idleTimeout: duration(0),
+  })
+  return { name: 'envoy.filters.network.tcp_proxy', configType: typed(TcpProxySchema, proxy) }
+}
+
+export function encodeDns(names: readonly DnsName[]): EnvoyListener {
+  const config = create(DnsFilterConfigSchema, {
+    statPrefix: dnsListener,
+    serverConfig: {
+      configSource: {
+        case: 'inlineDnsTable',
+        value: {
+          virtualDomains: names.map(({ name, addresses }) => ({
+            name,
+            ...(addresses.length > 0
+              ? { endpoint: { endpointConfig: { case: 'addressList' as const, value: { address: [...addresses] } } } }
+              : {}),
+          })),
+        },
+      },
+    },
+  })
+  return create(ListenerSchema, {
+    name: dnsListener,
+    address: {
+      address: {
+        case: 'socketAddress',
+        value: { protocol: SocketAddress_Protocol.UDP, address: '127.0.0.1', portSpecifier: { case: 'portValue', value: 15053 } },
+      },
+    },
+    trafficDirection: TrafficDirection.OUTBOUND,
+    listenerFilters: [{ name: 'envoy.filters.udp.dns_filter', configType: typed(DnsFilterConfigSchema, config) }],
+  })
+}
