@@ -50,7 +50,11 @@ export function readDocuments(text: string, file: string, defaultNamespace = 'de
     const at = (path: FieldPath, onKey = false): Place => placeAt(document, lines, file, path, onKey)
     const errors = [...document.errors, ...document.warnings]
     if (errors.length > 0) {
-      problems.push(...errors.map(error => tellSyntax(error, lines, file, text)))
+      // what follows the first syntax error is mostly its echo; a key written twice is not
+      const first = errors.find(error => error.code !== 'DUPLICATE_KEY')
+      problems.push(
+        ...errors.filter(error => error === first || error.code === 'DUPLICATE_KEY').map(error => tellSyntax(error, lines, file, text)),
+      )
       continue
     }
     const read = plain(document)
@@ -89,6 +93,7 @@ export function readDocuments(text: string, file: string, defaultNamespace = 'de
       resources.push(resource)
     }
   }
+  problems.sort((a, b) => (a.place?.line ?? 0) - (b.place?.line ?? 0) || (a.place?.column ?? 0) - (b.place?.column ?? 0))
   return {
     resources,
     problems,

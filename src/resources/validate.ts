@@ -14,12 +14,12 @@ export { nearest } from './validate/near.ts'
 export type { FieldPath, Found } from './validate/says.ts'
 export { pathText } from './validate/says.ts'
 
-/** `Kind namespace/name`, as problems and notes name a resource. */
+/** `Kind namespace/name`, as problems and notes name a resource; as much of it as is there. */
 export function nameOf(document: unknown): string {
   const { kind, metadata } = (document ?? {}) as { kind?: unknown; metadata?: { name?: unknown; namespace?: unknown } }
   const name = typeof metadata?.name === 'string' ? metadata.name : undefined
   const namespace = typeof metadata?.namespace === 'string' ? `${metadata.namespace}/` : ''
-  return [typeof kind === 'string' ? kind : 'document', name === undefined ? undefined : namespace + name].filter(Boolean).join(' ')
+  return [typeof kind === 'string' ? kind : '', name === undefined ? '' : namespace + name].filter(Boolean).join(' ')
 }
 
 /** Everything that is wrong with a document; empty when it may be stored. Documents without a place: those that came by the API. */

@@ -22,6 +22,8 @@ function distance(one: string, other: string): number {
 /** The nearest of the known words when it is near enough to be meant. */
 export function nearest(typed: string, known: readonly string[]): string | undefined {
   if (typed.length > 100) return undefined
+  const inside = known.filter(word => typed.length > 3 && word.toLowerCase().includes(typed.toLowerCase()))
+  if (inside.length === 1) return inside[0]
   const far = Math.max(1.5, typed.length / 3)
   const ranked = known.map(word => ({ word, far: distance(typed, word) })).filter(each => each.far <= far)
   return ranked.sort((a, b) => a.far - b.far)[0]?.word

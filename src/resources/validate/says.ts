@@ -86,7 +86,11 @@ const article = (expected: string): string =>
 function wrongType(expected: string, value: unknown): string {
   if (value === undefined) return `is needed: ${article(expected)}`
   const quote = expected === 'string' && (typeof value === 'number' || typeof value === 'boolean') ? `: write it in quotes, "${value}"` : ''
-  return `must be ${article(expected)}, not ${show(value)}${quote}`
+  const bare =
+    /^(number|int|boolean)$/.test(expected) && typeof value === 'string' && /^(-?\d+|true|false)$/.test(value)
+      ? ': write it without quotes'
+      : ''
+  return `must be ${article(expected)}, not ${show(value)}${quote}${bare}`
 }
 
 function oneOf(values: readonly string[], value: unknown): string {
