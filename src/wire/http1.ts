@@ -1,6 +1,24 @@
-/** HTTP/1.x as a sans-IO codec: bytes in, events out; commands in, bytes out. RFC 9112 and RFC 9110. This file is the door; the theory stands here, the work in http1/. */
+/**
+ * HTTP/1.x as a sans-IO codec: bytes in, events out; commands in, bytes out. RFC 9112 and RFC 9110. This file is the door; the theory stands here, the work in http1/.
+ *
+ * A connection carries one exchange after the other. A message is read strictly and always written anew, never passed on as it came: what two programs on
+ * the way could understand differently (two lengths, a length and chunks, a bare LF, a folded line …) ends the connection, so no request hides in another.
+ * Each side runs two machines, one for what it reads and one for what it writes (http1/state.ts). Both must be done before the next exchange begins; bytes
+ * of a pipelined request wait until then (`wantsBytes`).
+ *
+ *   bytes ─▶ read.ts: finds heads, cuts bodies (chunked.ts) ─▶ head.ts: lines and fields ─▶ server.ts | client.ts: framing, order, events
+ *   commands ─▶ server.ts | client.ts ─▶ write.ts: field lines, body framing, one array for many small pieces ─▶ bytes
+ *
+ * Driving it: receive(bytes) and act on the events; after every send(), if not wantsBytes then receive(no bytes) once more, and write what drain() gives.
+ * Events may view the array that was received, and drained arrays may be the data that was sent: neither may be overwritten before it is written out.
+ */
 
 import type { Failure } from '#base/failure'
+
+export { serverCodec } from './http1/server.ts'
+export { clientCodec } from './http1/client.ts'
+export { field, fieldValues, forwardable, listed, withField, withoutField } from './http1/fields.ts'
+export { defaultLimits, type Limits } from './http1/limits.ts'
 
 /** Header fields in the order they came: name, value, name, value … Names keep the case of the peer. One flat array is the cheapest form on Node (72 ns a message against 283 for Map). */
 export type Fields = readonly string[]
@@ -11,14 +29,20 @@ export type ResponseHead = { readonly status: number; readonly reason: string; r
 /** Bytes of a body: how many, or `chunked`, or `close` (a response that lasts until the connection ends), or 0 for none. */
 export type Length = number | 'chunked' | 'close'
 
-/** What a server reads. After `tunnel` (an accepted CONNECT or Upgrade) all bytes are `data`. `failed` is the last event: drain() then holds what is still owed to the peer, and the connection closes. */
+/** What a server reads. Every request has its `end`, one without a body at once. In a tunnel (an accepted CONNECT or Upgrade) all bytes are `data`, and a second `end` says that the peer sends no more. `upgrade`: the protocols offered, without h2c. `failed` is the last event: drain() then holds what is still owed to the peer, and the connection closes. */
 export type ServerEvent =
-  | { readonly type: 'request'; readonly head: RequestHead; readonly length: Length; readonly expectsContinue: boolean; readonly upgrade: string | undefined }
+  | {
+      readonly type: 'request'
+      readonly head: RequestHead
+      readonly length: Length
+      readonly expectsContinue: boolean
+      readonly upgrade: string | undefined
+    }
   | { readonly type: 'data'; readonly bytes: Uint8Array }
   | { readonly type: 'end'; readonly trailers: Fields }
   | { readonly type: 'failed'; readonly failure: Failure }
 
-/** What a client reads. `informational`: 1xx other than 101. */
+/** What a client reads. `informational`: 1xx other than 101. `response` with 101, or 2xx to CONNECT, begins a tunnel, whose `end` says that the peer sends no more. */
 export type ClientEvent =
   | { readonly type: 'informational'; readonly head: ResponseHead }
   | { readonly type: 'response'; readonly head: ResponseHead; readonly length: Length; readonly keepsAlive: boolean }
@@ -27,13 +51,62 @@ export type ClientEvent =
   | { readonly type: 'failed'; readonly failure: Failure }
 
 export type ServerCommand =
+  /** 1xx other than 101. Not written to an HTTP/1.0 client, which would not understand it. */
   | { readonly type: 'informational'; readonly head: ResponseHead }
-  /** The codec writes framing and Connection fields itself and drops those in `fields`. */
-  | { readonly type: 'response'; readonly head: ResponseHead; readonly length: Length }
+  /**
+   * The codec writes framing and Connection fields itself and drops those in `fields`. `close`: the connection ends after this response.
+   * Status 101, possible when the request had `upgrade`, and 2xx to CONNECT begin a tunnel: then data until end, both ways. `upgrade`: the protocol of a 101, otherwise taken from
+   * `fields` or from the request. To HEAD, and with 304, a Content-Length in `fields` is kept when `length` is 0; data for them, and for 204, is dropped.
+   * Also possible before any request and after `failed` when no response has begun: it is then the last.
+   */
+  | {
+      readonly type: 'response'
+      readonly head: ResponseHead
+      readonly length: Length
+      readonly close?: boolean
+      readonly upgrade?: string | undefined
+    }
   | { readonly type: 'data'; readonly bytes: Uint8Array }
+  /** Every response is ended by this, one without a body too. */
   | { readonly type: 'end'; readonly trailers?: Fields }
 
 export type ClientCommand =
-  | { readonly type: 'request'; readonly head: RequestHead; readonly length: Length }
+  /** `length`: not `close`. `upgrade`: what to offer, as the server's event named it. `close`: ask the peer to close after its response. Host must stand once in `fields`; without it an empty one is written. */
+  | {
+      readonly type: 'request'
+      readonly head: RequestHead
+      readonly length: Length
+      readonly close?: boolean
+      readonly upgrade?: string | undefined
+    }
   | { readonly type: 'data'; readonly bytes: Uint8Array }
+  /** Every request is ended by this, one without a body too. */
   | { readonly type: 'end'; readonly trailers?: Fields }
+
+export interface Http1Codec<Event, Command> {
+  /** Never throws for what a peer sent: that is a `failed` event, after which everything is discarded. */
+  receive(bytes: Uint8Array): Event[]
+  /** The peer will send no more: ends a body that lasts until then and a tunnel, is a failure inside a message, and nothing between messages. */
+  receiveEnd(): Event[]
+  /** Throws an Error when the command is out of order or cannot be written (CR, LF, NUL … in a field): that is a bug, or an attack that another codec let through. */
+  send(command: Command): void
+  /** What the peer is owed, in order; taking it empties it. A head and small pieces of body come as one array, pieces above 16 KiB as they were given. */
+  drain(): Uint8Array[]
+  /** False while bytes wait for the current exchange to end: stop reading from the peer. */
+  readonly wantsBytes: boolean
+  /** Between exchanges, with nothing begun. */
+  readonly isIdle: boolean
+  /** When the current exchange is over (or now, when idle) the connection must be closed. */
+  readonly mustClose: boolean
+  /** Bytes pass both ways without framing. */
+  readonly tunnel: boolean
+}
+
+export type ServerCodec = Http1Codec<ServerEvent, ServerCommand>
+
+export interface ClientCodec extends Http1Codec<ClientEvent, ClientCommand> {
+  /** Completed on this connection. */
+  readonly exchanges: number
+  /** Some byte came back for the current request. A request may be sent again elsewhere when `exchanges > 0 && !isAnswered`: the peer closed an idle connection (RFC 9112 §9.3.1). */
+  readonly isAnswered: boolean
+}
