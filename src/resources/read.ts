@@ -140,6 +140,7 @@ function tellSyntax(error: YAMLError, lines: LineCounter, file: string, text: st
     const key = /^["']?([^"':\s]*)/.exec(text.slice(error.pos[0], error.pos[0] + 80))?.[1] ?? ''
     return { place, path: key, says: 'the field is written twice: remove one' }
   }
-  const hint = syntax[error.code]
+  if (/call stack/.test(error.message)) return { place, says: `is nested deeper than ${limits.maxDepth} levels` }
+  const hint = /^Flow (sequence|map)/.test(error.message) ? 'a bracket is opened and not closed' : syntax[error.code]
   return { place, says: `not valid YAML: ${hint ? `${hint} (${error.message})` : error.message}` }
 }
