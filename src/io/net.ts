@@ -1,0 +1,100 @@
+/** TCP and TLS sockets: listening, dialling, handshakes. What comes out are ordinary sockets, half-open allowed, without Nagle's delay. */
+
+import net from 'node:net'
+import tls from 'node:tls'
+
+export type Socket = net.Socket
+export type SecureContext = tls.SecureContext
+
+export type Listening = AsyncDisposable & {
+  readonly host: string
+  readonly port: number /** Stops accepting; open connections go on. */
+  stop(): void
+}
+
+/** port 0: any free one. Rejects with a sentence that names the port and what to do. Sockets arrive paused. */
+export function listen(host: string, port: number, onSocket: (socket: Socket) => void): Promise<Listening> {
+  return new Promise((resolve, reject) => {
+    const server = net.createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, onSocket)
+    server.once('error', error => reject(listenError(error, host, port)))
+    server.listen({ host, port, backlog: 1024 }, () => {
+      const { port: bound } = server.address() as net.AddressInfo
+      server.on('error', () => {})
+      const stop = () => server.close()
+      resolve({ host, port: bound, stop, [Symbol.asyncDispose]: () => new Promise<void>(done => server.close(() => done())) })
+    })
+  })
+}
+
+export function listenError(error: Error, host: string, port: number): Error {
+  const code = (error as NodeJS.ErrnoException).code
+  if (code === 'EADDRINUSE')
+    return new Error(`port ${port} on ${host} is in use by another program: stop it, or choose another port (0 takes any free one)`)
+  if (code === 'EACCES') return new Error(`port ${port} on ${host} may only be opened by root: choose a port above 1023`)
+  if (code === 'EADDRNOTAVAIL') return new Error(`the address ${host} is not one of this machine's`)
+  return new Error(`cannot listen on ${host}:${port}: ${error.message}`)
+}
+
+/** Not yet connected: `connect` or `error` follows. */
+export const dialTcp = (host: string, port: number): Socket =>
+  net.connect({ host, port, noDelay: true, allowHalfOpen: true, autoSelectFamily: false })
+
+export type TlsMaterial = { readonly key: string; readonly cert: string; readonly roots: readonly string[] }
+
+/** One per certificate: making it parses the key (0.3 ms), so keep it. */
+export const secureContext = ({ key, cert, roots }: TlsMaterial): SecureContext =>
+  tls.createSecureContext({ key, cert, ca: [...roots], minVersion: 'TLSv1.3' })
+
+/** Client side of mutual TLS over a socket that may still be connecting. The chain is checked against the roots; the identity is the caller's to check. `secureConnect` or `error` follows. */
+export function secureClient(socket: Socket, context: SecureContext, alpn: readonly string[], servername: string): tls.TLSSocket {
+  return tls.connect({
+    socket,
+    secureContext: context,
+    servername,
+    checkServerIdentity: () => undefined,
+    rejectUnauthorized: true,
+    ...(alpn.length > 0 ? { ALPNProtocols: [...alpn] } : {}),
+  })
+}
+
+export type SecureAcceptor = {
+  /** Starts the handshake on an accepted socket. */
+  accept(socket: Socket): void
+  /** New connections get the new certificate and roots; open ones go on. */
+  renew(material: TlsMaterial): void
+}
+
+/** Server side of mutual TLS 1.3: a client certificate is demanded and its chain checked against the roots. Handshakes end within ten seconds, either way. */
+export function secureAcceptor(
+  material: TlsMaterial,
+  alpn: readonly string[],
+  onSecure: (socket: tls.TLSSocket) => void,
+  onFailed: (why: string) => void,
+): SecureAcceptor {
+  const options = ({ key, cert, roots }: TlsMaterial) => ({ key, cert, ca: [...roots], minVersion: 'TLSv1.3' as const })
+  const server = tls.createServer({
+    ...options(material),
+    requestCert: true,
+    rejectUnauthorized: true,
+    handshakeTimeout: 10_000,
+    pauseOnConnect: true,
+    allowHalfOpen: true,
+    ...(alpn.length > 0 ? { ALPNProtocols: [...alpn] } : {}),
+  })
+  server.on('secureConnection', onSecure)
+  server.on('tlsClientError', (error, socket) =>
+    onFailed(String(socket.authorizationError ?? (error as NodeJS.ErrnoException).code ?? error.message)),
+  )
+  return {
+    accept: socket => void server.emit('connection', socket),
+    renew: fresh => server.setSecureContext(options(fresh)),
+  }
+}
+
+/** All URI names of the peer's certificate. */
+export function peerUris(socket: tls.TLSSocket): string[] {
+  const names = socket.getPeerCertificate().subjectaltname ?? ''
+  return names.split(', ').flatMap(name => (name.startsWith('URI:') ? [name.slice(4)] : []))
+}
+
+export const isIp = (host: string): boolean => net.isIP(host) !== 0

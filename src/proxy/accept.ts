@@ -1,0 +1,233 @@
+/** What happens to a connection that came in: which listener it met, what its bytes are, who carries it. */
+
+import { Failure } from '#base/failure'
+import type { Log } from '#base/log'
+import { dialTcp, type Socket } from '#io/net'
+import { pickWeighted } from '#model/match'
+import type { Backend, Endpoint, Listener, View, WeightedBackend } from '#model/view'
+import { detect } from '#wire/detect'
+import { connect, type Connected, type Reach } from './connect.ts'
+import { Downstream, type OnExchange } from './downstream.ts'
+import { type Entry, nobody, type Party, partyOf } from './entry.ts'
+import type { Meter } from './meter.ts'
+import type { Pools } from './pool.ts'
+import { pickEndpoint, serve, shareOf } from './serve.ts'
+import { type Carried, carry } from './tcp.ts'
+
+/** Whoever called through a published port. */
+const outside: Party = { ...nobody, service: 'outside' }
+
+export type Place = {
+  readonly view: () => View
+  /** Resolves when the first view is there, or rejects with `not-ready` after its patience. */
+  readonly ready: () => Promise<void>
+  readonly isReady: () => boolean
+  readonly self: () => Party
+  readonly pools: Pools
+  readonly reach: Reach
+  readonly meter: Meter
+  readonly log: Log
+}
+
+/** How long an undeclared port waits for first bytes before its connection counts as opaque (server-first protocols wait this long once). */
+const detectMs = 60
+
+export class Acceptor {
+  readonly #place: Place
+  readonly #open = new Set<Downstream>()
+  readonly #carried = new Set<Socket>()
+  readonly #on: OnExchange
+  #isDraining = false
+  inFlight = 0
+
+  constructor(place: Place) {
+    this.#place = place
+    this.#on = {
+      begin: exchange => {
+        this.inFlight++
+        serve(exchange, place.pools).catch((bug: unknown) => {
+          place.log.error('a bug ended a request', { error: bug instanceof Error ? (bug.stack ?? bug.message) : String(bug) })
+          exchange.caller.abort()
+        })
+      },
+      done: exchange => {
+        this.inFlight--
+        place.meter.request(exchange, performance.now())
+      },
+    }
+  }
+
+  /** From the workload, to wherever it wanted to go. */
+  async outbound(socket: Socket, destination: { host: string; port: number }): Promise<void> {
+    const { view, self } = this.#place
+    if (!(await this.#isReady(socket))) return
+    const listener = listenerAt(view(), destination.host, destination.port)
+    if (listener === undefined) return this.#passThrough(socket, destination)
+    await this.#carry(socket, { listener, view, peer: undefined, source: self() })
+  }
+
+  /** From a caller on the mesh. peer: the SPIFFE id it proved; undefined over plaintext. */
+  async inbound(socket: Socket, name: string, peer: string | undefined, via: string | false | null): Promise<void> {
+    const { view } = this.#place
+    if (!(await this.#isReady(socket))) return
+    const listener = view().listeners[name]
+    if (listener === undefined) return void socket.destroy()
+    // A caller that agreed on http/1.1 has said what its bytes are; one that agreed on nothing speaks opaque bytes where both are possible.
+    const settled: Listener = listener.protocol === 'detect' && peer !== undefined ? { ...listener, protocol: via === 'http/1.1' ? 'http' : 'tcp' } : listener
+    await this.#carry(socket, { listener: settled, view, peer, source: partyOf(peer) })
+  }
+
+  /** From outside the mesh, through a port that somebody published on purpose: no identity, so the listener's demand for one is lifted here and only here. */
+  async published(socket: Socket, name: string): Promise<void> {
+    const { view } = this.#place
+    if (!(await this.#isReady(socket))) return
+    const listener = view().listeners[name]
+    if (listener === undefined) return void socket.destroy()
+    const { tls: _, ...open } = listener
+    await this.#carry(socket, { listener: open, view, peer: undefined, source: outside })
+  }
+
+  async #isReady(socket: Socket): Promise<boolean> {
+    if (this.#place.isReady()) return true
+    try {
+      await this.#place.ready()
+      return !socket.destroyed
+    } catch {
+      socket.resetAndDestroy()
+      return false
+    }
+  }
+
+  async #carry(socket: Socket, entry: Entry): Promise<void> {
+    const { listener } = entry
+    if (listener.protocol === 'http') return this.#http(socket, entry)
+    if (listener.protocol !== 'detect') return this.#tcp(socket, entry)
+    const first = await firstBytes(socket)
+    if (socket.destroyed) return
+    if (detect(first).kind === 'http1') this.#http(socket, entry, first)
+    else await this.#tcp(socket, entry, first)
+  }
+
+  #http(socket: Socket, entry: Entry, first?: Uint8Array): void {
+    const downstream = new Downstream(socket, entry, this.#on, first)
+    this.#open.add(downstream)
+    socket.once('close', () => this.#open.delete(downstream))
+    if (this.#isDraining) downstream.drain()
+  }
+
+  async #tcp(socket: Socket, entry: Entry, first?: Uint8Array): Promise<void> {
+    const { meter, log, view } = this.#place
+    socket.on('error', () => {})
+    let connected: Connected
+    let endpoint: Endpoint | undefined
+    try {
+      const picked = pickWeighted(entry.listener.backends ?? [], Math.random())
+      ;({ connected, endpoint } = await this.#reachOne(picked, view(), entry))
+    } catch (thrown) {
+      if (!(thrown instanceof Failure)) throw thrown
+      meter.connection(entry, { service: entry.listener.service, workload: '', identity: undefined }).close(thrown.code)
+      log.warn(`connection to ${entry.listener.service} ended: ${thrown.says}`, { reason: thrown.code, hint: thrown.hint })
+      return void socket.resetAndDestroy()
+    }
+    await this.#relay(socket, connected, entry, { service: entry.listener.service, workload: endpoint?.workload ?? '' }, first)
+  }
+
+  async #relay(socket: Socket, connected: Connected, entry: Entry, to: { service: string; workload: string }, first?: Uint8Array): Promise<void> {
+    const samples = this.#place.meter.connection(entry, { ...to, identity: connected.identity })
+    const carried: Carried = {
+      get from() { return samples.sent.value },
+      set from(value) { samples.sent.value = value },
+      get to() { return samples.received.value },
+      set to(value) { samples.received.value = value },
+    }
+    this.#carried.add(socket)
+    await carry(socket, connected.socket, carried, first)
+    this.#carried.delete(socket)
+    samples.close('')
+  }
+
+  async #reachOne(picked: WeightedBackend | undefined, view: View, entry: Entry): Promise<{ connected: Connected; endpoint: Endpoint | undefined; backend: Backend }> {
+    const { pools, reach } = this.#place
+    if (picked === undefined) throw new Failure('backend-invalid', entry.listener.name)
+    const share = shareOf(picked, view, entry.listener.name)
+    let tried: readonly Endpoint[] = []
+    for (;;) {
+      const endpoint = pickEndpoint(share, pools, tried)
+      try {
+        return { connected: await connect({ ...share.backend, protocol: 'tcp' }, endpoint, reach), endpoint, backend: share.backend }
+      } catch (thrown) {
+        if (!(thrown instanceof Failure) || thrown.fate !== 'safe' || endpoint === undefined || tried.length >= 3) throw thrown
+        tried = [...tried, endpoint]
+      }
+    }
+  }
+
+  /** Not a service of the mesh: on to where the workload wanted to go, counted as `external`. */
+  async #passThrough(socket: Socket, { host, port }: { host: string; port: number }): Promise<void> {
+    const { view, self, log } = this.#place
+    const listener: Listener = { name: 'outbound/external', direction: 'outbound', host, port, protocol: 'tcp', service: 'external' }
+    socket.on('error', () => {})
+    const upstream = dialTcp(host, port)
+    const isOpen = await new Promise<boolean>(resolve => upstream.once('connect', () => resolve(true)).once('error', () => resolve(false)))
+    if (!isOpen) {
+      log.debug(`${host}:${port} is not of the mesh and does not answer`)
+      upstream.destroy()
+      return void socket.resetAndDestroy()
+    }
+    await this.#relay(socket, { socket: upstream, identity: undefined }, { listener, view, peer: undefined, source: self() }, { service: 'external', workload: `${host}:${port}` })
+  }
+
+  /** Slow heads are answered 408, idle connections closed. */
+  sweep(now: number): void {
+    for (const downstream of this.#open) {
+      const idle = downstream.idleMs(now)
+      if (idle > 3_600_000 || (downstream.isMidHead && idle > 60_000)) downstream.timeOut()
+    }
+  }
+
+  drain(): void {
+    this.#isDraining = true
+    for (const downstream of this.#open) downstream.drain()
+  }
+
+  get openConnections(): number {
+    return this.#open.size + this.#carried.size
+  }
+}
+
+const byAddress = new WeakMap<View, Map<string, Listener>>()
+
+/** The outbound listener at a virtual address; the index is made once per view. */
+export function listenerAt(view: View, host: string, port: number): Listener | undefined {
+  let index = byAddress.get(view)
+  if (index === undefined) {
+    index = new Map(Object.values(view.listeners).filter(listener => listener.direction === 'outbound').map(listener => [`${listener.host}:${listener.port}`, listener]))
+    byAddress.set(view, index)
+  }
+  return index.get(`${host}:${port}`)
+}
+
+/** What comes within the bound, until it can be told what it is; empty where the caller waits for the server to speak. */
+function firstBytes(socket: Socket): Promise<Uint8Array> {
+  return new Promise(resolve => {
+    const parts: Uint8Array[] = []
+    const finish = () => {
+      clearTimeout(timer)
+      socket.off('data', onData)
+      socket.off('close', finish)
+      socket.off('end', finish)
+      socket.pause()
+      resolve(parts.length === 1 ? parts[0]! : Buffer.concat(parts))
+    }
+    const onData = (bytes: Uint8Array) => {
+      parts.push(bytes)
+      if (detect(parts.length === 1 ? bytes : Buffer.concat(parts)).kind !== 'more') finish()
+    }
+    const timer = setTimeout(finish, detectMs)
+    socket.on('error', () => {})
+    socket.on('data', onData)
+    socket.once('close', finish)
+    socket.once('end', finish)
+    socket.resume()
+  })
+}

@@ -1,0 +1,181 @@
+/** The proxy's own certificate: got with a join token, renewed before it ends, kept on disk so that a proxy starts with the control plane gone. */
+
+import type { Clock } from '#base/clock'
+import type { Log } from '#base/log'
+import { readCertificate } from '#identity/certificate'
+import { makeCsr, newKey } from '#identity/key'
+import { driveRotation, type Life, type RotationState } from '#identity/rotation'
+import { controlId, type SpiffeId } from '#identity/spiffe'
+import { type JoinToken, readToken, rootSha256 } from '#identity/token'
+import { readIdentity } from '#identity/verify'
+import { type ClientTls, type GrpcChannel, type KeyAndChain, RpcError, rpcCodes } from '#io/grpc'
+import { createCertificate } from '#xds/rpcs'
+import { adopt, loadCertificate, type OwnCertificate, saveCertificate } from './certificate/kept.ts'
+
+export type { OwnCertificate } from './certificate/kept.ts'
+
+export type KeepCertificate = {
+  /** Where the last certificate and its key are kept, mode 0600. */
+  readonly folder: string
+  readonly token?: string
+  /** Who this is to be, when there is no token to say so: a kept certificate of another identity is then not used. */
+  readonly identity?: SpiffeId
+  /** Opens a channel to the control plane: `tls => connectGrpc({ host, port, ...tls })`. */
+  readonly channel: (tls: Omit<ClientTls, 'host' | 'port'>) => GrpcChannel
+  /** What to ask for; absent: what the authority gives (24 h). */
+  readonly lifeMs?: number
+  readonly clock: Clock
+  readonly log: Log
+  /** After every renewal; not for the first. */
+  readonly onChange?: (own: OwnCertificate) => void
+  /** Ends the wait for a first certificate. */
+  readonly signal?: AbortSignal
+}
+
+export type KeptCertificate = {
+  current(): OwnCertificate
+  /** For `certificate` of a channel: undefined once it has expired, because a server refuses an expired one even where none is needed. */
+  shown(): KeyAndChain | undefined
+  state(): RotationState
+  stop(): void
+}
+
+/** The certificate cannot be had: the message is one sentence that says what to do. */
+export class NoCertificate extends Error {}
+
+/**
+ * Resolves with a kept certificate at once, or else with the first from the control plane, for which it waits with back-off while that is
+ * down. Throws BadToken or NoCertificate when waiting is of no use.
+ */
+export async function keepCertificate(options: KeepCertificate): Promise<KeptCertificate> {
+  const { folder, clock, log } = options
+  const kept = await loadCertificate(folder, log)
+  const usable = kept && fits(kept, options) && kept.notAfter > clock.now() ? kept : undefined
+  if (!usable && options.token === undefined) throw new NoCertificate(whyNone(kept, options))
+  // an old token is no obstacle to a proxy that has a certificate
+  const join = options.token === undefined ? undefined : usable ? readIfGood(options.token, clock) : readToken(options.token, clock.now())
+
+  let own = usable
+  const isValid = (): boolean => own !== undefined && own.notAfter > clock.now()
+  const shown = (): KeyAndChain | undefined => (isValid() ? own : undefined)
+  let settle: { readonly resolve: () => void; readonly reject: (thrown: unknown) => void } | undefined
+
+  const ask = async (): Promise<Life> => {
+    const next = await request(options, join, own, shown)
+    const isFirst = own === undefined
+    own = next
+    await saveCertificate(folder, next).catch((thrown: unknown) =>
+      log.warn('the certificate cannot be kept on disk: a restart needs the control plane', { error: thrown }),
+    )
+    log.info(isFirst ? 'got a certificate' : 'renewed the certificate', {
+      identity: next.identity,
+      serial: next.serial,
+      until: new Date(next.notAfter).toISOString(),
+    })
+    if (isFirst) settle?.resolve()
+    else options.onChange?.(next)
+    return { notBefore: clock.now(), notAfter: next.notAfter }
+  }
+  const failed = (thrown: unknown, retryAt: number): void => {
+    if (!own && isFinal(thrown)) return settle?.reject(thrown)
+    const reason = thrown instanceof Error ? thrown.message : String(thrown)
+    log.warn('no certificate from the control plane yet', {
+      reason,
+      retryInMs: retryAt - clock.now(),
+      have: isValid() ? 'a valid one' : 'none',
+    })
+  }
+  const rotation = driveRotation({
+    clock,
+    random: Math.random,
+    kept: usable?.life,
+    ask,
+    failed,
+    expired: () => log.error('the certificate has expired: peers refuse this proxy until a new one is had', { identity: own?.identity }),
+  })
+  if (!own) {
+    const abort = (): void => settle?.reject(new NoCertificate('stopped before a certificate was had'))
+    try {
+      await new Promise<void>((resolve, reject) => {
+        settle = { resolve, reject }
+        options.signal?.addEventListener('abort', abort)
+        if (options.signal?.aborted) abort()
+      })
+    } catch (thrown) {
+      rotation.stop()
+      throw thrown
+    } finally {
+      options.signal?.removeEventListener('abort', abort)
+    }
+  }
+  return { current: () => own!, shown, state: rotation.state, stop: rotation.stop }
+}
+
+async function request(
+  options: KeepCertificate,
+  join: JoinToken | undefined,
+  own: OwnCertificate | undefined,
+  shown: () => KeyAndChain | undefined,
+): Promise<OwnCertificate> {
+  const identity = own?.identity ?? join!.identity
+  const trustDomain = own?.trustDomain ?? join!.trustDomain
+  let untrusted: string | undefined
+  const key = await newKey()
+  const channel = options.channel({
+    certificate: shown,
+    trust: () => (own ? { roots: own.roots } : { rootSha256: join!.rootSha256 }),
+    expectedServer: leaf => {
+      const judged = readIdentity(readCertificate(leaf), { trustDomain, ids: [controlId(trustDomain)], role: 'server' })
+      return 'refused' in judged ? judged.refused : undefined
+    },
+    onUntrusted: reason => {
+      untrusted = reason
+    },
+  })
+  try {
+    const metadata = shown() || options.token === undefined ? {} : { authorization: `Bearer ${options.token.trim()}` }
+    const { chain } = await channel.unary(
+      createCertificate,
+      { csr: await makeCsr(key, identity), validitySeconds: Math.ceil((options.lifeMs ?? 0) / 1000) },
+      { metadata },
+    )
+    return adopt(key, chain, { trustDomain, identity }, options.clock.now())
+  } catch (thrown) {
+    throw untrusted === undefined ? thrown : new NoCertificate(`the control plane cannot be trusted: ${untrusted}`)
+  } finally {
+    channel.close()
+  }
+}
+
+/** Whether the kept certificate is what the token, or the caller, means: the same workload in the same mesh. An old token says it as well as a new one. */
+function fits(kept: OwnCertificate, { token, identity }: KeepCertificate): boolean {
+  if (identity !== undefined && kept.identity !== identity) return false
+  if (token === undefined) return true
+  const said = readToken(token, 0)
+  return said.identity === kept.identity && kept.roots.some(root => rootSha256(root) === said.rootSha256)
+}
+
+function readIfGood(token: string, clock: Clock): JoinToken | undefined {
+  try {
+    return readToken(token, clock.now())
+  } catch {
+    return undefined
+  }
+}
+
+function whyNone(kept: OwnCertificate | undefined, { folder, identity, clock }: KeepCertificate): string {
+  const make = 'make a join token with: weft token create'
+  if (!kept) return `there is no join token and ${folder} keeps no certificate; ${make}`
+  if (identity !== undefined && kept.identity !== identity)
+    return `there is no join token, and the certificate kept in ${folder} is that of ${kept.identity}, not of ${identity}; ${make}`
+  return `there is no join token, and the certificate kept in ${folder} expired at ${new Date(Math.min(kept.notAfter, clock.now())).toISOString()}; ${make}`
+}
+
+/** Refusals that waiting does not mend: a bad token, a bad request, an impostor. */
+function isFinal(thrown: unknown): boolean {
+  if (thrown instanceof NoCertificate) return true
+  return (
+    thrown instanceof RpcError &&
+    [rpcCodes.unauthenticated, rpcCodes.permissionDenied, rpcCodes.invalidArgument].some(code => code === thrown.code)
+  )
+}

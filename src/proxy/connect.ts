@@ -1,0 +1,76 @@
+/** One connection to one endpoint: plain or mutual TLS with the expected identity. What goes wrong is a Failure that says whether another endpoint may be tried. */
+
+import { Failure } from '#base/failure'
+import { dialTcp, peerUris, type SecureContext, type Socket, secureClient } from '#io/net'
+import type { Backend, Endpoint } from '#model/view'
+
+/** A socket that is connected and, where the endpoint asks for it, secured; `identity` is what the peer proved. */
+export type Connected = { readonly socket: Socket; readonly identity: string | undefined }
+
+/** How this proxy reaches out: its own credentials, and the way into the workload it stands for. */
+export type Reach = {
+  /** Undefined until the first certificate is there. */
+  readonly credentials: () => SecureContext | undefined
+  /** A connection to the workload's own port; rejects with the operating system's error. */
+  readonly dialLocal: (port: number, timeoutMs: number) => Promise<Socket>
+}
+
+export async function connect(backend: Backend, endpoint: Endpoint | undefined, reach: Reach): Promise<Connected> {
+  if (endpoint === undefined) return { socket: await reach.dialLocal(backend.port, backend.connectTimeoutMs).catch(failed(`127.0.0.1:${backend.port}`)), identity: undefined }
+  if (!endpoint.mtls) return { socket: await opened(dialTcp(endpoint.host, endpoint.port), 'connect', backend.connectTimeoutMs, endpoint), identity: undefined }
+  const credentials = reach.credentials()
+  if (credentials === undefined) throw new Failure('not-ready', 'this proxy has no certificate yet')
+  const alpn = backend.protocol === 'tcp' ? [] : ['http/1.1']
+  const secure = secureClient(dialTcp(endpoint.host, endpoint.port), credentials, alpn, serverName(backend))
+  await opened(secure, 'secureConnect', backend.connectTimeoutMs, endpoint)
+  const proved = peerUris(secure)
+  const identity = proved.find(uri => backend.identities.includes(uri))
+  if (identity === undefined) {
+    secure.destroy()
+    throw new Failure('identity-mismatch', `${endpoint.host}:${endpoint.port} proved ${proved.join(', ') || 'none'}, expected ${backend.identities.join(' or ') || 'one of this backend, which has none'}`)
+  }
+  return { socket: secure, identity }
+}
+
+/** `8080.catalog.default.mesh`: the name in the TLS hello, for proxies that many workloads share. */
+const serverName = (backend: Backend): string => `${backend.port}.${backend.service}.mesh`
+
+function opened(socket: Socket, event: 'connect' | 'secureConnect', timeoutMs: number, endpoint: Endpoint): Promise<Socket> {
+  const where = `${endpoint.host}:${endpoint.port}`
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      socket.destroy()
+      reject(new Failure('connect-timeout', `${where} within ${timeoutMs} ms`))
+    }, timeoutMs)
+    const settle = () => {
+      clearTimeout(timer)
+      socket.off('error', onError)
+      socket.off('close', onClose)
+    }
+    const onError = (error: Error) => {
+      settle()
+      socket.on('error', () => {})
+      socket.destroy()
+      reject(failureOf(error, where))
+    }
+    const onClose = () => onError(new Error('closed during the handshake'))
+    socket.on('error', onError)
+    socket.on('close', onClose)
+    socket.once(event, () => {
+      settle()
+      resolve(socket)
+    })
+  })
+}
+
+const failed = (where: string) => (error: Error): never => {
+  throw failureOf(error, where)
+}
+
+function failureOf(error: Error, where: string): Failure {
+  const code = (error as NodeJS.ErrnoException).code ?? ''
+  if (code === 'ECONNREFUSED') return new Failure('connect-refused', where)
+  if (code === 'ETIMEDOUT') return new Failure('connect-timeout', where)
+  if (code.startsWith('ERR_SSL') || code.startsWith('ERR_TLS') || code.includes('CERT') || code.includes('SIGNATURE') || error.message.includes('handshake')) return new Failure('tls-failed', `${where}: ${error.message}`)
+  return new Failure('connect-failed', `${where}: ${code || error.message}`)
+}

@@ -1,0 +1,240 @@
+import assert from 'node:assert/strict'
+import http from 'node:http'
+import net, { type AddressInfo } from 'node:net'
+import { after, before, describe, test } from 'node:test'
+import { forwardTo, identityOf, inboundSide, materials, type OutboundSide, outboundSide, remote, type Side, table } from '../../test/harness/pair.ts'
+import type { TlsMaterial } from '../io/net.ts'
+
+type Answer = { status: number; headers: http.IncomingHttpHeaders; body: string; trailers: NodeJS.Dict<string> }
+
+const agent = new http.Agent({ keepAlive: true })
+const ask = (port: number, path: string, options: http.RequestOptions & { body?: string | Buffer } = {}): Promise<Answer> =>
+  new Promise((resolve, reject) => {
+    const request = http.request({ port, host: '127.0.0.1', path, agent, ...options }, response => {
+      const chunks: Buffer[] = []
+      response.on('error', reject).on('data', (chunk: Buffer) => chunks.push(chunk))
+      response.on('end', () => resolve({ status: response.statusCode!, headers: response.headers, body: Buffer.concat(chunks).toString(), trailers: response.trailers }))
+    })
+    request.on('error', reject).end(options.body)
+  })
+
+const portOf = (server: net.Server): number => (server.address() as AddressInfo).port
+
+describe('two proxies with mutual TLS between them', () => {
+  let certificates: Record<string, TlsMaterial>
+  let app: http.Server
+  let inside: Side
+  let outside: OutboundSide & AsyncDisposable
+
+  before(async () => {
+    certificates = await materials('web', 'shop', 'evil')
+    app = http.createServer((request, response) => {
+      const chunks: Buffer[] = []
+      request.on('data', (chunk: Buffer) => chunks.push(chunk)).on('end', () => {
+        const body = Buffer.concat(chunks)
+        if (request.url === '/trailers') {
+          response.writeHead(200, { trailer: 'x-sum' })
+          response.write('part one, ')
+          response.addTrailers({ 'x-sum': '42' })
+          return response.end('part two')
+        }
+        if (request.url === '/hang-up') return request.socket.destroy()
+        if (request.url === '/big') return response.end(Buffer.alloc(5_000_000, 'b'))
+        response.setHeader('x-seen', `${request.method} ${request.url}`)
+        return response.end(request.url === '/echo' ? body : JSON.stringify({ headers: request.headers, bytes: body.length }))
+      })
+    })
+    app.on('upgrade', (_request, socket: net.Socket) => {
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: shout\r\n\r\n')
+      socket.on('data', bytes => socket.write(bytes.toString().toUpperCase())).on('end', () => socket.end()).on('error', () => {})
+    })
+    await new Promise<void>(done => app.listen(0, '127.0.0.1', done))
+    inside = await inboundSide('web', portOf(app), 'http', certificates.web!)
+    outside = await outboundSide('shop', certificates.shop!, 'http', remote('web', [inside.port]))
+  })
+  after(async () => {
+    agent.destroy()
+    app.closeAllConnections()
+    app.close()
+    await outside[Symbol.asyncDispose]()
+    await inside.core[Symbol.asyncDispose]()
+  })
+
+  test('a request reaches the workload and the answer comes back', async () => {
+    const answer = await ask(outside.port, '/hello?x=1', { headers: { host: 'web:80', 'X-Case': 'Kept' } })
+    assert.equal(answer.status, 200)
+    assert.equal(answer.headers['x-seen'], 'GET /hello?x=1')
+    assert.equal(JSON.parse(answer.body).headers['x-case'], 'Kept')
+  })
+
+  test('bodies of several sizes come back whole, with a length and chunked', async () => {
+    for (const size of [1, 1000, 70_000, 3_000_000]) {
+      const body = Buffer.alloc(size, 'x')
+      assert.equal((await ask(outside.port, '/echo', { method: 'POST', body, headers: { 'content-length': size } })).body.length, size)
+      assert.equal((await ask(outside.port, '/echo', { method: 'POST', body, headers: { 'transfer-encoding': 'chunked' } })).body.length, size)
+    }
+    assert.equal((await ask(outside.port, '/big')).body.length, 5_000_000)
+  })
+
+  test('trailers arrive', async () => {
+    const answer = await ask(outside.port, '/trailers')
+    assert.equal(answer.body, 'part one, part two')
+    assert.equal(answer.trailers['x-sum'], '42')
+  })
+
+  test('a slow reader holds back the sender and loses nothing', async () => {
+    const socket = net.connect(outside.port, '127.0.0.1')
+    socket.write('GET /big HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n')
+    let size = 0
+    for await (const chunk of socket) {
+      size += (chunk as Buffer).length
+      if (size < 500_000) await new Promise(done => setTimeout(done, 5))
+    }
+    assert.ok(size > 5_000_000, String(size))
+  })
+
+  test('pipelined requests are answered in order', async () => {
+    const socket = net.connect(outside.port, '127.0.0.1')
+    socket.write('GET /a HTTP/1.1\r\nHost: w\r\n\r\nGET /b HTTP/1.1\r\nHost: w\r\n\r\nGET /c HTTP/1.1\r\nHost: w\r\nConnection: close\r\n\r\n')
+    const chunks: Buffer[] = []
+    for await (const chunk of socket) chunks.push(chunk as Buffer)
+    assert.deepEqual([...Buffer.concat(chunks).toString().matchAll(/x-seen: (.*)\r/g)].map(match => match[1]), ['GET /a', 'GET /b', 'GET /c'])
+  })
+
+  test('an upgraded connection carries bytes both ways until each side ends', async () => {
+    const socket = net.connect({ port: outside.port, host: '127.0.0.1', allowHalfOpen: true })
+    socket.write('GET /chat HTTP/1.1\r\nHost: w\r\nConnection: Upgrade\r\nUpgrade: shout\r\n\r\n')
+    let text = ''
+    socket.on('data', chunk => {
+      text += chunk
+      if (text.endsWith('\r\n\r\n')) socket.end('hello')
+    })
+    await new Promise(done => socket.on('end', done))
+    socket.destroy()
+    assert.match(text, /^HTTP\/1.1 101 /)
+    assert.match(text, /HELLO$/)
+  })
+
+  test('an answer that breaks off before its head becomes 502 with the reason', async () => {
+    const answer = await ask(outside.port, '/hang-up')
+    assert.equal(answer.status, 502)
+    assert.equal(answer.headers['x-weft-error'], 'upstream-reset')
+  })
+
+  test('a request that is not HTTP is answered 400 with the reason and nothing is forwarded', async () => {
+    const socket = net.connect(outside.port, '127.0.0.1')
+    socket.write('GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n')
+    const chunks: Buffer[] = []
+    for await (const chunk of socket) chunks.push(chunk as Buffer)
+    assert.match(Buffer.concat(chunks).toString(), /^HTTP\/1.1 400 [\s\S]*x-weft-error: bad-request/)
+  })
+
+  test('weights and headers decide the backend, header changes and rewrites are carried out', async () => {
+    const { backends, endpoints } = remote('web', [inside.port])
+    const backend = Object.keys(backends)[0]!
+    const forward = forwardTo(backend)
+    outside.swap({
+      routes: {
+        out: table('out', [
+          { ...forward, name: 'redirect', match: { path: { type: 'exact', value: '/old' } }, action: { type: 'redirect', redirect: { path: { type: 'full', value: '/new' }, status: 301 } } },
+          { ...forward, name: 'rewrite', match: { path: { type: 'prefix', value: '/v1' } }, filters: [
+            { type: 'rewrite', path: { type: 'prefix', value: '/api' }, host: 'inner' },
+            { type: 'request-headers', change: { set: [{ name: 'x-a', value: '1' }], add: [], remove: ['x-gone'] } },
+            { type: 'response-headers', change: { set: [], add: [{ name: 'x-b', value: '2' }], remove: ['x-powered-by'] } },
+          ] },
+          { ...forward, name: 'none', match: { headers: [{ name: 'x-want', type: 'exact', value: 'nothing' }] }, action: { type: 'forward', backends: [{ backend: undefined, weight: 1 }] } },
+        ]),
+      },
+      backends, endpoints,
+    })
+    const moved = await ask(outside.port, '/old', { headers: { host: 'web:8080' } })
+    assert.deepEqual([moved.status, moved.headers.location], [301, 'http://web:8080/new'])
+    const rewritten = await ask(outside.port, '/v1/x?q=1', { headers: { 'x-gone': 'yes' } })
+    const seen = JSON.parse(rewritten.body).headers
+    assert.deepEqual([rewritten.headers['x-seen'], rewritten.headers['x-b'], seen['x-a'], seen['x-gone'], seen.host], ['GET /api/x?q=1', '2', '1', undefined, 'inner'])
+    const invalid = await ask(outside.port, '/', { headers: { 'x-want': 'nothing' } })
+    assert.deepEqual([invalid.status, invalid.headers['x-weft-error']], [500, 'backend-invalid'])
+    const unmatched = await ask(outside.port, '/')
+    assert.deepEqual([unmatched.status, unmatched.headers['x-weft-error']], [404, 'no-route'])
+    outside.swap({ routes: { out: table('out', [forward]) } })
+  })
+
+  test('an endpoint that refuses is passed over, one that proves another identity is not used', async () => {
+    const closed = net.createServer()
+    await new Promise<void>(done => closed.listen(0, '127.0.0.1', done))
+    const dead = portOf(closed)
+    await new Promise(done => closed.close(done))
+    outside.swap(remote('web', [dead, inside.port]))
+    for (let count = 0; count < 4; count++) assert.equal((await ask(outside.port, '/x')).status, 200)
+    outside.swap(remote('web', [inside.port], { identities: [identityOf('other')] }))
+    const refused = await ask(outside.port, '/x')
+    assert.deepEqual([refused.status, refused.headers['x-weft-error']], [503, 'identity-mismatch'])
+    outside.swap(remote('web', [dead]))
+    const none = await ask(outside.port, '/x')
+    assert.deepEqual([none.status, none.headers['x-weft-error']], [503, 'connect-refused'])
+    outside.swap({ ...remote('web', [inside.port]), endpoints: {} })
+    assert.equal((await ask(outside.port, '/x')).headers['x-weft-error'], 'no-endpoint')
+    outside.swap(remote('web', [inside.port]))
+  })
+
+  test('a caller without a certificate of the mesh gets nothing through the mesh port', async () => {
+    const outcome = await new Promise(resolve => {
+      const socket = net.connect(inside.port, '127.0.0.1', () => socket.write('GET / HTTP/1.1\r\nHost: w\r\n\r\n'))
+      let text = ''
+      socket.on('data', chunk => (text += chunk.toString('latin1'))).on('error', () => {}).on('close', () => resolve(text.includes('HTTP/1.1 200')))
+    })
+    assert.equal(outcome, false)
+  })
+
+  test('what passed is counted with both identities', () => {
+    const text = outside.core.meter.registry.text()
+    assert.match(text, /weft_requests_total\{direction="outbound",source_workload="shop-1.default",source_service="shop",.*destination_service="web".*destination_identity="spiffe:\/\/weft.test\/ns\/default\/sa\/web".*mtls="true".*code="200".*\} \d+/)
+    assert.match(inside.core.meter.registry.text(), /direction="inbound".*source_service="shop".*source_identity="spiffe:\/\/weft.test\/ns\/default\/sa\/shop"/)
+  })
+})
+
+describe('opaque TCP through two proxies', () => {
+  test('the server may speak first, halves close one by one, a hundred thousand bytes come back', async () => {
+    const certificates = await materials('mail', 'shop')
+    const server = net.createServer({ allowHalfOpen: true }, socket => {
+      socket.write('220 ready\r\n')
+      socket.pipe(socket)
+    })
+    await new Promise<void>(done => server.listen(0, '127.0.0.1', done))
+    const inside = await inboundSide('mail', portOf(server), 'tcp', certificates.mail!)
+    await using outside = await outboundSide('shop', certificates.shop!, 'tcp', remote('mail', [inside.port], { protocol: 'tcp' }))
+    const socket = net.connect({ port: outside.port, host: '127.0.0.1', allowHalfOpen: true })
+    const greeting = await new Promise<Buffer>(resolve => socket.once('data', resolve))
+    assert.equal(greeting.toString(), '220 ready\r\n')
+    const chunks: Buffer[] = []
+    socket.on('data', chunk => chunks.push(chunk))
+    socket.end(Buffer.alloc(100_000, 'z'))
+    await new Promise(done => socket.on('end', done))
+    assert.equal(Buffer.concat(chunks).length, 100_000)
+    await inside.core[Symbol.asyncDispose]()
+    server.close()
+  })
+
+  test('a port without a declared protocol is found out: HTTP is routed, a server that speaks first is not kept waiting for long', async () => {
+    const certificates = await materials('any', 'shop')
+    const app = http.createServer((_request, response) => response.end('found'))
+    await new Promise<void>(done => app.listen(0, '127.0.0.1', done))
+    const inside = await inboundSide('any', portOf(app), 'detect', certificates.any!)
+    await using outside = await outboundSide('shop', certificates.shop!, 'detect', remote('any', [inside.port]))
+    assert.equal((await ask(outside.port, '/')).body, 'found')
+    const greeter = net.createServer(socket => socket.end('hello'))
+    await new Promise<void>(done => greeter.listen(0, '127.0.0.1', done))
+    const other = await inboundSide('any', portOf(greeter), 'detect', certificates.any!)
+    outside.swap(remote('any', [other.port]))
+    const began = Date.now()
+    const said = await new Promise<Buffer>(resolve => net.connect(outside.port, '127.0.0.1').once('data', resolve))
+    assert.equal(said.toString(), 'hello')
+    assert.ok(Date.now() - began < 2000)
+    agent.destroy()
+    app.closeAllConnections()
+    app.close()
+    greeter.close()
+    await inside.core[Symbol.asyncDispose]()
+    await other.core[Symbol.asyncDispose]()
+  })
+})

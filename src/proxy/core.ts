@@ -1,0 +1,161 @@
+/** The data plane of one workload: a view that is swapped whole, and everything that serves by it. */
+
+import { Failure } from '#base/failure'
+import type { Log } from '#base/log'
+import { listen, type Listening, peerUris, type SecureAcceptor, type SecureContext, secureAcceptor, secureContext, type Socket, type TlsMaterial } from '#io/net'
+import { emptyView, type View } from '#model/view'
+import type { WorkloadPort } from '#model/workload'
+import { Acceptor } from './accept.ts'
+import type { Party } from './entry.ts'
+import { Meter } from './meter.ts'
+import { Pools } from './pool.ts'
+
+export type CoreOptions = {
+  readonly self: () => Party
+  readonly dialLocal: (port: number, timeoutMs: number) => Promise<Socket>
+  /** How long a connection waits for the first configuration. */
+  readonly patienceMs: number
+  readonly log: Log
+}
+
+export class Core implements AsyncDisposable {
+  readonly meter: Meter
+  readonly #options: CoreOptions
+  readonly #acceptor: Acceptor
+  readonly #pools: Pools
+  readonly #listening: Listening[] = []
+  readonly #acceptors: SecureAcceptor[] = []
+  readonly #waiting = new Set<() => void>()
+  readonly #sweeper: NodeJS.Timeout
+  #view: View = emptyView
+  #isReady = false
+  #credentials: SecureContext | undefined
+  #material: TlsMaterial | undefined
+  #isDraining = false
+
+  constructor(options: CoreOptions) {
+    this.#options = options
+    this.meter = new Meter(options.self, Date.now())
+    const reach = { credentials: () => this.#credentials, dialLocal: options.dialLocal }
+    this.#pools = new Pools(reach)
+    const { self, log } = options
+    this.#acceptor = new Acceptor({ view: () => this.#view, ready: () => this.ready(), isReady: () => this.#isReady, self, pools: this.#pools, reach, meter: this.meter, log })
+    this.#sweeper = setInterval(() => {
+      this.#pools.sweep(Date.now())
+      this.#acceptor.sweep(performance.now())
+    }, 5000).unref()
+  }
+
+  get view(): View {
+    return this.#view
+  }
+  get isReady(): boolean {
+    return this.#isReady
+  }
+  get isDraining(): boolean {
+    return this.#isDraining
+  }
+
+  /** From now on new requests go by this view; those under way keep theirs. */
+  swap(view: View): void {
+    this.#view = view
+    this.#settle()
+  }
+
+  /** New connections use the new certificate and roots; open ones go on. */
+  present(material: TlsMaterial): void {
+    this.#material = material
+    this.#credentials = secureContext(material)
+    for (const acceptor of this.#acceptors) acceptor.renew(material)
+    this.#settle()
+  }
+
+  /** The first view and the first certificate are there. Rejects with `not-ready` when patience ends. */
+  ready(): Promise<void> {
+    if (this.#isReady) return Promise.resolve()
+    return new Promise((resolve, reject) => {
+      const done = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+      const timer = setTimeout(() => {
+        this.#waiting.delete(done)
+        reject(new Failure('not-ready'))
+      }, this.#options.patienceMs)
+      this.#waiting.add(done)
+    })
+  }
+
+  #settle(): void {
+    if (this.#isReady || this.#view === emptyView || this.#credentials === undefined) return
+    this.#isReady = true
+    for (const done of this.#waiting) done()
+    this.#waiting.clear()
+  }
+
+  /** A connection that the workload made. */
+  outbound(socket: Socket, destination: { host: string; port: number }): void {
+    this.#caught(this.#acceptor.outbound(socket, destination), socket)
+  }
+
+  /** Opens the port on which callers of the mesh reach one port of the workload. Mutual TLS is the listener's to demand. */
+  async bind(port: Omit<WorkloadPort, 'bind'>, host: string): Promise<WorkloadPort> {
+    const name = `inbound/${port.port}`
+    const alpn = port.protocol === 'tcp' || port.protocol === 'tls' ? [] : ['http/1.1']
+    let acceptor: SecureAcceptor | undefined
+    const listening = await listen(host, 0, socket => {
+      socket.on('error', () => {})
+      const take = () => {
+        if (acceptor === undefined) this.#acceptors.push((acceptor = this.#secure(name, alpn)))
+        acceptor.accept(socket)
+      }
+      if (this.#material !== undefined) return take()
+      this.ready().then(take, () => socket.destroy())
+    })
+    this.#listening.push(listening)
+    return { ...port, bind: { host, port: listening.port } }
+  }
+
+  #secure(name: string, alpn: readonly string[]): SecureAcceptor {
+    const failed = (why: string) => this.#options.log.warn(`a caller of ${name} was refused: ${why}`, { reason: 'identity-required' })
+    return secureAcceptor(this.#material!, alpn, secure => {
+      secure.on('error', () => {})
+      const domain = this.#view.trust.domain
+      const peer = peerUris(secure).find(uri => domain === '' || uri.startsWith(`spiffe://${domain}/`))
+      if (peer === undefined) {
+        failed(`its certificate names no workload of ${domain}`)
+        return void secure.destroy()
+      }
+      this.#caught(this.#acceptor.inbound(secure, name, peer, secure.alpnProtocol), secure)
+    }, failed)
+  }
+
+  /** A plaintext door for callers outside the mesh, such as a browser on this machine: leads to the same inbound listener, without an identity. */
+  async publish(host: string, port: number, workloadPort: number): Promise<Listening> {
+    const listening = await listen(host, port, socket => this.#caught(this.#acceptor.published(socket, `inbound/${workloadPort}`), socket))
+    this.#listening.push(listening)
+    return listening
+  }
+
+  #caught(work: Promise<void>, socket: Socket): void {
+    work.catch((bug: unknown) => {
+      this.#options.log.error('a bug ended a connection', { error: bug instanceof Error ? (bug.stack ?? bug.message) : String(bug) })
+      socket.destroy()
+    })
+  }
+
+  /** Stops taking callers, lets what runs end, at most this long. The workload may still call out meanwhile. */
+  async drain(deadlineMs: number): Promise<void> {
+    this.#isDraining = true
+    for (const listening of this.#listening) listening.stop()
+    this.#acceptor.drain()
+    const end = performance.now() + deadlineMs
+    while (this.#acceptor.openConnections > 0 && performance.now() < end) await new Promise(resolve => setTimeout(resolve, 20))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#sweeper)
+    for (const listening of this.#listening) listening.stop()
+    this.#pools.close()
+  }
+}

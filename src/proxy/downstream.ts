@@ -1,0 +1,167 @@
+/** A caller's HTTP/1.1 connection: bytes to requests, answers to bytes, one exchange at a time in order (pipelining waits in the codec). */
+
+import { Failure } from '#base/failure'
+import type { Socket } from '#io/net'
+import { type Fields, type Length, type ResponseHead, type ServerEvent, serverCodec } from '#wire/http1'
+import { answer } from './answer.ts'
+import type { Entry } from './entry.ts'
+import { type Caller, Exchange } from './exchange.ts'
+
+export type OnExchange = { readonly begin: (exchange: Exchange) => void; readonly done: (exchange: Exchange) => void }
+
+export class Downstream implements Caller {
+  readonly #socket: Socket
+  readonly #entry: Entry
+  readonly #on: OnExchange
+  readonly #codec = serverCodec()
+  #exchange: Exchange | undefined
+  #isDraining = false
+  #isFinished = false
+  #isTunnelShut = false
+  #lastActive = performance.now()
+
+  /** first: bytes that were read before this connection was known to be HTTP. */
+  constructor(socket: Socket, entry: Entry, on: OnExchange, first?: Uint8Array) {
+    this.#socket = socket
+    this.#entry = entry
+    this.#on = on
+    socket.on('data', (bytes: Uint8Array) => this.#take(this.#codec.receive(bytes)))
+    socket.on('end', () => this.#ended())
+    socket.on('drain', () => this.#exchange?.onWritable?.())
+    socket.on('error', () => {})
+    socket.on('close', () => this.#gone())
+    if (first !== undefined) this.#take(this.#codec.receive(first))
+    socket.resume()
+  }
+
+  #take(events: readonly ServerEvent[]): void {
+    this.#lastActive = performance.now()
+    for (const event of events) {
+      switch (event.type) {
+        case 'request':
+          this.#exchange = new Exchange(event.head, event.length, event.upgrade, event.expectsContinue, this.#entry, this, performance.now())
+          this.#on.begin(this.#exchange)
+          break
+        case 'data':
+          this.#exchange?.bodyData(event.bytes)
+          break
+        case 'end':
+          this.#exchange?.bodyEnd(event.trailers)
+          break
+        case 'failed':
+          this.#refuse(event.failure)
+          break
+      }
+    }
+    this.#exchange?.bodyFlush()
+    if (!this.#codec.wantsBytes && !this.#socket.isPaused()) this.#socket.pause()
+  }
+
+  /** What was read is not HTTP: the mesh answers, unless an answer to the same request is under way. */
+  #refuse(failure: Failure): void {
+    const running = this.#exchange
+    if (running !== undefined) {
+      running.callerGone()
+      this.abort()
+      return
+    }
+    const exchange = new Exchange({ method: 'GET', target: '/', minor: 1, fields: [] }, 0, undefined, false, this.#entry, this, performance.now())
+    this.#exchange = exchange
+    answer(exchange, failure)
+  }
+
+  #ended(): void {
+    this.#take(this.#codec.receiveEnd())
+    if (this.#exchange === undefined) this.#socket.end()
+    else if (!this.#exchange.isTunnel) this.#isDraining = true
+  }
+
+  #gone(): void {
+    const exchange = this.#exchange
+    this.#exchange = undefined
+    if (exchange !== undefined) {
+      if (!exchange.isTunnel) exchange.reason ||= 'caller-gone'
+      exchange.callerGone()
+      this.#on.done(exchange)
+    }
+    this.#socket.destroy()
+  }
+
+  /** After the exchange under way, if any, the connection closes. */
+  drain(): void {
+    this.#isDraining = true
+    if (this.#exchange === undefined) this.#socket.end(() => this.#socket.destroy())
+  }
+
+  /** Milliseconds since bytes last came, for the sweep of idle and slow callers; 0 while an exchange runs. */
+  idleMs(now: number): number {
+    return this.#exchange === undefined ? now - this.#lastActive : 0
+  }
+  /** A head was begun and has not come to its end. */
+  get isMidHead(): boolean {
+    return this.#exchange === undefined && !this.#codec.isIdle
+  }
+  timeOut(): void {
+    if (this.isMidHead) this.#refuse(new Failure('request-timeout'))
+    else this.#socket.destroy()
+  }
+
+  // Caller
+
+  respond(head: ResponseHead, length: Length): void {
+    this.#codec.send({ type: 'response', head, length, close: this.#isDraining })
+  }
+  informational(head: ResponseHead): void {
+    this.#codec.send({ type: 'informational', head })
+    this.flush()
+  }
+  data(bytes: Uint8Array): void {
+    this.#codec.send({ type: 'data', bytes })
+  }
+  end(trailers: Fields): void {
+    this.#codec.send({ type: 'end', trailers })
+    if (this.#exchange?.isTunnel) this.#isTunnelShut = true
+    else this.#isFinished = true
+  }
+
+  flush(): boolean {
+    let isOpen = true
+    const owed = this.#codec.drain()
+    if (owed.length > 1) this.#socket.cork()
+    for (const bytes of owed) isOpen = this.#socket.write(bytes)
+    if (owed.length > 1) this.#socket.uncork()
+    if (this.#isTunnelShut) this.#socket.end()
+    if (this.#isFinished) this.#finish()
+    return isOpen
+  }
+
+  #finish(): void {
+    this.#isFinished = false
+    const exchange = this.#exchange
+    this.#exchange = undefined
+    if (exchange !== undefined) this.#on.done(exchange)
+    if (this.#codec.mustClose || this.#isDraining) {
+      // Half-close first and read on for a moment, so that the answer is not lost to a reset (RFC 9112 §9.6).
+      this.#socket.end()
+      this.#socket.resume()
+      setTimeout(() => this.#socket.destroy(), 1000).unref()
+      return
+    }
+    // The next request may have been held back by the codec or by a body that nobody wanted.
+    if (this.#socket.isPaused()) this.#socket.resume()
+    this.#take(this.#codec.receive(new Uint8Array(0)))
+  }
+
+  readBody(open: boolean): void {
+    if (open) {
+      if (this.#socket.isPaused() && this.#codec.wantsBytes) this.#socket.resume()
+    } else this.#socket.pause()
+  }
+
+  abort(): void {
+    const exchange = this.#exchange
+    this.#exchange = undefined
+    if (exchange !== undefined) this.#on.done(exchange)
+    this.#socket.resetAndDestroy()
+  }
+}

@@ -1,0 +1,23 @@
+/** Where a connection came in: the listener it met, who is calling, and the view it began with. */
+
+import type { Listener, View } from '#model/view'
+
+/** The end of an edge that is known before the request is read. */
+export type Party = { readonly service: string; readonly namespace: string; readonly workload: string; readonly version: string; readonly identity: string }
+
+export const nobody: Party = { service: '', namespace: '', workload: '', version: '', identity: '' }
+
+export type Entry = {
+  readonly listener: Listener
+  /** The newest view: each request takes it once and keeps it. */
+  readonly view: () => View
+  /** SPIFFE id that the caller proved; undefined over plaintext. Outbound: this proxy's own workload is the caller. */
+  readonly peer: string | undefined
+  readonly source: Party
+}
+
+/** `spiffe://TD/ns/NS/sa/SA` → its namespace and service account. */
+export function partyOf(identity: string | undefined): Party {
+  const [, namespace = '', service = ''] = /^spiffe:\/\/[^/]+\/ns\/([^/]+)\/sa\/([^/]+)$/.exec(identity ?? '') ?? []
+  return { ...nobody, namespace, service, identity: identity ?? '' }
+}
