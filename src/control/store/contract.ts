@@ -41,7 +41,12 @@ export type Selection = {
   readonly fieldSelector?: string | undefined
 }
 /** continue: what the list before returned; its pages show the state at the revision of the first. */
-export type Query = Selection & { readonly limit?: number | undefined; readonly continue?: string | undefined }
+export type Query = Selection & {
+  /** Show the state at this revision; throws gone when it is forgotten. */
+  readonly at?: number | undefined
+  readonly limit?: number | undefined
+  readonly continue?: string | undefined
+}
 export type Page = {
   readonly items: readonly Resource[]
   readonly revision: number

@@ -6,9 +6,13 @@ import { StoreError, type Page, type Query } from './contract.ts'
 type Token = { readonly revision: number; readonly after: readonly [namespace: string, name: string] }
 
 /** itemsAt: the matching objects as they were at a revision; throws gone when that is forgotten. */
-export function page({ limit, continue: text }: Query, revision: number, itemsAt: (revision: number) => readonly Resource[]): Page {
+export function page(
+  { limit, continue: text, at: asked }: Query,
+  revision: number,
+  itemsAt: (revision: number) => readonly Resource[],
+): Page {
   const token = text ? readToken(text) : undefined
-  const at = token?.revision ?? revision
+  const at = token?.revision ?? asked ?? revision
   const items = itemsAt(at).toSorted((a, b) => order(keyOf(a), keyOf(b)))
   const rest = token ? items.filter(item => order(keyOf(item), token.after) > 0) : items
   if (!limit || rest.length <= limit) return { items: rest, revision: at }

@@ -1,0 +1,166 @@
+/**
+ * The operator API: the Kubernetes API conventions over the embedded store, so that an unmodified kubectl works, and beside them Weft's own routes.
+ *
+ *   /api /apis /openapi      what there is            api/discovery.ts, api/openapi.ts
+ *   GET                      one, a list, a watch     api/read.ts, api/watch.ts
+ *   POST PUT PATCH DELETE    changes                  api/write.ts, api/patch.ts (and apply/, patches/), api/remove.ts
+ *   /weft/v1/…               what the mesh does       the caller's routes
+ *   everything else          the dashboard            the caller's files
+ */
+
+import type { Log } from '#base/log'
+import { silent } from '#base/log'
+import type { Problem } from '#base/note'
+import type { Handler, HttpReply, HttpRequest } from '#io/http-server'
+import { apiVersionOf, type Kind, type Resource } from '#resources/kind'
+import { kinds as allKinds } from '#resources/registry'
+import { schemaOf } from '#resources/schema'
+import { check } from '#resources/validate'
+import { readYaml } from '#resources/yaml'
+import { review } from './api/access.ts'
+import { json, type Call, type Context } from './api/call.ts'
+import { catalogOf } from './api/catalog.ts'
+import { discover } from './api/discovery.ts'
+import { readBody } from './api/document.ts'
+import { findExtra, type ExtraRoute } from './api/extra.ts'
+import { openApiRoutes } from './api/openapi.ts'
+import { patch } from './api/patch.ts'
+import { read } from './api/read.ts'
+import { methodNotAllowed, noSuchPath, Refusal, refusalOf, refusalReply } from './api/refusal.ts'
+import { remove } from './api/remove.ts'
+import { targetOf } from './api/target.ts'
+import { create, newNamespace, replace } from './api/write.ts'
+import type { Store } from './store.ts'
+
+export { json } from './api/call.ts'
+export type { ExtraRoute } from './api/extra.ts'
+export { Refusal } from './api/refusal.ts'
+
+export type OperatorApiOptions = {
+  readonly store: Store
+  /** Of Weft, such as `0.1.0`. */
+  readonly version: string
+  /** Rules that need more than one document; each problem with its path is a cause of a 422. old is absent on creation. */
+  readonly admit?: (resource: Resource, old: Resource | undefined) => readonly Problem[]
+  /** Asked before anything else but /healthz and /livez. */
+  readonly extra?: readonly ExtraRoute[]
+  /** GET of a path that is nothing else; undefined: there is no such file. */
+  readonly staticFiles?: (request: HttpRequest) => HttpReply | undefined
+  /** What /readyz says; undefined or absent: ready. */
+  readonly notReady?: () => string | undefined
+  readonly kinds?: readonly Kind[]
+  readonly log?: Log
+  readonly now?: () => number
+}
+
+export type OperatorApi = {
+  readonly handler: Handler
+  /** For `serveHttp`: what the server itself refuses is a Status too. */
+  readonly refuse: (status: number, says: string, bug?: unknown) => HttpReply
+}
+
+/** Makes the namespace `default` when it is not there. */
+export function createOperatorApi(options: OperatorApiOptions): OperatorApi {
+  const { store, kinds = allKinds, admit = () => [], extra = [], staticFiles, notReady, log = silent, now = Date.now } = options
+  const context: Context = { store, catalog: catalogOf(kinds), check, admit, schemaOf, parseYaml: readYaml, now }
+  const openApi = openApiRoutes()
+  ensureDefaultNamespace(context)
+
+  async function answer(request: HttpRequest): Promise<HttpReply> {
+    const { path, method } = request
+    const known = health(request, notReady) ?? versionReply(request, options.version)
+    if (known) return known
+    const route = findExtra(extra, method, path)
+    if (route === 'wrong-method') throw methodNotAllowed()
+    if (route) return route.route.handle(request, route.params)
+    const isRead = method === 'GET' || method === 'HEAD'
+    const document = isRead
+      ? (openApi(request) ?? discover(context.catalog, request))
+      : review(path, method === 'POST' && isReview(path) ? await readBody({ context, request }) : undefined)
+    if (document) return document
+    if (path.startsWith('/api/') || path.startsWith('/apis/'))
+      return resourceReply({ context, request, target: targetOf(context.catalog, path) })
+    const file = isRead ? staticFiles?.(request) : undefined
+    if (file) return file
+    throw noSuchPath()
+  }
+
+  const refuse = (status: number, says: string, bug?: unknown): HttpReply => {
+    if (bug !== undefined)
+      log.error('a request to the operator API ran into a bug', { error: bug instanceof Error ? bug.stack : String(bug) })
+    const reason = { 403: 'Forbidden', 413: 'RequestEntityTooLarge' }[status] ?? 'InternalError'
+    return refusalReply(new Refusal(status, reason, says))
+  }
+  return {
+    handler: request => answer(request).catch(thrown => refused(thrown, request, context)),
+    refuse,
+  }
+}
+
+/** The only place where a refusal becomes a reply; bugs go on to the server, which answers 500. */
+function refused(thrown: unknown, request: HttpRequest, context: Context): HttpReply {
+  const refusal = refusalOf(thrown, kindAt(context, request.path))
+  if (!refusal) throw thrown
+  return refusalReply(refusal)
+}
+
+function kindAt({ catalog }: Context, path: string): Kind | undefined {
+  try {
+    return targetOf(catalog, path).served.kind
+  } catch {
+    return undefined
+  }
+}
+
+const isReview = (path: string): boolean => review(path, undefined) !== undefined
+
+async function resourceReply(call: Call): Promise<HttpReply> {
+  switch (call.request.method) {
+    case 'GET':
+    case 'HEAD':
+      return read(call)
+    case 'POST':
+      return create(call)
+    case 'PUT':
+      return replace(call)
+    case 'PATCH':
+      return patch(call)
+    case 'DELETE':
+      if (call.target.subresource) throw methodNotAllowed()
+      return remove(call)
+    default:
+      throw methodNotAllowed()
+  }
+}
+
+const text = (status: number, says: string): HttpReply => ({ status, headers: { 'content-type': 'text/plain; charset=utf-8' }, body: says })
+
+function health({ path }: HttpRequest, notReady: (() => string | undefined) | undefined): HttpReply | undefined {
+  if (path === '/healthz' || path === '/livez') return text(200, 'ok')
+  if (path !== '/readyz') return undefined
+  const why = notReady?.()
+  return why === undefined ? text(200, 'ok') : text(503, `not ready: ${why}\n`)
+}
+
+/** gitVersion tells clients which Kubernetes API conventions to expect; the version of Weft is its build part. */
+function versionReply({ path, method }: HttpRequest, weft: string): HttpReply | undefined {
+  if (path !== '/version' && path !== '/version/') return undefined
+  if (method !== 'GET' && method !== 'HEAD') throw methodNotAllowed()
+  return json(200, {
+    major: '1',
+    minor: '32',
+    gitVersion: `v1.32.0+weft-${weft}`,
+    gitCommit: '',
+    gitTreeState: 'clean',
+    buildDate: '1970-01-01T00:00:00Z',
+    goVersion: '',
+    compiler: 'node',
+    platform: '',
+  })
+}
+
+function ensureDefaultNamespace({ store, catalog }: Context): void {
+  const kind = catalog.namespaceKind
+  if (!kind || store.get({ ...kind, namespace: '', name: 'default' })) return
+  store.transact(newNamespace({ apiVersion: apiVersionOf(kind), kind: kind.kind, metadata: { name: 'default' } }))
+}
