@@ -1,6 +1,7 @@
 /** When to ask for the next certificate: a machine without clock or network. */
 
 import { type Backoff, backoffMs } from '#base/backoff'
+import type { Clock } from '#base/clock'
 
 //            ask            got                due
 //   empty ──────────▶ first ─────▶ held ──────────────▶ renewing ──got──▶ held
@@ -94,3 +95,61 @@ export class Rotation {
 export function renewAt({ notBefore, notAfter }: Life, random: number): number {
   return Math.round(notBefore + (notAfter - notBefore) * (2 / 3 + (random - 0.5) / 10))
 }
+
+export type DriveRotation = {
+  readonly clock: Clock
+  readonly random: () => number
+  /** A certificate kept from before. */
+  readonly kept?: Life | undefined
+  /** Fetches and puts to use the next certificate; rejects when there is none to be had now. */
+  readonly ask: () => Promise<Life>
+  readonly failed: (thrown: unknown, retryAt: number) => void
+  readonly expired: () => void
+}
+
+/** Runs a rotation by a clock until the returned `stop` is called. */
+export function driveRotation({ clock, random, kept, ask, failed, expired }: DriveRotation): {
+  readonly state: () => RotationState
+  readonly stop: () => void
+} {
+  const rotation = new Rotation(clock.now(), random)
+  if (kept) rotation.got(kept)
+  let cancel = (): void => {}
+  let stopped = false
+
+  const wait = (): void => {
+    cancel()
+    const { deadline } = rotation
+    if (stopped || deadline === undefined) return
+    cancel = clock.after(Math.min(maxWaitMs, Math.max(0, deadline - clock.now())), wake)
+  }
+  const wake = (): void => {
+    for (const action of rotation.expire(clock.now())) {
+      if (action === 'ask') void fetch()
+      else expired()
+    }
+    wait()
+  }
+  const fetch = async (): Promise<void> => {
+    try {
+      const life = await ask()
+      if (!stopped) rotation.got(life)
+    } catch (thrown) {
+      if (stopped) return
+      rotation.failed(clock.now())
+      failed(thrown, rotation.deadline ?? clock.now())
+    }
+    wait()
+  }
+  wake()
+  return {
+    state: () => rotation.state,
+    stop: () => {
+      stopped = true
+      cancel()
+    },
+  }
+}
+
+/** A timer of more than 24.8 days would fire at once; and a host that slept is noticed within the hour. */
+const maxWaitMs = 3_600_000

@@ -45,6 +45,9 @@ export function workloadId(trustDomain: string, { namespace, serviceAccount }: W
   return checked(`${scheme}${trustDomain}/ns/${namespace}/sa/${serviceAccount}`)
 }
 
+/** Who the control plane is: what every client expects at its port. */
+export const controlId = (trustDomain: string): SpiffeId => workloadId(trustDomain, { namespace: 'weft-system', serviceAccount: 'control' })
+
 /** The id that a signing certificate carries: the trust domain without a path. */
 export const trustDomainId = (trustDomain: string): SpiffeId => checked(`${scheme}${trustDomain}`)
 

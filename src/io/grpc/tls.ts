@@ -17,6 +17,8 @@ export type ClientTls = {
   readonly trust: () => { readonly roots: readonly string[] } | { readonly rootSha256: string }
   /** Why the server's leaf (DER) is not the one expected. Absent: its names must fit `host`. */
   readonly expectedServer?: (leaf: Uint8Array) => string | undefined
+  /** Told when a server answered but is not to be trusted: trying again will hardly help. The call fails as `unavailable` all the same. */
+  readonly onUntrusted?: (reason: string) => void
 }
 
 type Connector = ReturnType<ChannelCredentials['_createSecureConnector']>
@@ -67,6 +69,7 @@ function handshake(tls: ClientTls, options: ConnectionOptions): Promise<TLSSocke
     const socket = connect({ ...options, ...name, host: tls.host, ALPNProtocols: ['h2'], minVersion: 'TLSv1.3' })
     const failed = (error: Error): void => {
       socket.destroy()
+      if (socket.authorizationError) tls.onUntrusted?.(error.message)
       reject(new Error(`TLS with ${tls.host}:${tls.port} failed: ${error.message}`))
     }
     const closed = (): void => failed(new Error('the server closed the connection during the handshake'))
@@ -97,9 +100,9 @@ async function trustedRoots(tls: ClientTls): Promise<readonly string[]> {
   probe.destroy()
   const root = chain.find(der => sha256(der) === trust.rootSha256)
   if (!root) {
-    throw new Error(
-      `the server at ${tls.host}:${tls.port} does not belong to the root certificate that the join token names; is it the control plane that made the token? (it shows ${chain.map(sha256).join(', ')}; expected ${trust.rootSha256})`,
-    )
+    const reason = `the server at ${tls.host}:${tls.port} does not belong to the root certificate that the join token names; is it the control plane that made the token? (it shows ${chain.map(sha256).join(', ')}; expected ${trust.rootSha256})`
+    tls.onUntrusted?.(reason)
+    throw new Error(reason)
   }
   return [pem(root)]
 }

@@ -1,0 +1,51 @@
+/** The rpc by which workloads get certificates: the first with a join token, later ones with the certificate they have. */
+
+import type { Log } from '#base/log'
+import { BadCsr } from '#identity/issue'
+import { isSpiffeId, type SpiffeId } from '#identity/spiffe'
+import { BadToken } from '#identity/token'
+import { type Call, RpcError, rpcCodes, type Service, unary } from '#io/grpc'
+import { createCertificate } from '#xds/rpcs'
+import type { Authority } from '../authority.ts'
+
+/** Open to callers without a certificate; the token is then their proof. */
+export function certificateService(authority: Authority, log: Log): Service {
+  return unary(
+    createCertificate,
+    async ({ csr, validitySeconds }, call) => {
+      try {
+        const identity = await whoAsks(authority, call)
+        const { chain, serial, notAfter } = await authority.issue(csr, identity, validitySeconds * 1000)
+        log.info('issued a certificate', {
+          identity,
+          serial,
+          until: new Date(notAfter).toISOString(),
+          proof: call.peer ? 'certificate' : 'token',
+        })
+        return { chain }
+      } catch (thrown) {
+        const refusal = asRefusal(thrown)
+        if (refusal) log.warn('a certificate is refused', { from: call.address, reason: refusal.message })
+        throw refusal ?? thrown
+      }
+    },
+    { open: true },
+  )
+}
+
+/** A token, where there is one, says who asks; otherwise the caller renews and stays who it is. */
+async function whoAsks(authority: Authority, call: Call): Promise<SpiffeId> {
+  const bearer = /^bearer (.+)$/i.exec(call.metadata['authorization'] ?? '')?.[1]
+  if (bearer !== undefined) return (await authority.verifyToken(bearer)).identity
+  if (call.peer !== undefined && isSpiffeId(call.peer)) return call.peer
+  throw new RpcError(
+    rpcCodes.unauthenticated,
+    'a certificate is given for a join token (make one with: weft token create) or to renew a valid certificate; this call showed neither',
+  )
+}
+
+function asRefusal(thrown: unknown): RpcError | undefined {
+  if (thrown instanceof RpcError) return thrown
+  if (thrown instanceof BadToken) return new RpcError(rpcCodes.unauthenticated, thrown.message)
+  return thrown instanceof BadCsr ? new RpcError(rpcCodes.invalidArgument, thrown.message) : undefined
+}
