@@ -42,6 +42,8 @@ export function spiffeParts(id: SpiffeId): SpiffeParts {
 
 /** `spiffe://TRUSTDOMAIN/ns/NAMESPACE/sa/SERVICEACCOUNT`, the form that Istio and Envoy based meshes share. Throws RangeError on a name that does not fit. */
 export function workloadId(trustDomain: string, { namespace, serviceAccount }: WorkloadName): SpiffeId {
+  for (const name of [namespace, serviceAccount])
+    if (name.includes('/')) throw new RangeError(`"${name}" cannot be a part of a SPIFFE id: it has a slash`)
   return checked(`${scheme}${trustDomain}/ns/${namespace}/sa/${serviceAccount}`)
 }
 
