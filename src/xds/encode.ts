@@ -46,7 +46,7 @@ const backendsOf = once((part: View['backends']) => mapOf(Object.values(part).ma
 const endpointsOf = once((part: View['endpoints']) => mapOf(Object.values(part).map(endpoints)))
 const trustOf = once((part: View['trust']) => (part.roots.length === 0 ? new Map() : mapOf([trust(part)])))
 
-const byDns = once((_: View['listeners']) => new WeakMap<View['dns'], Resources>())
+const byDns = once((_listeners: View['listeners']) => new WeakMap<View['dns'], Resources>())
 
 function listenersOf(listeners: View['listeners'], names: View['dns']): Resources {
   const known = byDns(listeners).get(names)

@@ -26,3 +26,7 @@ export const createCertificate: Rpc<CertificateRequest, CertificateReply> = {
     decode: bytes => ({ chain: fromBinary(IstioCertificateResponseSchema, bytes).certChain }),
   },
 }
+
+export { callDelta, callState, serveDelta, serveState } from './rpcs/discovery.ts'
+export { type HealthOrders, type HealthReport, type Probe, type ProbeResult, streamHealthCheck } from './rpcs/health.ts'
+export { type MetricsMessage, type MetricsReply, streamMetrics } from './rpcs/metrics.ts'

@@ -1,0 +1,94 @@
+/** What a proxy says of itself, as the Node of its xDS streams: a ProxyNode under the metadata key WEFT, checked when it comes from others. */
+
+import { create, type JsonObject, type JsonValue } from '@bufbuild/protobuf'
+import { BadInput, type Problem } from '#base/note'
+import type { Protocol } from '#model/view'
+import type { ProxyNode, WorkloadPort } from '#model/workload'
+import { type Node, NodeSchema } from './gen/envoy/config/core/v3/base_pb.ts'
+
+export type { Node }
+
+const key = 'WEFT'
+
+export function nodeOf(proxy: ProxyNode): Node {
+  const { id, version, ...rest } = proxy
+  return create(NodeSchema, {
+    id,
+    cluster: `${proxy.service}.${proxy.namespace}`,
+    userAgentName: 'weft',
+    userAgentVersionType: { case: 'userAgentVersion', value: version },
+    metadata: { [key]: JSON.parse(JSON.stringify(rest)) as JsonObject }, // without undefined
+  })
+}
+
+const protocols: ReadonlySet<string> = new Set(['http', 'http2', 'grpc', 'tcp', 'tls', 'detect'] satisfies Protocol[])
+const label = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
+const labelRule = 'must be of lower case letters, digits and dashes, at most 63'
+
+/** Throws BadInput with every problem. */
+export function proxyNodeOf(node: Node): ProxyNode {
+  const problems: Problem[] = []
+  const bad = (path: string, says: string): void => void problems.push({ about: `node "${node.id}"`, path, says })
+  const said = node.metadata?.[key]
+  if (!isObject(said))
+    throw new BadInput([
+      { about: `node "${node.id}"`, path: `metadata.${key}`, says: 'is missing: give the description of the workload there' },
+    ])
+  const text = (from: JsonObject, name: string, path: string, rule?: RegExp): string => {
+    const value = from[name]
+    if (typeof value !== 'string') bad(path, 'must be text')
+    else if (rule && !rule.test(value)) bad(path, `"${value}" ${labelRule}`)
+    return typeof value === 'string' ? value : ''
+  }
+  const number = (value: JsonValue | undefined, path: string): number => {
+    if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= 65535) return value
+    bad(path, 'must be a port, 1 to 65535')
+    return 0
+  }
+  const workload = text(said, 'workload', 'workload', label)
+  const namespace = text(said, 'namespace', 'namespace', label)
+  const service = text(said, 'service', 'service', label)
+  if (node.id !== `${workload}.${namespace}`) bad('id', `must be "${workload}.${namespace}"`)
+  const ports = (Array.isArray(said['ports']) ? said['ports'] : (bad('ports', 'must be a list'), [])).map((entry, at): WorkloadPort => {
+    const path = `ports[${at}]`
+    if (!isObject(entry)) return (bad(path, 'must be an object'), { name: '', port: 0, protocol: 'detect' })
+    const protocol = text(entry, 'protocol', `${path}.protocol`)
+    if (!protocols.has(protocol)) bad(`${path}.protocol`, `"${protocol}" is none of ${[...protocols].join(', ')}`)
+    const { bind } = entry
+    if (bind !== undefined && !isObject(bind)) bad(`${path}.bind`, 'must be an object')
+    return {
+      name: text(entry, 'name', `${path}.name`, label),
+      port: number(entry['port'], `${path}.port`),
+      protocol: protocol as Protocol,
+      ...(isObject(bind)
+        ? { bind: { host: text(bind, 'host', `${path}.bind.host`), port: number(bind['port'], `${path}.bind.port`) } }
+        : {}),
+    }
+  })
+  const labels: Record<string, string> = {}
+  if (!isObject(said['labels'])) bad('labels', 'must be an object')
+  else
+    for (const [name, value] of Object.entries(said['labels']))
+      typeof value === 'string' ? (labels[name] = value) : bad(`labels.${name}`, 'must be text')
+  const probe = isObject(said['probe']) ? said['probe'] : {}
+  const type = probe['type']
+  if (type !== 'tcp' && type !== 'http' && type !== 'none') bad('probe.type', 'must be tcp, http or none')
+  const proxy: ProxyNode = {
+    id: node.id,
+    workload,
+    namespace,
+    service,
+    labels,
+    ports,
+    probe:
+      type === 'http'
+        ? { type, port: number(probe['port'], 'probe.port'), path: text(probe, 'path', 'probe.path') }
+        : { type: type === 'none' ? 'none' : 'tcp' },
+    ...(said['admin'] === undefined ? {} : { admin: text(said, 'admin', 'admin') }),
+    version: node.userAgentVersionType.case === 'userAgentVersion' ? node.userAgentVersionType.value : '',
+  }
+  if (problems.length > 0) throw new BadInput(problems)
+  return proxy
+}
+
+const isObject = (value: JsonValue | undefined): value is JsonObject => typeof value === 'object' && value !== null && !Array.isArray(value)
