@@ -1,0 +1,59 @@
+/** The frame of a page with a heading: title, what stands beside it, and sections. */
+
+import type { ReactNode } from 'react'
+import css from './page.module.css'
+
+export const Page = ({
+  title,
+  before,
+  aside,
+  children,
+}: {
+  title: ReactNode
+  before?: ReactNode
+  aside?: ReactNode
+  children: ReactNode
+}): ReactNode => (
+  <div className={css['page']}>
+    <header className={css['head']}>
+      <div>
+        {before && <div className={css['before']}>{before}</div>}
+        <h1>{title}</h1>
+      </div>
+      {aside && <div className={css['aside']}>{aside}</div>}
+    </header>
+    {children}
+  </div>
+)
+
+export const Section = ({
+  title,
+  aside,
+  children,
+  testid,
+}: {
+  title: ReactNode
+  aside?: ReactNode
+  children: ReactNode
+  testid?: string
+}): ReactNode => (
+  <section className={css['section']} data-testid={testid}>
+    <header>
+      <h2>{title}</h2>
+      {aside}
+    </header>
+    {children}
+  </section>
+)
+
+/** Facts in a row: name above, value below. */
+export const Facts = ({ facts }: { facts: readonly (readonly [string, ReactNode])[] }): ReactNode => (
+  <dl className={css['facts']}>
+    {facts.map(([name, value]) => (
+      <div key={name}>
+        <dt>{name}</dt>
+        <dd>{value}</dd>
+      </div>
+    ))}
+  </dl>
+)
