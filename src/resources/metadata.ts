@@ -47,8 +47,14 @@ export const objectMeta = z.strictObject({
   creationTimestamp: time().optional().describe('When it was made; set by the server.'),
   deletionTimestamp: time().optional().describe('When it was asked to go; set by the server.'),
   deletionGracePeriodSeconds: z.int().optional().describe('How long it has to go; set by the server.'),
-  finalizers: setList(z.string()).optional().describe('Who must agree before it is removed.'),
-  ownerReferences: mapList(ownerReference, 'uid').optional().describe('Objects with which it goes.'),
+  finalizers: setList(z.string())
+    .meta({ 'x-kubernetes-patch-strategy': 'merge' })
+    .optional()
+    .describe('Who must agree before it is removed.'),
+  ownerReferences: mapList(ownerReference, 'uid')
+    .meta({ 'x-kubernetes-patch-strategy': 'merge', 'x-kubernetes-patch-merge-key': 'uid' })
+    .optional()
+    .describe('Objects with which it goes.'),
   managedFields: atomicList(managedFields).optional().describe('Who wrote which fields; kept by the server.'),
   selfLink: z.string().optional().describe('No longer used.'),
 })

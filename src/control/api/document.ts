@@ -3,6 +3,7 @@
 import type { Resource } from '#resources/kind'
 import type { Call, Found } from './call.ts'
 import { groupVersion } from './catalog.ts'
+import { protobufType, readProtobuf } from './protobuf.ts'
 import { badRequest, invalid, unsupportedMedia } from './refusal.ts'
 
 export type Json = Readonly<Record<string, unknown>>
@@ -10,9 +11,11 @@ export const isObject = (value: unknown): value is Json => typeof value === 'obj
 
 /** JSON, or YAML where the content type says so. Throws a 400 with the place of the mistake. */
 export async function readBody({ context, request }: Pick<Call, 'context' | 'request'>): Promise<unknown> {
-  const text = new TextDecoder().decode(await request.body())
-  if (text.trim() === '') return undefined
+  const bytes = await request.body()
   const type = mediaType(request.headers['content-type'])
+  if (type === protobufType) return readProtobuf(bytes)
+  const text = new TextDecoder().decode(bytes)
+  if (text.trim() === '') return undefined
   try {
     if (type.endsWith('yaml')) return text.trimStart().startsWith('{') ? JSON.parse(text) : context.parseYaml(text)
     if (type === '' || type.endsWith('json')) return JSON.parse(text)

@@ -66,7 +66,11 @@ function* namedPorts(spec: ServiceShape): Iterable<Broken> {
 const spec = z
   .strictObject({
     selector: stringMap().optional().describe('Labels of the workloads that serve it, in the same namespace; all must match.'),
-    ports: mapList(port, 'port', 'protocol').optional().describe('The ports that it offers.'),
+    // As core/v1 publishes it: kubectl before 1.28 makes its strategic merge patch by these, and the API merges by `port` too.
+    ports: mapList(port, 'port', 'protocol')
+      .meta({ 'x-kubernetes-patch-strategy': 'merge', 'x-kubernetes-patch-merge-key': 'port' })
+      .optional()
+      .describe('The ports that it offers.'),
     type: z
       .enum(['ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName'])
       .default('ClusterIP')

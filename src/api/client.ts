@@ -1,0 +1,174 @@
+/** The typed client of the operator API, for the CLI and the dashboard. Browser-safe: fetch and nothing else. */
+
+import type { Kind, Resource } from '#resources/kind'
+import { requester, type Requester } from './client/request.ts'
+import { eventsOf } from './client/watch.ts'
+import type { ControlStatus, Convergence, ProxyConfig, ProxyStatus, Series, TokenReply, TokenRequest, Topology } from './mesh-api.ts'
+
+export { ApiError, Unreachable, type Cause } from './client/request.ts'
+
+/** Where objects of a kind are found. `Kind` fits. */
+export type KindPath = Pick<Kind, 'group' | 'version' | 'plural' | 'namespaced'>
+
+/** namespace: `default` unless said; for lists and watches of all namespaces: `all: true`. */
+export type Scope = { readonly namespace?: string | undefined }
+export type Selection = Scope & {
+  readonly all?: boolean | undefined
+  readonly labelSelector?: string | undefined
+  readonly fieldSelector?: string | undefined
+}
+export type Writing = Scope & { readonly dryRun?: boolean | undefined; readonly fieldManager?: string | undefined }
+
+export type List = { readonly items: readonly Resource[]; readonly resourceVersion: string }
+/** meta.k8s.io Table: what `kubectl get` shows. Columns of priority 0 always, others with -o wide. */
+export type Table = {
+  readonly columnDefinitions: readonly {
+    readonly name: string
+    readonly type: string
+    readonly description: string
+    readonly priority: number
+  }[]
+  readonly rows: readonly { readonly cells: readonly (string | number | boolean)[]; readonly object: Resource }[]
+  readonly metadata: { readonly resourceVersion?: string }
+}
+export type WatchEvent = { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK'; readonly object: Resource }
+export type Outcome = { readonly resource: Resource; readonly outcome: 'created' | 'configured' | 'unchanged' }
+
+/** Every method rejects with ApiError (the server refused: its message, and causes that name fields) or Unreachable (no server answered: what to do). */
+export type Client = {
+  readonly url: string
+  get(kind: KindPath, name: string, scope?: Scope): Promise<Resource>
+  /** undefined where there is no such object. */
+  find(kind: KindPath, name: string, scope?: Scope): Promise<Resource | undefined>
+  list(kind: KindPath, selection?: Selection): Promise<List>
+  table(kind: KindPath, selection?: Selection): Promise<Table>
+  /** Changes after `resourceVersion`, or, without, what there is as ADDED and then changes. Ends when the server ends it; ApiError 410: list again. */
+  watch(
+    kind: KindPath,
+    selection?: Selection & { readonly resourceVersion?: string; readonly signal?: AbortSignal },
+  ): AsyncIterable<WatchEvent>
+  create(kind: KindPath, resource: Resource, writing?: Writing): Promise<Resource>
+  /** Refuses with 409 when `metadata.resourceVersion` is there and stale. */
+  replace(kind: KindPath, resource: Resource, writing?: Writing): Promise<Resource>
+  /** Server-side apply: this manager owns the fields that the document names. force: take fields over from other managers. */
+  apply(kind: KindPath, resource: Resource, writing?: Writing & { readonly force?: boolean | undefined }): Promise<Outcome>
+  /** merge: RFC 7396, an object. json: RFC 6902, a list of operations. */
+  patch(
+    kind: KindPath,
+    name: string,
+    patch: unknown,
+    options?: Writing & { readonly type?: 'merge' | 'json'; readonly subresource?: 'status' },
+  ): Promise<Resource>
+  delete(kind: KindPath, name: string, writing?: Writing): Promise<void>
+
+  status(): Promise<ControlStatus>
+  proxies(): Promise<readonly ProxyStatus[]>
+  proxyConfig(id: string): Promise<ProxyConfig>
+  convergence(revision: number): Promise<Convergence>
+  createToken(request: TokenRequest): Promise<TokenReply>
+  topology(seconds?: number): Promise<Topology>
+  series(service: string, options?: { readonly seconds?: number; readonly side?: 'inbound' | 'outbound' }): Promise<Series>
+}
+
+export type ConnectOptions = {
+  /** How long one request may take; watches are not bounded. 30,000 unless said. */
+  readonly timeoutMs?: number
+  readonly fetch?: typeof fetch
+}
+
+/** url: `http://127.0.0.1:7070`, or '' in a page that the control plane itself served. Nothing is sent yet. */
+export function connect(url: string, { timeoutMs = 30_000, fetch: send = globalThis.fetch }: ConnectOptions = {}): Client {
+  const request = requester(url.replace(/\/+$/, ''), timeoutMs, send)
+  return { url, ...resourceCalls(request), ...meshCalls(request) }
+}
+
+type ResourceCalls = Pick<Client, 'get' | 'find' | 'list' | 'table' | 'watch' | 'create' | 'replace' | 'apply' | 'patch' | 'delete'>
+
+function resourceCalls(request: Requester): ResourceCalls {
+  const find: Client['find'] = (kind, name, scope = {}) => request.maybe(objectPath(kind, name, scope))
+  return {
+    find,
+    get: (kind, name, scope = {}) => request.json(objectPath(kind, name, scope)),
+    async list(kind, selection = {}) {
+      const { items, metadata } = await request.json<{ items: Resource[]; metadata: { resourceVersion: string } }>(
+        collectionPath(kind, selection),
+        { query: selectors(selection) },
+      )
+      return { items, resourceVersion: metadata.resourceVersion }
+    },
+    table: (kind, selection = {}) =>
+      request.json(collectionPath(kind, selection), {
+        query: { ...selectors(selection), includeObject: 'Object' },
+        accept: 'application/json;as=Table;v=v1;g=meta.k8s.io',
+      }),
+    watch: (kind, { resourceVersion, signal, ...selection } = {}) =>
+      eventsOf<WatchEvent>(() =>
+        request.stream(collectionPath(kind, selection), {
+          query: { ...selectors(selection), watch: '1', resourceVersion, allowWatchBookmarks: 'true' },
+          signal,
+        }),
+      ),
+    create: (kind, resource, writing = {}) =>
+      request.json(collectionPath(kind, scopeOf(resource, writing)), { method: 'POST', query: writes(writing), body: resource }),
+    replace: (kind, resource, writing = {}) =>
+      request.json(objectPath(kind, resource.metadata.name, scopeOf(resource, writing)), {
+        method: 'PUT',
+        query: writes(writing),
+        body: resource,
+      }),
+    async apply(kind, resource, { force, ...writing } = {}) {
+      const scope = scopeOf(resource, writing)
+      const before = await find(kind, resource.metadata.name, scope)
+      const after = await request.json<Resource>(objectPath(kind, resource.metadata.name, scope), {
+        method: 'PATCH',
+        query: { ...writes(writing), force: force ? 'true' : undefined },
+        body: resource,
+        type: 'application/apply-patch+yaml',
+      })
+      const isSame =
+        before?.metadata.resourceVersion === after.metadata.resourceVersion &&
+        !(writing.dryRun && before?.metadata.generation !== after.metadata.generation)
+      return { resource: after, outcome: !before ? 'created' : isSame ? 'unchanged' : 'configured' }
+    },
+    patch: (kind, name, patch, { type = 'merge', subresource, ...writing } = {}) =>
+      request.json(objectPath(kind, name, writing) + (subresource ? `/${subresource}` : ''), {
+        method: 'PATCH',
+        query: writes(writing),
+        body: patch,
+        type: `application/${type}-patch+json`,
+      }),
+    delete: async (kind, name, writing = {}) =>
+      void (await request.json(objectPath(kind, name, writing), {
+        method: 'DELETE',
+        query: { dryRun: writing.dryRun ? 'All' : undefined },
+      })),
+  }
+}
+
+function meshCalls(request: Requester): Omit<Client, keyof ResourceCalls | 'url'> {
+  return {
+    status: () => request.json('/weft/v1/status'),
+    proxies: () => request.json('/weft/v1/proxies'),
+    proxyConfig: id => request.json(`/weft/v1/proxies/${encodeURIComponent(id)}/config`),
+    convergence: revision => request.json('/weft/v1/convergence', { query: { revision: String(revision) } }),
+    createToken: body => request.json('/weft/v1/tokens', { method: 'POST', body }),
+    topology: seconds => request.json('/weft/v1/topology', { query: { seconds: seconds?.toString() } }),
+    series: (service, { seconds, side } = {}) =>
+      request.json('/weft/v1/series', { query: { service, seconds: seconds?.toString(), side } }),
+  }
+}
+
+const scopeOf = ({ metadata }: Resource, { namespace }: Scope): Scope => ({ namespace: metadata.namespace ?? namespace })
+
+function collectionPath({ group, version, plural, namespaced }: KindPath, { namespace = 'default', all = false }: Selection): string {
+  const root = group === '' ? `/api/${version}` : `/apis/${group}/${version}`
+  return namespaced && !all ? `${root}/namespaces/${encodeURIComponent(namespace)}/${plural}` : `${root}/${plural}`
+}
+const objectPath = (kind: KindPath, name: string, { namespace }: Scope): string =>
+  `${collectionPath(kind, { namespace })}/${encodeURIComponent(name)}`
+const selectors = ({ labelSelector, fieldSelector }: Selection): Record<string, string | undefined> => ({ labelSelector, fieldSelector })
+const writes = ({ dryRun, fieldManager = 'weft' }: Writing): Record<string, string | undefined> => ({
+  dryRun: dryRun ? 'All' : undefined,
+  fieldManager,
+  fieldValidation: 'Strict',
+})
