@@ -42,7 +42,7 @@ export type ServerEvent =
   | { readonly type: 'end'; readonly trailers: Fields }
   | { readonly type: 'failed'; readonly failure: Failure }
 
-/** What a client reads. `informational`: 1xx other than 101. `response` with 101, or 2xx to CONNECT, begins a tunnel, whose `end` says that the peer sends no more. */
+/** What a client reads. `informational`: 1xx other than 101. `response` with 101, or 2xx to CONNECT, begins a tunnel, whose `end` says that the peer sends no more. `failed` may also come between exchanges, when bytes answer nothing: the connection is of no more use. */
 export type ClientEvent =
   | { readonly type: 'informational'; readonly head: ResponseHead }
   | { readonly type: 'response'; readonly head: ResponseHead; readonly length: Length; readonly keepsAlive: boolean }

@@ -107,18 +107,16 @@ class Client implements ClientCodec {
           if (bytes) events.push({ type: 'data', bytes })
           return
         }
+        case 'idle':
+        case 'done':
+          // Whether they came with a response or after it, they may be taken for the answer to a request that is sent later.
+          if (this.#reader.held > 0) throw new Failure('upstream-invalid', 'RFC 9112 §9.2: bytes came that answer no request')
+          return
         default:
-          return this.#distrust()
+          this.#reader.discard()
+          return
       }
     }
-  }
-
-  /** Bytes behind the end of a response belong to nothing: that response stands, but this connection carries no other. */
-  #distrust(): void {
-    if (this.#reader.held === 0) return
-    this.#reader.discard()
-    this.#isClosing = true
-    if (this.#reading === 'idle') this.#reading = step(reading, this.#reading, 'close')
   }
 
   #readResponse({ line: text, block }: HeadText): ClientEvent {
