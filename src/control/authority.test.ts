@@ -5,7 +5,8 @@ import { chmod, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { type Clock, systemClock, TestClock } from '#base/clock'
 import { type Log, silent } from '#base/log'
-import { makeCsr, newKey } from '#identity/key'
+import { makeCsr } from '#identity/csr'
+import { newKey } from '#identity/key'
 import { workloadId } from '#identity/spiffe'
 import { temporaryFolder } from '#io/files'
 import { type Authority, openAuthority } from './authority.ts'
@@ -34,7 +35,7 @@ test('the first start makes keys that only the owner can read; the second start 
 test('a leaf lives as long as asked, at most a day, and verifies by openssl', async t => {
   await using folder = await temporaryFolder()
   const authority = await open(folder.path)
-  const csr = await makeCsr(await newKey(), orders)
+  const csr = makeCsr(await newKey(), orders)
   const lives = [60_000, 0, 30 * day]
   const ends = await Promise.all(lives.map(async lifeMs => (await authority.issue(csr, orders, lifeMs)).notAfter - Date.now()))
   for (const [at, expected] of [60_000, day, day].entries()) assert.ok(Math.abs(ends[at]! - expected) < 5_000, `${ends[at]}`)
@@ -69,7 +70,7 @@ test('the intermediate is replaced after two thirds of its year, and what the ol
   await using folder = await temporaryFolder()
   const clock = new TestClock(Date.now())
   const authority = await open(folder.path, clock)
-  const csr = await makeCsr(await newKey(), orders)
+  const csr = makeCsr(await newKey(), orders)
   clock.advance(242 * day)
   const before = await authority.issue(csr, orders)
   clock.advance(2 * day)
@@ -123,7 +124,7 @@ test('an unreadable key is an error and not a new root', async t => {
 test('a request that is no request, names another, or is not signed by its key is refused', async () => {
   await using folder = await temporaryFolder()
   const authority = await open(folder.path)
-  const csr = await makeCsr(await newKey(), orders)
+  const csr = makeCsr(await newKey(), orders)
   await assert.rejects(authority.issue('hello', orders), /not PKCS#10 in PEM form/)
   await assert.rejects(
     authority.issue(csr, workloadId('test.mesh', { namespace: 'a', serviceAccount: 'b' })),

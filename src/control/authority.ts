@@ -3,7 +3,8 @@
 import type { Clock } from '#base/clock'
 import type { Log } from '#base/log'
 import { type Certificate, lifeOf } from '#identity/certificate'
-import { BadCsr, type Issued, issueLeaf, readCsr } from '#identity/issue'
+import { BadCsr, readCsr } from '#identity/csr'
+import { type Issued, issueLeaf } from '#identity/issue'
 import { newKey } from '#identity/key'
 import { driveRotation } from '#identity/rotation'
 import { controlId, isTrustDomain, type SpiffeId } from '#identity/spiffe'
@@ -72,7 +73,7 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
   const makeServer = async (): Promise<{ readonly shown: KeyAndChain; readonly issued: Issued }> => {
     const key = await newKey()
     const names = { dns: ['localhost', ...(options.dns ?? [])], ips: ['127.0.0.1', '::1', ...(options.ips ?? [])] }
-    const issued = await issueLeaf(await vault.signer(), key.public, self, clock.now(), names)
+    const issued = issueLeaf(await vault.signer(), key.public, self, clock.now(), names)
     return { shown: { key: key.pem, cert: issued.chain.join('') }, issued }
   }
   let server = await makeServer()
@@ -93,7 +94,7 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
     trustDomain,
     roots: () => [vault.root.root],
     async issue(csr, identity, lifeMs = 0) {
-      const { publicKey, uris } = await readCsr(csr)
+      const { publicKey, uris } = readCsr(csr)
       if (uris.some(uri => uri !== identity))
         throw new BadCsr(`the certificate request asks for ${uris.join(', ')}, but its sender is ${identity}`)
       return issueLeaf(await vault.signer(), publicKey, identity, clock.now(), {

@@ -6,7 +6,7 @@
  * moves later calls to such a connection.
  */
 
-export { type CallOptions, connectGrpc, type GrpcChannel } from './grpc/connect.ts'
+export { type CallOptions, connectGrpc, type ConnectGrpcOptions, type GrpcChannel } from './grpc/connect.ts'
 export {
   type Call,
   type GrpcServer,

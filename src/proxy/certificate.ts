@@ -3,7 +3,8 @@
 import type { Clock } from '#base/clock'
 import type { Log } from '#base/log'
 import { readCertificate } from '#identity/certificate'
-import { makeCsr, newKey } from '#identity/key'
+import { makeCsr } from '#identity/csr'
+import { newKey } from '#identity/key'
 import { driveRotation, type Life, type RotationState } from '#identity/rotation'
 import { controlId, type SpiffeId } from '#identity/spiffe'
 import { type JoinToken, readToken, rootSha256 } from '#identity/token'
@@ -136,7 +137,7 @@ async function request(
     const metadata = shown() || options.token === undefined ? {} : { authorization: `Bearer ${options.token.trim()}` }
     const { chain } = await channel.unary(
       createCertificate,
-      { csr: await makeCsr(key, identity), validitySeconds: Math.ceil((options.lifeMs ?? 0) / 1000) },
+      { csr: makeCsr(key, identity), validitySeconds: Math.ceil((options.lifeMs ?? 0) / 1000) },
       { metadata },
     )
     return adopt(key, chain, { trustDomain, identity }, options.clock.now())

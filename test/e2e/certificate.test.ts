@@ -6,7 +6,8 @@ import { test } from 'node:test'
 import { systemClock, TestClock } from '../../src/base/clock.ts'
 import { type Log, silent } from '../../src/base/log.ts'
 import { certificateService, openAuthority, type Authority } from '../../src/control/authority.ts'
-import { makeCsr, newKey } from '../../src/identity/key.ts'
+import { makeCsr } from '../../src/identity/csr.ts'
+import { newKey } from '../../src/identity/key.ts'
 import { workloadId } from '../../src/identity/spiffe.ts'
 import { BadToken } from '../../src/identity/token.ts'
 import { temporaryFolder } from '../../src/io/files.ts'
@@ -76,7 +77,7 @@ test('a token gets the certificate of its identity and no other, and the key nev
   })
   const authorization = `Bearer ${await tokenFor(plane)}`
   const call = async (identity: typeof orders, metadata: Record<string, string>): Promise<unknown> =>
-    channel.unary(createCertificate, { csr: await makeCsr(await newKey(), identity), validitySeconds: 60 }, { metadata })
+    channel.unary(createCertificate, { csr: makeCsr(await newKey(), identity), validitySeconds: 60 }, { metadata })
   await assert.rejects(call(cart, { authorization }), /asks for spiffe:\/\/test\.mesh\/ns\/default\/sa\/cart, but its sender is .*orders/)
   await assert.rejects(
     call(orders, {}),
@@ -85,7 +86,7 @@ test('a token gets the certificate of its identity and no other, and the key nev
   channel.close()
   const renewing = connectGrpc({ host: '127.0.0.1', port: plane.server.port, certificate: () => own, trust: () => ({ roots: own.roots }) })
   const renew = async (identity: typeof orders) =>
-    renewing.unary(createCertificate, { csr: await makeCsr(await newKey(), identity), validitySeconds: 60 })
+    renewing.unary(createCertificate, { csr: makeCsr(await newKey(), identity), validitySeconds: 60 })
   assert.equal((await renew(orders)).chain.length, 3)
   await assert.rejects(renew(cart), /but its sender is .*orders/)
   renewing.close()

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
-import { connect } from 'node:net'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { test } from 'node:test'
 import type { Log } from '../../src/base/log.ts'
 import { silent } from '../../src/base/log.ts'
@@ -13,7 +13,7 @@ import { type SpiffeId, workloadId } from '../../src/identity/spiffe.ts'
 import { rootSha256 } from '../../src/identity/token.ts'
 import { readIdentity, verifyPeer } from '../../src/identity/verify.ts'
 import {
-  type ClientTls,
+  type ConnectGrpcOptions,
   connectGrpc,
   type GrpcStream,
   type KeyAndChain,
@@ -40,7 +40,7 @@ const orders = workloadId(td, { namespace: 'default', serviceAccount: 'orders' }
 const hour = 3_600_000
 
 async function authority(trustDomain = td): Promise<Signer> {
-  return createIntermediate(await createRoot(trustDomain, await newKey(), Date.now()), await newKey(), Date.now())
+  return createIntermediate(createRoot(trustDomain, await newKey(), Date.now()), await newKey(), Date.now())
 }
 
 async function certificate(
@@ -50,7 +50,7 @@ async function certificate(
   lifeMs = hour,
 ): Promise<KeyAndChain & { readonly serial: string }> {
   const key = await newKey()
-  const issued = await issueLeaf(signer, key.public, id, at, { lifeMs })
+  const issued = issueLeaf(signer, key.public, id, at, { lifeMs })
   return { key: key.pem, cert: issued.chain.join(''), serial: issued.serial }
 }
 
@@ -73,7 +73,10 @@ async function serve(signer: Signer, services = standard, own: () => KeyAndChain
   })
 }
 
-function client(port: number, tls: Omit<ClientTls, 'host' | 'port' | 'certificate' | 'expectedServer'> & Partial<ClientTls>) {
+function client(
+  port: number,
+  tls: Omit<ConnectGrpcOptions, 'host' | 'port' | 'certificate' | 'expectedServer'> & Partial<ConnectGrpcOptions>,
+) {
   const expectedServer = (leaf: Uint8Array): string | undefined => {
     const judged = readIdentity(new X509Certificate(leaf), { trustDomain: td, role: 'server', ids: [control] })
     return 'refused' in judged ? judged.refused : undefined
@@ -89,6 +92,14 @@ const failure = async (call: Promise<unknown>): Promise<RpcError> => {
     return thrown
   }
   assert.fail('the call succeeded')
+}
+
+async function until(holds: () => boolean): Promise<void> {
+  for (let tries = 0; tries < 1000; tries++) {
+    if (holds()) return
+    await new Promise(resolve => setTimeout(resolve, 10))
+  }
+  assert.fail('it did not come to pass in ten seconds')
 }
 
 /** Everything that one client stream is told, and a way to wait for it. */
@@ -248,6 +259,7 @@ test('both certificates rotate under an open stream, which goes on; later calls 
   assert.equal(told.status()?.code, rpcCodes.ok)
   assert.deepEqual(seen, [olds.mine, mine.serial])
   assert.deepEqual(servers, [olds.own, own.serial])
+  await until(() => server.connections === 1) // the old connection went with its last stream
   channel.close()
 })
 
@@ -449,4 +461,36 @@ test('what is not TLS 1.3 gets nowhere and does not disturb the server', async (
   const channel = client(server.port, { trust: () => ({ roots: [signer.root] }) })
   assert.equal(await channel.unary(open, ''), 'nobody with undefined')
   channel.close()
+})
+
+test('a server that freezes is noticed, and the stream ends as unavailable', async () => {
+  const signer = await authority()
+  const own = await certificate(signer, control)
+  const mine = await certificate(signer, orders)
+  await using server = await serve(signer, standard, () => own)
+  const sockets: Socket[] = []
+  const relay = createServer(near => {
+    const far = connect(server.port, '127.0.0.1')
+    sockets.push(near, far)
+    near.pipe(far).pipe(near)
+    for (const socket of [near, far]) socket.on('error', () => {})
+  })
+  await new Promise<void>(resolve => relay.listen(0, '127.0.0.1', resolve))
+  const channel = client((relay.address() as AddressInfo).port, {
+    trust: () => ({ roots: [signer.root] }),
+    certificate: () => mine,
+    frozenMs: 300,
+  })
+  const told = listen<string>()
+  const talk = channel.stream(echo, told.events)
+  talk.send('alive')
+  await told.until(() => told.messages.length === 1)
+  await new Promise(resolve => setTimeout(resolve, 900))
+  assert.equal(told.status(), undefined) // silence alone is no reason: pings are answered
+  for (const socket of sockets) socket.unpipe().pause()
+  await until(() => told.status() !== undefined)
+  assert.equal(told.status()?.code, rpcCodes.unavailable)
+  channel.close()
+  for (const socket of sockets) socket.destroy()
+  relay.close()
 })

@@ -1,7 +1,7 @@
 /** The rpc by which workloads get certificates: the first with a join token, later ones with the certificate they have. */
 
 import type { Log } from '#base/log'
-import { BadCsr } from '#identity/issue'
+import { BadCsr } from '#identity/csr'
 import { isSpiffeId, type SpiffeId } from '#identity/spiffe'
 import { BadToken } from '#identity/token'
 import { type Call, RpcError, rpcCodes, type Service, unary } from '#io/grpc'

@@ -60,7 +60,7 @@ async function openRoot(options: VaultOptions): Promise<Signer> {
   const kept = await readSecret(path, log)
   if (kept === undefined) {
     await refuseOrphans(folder)
-    const signer = await createRoot(trustDomain, await newKey(), clock.now())
+    const signer = createRoot(trustDomain, await newKey(), clock.now())
     await writeAtomic(path, signer.key.pem + signer.root, { mode: 0o600 })
     log.info('made a new root certificate', { trustDomain, path })
     return signer
@@ -102,7 +102,7 @@ async function openIntermediate(options: VaultOptions, root: Signer): Promise<Si
 
 async function makeIntermediate({ folder, clock, log }: VaultOptions, root: Signer): Promise<Signer> {
   const path = `${folder}/${names.intermediate}`
-  const signer = await createIntermediate(root, await newKey(), clock.now())
+  const signer = createIntermediate(root, await newKey(), clock.now())
   await writeAtomic(path, signer.key.pem + signer.chain[0]!, { mode: 0o600 })
   log.info('made a new intermediate certificate', { path })
   return signer

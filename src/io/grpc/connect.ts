@@ -25,8 +25,6 @@ const settings: ClientOptions = {
   'grpc.max_receive_message_length': maxMessageBytes,
   'grpc.max_send_message_length': maxMessageBytes,
   'grpc-node.flow_control_window': 4 * 1024 * 1024,
-  'grpc.keepalive_time_ms': 10_000,
-  'grpc.keepalive_timeout_ms': 10_000,
   'grpc.keepalive_permit_without_calls': 1,
   'grpc.initial_reconnect_backoff_ms': 100,
   'grpc.max_reconnect_backoff_ms': 5_000,
@@ -37,9 +35,14 @@ const settings: ClientOptions = {
   'grpc.enable_channelz': 0,
 }
 
-export function connectGrpc(tls: ClientTls): GrpcChannel {
+/** frozenMs: a server that is silent for so long is asked for a sign of life, and left after as long again; default 10 s. */
+export type ConnectGrpcOptions = ClientTls & { readonly frozenMs?: number }
+
+export function connectGrpc(options: ConnectGrpcOptions): GrpcChannel {
+  const { frozenMs = 10_000, ...tls } = options
   const target = `dns:${isIPv6(tls.host) ? `[${tls.host}]` : tls.host}:${tls.port}`
-  const open = (): Client => new Client(target, new LiveCredentials(tls), settings)
+  const open = (): Client =>
+    new Client(target, new LiveCredentials(tls), { ...settings, 'grpc.keepalive_time_ms': frozenMs, 'grpc.keepalive_timeout_ms': frozenMs })
   let client = open()
   return {
     unary(rpc, request, options = {}) {

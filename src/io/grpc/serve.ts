@@ -53,7 +53,9 @@ export type ServeGrpcOptions = {
 }
 
 const noCertificate = 'this call needs a client certificate and none was presented; get one with a join token first'
-const maxMessageBytes = 64 * 1024 * 1024
+const maxReplyBytes = 64 * 1024 * 1024
+/** Less than a reply: callers without a certificate may send one too. */
+const maxRequestBytes = 16 * 1024 * 1024
 
 /**
  * grpc-js itself either demands client certificates or asks for none. So the TLS server is ours, and finished TLS sockets are handed to
@@ -65,8 +67,8 @@ export async function serveGrpc(options: ServeGrpcOptions): Promise<GrpcServer> 
   const identities = new Map<string, Identified>() // by `address:port` of the client: what grpc-js calls its peer
   const sockets = new Set<TLSSocket>()
   const grpc = new Server({
-    'grpc.max_receive_message_length': maxMessageBytes,
-    'grpc.max_send_message_length': maxMessageBytes,
+    'grpc.max_receive_message_length': maxRequestBytes,
+    'grpc.max_send_message_length': maxReplyBytes,
     'grpc.keepalive_time_ms': 20_000,
     'grpc.keepalive_timeout_ms': 10_000,
     'grpc.enable_channelz': 0,
