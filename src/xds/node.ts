@@ -69,7 +69,8 @@ export function proxyNodeOf(node: Node): ProxyNode {
   if (!isObject(said['labels'])) bad('labels', 'must be an object')
   else
     for (const [name, value] of Object.entries(said['labels']))
-      typeof value === 'string' ? (labels[name] = value) : bad(`labels.${name}`, 'must be text')
+      if (typeof value === 'string') labels[name] = value
+      else bad(`labels.${name}`, 'must be text')
   const probe = isObject(said['probe']) ? said['probe'] : {}
   const type = probe['type']
   if (type !== 'tcp' && type !== 'http' && type !== 'none') bad('probe.type', 'must be tcp, http or none')

@@ -1,0 +1,226 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { TestClock } from '#base/clock'
+import { silent } from '#base/log'
+import type { ProxyNode } from '#model/workload'
+import type { Service } from '#resources/core'
+import type { Resource } from '#resources/kind'
+import type { KindName, Operation, ResourceName, ResourceStore } from './platform.ts'
+import { Universal } from './universal.ts'
+
+/** A store in a map: creates drop the status, updates keep it, watchers are told after all is written. */
+class FakeStore implements ResourceStore {
+  revision = 0
+  isFull = false
+  readonly objects = new Map<string, Resource>()
+  readonly #watchers = new Set<(kind: string, change: { type: 'ADDED' | 'MODIFIED' | 'DELETED'; resource: Resource }) => void>()
+  get(name: ResourceName): Resource | undefined {
+    return this.objects.get(`${name.kind} ${name.namespace}/${name.name}`)
+  }
+  list({ kind }: { kind: KindName }) {
+    return { items: [...this.objects.values()].filter(object => object.kind === kind.kind) }
+  }
+  transact(operations: readonly Operation[]): readonly Resource[] {
+    if (this.isFull) throw new Error('the disk is full')
+    const told: (() => void)[] = []
+    for (const operation of operations) {
+      const key =
+        operation.type === 'delete'
+          ? `${operation.name.kind} ${operation.name.namespace}/${operation.name.name}`
+          : `${operation.resource.kind} ${operation.resource.metadata.namespace}/${operation.resource.metadata.name}`
+      const old = this.objects.get(key)
+      this.revision++
+      if (operation.type === 'delete') {
+        if (old === undefined) throw new Error(`${key} not found`)
+        this.objects.delete(key)
+        told.push(() => this.#tell('DELETED', old))
+        continue
+      }
+      assert.equal(operation.type === 'create', old === undefined, `${operation.type} ${key}`)
+      const { status: _, ...rest } = operation.resource
+      const next: Resource =
+        operation.type === 'update-status'
+          ? { ...old!, status: operation.resource.status }
+          : { ...rest, ...(old?.status === undefined ? {} : { status: old.status }) }
+      this.objects.set(key, next)
+      told.push(() => this.#tell(old === undefined ? 'ADDED' : 'MODIFIED', next))
+    }
+    for (const tell of told) tell()
+    return []
+  }
+  watch(
+    _from: number,
+    { kind }: { kind: KindName },
+    told: (change: { type: 'ADDED' | 'MODIFIED' | 'DELETED'; resource: Resource }) => void,
+  ): () => void {
+    const see = (of: string, change: { type: 'ADDED' | 'MODIFIED' | 'DELETED'; resource: Resource }) =>
+      void (of === kind.kind && told(change))
+    this.#watchers.add(see)
+    return () => void this.#watchers.delete(see)
+  }
+  #tell(type: 'ADDED' | 'MODIFIED' | 'DELETED', resource: Resource): void {
+    for (const see of this.#watchers) see(resource.kind, { type, resource })
+  }
+  service(name: string): Service | undefined {
+    return this.objects.get(`Service default/${name}`) as Service | undefined
+  }
+  put(name: string, spec: Record<string, unknown>): void {
+    this.transact([{ type: 'create', resource: { apiVersion: 'v1', kind: 'Service', metadata: { name, namespace: 'default' }, spec } }])
+  }
+}
+
+const node = (workload: string, more: Partial<ProxyNode> = {}): ProxyNode => ({
+  id: `${workload}.default`,
+  workload,
+  namespace: 'default',
+  service: 'orders',
+  labels: {},
+  ports: [{ name: 'http', port: 8080, protocol: 'http', bind: { host: '127.0.0.1', port: 20001 } }],
+  probe: { type: 'tcp' },
+  version: '1',
+  ...more,
+})
+const identity = 'spiffe://weft.test/ns/default/sa/orders'
+const start = (store = new FakeStore(), clock = new TestClock(1_000_000)) => ({
+  store,
+  clock,
+  platform: new Universal({ store, clock, log: silent }),
+})
+const healths = (platform: Universal) => platform.inventory.workloads.map(({ name, health }) => `${name} ${health}`)
+
+test('a registered workload is unhealthy until its probe passes, and one without a probe is healthy at once', () => {
+  const { platform } = start()
+  platform.register(node('a'), identity)
+  platform.register(node('b', { probe: { type: 'none' } }), identity)
+  assert.deepEqual(healths(platform), ['a unhealthy', 'b healthy'])
+  platform.report('a.default', 'healthy')
+  assert.deepEqual(healths(platform), ['a healthy', 'b healthy'])
+})
+
+test('a workload brings a Service of its own name, and one of its version, with different virtual IPs', () => {
+  const { platform, store } = start()
+  platform.register(node('a', { labels: { version: 'v1' } }), identity)
+  const [service, version] = [store.service('orders')!, store.service('orders-v1')!]
+  assert.deepEqual(service.spec?.selector, { app: 'orders' })
+  assert.deepEqual(version.spec?.selector, { app: 'orders', version: 'v1' })
+  assert.deepEqual(service.spec?.ports, [{ name: 'http', protocol: 'TCP', port: 8080, targetPort: 8080, appProtocol: 'http' }])
+  assert.equal(service.metadata.annotations?.['weft.dev/made-by'], 'workload')
+  assert.match(service.spec?.clusterIP ?? '', /^240\.77\.\d+\.\d+$/)
+  assert.notEqual(service.spec?.clusterIP, version.spec?.clusterIP)
+})
+
+test('ports of several workloads come together in their Service', () => {
+  const { platform, store } = start()
+  platform.register(node('a'), identity)
+  platform.register(node('b', { ports: [{ name: 'http', port: 9090, protocol: 'detect' }] }), identity)
+  assert.deepEqual(
+    store.service('orders')?.spec?.ports?.map(({ name, port }) => `${name} ${port}`),
+    ['http 8080', 'http-9090 9090'],
+  )
+})
+
+test('a Service that a person wrote is left as it is, but for the virtual IP it lacks', () => {
+  const { platform, store } = start()
+  store.put('orders', { type: 'ClusterIP', selector: { app: 'other' } })
+  platform.register(node('a'), identity)
+  assert.deepEqual(store.service('orders')?.spec?.selector, { app: 'other' })
+  assert.match(store.service('orders')?.spec?.clusterIP ?? '', /^240\.77\./)
+})
+
+test('headless and external services get no virtual IP', () => {
+  const { store } = start()
+  store.put('headless', { type: 'ClusterIP', clusterIP: 'None' })
+  store.put('external', { type: 'ExternalName', externalName: 'example.org' })
+  assert.equal(store.service('headless')?.spec?.clusterIP, 'None')
+  assert.equal(store.service('external')?.spec?.clusterIP, undefined)
+})
+
+test('no two of a thousand services have the same virtual IP, and each gets its own again', () => {
+  const { store } = start()
+  for (let at = 0; at < 1000; at++) store.put(`s${at}`, { type: 'ClusterIP' })
+  const addresses = store.list({ kind: { group: '', kind: 'Service' } }).items.map(service => (service as Service).spec?.clusterIP)
+  assert.equal(new Set(addresses).size, 1000)
+  store.transact([{ type: 'delete', name: { group: '', kind: 'Service', namespace: 'default', name: 's7' } }])
+  store.put('s7', { type: 'ClusterIP' })
+  assert.equal(store.service('s7')?.spec?.clusterIP, addresses[7])
+})
+
+test('a workload whose proxy is gone is degraded for its grace and then removed', () => {
+  const { platform, clock } = start()
+  platform.register(node('a', { probe: { type: 'none' } }), identity)
+  platform.disconnect('a.default')
+  assert.deepEqual(healths(platform), ['a degraded'])
+  clock.advance(59_999)
+  assert.deepEqual(healths(platform), ['a degraded'])
+  clock.advance(1)
+  assert.deepEqual(healths(platform), [])
+})
+
+test('a proxy that comes back within the grace keeps its workload, degraded until the first report', () => {
+  const { platform, clock } = start()
+  platform.register(node('a'), identity)
+  platform.report('a.default', 'healthy')
+  platform.disconnect('a.default')
+  clock.advance(30_000)
+  platform.register(node('a'), identity)
+  assert.deepEqual(healths(platform), ['a degraded'])
+  clock.advance(60_000)
+  platform.report('a.default', 'healthy')
+  assert.deepEqual(healths(platform), ['a healthy'])
+})
+
+test('a workload that takes its leave is removed at once', () => {
+  const { platform } = start()
+  platform.register(node('a'), identity)
+  platform.leave('a.default')
+  assert.deepEqual(healths(platform), [])
+  platform.leave('a.default')
+  platform.report('a.default', 'healthy')
+})
+
+test('after a restart workloads are degraded and have their grace from the restart on', () => {
+  const { platform, store, clock } = start()
+  platform.register(node('a', { probe: { type: 'none' } }), identity)
+  platform.register(node('b', { probe: { type: 'none' } }), identity)
+  platform.close()
+  clock.advance(3_600_000)
+  const again = start(store, clock).platform
+  assert.deepEqual(healths(again), ['a degraded', 'b degraded'])
+  again.register(node('b', { probe: { type: 'none' } }), identity)
+  clock.advance(60_000)
+  assert.deepEqual(healths(again), ['b healthy'])
+})
+
+test('a name that another identity has registered is refused', () => {
+  const { platform } = start()
+  platform.register(node('a'), identity)
+  assert.throws(
+    () => platform.register(node('a'), 'spiffe://weft.test/ns/default/sa/thief'),
+    /is registered by spiffe:\/\/weft\.test\/ns\/default\/sa\/orders/,
+  )
+})
+
+test('the inventory is the same object until something changes, and a workload that did not change is the same object after', () => {
+  const { platform } = start()
+  platform.register(node('a'), identity)
+  platform.register(node('b'), identity)
+  const before = platform.inventory
+  assert.equal(platform.inventory, before)
+  let told = 0
+  platform.onChange(() => told++)
+  platform.report('b.default', 'healthy')
+  assert.equal(told, 1)
+  assert.notEqual(platform.inventory, before)
+  assert.equal(platform.inventory.workloads[0], before.workloads[0])
+})
+
+test('a workload that cannot be removed because the disk is full is removed later', () => {
+  const { platform, store, clock } = start()
+  platform.register(node('a'), identity)
+  store.isFull = true
+  platform.leave('a.default')
+  assert.equal(platform.inventory.workloads.length, 1)
+  store.isFull = false
+  clock.advance(5000)
+  assert.deepEqual(healths(platform), [])
+})

@@ -1,0 +1,191 @@
+/**
+ * The platform that needs nothing but Weft: workloads are what proxies register, kept as Workload resources in the store.
+ *
+ *   register ──▶ unhealthy ──probe passes──▶ healthy ──probe fails──▶ unhealthy
+ *                   healthy ──proxy gone──▶ degraded ──60 s──▶ removed      (leave: removed at once)
+ *
+ * Degraded is used only when nothing healthy is there, and callers try elsewhere when it cannot be connected. When the control plane
+ * starts, every workload in the store has 60 s for its proxy to come back.
+ */
+
+import type { Clock } from '#base/clock'
+import type { Log } from '#base/log'
+import { BadInput } from '#base/note'
+import type { Health } from '#model/view'
+import type { Inventory, ProxyNode, Workload } from '#model/workload'
+import type { Service } from '#resources/core'
+import type { WorkloadResource } from '#resources/weft'
+import type { Operation, Platform, ResourceStore } from './platform.ts'
+import { Services } from './universal/services.ts'
+import { idOf, isRegistered, resourceOf, statusOf, workloadKind, workloadOf } from './universal/workloads.ts'
+
+export type UniversalOptions = {
+  readonly store: ResourceStore
+  readonly clock: Clock
+  readonly log: Log
+  /** How long a workload stays when its proxy is gone; 60 s unless said. */
+  readonly graceMs?: number
+}
+
+export class Universal implements Platform {
+  readonly #store: ResourceStore
+  readonly #clock: Clock
+  readonly #log: Log
+  readonly #graceMs: number
+  readonly #services: Services
+  readonly #workloads = new Map<string, { readonly resource: WorkloadResource; readonly workload: Workload }>()
+  readonly #leaving = new Map<string, () => void>()
+  readonly #told = new Set<() => void>()
+  readonly #ends: (() => void)[]
+  #inventory: Inventory | undefined
+
+  constructor({ store, clock, log, graceMs = 60_000 }: UniversalOptions) {
+    this.#store = store
+    this.#clock = clock
+    this.#log = log
+    this.#graceMs = graceMs
+    this.#services = new Services(store)
+    const from = store.revision
+    for (const resource of store.list({ kind: workloadKind }).items) this.#see(resource as WorkloadResource)
+    this.#ends = [
+      store.watch(from, { kind: workloadKind }, ({ type, resource }) => this.#see(resource as WorkloadResource, type === 'DELETED')),
+      store.watch(from, { kind: { group: '', kind: 'Service' } }, ({ type, resource }) =>
+        this.#seeService(resource as Service, type === 'DELETED'),
+      ),
+    ]
+    for (const service of store.list({ kind: { group: '', kind: 'Service' } }).items) this.#giveAddress(service as Service)
+    for (const [id, { resource }] of this.#workloads) if (isRegistered(resource)) this.disconnect(id)
+  }
+
+  get inventory(): Inventory {
+    this.#inventory ??= { workloads: [...this.#workloads].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, { workload }]) => workload) }
+    return this.#inventory
+  }
+
+  onChange(told: () => void): () => void {
+    this.#told.add(told)
+    return () => void this.#told.delete(told)
+  }
+
+  register(node: ProxyNode, identity: string): void {
+    const old = this.#workloads.get(node.id)?.resource
+    if (old !== undefined && old.spec?.identity !== identity) {
+      throw new BadInput([
+        {
+          about: `Workload ${node.namespace}/${node.workload}`,
+          says: `is registered by ${old.spec?.identity}, not by ${identity}: choose another name or delete it first`,
+        },
+      ])
+    }
+    const resource = resourceOf(node, identity, old)
+    const status = statusOf(old?.status, healthAtFirst(node, old?.status?.health), this.#proxyState(node), this.#clock.now())
+    this.#store.transact([
+      { type: old === undefined ? 'create' : 'update', resource },
+      { type: 'update-status', resource: { ...resource, status } },
+      ...this.#services.broughtBy(node),
+    ])
+    this.#leaving.get(node.id)?.()
+    this.#leaving.delete(node.id)
+  }
+
+  report(id: string, health: Health): void {
+    const known = this.#workloads.get(id)
+    if (known === undefined || known.resource.status?.health === health) return
+    this.#setStatus(known.resource, health, { ...known.resource.status?.proxy, connected: true })
+  }
+
+  disconnect(id: string): void {
+    const known = this.#workloads.get(id)
+    if (known === undefined || this.#leaving.has(id)) return
+    this.#leaving.set(
+      id,
+      this.#clock.after(this.#graceMs, () => this.#remove(id)),
+    )
+    const { health = 'unhealthy', proxy } = known.resource.status ?? {}
+    this.#attempt(() => this.#setStatus(known.resource, health === 'healthy' ? 'degraded' : health, { ...proxy, connected: false }))
+  }
+
+  leave(id: string): void {
+    this.#leaving.get(id)?.()
+    this.#remove(id)
+  }
+
+  close(): void {
+    for (const cancel of this.#leaving.values()) cancel()
+    for (const end of this.#ends) end()
+    this.#told.clear()
+  }
+
+  #proxyState(node: ProxyNode) {
+    return {
+      connected: true,
+      version: node.version,
+      lastSeen: timeOf(this.#clock.now()),
+      ...(node.admin === undefined ? {} : { admin: node.admin }),
+    }
+  }
+
+  #setStatus(resource: WorkloadResource, health: Health, proxy: Parameters<typeof statusOf>[2]): void {
+    const now = this.#clock.now()
+    const status = statusOf(resource.status, health, { ...proxy, lastSeen: timeOf(now) }, now)
+    this.#store.transact([{ type: 'update-status', resource: { ...resource, status } }])
+  }
+
+  #remove(id: string): void {
+    this.#leaving.delete(id)
+    const known = this.#workloads.get(id)
+    if (known === undefined) return
+    const { name, namespace = '' } = known.resource.metadata
+    const isDone = this.#attempt(() => void this.#store.transact([{ type: 'delete', name: { ...workloadKind, namespace, name } }]))
+    if (!isDone)
+      this.#leaving.set(
+        id,
+        this.#clock.after(5000, () => this.#remove(id)),
+      )
+  }
+
+  /** Where nobody waits for the outcome: a store that cannot be written now is told to the operator. */
+  #attempt(write: () => void): boolean {
+    try {
+      write()
+      return true
+    } catch (thrown) {
+      this.#log.error('the state of a workload could not be written', { reason: thrown instanceof Error ? thrown.message : String(thrown) })
+      return false
+    }
+  }
+
+  #see(resource: WorkloadResource, isGone = false): void {
+    const id = idOf(resource)
+    if (isGone) this.#workloads.delete(id)
+    else {
+      const workload = workloadOf(resource)
+      const old = this.#workloads.get(id)?.workload
+      const isSame = old !== undefined && JSON.stringify(old) === JSON.stringify(workload)
+      this.#workloads.set(id, { resource, workload: isSame ? old : workload })
+      if (isSame) return
+    }
+    this.#inventory = undefined
+    for (const told of this.#told) told()
+  }
+
+  #seeService(service: Service, isGone: boolean): void {
+    this.#services.see(service, isGone)
+    if (!isGone) this.#giveAddress(service)
+  }
+
+  #giveAddress(service: Service): void {
+    const addressed = this.#services.withAddress(service)
+    if (addressed === undefined) return
+    const operation: Operation = { type: 'update', resource: addressed }
+    this.#attempt(() => void this.#store.transact([operation]))
+  }
+}
+
+/** A proxy that comes back is believed to be as before until it reports: else a restart of the control plane would leave every service without endpoints. */
+function healthAtFirst(node: ProxyNode, before: Health | undefined): Health {
+  if (node.probe.type === 'none') return 'healthy'
+  return before === 'healthy' || before === 'degraded' ? before : 'unhealthy'
+}
+
+const timeOf = (ms: number): string => new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z')

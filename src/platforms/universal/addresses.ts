@@ -1,0 +1,24 @@
+/** Virtual IPs of services, 240.77.0.0/16: from the name where nothing is in the way, so that a service made again gets its old address. */
+
+const first = 16 // 240.77.0.0 to 240.77.0.15 are left to the machinery of namespaces
+const size = 65_535 - first // the last, 240.77.255.255, is left out too
+
+export const isVirtual = (address: string): boolean => address.startsWith('240.77.')
+
+/** key: `NAMESPACE/NAME`. Throws when all are taken. */
+export function virtualAddress(key: string, taken: (address: string) => boolean): string {
+  const start = hash(key) % size
+  for (let step = 0; step < size; step++) {
+    const host = first + ((start + step) % size)
+    const address = `240.77.${host >> 8}.${host & 255}`
+    if (!taken(address)) return address
+  }
+  throw new Error('all virtual IPs of 240.77.0.0/16 are taken: delete services that are no longer used')
+}
+
+/** FNV-1a, 32 bits. */
+function hash(text: string): number {
+  let value = 0x811c9dc5
+  for (let at = 0; at < text.length; at++) value = Math.imul(value ^ text.charCodeAt(at), 0x01000193)
+  return value >>> 0
+}
