@@ -1,10 +1,12 @@
 /** The typed client of the operator API, for the CLI and the dashboard. Browser-safe: fetch and nothing else. */
 
 import type { Kind, Resource } from '#resources/kind'
-import { requester, type Requester } from './client/request.ts'
+import { servedKinds, type ServedKind } from './client/discovery.ts'
+import { requester, type Asking, type Requester } from './client/request.ts'
 import { eventsOf } from './client/watch.ts'
 import type { ControlStatus, Convergence, ProxyConfig, ProxyStatus, Series, TokenReply, TokenRequest, Topology } from './mesh-api.ts'
 
+export type { ServedKind } from './client/discovery.ts'
 export { ApiError, Unreachable, type Cause } from './client/request.ts'
 
 /** Where objects of a kind are found. `Kind` fits. */
@@ -17,6 +19,7 @@ export type Selection = Scope & {
   readonly labelSelector?: string | undefined
   readonly fieldSelector?: string | undefined
 }
+export type Watching = Selection & { readonly resourceVersion?: string; readonly signal?: AbortSignal }
 export type Writing = Scope & { readonly dryRun?: boolean | undefined; readonly fieldManager?: string | undefined }
 
 export type List = { readonly items: readonly Resource[]; readonly resourceVersion: string }
@@ -32,21 +35,23 @@ export type Table = {
   readonly metadata: { readonly resourceVersion?: string }
 }
 export type WatchEvent = { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK'; readonly object: Resource }
+export type TableEvent = { readonly type: WatchEvent['type']; readonly object: Table }
 export type Outcome = { readonly resource: Resource; readonly outcome: 'created' | 'configured' | 'unchanged' }
 
 /** Every method rejects with ApiError (the server refused: its message, and causes that name fields) or Unreachable (no server answered: what to do). */
 export type Client = {
   readonly url: string
+  /** What kinds this control plane serves. */
+  kinds(): Promise<readonly ServedKind[]>
   get(kind: KindPath, name: string, scope?: Scope): Promise<Resource>
   /** undefined where there is no such object. */
   find(kind: KindPath, name: string, scope?: Scope): Promise<Resource | undefined>
   list(kind: KindPath, selection?: Selection): Promise<List>
   table(kind: KindPath, selection?: Selection): Promise<Table>
   /** Changes after `resourceVersion`, or, without, what there is as ADDED and then changes. Ends when the server ends it; ApiError 410: list again. */
-  watch(
-    kind: KindPath,
-    selection?: Selection & { readonly resourceVersion?: string; readonly signal?: AbortSignal },
-  ): AsyncIterable<WatchEvent>
+  watch(kind: KindPath, selection?: Watching): AsyncIterable<WatchEvent>
+  /** As watch, each event a table of one row; bookmarks have none. */
+  watchTable(kind: KindPath, selection?: Watching): AsyncIterable<TableEvent>
   create(kind: KindPath, resource: Resource, writing?: Writing): Promise<Resource>
   /** Refuses with 409 when `metadata.resourceVersion` is there and stale. */
   replace(kind: KindPath, resource: Resource, writing?: Writing): Promise<Resource>
@@ -82,11 +87,20 @@ export function connect(url: string, { timeoutMs = 30_000, fetch: send = globalT
   return { url, ...resourceCalls(request), ...meshCalls(request) }
 }
 
-type ResourceCalls = Pick<Client, 'get' | 'find' | 'list' | 'table' | 'watch' | 'create' | 'replace' | 'apply' | 'patch' | 'delete'>
+type ResourceCalls = Pick<
+  Client,
+  'kinds' | 'get' | 'find' | 'list' | 'table' | 'watch' | 'watchTable' | 'create' | 'replace' | 'apply' | 'patch' | 'delete'
+>
+const asTable = 'application/json;as=Table;v=v1;g=meta.k8s.io'
 
 function resourceCalls(request: Requester): ResourceCalls {
   const find: Client['find'] = (kind, name, scope = {}) => request.maybe(objectPath(kind, name, scope))
+  const watching = ({ resourceVersion, signal, ...selection }: Watching): Asking => ({
+    query: { ...selectors(selection), watch: '1', resourceVersion, allowWatchBookmarks: 'true' },
+    signal,
+  })
   return {
+    kinds: () => servedKinds(request),
     find,
     get: (kind, name, scope = {}) => request.json(objectPath(kind, name, scope)),
     async list(kind, selection = {}) {
@@ -99,15 +113,14 @@ function resourceCalls(request: Requester): ResourceCalls {
     table: (kind, selection = {}) =>
       request.json(collectionPath(kind, selection), {
         query: { ...selectors(selection), includeObject: 'Object' },
-        accept: 'application/json;as=Table;v=v1;g=meta.k8s.io',
+        accept: asTable,
       }),
-    watch: (kind, { resourceVersion, signal, ...selection } = {}) =>
-      eventsOf<WatchEvent>(() =>
-        request.stream(collectionPath(kind, selection), {
-          query: { ...selectors(selection), watch: '1', resourceVersion, allowWatchBookmarks: 'true' },
-          signal,
-        }),
-      ),
+    watch: (kind, selection = {}) => eventsOf<WatchEvent>(() => request.stream(collectionPath(kind, selection), watching(selection))),
+    watchTable: (kind, selection = {}) =>
+      eventsOf<TableEvent>(() => {
+        const { query, signal } = watching(selection)
+        return request.stream(collectionPath(kind, selection), { query: { ...query, includeObject: 'Object' }, accept: asTable, signal })
+      }),
     create: (kind, resource, writing = {}) =>
       request.json(collectionPath(kind, scopeOf(resource, writing)), { method: 'POST', query: writes(writing), body: resource }),
     replace: (kind, resource, writing = {}) =>
