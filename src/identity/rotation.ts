@@ -3,14 +3,15 @@
 import { type Backoff, backoffMs } from '#base/backoff'
 import type { Clock } from '#base/clock'
 
-//            ask            got                due
-//   empty ──────────▶ first ─────▶ held ──────────────▶ renewing ──got──▶ held
-//     ▲                 │          ▲ │ ▲                 │   │
-//     └─────failed──────┘          │ │ └─────failed──────┘   │ expire
-//                                  │ │ expire                ▼
-//                                  │ ▼            ask      late ──got──▶ held
-//                                  │ expired ──────────────▶ │
-//                                  └─(a kept one: got)   ◀───┘ failed
+//   empty ──due──▶ first ──got──▶ held ──due──▶ renewing ──got──▶ held
+//     ▲              │              │ ▲             │  │
+//     └───failed─────┘              │ └───failed────┘  │
+//                                expire             expire
+//                                   ▼                  ▼
+//                                expired ───due─────▶ late ──got──▶ held
+//                                   ▲                  │
+//                                   └─────failed───────┘
+// A kept certificate enters `held` from `empty` by `got`.
 const steps = {
   /** Never had one; the next try is at `deadline`. */
   empty: { due: 'first', got: 'held' },

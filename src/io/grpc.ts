@@ -7,17 +7,8 @@
  */
 
 export { type CallOptions, connectGrpc, type ConnectGrpcOptions, type GrpcChannel } from './grpc/connect.ts'
-export {
-  type Call,
-  type GrpcServer,
-  type Identified,
-  type Service,
-  serveGrpc,
-  type ServeGrpcOptions,
-  type ServiceOptions,
-  stream,
-  unary,
-} from './grpc/serve.ts'
+export { type GrpcServer, type Identified, serveGrpc, type ServeGrpcOptions } from './grpc/serve.ts'
+export { type Call, type Service, type ServiceOptions, stream, unary } from './grpc/service.ts'
 export { RpcError, type RpcMetadata, type RpcStatus, rpcCodes } from './grpc/status.ts'
 export type { GrpcStream, StreamEvents } from './grpc/stream.ts'
 export type { ClientTls, KeyAndChain } from './grpc/tls.ts'

@@ -90,6 +90,11 @@ function openStream<Request, Reply>(
   duplex.on('data', (message: Reply) => events.message(message))
   duplex.on('drain', () => events.drain?.())
   duplex.on('error', () => {}) // the status says the same, and always comes
-  duplex.on('status', (status: RpcStatus) => events.end({ code: status.code, details: status.details }))
+  duplex.on('status', ({ code, details }: RpcStatus) => {
+    const end = (): void => events.end({ code, details })
+    if (duplex.readableLength > 0)
+      duplex.once('end', end) // paused: what came before the end is told before it
+    else end()
+  })
   return streamOver(duplex, { end: () => void duplex.end(), cancel: () => duplex.cancel() })
 }

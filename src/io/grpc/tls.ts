@@ -1,7 +1,7 @@
 /** The client's side of TLS for gRPC: which certificate it shows, and how it knows the server. */
 
 import { ChannelCredentials } from '@grpc/grpc-js'
-import { createHash } from 'node:crypto'
+import { createHash, X509Certificate } from 'node:crypto'
 import { isIP, type Socket } from 'node:net'
 import { checkServerIdentity, connect, type ConnectionOptions, type DetailedPeerCertificate, type TLSSocket } from 'node:tls'
 
@@ -104,15 +104,10 @@ async function trustedRoots(tls: ClientTls): Promise<readonly string[]> {
     tls.onUntrusted?.(reason)
     throw new Error(reason)
   }
-  return [pem(root)]
+  return [new X509Certificate(root).toString()]
 }
 
 const sha256 = (der: Uint8Array): string => createHash('sha256').update(der).digest('base64url')
-const pem = (der: Uint8Array): string =>
-  `-----BEGIN CERTIFICATE-----\n${Buffer.from(der)
-    .toString('base64')
-    .replace(/.{64}(?=.)/g, '$&\n')}\n-----END CERTIFICATE-----\n`
-
 /** The certificates that the peer showed, DER, leaf first; empty when none. */
 export function presented(socket: TLSSocket): readonly Uint8Array[] {
   const chain: Uint8Array[] = []
