@@ -33,8 +33,8 @@ import { type SpiffeId, trustDomainId } from './spiffe.ts'
 
 /** Clocks of hosts differ: what is issued now is valid since this long ago. */
 export const backdateMs = 5 * 60_000
-export const dayMs = 24 * 3_600_000
-export const defaultLifeMs = dayMs
+const dayMs = 24 * 3_600_000
+const defaultLifeMs = dayMs
 
 /** A certificate that signs others, with its key and what stands above it. chain: PEM from this certificate up to, not including, the root. root: PEM. */
 export type Signer = {

@@ -33,9 +33,14 @@ export type KeepCertificate = {
   readonly signal?: AbortSignal
 }
 
+/** How to know the control plane, and be known by it. */
+export type ControlTls = Pick<ClientTls, 'certificate' | 'trust' | 'expectedServer'>
+
 export type KeptCertificate = {
   current(): OwnCertificate
-  /** For `certificate` of a channel: undefined once it has expired, because a server refuses an expired one even where none is needed. */
+  /** For channels to the control plane: `connectGrpc({ host, port, ...kept.tls })`. Always shows the newest certificate; call `renew` of the channel in `onChange`. */
+  readonly tls: ControlTls
+  /** The part of `current` that is fit to be shown: undefined once it has expired, because a server refuses an expired one even where none is needed. */
   shown(): KeyAndChain | undefined
   state(): RotationState
   stop(): void
@@ -58,6 +63,7 @@ export async function keepCertificate(options: KeepCertificate): Promise<KeptCer
 
   let own = usable
   const isValid = (): boolean => own !== undefined && own.notAfter > clock.now()
+  // an expired one is not shown: a server refuses it even where it needs none
   const shown = (): KeyAndChain | undefined => (isValid() ? own : undefined)
   let settle: { readonly resolve: () => void; readonly reject: (thrown: unknown) => void } | undefined
 
@@ -109,7 +115,13 @@ export async function keepCertificate(options: KeepCertificate): Promise<KeptCer
       options.signal?.removeEventListener('abort', abort)
     }
   }
-  return { current: () => own!, shown, state: rotation.state, stop: rotation.stop }
+  const current = (): OwnCertificate => own!
+  const tls: ControlTls = {
+    certificate: shown,
+    trust: () => ({ roots: current().roots }),
+    expectedServer: expectControl(current().trustDomain),
+  }
+  return { current, tls, shown, state: rotation.state, stop: rotation.stop }
 }
 
 async function request(
@@ -125,10 +137,7 @@ async function request(
   const channel = options.channel({
     certificate: shown,
     trust: () => (own ? { roots: own.roots } : { rootSha256: join!.rootSha256 }),
-    expectedServer: leaf => {
-      const judged = readIdentity(readCertificate(leaf), { trustDomain, ids: [controlId(trustDomain)], role: 'server' })
-      return 'refused' in judged ? judged.refused : undefined
-    },
+    expectedServer: expectControl(trustDomain),
     onUntrusted: reason => {
       untrusted = reason
     },
@@ -147,6 +156,13 @@ async function request(
     channel.close()
   }
 }
+
+const expectControl =
+  (trustDomain: string) =>
+  (leaf: Uint8Array): string | undefined => {
+    const judged = readIdentity(readCertificate(leaf), { trustDomain, ids: [controlId(trustDomain)], role: 'server' })
+    return 'refused' in judged ? judged.refused : undefined
+  }
 
 /** Whether the kept certificate is what the token, or the caller, means: the same workload in the same mesh. An old token says it as well as a new one. */
 function fits(kept: OwnCertificate, { token, identity }: KeepCertificate): boolean {

@@ -4,6 +4,8 @@ import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { test } from 'node:test'
+import { connect as tlsConnect } from 'node:tls'
+import * as grpc from '@grpc/grpc-js'
 import type { Log } from '../../src/base/log.ts'
 import { silent } from '../../src/base/log.ts'
 import type { MessageCodec, Rpc } from '../../src/base/rpc.ts'
@@ -443,7 +445,6 @@ test('what is not TLS 1.3 gets nowhere and does not disturb the server', async (
   const signer = await authority()
   const own = await certificate(signer, control)
   await using server = await serve(signer, standard, () => own)
-  const { connect: tlsConnect } = await import('node:tls')
   const old = await new Promise<string>(resolve => {
     const socket = tlsConnect(
       { host: '127.0.0.1', port: server.port, maxVersion: 'TLSv1.2', rejectUnauthorized: false, ALPNProtocols: ['h2'] },
@@ -493,4 +494,45 @@ test('a server that freezes is noticed, and the stream ends as unavailable', asy
   channel.close()
   for (const socket of sockets) socket.destroy()
   relay.close()
+})
+
+test('a stock gRPC client with a certificate is served as well, by host name, on TLS 1.3 with a post-quantum key exchange', async () => {
+  const signer = await authority()
+  const key = await newKey()
+  const issued = issueLeaf(signer, key.public, control, Date.now(), { dns: ['localhost'], ips: ['127.0.0.1'] })
+  await using server = await serve(signer, standard, () => ({ key: key.pem, cert: issued.chain.join('') }))
+  const mine = await certificate(signer, orders)
+  const credentials = grpc.credentials.createSsl(Buffer.from(signer.root), Buffer.from(mine.key), Buffer.from(mine.cert))
+  const stock = new grpc.Client(`localhost:${server.port}`, credentials)
+  const answer = await new Promise<string>((resolve, reject) => {
+    const done = (error: grpc.ServiceError | null, reply?: string): void => (error ? reject(error) : resolve(reply ?? ''))
+    stock.makeUnaryRequest(whoami.path, (message: string) => Buffer.from(message), String, '', done)
+  })
+  stock.close()
+  assert.equal(answer, `${orders} `)
+
+  const session = await new Promise<{ protocol: string | null; group: string | undefined }>((resolve, reject) => {
+    const socket = tlsConnect({ host: '127.0.0.1', port: server.port, ca: [signer.root], ALPNProtocols: ['h2'] }, () => {
+      resolve({ protocol: socket.getProtocol(), group: (socket.getEphemeralKeyInfo() as { name?: string }).name })
+      socket.destroy()
+    })
+    socket.on('error', reject)
+  })
+  assert.deepEqual(session, { protocol: 'TLSv1.3', group: 'X25519MLKEM768' })
+})
+
+test('a port that is taken is named with what to do', async () => {
+  const signer = await authority()
+  const own = await certificate(signer, control)
+  await using server = await serve(signer, standard, () => own)
+  const again = serveGrpc({
+    host: '127.0.0.1',
+    port: server.port,
+    certificate: () => own,
+    clientRoots: () => [],
+    identify: () => ({ refused: '' }),
+    services: [],
+    log: silent,
+  })
+  await assert.rejects(again, /port \d+ on 127\.0\.0\.1 is in use by another program: stop it, or choose another port/)
 })

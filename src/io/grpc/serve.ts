@@ -4,6 +4,7 @@ import { Server, ServerCredentials } from '@grpc/grpc-js'
 import { constants } from 'node:crypto'
 import { createServer, type SecureContextOptions, type TLSSocket } from 'node:tls'
 import type { Log } from '#base/log'
+import { listenError } from '../net.ts'
 import type { Door, Service } from './service.ts'
 import { RpcError, rpcCodes } from './status.ts'
 import { type KeyAndChain, presented } from './tls.ts'
@@ -85,9 +86,10 @@ export async function serveGrpc(options: ServeGrpcOptions): Promise<GrpcServer> 
     injector.injectConnection(socket)
   })
   await new Promise<void>((resolve, reject) => {
-    listener.once('error', reject)
+    listener.once('error', error => reject(listenError(error, options.host, options.port)))
     listener.listen({ host: options.host, port: options.port, backlog: 4096 }, () => {
-      listener.off('error', reject)
+      listener.removeAllListeners('error')
+      listener.on('error', error => log.error('the listener failed', { error }))
       resolve()
     })
   })
