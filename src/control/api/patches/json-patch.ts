@@ -26,7 +26,10 @@ function stepOf(step: unknown, index: number): Step {
 }
 
 function apply(document: unknown, { op, path, from = '', value }: Step, index: number): unknown {
-  const unfit = (why: string): Refusal => new Refusal(422, 'Invalid', `operation ${index} of the JSON patch (${op} ${path}): ${why}`)
+  const unfit = (why: string): Refusal => {
+    const causes = [{ reason: 'FieldValueInvalid', message: why, field: path }]
+    return new Refusal(422, 'Invalid', `operation ${index} of the JSON patch (${op} ${path}): ${why}`, { causes })
+  }
   switch (op) {
     case 'add':
       return edit(document, pointer(path), unfit, add(value))
