@@ -23,7 +23,12 @@ const marker = 'WEFT_CAPTURING'
  * `why` and `remedy` are sentences without a final stop.
  */
 export async function canCapture(): Promise<Verdict> {
-  if (process.platform !== 'linux') return { ok: false, why: `transparent capture needs Linux, this is ${process.platform}`, remedy: 'weft run still works through HTTP_PROXY and a loopback address per service' }
+  if (process.platform !== 'linux')
+    return {
+      ok: false,
+      why: `transparent capture needs Linux, this is ${process.platform}`,
+      remedy: 'weft run still works through HTTP_PROXY and a loopback address per service',
+    }
   try {
     requireFfi()
   } catch (thrown) {
@@ -32,14 +37,28 @@ export async function canCapture(): Promise<Verdict> {
   const absent = (Object.keys(packages) as Tool[]).filter(tool => findTool(tool) === undefined)
   if (absent.length > 0) return missing(absent)
   const unshare = findTool('unshare')!
-  const rehearsal = [unshare, '--net', '--mount', '/bin/sh', '-c', rehearse, 'sh', findTool('ip')!, findTool('nft')!, findTool('mount')!, links(hasIpv6()), capture]
+  const rehearsal = [
+    unshare,
+    '--net',
+    '--mount',
+    '/bin/sh',
+    '-c',
+    rehearse,
+    'sh',
+    findTool('ip')!,
+    findTool('nft')!,
+    findTool('mount')!,
+    links(hasIpv6()),
+    capture,
+  ]
   const [file = '', ...args] = isInside() ? rehearsal : [unshare, '--map-current-user', '--keep-caps', ...rehearsal]
   const { code, says } = await run(file, args)
   return code === 0 ? { ok: true } : explain(`${says.trim()} `, machine())
 }
 
 /** The same calls as namespace/inside.ts makes, by the tools of the machine. */
-const rehearse = 'set -e; printf %s "$4" | "$1" -batch -; printf %s "$5" | "$2" -f -; for f in /etc/resolv.conf /etc/hosts; do [ ! -e $f ] || "$3" --bind $f $f; done'
+const rehearse =
+  'set -e; printf %s "$4" | "$1" -batch -; printf %s "$5" | "$2" -f -; for f in /etc/resolv.conf /etc/hosts; do [ ! -e $f ] || "$3" --bind $f $f; done'
 
 /**
  * Makes this process one that can open namespaces. As root it is one already. Otherwise it asks `canCapture` and then *replaces itself* (execve: the same process id,
@@ -50,10 +69,16 @@ export async function reexecForCapture(): Promise<Verdict> {
   const returned = process.env[marker] !== undefined
   delete process.env[marker] // not the program's business
   if (isInside()) return { ok: true }
-  if (returned) return { ok: false, why: 'the capabilities of the new user namespace did not reach this process', remedy: 'is `node` a wrapper, or a file with capabilities of its own? Start the plain binary' }
+  if (returned)
+    return {
+      ok: false,
+      why: 'the capabilities of the new user namespace did not reach this process',
+      remedy: 'is `node` a wrapper, or a file with capabilities of its own? Start the plain binary',
+    }
   const verdict = await canCapture()
   if (!verdict.ok) return verdict
-  if (process.execve === undefined) return { ok: false, why: `Node ${process.version} cannot replace itself (process.execve)`, remedy: 'use Node 26.10 or newer' }
+  if (process.execve === undefined)
+    return { ok: false, why: `Node ${process.version} cannot replace itself (process.execve)`, remedy: 'use Node 26.10 or newer' }
   const args = ['unshare', '--map-current-user', '--keep-caps', process.execPath, ...process.execArgv, ...process.argv.slice(1)]
   return process.execve(findTool('unshare')!, args, { ...process.env, [marker]: '1' })
 }
@@ -68,7 +93,10 @@ export function isInside(): boolean {
 const hasIpv6 = (): boolean => existsSync('/proc/net/if_inet6')
 
 function machine(): Machine {
-  return { root: process.getuid?.() === 0, apparmorRestricts: readText('/proc/sys/kernel/apparmor_restrict_unprivileged_userns').trim() === '1' }
+  return {
+    root: process.getuid?.() === 0,
+    apparmorRestricts: readText('/proc/sys/kernel/apparmor_restrict_unprivileged_userns').trim() === '1',
+  }
 }
 
 function readText(path: string): string {
@@ -100,14 +128,26 @@ export async function openNamespace(namespace: string): Promise<Namespace> {
   const served = new Int32Array(new SharedArrayBuffer(4))
   const ipv6 = hasIpv6()
   const workerData: Beginning = {
-    tools, ipv6, served, sockets: port2, root: process.getuid?.() === 0,
-    resolvConf: resolvConf(namespace, readText('/etc/resolv.conf')), hosts: hosts(hostname(), readText('/etc/hosts')),
+    tools,
+    ipv6,
+    served,
+    sockets: port2,
+    root: process.getuid?.() === 0,
+    resolvConf: resolvConf(namespace, readText('/etc/resolv.conf')),
+    hosts: hosts(hostname(), readText('/etc/hosts')),
   }
   const inside = new Worker(new URL('./namespace/inside.ts', import.meta.url), { workerData, transferList: [port2] })
   sockets.unref()
   try {
     const ready = await heard(inside, 'ready')
-    return { ...ready, ipv6, sockets, served, start: program => start(inside, program), [Symbol.asyncDispose]: () => close(inside, sockets) }
+    return {
+      ...ready,
+      ipv6,
+      sockets,
+      served,
+      start: program => start(inside, program),
+      [Symbol.asyncDispose]: () => close(inside, sockets),
+    }
   } catch (thrown) {
     await close(inside, sockets)
     throw thrown

@@ -19,7 +19,7 @@ const SOL_IPV6 = 41
 const IPV6_V6ONLY = 26
 /** linux/netfilter_ipv4.h; IP6T_SO_ORIGINAL_DST has the same number. */
 const SO_ORIGINAL_DST = 80
-const EINTR = 4
+const EALREADY = 114
 const EINPROGRESS = 115
 
 /** The call failed: `code` is the errno's name as Node writes it (`EPERM`). */
@@ -127,12 +127,17 @@ export function makeListener(kind: 'tcp' | 'udp', host: string, port: number): n
   }
 }
 
-/** Starts connecting; place is from `socketAddress`. 0: connected; EINPROGRESS as `pending`; otherwise the failure, and the socket may be tried again elsewhere. */
+/**
+ * Starts connecting; place is from `socketAddress`. A non-blocking connect(2) always says EINPROGRESS, for it holds the socket's lock; over loopback the answer is there as soon as
+ * it lets go. So it is asked a second time: connected, refused (SystemCallFailed; the socket is to be closed), or pending where the listener's queue is full.
+ */
 export function connectFd(fd: number, place: Buffer): 'connected' | 'pending' | SystemCallFailed {
   const { connect, errno } = libc()
   if (connect(fd, place, place.length) === 0) return 'connected'
+  if (errno() !== EINPROGRESS) return new SystemCallFailed('connect', errno())
+  if (connect(fd, place, place.length) === 0) return 'connected'
   const number = errno()
-  return number === EINPROGRESS || number === EINTR ? 'pending' : new SystemCallFailed('connect', number)
+  return number === EALREADY ? 'pending' : new SystemCallFailed('connect', number)
 }
 
 export const closeFd = (fd: number): void => void libc().close(fd)

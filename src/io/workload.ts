@@ -67,7 +67,9 @@ async function launchCaptured(program: Program, options: WorkloadOptions): Promi
   const signal = onlyWhileRunning(pid, exited)
   const dialNow = (port: number) => dialling.dialNow(port)
   return {
-    pid, exited, dialNow,
+    pid,
+    exited,
+    dialNow,
     dial: (port, { timeoutMs } = {}) => connected(dialNow(port), port, timeoutMs),
     signal,
     async [Symbol.asyncDispose]() {
@@ -89,7 +91,9 @@ async function launchPlain({ command, env, cwd, stdio }: Program, { graceMs = 50
   const signal = onlyWhileRunning(pid, exited)
   const dialNow = (port: number) => dialTcp('127.0.0.1', port)
   return {
-    pid, exited, dialNow,
+    pid,
+    exited,
+    dialNow,
     dial: (port, { timeoutMs } = {}) => connected(dialNow(port), port, timeoutMs),
     signal,
     [Symbol.asyncDispose]: () => end(signal, exited, graceMs),
@@ -116,7 +120,14 @@ async function end(signal: (name: NodeJS.Signals) => void, exited: Promise<Exit>
 
 function connected(socket: net.Socket, port: number, timeoutMs = 0): Promise<net.Socket> {
   return new Promise((done, failed) => {
-    const timer = timeoutMs > 0 ? setTimeout(() => socket.destroy(Object.assign(new Error(`connect ETIMEDOUT 127.0.0.1:${port}`), { code: 'ETIMEDOUT', syscall: 'connect' })), timeoutMs) : undefined
+    const timer =
+      timeoutMs > 0
+        ? setTimeout(
+            () =>
+              socket.destroy(Object.assign(new Error(`connect ETIMEDOUT 127.0.0.1:${port}`), { code: 'ETIMEDOUT', syscall: 'connect' })),
+            timeoutMs,
+          )
+        : undefined
     socket.once('connect', () => {
       clearTimeout(timer)
       socket.off('error', failed)

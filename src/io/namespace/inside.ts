@@ -110,7 +110,11 @@ const withheld = (root: boolean): string[] =>
 
 /** `setpriv` becomes the program, so its process, exit code and signals are the program's own. TERM reaches it when this process dies. */
 function start({ command, env, cwd, stdio }: Program): void {
-  const child = spawn(beginning.tools.setpriv, ['--pdeathsig', 'TERM', ...withheld(beginning.root), '--', ...command], { cwd, env, stdio: [...stdio] })
+  const child = spawn(beginning.tools.setpriv, ['--pdeathsig', 'TERM', ...withheld(beginning.root), '--', ...command], {
+    cwd,
+    env,
+    stdio: [...stdio],
+  })
   child.once('error', error => tell({ type: 'unstarted', code: (error as NodeJS.ErrnoException).code ?? '', says: error.message }))
   child.once('spawn', () => tell({ type: 'started', pid: child.pid! }))
   child.once('exit', (code, signal) => tell({ type: 'exited', code, signal }))

@@ -38,7 +38,12 @@ export type Listeners = {
 export type Exit = { readonly code: number | null; readonly signal: NodeJS.Signals | null }
 
 export type Told =
-  | { readonly type: 'ready'; readonly listeners: Listeners; /** As `/proc/PID/ns/net` shows it: `net:[4026532281]`. */ readonly identity: string; readonly first: Batch }
+  | {
+      readonly type: 'ready'
+      readonly listeners: Listeners /** As `/proc/PID/ns/net` shows it: `net:[4026532281]`. */
+      readonly identity: string
+      readonly first: Batch
+    }
   | { readonly type: 'refused'; readonly says: string }
   | { readonly type: 'started'; readonly pid: number }
   | { readonly type: 'unstarted'; readonly code: string; readonly says: string }

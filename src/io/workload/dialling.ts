@@ -31,24 +31,25 @@ export class Dialling {
 
   /**
    * A socket to the workload's own port on 127.0.0.1, or on ::1 where only that listens. `connect` or `error` (ECONNREFUSED…) follows, in a later turn.
-   * Loopback connects within the call (measured: bench of test/e2e/namespace.test.ts), so nothing here waits unless the program's accept queue is full.
+   * Loopback connects within the call, so nothing here waits unless the program's accept queue is full.
    */
   dialNow(port: number): net.Socket {
-    let fd: number
+    let refused: SystemCallFailed | undefined
     try {
-      fd = this.#take()
+      for (const place of this.#placesOf(port)) {
+        const fd = this.#take()
+        const outcome = connectFd(fd, place)
+        if (outcome === 'connected' || outcome === 'pending') return opened(fd, outcome)
+        closeFd(fd) // a socket that was refused over IPv4 remembers that, and cannot be turned to IPv6
+        refused ??= outcome
+      }
     } catch (thrown) {
       return broken(thrown as Error)
     }
-    let failure: SystemCallFailed | undefined
-    for (const place of this.#placesOf(port)) {
-      const outcome = connectFd(fd, place)
-      if (outcome === 'connected' || outcome === 'pending') return opened(fd, outcome)
-      failure ??= outcome
-    }
-    closeFd(fd)
-    const { code, errno } = failure!
-    return broken(Object.assign(new Error(`connect ${code} 127.0.0.1:${port}`), { code, errno, syscall: 'connect', address: '127.0.0.1', port }))
+    const { code, errno } = refused!
+    return broken(
+      Object.assign(new Error(`connect ${code} 127.0.0.1:${port}`), { code, errno, syscall: 'connect', address: '127.0.0.1', port }),
+    )
   }
 
   close(): void {
@@ -87,9 +88,12 @@ export class Dialling {
         this.#receive(batch)
         const fd = this.#store.pop()
         if (fd !== undefined) return fd
-        throw batch.failed ? new SystemCallFailed(batch.failed.syscall, -batch.failed.errno, 'for a connection to the workload') : new Error('no socket could be made')
+        throw batch.failed
+          ? new SystemCallFailed(batch.failed.syscall, -batch.failed.errno, 'for a connection to the workload')
+          : new Error('no socket could be made')
       }
-      if (Atomics.wait(this.#served, 0, seen, batchWaitMs) === 'timed-out') throw Object.assign(new Error('the thread inside the namespace does not answer'), { code: 'ETIMEDOUT' })
+      if (Atomics.wait(this.#served, 0, seen, batchWaitMs) === 'timed-out')
+        throw Object.assign(new Error('the thread inside the namespace does not answer'), { code: 'ETIMEDOUT' })
     }
   }
 
