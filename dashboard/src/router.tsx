@@ -71,6 +71,7 @@ const status = createRoute({
 export const router = createRouter({
   routeTree: root.addChildren([topology, services, service, proxies, proxy, resources, kind, fresh, resource, status]),
   history: createHashHistory(),
+  defaultErrorComponent: Crashed,
   defaultPreload: 'intent',
   scrollRestoration: true,
 })

@@ -9,6 +9,7 @@ import { useProxies } from '../api/queries.ts'
 import { Empty, Loading, Refused } from '../shared/empty.tsx'
 import { ago, left } from '../shared/format.ts'
 import { inNamespace, useNamespace } from '../shared/namespace.ts'
+import { NamespaceSelect } from '../shared/namespace-select.tsx'
 import { Page } from '../shared/page.tsx'
 import type { Column } from '../shared/table.tsx'
 import { Table } from '../shared/table.tsx'
@@ -90,6 +91,7 @@ export function ProxiesPage(): ReactNode {
         keyOf={proxy => proxy.id}
         sortBy={{ id: 'id', desc: false }}
         searchFor="Search proxies"
+        tools={<NamespaceSelect of={proxies.data.map(proxy => proxy.namespace)} />}
         none={
           <Empty icon={<IconRoute2 size={36} stroke={1.2} />} title={namespace ? `No proxies in ${namespace}` : 'No proxy is connected'}>
             Each process that is run in the mesh brings its own: weft run --name NAME --port PORT -- COMMAND

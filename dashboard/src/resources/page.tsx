@@ -1,6 +1,6 @@
 /** Browsing resources: kinds by API group on the left, the objects of one kind as `kubectl get` would list them. */
 
-import { Button, Menu, Select } from '@mantine/core'
+import { Button, Menu } from '@mantine/core'
 import { IconFileCode, IconPlus } from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
 import { Link, useParams, useRouter } from '@tanstack/react-router'
@@ -11,6 +11,7 @@ import { Empty, Loading, Refused } from '../shared/empty.tsx'
 import { span } from '../shared/format.ts'
 import { HashLink } from '../shared/hash-link.tsx'
 import { useNamespace } from '../shared/namespace.ts'
+import { NamespaceSelect } from '../shared/namespace-select.tsx'
 import { Page } from '../shared/page.tsx'
 import type { Column } from '../shared/table.tsx'
 import { Table } from '../shared/table.tsx'
@@ -112,9 +113,9 @@ const tell = (value: unknown, type: string): ReactNode => {
 
 function Objects({ kind }: { kind: Kind }): ReactNode {
   const listed = useQuery(listQuery(kind))
-  const [namespace, setNamespace] = useNamespace()
+  const [namespace] = useNamespace()
   if (!listed.data) return listed.error ? <Refused error={listed.error} retry={() => void listed.refetch()} /> : <Loading />
-  const namespaces = [...new Set(listed.data.items.flatMap(item => item.metadata.namespace ?? []))].sort()
+  const namespaces = listed.data.items.flatMap(item => item.metadata.namespace ?? [])
   return (
     <Page
       title={kind.kind}
@@ -128,20 +129,7 @@ function Objects({ kind }: { kind: Kind }): ReactNode {
         keyOf={row => row.key}
         sortBy={{ id: 'name', desc: false }}
         searchFor={`Search ${kind.plural}`}
-        tools={
-          kind.namespaced && (
-            <Select
-              size="xs"
-              w={160}
-              clearable
-              aria-label="Namespace"
-              placeholder="All namespaces"
-              data={[...new Set([...namespaces, ...(namespace ? [namespace] : [])])]}
-              value={namespace}
-              onChange={setNamespace}
-            />
-          )
-        }
+        tools={kind.namespaced && <NamespaceSelect of={namespaces} />}
         none={
           <Empty
             icon={<IconFileCode size={36} stroke={1.2} />}

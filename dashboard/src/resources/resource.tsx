@@ -91,7 +91,11 @@ function Existing({ kind, live }: { kind: Kind; live: Resource }): ReactNode {
   return (
     <Page
       before={<KindLink kind={kind} />}
-      title={live.metadata.name}
+      title={
+        <>
+          {live.metadata.name} {live.metadata.namespace && <span className={css['where']}>{live.metadata.namespace}</span>}
+        </>
+      }
       aside={
         <>
           <DeleteButton kind={kind} live={live} />

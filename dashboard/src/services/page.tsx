@@ -1,6 +1,5 @@
 /** All services: how much they are asked, how well they answer, and whether their workloads serve. */
 
-import { Select } from '@mantine/core'
 import { IconHexagons } from '@tabler/icons-react'
 import { Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
@@ -9,6 +8,7 @@ import { useTopology } from '../api/queries.ts'
 import { Empty, Loading, Refused } from '../shared/empty.tsx'
 import { latency, percent, rate } from '../shared/format.ts'
 import { inNamespace, useNamespace } from '../shared/namespace.ts'
+import { NamespaceSelect } from '../shared/namespace-select.tsx'
 import { Page } from '../shared/page.tsx'
 import type { Column } from '../shared/table.tsx'
 import { Table } from '../shared/table.tsx'
@@ -121,7 +121,7 @@ const rowsOf = (topology: Topology, namespace: string | null): readonly Row[] =>
 
 export function ServicesPage(): ReactNode {
   const topology = useTopology()
-  const [namespace, setNamespace] = useNamespace()
+  const [namespace] = useNamespace()
   if (!topology.data) return topology.error ? <Refused error={topology.error} retry={() => void topology.refetch()} /> : <Loading />
   return (
     <Page title="Services">
@@ -132,18 +132,7 @@ export function ServicesPage(): ReactNode {
         keyOf={row => row.name}
         sortBy={{ id: 'rate', desc: true }}
         searchFor="Search services"
-        tools={
-          <Select
-            size="xs"
-            w={160}
-            clearable
-            aria-label="Namespace"
-            placeholder="All namespaces"
-            data={[...new Set(topology.data.services.map(service => service.namespace))].sort()}
-            value={namespace}
-            onChange={setNamespace}
-          />
-        }
+        tools={<NamespaceSelect of={topology.data.services.map(service => service.namespace)} />}
         none={
           <Empty icon={<IconHexagons size={36} stroke={1.2} />} title={namespace ? `No services in ${namespace}` : 'No services yet'}>
             A service appears when a process is run in the mesh: weft run --name NAME --port PORT -- COMMAND

@@ -55,7 +55,7 @@ export function Chart({ title, group, at, curves, show, range }: Props): ReactNo
         padding: [8, 4, 0, 0],
         scales: { y: { range: (_, least, most) => [...(range ?? fromZero)(least, most)] as [number, number] } },
         axes: [
-          { ...axis, space: 90, values: (_, ticks) => ticks.map(seconds => clockTime(seconds * 1000).slice(0, 5)) },
+          { ...axis, size: 26, space: 90, values: (_, ticks) => ticks.map(seconds => clockTime(seconds * 1000).slice(0, 5)) },
           { ...axis, size: 58, space: 34, values: (_, ticks) => ticks.map(show) },
         ],
         series: [

@@ -22,6 +22,7 @@ export const percent = (share: number): string => {
 
 export const latency = (ms: number | undefined): string => {
   if (ms === undefined) return '–'
+  if (ms === 0) return '0 ms'
   if (ms < 1) return `${ms.toFixed(2)} ms`
   if (ms < 10) return `${ms.toFixed(1)} ms`
   if (ms < 1_000) return `${ms.toFixed(0)} ms`

@@ -17,7 +17,7 @@ export const Copy = ({ value, what }: { value: string; what: string }): ReactNod
 )
 
 export const Identity = ({ label, id }: { label: string; id: string | undefined }): ReactNode => (
-  <Group gap={6} wrap="nowrap" justify="space-between">
+  <Group gap={6} wrap="nowrap" justify="space-between" py={4}>
     <div style={{ minWidth: 0 }}>
       <Text size="xs" c="dimmed">
         {label}

@@ -48,7 +48,10 @@ export const Section = ({
 
 /** Facts in a row: name above, value below. */
 export const Facts = ({ facts }: { facts: readonly (readonly [string, ReactNode])[] }): ReactNode => (
-  <dl className={css['facts']}>
+  <dl
+    className={css['facts']}
+    style={{ gridTemplateColumns: `repeat(${facts.length > 6 ? Math.ceil(facts.length / 2) : facts.length}, minmax(0, 1fr))` }}
+  >
     {facts.map(([name, value]) => (
       <div key={name}>
         <dt>{name}</dt>

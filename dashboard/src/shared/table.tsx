@@ -53,11 +53,12 @@ type Props<Row> = {
 export function Table<Row extends RowData>({ rows, columns, keyOf, testid, sortBy, searchFor, tools, none }: Props<Row>): ReactNode {
   const [wanted, setWanted] = useState('')
   const [sorting, setSorting] = useState(sortBy ? [{ ...sortBy }] : [])
+  const first = rows[0]
   const defs: ColumnDef<typeof features, Row>[] = columns.map(column => ({
     id: column.id,
     header: column.name,
     accessorFn: column.value,
-    sortFn: typeof column.value(rows[0] as Row) === 'number' ? ('basic' as const) : ('alphanumeric' as const),
+    sortFn: first !== undefined && typeof column.value(first) === 'number' ? ('basic' as const) : ('alphanumeric' as const),
   }))
   const table = useTable({
     features,

@@ -59,10 +59,14 @@ export function Thread({ data }: EdgeProps<Edge<ThreadData>>): ReactNode {
           aria-label={`${nameOf(edge.source)} to ${nameOf(edge.destination)}: ${rate(edge.rate)}, ${percent(edge.success)} success, ${edge.mtls ? 'mutual TLS' : 'plaintext'}`}
           {...state}
         >
-          {edge.mtls ? <IconLock size={11} className="ok" /> : <IconLockOpen size={11} className="warn" />}
-          <span>{rate(edge.rate)}</span>
-          <span className={tone}>{percent(edge.success)}</span>
-          {edge.protocol === 'http' ? <span className="soft">{latency(edge.p99)}</span> : <span className="soft">TCP</span>}
+          <span>
+            {edge.mtls ? <IconLock size={12} className="ok" /> : <IconLockOpen size={12} className="warn" />}
+            <b>{rate(edge.rate)}</b>
+          </span>
+          <span>
+            <span className={tone}>{percent(edge.success)}</span>
+            <span className="soft">{edge.protocol === 'http' ? latency(edge.p99) : 'TCP'}</span>
+          </span>
         </button>
       </EdgeLabelRenderer>
     </>

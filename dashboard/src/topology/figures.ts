@@ -61,15 +61,15 @@ export const inboundOf = (topology: Topology, service: string): readonly Topolog
 export const outboundOf = (topology: Topology, service: string): readonly TopologyEdge[] =>
   topology.edges.filter(edge => nameOf(edge.source) === service)
 
-/** Shares of what arrives at a set of edges, by the version of the workload that took it; where none has a version, by workload when there are several. */
+/** Shares of what arrives at a set of edges, by the version of the workload that took it; none where no workload has a version. */
 export type Share = { readonly name: string; readonly rate: number; readonly share: number; readonly workloads: number }
 
 export function sharesOf(edges: readonly TopologyEdge[]): readonly Share[] {
   const rows = edges.flatMap(edge => edge.versions)
-  const isVersioned = rows.some(row => row.version !== undefined)
+  if (rows.every(row => row.version === undefined)) return []
   const byName = new Map<string, { rate: number; workloads: Set<string> }>()
   for (const row of rows) {
-    const name = isVersioned ? (row.version ?? 'no version') : row.workload
+    const name = row.version ?? 'no version'
     const found = byName.get(name) ?? { rate: 0, workloads: new Set<string>() }
     found.rate += row.rate
     found.workloads.add(row.workload)

@@ -10,7 +10,7 @@ import type { Topology } from '../api/queries.ts'
 import { Loading } from '../shared/empty.tsx'
 import type { ThreadData } from './edge.tsx'
 import { Thread } from './edge.tsx'
-import { edgeId, nameOf, outside, serviceName } from './figures.ts'
+import { edgeId, nameOf, serviceName } from './figures.ts'
 import css from './graph.module.css'
 import type { Graph } from './layout.ts'
 import { nodeSize, useLayout } from './layout.ts'
@@ -48,8 +48,19 @@ function Drawn({ topology, selected, choose }: Props): ReactNode {
   const width = useStore(state => state.width)
   const height = useStore(state => state.height)
   useEffect(() => {
-    if (layout && width > 0) requestAnimationFrame(() => void fitView({ padding: 0.08, maxZoom: 1.1, duration: 250 }))
-  }, [layout?.key, width, height])
+    if (!layout || width === 0) return
+    const near = touched(topology, selected)
+    requestAnimationFrame(
+      () =>
+        void fitView({
+          padding: 0.08,
+          maxZoom: near ? 0.9 : 1.1,
+          duration: 250,
+          ...(near ? { nodes: [...near].map(id => ({ id })) } : {}),
+        }),
+    )
+    // Fresh numbers must not move the picture: only its shape, its room, and what is looked at.
+  }, [layout?.key, width, height, selected])
   if (!layout) return <Loading />
 
   const touching = touched(topology, selected)
@@ -124,7 +135,7 @@ function touched(topology: Topology, selected: string | undefined): ReadonlySet<
   )
   const names = new Set(near.flatMap(edge => [nameOf(edge.source), nameOf(edge.destination)]))
   if (selected.startsWith('node/')) names.add(selected.slice('node/'.length))
-  return names.size > 0 && !names.has(outside) ? names : names.size > 0 ? names : undefined
+  return names.size > 0 ? names : undefined
 }
 
 const Legend = (): ReactNode => (

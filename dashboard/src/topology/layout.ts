@@ -3,8 +3,10 @@
 import type { ELK, ElkExtendedEdge, ElkNode } from 'elkjs/lib/elk-api.js'
 import { useEffect, useState } from 'react'
 
-export const nodeSize = { width: 208, height: 92 } as const
-const labelSize = { width: 136, height: 22 } as const
+export const nodeSize = { width: 188, height: 94 } as const
+const labelSize = { width: 96, height: 38 } as const
+/** Between nodes that have no edges, below the rest. */
+const quietGap = { x: 24, y: 22, below: 64 } as const
 
 export type Graph = {
   readonly nodes: readonly string[]
@@ -28,12 +30,12 @@ const options = {
   'elk.algorithm': 'layered',
   'elk.direction': 'RIGHT',
   'elk.edgeRouting': 'ORTHOGONAL',
-  'elk.spacing.nodeNode': '44',
+  'elk.spacing.nodeNode': '40',
   'elk.spacing.edgeNode': '28',
   'elk.spacing.edgeEdge': '22',
-  'elk.layered.spacing.nodeNodeBetweenLayers': '64',
-  'elk.layered.spacing.edgeNodeBetweenLayers': '24',
-  'elk.layered.spacing.edgeEdgeBetweenLayers': '18',
+  'elk.layered.spacing.nodeNodeBetweenLayers': '26',
+  'elk.layered.spacing.edgeNodeBetweenLayers': '18',
+  'elk.layered.spacing.edgeEdgeBetweenLayers': '14',
   'elk.edgeLabels.inline': 'true',
   'elk.layered.nodePlacement.strategy': 'NETWORK_SIMPLEX',
   'elk.layered.considerModelOrder.strategy': 'PREFER_NODES',
@@ -44,10 +46,11 @@ const options = {
 
 async function compute(graph: Graph, key: string): Promise<Layout> {
   const engine = await startElk()
+  const busy = new Set(graph.edges.flatMap(edge => [edge.source, edge.target]))
   const drawn = (await engine.layout({
     id: 'mesh',
     layoutOptions: options,
-    children: graph.nodes.map(id => ({ id, ...nodeSize })),
+    children: graph.nodes.filter(id => busy.has(id)).map(id => ({ id, ...nodeSize })),
     edges: graph.edges.map(({ id, source, target }) => ({
       id,
       sources: [source],
@@ -64,9 +67,23 @@ async function compute(graph: Graph, key: string): Promise<Layout> {
   })) as ElkNode & { edges?: ElkExtendedEdge[] }
   return {
     key,
-    nodes: new Map((drawn.children ?? []).map(node => [node.id, { x: node.x ?? 0, y: node.y ?? 0 }])),
+    nodes: new Map([
+      ...(drawn.children ?? []).map((node): [string, Point] => [node.id, { x: node.x ?? 0, y: node.y ?? 0 }]),
+      ...placeQuiet(
+        graph.nodes.filter(id => !busy.has(id)),
+        drawn,
+      ),
+    ]),
     edges: new Map((drawn.edges ?? []).map(edge => [edge.id, pathOf(edge)])),
   }
+}
+
+/** Services without traffic stand in rows under the picture, as wide as it is. */
+function placeQuiet(ids: readonly string[], drawn: ElkNode): readonly [string, Point][] {
+  const step = { x: nodeSize.width + quietGap.x, y: nodeSize.height + quietGap.y }
+  const perRow = Math.max(4, Math.floor(((drawn.width ?? 0) + quietGap.x) / step.x))
+  const top = (drawn.children ?? []).length === 0 ? 0 : (drawn.height ?? 0) + quietGap.below
+  return ids.map((id, index) => [id, { x: (index % perRow) * step.x + 12, y: top + Math.floor(index / perRow) * step.y }])
 }
 
 function pathOf(edge: ElkExtendedEdge): { readonly points: readonly Point[]; readonly label: Point } {

@@ -6,7 +6,7 @@ import { Handle, Position } from '@xyflow/react'
 import type { ReactNode } from 'react'
 import type { Topology, TopologyService } from '../api/queries.ts'
 import { latency, percent, rate } from '../shared/format.ts'
-import { figuresOf, inboundOf, outside, readyOf, sharesOf, toneOf } from './figures.ts'
+import { figuresOf, inboundOf, outboundOf, outside, readyOf, sharesOf, toneOf } from './figures.ts'
 import css from './graph.module.css'
 import { SplitBar } from './split-bar.tsx'
 
@@ -53,7 +53,9 @@ export function ServiceNode({ data }: NodeProps<Node<ServiceData>>): ReactNode {
             <span className="soft">{figures.p99 === undefined ? `${figures.openConnections} open` : latency(figures.p99)}</span>
           </span>
         ) : (
-          <span className={`${css['figures']} soft`}>{total === 0 ? 'no workload' : 'no calls'}</span>
+          <span className={`${css['figures']} soft`}>
+            {total === 0 ? 'no workload' : outboundOf(topology, name).length > 0 ? 'only calls others' : 'no calls'}
+          </span>
         )}
         {shares.length > 1 ? (
           <SplitBar shares={shares} isLabelled />

@@ -1,6 +1,6 @@
 /** The home page: the mesh as a living picture, and a panel about what was clicked. */
 
-import { Group, SegmentedControl, Select, Tooltip } from '@mantine/core'
+import { Group, SegmentedControl, Tooltip } from '@mantine/core'
 import { IconTopologyStar3 } from '@tabler/icons-react'
 import { useNavigate, useSearch } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
@@ -10,6 +10,7 @@ import { useTopology } from '../api/queries.ts'
 import { Empty, Loading, Refused } from '../shared/empty.tsx'
 import { latency, percent, rate } from '../shared/format.ts'
 import { inNamespace, useNamespace } from '../shared/namespace.ts'
+import { NamespaceSelect } from '../shared/namespace-select.tsx'
 import { edgeId, figuresOf, nameOf, serviceName, toneOf } from './figures.ts'
 import { MeshGraph } from './graph.tsx'
 import css from './page.module.css'
@@ -20,7 +21,7 @@ export function TopologyPage(): ReactNode {
   const seconds = chosenSeconds ?? 60
   const navigate = useNavigate({ from: '/' })
   const topology = useTopology(seconds)
-  const [namespace, setNamespace] = useNamespace()
+  const [namespace] = useNamespace()
   const choose = (what: string | undefined): void =>
     void navigate({
       search: { ...(chosenSeconds === undefined ? {} : { seconds: chosenSeconds }), ...(what === undefined ? {} : { select: what }) },
@@ -37,17 +38,7 @@ export function TopologyPage(): ReactNode {
         <h1 className={css['title']}>Topology</h1>
         <Summary topology={shown} />
         <Group gap="xs" ml="auto" wrap="nowrap">
-          <Select
-            size="xs"
-            w={150}
-            aria-label="Namespace"
-            data-testid="namespace"
-            placeholder="All namespaces"
-            clearable
-            data={[...new Set(topology.data.services.map(service => service.namespace))].sort()}
-            value={namespace}
-            onChange={setNamespace}
-          />
+          <NamespaceSelect of={topology.data.services.map(service => service.namespace)} />
           <Tooltip label="Rates and latency over this time">
             <SegmentedControl
               size="xs"
@@ -66,7 +57,9 @@ export function TopologyPage(): ReactNode {
         </Group>
       </header>
       <div className={css['body']}>
-        {shown.services.length === 0 ? <NothingRuns /> : <MeshGraph topology={shown} selected={select} choose={choose} />}
+        <div className={css['picture']}>
+          {shown.services.length === 0 ? <NothingRuns /> : <MeshGraph topology={shown} selected={select} choose={choose} />}
+        </div>
         {edge && <EdgePanel edge={edge} close={() => choose(undefined)} />}
         {service && <NodePanel service={service} topology={topology.data} close={() => choose(undefined)} choose={choose} />}
       </div>
