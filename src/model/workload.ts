@@ -17,6 +17,8 @@ export type Workload = {
   readonly service: string // the service it belongs to by name, also its default label `app`
   readonly labels: Readonly<Record<string, string>>
   readonly identity: string // SPIFFE id
+  /** Where ports without `bind` are reached, in plaintext; without it such ports are no endpoints. */
+  readonly address?: string
   readonly ports: readonly WorkloadPort[]
   readonly health: Health
   readonly locality?: { readonly region: string; readonly zone: string }

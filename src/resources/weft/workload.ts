@@ -33,6 +33,7 @@ const spec = z.strictObject({
       message: 'must be a SPIFFE id such as spiffe://weft.local/ns/default/sa/orders',
     })
     .describe('The SPIFFE id that it proves.'),
+  address: z.string().min(1).optional().describe('Where ports without bind are reached, in plaintext.'),
   ports: mapList(port, 'name')
     .max(64)
     .check(

@@ -1,0 +1,130 @@
+/**
+ * The compiler: what operators wrote and what runs, to the mesh. Pure; the stages are the files in this order:
+ *
+ *   gather → services → attach → rules (resolve, filters, regex) → lower (order) → report
+ *
+ * and `viewFor` cuts from the mesh what one proxy is told.
+ */
+
+import type { Mesh, Outbound, SelectedPort } from '#model/mesh'
+import type { Inventory } from '#model/workload'
+import type { Resource } from '#resources/kind'
+import type { Attachment, Verdict } from './compiler/attach.ts'
+import { attach } from './compiler/attach.ts'
+import type { Note } from './compiler/gather.ts'
+import { gather, nameOf } from './compiler/gather.ts'
+import { keep } from './compiler/keep.ts'
+import type { ByPort } from './compiler/lower.ts'
+import { holding, lowerBackends, lowerPorts } from './compiler/lower.ts'
+import { findNames } from './compiler/names.ts'
+import { findPolicies } from './compiler/policies.ts'
+import { reportOthers, reportRoute } from './compiler/report.ts'
+import { lowerRules } from './compiler/rules.ts'
+import type { ServicePort } from './compiler/services.ts'
+import { findServices } from './compiler/services.ts'
+import type { ResourceStatus } from './compiler/status.ts'
+import { lowerTCP } from './compiler/tcp.ts'
+
+export type { Note } from './compiler/gather.ts'
+export { whyNotRegex } from './compiler/regex.ts'
+export type { AncestorStatus, ParentStatus, ResourceStatus, Stated } from './compiler/status.ts'
+export { controllerName, gatewayControllerName, joinStatus } from './compiler/status.ts'
+export { viewFor } from './compiler/view.ts'
+
+/** roots: PEM certificates of the accepted roots. */
+export type CompileOptions = { readonly trustDomain: string; readonly roots: readonly string[] }
+
+/** notes: what belongs to no condition. statuses: what to write on each resource; `joinStatus` makes the status of it. */
+export type Compiled = { readonly mesh: Mesh; readonly notes: readonly Note[]; readonly statuses: readonly ResourceStatus[] }
+
+/**
+ * resources: as admitted (`admit`: valid, defaults filled in), in any order; the same set gives the same bytes.
+ * previous: the last result; what did not change is the same object in the new one.
+ */
+export function compile(resources: readonly Resource[], inventory: Inventory, options: CompileOptions, previous?: Compiled): Compiled {
+  const gathered = gather(resources)
+  const { grants } = gathered
+  const services = findServices(gathered.services, inventory)
+  const policies = findPolicies(gathered.meshes, gathered.backendPolicies, services, options.trustDomain)
+
+  const http = attach(gathered.httpRoutes, gathered, services)
+  const tcp = attach(gathered.tcpRoutes, gathered, services)
+  const others = attach(gathered.otherRoutes, gathered, services)
+  const httpLowered = new Map(gathered.httpRoutes.map(route => [route, lowerRules(route, services, grants)]))
+  const tcpLowered = new Map(gathered.tcpRoutes.map(route => [route, lowerTCP(route, services, grants)]))
+  const lowered = { http: httpLowered, tcp: new Map([...tcpLowered].map(([route, { backends }]) => [route, backends])) }
+
+  const byScope = (scope: string | undefined): ByPort => holding(http.attachments, tcp.attachments, scope)
+  const everyone = byScope(undefined)
+  const scopes = [...new Set([...http.attachments, ...tcp.attachments].flatMap(each => each.scope ?? []))].sort()
+  const consumers = new Map(scopes.map(scope => [scope, byScope(scope)]))
+  const replaced = (byPort: ByPort): Outbound =>
+    lowerPorts(
+      services.ports.filter(port => byPort.has(port.key)),
+      byPort,
+      lowered,
+    )
+
+  const mesh: Mesh = {
+    trust: { domain: options.trustDomain, roots: options.roots },
+    mtls: policies.mtls,
+    outbound: lowerPorts(services.ports, everyone, lowered),
+    consumers: Object.fromEntries([...consumers].map(([scope, byPort]) => [scope, replaced(byPort)])),
+    ...lowerBackends(services.ports, policies),
+    dns: findNames(services.ports),
+    declared: declaredBy(services.ports),
+  }
+
+  const statuses: ResourceStatus[] = [
+    ...gathered.httpRoutes.map(route =>
+      reportRoute(route, http.verdicts.get(route)!, { ...httpLowered.get(route)!, ruleCount: route.spec?.rules.length ?? 0 }),
+    ),
+    ...gathered.tcpRoutes.map(route => {
+      const lost = tcp.attachments
+        .filter(each => each.route === route)
+        .filter(each => (each.scope === undefined ? everyone : consumers.get(each.scope)!).get(each.port.key)?.tcp !== route)
+      return reportRoute(route, conflicted(tcp.verdicts.get(route)!, lost), {
+        ...tcpLowered.get(route)!,
+        ruleCount: route.spec?.rules.length ?? 0,
+      })
+    }),
+    ...gathered.otherRoutes.map(route =>
+      reportRoute(route, others.verdicts.get(route)!, { refs: undefined, invalid: new Map(), ruleCount: 0 }),
+    ),
+    ...policies.statuses,
+    ...reportOthers(gathered),
+  ].filter(status => (status.parents ?? status.ancestors ?? status.conditions ?? []).length > 0)
+
+  const hostnames = gathered.httpRoutes.flatMap((route): readonly Note[] =>
+    (route.spec?.hostnames ?? []).length > 0 && http.attachments.some(each => each.route === route)
+      ? [
+          {
+            about: `HTTPRoute ${nameOf(route)}`,
+            path: 'spec.hostnames',
+            says: 'says nothing for Services (GEP-1294): match the header Host instead',
+          },
+        ]
+      : [],
+  )
+  const notes = [...services.notes, ...policies.notes, ...http.notes, ...tcp.notes, ...others.notes, ...hostnames]
+  return keep<Compiled>(previous, { mesh, notes, statuses })
+}
+
+/** A parent on which another route took the place says so; one port lost of several is enough, for half a split is no split. */
+function conflicted(verdicts: readonly Verdict[], lost: readonly Attachment<unknown>[]): readonly Verdict[] {
+  if (lost.length === 0) return verdicts
+  const ports = lost.map(each => each.port.key).join(', ')
+  return verdicts.map(verdict =>
+    verdict.reason === undefined
+      ? { ...verdict, reason: 'Conflicted', says: `another route holds on ${ports}: an HTTPRoute, or an older TCPRoute` }
+      : verdict,
+  )
+}
+
+function declaredBy(ports: readonly ServicePort[]): Mesh['declared'] {
+  const found: Record<string, SelectedPort[]> = {}
+  for (const { namespace, selector, target, spoken } of ports) {
+    if (spoken !== 'detect') (found[namespace] ??= []).push({ selector, target, protocol: spoken })
+  }
+  return found
+}

@@ -1,0 +1,91 @@
+/** Third stage: which route holds on which service port, for clients of which namespace, and which parents refuse it. */
+
+import type { ParentRef } from '#resources/gateway-api'
+import { gatewayGroup } from '#resources/gateway-api'
+import type { Resource } from '#resources/kind'
+import type { Gathered, Note } from './gather.ts'
+import { nameOf, namespaceOf } from './gather.ts'
+import { isHttp } from './protocol.ts'
+import type { ServicePort, Services } from './services.ts'
+import { gatewayControllerName } from './status.ts'
+
+type AnyRoute = Resource<{ readonly parentRefs?: readonly ParentRef[] | undefined }>
+/** scope: the namespace of the clients, for a consumer route; undefined: clients of every namespace. */
+export type Attachment<R> = { readonly route: R; readonly port: ServicePort; readonly scope: string | undefined }
+/** reason: undefined where the parent takes the route. */
+export type Verdict = { readonly parentRef: ParentRef; readonly reason?: string; readonly says: string }
+export type Attached<R> = {
+  readonly attachments: readonly Attachment<R>[]
+  readonly verdicts: ReadonlyMap<R, readonly Verdict[]>
+  readonly notes: readonly Note[]
+}
+
+const unsupported = 'UnsupportedValue'
+type Judged = { readonly ports: readonly ServicePort[]; readonly reason?: string; readonly says: string }
+
+/** GEP-1294 (GAMMA): a route of the Service's own namespace is a producer route, one of another namespace a consumer route. */
+export function attach<R extends AnyRoute>(routes: readonly R[], gathered: Gathered, services: Services): Attached<R> {
+  const attachments: Attachment<R>[] = []
+  const verdicts = new Map<R, readonly Verdict[]>()
+  const notes: Note[] = []
+  for (const route of routes) {
+    const about = `${route.kind} ${nameOf(route)}`
+    const parentRefs = route.spec?.parentRefs ?? []
+    if (parentRefs.length === 0) notes.push({ about, path: 'spec.parentRefs', says: 'is absent: the route holds nowhere; name a Service' })
+    const said: Verdict[] = []
+    for (const [at, parentRef] of parentRefs.entries()) {
+      const judged = judge(route, parentRef, `spec.parentRefs[${at}]`, gathered, services)
+      if (judged === undefined) {
+        notes.push({
+          about,
+          path: `spec.parentRefs[${at}].kind`,
+          says: `${parentRef.kind} of group "${parentRef.group}" is no parent that the mesh looks after: left to others`,
+        })
+        continue
+      }
+      const { ports, reason, says } = judged
+      const namespace = parentRef.namespace ?? namespaceOf(route)
+      const scope = namespace === namespaceOf(route) ? undefined : namespaceOf(route)
+      attachments.push(...ports.map(port => ({ route, port, scope })))
+      said.push({ parentRef, ...(reason === undefined ? {} : { reason }), says })
+    }
+    verdicts.set(route, said)
+  }
+  return { attachments, verdicts, notes }
+}
+
+/** undefined: the parent belongs to another controller. */
+function judge(route: AnyRoute, ref: ParentRef, at: string, gathered: Gathered, services: Services): Judged | undefined {
+  const no = (reason: string, says: string): Judged => ({ ports: [], reason, says })
+  const name = `${ref.namespace ?? namespaceOf(route)}/${ref.name}`
+  if (ref.group === gatewayGroup && (ref.kind === 'Gateway' || ref.kind === 'ListenerSet')) return gatewayVerdict(ref, name, at, gathered)
+  if (ref.group !== '' || ref.kind !== 'Service') return undefined
+  const all = services.by.get(name)
+  if (all === undefined) return no('NoMatchingParent', `${at}: Service ${name} does not exist`)
+  const ports = all.filter(
+    port => (ref.port === undefined || port.port === ref.port) && (ref.sectionName === undefined || port.name === ref.sectionName),
+  )
+  if (ports.length === 0)
+    return no(
+      'NoMatchingParent',
+      `${at}: Service ${name} has no such port; it has ${all.map(port => (port.name ? `${port.name} ${port.port}` : port.port)).join(', ') || 'none'}`,
+    )
+  if (route.kind === 'TCPRoute') return { ports, says: 'The route holds' }
+  if (route.kind !== 'HTTPRoute') return no(unsupported, `${at}: ${route.kind} is not carried out yet for a Service`)
+  const http = ports.filter(port => isHttp(port.protocol))
+  if (http.length === 0)
+    return no(
+      unsupported,
+      `${at}: port ${ports.map(port => `${port.port} speaks ${port.spoken}`).join(', ')}: HTTPRoute is carried out for HTTP/1.1 only`,
+    )
+  return { ports: http, says: 'The route holds' }
+}
+
+function gatewayVerdict(ref: ParentRef, name: string, at: string, { gateways, gatewayClasses }: Gathered): Judged | undefined {
+  if (ref.kind === 'ListenerSet') return { ports: [], reason: unsupported, says: `${at}: ListenerSet is not carried out yet` }
+  const gateway = gateways.find(each => nameOf(each) === name)
+  if (gateway === undefined) return { ports: [], reason: 'NoMatchingParent', says: `${at}: Gateway ${name} does not exist` }
+  const controller = gatewayClasses.find(each => each.metadata.name === gateway.spec?.gatewayClassName)?.spec?.controllerName
+  if (controller !== undefined && controller !== gatewayControllerName) return undefined
+  return { ports: [], reason: unsupported, says: `${at}: Gateway parents are not carried out yet; only Services are` }
+}

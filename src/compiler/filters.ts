@@ -1,0 +1,61 @@
+/** Filters of a rule or a backendRef as the proxy applies them; those that are not carried out yet are named, never left out in silence. */
+
+import type { Filter, HeaderChange, PathChange, Redirect } from '#model/view'
+import type { HTTPFilter, PathModifier } from '#resources/gateway-api'
+
+/** path: of the field, from the resource's top. */
+export type Unsupported = { readonly path: string; readonly says: string }
+export type Lowered = { readonly filters: readonly Filter[]; readonly redirect?: Redirect; readonly unsupported: readonly Unsupported[] }
+
+const fieldOf: Partial<Record<HTTPFilter['type'], string>> = {
+  CORS: 'cors',
+  RequestMirror: 'requestMirror',
+  ExternalAuth: 'externalAuth',
+  ExtensionRef: 'extensionRef',
+}
+
+/** at: path of the list. onBackend: a redirect makes no sense there. */
+export function lowerFilters(list: readonly HTTPFilter[], at: string, onBackend = false): Lowered {
+  const filters: Filter[] = []
+  const unsupported: Unsupported[] = []
+  let redirect: Redirect | undefined
+  for (const [index, filter] of list.entries()) {
+    const path = `${at}[${index}]`
+    if (filter.requestHeaderModifier) filters.push({ type: 'request-headers', change: headerChange(filter.requestHeaderModifier) })
+    else if (filter.responseHeaderModifier) filters.push({ type: 'response-headers', change: headerChange(filter.responseHeaderModifier) })
+    else if (filter.urlRewrite) filters.push({ type: 'rewrite', ...withHost(filter.urlRewrite) })
+    else if (filter.requestRedirect && !onBackend) redirect = lowerRedirect(filter.requestRedirect)
+    else
+      unsupported.push({
+        path: `${path}.${fieldOf[filter.type] ?? 'requestRedirect'}`,
+        says: `${filter.type} is not carried out yet${onBackend ? ' on a backendRef' : ''}`,
+      })
+  }
+  return { filters, ...(redirect === undefined ? {} : { redirect }), unsupported }
+}
+
+/** Names in lower case; of several entries with one name the first counts (Gateway API HTTPHeader). */
+function headerChange(modifier: NonNullable<HTTPFilter['requestHeaderModifier']>): HeaderChange {
+  const fields = (list: readonly { readonly name: string; readonly value: string }[] = []) => {
+    const lower = list.map(({ name, value }) => ({ name: name.toLowerCase(), value }))
+    return lower.filter(({ name }, index) => lower.findIndex(other => other.name === name) === index)
+  }
+  return { set: fields(modifier.set), add: fields(modifier.add), remove: (modifier.remove ?? []).map(name => name.toLowerCase()) }
+}
+
+const lowerPath = (path: PathModifier): PathChange =>
+  path.type === 'ReplaceFullPath'
+    ? { type: 'full', value: path.replaceFullPath ?? '/' }
+    : { type: 'prefix', value: path.replacePrefixMatch ?? '/' }
+
+const withHost = ({ hostname, path }: { readonly hostname?: string | undefined; readonly path?: PathModifier | undefined }) => ({
+  ...(hostname === undefined ? {} : { host: hostname }),
+  ...(path === undefined ? {} : { path: lowerPath(path) }),
+})
+
+const lowerRedirect = (from: NonNullable<HTTPFilter['requestRedirect']>): Redirect => ({
+  ...(from.scheme === undefined ? {} : { scheme: from.scheme }),
+  ...withHost(from),
+  ...(from.port === undefined ? {} : { port: from.port }),
+  status: from.statusCode,
+})

@@ -1,0 +1,58 @@
+/** First stage: resources by kind, each kind oldest first, so that nothing after it depends on the order in which documents came. */
+
+import type { Problem } from '#base/note'
+import type { Service } from '#resources/core'
+import type { Gateway, GatewayClass, HTTPRoute, ParentRef, ReferenceGrant, TCPRoute } from '#resources/gateway-api'
+import { gatewayGroup } from '#resources/gateway-api'
+import type { Resource } from '#resources/kind'
+import type { BackendPolicy, MeshResource } from '#resources/weft'
+import { weftGroup } from '#resources/weft'
+
+/** A remark for the operator that belongs to no condition. */
+export type Note = Problem
+
+/** A route whose kind is read but not carried out. */
+export type OtherRoute = Resource<{ readonly parentRefs?: readonly ParentRef[] | undefined }>
+
+export type Gathered = {
+  readonly services: readonly Service[]
+  readonly httpRoutes: readonly HTTPRoute[]
+  readonly tcpRoutes: readonly TCPRoute[]
+  readonly otherRoutes: readonly OtherRoute[]
+  readonly grants: readonly ReferenceGrant[]
+  readonly gateways: readonly Gateway[]
+  readonly gatewayClasses: readonly GatewayClass[]
+  readonly backendPolicies: readonly BackendPolicy[]
+  readonly backendTLSPolicies: readonly Resource<{ readonly targetRefs: readonly TargetRef[] }>[]
+  readonly meshes: readonly MeshResource[]
+}
+export type TargetRef = { readonly group: string; readonly kind: string; readonly name: string; readonly sectionName?: string | undefined }
+
+export const namespaceOf = (resource: Resource): string => resource.metadata.namespace ?? 'default'
+export const nameOf = (resource: Resource): string => `${namespaceOf(resource)}/${resource.metadata.name}`
+export const groupOf = (resource: Resource): string => (resource.apiVersion.includes('/') ? resource.apiVersion.split('/')[0]! : '')
+
+const compare = (one: string, other: string): number => (one < other ? -1 : one > other ? 1 : 0)
+
+/** Gateway API's rule for ties: the oldest first, then by `namespace/name`. */
+export const older = (one: Resource, other: Resource): number =>
+  compare(one.metadata.creationTimestamp ?? '', other.metadata.creationTimestamp ?? '') || compare(nameOf(one), nameOf(other))
+
+export function gather(resources: readonly Resource[]): Gathered {
+  const of = <T extends Resource>(group: string, ...kinds: readonly string[]): readonly T[] =>
+    (resources.filter(each => kinds.includes(each.kind) && groupOf(each) === group) as T[]).sort(
+      (one, other) => compare(one.kind, other.kind) || older(one, other),
+    )
+  return {
+    services: of('', 'Service'),
+    httpRoutes: of(gatewayGroup, 'HTTPRoute'),
+    tcpRoutes: of(gatewayGroup, 'TCPRoute'),
+    otherRoutes: of(gatewayGroup, 'GRPCRoute', 'TLSRoute', 'UDPRoute'),
+    grants: of(gatewayGroup, 'ReferenceGrant'),
+    gateways: of(gatewayGroup, 'Gateway'),
+    gatewayClasses: of(gatewayGroup, 'GatewayClass'),
+    backendPolicies: of(weftGroup, 'BackendPolicy'),
+    backendTLSPolicies: of(gatewayGroup, 'BackendTLSPolicy'),
+    meshes: of(weftGroup, 'Mesh'),
+  }
+}

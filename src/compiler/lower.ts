@@ -1,0 +1,85 @@
+/** Fourth stage: service ports and the routes attached to them as listeners, route tables, backends and endpoints. */
+
+import type { Outbound } from '#model/mesh'
+import type { Backend, EndpointSet, Listener, Route, RouteTable, WeightedBackend } from '#model/view'
+import type { HTTPRoute, TCPRoute } from '#resources/gateway-api'
+import type { Attachment } from './attach.ts'
+import { inOrder } from './order.ts'
+import type { Policies } from './policies.ts'
+import { backendProtocol } from './protocol.ts'
+import type { LoweredRoute } from './rules.ts'
+import type { ServicePort } from './services.ts'
+
+/** Routes that hold on one port for one scope; tcp: at most one. */
+export type PortRoutes = { readonly http: readonly HTTPRoute[]; readonly tcp: TCPRoute | undefined }
+export type ByPort = ReadonlyMap<string, PortRoutes>
+
+/** Of each kind what holds on each port, for the clients of one scope: the more specific kind wins, and of TCPRoutes the oldest (GEP-1294). */
+export function holding(http: readonly Attachment<HTTPRoute>[], tcp: readonly Attachment<TCPRoute>[], scope: string | undefined): ByPort {
+  const found = new Map<string, PortRoutes>()
+  for (const { route, port } of http.filter(each => each.scope === scope)) {
+    const before = found.get(port.key)?.http ?? []
+    if (!before.includes(route)) found.set(port.key, { http: [...before, route], tcp: undefined })
+  }
+  for (const { route, port } of tcp.filter(each => each.scope === scope))
+    if (!found.has(port.key)) found.set(port.key, { http: [], tcp: route })
+  return found
+}
+
+type Lowered = { readonly http: ReadonlyMap<HTTPRoute, LoweredRoute>; readonly tcp: ReadonlyMap<TCPRoute, readonly WeightedBackend[]> }
+
+export function lowerPorts(ports: readonly ServicePort[], byPort: ByPort, lowered: Lowered): Outbound {
+  const listeners: Record<string, Listener> = {}
+  const routes: Record<string, RouteTable> = {}
+  for (const port of ports) {
+    if (port.host === undefined) continue
+    const { http, tcp } = byPort.get(port.key) ?? { http: [], tcp: undefined }
+    const itself: readonly WeightedBackend[] = [{ backend: port.key, weight: 1 }]
+    // a TCPRoute takes every connection, so nothing is looked into
+    const protocol = tcp === undefined ? port.protocol : 'tcp'
+    const looks = protocol === 'http' || protocol === 'detect'
+    const name = `outbound/${port.key}`
+    listeners[name] = {
+      name,
+      direction: 'outbound',
+      host: port.host,
+      port: port.port,
+      protocol,
+      ...(looks ? { routes: port.key } : {}),
+      ...(protocol === 'http' ? {} : { backends: tcp === undefined ? itself : lowered.tcp.get(tcp)! }),
+      service: `${port.service}.${port.namespace}`,
+    }
+    if (!looks) continue
+    const own = http.length === 0 ? [toItself(port, itself)] : inOrder(http.flatMap(route => lowered.http.get(route)!.routes))
+    routes[port.key] = { name: port.key, hosts: [{ name: '*', domains: ['*'], routes: own }] }
+  }
+  return { listeners, routes }
+}
+
+/** Where no route is attached, every request goes to the service; where one is, what it does not match is answered 404. */
+const toItself = (port: ServicePort, backends: readonly WeightedBackend[]): Route => ({
+  name: `Service/${port.namespace}/${port.service}/${port.port}`,
+  origin: `Service ${port.namespace}/${port.service} port ${port.port}`,
+  match: {},
+  filters: [],
+  action: { type: 'forward', backends },
+})
+
+export function lowerBackends(ports: readonly ServicePort[], { callingOf }: Policies) {
+  const backends: Record<string, Backend> = {}
+  const endpoints: Record<string, EndpointSet> = {}
+  for (const port of ports) {
+    const { key, service, namespace } = port
+    backends[key] = {
+      name: key,
+      service: `${service}.${namespace}`,
+      type: 'endpoints',
+      port: port.port,
+      protocol: backendProtocol(port.protocol),
+      ...callingOf(port),
+      identities: port.identities,
+    }
+    endpoints[key] = { backend: key, endpoints: port.endpoints }
+  }
+  return { backends, endpoints }
+}

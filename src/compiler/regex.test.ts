@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { whyNotRegex } from './regex.ts'
+
+test('ordinary expressions are admitted', () => {
+  for (const pattern of [
+    '',
+    '/items/[0-9]+',
+    '/v[12]/.*',
+    '(api|web)/x+',
+    '(foo|bar)*',
+    'a{2,5}b?',
+    '\\d+\\.\\d+',
+    '(?:ab)+',
+    '(?<id>[a-z]+)',
+    '[(a+)+]',
+    '\\(a+\\)+',
+    '(ab){3}',
+    '\\p{L}+',
+  ])
+    assert.equal(whyNotRegex(pattern), undefined, pattern)
+})
+
+test('what could take exponential time, or what RE2 does not have, is refused with the reason', () => {
+  for (const [pattern, reason] of [
+    ['(a+)+', /repeats a group/],
+    ['(a*)*b', /repeats a group/],
+    ['((a+))+', /repeats a group/],
+    ['(a?b?)*', /repeats a group/],
+    ['(x+x+)+y', /repeats a group/],
+    ['(a{1,3}){2,}', /repeats a group/],
+    ['(a|ab)*', /begin alike/],
+    ['(.|a)+', /begin alike/],
+    ['(a|)+', /begin alike/],
+    ['((a|ab))*', /begin alike/],
+    ['(a)\\1', /backreference/],
+    ['(?<n>a)\\k<n>', /backreference/],
+    ['(?=a)b', /lookaround/],
+    ['(?<!a)b', /lookaround/],
+    ['(?i:a)', /modifier/],
+    ['(', /not a valid/],
+    ['a)(b', /not a valid/],
+    ['[a', /not a valid/],
+    ['a'.repeat(1025), /longer than 1024/],
+  ] as const)
+    assert.match(whyNotRegex(pattern) ?? '', reason, pattern)
+})

@@ -1,0 +1,88 @@
+/** Last stage: the conditions of each route, Gateway and policy, saying what was taken, what was refused and why. */
+
+import type { Resource } from '#resources/kind'
+import type { Verdict } from './attach.ts'
+import type { Unsupported } from './filters.ts'
+import type { Gathered } from './gather.ts'
+import { nameOf, namespaceOf } from './gather.ts'
+import type { LoweredRoute } from './rules.ts'
+import type { ParentStatus, ResourceStatus, Stated } from './status.ts'
+import { controllerName, gatewayControllerName, state, statusFor } from './status.ts'
+
+type Outcome = {
+  readonly refs: LoweredRoute['refs']
+  readonly invalid: ReadonlyMap<number, readonly Unsupported[]>
+  readonly ruleCount: number
+}
+
+const tell = (list: readonly Unsupported[]): string => list.map(each => `${each.path}: ${each.says}`).join('; ')
+
+/** verdicts: what each parent makes of the route. A route that no parent of ours is asked for has no status of ours. */
+export function reportRoute(route: Resource, verdicts: readonly Verdict[], outcome: Outcome): ResourceStatus {
+  const parents = verdicts.map(({ parentRef, reason, says }): ParentStatus => {
+    const conditions = reason === undefined ? taken(route, outcome) : [state(route, 'Accepted', false, reason, says)]
+    return { parentRef, controllerName, conditions: [...conditions, ...resolvedRefs(route, outcome)] }
+  })
+  return statusFor(route, { parents })
+}
+
+/** PartiallyInvalid stands only beside rules that hold; a route without any is not accepted (Gateway API RouteConditionPartiallyInvalid). */
+function taken(route: Resource, { invalid, ruleCount }: Outcome): readonly Stated[] {
+  const list = [...invalid.values()].flat()
+  if (list.length === 0) return [state(route, 'Accepted', true, 'Accepted', 'The route holds')]
+  const answer = route.kind === 'TCPRoute' ? 'connections are closed' : 'requests that match are answered 500'
+  if (invalid.size >= ruleCount) return [state(route, 'Accepted', false, 'UnsupportedValue', `${tell(list)}; ${answer}`)]
+  const which = [...invalid.keys()].join(', ')
+  return [
+    state(route, 'Accepted', true, 'Accepted', 'The route holds, but for the rules that PartiallyInvalid names'),
+    state(route, 'PartiallyInvalid', true, 'UnsupportedValue', `Dropped Rule ${which}: ${tell(list)}; ${answer}`),
+  ]
+}
+
+function resolvedRefs(route: Resource, { refs }: Outcome): readonly Stated[] {
+  if (refs === undefined) return []
+  const first = refs[0]
+  if (first === undefined) return [state(route, 'ResolvedRefs', true, 'ResolvedRefs', 'All backendRefs lead somewhere')]
+  return [state(route, 'ResolvedRefs', false, first.reason, `${tell(refs)}; their share is refused`)]
+}
+
+/** Gateways of our class, and policies that are read but not carried out: said, so that nobody waits for them. */
+export function reportOthers({ gateways, gatewayClasses, backendTLSPolicies }: Gathered): readonly ResourceStatus[] {
+  const ours = new Set(gatewayClasses.filter(each => each.spec?.controllerName === gatewayControllerName).map(each => each.metadata.name))
+  const says = 'Gateways are not carried out yet: no listener is opened'
+  return [
+    ...gatewayClasses
+      .filter(each => ours.has(each.metadata.name))
+      .map(each => statusFor(each, { conditions: [state(each, 'Accepted', false, 'Unsupported', says)] })),
+    ...gateways
+      .filter(each => ours.has(each.spec?.gatewayClassName ?? ''))
+      .map(each =>
+        statusFor(each, {
+          conditions: [state(each, 'Accepted', false, 'Invalid', says), state(each, 'Programmed', false, 'Invalid', says)],
+        }),
+      ),
+    ...backendTLSPolicies.map(each =>
+      statusFor(each, {
+        ancestors: (each.spec?.targetRefs ?? []).map(ref => ({
+          ancestorRef: {
+            group: ref.group,
+            kind: ref.kind,
+            namespace: namespaceOf(each),
+            name: ref.name,
+            ...(ref.sectionName === undefined ? {} : { sectionName: ref.sectionName }),
+          },
+          controllerName,
+          conditions: [
+            state(
+              each,
+              'Accepted',
+              false,
+              'Invalid',
+              `BackendTLSPolicy ${nameOf(each)} is not carried out yet: the backend is called as if it were absent`,
+            ),
+          ],
+        })),
+      }),
+    ),
+  ]
+}

@@ -1,0 +1,51 @@
+/** What a backendRef leads to, or why it leads nowhere. */
+
+import type { BackendRef, ReferenceGrant } from '#resources/gateway-api'
+import { gatewayGroup } from '#resources/gateway-api'
+import { namespaceOf } from './gather.ts'
+import { isHttp } from './protocol.ts'
+import type { Services } from './services.ts'
+
+export type RefReason = 'RefNotPermitted' | 'InvalidKind' | 'BackendNotFound' | 'UnsupportedProtocol'
+/** backend: the name of a backend of the mesh, `NAMESPACE/SERVICE:PORT`. */
+export type Resolved = { readonly backend: string } | { readonly backend: undefined; readonly reason: RefReason; readonly says: string }
+type From = { readonly kind: string; readonly namespace: string }
+
+export function resolve(
+  ref: Pick<BackendRef, 'group' | 'kind' | 'name' | 'namespace' | 'port'>,
+  from: From,
+  services: Services,
+  grants: readonly ReferenceGrant[],
+): Resolved {
+  const no = (reason: RefReason, says: string): Resolved => ({ backend: undefined, reason, says })
+  if (ref.group !== '' || ref.kind !== 'Service')
+    return no('InvalidKind', `the kind ${ref.kind} of group "${ref.group}" is not carried out as a backend: refer to a Service`)
+  const namespace = ref.namespace ?? from.namespace
+  const name = `${namespace}/${ref.name}`
+  if (namespace !== from.namespace && !isGranted(from, namespace, ref.name, grants))
+    return no(
+      'RefNotPermitted',
+      `Service ${name} is in another namespace, which has no ReferenceGrant from ${from.kind} in ${from.namespace}`,
+    )
+  const ports = services.by.get(name)
+  if (!ports) return no('BackendNotFound', `Service ${name} does not exist`)
+  const port = ports.find(each => each.port === ref.port)
+  if (!port)
+    return no(
+      'BackendNotFound',
+      `Service ${name} has no port ${ref.port}${ports.length > 0 ? `; it has ${ports.map(each => each.port).join(', ')}` : ''}`,
+    )
+  if (from.kind === 'HTTPRoute' && !isHttp(port.protocol))
+    return no('UnsupportedProtocol', `port ${ref.port} of Service ${name} speaks ${port.spoken}, to which an HTTPRoute cannot lead yet`)
+  return { backend: port.key }
+}
+
+const isGranted = (from: From, namespace: string, name: string, grants: readonly ReferenceGrant[]): boolean =>
+  grants.some(
+    grant =>
+      namespaceOf(grant) === namespace &&
+      (grant.spec?.from ?? []).some(each => each.group === gatewayGroup && each.kind === from.kind && each.namespace === from.namespace) &&
+      (grant.spec?.to ?? []).some(
+        each => each.group === '' && each.kind === 'Service' && (each.name === undefined || each.name === '' || each.name === name),
+      ),
+  )

@@ -1,0 +1,148 @@
+/** Second stage: each TCP port of each Service, with its virtual address, its protocol and the workloads behind it. */
+
+import type { Endpoint, Protocol } from '#model/view'
+import type { Inventory, Workload, WorkloadPort } from '#model/workload'
+import type { Service, ServiceSpec } from '#resources/core'
+import type { Note } from './gather.ts'
+import { nameOf, namespaceOf } from './gather.ts'
+import { carriedAs, protocolOf } from './protocol.ts'
+
+type PortSpec = NonNullable<ServiceSpec['ports']>[number]
+
+/** key: `NAMESPACE/SERVICE:PORT`, the name of its route table and backend. host: the virtual IP; absent: it cannot be called by address. */
+export type ServicePort = {
+  readonly key: string
+  readonly namespace: string
+  readonly service: string
+  readonly port: number
+  readonly name?: string
+  readonly host?: string
+  readonly spoken: Protocol
+  /** As which the proxies carry it. */
+  readonly protocol: Protocol
+  readonly selector: Readonly<Record<string, string>>
+  readonly target: number | string
+  readonly endpoints: readonly Endpoint[]
+  readonly identities: readonly string[]
+}
+
+/** by: `NAMESPACE/SERVICE` → its ports, in order of number; known also when it has none. */
+export type Services = {
+  readonly ports: readonly ServicePort[]
+  readonly by: ReadonlyMap<string, readonly ServicePort[]>
+  readonly notes: readonly Note[]
+}
+
+export function findServices(services: readonly Service[], inventory: Inventory): Services {
+  const notes: Note[] = []
+  const by = new Map<string, readonly ServicePort[]>()
+  const places = new Map<string, string>()
+  const workloads = byNamespace(inventory.workloads)
+  for (const service of services) {
+    const about = `Service ${nameOf(service)}`
+    const spec: Partial<ServiceSpec> = service.spec ?? {}
+    if (spec.type === 'ExternalName')
+      notes.push({ about, path: 'spec.type', says: 'ExternalName is not carried out yet: the name is not answered' })
+    const host = spec.clusterIP === undefined || spec.clusterIP === '' || spec.clusterIP === 'None' ? undefined : spec.clusterIP
+    if (spec.clusterIP === 'None')
+      notes.push({
+        about,
+        path: 'spec.clusterIP',
+        says: 'a headless Service has no virtual IP: it can be a backend, but is not called by name yet',
+      })
+    const selected = select(spec.selector ?? {}, workloads.get(namespaceOf(service)) ?? [])
+    const ports: ServicePort[] = []
+    for (const [at, port] of (spec.ports ?? []).entries()) {
+      if ((port.protocol ?? 'TCP') !== 'TCP') {
+        notes.push({ about, path: `spec.ports[${at}].protocol`, says: `${port.protocol} is not carried out yet: the port is left out` })
+        continue
+      }
+      const place = `${host}:${port.port}`
+      const before = host === undefined ? undefined : places.get(place)
+      const made = makePort(service, port, before === undefined ? host : undefined, selected)
+      ports.push(made)
+      if (host === undefined) continue
+      if (before === undefined) places.set(place, about)
+      else notes.push({ about, path: 'spec.clusterIP', says: `${place} is taken by ${before}: calls go there` })
+      if (made.protocol !== made.spoken)
+        notes.push({
+          about,
+          path: `spec.ports[${at}]`,
+          says: `${made.spoken} is carried as opaque TCP for now: no routes, one connection goes to one endpoint`,
+        })
+    }
+    by.set(
+      nameOf(service),
+      ports.sort((a, b) => a.port - b.port),
+    )
+  }
+  return { ports: [...by.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([, ports]) => ports), by, notes }
+}
+
+function makePort(service: Service, port: PortSpec, host: string | undefined, selected: readonly Workload[]): ServicePort {
+  const namespace = namespaceOf(service)
+  const target = port.targetPort ?? port.port
+  const reached = selected.map(workload => ({ workload, port: portOf(workload, target) }))
+  const spoken = protocolOf(
+    port,
+    reached.flatMap(each => (each.port === undefined ? [] : [each.port.protocol])),
+  )
+  return {
+    key: `${namespace}/${service.metadata.name}:${port.port}`,
+    namespace,
+    service: service.metadata.name,
+    port: port.port,
+    ...(port.name === undefined ? {} : { name: port.name }),
+    ...(host === undefined ? {} : { host }),
+    spoken,
+    protocol: carriedAs(spoken),
+    selector: service.spec?.selector ?? {},
+    target,
+    endpoints: reached.flatMap(each => endpointOf(each.workload, each.port, target)),
+    identities: [...new Set(selected.map(workload => workload.identity))].sort(),
+  }
+}
+
+/** Workloads in order of name, by namespace: endpoint lists come out in this order. */
+function byNamespace(workloads: readonly Workload[]): ReadonlyMap<string, readonly Workload[]> {
+  const found = new Map<string, Workload[]>()
+  for (const workload of workloads.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+    const list = found.get(workload.namespace)
+    if (list) list.push(workload)
+    else found.set(workload.namespace, [workload])
+  }
+  return found
+}
+
+/** An empty selector selects nothing (core/v1: endpoints are then managed by hand). */
+export function selects(
+  selector: Readonly<Record<string, string>>,
+  of: { readonly service: string; readonly labels: Readonly<Record<string, string>> },
+): boolean {
+  const wanted = Object.entries(selector)
+  return wanted.length > 0 && wanted.every(([key, value]) => (of.labels[key] ?? (key === 'app' ? of.service : undefined)) === value)
+}
+const select = (selector: Readonly<Record<string, string>>, workloads: readonly Workload[]): readonly Workload[] =>
+  workloads.filter(workload => selects(selector, workload))
+
+export const portOf = (workload: { readonly ports: readonly WorkloadPort[] }, target: number | string): WorkloadPort | undefined =>
+  workload.ports.find(each => (typeof target === 'number' ? each.port === target : each.name === target))
+
+/** Through its proxy with mutual TLS where that listens, else straight to the process, else not at all. */
+function endpointOf(workload: Workload, port: WorkloadPort | undefined, target: number | string): readonly Endpoint[] {
+  const direct = port?.port ?? (typeof target === 'number' ? target : undefined)
+  const place =
+    port?.bind ?? (workload.address !== undefined && direct !== undefined ? { host: workload.address, port: direct } : undefined)
+  if (place === undefined) return []
+  return [
+    {
+      host: place.host,
+      port: place.port,
+      weight: 1,
+      health: workload.health,
+      mtls: port?.bind !== undefined,
+      workload: `${workload.name}.${workload.namespace}`,
+      ...(workload.locality === undefined ? {} : { locality: workload.locality }),
+    },
+  ]
+}

@@ -1,0 +1,103 @@
+/** One proxy's view, cut from the mesh: what its workload may call, and what is taken in for it. */
+
+import type { Mesh } from '#model/mesh'
+import type { Backend, Listener, Protocol, RouteTable, View } from '#model/view'
+import type { ProxyNode, WorkloadPort } from '#model/workload'
+import { byName } from './names.ts'
+import { backendProtocol, carriedAs, isHttp } from './protocol.ts'
+import { portOf, selects } from './services.ts'
+
+type Shared = Pick<View, 'listeners' | 'routes' | 'dns'>
+/** What is the same for all clients of a namespace, made once for each mesh. */
+const shared = new WeakMap<Mesh, Map<string, Shared>>()
+
+export function viewFor(mesh: Mesh, node: ProxyNode): View {
+  const { listeners, routes, dns } = sharedBy(mesh, node.namespace)
+  const inbound = node.ports.flatMap(port => (port.bind === undefined ? [] : [takeIn(mesh, node, port, port.bind)]))
+  return {
+    listeners: { ...listeners, ...Object.fromEntries(inbound.map(each => [each.listener.name, each.listener])) },
+    routes: { ...routes, ...Object.fromEntries(inbound.flatMap(({ table }) => (table === undefined ? [] : [[table.name, table]]))) },
+    backends: { ...mesh.backends, ...Object.fromEntries(inbound.map(each => [each.backend.name, each.backend])) },
+    endpoints: mesh.endpoints,
+    dns,
+    trust: mesh.trust,
+  }
+}
+
+function sharedBy(mesh: Mesh, namespace: string): Shared {
+  const known = shared.get(mesh) ?? new Map<string, Shared>()
+  shared.set(mesh, known)
+  const before = known.get(namespace)
+  if (before) return before
+  const own = mesh.consumers[namespace]
+  const made: Shared = {
+    listeners: { ...mesh.outbound.listeners, ...own?.listeners },
+    routes: { ...mesh.outbound.routes, ...own?.routes },
+    dns: [...mesh.dns.qualified, ...(mesh.dns.short[namespace] ?? [])].sort(byName),
+  }
+  known.set(namespace, made)
+  return made
+}
+
+type TakenIn = { readonly listener: Listener; readonly table: RouteTable | undefined; readonly backend: Backend }
+
+/** The way from the mesh to one port of the workload: `inbound/PORT` leads to `local/PORT`. */
+function takeIn(mesh: Mesh, node: ProxyNode, port: WorkloadPort, bind: { readonly host: string; readonly port: number }): TakenIn {
+  const protocol = carriedAs(spokenAt(mesh, node, port))
+  const name = `inbound/${port.port}`
+  const backends = [{ backend: `local/${port.port}`, weight: 1 }]
+  const service = `${node.service}.${node.namespace}`
+  return {
+    listener: {
+      name,
+      direction: 'inbound',
+      ...bind,
+      protocol,
+      tls: { mode: mesh.mtls },
+      ...(isHttp(protocol) ? { routes: name } : {}),
+      ...(protocol === 'http' ? {} : { backends }),
+      service,
+    },
+    table: isHttp(protocol)
+      ? {
+          name,
+          hosts: [
+            {
+              name: '*',
+              domains: ['*'],
+              routes: [
+                {
+                  name: `Workload/${node.namespace}/${node.workload}/${port.port}`,
+                  origin: `Workload ${node.namespace}/${node.workload} port ${port.port}`,
+                  match: {},
+                  filters: [],
+                  action: { type: 'forward', backends },
+                },
+              ],
+            },
+          ],
+        }
+      : undefined,
+    backend: {
+      name: `local/${port.port}`,
+      service,
+      type: 'local',
+      port: port.port,
+      protocol: backendProtocol(protocol),
+      balance: 'round-robin',
+      connectTimeoutMs: 5000,
+      identities: [],
+    },
+  }
+}
+
+/** What the workload says; where it says nothing, what the Services say that select it, if they agree: so a server that speaks first is not waited for. */
+function spokenAt(mesh: Mesh, node: ProxyNode, port: WorkloadPort): Protocol {
+  if (port.protocol !== 'detect') return port.protocol
+  const said = new Set(
+    (mesh.declared[node.namespace] ?? [])
+      .filter(each => selects(each.selector, node) && portOf(node, each.target)?.port === port.port)
+      .map(each => each.protocol),
+  )
+  return said.size === 1 ? [...said][0]! : 'detect'
+}
