@@ -32,7 +32,7 @@ export type Life = { readonly notBefore: number; readonly notAfter: number }
 /** What the owner has to do now: ask for a certificate, or tell that the one it had is over. */
 export type RotationAction = 'ask' | 'expired'
 
-export const rotationBackoff: Backoff = { baseMs: 500, maxMs: 60_000 }
+const rotationBackoff: Backoff = { baseMs: 500, maxMs: 60_000 }
 
 export class Rotation {
   #state: RotationState = 'empty'

@@ -4,7 +4,7 @@ import { createHash, type KeyObject, randomUUID, X509Certificate } from 'node:cr
 import type { Key } from './key.ts'
 import { isSpiffeId, type SpiffeId } from './spiffe.ts'
 
-export const tokenAudience = 'weft-join'
+const tokenAudience = 'weft-join'
 
 /** What a token says. xds: `host:port` of the control plane. rootSha256: base64url, of the root certificate's DER. expiresAt: milliseconds since the epoch. */
 export type JoinToken = {
@@ -58,6 +58,7 @@ export function readToken(token: string, now: number): JoinToken {
   try {
     if (parts.length !== 3) throw new Error()
     claims = JSON.parse(Buffer.from(parts[1]!, 'base64url').toString('utf8'))
+    if (typeof claims !== 'object' || claims === null) throw new Error()
   } catch {
     throw new BadToken(
       `the join token is malformed (a token is three parts with dots between them); was it copied whole? Otherwise ${anew}`,
@@ -85,6 +86,7 @@ function fromClaims(claims: Claims, now: number): JoinToken {
   const complete =
     typeof sub === 'string' &&
     typeof exp === 'number' &&
+    Math.abs(exp) < 1e12 &&
     typeof jti === 'string' &&
     typeof xds === 'string' &&
     typeof ca === 'string' &&

@@ -45,3 +45,7 @@ test('a json line is one object with time, level, message and fields; errors kee
   assert.match(line.error.stack, /log\.test/)
   assert.ok(!Number.isNaN(Date.parse(line.time)))
 })
+
+test('a level that does not exist is refused with those that do', async () => {
+  await assert.rejects(consoleLog({ level: 'loud' as 'info' }), /"loud" is no log level; use debug, info, warn, error/)
+})

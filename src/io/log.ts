@@ -5,7 +5,6 @@ import type { Log, LogFields } from '#base/log'
 
 const levels = { debug: 20, info: 30, warn: 40, error: 50 } as const
 export type LogLevel = keyof typeof levels
-export const logLevels = Object.keys(levels) as readonly LogLevel[]
 
 export type LogOptions = {
   /** The least grave level that is written; default info. */
@@ -18,9 +17,10 @@ export type LogOptions = {
 
 type Write = (level: LogLevel, says: string, fields: LogFields) => void
 
-/** pino is loaded only for JSON: a command on a terminal starts without it. */
+/** pino is loaded only for JSON: a command on a terminal starts without it. Throws RangeError on a level that a person made up. */
 export async function consoleLog(options: LogOptions = {}): Promise<Log> {
   const { level = 'info', stream = process.stderr } = options
+  if (!Object.hasOwn(levels, level)) throw new RangeError(`"${level}" is no log level; use ${Object.keys(levels).join(', ')}`)
   const format = options.format ?? (stream.isTTY ? 'pretty' : 'json')
   const write = format === 'json' ? await jsonLines(stream) : prettyLines(stream)
   return logTo((at, says, fields) => {

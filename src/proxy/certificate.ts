@@ -61,6 +61,10 @@ export async function keepCertificate(options: KeepCertificate): Promise<KeptCer
   // an old token is no obstacle to a proxy that has a certificate
   const join = options.token === undefined ? undefined : usable ? readIfGood(options.token, clock) : readToken(options.token, clock.now())
 
+  if (join && options.identity !== undefined && join.identity !== options.identity) {
+    throw new NoCertificate(`the join token is for ${join.identity}, not for ${options.identity}; make one with: weft token create`)
+  }
+
   let own = usable
   const isValid = (): boolean => own !== undefined && own.notAfter > clock.now()
   // an expired one is not shown: a server refuses it even where it needs none

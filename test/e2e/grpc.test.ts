@@ -521,6 +521,15 @@ test('a stock gRPC client with a certificate is served as well, by host name, on
   assert.deepEqual(session, { protocol: 'TLSv1.3', group: 'X25519MLKEM768' })
 })
 
+test('two services of one path are refused', async () => {
+  const signer = await authority()
+  const own = await certificate(signer, control)
+  await assert.rejects(
+    serve(signer, [...standard, standard[0]!], () => own),
+    /two services have the path \/test\.Test\/Whoami/,
+  )
+})
+
 test('a port that is taken is named with what to do', async () => {
   const signer = await authority()
   const own = await certificate(signer, control)
@@ -535,4 +544,43 @@ test('a port that is taken is named with what to do', async () => {
     log: silent,
   })
   await assert.rejects(again, /port \d+ on 127\.0\.0\.1 is in use by another program: stop it, or choose another port/)
+})
+
+test('a paused stream is told its end only after the messages that came before it', async () => {
+  const signer = await authority()
+  const own = await certificate(signer, control)
+  const burst = stream(
+    echo,
+    (replies): StreamEvents<string> => ({ message() {}, end: () => (['a', 'b', 'c'].map(replies.send), replies.end()) }),
+    { open: true },
+  )
+  await using server = await serve(signer, [burst], () => own)
+  const channel = client(server.port, { trust: () => ({ roots: [signer.root] }) })
+  const told = listen<string>()
+  const talk = channel.stream(echo, told.events)
+  talk.pause()
+  talk.end()
+  await new Promise(resolve => setTimeout(resolve, 200))
+  assert.deepEqual([told.messages, told.status()], [[], undefined])
+  talk.resume()
+  await told.until(() => told.status() !== undefined)
+  assert.deepEqual([told.messages, told.status()?.code], [['a', 'b', 'c'], rpcCodes.ok])
+  channel.close()
+})
+
+test('a connection whose certificate has expired since opens no new calls, and renew mends it', async () => {
+  const signer = await authority()
+  const own = await certificate(signer, control)
+  let mine = await certificate(signer, orders, Date.now(), 2_500)
+  await using server = await serve(signer, standard, () => own)
+  const channel = client(server.port, { trust: () => ({ roots: [signer.root] }), certificate: () => mine })
+  assert.equal(await channel.unary(whoami, ''), `${orders} `)
+  await new Promise(resolve => setTimeout(resolve, 2_600))
+  const refused = await failure(channel.unary(whoami, ''))
+  assert.equal(refused.code, rpcCodes.unauthenticated)
+  assert.match(refused.message, /of this connection expired at .*; connect again with a newer one/)
+  mine = await certificate(signer, orders)
+  channel.renew()
+  assert.equal(await channel.unary(whoami, ''), `${orders} `)
+  channel.close()
 })

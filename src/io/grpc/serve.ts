@@ -10,7 +10,9 @@ import { RpcError, rpcCodes } from './status.ts'
 import { type KeyAndChain, presented } from './tls.ts'
 
 /** What the owner makes of a client's certificate. notAfter: milliseconds since the epoch; later calls on the connection are refused. */
-export type Identified = { readonly peer: string; readonly notAfter: number } | { readonly refused: string }
+export type Identified = Proved | { readonly refused: string }
+/** serial: lower-case hex. */
+export type Proved = { readonly peer: string; readonly notAfter: number; readonly serial: string }
 
 export type GrpcServer = {
   readonly host: string
@@ -139,7 +141,7 @@ function identify(socket: TLSSocket, options: ServeGrpcOptions): Identified | un
   return { refused: `the client certificate is not trusted: ${reason}` }
 }
 
-function admit(identified: Identified | undefined, open: boolean): string | undefined {
+function admit(identified: Identified | undefined, open: boolean): Proved | undefined {
   if (!identified) {
     if (open) return undefined
     throw new RpcError(rpcCodes.unauthenticated, noCertificate)
@@ -151,5 +153,5 @@ function admit(identified: Identified | undefined, open: boolean): string | unde
       `the client certificate of this connection expired at ${new Date(identified.notAfter).toISOString()}; connect again with a newer one`,
     )
   }
-  return identified.peer
+  return identified
 }

@@ -3,12 +3,15 @@
 import type { sendUnaryData, Server, ServerDuplexStream, ServerUnaryCall } from '@grpc/grpc-js'
 import type { Log } from '#base/log'
 import type { Rpc } from '#base/rpc'
+import type { Proved } from './serve.ts'
 import { fromMetadata, RpcError, type RpcMetadata, type RpcStatus, rpcCodes, statusOf, toMetadata } from './status.ts'
 import { asBuffer, type GrpcStream, type StreamEvents, streamOver } from './stream.ts'
 
 /** Who calls. peer: what `identify` proved, such as a SPIFFE id; undefined only in services that are `open`. deadline: milliseconds since the epoch. */
 export type Call = {
   readonly peer: string | undefined
+  /** That by which the peer is known, for status pages. */
+  readonly certificate: Pick<Proved, 'serial' | 'notAfter'> | undefined
   readonly metadata: RpcMetadata
   readonly deadline: number | undefined
   readonly address: string
@@ -20,7 +23,7 @@ export type ServiceOptions = { readonly open?: boolean }
 export type Service = { readonly path: string; readonly attach: (server: Server, door: Door) => void }
 
 /** Judges one call by its connection: throws RpcError for one that may not come in. */
-export type Door = { readonly admit: (address: string, open: boolean) => string | undefined; readonly log: Log }
+export type Door = { readonly admit: (address: string, open: boolean) => Proved | undefined; readonly log: Log }
 
 /** grpc-js takes a falsy request for a missing one. */
 type Boxed<Message> = { readonly message: Message }
@@ -41,15 +44,21 @@ export function unary<Request, Reply>(
           done(told(thrown, rpc.path, door.log))
         }
       }
-      server.register(
+      const isFirst = server.register(
         rpc.path,
         handle,
         reply => asBuffer(rpc.reply.encode(reply)),
         bytes => ({ message: rpc.request.decode(bytes) }),
         'unary',
       )
+      refuseSecond(isFirst, rpc.path)
     },
   }
+}
+
+/** grpc-js keeps the first handler of a path and says nothing. */
+function refuseSecond(isFirst: boolean, path: string): void {
+  if (!isFirst) throw new Error(`two services have the path ${path}`)
 }
 
 /** Streams both ways; also for `client-stream` rpcs, which look the same on the wire. The handler returns what it wants to be told. */
@@ -62,13 +71,14 @@ export function stream<Request, Reply>(
     path: rpc.path,
     attach(server, door) {
       const handle = (duplex: ServerDuplexStream<Request, Reply>): void => openStream(duplex, rpc, handler, options, door)
-      server.register(
+      const isFirst = server.register(
         rpc.path,
         handle,
         reply => asBuffer(rpc.reply.encode(reply)),
         bytes => rpc.request.decode(bytes),
         'bidi',
       )
+      refuseSecond(isFirst, rpc.path)
     },
   }
 }
@@ -120,8 +130,14 @@ function callOf(
 ): Call {
   const address = grpcCall.getPeer()
   const deadline = Number(grpcCall.getDeadline())
-  const peer = door.admit(address, options.open === true)
-  return { peer, metadata: fromMetadata(grpcCall.metadata), deadline: Number.isFinite(deadline) ? deadline : undefined, address }
+  const certificate = door.admit(address, options.open === true)
+  return {
+    peer: certificate?.peer,
+    certificate,
+    metadata: fromMetadata(grpcCall.metadata),
+    deadline: Number.isFinite(deadline) ? deadline : undefined,
+    address,
+  }
 }
 
 function told(thrown: unknown, path: string, log: Log) {
