@@ -83,6 +83,25 @@ test('what a change does not touch is the same object as before', () => {
   assert.equal(moved.statuses, before.statuses)
 })
 
+test('a view that did not change is the same object, and of one that did the rest is', () => {
+  const { resources, inventory } = load('split')
+  const node = nodeOf(inventory.workloads.find(each => each.name === 'cart-b')!)
+  const view = viewFor(compile(resources, inventory, options).mesh, node)
+  assert.equal(viewFor(compile(resources, inventory, options).mesh, node, view), view)
+  const fewer = viewFor(
+    compile(
+      resources.filter(each => each.kind !== 'HTTPRoute'),
+      inventory,
+      options,
+    ).mesh,
+    node,
+    view,
+  )
+  assert.notEqual(fewer.routes, view.routes)
+  assert.equal(fewer.routes['inbound/8080'], view.routes['inbound/8080'])
+  assert.equal(fewer.listeners, view.listeners)
+})
+
 test('a status is joined to what is there: entries of others and times stay, nothing is written when nothing changed', () => {
   const { resources, inventory } = load('split')
   const route = resources.find(each => each.kind === 'HTTPRoute')!

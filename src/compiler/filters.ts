@@ -16,14 +16,14 @@ const fieldOf: Partial<Record<HTTPFilter['type'], string>> = {
 
 /** at: path of the list. onBackend: a redirect makes no sense there. */
 export function lowerFilters(list: readonly HTTPFilter[], at: string, onBackend = false): Lowered {
-  const filters: Filter[] = []
+  const found: Filter[] = []
   const unsupported: Unsupported[] = []
   let redirect: Redirect | undefined
   for (const [index, filter] of list.entries()) {
     const path = `${at}[${index}]`
-    if (filter.requestHeaderModifier) filters.push({ type: 'request-headers', change: headerChange(filter.requestHeaderModifier) })
-    else if (filter.responseHeaderModifier) filters.push({ type: 'response-headers', change: headerChange(filter.responseHeaderModifier) })
-    else if (filter.urlRewrite) filters.push({ type: 'rewrite', ...withHost(filter.urlRewrite) })
+    if (filter.requestHeaderModifier) found.push({ type: 'request-headers', change: headerChange(filter.requestHeaderModifier) })
+    else if (filter.responseHeaderModifier) found.push({ type: 'response-headers', change: headerChange(filter.responseHeaderModifier) })
+    else if (filter.urlRewrite) found.push({ type: 'rewrite', ...withHost(filter.urlRewrite) })
     else if (filter.requestRedirect && !onBackend) redirect = lowerRedirect(filter.requestRedirect)
     else
       unsupported.push({
@@ -31,8 +31,16 @@ export function lowerFilters(list: readonly HTTPFilter[], at: string, onBackend 
         says: `${filter.type} is not carried out yet${onBackend ? ' on a backendRef' : ''}`,
       })
   }
-  return { filters, ...(redirect === undefined ? {} : { redirect }), unsupported }
+  return { filters: inOrder(found.filter(says)), ...(redirect === undefined ? {} : { redirect }), unsupported }
 }
+
+/** In one order, whatever the document's: each kind is there once at most, and none sees what another does. */
+const inOrder = (filters: readonly Filter[]): readonly Filter[] => filters.toSorted((one, other) => (one.type < other.type ? -1 : 1))
+/** A filter that changes nothing is none. */
+const says = (filter: Filter): boolean =>
+  filter.type === 'rewrite'
+    ? filter.host !== undefined || filter.path !== undefined
+    : filter.change.set.length + filter.change.add.length + filter.change.remove.length > 0
 
 /** Names in lower case; of several entries with one name the first counts (Gateway API HTTPHeader). */
 function headerChange(modifier: NonNullable<HTTPFilter['requestHeaderModifier']>): HeaderChange {

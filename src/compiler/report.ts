@@ -9,8 +9,9 @@ import type { LoweredRoute } from './rules.ts'
 import type { ParentStatus, ResourceStatus, Stated } from './status.ts'
 import { controllerName, gatewayControllerName, state, statusFor } from './status.ts'
 
+/** refs: undefined where nobody looked at them. */
 type Outcome = {
-  readonly refs: LoweredRoute['refs']
+  readonly refs: LoweredRoute['refs'] | undefined
   readonly invalid: ReadonlyMap<number, readonly Unsupported[]>
   readonly ruleCount: number
 }

@@ -3,6 +3,7 @@
 import type { Mesh } from '#model/mesh'
 import type { Backend, Listener, Protocol, RouteTable, View } from '#model/view'
 import type { ProxyNode, WorkloadPort } from '#model/workload'
+import { keep } from './keep.ts'
 import { byName } from './names.ts'
 import { backendProtocol, carriedAs, isHttp } from './protocol.ts'
 import { portOf, selects } from './services.ts'
@@ -11,17 +12,18 @@ type Shared = Pick<View, 'listeners' | 'routes' | 'dns'>
 /** What is the same for all clients of a namespace, made once for each mesh. */
 const shared = new WeakMap<Mesh, Map<string, Shared>>()
 
-export function viewFor(mesh: Mesh, node: ProxyNode): View {
+/** previous: the view that this proxy had; what did not change is the same object in the new one. */
+export function viewFor(mesh: Mesh, node: ProxyNode, previous?: View): View {
   const { listeners, routes, dns } = sharedBy(mesh, node.namespace)
   const inbound = node.ports.flatMap(port => (port.bind === undefined ? [] : [takeIn(mesh, node, port, port.bind)]))
-  return {
+  return keep<View>(previous, {
     listeners: { ...listeners, ...Object.fromEntries(inbound.map(each => [each.listener.name, each.listener])) },
     routes: { ...routes, ...Object.fromEntries(inbound.flatMap(({ table }) => (table === undefined ? [] : [[table.name, table]]))) },
     backends: { ...mesh.backends, ...Object.fromEntries(inbound.map(each => [each.backend.name, each.backend])) },
     endpoints: mesh.endpoints,
     dns,
     trust: mesh.trust,
-  }
+  })
 }
 
 function sharedBy(mesh: Mesh, namespace: string): Shared {
