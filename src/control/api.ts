@@ -42,10 +42,12 @@ export type OperatorApiOptions = {
   readonly version: string
   /** Rules that need more than one document; each problem with its path is a cause of a 422. old is absent on creation. */
   readonly admit?: (resource: Resource, old: Resource | undefined) => readonly Problem[]
+  /** Fills in what the server decides, such as an address, before the document is checked by `admit` and stored. */
+  readonly complete?: (resource: Resource, old: Resource | undefined) => Resource
   /** Asked before anything else but /healthz and /livez. */
   readonly extra?: readonly ExtraRoute[]
   /** GET of a path that is nothing else; undefined: there is no such file. */
-  readonly staticFiles?: (request: HttpRequest) => HttpReply | undefined
+  readonly staticFiles?: (request: HttpRequest) => HttpReply | undefined | Promise<HttpReply | undefined>
   /** What /readyz says; undefined or absent: ready. */
   readonly notReady?: () => string | undefined
   readonly kinds?: readonly Kind[]
@@ -61,8 +63,18 @@ export type OperatorApi = {
 
 /** Makes the namespace `default` when it is not there. */
 export function createOperatorApi(options: OperatorApiOptions): OperatorApi {
-  const { store, kinds = allKinds, admit = () => [], extra = [], staticFiles, notReady, log = silent, now = Date.now } = options
-  const context: Context = { store, catalog: catalogOf(kinds), check, admit, schemaOf, parseYaml: readYaml, now }
+  const {
+    store,
+    kinds = allKinds,
+    admit = () => [],
+    complete = resource => resource,
+    extra = [],
+    staticFiles,
+    notReady,
+    log = silent,
+    now = Date.now,
+  } = options
+  const context: Context = { store, catalog: catalogOf(kinds), check, admit, complete, schemaOf, parseYaml: readYaml, now }
   const openApi = openApiRoutes()
   ensureDefaultNamespace(context)
 
@@ -80,7 +92,7 @@ export function createOperatorApi(options: OperatorApiOptions): OperatorApi {
     if (document) return document
     if (path.startsWith('/api/') || path.startsWith('/apis/'))
       return resourceReply({ context, request, target: targetOf(context.catalog, path) })
-    const file = isRead ? staticFiles?.(request) : undefined
+    const file = isRead ? await staticFiles?.(request) : undefined
     if (file) return file
     throw noSuchPath()
   }

@@ -21,6 +21,8 @@ export type Context = {
   readonly check: (document: unknown) => { readonly found: readonly Found[]; readonly admitted?: Resource }
   /** Rules beyond one document; old is absent on creation. */
   readonly admit: (resource: Resource, old: Resource | undefined) => readonly Problem[]
+  /** The document with what the server decides filled in. */
+  readonly complete: (resource: Resource, old: Resource | undefined) => Resource
   /** Schema of a whole document. */
   readonly schemaOf: (kind: Kind) => JsonSchema
   /** The first document of a YAML text; throws with the place when it is none. */

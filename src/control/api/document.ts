@@ -16,6 +16,12 @@ export async function readBody({ context, request }: Pick<Call, 'context' | 'req
   if (type === protobufType) return readProtobuf(bytes)
   const text = new TextDecoder().decode(bytes)
   if (text.trim() === '') return undefined
+  const value = parse(text, type, context)
+  if (isDeeperThan(value, maxDepth)) throw badRequest(`the body is nested deeper than ${maxDepth} levels`)
+  return value
+}
+
+function parse(text: string, type: string, context: Call['context']): unknown {
   try {
     if (type.endsWith('yaml')) return text.trimStart().startsWith('{') ? JSON.parse(text) : context.parseYaml(text)
     if (type === '' || type.endsWith('json')) return JSON.parse(text)
@@ -25,6 +31,18 @@ export async function readBody({ context, request }: Pick<Call, 'context' | 'req
   throw unsupportedMedia(
     `the body of the request was in an unknown format - accepted media types include: application/json, application/yaml`,
   )
+}
+
+/** Far beyond any document, and far below what would exhaust the stack of those who walk it. */
+const maxDepth = 100
+
+function isDeeperThan(value: unknown, depth: number): boolean {
+  let level = [value]
+  for (let at = 0; at <= depth; at++) {
+    level = level.flatMap(each => (typeof each === 'object' && each !== null ? Object.values(each) : []))
+    if (level.length === 0) return false
+  }
+  return true
 }
 
 export const mediaType = (header: string | undefined): string => (header ?? '').split(';')[0]!.trim().toLowerCase()
@@ -86,9 +104,10 @@ export function judge({ context, target, request }: Call, document: Resource, ol
       name,
       found.map(({ path, says }) => ({ path: tellPath(path), says })),
     )
-  const problems = context.admit(admitted, old)
+  const resource = context.complete(admitted, old)
+  const problems = context.admit(resource, old)
   if (problems.length > 0) throw invalid(kind, name, problems)
-  return { resource: admitted, warnings: level === 'Warn' ? unknown.map(tellUnknown) : [] }
+  return { resource, warnings: level === 'Warn' ? unknown.map(tellUnknown) : [] }
 }
 
 const isUnknownField = ({ onKey, says }: Found): boolean => onKey && says.startsWith('unknown field')

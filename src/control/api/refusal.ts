@@ -1,6 +1,6 @@
 /** A refusal of the operator API: always a Kubernetes Status object, whose causes name fields. Thrown by handlers, made a reply in one place. */
 
-import type { Problem } from '#base/note'
+import { BadInput, type Problem } from '#base/note'
 import { DatabaseError } from '#io/sqlite'
 import type { HttpReply } from '#io/http-server'
 import type { Kind } from '#resources/kind'
@@ -79,6 +79,11 @@ export function invalid(kind: Kind, name: string, problems: readonly Problem[]):
 export function refusalOf(thrown: unknown, kind: Kind | undefined): Refusal | undefined {
   if (thrown instanceof Refusal) return thrown
   if (thrown instanceof StoreError) return ofStore(thrown, kind)
+  if (thrown instanceof BadInput)
+    return badRequest(
+      thrown.message,
+      thrown.problems.map(({ path, says }) => ({ reason: 'FieldValueInvalid', message: says, field: path ?? '' })),
+    )
   // 507 Insufficient Storage, RFC 4918 §11.5: what was asked is fine, and works again when there is room.
   if (thrown instanceof DatabaseError) return new Refusal(thrown.fault === 'full' ? 507 : 500, 'InternalError', thrown.message)
   return undefined

@@ -45,10 +45,15 @@ function labelTerm(term: string): (labels: Labels) => boolean {
 }
 
 function splitOutsideBrackets(text: string): string[] {
-  return text
-    .split(/,(?![^(]*\))/)
-    .map(term => term.trim())
-    .filter(term => term !== '')
+  const terms = ['']
+  let depth = 0
+  for (const letter of text) {
+    if (letter === '(') depth++
+    if (letter === ')') depth--
+    if (letter === ',' && depth <= 0) terms.push('')
+    else terms[terms.length - 1] += letter
+  }
+  return terms.map(term => term.trim()).filter(term => term !== '')
 }
 
 const fields: Readonly<Record<string, (resource: Resource) => string>> = {
