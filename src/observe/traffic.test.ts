@@ -176,6 +176,26 @@ test('the outbound view of an edge wins, and takes from the inbound one the iden
   )
 })
 
+test('a call to a version of a service is an edge to the service, with its latency', () => {
+  const traffic = new Traffic({ since: t0 })
+  const labels = { ...toCart, destination_service: 'cart-v2' }
+  for (const n of [0, 1]) {
+    traffic.ingest('cart-1.shop', cart, [], t0 + n * 5_000)
+    const timed = { direction: 'outbound', destination_service: 'cart-v2', destination_namespace: 'shop' }
+    const histogram = { count: 10 * n, sum: n, buckets: [{ upperBound: 0.01, cumulativeCount: 10 * n }] }
+    const families: MetricFamily[] = [
+      requests(10 * n, labels),
+      { name: metricNames.duration, type: 'histogram', metrics: [{ labels: timed, histogram }] },
+    ]
+    traffic.ingest('front-1.shop', front, families, t0 + n * 5_000)
+  }
+  const { edges } = traffic.topology(60, t0 + 5_000)
+  assert.deepEqual(
+    edges.map(edge => [edge.destination.service, edge.versions.map(row => row.version), edge.p50 !== undefined]),
+    [['cart', ['v2'], true]],
+  )
+})
+
 test('a caller that only the called side knows is outside; a nameless caller with a proxy of its own is not counted twice', () => {
   const traffic = new Traffic({ since: t0 })
   const inbound = { direction: 'inbound', protocol: 'http', code: '200' }

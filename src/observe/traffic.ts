@@ -27,6 +27,8 @@ export class Traffic {
   #edges = new Map<string, Edge>()
   #sources = new Map<string, MetricSource & { readonly at: number }>()
   #vitals = new Map<string, Vitals>()
+  /** The service to which the workloads behind another name belong: `reviews-v2.default` → reviews. */
+  #behind = new Map<string, { readonly service: string; readonly namespace: string }>()
   #droppedEdges = 0
   #sweptAt = 0
 
@@ -75,16 +77,16 @@ export class Traffic {
   ): void {
     const { labels } = metric
     const key = keyOf(name, labels)
-    if (name === metricNames.duration) return this.#takeLatency(key, endsOf(labels, source), metric, grow)
+    if (name === metricNames.duration) return this.#takeLatency(key, this.#settle(endsOf(labels, source)), metric, grow)
     const value = metric.value ?? 0
     if (name === metricNames.active) {
-      const edge = this.#edge(endsOf(labels, source), at, at)
+      const edge = this.#edge(this.#settle(endsOf(labels, source)), at, at)
       return edge && setActive(edge, `${proxyId} ${key}`, value, at)
     }
     const columns = columnsOf(name, labels)
     const increase = columns && grow(key, value)
     if (!increase) return
-    const ends = endsOf(labels, source)
+    const ends = this.#settle(endsOf(labels, source))
     const edge = this.#edge(ends, increase.from, at)
     if (!edge) return
     learn(edge, ends, increase.amount)
@@ -113,6 +115,19 @@ export class Traffic {
     }
   }
 
+  /**
+   * A route may send a call to `reviews-v2`, which is another name for some workloads of `reviews`: the edge leads to the service that the
+   * workload itself says it belongs to, so that versions stand beside each other. Where no workload is named, by what was learnt before.
+   */
+  #settle(ends: Ends): Ends {
+    const { destination } = ends
+    const name = `${destination.service}.${destination.namespace}`
+    const own = destination.workload === '' ? undefined : this.#sources.get(destination.workload)
+    if (own && own.service !== '') this.#behind.set(name, { service: own.service, namespace: own.namespace })
+    const to = own && own.service !== '' ? own : this.#behind.get(name)
+    return to ? { ...ends, destination: { ...destination, service: to.service, namespace: to.namespace } } : ends
+  }
+
   #edge(ends: Ends, from: number, at: number): Edge | undefined {
     const key = `${ends.direction} ${pairKey(ends)} ${ends.source.service === 'outside' ? ends.source.identity : ''}`
     let edge = this.#edges.get(key)
@@ -135,6 +150,7 @@ export class Traffic {
     const before = at - windowMs
     this.#counters.expire(before)
     for (const [key, edge] of this.#edges) if (edge.lastAt < before) this.#edges.delete(key)
+    if (this.#behind.size > this.#mostEdges) this.#behind.clear()
     for (const [id, source] of this.#sources) if (source.at < before && this.#sources.delete(id)) this.#vitals.delete(id)
   }
 }

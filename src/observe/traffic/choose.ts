@@ -1,7 +1,6 @@
 /** Of the two views of one edge, which is believed: the caller's proxy sees also what never arrived, so it wins; the called one's stands for callers outside. */
 
 import type { MetricSource } from '#model/metrics'
-import { outside } from '#model/topology'
 import type { Edge } from './edge.ts'
 import { pairKey } from './edge.ts'
 
@@ -13,8 +12,8 @@ export function chooseEdges(edges: readonly Edge[], sources: readonly MetricSour
   const chosen = [...outbound].map(([key, edge]) => complete(edge, inbound.get(key)))
   for (const edge of edges) {
     if (edge.direction !== 'inbound' || outbound.has(pairKey(edge))) continue
-    // A nameless caller whose identity belongs to a proxy that pushes is already counted there.
-    if (edge.source.service === outside && edge.sourceIdentity !== '' && ownIdentities.has(edge.sourceIdentity)) continue
+    // The called side guesses the caller's name; when the identity belongs to a proxy that pushes, it is counted there under its right name.
+    if (edge.sourceIdentity !== '' && ownIdentities.has(edge.sourceIdentity)) continue
     chosen.push(edge)
   }
   return chosen
