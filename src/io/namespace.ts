@@ -6,7 +6,7 @@ import process from 'node:process'
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import type { Batch, Beginning, Exit, Listeners, Program, Told, Tools } from './namespace/messages.ts'
 import { hosts, resolvConf } from './namespace/names.ts'
-import { CaptureRefused, explain, missing, packages, type Machine, type Tool, type Verdict } from './namespace/refusal.ts'
+import { CaptureRefused, explain, missing, packages, type Machine, type Refusal, type Tool, type Verdict } from './namespace/refusal.ts'
 import { capture, links } from './namespace/rules.ts'
 import { findTool, run } from './namespace/tools.ts'
 import { requireFfi } from './sockopt.ts'
@@ -29,11 +29,8 @@ export async function canCapture(): Promise<Verdict> {
       why: `transparent capture needs Linux, this is ${process.platform}`,
       remedy: 'weft run still works through HTTP_PROXY and a loopback address per service',
     }
-  try {
-    requireFfi()
-  } catch (thrown) {
-    return { ok: false, why: (thrown as Error).message, remedy: 'start weft by its own launcher, which brings the right Node' }
-  }
+  const ffi = checkFfi()
+  if (ffi) return ffi
   const absent = (Object.keys(packages) as Tool[]).filter(tool => findTool(tool) === undefined)
   if (absent.length > 0) return missing(absent)
   const unshare = findTool('unshare')!
@@ -83,11 +80,11 @@ export async function reexecForCapture(): Promise<Verdict> {
   return process.execve(findTool('unshare')!, args, { ...process.env, [marker]: '1' })
 }
 
-/** Has this process the two capabilities (capabilities(7): CAP_NET_ADMIN 12, CAP_SYS_ADMIN 21) over the user namespace it lives in? Root on the machine has, and so has who went through `reexecForCapture`. */
+/** Has this process the two capabilities (capabilities(7): CAP_NET_ADMIN 12, CAP_SYS_ADMIN 21) over the user namespace it lives in? Root on the machine has, root in most containers has not, and who went through `reexecForCapture` has. */
 export function isInside(): boolean {
   if (process.platform !== 'linux') return false
   const held = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '0'}`)
-  return process.getuid?.() === 0 || ((held >> 12n) & (held >> 21n) & 1n) === 1n
+  return ((held >> 12n) & (held >> 21n) & 1n) === 1n
 }
 
 const hasIpv6 = (): boolean => existsSync('/proc/net/if_inet6')
@@ -155,9 +152,20 @@ export async function openNamespace(namespace: string): Promise<Namespace> {
 }
 
 function requireTools(): Tools {
+  const ffi = checkFfi()
+  if (ffi) throw new CaptureRefused(ffi)
   const absent = (['ip', 'nft', 'setpriv'] as const).filter(tool => findTool(tool) === undefined)
   if (absent.length > 0) throw new CaptureRefused(missing(absent))
   return { ip: findTool('ip')!, nft: findTool('nft')!, setpriv: findTool('setpriv')! }
+}
+
+function checkFfi(): Refusal | undefined {
+  try {
+    requireFfi()
+    return undefined
+  } catch (thrown) {
+    return { ok: false, why: (thrown as Error).message, remedy: 'start weft by its own launcher, which brings the right Node' }
+  }
 }
 
 async function start(inside: Worker, program: Program): Promise<{ pid: number; exited: Promise<Exit> }> {

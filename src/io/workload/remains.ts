@@ -4,7 +4,7 @@ import { readdirSync, readlinkSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 
 /** Process ids in that namespace, never this process. identity: as `/proc/PID/ns/net` shows it; it must be held open, or the kernel may use the number again. */
-export function processesIn(identity: string): number[] {
+function processesIn(identity: string): number[] {
   return readdirSync('/proc')
     .filter(name => /^\d+$/.test(name) && Number(name) !== process.pid && namespaceOf(name) === identity)
     .map(Number)
