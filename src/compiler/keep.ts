@@ -10,12 +10,13 @@ export function keep<T>(before: unknown, now: T): T {
   }
   if (Array.isArray(before)) return now
   const old = before as Readonly<Record<string, unknown>>
-  const next: Record<string, unknown> = {}
-  let same = true
-  for (const [key, value] of Object.entries(now)) {
-    next[key] = keep(old[key], value)
-    if (next[key] !== old[key] || !(key in old)) same = false
-  }
-  // order of keys counts: it is the order of the bytes
-  return (same && Object.keys(old).join('\0') === Object.keys(next).join('\0') ? before : next) as T
+  const [keys, oldKeys] = [Object.keys(now), Object.keys(old)]
+  let same = keys.length === oldKeys.length
+  const kept = keys.map((key, at) => {
+    const value = keep(old[key], (now as Readonly<Record<string, unknown>>)[key])
+    // order of keys counts too: it is the order of the bytes
+    if (key !== oldKeys[at] || value !== old[key]) same = false
+    return value
+  })
+  return (same ? before : Object.fromEntries(keys.map((key, at) => [key, kept[at]]))) as T
 }

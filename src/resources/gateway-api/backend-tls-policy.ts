@@ -82,7 +82,8 @@ export const backendTLSPolicy: Kind = {
   categories: ['gateway-api'],
   namespaced: true,
   hasStatus: true,
-  description: 'A BackendTLSPolicy says that a Service is to be spoken to over TLS, and how its certificate is checked.',
+  description:
+    'A BackendTLSPolicy says that a Service is to be spoken to over TLS, and how its certificate is checked. It is read and checked, but not carried out yet: its status says so.',
   schema: z.strictObject({
     spec: spec.describe('The Services and the check.'),
     status: z

@@ -172,8 +172,8 @@ function* redirectOrRewrite(filters: readonly { readonly type: string }[]): Iter
 const shared = {
   requestHeaderModifier: headerModifier.optional().describe('Changes the headers of the request.'),
   responseHeaderModifier: headerModifier.optional().describe('Changes the headers of the answer.'),
-  requestMirror: requestMirror.optional().describe('Sends copies of requests to a second backend.'),
-  extensionRef: localObject.optional().describe('A filter of an implementation.'),
+  requestMirror: requestMirror.optional().describe('Sends copies of requests to a second backend. Not carried out yet.'),
+  extensionRef: localObject.optional().describe('A filter of an implementation. Not carried out yet: there is none.'),
 }
 
 const httpTypes = [
@@ -192,8 +192,8 @@ const httpFilter = z
     ...shared,
     requestRedirect: requestRedirect.optional().describe('Answers with a redirect.'),
     urlRewrite: urlRewrite.optional().describe('Changes host or path of the request on its way to the backend.'),
-    cors: cors.optional().describe('Answers cross-origin preflights and marks answers (Fetch standard).'),
-    externalAuth: externalAuth.optional().describe('Asks a service whether the request may pass.'),
+    cors: cors.optional().describe('Answers cross-origin preflights and marks answers (Fetch standard). Not carried out yet.'),
+    externalAuth: externalAuth.optional().describe('Asks a service whether the request may pass. Not carried out yet.'),
   })
   .check(rules(onlyItsField(httpTypes)))
 export type HTTPFilter = z.infer<typeof httpFilter>

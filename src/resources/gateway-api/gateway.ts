@@ -35,7 +35,7 @@ export const gatewayClass: Kind = {
   singular: 'gatewayclass',
   shortNames: ['gc'],
   namespaced: false,
-  description: 'A GatewayClass names the controller that serves the Gateways of the class.',
+  description: 'A GatewayClass names the controller that serves the Gateways of the class. Weft does not serve Gateways yet.',
   schema: z.strictObject({
     spec: classSpec.describe('The controller and its settings.'),
     status: z
@@ -152,7 +152,8 @@ export const gateway: Kind = {
   singular: 'gateway',
   shortNames: ['gtw'],
   namespaced: true,
-  description: 'A Gateway is where traffic from outside enters: listeners with ports, protocols and certificates, to which routes attach.',
+  description:
+    'A Gateway is where traffic from outside enters: listeners with ports, protocols and certificates, to which routes attach. It is read and checked, but not carried out yet: its status says so.',
   schema: z.strictObject({
     spec: gatewaySpec.describe('The class and the listeners.'),
     status: z
@@ -193,7 +194,7 @@ export const listenerSet: Kind = {
   singular: 'listenerset',
   shortNames: ['lset'],
   namespaced: true,
-  description: 'A ListenerSet adds listeners to a Gateway that another team owns.',
+  description: 'A ListenerSet adds listeners to a Gateway that another team owns. It is read and checked, but not carried out yet.',
   schema: z.strictObject({
     spec: setSpec.describe('The Gateway and the listeners.'),
     status: z

@@ -84,7 +84,8 @@ export const grpcRoute: Kind = {
   categories: ['gateway-api'],
   namespaced: true,
   hasStatus: true,
-  description: 'A GRPCRoute says which gRPC calls to its parents go where, by service, method and metadata, with weights.',
+  description:
+    'A GRPCRoute says which gRPC calls to its parents go where, by service, method and metadata, with weights. It is read and checked, but not carried out yet: its status says so.',
   schema: z.strictObject({ spec: spec.describe('The parents and the rules.'), status: routeStatus() }),
   columns: [hostnamesColumn, age],
 }

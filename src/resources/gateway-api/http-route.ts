@@ -91,8 +91,8 @@ const rule = z
       .optional()
       .describe('Where requests go, by weight. Without any, and without a redirect, the answer is 500.'),
     timeouts: timeouts.optional().describe('How long a request may take.'),
-    retry: retry.optional().describe('When a request is tried again.'),
-    sessionPersistence: sessionPersistence.optional().describe('Whether a client keeps its endpoint.'),
+    retry: retry.optional().describe('When a request is tried again. Not carried out yet.'),
+    sessionPersistence: sessionPersistence.optional().describe('Whether a client keeps its endpoint. Not carried out yet.'),
   })
   .check(rules(redirectAlone, prefixNeedsPrefix))
 export type HTTPRule = z.infer<typeof rule>
@@ -169,7 +169,7 @@ export const httpRoute: Kind = {
   namespaced: true,
   hasStatus: true,
   description:
-    'An HTTPRoute says which HTTP requests to its parents go where, by path, method, headers and query, with weights, and how they are changed on the way. With a Service as parent it routes traffic inside the mesh.',
+    'An HTTPRoute says which HTTP requests to its parents go where, by path, method, headers and query, with weights, and how they are changed on the way. With a Service as parent it routes traffic inside the mesh; Gateways as parents are not carried out yet. A rule that asks for what is not carried out answers 500, and the status names the field.',
   schema: z.strictObject({ spec: spec.describe('The parents and the rules.'), status: routeStatus() }),
   columns: [hostnamesColumn, age],
 }

@@ -65,7 +65,8 @@ export const tlsRoute: Kind = {
   kind: 'TLSRoute',
   plural: 'tlsroutes',
   singular: 'tlsroute',
-  description: 'A TLSRoute says where TLS connections go, by the server name in their first message, without being decrypted.',
+  description:
+    'A TLSRoute says where TLS connections go, by the server name in their first message, without being decrypted. It is read and checked, but not carried out yet: its status says so.',
   schema: z.strictObject({ spec: tlsSpec.describe('The parents, the server names and the rule.'), status: routeStatus() }),
 }
 
@@ -75,6 +76,7 @@ export const udpRoute: Kind = {
   kind: 'UDPRoute',
   plural: 'udproutes',
   singular: 'udproute',
-  description: 'A UDPRoute says where the datagrams to its parents go, with weights.',
+  description:
+    'A UDPRoute says where the datagrams to its parents go, with weights. It is read and checked, but not carried out yet: its status says so.',
   schema: z.strictObject({ spec: spec.describe('The parents and the rule.'), status: routeStatus() }),
 }

@@ -1,0 +1,119 @@
+/** Writes docs/reference from the schemas of all kinds and the table of failures; with --check it only says which pages are not current. */
+
+import { existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { failures } from '../src/base/failure.ts'
+import { apiVersionOf } from '../src/resources/kind.ts'
+import { kinds, versionsOf } from '../src/resources/registry.ts'
+import { schemaOf } from '../src/resources/schema.ts'
+
+const folder = join(dirname(fileURLToPath(import.meta.url)), '../docs/reference')
+const madeBy = '<!-- Written by scripts/reference.mjs from the schemas: change those, then run `node scripts/reference.mjs`. -->\n\n'
+
+const pages = new Map([['README.md', index()], ['failures.md', failurePage()], ...kinds.map(kind => [pageName(kind), kindPage(kind)])])
+
+if (process.argv.includes('--check')) {
+  const stale = [...pages]
+    .filter(([name, text]) => !existsSync(join(folder, name)) || readFileSync(join(folder, name), 'utf8') !== text)
+    .map(([name]) => name)
+  const extra = globSync('*.md', { cwd: folder }).filter(name => !pages.has(name))
+  if (stale.length + extra.length > 0) {
+    console.error(`docs/reference is not current (${[...stale, ...extra].join(', ')}): run node scripts/reference.mjs`)
+    process.exit(1)
+  }
+} else {
+  mkdirSync(folder, { recursive: true })
+  for (const name of globSync('*.md', { cwd: folder })) if (!pages.has(name)) rmSync(join(folder, name))
+  for (const [name, text] of pages) writeFileSync(join(folder, name), text)
+  console.log(`${pages.size} pages in docs/reference`)
+}
+
+function pageName(kind) {
+  return `${kind.kind.toLowerCase()}.md`
+}
+
+function index() {
+  const rows = kinds.map(
+    kind =>
+      `| [${kind.kind}](${pageName(kind)}) | \`${apiVersionOf(kind)}\` | ${kind.namespaced ? 'a namespace' : 'the whole mesh'} | ${cell(firstSentence(kind.description))} |`,
+  )
+  return `${madeBy}# Reference\n\nEvery kind that the mesh reads, and [every way in which it ends a request itself](failures.md).\n\n| Kind | apiVersion | Lives in | What it is |\n| --- | --- | --- | --- |\n${rows.join('\n')}\n`
+}
+
+function kindPage(kind) {
+  const versions = versionsOf(kind).map(version => `\`${kind.group === '' ? version : `${kind.group}/${version}`}\``)
+  const names = [kind.plural, kind.singular, ...kind.shortNames].map(name => `\`${name}\``)
+  const facts = [
+    `- apiVersion: ${versions[0]}${versions.length > 1 ? `; also read as ${versions.slice(1).join(', ')}` : ''}`,
+    `- Lives in ${kind.namespaced ? 'a namespace' : 'the whole mesh, without a namespace'}`,
+    `- On the command line: ${names.join(', ')}`,
+    `- Columns: ${kind.columns.map(column => `${column.name}${column.priority ? ' (wide)' : ''}`).join(', ')}`,
+  ]
+  const { spec, status } = schemaOf(kind).properties
+  const part = (title, name, schema, says) =>
+    schema
+      ? `\n## ${title}\n\n${says}\n\n| Field | Type | | What it says |\n| --- | --- | --- | --- |\n${rows(schema, name).join('\n')}\n`
+      : ''
+  return `${madeBy}# ${kind.kind}\n\n${kind.description}\n\n${facts.join('\n')}\n${part('spec', '', spec, 'What is asked for. Fields under `spec`; `[]` stands for each entry of a list, `{}` for each key of a mapping.')}${part('status', '', status, 'What is reported; written by the mesh.')}`
+}
+
+/** A row for each field, depth first, in the order of the schema. */
+function rows(schema, path) {
+  return Object.entries(schema.properties ?? {}).flatMap(([name, field]) => {
+    const at = path === '' ? name : `${path}.${name}`
+    const required = (schema.required ?? []).includes(name)
+      ? 'required'
+      : field.default === undefined
+        ? ''
+        : `default \`${JSON.stringify(field.default)}\``
+    return [`| \`${at}\` | ${cell(typeOf(field))} | ${cell(required)} | ${cell(field.description ?? '')} |`, ...inside(field, at)]
+  })
+}
+
+function inside(field, at) {
+  if (field.items) return inside(field.items, `${at}[]`)
+  if (field.additionalProperties?.properties) return rows(field.additionalProperties, `${at}{}`)
+  return rows(field, at)
+}
+
+function typeOf(field) {
+  if (field.oneOf) return 'integer or string'
+  if (field.enum) return field.enum.map(value => `\`${value === '' ? '""' : value}\``).join(', ')
+  if (field.type === 'array') return `list of ${typeOf(field.items)}${bounds(field.minItems, field.maxItems, 'entries')}`
+  if (field.type === 'object') return field.additionalProperties ? `mapping to ${typeOf(field.additionalProperties)}` : 'object'
+  if (field.type === 'string') return `string${bounds(field.minLength, field.maxLength, 'characters')}`
+  return `${field.type ?? 'any'}${bounds(field.minimum, field.maximum, '')}`
+}
+
+function bounds(low, high, unit) {
+  if (low === undefined && high === undefined) return ''
+  const range = high === undefined ? `at least ${low}` : low === undefined || low === 0 ? `at most ${high}` : `${low} to ${high}`
+  return ` (${[range, unit].filter(Boolean).join(' ')})`
+}
+
+function failurePage() {
+  const body = Object.entries(failures).map(
+    ([code, { status, grpc, blame, fate, says, hint }]) =>
+      `| \`${code}\` | ${status} | ${grpc} | ${blame} | ${fate} | ${cell(says)} | ${cell(hint)} |`,
+  )
+  return `${madeBy}# Failures
+
+Every way in which the mesh itself ends a request or a connection. An answer carries the code in a header; the proxy counts it.
+
+- Blame: the caller (\`downstream\`), the called (\`upstream\`), the \`mesh\` itself, or a \`policy\` that somebody wrote.
+- Fate: \`final\` is never tried again; \`safe\` may be tried at any other endpoint, for nothing was sent; \`reused\` only where the connection had served before.
+
+| Code | HTTP | gRPC | Blame | Fate | What happened | What to do |
+| --- | --- | --- | --- | --- | --- | --- |
+${body.join('\n')}
+`
+}
+
+function firstSentence(text) {
+  return /^.*?[.:](?= |$)/.exec(text)?.[0].replace(/:$/, '.') ?? text
+}
+
+function cell(text) {
+  return text.replaceAll('|', '\\|').replaceAll('\n', ' ')
+}
