@@ -7,7 +7,7 @@ import { pickWeighted } from '#model/match'
 import type { Backend, Endpoint, Listener, View, WeightedBackend } from '#model/view'
 import { detect } from '#wire/detect'
 import { connect, type Connected, type Reach } from './connect.ts'
-import { Downstream, type OnExchange } from './downstream.ts'
+import { Downstream, type EntryOf, type OnExchange } from './downstream.ts'
 import { type Entry, nobody, type Party, partyOf } from './entry.ts'
 import type { Meter } from './meter.ts'
 import type { Pools } from './pool.ts'
@@ -100,16 +100,17 @@ export class Acceptor {
 
   async #carry(socket: Socket, entry: Entry): Promise<void> {
     const { listener } = entry
-    if (listener.protocol === 'http') return this.#http(socket, entry)
+    if (listener.protocol === 'http') return this.http(socket, () => entry)
     if (listener.protocol !== 'detect') return this.#tcp(socket, entry)
     const first = await firstBytes(socket)
     if (socket.destroyed) return
-    if (detect(first).kind === 'http1') this.#http(socket, entry, first)
+    if (detect(first).kind === 'http1') this.http(socket, () => entry, first)
     else await this.#tcp(socket, entry, first)
   }
 
-  #http(socket: Socket, entry: Entry, first?: Uint8Array): void {
-    const downstream = new Downstream(socket, entry, this.#on, first)
+  /** A connection that is known to speak HTTP/1.x. */
+  http(socket: Socket, entryOf: EntryOf, first?: Uint8Array): void {
+    const downstream = new Downstream(socket, entryOf, this.#on, first)
     this.#open.add(downstream)
     socket.once('close', () => this.#open.delete(downstream))
     if (this.#isDraining) downstream.drain()

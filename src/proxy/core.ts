@@ -3,10 +3,11 @@
 import { Failure } from '#base/failure'
 import type { Log } from '#base/log'
 import { listen, type Listening, peerUris, type SecureAcceptor, type SecureContext, secureAcceptor, secureContext, type Socket, type TlsMaterial } from '#io/net'
-import { emptyView, type View } from '#model/view'
+import { emptyView, type Listener, type View } from '#model/view'
 import type { WorkloadPort } from '#model/workload'
 import { Acceptor } from './accept.ts'
-import type { Party } from './entry.ts'
+import type { EntryOf } from './downstream.ts'
+import type { Entry, Party } from './entry.ts'
 import { Meter } from './meter.ts'
 import { Pools } from './pool.ts'
 
@@ -96,6 +97,16 @@ export class Core implements AsyncDisposable {
   /** A connection that the workload made. */
   outbound(socket: Socket, destination: { host: string; port: number }): void {
     this.#caught(this.#acceptor.outbound(socket, destination), socket)
+  }
+
+  /** A connection that speaks HTTP and names the place of each request itself. */
+  http(socket: Socket, entryOf: EntryOf, first: Uint8Array): void {
+    this.#acceptor.http(socket, entryOf, first)
+  }
+
+  /** A listener as this workload's requests meet it; view: other than the newest. */
+  entry(listener: Listener, view?: View): Entry {
+    return { listener, view: view === undefined ? () => this.#view : () => view, peer: undefined, source: this.#options.self() }
   }
 
   /** Opens the port on which callers of the mesh reach one port of the workload. Mutual TLS is the listener's to demand. */

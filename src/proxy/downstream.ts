@@ -2,16 +2,21 @@
 
 import { Failure } from '#base/failure'
 import type { Socket } from '#io/net'
-import { type Fields, type Length, type ResponseHead, type ServerEvent, serverCodec } from '#wire/http1'
+import { type Fields, type Length, type RequestHead, type ResponseHead, type ServerEvent, serverCodec } from '#wire/http1'
 import { answer } from './answer.ts'
 import type { Entry } from './entry.ts'
 import { type Caller, Exchange } from './exchange.ts'
+
+/** Which listener a request met: the same for all of a captured connection, each its own for a client that was given a proxy by HTTP_PROXY. */
+export type EntryOf = (head: RequestHead) => Entry
+
+const nothingAsked: RequestHead = { method: 'GET', target: '/', minor: 1, fields: [] }
 
 export type OnExchange = { readonly begin: (exchange: Exchange) => void; readonly done: (exchange: Exchange) => void }
 
 export class Downstream implements Caller {
   readonly #socket: Socket
-  readonly #entry: Entry
+  readonly #entryOf: EntryOf
   readonly #on: OnExchange
   readonly #codec = serverCodec()
   #exchange: Exchange | undefined
@@ -21,9 +26,9 @@ export class Downstream implements Caller {
   #lastActive = performance.now()
 
   /** first: bytes that were read before this connection was known to be HTTP. */
-  constructor(socket: Socket, entry: Entry, on: OnExchange, first?: Uint8Array) {
+  constructor(socket: Socket, entryOf: EntryOf, on: OnExchange, first?: Uint8Array) {
     this.#socket = socket
-    this.#entry = entry
+    this.#entryOf = entryOf
     this.#on = on
     socket.on('data', (bytes: Uint8Array) => this.#take(this.#codec.receive(bytes)))
     socket.on('end', () => this.#ended())
@@ -39,7 +44,7 @@ export class Downstream implements Caller {
     for (const event of events) {
       switch (event.type) {
         case 'request':
-          this.#exchange = new Exchange(event.head, event.length, event.upgrade, event.expectsContinue, this.#entry, this, performance.now())
+          this.#exchange = new Exchange(event.head, event.length, event.upgrade, event.expectsContinue, this.#entryOf(event.head), this, performance.now())
           this.#on.begin(this.#exchange)
           break
         case 'data':
@@ -65,7 +70,7 @@ export class Downstream implements Caller {
       this.abort()
       return
     }
-    const exchange = new Exchange({ method: 'GET', target: '/', minor: 1, fields: [] }, 0, undefined, false, this.#entry, this, performance.now())
+    const exchange = new Exchange(nothingAsked, 0, undefined, false, this.#entryOf(nothingAsked), this, performance.now())
     this.#exchange = exchange
     answer(exchange, failure)
   }

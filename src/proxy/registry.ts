@@ -3,7 +3,7 @@
 import { durationBuckets, type MetricFamily } from '#model/metrics'
 
 /** One number, or with `buckets` a histogram: counts per bound, then count and sum. */
-export type Sample = { readonly labels: readonly string[]; value: number; readonly buckets: number[] | undefined; sum: number; changedAt: number }
+export type Sample = { readonly labels: readonly string[]; value: number; readonly buckets: number[] | undefined; sum: number; sent: number }
 
 export class Family {
   readonly name: string
@@ -24,7 +24,7 @@ export class Family {
     const key = labels.join('\u0000')
     let sample = this.samples.get(key)
     if (sample === undefined) {
-      sample = { labels, value: 0, buckets: this.type === 'histogram' ? new Array<number>(durationBuckets.length + 1).fill(0) : undefined, sum: 0, changedAt: 0 }
+      sample = { labels, value: 0, buckets: this.type === 'histogram' ? new Array<number>(durationBuckets.length + 1).fill(0) : undefined, sum: 0, sent: Number.NaN }
       this.samples.set(key, sample)
     }
     return sample
@@ -77,18 +77,18 @@ export class Registry {
     return `${lines.join('\n')}\n`
   }
 
-  /** The same as plain data, for the push to the control plane. */
-  collect(): MetricFamily[] {
+  /** The same as plain data, for the push to the control plane: everything, or what changed since the last call. */
+  collect(which: 'all' | 'changed'): MetricFamily[] {
     return this.families.flatMap(({ name, type, labelNames, samples }) => {
-      if (samples.size === 0) return []
-      const metrics = [...samples.values()].map(sample => {
+      const metrics = [...samples.values()].filter(sample => which === 'all' || sample.sent !== sample.value).map(sample => {
+        sample.sent = sample.value
         const labels = Object.fromEntries(labelNames.map((label, at) => [label, sample.labels[at] ?? '']))
         if (sample.buckets === undefined) return { labels, value: sample.value }
         let below = 0
         const buckets = sample.buckets.map((count, at) => ({ upperBound: durationBuckets[at] ?? Number.POSITIVE_INFINITY, cumulativeCount: (below += count) }))
         return { labels, histogram: { count: sample.value, sum: sample.sum, buckets } }
       })
-      return [{ name, type, metrics }]
+      return metrics.length === 0 ? [] : [{ name, type, metrics }]
     })
   }
 }

@@ -50,13 +50,33 @@ export async function inboundSide(service: string, appPort: number, protocol: Pr
   const view: View = {
     listeners: {
       [`inbound/${appPort}`]: {
-        name: `inbound/${appPort}`, direction: 'inbound', host: '127.0.0.1', port: bound.bind!.port, protocol, tls: { mode: 'strict' }, service: `${service}.default`,
-        routes: `inbound/${appPort}`, backends: [{ backend: local, weight: 1 }],
+        name: `inbound/${appPort}`,
+        direction: 'inbound',
+        host: '127.0.0.1',
+        port: bound.bind!.port,
+        protocol,
+        tls: { mode: 'strict' },
+        service: `${service}.default`,
+        routes: `inbound/${appPort}`,
+        backends: [{ backend: local, weight: 1 }],
       },
     },
     routes: { [`inbound/${appPort}`]: table(`inbound/${appPort}`, [forwardTo(local)]) },
-    backends: { [local]: { name: local, service: `${service}.default`, type: 'local', port: appPort, protocol: 'http1', balance: 'round-robin', connectTimeoutMs: 2000, identities: [] } },
-    endpoints: {}, dns: [], trust: { domain: trustDomain, roots: material.roots },
+    backends: {
+      [local]: {
+        name: local,
+        service: `${service}.default`,
+        type: 'local',
+        port: appPort,
+        protocol: 'http1',
+        balance: 'round-robin',
+        connectTimeoutMs: 2000,
+        identities: [],
+      },
+    },
+    endpoints: {},
+    dns: [],
+    trust: { domain: trustDomain, roots: material.roots },
   }
   core.present(material)
   core.swap(view)
@@ -65,15 +85,38 @@ export async function inboundSide(service: string, appPort: number, protocol: Pr
 
 export const table = (name: string, routes: readonly Route[]) => ({ name, hosts: [{ name, domains: ['*'], routes }] })
 
-export const forwardTo = (...backends: readonly string[]): Route => ({ name: 'default', origin: 'default', match: {}, filters: [], action: { type: 'forward', backends: backends.map(backend => ({ backend, weight: 1 })) } })
+export const forwardTo = (...backends: readonly string[]): Route => ({
+  name: 'default',
+  origin: 'default',
+  match: {},
+  filters: [],
+  action: { type: 'forward', backends: backends.map(backend => ({ backend, weight: 1 })) },
+})
 
 /** A backend of mesh endpoints at these ports. */
-export function remote(service: string, ports: readonly number[], options: { mtls?: boolean; identities?: readonly string[]; protocol?: 'http1' | 'tcp' } = {}): Pick<View, 'backends' | 'endpoints'> {
+export function remote(
+  service: string,
+  ports: readonly number[],
+  options: { mtls?: boolean; identities?: readonly string[]; protocol?: 'http1' | 'tcp' } = {},
+): Pick<View, 'backends' | 'endpoints'> {
   const name = `default/${service}:80`
   const { mtls = true, identities = [identityOf(service)], protocol = 'http1' } = options
-  const endpoints = ports.map((port, at): Endpoint => ({ host: '127.0.0.1', port, weight: 1, health: 'healthy', mtls, workload: `${service}-${at + 1}.default` }))
+  const endpoints = ports.map(
+    (port, at): Endpoint => ({ host: '127.0.0.1', port, weight: 1, health: 'healthy', mtls, workload: `${service}-${at + 1}.default` }),
+  )
   return {
-    backends: { [name]: { name, service: `${service}.default`, type: 'endpoints', port: 80, protocol, balance: 'round-robin', connectTimeoutMs: 2000, identities } },
+    backends: {
+      [name]: {
+        name,
+        service: `${service}.default`,
+        type: 'endpoints',
+        port: 80,
+        protocol,
+        balance: 'round-robin',
+        connectTimeoutMs: 2000,
+        identities,
+      },
+    },
     endpoints: { [name]: { backend: name, endpoints } },
   }
 }
@@ -81,7 +124,12 @@ export function remote(service: string, ports: readonly number[], options: { mtl
 export type OutboundSide = Side & { readonly swap: (change: Partial<View>) => void }
 
 /** The proxy of a caller: what connects to `port` goes where the service at 240.0.0.1:80 leads. */
-export async function outboundSide(service: string, material: TlsMaterial, protocol: Protocol, parts: Partial<View>): Promise<OutboundSide & AsyncDisposable> {
+export async function outboundSide(
+  service: string,
+  material: TlsMaterial,
+  protocol: Protocol,
+  parts: Partial<View>,
+): Promise<OutboundSide & AsyncDisposable> {
   const core = new Core({
     self: () => ({ service, namespace: 'default', workload: `${service}-1`, version: '', identity: identityOf(service) }),
     dialLocal: port => dialled(port),
@@ -91,10 +139,22 @@ export async function outboundSide(service: string, material: TlsMaterial, proto
   const backend = Object.keys(parts.backends ?? {})[0] ?? 'none'
   const base: View = {
     listeners: {
-      out: { name: 'out', direction: 'outbound', host: '240.0.0.1', port: 80, protocol, service: 'target.default', routes: 'out', backends: [{ backend, weight: 1 }] },
+      out: {
+        name: 'out',
+        direction: 'outbound',
+        host: '240.0.0.1',
+        port: 80,
+        protocol,
+        service: 'target.default',
+        routes: 'out',
+        backends: [{ backend, weight: 1 }],
+      },
     },
     routes: { out: table('out', [forwardTo(backend)]) },
-    backends: {}, endpoints: {}, dns: [], trust: { domain: trustDomain, roots: material.roots },
+    backends: {},
+    endpoints: {},
+    dns: [],
+    trust: { domain: trustDomain, roots: material.roots },
   }
   let view: View = { ...base, ...parts }
   core.present(material)

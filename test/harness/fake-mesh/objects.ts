@@ -121,13 +121,7 @@ export class Objects {
       return ok({ kind: 'APIGroupList', groups: [...new Set(kinds.map(kind => kind.group))].filter(Boolean).map(name => group(name)) })
     const [, , groupName, version, rest] = /^\/api(s\/([^/]+))?\/([^/]+)(?:\/(.*))?$/.exec(path) ?? []
     const own = kinds.filter(kind => kind.group === (groupName ?? '') && kind.version === version)
-    if (rest === undefined) {
-      const verbs = ['create', 'delete', 'get', 'list', 'patch', 'update', 'watch']
-      return ok({
-        kind: 'APIResourceList',
-        resources: own.map(kind => ({ name: kind.plural, kind: kind.kind, namespaced: kind.namespaced, verbs })),
-      })
-    }
+    if (rest === undefined) return failed(404, 'NotFound', `the server could not find ${path}`)
     const [, namespace, plural, name] = /^(?:namespaces\/([^/]+)\/)?([^/]+)(?:\/([^/]+))?$/.exec(rest) ?? []
     const kind = own.find(kind => kind.plural === plural)
     if (!kind) return failed(404, 'NotFound', `the server could not find ${path}`)
@@ -201,8 +195,17 @@ export class Objects {
   }
 }
 
-const group = (name: string): Json => ({ name, preferredVersion: { groupVersion: `${name}/${versionOf(name)}`, version: versionOf(name) } })
-const versionOf = (name: string): string => kinds.find(kind => kind.group === name)!.version
+const group = (name: string): Json => {
+  const own = kinds.filter(kind => kind.group === name)
+  const verbs = ['create', 'delete', 'get', 'list', 'patch', 'update', 'watch']
+  const resources = own.map(kind => ({
+    resource: kind.plural,
+    responseKind: { kind: kind.kind },
+    scope: kind.namespaced ? 'Namespaced' : 'Cluster',
+    verbs,
+  }))
+  return { metadata: { name }, versions: [{ version: own[0]!.version, resources }] }
+}
 const parentOf = (object: Stored): string =>
   ((object.spec?.['parentRefs'] ?? []) as { kind: string; name: string }[]).map(parent => `${parent.kind}/${parent.name}`).join()
 const conditionOf = (object: Stored): string =>

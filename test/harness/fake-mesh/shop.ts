@@ -84,7 +84,7 @@ function families(call: Call, source: MetricSource, objects: Objects, seconds: n
     const labels = {
       direction: call.isPlain ? 'inbound' : 'outbound',
       ...(call.isPlain ? {} : { source_service: source.service, source_namespace: source.namespace }),
-      destination_service: target.service,
+      destination_service: target.version ? `${target.service}-${target.version}` : target.service,
       destination_namespace: target.namespace,
       destination_workload: `${target.workload}.${target.namespace}`,
       destination_identity: call.isPlain ? '' : target.identity,

@@ -1,0 +1,35 @@
+/** `weft control`: the control plane as a process, until it is told to end. */
+
+import { resolve } from 'node:path'
+import type { Log } from '#base/log'
+import type { ControlOptions } from '#cli/options'
+import { openPlane } from '#control/plane'
+import { userState } from '#io/files'
+
+export type ControlWorld = {
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly version: string
+  readonly log: Log
+  readonly say: (text: string) => void
+  readonly print: (text: string) => void
+  readonly signal: AbortSignal
+  readonly dashboard: string
+}
+
+export async function control(options: ControlOptions, world: ControlWorld): Promise<number> {
+  const { log, version, dashboard, signal } = world
+  const folder = options.data === undefined ? `${userState(world.env)}/control` : resolve(options.data)
+  try {
+    await using plane = await openPlane({ folder, trustDomain: options.trustDomain, api: options.api, xds: options.xds, dashboard, version, log })
+    const api = `http://${plane.api.host}:${plane.api.port}`
+    const xds = `${plane.xds.host}:${plane.xds.port}`
+    if (options.json) world.print(`${JSON.stringify({ api, dashboard: api, xds, data: folder, trustDomain: options.trustDomain, version })}\n`)
+    else world.say(`control plane ${version}\n  dashboard and API   ${api}\n  proxies             ${xds}\n  data                ${folder}`)
+    if (!signal.aborted) await new Promise(done => signal.addEventListener('abort', done, { once: true }))
+    return 0
+  } catch (thrown) {
+    world.say(`weft: ${thrown instanceof Error ? thrown.message : String(thrown)}`)
+    if (world.env['WEFT_DEBUG'] === '1' && thrown instanceof Error) world.say(thrown.stack ?? '')
+    return 1
+  }
+}

@@ -1,0 +1,175 @@
+/** `weft demo`: a control plane and a shop of nine unmodified programs, each wrapped by `weft run`, under a steady load. Everything it starts ends with it. */
+
+import { connect, type Client } from '#api/client'
+import type { TopologyEdge } from '#api/mesh-api'
+import type { DemoOptions } from '#cli/options'
+import { tableLines } from '#cli/table'
+import { temporaryFolder } from '#io/files'
+import { listen } from '#io/net'
+import { type Process, startProcess } from '#io/process'
+import { edges, programs } from './demo/shop.ts'
+
+export type DemoWorld = {
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** The command that is Weft itself: node, its flags, this program. */
+  readonly self: readonly string[]
+  readonly node: string
+  readonly shopFolder: string
+  readonly say: (text: string) => void
+  readonly print: (text: string) => void
+  readonly isTTY: boolean
+  /** Aborted by Ctrl-C or TERM. */
+  readonly signal: AbortSignal
+}
+
+/** How long the shop may take until every edge has traffic. */
+const patienceMs = 60_000
+
+export async function demo(options: DemoOptions, world: DemoWorld): Promise<number> {
+  const { say, signal } = world
+  const folder = await temporaryFolder('weft-demo-')
+  const began = Date.now()
+  const running: Process[] = []
+  const died = Promise.withResolvers<string>()
+  const start = async (name: string, command: readonly string[], env: Readonly<Record<string, string>> = {}, onLine?: (line: string) => void): Promise<void> => {
+    const logFile = `${folder.path}/${name}.log`
+    const process = await startProcess({ command, env: { ...world.env, ...env, WEFT_CONTROL: undefined, XDG_STATE_HOME: `${folder.path}/state` }, cwd: world.shopFolder, logFile, ...(onLine === undefined ? {} : { onLine }) })
+    running.push(process)
+    void process.exited.then(({ code, signal: by }) => died.resolve(`${name} ended (${by ?? `exit code ${code}`}); its log is ${logFile}`))
+  }
+  let keep = options.keep
+  try {
+    say('… starting the control plane')
+    const control = await startControl(world, folder.path, start)
+    say(`… starting ${programs.length} workloads, each by: weft run --name NAME --port PORT -- node PROGRAM.mjs`)
+    for (const { name, args, script, env } of programs) {
+      const rate = options.rate === undefined || name !== 'shoppers' ? {} : { RATE: String(options.rate) }
+      await start(name, [...world.self, 'run', '--control', control, ...args, '--', world.node, script], { ...env, ...rate })
+    }
+    const client = connect(control)
+    const failed = await Promise.race([died.promise, everyEdge(client, signal)])
+    if (signal.aborted) return 0
+    if (failed !== undefined) {
+      keep = true
+      say(`✗ ${failed}`)
+      return 1
+    }
+    say(`✓ traffic on all ${edges.length} edges after ${((Date.now() - began) / 1000).toFixed(1)} s`)
+    if (options.forMs === undefined) {
+      invite(world, control, folder.path)
+      const over = await Promise.race([died.promise, whenAborted(signal)])
+      if (over === undefined) return 0
+      keep = true
+      say(`✗ ${over}`)
+      return 1
+    }
+    const over = await Promise.race([died.promise, pause(options.forMs, signal)])
+    const seconds = Math.max(10, Math.min(600, Math.round(options.forMs / 1000)))
+    const result = judge((await client.topology(seconds)).edges)
+    world.print(options.output === 'json' ? `${JSON.stringify({ seconds, control, ...result }, undefined, 2)}\n` : report(result.edges, world.isTTY))
+    const problems = [...(over === undefined ? [] : [over]), ...result.problems]
+    for (const problem of problems) say(`✗ ${problem}`)
+    keep ||= problems.length > 0
+    return problems.length > 0 ? 1 : 0
+  } catch (thrown) {
+    say(`✗ ${thrown instanceof Error ? thrown.message : String(thrown)}`)
+    return 1
+  } finally {
+    // The load first, so that nothing fails on the way down; the control plane last.
+    await running.at(-1)?.stop()
+    await Promise.all(running.slice(1).map(process => process.stop()))
+    await running[0]?.stop()
+    if (keep) say(`logs and data are kept in ${folder.path}`)
+    else await folder[Symbol.asyncDispose]()
+  }
+}
+
+type Start = (name: string, command: readonly string[], env?: Readonly<Record<string, string>>, onLine?: (line: string) => void) => Promise<void>
+
+/** Ports 7070 and 7071 where they are free, else any. Resolves with the URL of the operator API. */
+async function startControl(world: DemoWorld, folder: string, start: Start): Promise<string> {
+  const said = Promise.withResolvers<string>()
+  await start('control', [...world.self, 'control', '--data', `${folder}/control`, '--api-port', await freeOr0(7070), '--xds-port', await freeOr0(7071), '-o', 'json'], {}, line => {
+    try {
+      const { api } = JSON.parse(line) as { api?: string }
+      if (api !== undefined) said.resolve(api)
+    } catch {
+      // not the line that is waited for
+    }
+  })
+  const timer = setTimeout(() => said.reject(new Error(`the control plane did not start; its log is ${folder}/control.log`)), 15_000)
+  return said.promise.finally(() => clearTimeout(timer))
+}
+
+/** A second demo beside the first, or any other program on the port, is no obstacle. */
+const freeOr0 = (port: number): Promise<string> =>
+  listen('127.0.0.1', port, socket => socket.destroy()).then(
+    listening => listening[Symbol.asyncDispose]().then(() => String(port)),
+    () => '0',
+  )
+
+/** Resolves when every edge has traffic, or with what is missing when patience ends. */
+async function everyEdge(client: Client, signal: AbortSignal): Promise<string | undefined> {
+  const until = Date.now() + patienceMs
+  let missing: readonly string[] = edges.map(nameOf)
+  while (Date.now() < until && !signal.aborted) {
+    const seen = new Set((await client.topology(60).catch(() => ({ edges: [] }))).edges.filter(edge => edge.rate > 0).map(keyOf))
+    missing = edges.map(nameOf).filter(name => !seen.has(name))
+    if (missing.length === 0) return undefined
+    await pause(100, signal)
+  }
+  return signal.aborted ? undefined : `no traffic within ${patienceMs / 1000} s on: ${missing.join(', ')}`
+}
+
+const nameOf = ([from, to]: (typeof edges)[number]): string => `${from} → ${to}`
+const keyOf = (edge: TopologyEdge): string => `${edge.source.service} → ${edge.destination.service}`
+
+function judge(seen: readonly TopologyEdge[]): { edges: readonly TopologyEdge[]; problems: readonly string[] } {
+  const problems: string[] = []
+  const wanted = new Set(edges.map(nameOf))
+  const own = seen.filter(edge => wanted.has(keyOf(edge)))
+  for (const name of wanted) if (!own.some(edge => keyOf(edge) === name && edge.rate > 0)) problems.push(`${name}: no traffic`)
+  for (const edge of own) {
+    if (edge.success < 0.999) problems.push(`${keyOf(edge)}: only ${(edge.success * 100).toFixed(2)} % succeeded`)
+    if (!edge.mtls || edge.source.identity === undefined || edge.destination.identity === undefined) problems.push(`${keyOf(edge)}: not both ends proved an identity`)
+  }
+  return { edges: own, problems }
+}
+
+function report(seen: readonly TopologyEdge[], isTTY: boolean): string {
+  const ms = (value: number | undefined) => (value === undefined ? '–' : `${value.toFixed(1)} ms`)
+  const rows = seen.map(edge => [
+    keyOf(edge), edge.protocol, edge.rate.toFixed(1), `${(edge.success * 100).toFixed(2)} %`, ms(edge.p50), ms(edge.p99), edge.source.identity ?? '–', edge.destination.identity ?? '–',
+  ])
+  const bold = isTTY ? (text: string) => `\u001b[1m${text}\u001b[22m` : (text: string) => text
+  const headings = ['edge', 'protocol', 'req/s', 'success', 'p50', 'p99', 'caller proved', 'called proved'].map((name, at) => ({ name, right: at > 1 && at < 6 }))
+  return `${tableLines({ paint: (_style, text) => bold(text) }, headings, rows).join('\n')}\n`
+}
+
+function invite({ say }: DemoWorld, control: string, folder: string): void {
+  const flag = control === 'http://127.0.0.1:7070' ? '' : `WEFT_CONTROL=${control} `
+  say(`
+  Dashboard   ${control}
+
+  Try, in another terminal:
+    ${flag}./weft topology -w                           who calls whom, how fast, proved by which certificates
+    ${flag}./weft apply --wait -f examples/split.yaml   nine of ten readers get version 2 of the reviews
+    ${flag}./weft status                                the control plane and its proxies
+    ${flag}./weft proxy routes storefront               what one proxy knows
+    kubectl --server ${control} get services,workloads
+  Logs are in ${folder}. Ctrl-C ends and removes everything.
+`)
+}
+
+const whenAborted = (signal: AbortSignal): Promise<undefined> => new Promise(resolve => (signal.aborted ? resolve(undefined) : signal.addEventListener('abort', () => resolve(undefined), { once: true })))
+
+const pause = (ms: number, signal: AbortSignal): Promise<undefined> =>
+  new Promise(resolve => {
+    const timer = setTimeout(done, ms)
+    function done() {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', done)
+      resolve(undefined)
+    }
+    signal.addEventListener('abort', done, { once: true })
+  })

@@ -1,0 +1,91 @@
+/** How a workload comes to know the control plane: by a token it was given, by one it asks for, or by what it remembers from last time. */
+
+import { type Client, connect, Unreachable } from '#api/client'
+import { systemClock } from '#base/clock'
+import type { RunOptions } from '#cli/options'
+import { readCertificate } from '#identity/certificate'
+import { controlId, isSpiffeId, type SpiffeId, spiffeParts } from '#identity/spiffe'
+import { readToken } from '#identity/token'
+import { readIdentity } from '#identity/verify'
+import { readTextIfAny, writeAtomic } from '#io/files'
+import { type ClientTls, connectGrpc } from '#io/grpc'
+import { keepCertificate, type KeptCertificate } from '#proxy/certificate'
+import type { RunWorld } from './run.ts'
+
+/** Where the control plane is, and who this workload is to it. token: absent when all is remembered. */
+export type Invitation = { readonly host: string; readonly port: number; readonly identity: SpiffeId; readonly token?: string }
+
+const patienceMs = 10_000
+
+/** Throws BadToken, ApiError or Unreachable, each with one sentence that says what to do. */
+export async function invited(options: RunOptions, { log }: RunWorld, folder: string): Promise<Invitation> {
+  if (options.token !== undefined) return remember(folder, fromToken(options.token))
+  const client = connect(options.control.url, { timeoutMs: 5000 })
+  const until = Date.now() + patienceMs
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await remember(folder, fromToken(await askToken(client, options)))
+    } catch (thrown) {
+      if (!(thrown instanceof Unreachable)) throw thrown
+      const remembered = await recall(folder)
+      if (remembered !== undefined) {
+        log.warn('the control plane does not answer; joining with what is known from last time', { control: options.control.url })
+        return remembered
+      }
+      if (Date.now() > until) throw thrown
+      if (attempt === 0) log.warn(`waiting up to ${patienceMs / 1000} s for the control plane at ${options.control.url} (from ${options.control.from})`)
+      await new Promise(resolve => setTimeout(resolve, 300))
+    }
+  }
+}
+
+const askToken = async (client: Client, { namespace, service }: RunOptions): Promise<string> => (await client.createToken({ namespace, serviceAccount: service })).token
+
+function fromToken(token: string): Invitation {
+  const { xds, identity } = readToken(token, Date.now())
+  const [, host = '', port] = /^\[?(.+?)\]?:(\d+)$/.exec(xds) ?? []
+  return { host, port: Number(port), identity, token }
+}
+
+async function remember(folder: string, invitation: Invitation): Promise<Invitation> {
+  const { host, port, identity } = invitation
+  await writeAtomic(`${folder}/control.json`, `${JSON.stringify({ host, port, identity })}\n`, { mode: 0o600 })
+  return invitation
+}
+
+async function recall(folder: string): Promise<Invitation | undefined> {
+  const text = await readTextIfAny(`${folder}/control.json`)
+  if (text === undefined) return undefined
+  try {
+    const { host, port, identity } = JSON.parse(text) as Record<string, unknown>
+    return typeof host === 'string' && typeof port === 'number' && typeof identity === 'string' && isSpiffeId(identity) ? { host, port, identity } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** The workload's certificate, and a way to reach the control plane that shows it. */
+export type Membership = { readonly certificate: KeptCertificate; readonly tls: ClientTls }
+
+/** onChange: after every renewal. */
+export async function becomeMember(invitation: Invitation, options: { readonly folder: string; readonly world: RunWorld; readonly signal: AbortSignal; readonly onChange: () => void }): Promise<Membership> {
+  const { host, port, identity, token } = invitation
+  const { folder, world, signal, onChange } = options
+  const certificate = await keepCertificate({
+    folder, identity, clock: systemClock, log: world.log, onChange, signal,
+    ...(token === undefined ? {} : { token }),
+    channel: tls => connectGrpc({ host, port, ...tls }),
+  })
+  const { trustDomain } = spiffeParts(identity)
+  const tls: ClientTls = {
+    host,
+    port,
+    certificate: () => certificate.shown(),
+    trust: () => ({ roots: certificate.current().roots }),
+    expectedServer: leaf => {
+      const judged = readIdentity(readCertificate(leaf), { trustDomain, ids: [controlId(trustDomain)], role: 'server' })
+      return 'refused' in judged ? judged.refused : undefined
+    },
+  }
+  return { certificate, tls }
+}

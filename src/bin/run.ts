@@ -1,0 +1,201 @@
+/** `weft run`: one process that is a workload's proxy and the parent of its command; it ends with the command's exit code. */
+
+import { systemClock } from '#base/clock'
+import type { Log } from '#base/log'
+import type { RunOptions } from '#cli/options'
+import { makeFolder, userState } from '#io/files'
+import { connectGrpc } from '#io/grpc'
+import { canCapture, isInside } from '#io/namespace'
+import { hostResolver } from '#io/resolver'
+import { CommandFailed, launchWorkload, type Workload } from '#io/workload'
+import type { ProxyNode, WorkloadPort } from '#model/workload'
+import { openAdmin } from '#proxy/admin'
+import { Core } from '#proxy/core'
+import { answerDns } from '#proxy/dns'
+import { openExplicit } from '#proxy/explicit'
+import { keepView, keptView } from '#proxy/kept-view'
+import { Link } from '#proxy/link'
+import { askReadiness } from '#proxy/readiness'
+import { becomeMember, invited } from './join.ts'
+
+/** What of the world `weft run` needs. */
+export type RunWorld = {
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly version: string
+  readonly log: Log
+  readonly say: (text: string) => void
+  /** Calls back for each of the signals that a parent passes on. Returns what undoes it. */
+  readonly onSignal: (heard: (name: NodeJS.Signals) => void) => () => void
+}
+
+/** How long a connection of the workload waits for the proxy's first configuration. */
+const patienceMs = 30_000
+/** How long the last known configuration waits for the control plane before it is used. */
+const keptAfterMs = 1500
+/** Callers learn that a workload goes before it is told to: none of their requests is lost. */
+const leadMs = 150
+
+export async function run(options: RunOptions, world: RunWorld): Promise<number> {
+  try {
+    const isCaptured = await chooseCapture(options, world)
+    return await runMeshed(options, world, isCaptured)
+  } catch (thrown) {
+    world.say(`weft: ${thrown instanceof Error ? thrown.message : String(thrown)}`)
+    if (world.env['WEFT_DEBUG'] === '1' && thrown instanceof Error) world.say(thrown.stack ?? '')
+    return thrown instanceof CommandFailed ? thrown.exitCode : 1
+  }
+}
+
+async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boolean): Promise<number> {
+  const { log } = world
+  await using owned = new AsyncDisposableStack()
+  const folder = await makeFolder(`${userState(world.env)}/proxies/${options.namespace}.${options.service}`, 0o700)
+  const invitation = await invited(options, world, folder)
+
+  const launched = Promise.withResolvers<Workload>()
+  launched.promise.catch(() => {})
+  const self = () => ({ service: options.service, namespace: options.namespace, workload: options.workload, version: options.version ?? '', identity: invitation.identity })
+  const core = owned.use(new Core({ self, patienceMs, log, dialLocal: async (port, timeoutMs) => (await launched.promise).dial(port, { timeoutMs }) }))
+  const ports = await openPorts(core, options, log)
+  const forward = hostResolver()
+  const launch = async (extra: Readonly<Record<string, string>>): Promise<Workload> => {
+    const workload = owned.use(
+      await launchWorkload({
+        command: options.command,
+        env: { ...childEnvironment(world.env), ...extra },
+        namespace: options.namespace,
+        capture: isCaptured ? 'namespace' : 'none',
+        onConnection: (socket, destination) => core.outbound(socket, destination),
+        onDnsQuery: (query, from) => answerDns(query, { view: () => core.view, ready: () => core.ready(), forward }, from),
+      }),
+    )
+    launched.resolve(workload)
+    return workload
+  }
+  const departure = new Departure(options, world, launched.promise)
+  owned.defer(() => departure.forget())
+
+  // Captured, the command starts at once: what it asks for waits until the proxy knows the mesh.
+  let workload = isCaptured ? await launch({}) : undefined
+  let membership: Awaited<ReturnType<typeof becomeMember>> | undefined
+  const present = () => {
+    const { key, cert, roots } = membership!.certificate.current()
+    core.present({ key, cert, roots: core.view.trust.roots.length > 0 ? core.view.trust.roots : roots })
+  }
+  let renewed = () => {}
+  membership = await becomeMember(invitation, { folder, world, signal: departure.signal, onChange: () => renewed() })
+  const { certificate, tls } = membership
+  owned.defer(() => certificate.stop())
+  const channel = connectGrpc(tls)
+  owned.defer(() => channel.close())
+  renewed = () => {
+    channel.renew()
+    present()
+  }
+  const admin = owned.use(await openAdmin(core, options.adminPort, () => certificate.current()))
+
+  const keep = keepView(folder, log)
+  let hasView = false
+  const link = new Link({
+    node: nodeOf(options, ports, admin.url, world.version),
+    channel, meter: core.meter, clock: systemClock, log,
+    probe: probe => launched.promise.then(running => askReadiness(probe, running.dial)),
+    onView: view => {
+      const hasNewRoots = view.trust.roots.join() !== core.view.trust.roots.join()
+      hasView = true
+      core.swap(view)
+      if (hasNewRoots) present()
+      keep(view)
+    },
+  })
+  owned.defer(() => link.close())
+  departure.leaves(link)
+  present()
+  const fallBack = setTimeout(async () => {
+    const kept = hasView ? undefined : await keptView(folder, log)
+    if (kept === undefined || hasView) return
+    log.warn('the control plane does not answer; serving by the configuration of last time')
+    core.swap(kept)
+    present()
+  }, keptAfterMs)
+  owned.defer(() => clearTimeout(fallBack))
+
+  if (workload === undefined) {
+    // Not captured, the command must be told addresses, so the mesh must be known first.
+    await core.ready()
+    workload = await launch(owned.use(await openExplicit(core, log)).env)
+  }
+  const exit = await workload.exited
+  link.leave()
+  await core.drain(options.drainMs)
+  await link.flush()
+  return exit.code ?? 128 + (signalNumbers[exit.signal ?? 'SIGTERM'] ?? 0)
+}
+
+async function openPorts(core: Core, options: RunOptions, log: Log): Promise<WorkloadPort[]> {
+  const ports = await Promise.all(options.ports.map(port => core.bind(port, options.address ?? '127.0.0.1')))
+  for (const { host, hostPort, port } of options.publish) {
+    const published = await core.publish(host, hostPort, port)
+    log.info(`port ${port} of ${options.name} is published at http://${published.host}:${published.port}`)
+  }
+  return ports
+}
+
+const nodeOf = (options: RunOptions, ports: readonly WorkloadPort[], admin: string, version: string): ProxyNode => ({
+  id: `${options.workload}.${options.namespace}`,
+  workload: options.workload,
+  namespace: options.namespace,
+  service: options.service,
+  labels: options.labels,
+  ports,
+  probe: options.probe,
+  admin,
+  version,
+})
+
+/** Passes signals on: the first that ends leaves the mesh before the command is told, a second is passed on at once. */
+class Departure {
+  readonly #leave = new AbortController()
+  readonly #forget: () => void
+  #link: Link | undefined
+  #isLeaving = false
+
+  constructor({ ports }: RunOptions, { onSignal }: RunWorld, workload: Promise<Workload>) {
+    const pass = (name: NodeJS.Signals) => void workload.then(running => running.signal(name))
+    this.#forget = onSignal(name => {
+      if (this.#isLeaving || (name !== 'SIGTERM' && name !== 'SIGINT')) return pass(name)
+      this.#isLeaving = true
+      this.#leave.abort()
+      this.#link?.leave()
+      setTimeout(pass, ports.length > 0 ? leadMs : 0, name)
+    })
+  }
+  /** Aborted when a signal to end came. */
+  get signal(): AbortSignal {
+    return this.#leave.signal
+  }
+  leaves(link: Link): void {
+    this.#link = link
+  }
+  forget(): void {
+    this.#forget()
+  }
+}
+
+/** Whether the workload gets a namespace of its own. Throws when it was asked for and cannot be had. */
+async function chooseCapture({ capture }: RunOptions, { log }: RunWorld): Promise<boolean> {
+  if (capture === 'proxy') return false
+  const verdict = await canCapture()
+  if (verdict.ok && isInside()) return true
+  const { why, remedy } = verdict.ok ? { why: 'this process did not get the capabilities for it', remedy: 'start the plain node binary, not a wrapper' } : verdict
+  if (capture === 'namespace') throw new Error(`the workload cannot be captured: ${why}. ${remedy}`)
+  log.warn(`the workload cannot be captured (${why}), so it gets HTTP_PROXY and a loopback address per service instead. ${remedy}`)
+  return false
+}
+
+/** Everything of ours stays with us; the rest is the command's. */
+const childEnvironment = (env: RunWorld['env']): Record<string, string> =>
+  Object.fromEntries(Object.entries(env).flatMap(([name, value]) => (value === undefined || name === 'NODE_COMPILE_CACHE' || name.startsWith('WEFT_') ? [] : [[name, value]])))
+
+/** As a shell shows it: 128 and the number. */
+const signalNumbers: Partial<Record<NodeJS.Signals, number>> = { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGILL: 4, SIGABRT: 6, SIGKILL: 9, SIGUSR1: 10, SIGSEGV: 11, SIGUSR2: 12, SIGPIPE: 13, SIGALRM: 14, SIGTERM: 15 }

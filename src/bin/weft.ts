@@ -1,0 +1,70 @@
+/** The program: reads the world once, hands it to the command line, ends with its exit code. */
+
+import { constants } from 'node:os'
+import process from 'node:process'
+import { fileURLToPath } from 'node:url'
+import { main } from '#cli/main'
+import { userConfig } from '#io/files'
+import { canCapture, reexecForCapture } from '#io/namespace'
+import { version } from './version.ts'
+
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+if (major < 26 || (major === 26 && minor < 10)) {
+  process.stderr.write(`weft: this is Node ${process.version}; Weft needs Node 26.10 or newer. In a clone start it by ./weft, which brings its own\n`)
+  process.exit(1)
+}
+
+// A workload's proxy must own its user namespace before anything is opened; where that cannot be had, `run` says so and falls back.
+if (process.argv[2] === 'run' && process.platform === 'linux' && !asksForNoCapture(process.argv)) await reexecForCapture().catch(() => canCapture())
+
+function asksForNoCapture(argv: readonly string[]): boolean {
+  const flags = argv.slice(3, argv.includes('--') ? argv.indexOf('--') : undefined)
+  return flags.some((flag, at) => flag === '--capture=proxy' || (flag === '--capture' && flags[at + 1] === 'proxy') || flag === '--help' || flag === '-h')
+}
+
+const say = (text: string): void => void process.stderr.write(`${text}\n`)
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
+const log = async (level?: string) => (await import('#io/log')).consoleLog({ level: (process.env['WEFT_LOG'] ?? level ?? 'warn') as 'warn', stream: process.stderr, format: process.stderr.isTTY ? 'pretty' : 'json' })
+
+/** Calls back for each signal that is ours to pass on. At a terminal a Ctrl-C reaches the whole group by itself. */
+function onSignal(heard: (name: NodeJS.Signals) => void): () => void {
+  const names = (['SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGINT'] as const).filter(name => name in constants.signals)
+  for (const name of names) process.on(name, heard)
+  return () => {
+    for (const name of names) process.off(name, heard)
+  }
+}
+
+function ended(): AbortSignal {
+  const end = new AbortController()
+  for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(name, () => end.abort())
+  return end.signal
+}
+
+process.exitCode = await main(process.argv.slice(2), {
+  env: process.env,
+  stdin: process.stdin,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  isTTY: process.stdout.isTTY ?? false,
+  columns: process.stdout.columns ?? 120,
+  cwd: process.cwd(),
+  configFolder: userConfig(process.env),
+  version,
+  run: async options => (await import('./run.ts')).run(options, { env: process.env, version, log: await log(), say, onSignal }),
+  control: async options => (await import('./control.ts')).control(options, { env: process.env, version, log: await log('info'), say, print: text => void process.stdout.write(text), signal: ended(), dashboard: here('../../dashboard/dist') }),
+  demo: async options =>
+    (await import('./demo.ts')).demo(options, {
+      env: process.env,
+      self: [process.execPath, ...process.execArgv, here('./weft.ts')],
+      node: process.execPath,
+      shopFolder: here('../../examples/shop'),
+      say,
+      print: text => void process.stdout.write(text),
+      isTTY: process.stdout.isTTY ?? false,
+      signal: ended(),
+    }),
+  checkMachine: async () => (await import('#io/checks')).checkMachine(),
+})
+// Sockets that wait for a peer must not keep a finished command alive.
+process.exit()

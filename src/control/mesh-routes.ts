@@ -1,0 +1,125 @@
+/** /weft/v1: what the mesh does now. The shapes are those of api/mesh-api.ts. */
+
+import type { ControlStatus, TokenReply } from '#api/mesh-api'
+import { isSpiffeId, workloadId } from '#identity/spiffe'
+import type { TopologyService } from '#model/topology'
+import type { Traffic } from '#observe/traffic'
+import type { Platform } from '#platforms/platform'
+import { type ExtraRoute, json, Refusal } from './api.ts'
+import type { Authority } from './authority.ts'
+import type { CompileLoop } from './compile-loop.ts'
+import type { Discovery } from './discovery.ts'
+import type { Store } from './store.ts'
+
+export type MeshParts = {
+  readonly version: string
+  readonly startedAt: number
+  readonly store: Store
+  readonly authority: Authority
+  readonly loop: CompileLoop
+  readonly discovery: Discovery
+  readonly platform: Platform
+  readonly traffic: Traffic
+  /** Where proxies connect. */
+  readonly xds: () => { readonly host: string; readonly port: number }
+  readonly now: () => number
+}
+
+export function meshRoutes(parts: MeshParts): ExtraRoute[] {
+  const { authority, discovery, traffic, now } = parts
+  const known = (): TopologyService[] => servicesOf(parts.platform)
+  return [
+    { method: 'GET', path: '/weft/v1/status', handle: () => json(200, statusOf(parts)) },
+    { method: 'GET', path: '/weft/v1/proxies', handle: () => json(200, proxiesOf(parts)) },
+    {
+      method: 'GET',
+      path: '/weft/v1/proxies/:id/config',
+      handle: (_request, { id = '' }) => {
+        const config = discovery.configOf(id)
+        if (config === undefined) throw new Refusal(404, 'NotFound', `no proxy "${id}" is connected; GET /weft/v1/proxies lists them`)
+        return json(200, config)
+      },
+    },
+    { method: 'GET', path: '/weft/v1/convergence', handle: ({ query }) => json(200, discovery.convergence(number(query, 'revision', parts.loop.current?.revision ?? 0))) },
+    { method: 'GET', path: '/weft/v1/topology', handle: ({ query }) => json(200, traffic.topology(number(query, 'seconds', 60), now(), known())) },
+    {
+      method: 'GET',
+      path: '/weft/v1/series',
+      handle: ({ query }) => {
+        const service = query.get('service')
+        if (service === null) throw new Refusal(400, 'BadRequest', 'say which service: ?service=NAME.NAMESPACE')
+        const side = query.get('side') === 'outbound' ? 'outbound' : 'inbound'
+        return json(200, traffic.series(service, number(query, 'seconds', 600), side, now()))
+      },
+    },
+    {
+      method: 'POST',
+      path: '/weft/v1/tokens',
+      handle: async request => {
+        const { namespace, serviceAccount, ttlSeconds } = asRequest(new TextDecoder().decode(await request.body()))
+        const { host, port } = parts.xds()
+        const identity = workloadId(authority.trustDomain, { namespace, serviceAccount })
+        if (!isSpiffeId(identity)) throw new Refusal(400, 'BadRequest', `${identity} is not a SPIFFE id`)
+        const { token, expiresAt } = await authority.issueToken({ identity, xds: `${host}:${port}`, ...(ttlSeconds === undefined ? {} : { lifeMs: ttlSeconds * 1000 }) })
+        return json(201, { token, expiresAt: new Date(expiresAt).toISOString(), identity } satisfies TokenReply)
+      },
+    },
+    { method: 'GET', path: '/weft/v1/trust-bundle', handle: () => ({ status: 200, headers: { 'content-type': 'application/x-pem-file' }, body: authority.roots().join('') }) },
+  ]
+}
+
+function statusOf(parts: MeshParts): ControlStatus {
+  const { version, startedAt, store, authority, xds } = parts
+  return {
+    version,
+    startedAt: new Date(startedAt).toISOString(),
+    trustDomain: authority.trustDomain,
+    xds: xds(),
+    store: { path: store.path, revision: store.revision },
+    certificates: authority.certificates(),
+    proxies: proxiesOf(parts),
+  }
+}
+
+/** What the proxies' own counts say of their certificates belongs to their status. */
+const proxiesOf = ({ discovery, traffic }: MeshParts): ControlStatus['proxies'] =>
+  discovery.proxies.map(proxy => {
+    const vitals = traffic.vitals(proxy.id)
+    if (proxy.certificate !== undefined || vitals?.certificateSeconds === undefined) return proxy
+    return { ...proxy, certificate: { notAfter: new Date(vitals.lastAt + vitals.certificateSeconds * 1000).toISOString(), serial: '' } }
+  })
+
+function servicesOf({ inventory }: Platform): TopologyService[] {
+  const services = new Map<string, TopologyService>()
+  for (const { name, namespace, service, labels, health } of inventory.workloads) {
+    const key = `${service}.${namespace}`
+    const version = labels['version']
+    const workload = { name, health, ...(version === undefined ? {} : { version }) }
+    services.set(key, { name: service, namespace, workloads: [...(services.get(key)?.workloads ?? []), workload] })
+  }
+  return [...services.values()]
+}
+
+function number(query: URLSearchParams, name: string, otherwise: number): number {
+  const text = query.get(name)
+  if (text === null) return otherwise
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < 0) throw new Refusal(400, 'BadRequest', `?${name}=${text} must be a whole number`)
+  return value
+}
+
+const label = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
+
+function asRequest(text: string): { namespace: string; serviceAccount: string; ttlSeconds?: number } {
+  let said: unknown
+  try {
+    said = JSON.parse(text)
+  } catch (thrown) {
+    throw new Refusal(400, 'BadRequest', `the body is not JSON: ${(thrown as Error).message}`)
+  }
+  const { namespace, serviceAccount, ttlSeconds } = (said ?? {}) as Record<string, unknown>
+  for (const [name, value] of Object.entries({ namespace, serviceAccount }))
+    if (typeof value !== 'string' || !label.test(value)) throw new Refusal(400, 'BadRequest', `${name}: must be lower-case letters, digits and dashes, at most 63`)
+  if (ttlSeconds !== undefined && (typeof ttlSeconds !== 'number' || !(ttlSeconds > 0) || ttlSeconds > 604_800)) throw new Refusal(400, 'BadRequest', 'ttlSeconds: must be a number above 0, at most 604800 (a week)')
+  return { namespace: namespace as string, serviceAccount: serviceAccount as string, ...(ttlSeconds === undefined ? {} : { ttlSeconds: ttlSeconds as number }) }
+}

@@ -1,0 +1,44 @@
+/** Child processes of ours: started with their output in a file, ended for certain. */
+
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, openSync } from 'node:fs'
+import readline from 'node:readline'
+
+export type Exit = { readonly code: number | null; readonly signal: NodeJS.Signals | null }
+
+export type Process = AsyncDisposable & {
+  readonly pid: number
+  readonly exited: Promise<Exit>
+  /** TERM, and KILL when it is still there after graceMs. */
+  stop(graceMs?: number): Promise<void>
+}
+
+export type ProcessOptions = {
+  readonly command: readonly string[]
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly cwd?: string
+  /** Where stdout and stderr go, appended. */
+  readonly logFile: string
+  /** Told each line of stdout instead of writing it to the file. */
+  readonly onLine?: (line: string) => void
+}
+
+/** In a process group of its own, so that a Ctrl-C at the terminal reaches the parent alone, which ends its children in order. */
+export async function startProcess({ command, env, cwd, logFile, onLine }: ProcessOptions): Promise<Process> {
+  const [file = '', ...args] = command
+  const log = openSync(logFile, 'a')
+  const child = spawn(file, args, { env: { ...env }, detached: true, stdio: ['ignore', onLine === undefined ? log : 'pipe', log], ...(cwd === undefined ? {} : { cwd }) })
+  closeSync(log)
+  const exited = new Promise<Exit>(resolve => child.once('exit', (code, signal) => resolve({ code, signal })))
+  await once(child, 'spawn')
+  if (onLine !== undefined) readline.createInterface({ input: child.stdout! }).on('line', onLine)
+  const stop = async (graceMs = 8000) => {
+    if (child.exitCode !== null || child.signalCode !== null) return
+    child.kill('SIGTERM')
+    const timer = setTimeout(() => child.kill('SIGKILL'), graceMs)
+    await exited
+    clearTimeout(timer)
+  }
+  return { pid: child.pid!, exited, stop, [Symbol.asyncDispose]: () => stop() }
+}

@@ -1,0 +1,35 @@
+/** The proxy's own page on loopback: metrics for Prometheus, readiness, the configuration in use. */
+
+import { serveHttp } from '#io/http-server'
+import type { Core } from './core.ts'
+
+export type Admin = AsyncDisposable & { readonly url: string }
+
+/** port 0: any free one. certificate: what `/status` tells of it. */
+export async function openAdmin(core: Core, port: number, certificate: () => { readonly notAfter: number; readonly identity: string } | undefined): Promise<Admin> {
+  const json = (value: unknown, status = 200) => ({ status, headers: { 'content-type': 'application/json' }, body: `${JSON.stringify(value, undefined, 2)}\n` })
+  const serving = await serveHttp({
+    host: '127.0.0.1',
+    port,
+    handler: ({ path }) => {
+      switch (path) {
+        case '/metrics': {
+          const own = certificate()
+          if (own !== undefined) core.meter.certificateExpiry.sample([]).value = Math.round((own.notAfter - Date.now()) / 1000)
+          return { status: 200, headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }, body: core.meter.registry.text() }
+        }
+        case '/ready':
+          return core.isReady && !core.isDraining ? { status: 200, body: 'ready\n' } : { status: 503, body: core.isDraining ? 'draining\n' : 'waiting for the first configuration\n' }
+        case '/config':
+          return json(core.view)
+        case '/status':
+          return json({ ready: core.isReady, draining: core.isDraining, certificate: certificate() && { identity: certificate()!.identity, notAfter: new Date(certificate()!.notAfter).toISOString() } })
+        case '/':
+          return { status: 200, headers: { 'content-type': 'text/plain' }, body: 'weft proxy: /metrics /ready /config /status\n' }
+        default:
+          return { status: 404, body: 'there is /metrics, /ready, /config and /status\n' }
+      }
+    },
+  })
+  return { url: `http://127.0.0.1:${serving.port}`, [Symbol.asyncDispose]: () => serving.close() }
+}

@@ -1,0 +1,96 @@
+/** Where a workload cannot be captured: the proxy that its HTTP_PROXY names, and a loopback address for each service. */
+
+import type { Log } from '#base/log'
+import { isIp, listen, type Listening, type Socket } from '#io/net'
+import type { Backend, Endpoint, Listener, Route, View } from '#model/view'
+import { field, type RequestHead, serverCodec } from '#wire/http1'
+import { listenerAt } from './accept.ts'
+import type { Core } from './core.ts'
+
+export type Explicit = AsyncDisposable & {
+  /** What the workload is to have in its environment: HTTP_PROXY and, as in Kubernetes, NAME_SERVICE_HOST and NAME_SERVICE_PORT. */
+  readonly env: Readonly<Record<string, string>>
+}
+
+/** The view must be there already: services are given their addresses once, at the start of the workload. */
+export async function openExplicit(core: Core, log: Log): Promise<Explicit> {
+  await using owned = new AsyncDisposableStack()
+  const proxy = owned.use(await listen('127.0.0.1', 0, socket => begin(core, socket)))
+  const address = `http://127.0.0.1:${proxy.port}`
+  const env: Record<string, string> = { HTTP_PROXY: address, http_proxy: address, NO_PROXY: 'localhost,127.0.0.1,::1', no_proxy: 'localhost,127.0.0.1,::1' }
+  const block = await freeBlock(core.view)
+  for (const listener of Object.values(core.view.listeners)) {
+    if (listener.direction !== 'outbound') continue
+    const host = loopbackOf(listener.host, block)
+    const name = listener.service.split('.')[0]!.toUpperCase().replaceAll(/[^A-Z0-9]/g, '_')
+    try {
+      owned.use(await listen(host, listener.port, socket => core.outbound(socket, { host: listener.host, port: listener.port })))
+      env[`${name}_SERVICE_HOST`] = host
+      env[`${name}_SERVICE_PORT`] ??= String(listener.port)
+    } catch (thrown) {
+      log.warn(`${listener.service} has no loopback address: ${thrown instanceof Error ? thrown.message : String(thrown)}`)
+    }
+  }
+  const kept = owned.move()
+  return { env, [Symbol.asyncDispose]: () => kept.disposeAsync() }
+}
+
+/** 240.77.x.y → 127.BLOCK.x.y: the same services have the same last numbers everywhere; each workload of a host has a block of its own. */
+const loopbackOf = (virtual: string, block: number): string => `127.${block}.${virtual.split('.').slice(2).join('.')}`
+
+/** Two workloads of one host must not share addresses: the first of the services tells whether a block is taken. */
+async function freeBlock({ listeners }: View): Promise<number> {
+  const first = Object.values(listeners).find(listener => listener.direction === 'outbound')
+  for (let block = 77; first !== undefined && block < 127; block++) {
+    const probe: Listening | undefined = await listen(loopbackOf(first.host, block), first.port, socket => socket.destroy()).catch(() => undefined)
+    if (probe === undefined) continue
+    await probe[Symbol.asyncDispose]()
+    return block
+  }
+  return 77
+}
+
+/** The first bytes tell a CONNECT, which becomes a plain connection to its target, from requests that name their target in full (RFC 9112 §3.2.2). */
+function begin(core: Core, socket: Socket): void {
+  socket.on('error', () => {})
+  socket.once('data', (first: Uint8Array) => {
+    socket.pause()
+    const text = Buffer.from(first).toString('latin1')
+    if (!text.startsWith('CONNECT ')) return core.http(socket, head => entryFor(core, head), first)
+    const codec = serverCodec()
+    const asked = codec.receive(first).find(event => event.type === 'request')
+    const [, host, port] = /^(.+):(\d+)$/.exec(asked?.head.target ?? '') ?? []
+    if (host === undefined) return void socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n')
+    socket.write('HTTP/1.1 200 Connection established\r\n\r\n')
+    core.outbound(socket, { host: virtualOf(core.view, host) ?? host, port: Number(port) })
+  })
+  socket.resume()
+}
+
+const virtualOf = (view: View, name: string): string | undefined => view.dns.find(entry => entry.name === name.toLowerCase())?.addresses[0]
+
+/** The listener of the service that a request names; for any other host a way out that is made for it. */
+function entryFor(core: Core, head: RequestHead) {
+  const authority = head.target.includes('://') ? head.target.slice(head.target.indexOf('://') + 3).split('/')[0]! : (field(head.fields, 'host') ?? '')
+  const [, host = authority, port = '80'] = /^(.*?)(?::(\d+))?$/.exec(authority) ?? []
+  const view = core.view
+  const virtual = virtualOf(view, host)
+  const listener = virtual === undefined ? undefined : listenerAt(view, virtual, Number(port))
+  if (listener !== undefined) return core.entry(listener)
+  const wayOut = outside(host.replaceAll(/[[\]]/g, ''), Number(port), view)
+  return core.entry(wayOut.listener, wayOut.view)
+}
+
+/** A view in which one host outside the mesh is everything. A name that only the mesh could know leads nowhere. */
+function outside(host: string, port: number, view: View): { listener: Listener; view: View } {
+  const name = `external/${host}:${port}`
+  const isReachable = isIp(host) || host.includes('.')
+  const listener: Listener = { name, direction: 'outbound', host, port, protocol: 'http', routes: name, service: 'external' }
+  const route: Route = { name, origin: 'outside the mesh', match: {}, filters: [], action: { type: 'forward', backends: [{ backend: name, weight: 1 }] } }
+  const backend: Backend = { name, service: 'external', type: 'endpoints', port, protocol: 'http1', balance: 'round-robin', connectTimeoutMs: 5000, identities: [] }
+  const endpoint: Endpoint = { host, port, weight: 1, health: 'healthy', mtls: false, workload: host }
+  return {
+    listener,
+    view: { ...view, routes: { [name]: { name, hosts: [{ name, domains: ['*'], routes: isReachable ? [route] : [] }] } }, backends: { [name]: backend }, endpoints: { [name]: { backend: name, endpoints: [endpoint] } } },
+  }
+}

@@ -1,0 +1,42 @@
+/** The last configuration on disk, so that a proxy that starts while the control plane is gone serves all the same. */
+
+import type { Log } from '#base/log'
+import { readTextIfAny, writeAtomic } from '#io/files'
+import type { View } from '#model/view'
+
+/** Raised when the shape of a view changes: an older file is then no use. */
+const format = 1
+const fileIn = (folder: string): string => `${folder}/view.json`
+
+/** Writes at most once in two seconds; a view that came meanwhile is the one written. */
+export function keepView(folder: string, log: Log): (view: View) => void {
+  let next: View | undefined
+  let isBusy = false
+  const write = async () => {
+    isBusy = true
+    while (next !== undefined) {
+      const view = next
+      next = undefined
+      await writeAtomic(fileIn(folder), JSON.stringify({ format, view }), { mode: 0o600 }).catch((thrown: unknown) =>
+        log.warn('the configuration cannot be kept on disk: a restart needs the control plane', { error: String(thrown) }),
+      )
+      await new Promise(resolve => setTimeout(resolve, 2000).unref())
+    }
+    isBusy = false
+  }
+  return view => {
+    next = view
+    if (!isBusy) void write()
+  }
+}
+
+export async function keptView(folder: string, log: Log): Promise<View | undefined> {
+  try {
+    const text = await readTextIfAny(fileIn(folder))
+    const kept = text === undefined ? undefined : (JSON.parse(text) as { format?: number; view?: View })
+    return kept?.format === format ? kept.view : undefined
+  } catch (thrown) {
+    log.warn('the kept configuration cannot be read', { error: String(thrown) })
+    return undefined
+  }
+}

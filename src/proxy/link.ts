@@ -1,0 +1,188 @@
+/** The proxy's side of the control plane: three streams over one connection, each opened again with back-off when it ends. What was learnt stays in use meanwhile. */
+
+import { backoffMs } from '#base/backoff'
+import type { Clock } from '#base/clock'
+import type { Log } from '#base/log'
+import type { Rpc } from '#base/rpc'
+import type { GrpcChannel, GrpcStream } from '#io/grpc'
+import type { View } from '#model/view'
+import type { ProxyNode } from '#model/workload'
+import { AdsClient, type ClientEvent } from '#xds/client'
+import { nodeOf } from '#xds/node'
+import { callDelta, type HealthReport, type MetricsMessage, streamHealthCheck, streamMetrics } from '#xds/rpcs'
+import type { Meter } from './meter.ts'
+import { Prober } from './probe.ts'
+
+export type LinkOptions = {
+  readonly node: ProxyNode
+  readonly channel: GrpcChannel
+  readonly meter: Meter
+  /** A whole view, to be put to use. */
+  readonly onView: (view: View) => void
+  /** Asks a port of the workload; true when it serves. */
+  readonly probe: ConstructorParameters<typeof Prober>[0]
+  readonly clock: Clock
+  readonly log: Log
+}
+
+const backoff = { baseMs: 100, maxMs: 5000 }
+/** How often counts go out while anything changes. */
+const pushMs = 1000
+
+type Open<Out, In> = { readonly begin: (stream: GrpcStream<Out>) => void; readonly message: (message: In) => void; readonly over: () => void }
+
+export class Link {
+  readonly #options: LinkOptions
+  readonly #ads: AdsClient
+  readonly #prober: Prober
+  readonly #cancels = new Set<() => void>()
+  readonly #streams = new Set<{ cancel(): void }>()
+  #metrics: GrpcStream<MetricsMessage> | undefined
+  #health: GrpcStream<HealthReport> | undefined
+  #configuration: { end(): void } | undefined
+  #hasLeft = false
+  #isClosed = false
+  #isConnected = false
+
+  constructor(options: LinkOptions) {
+    this.#options = options
+    this.#ads = new AdsClient({ node: nodeOf(options.node) })
+    this.#prober = new Prober(options.probe, options.clock, results => this.#health?.send({ type: 'results', results }))
+    this.#follow()
+    this.#report()
+    this.#push()
+  }
+
+  get isConnected(): boolean {
+    return this.#isConnected
+  }
+
+  #follow(): void {
+    const { clock, onView, meter, log } = this.#options
+    let stream: GrpcStream<Parameters<typeof callDelta.request.encode>[0]> | undefined
+    let expire: (() => void) | undefined
+    const act = (events: readonly ClientEvent[]) => {
+      for (const event of events) {
+        if (event.type === 'view') {
+          if (event.ready) onView(event.view)
+          continue
+        }
+        meter.rejections.sample([event.typeUrl.split('.').at(-1) ?? event.typeUrl]).value++
+        log.warn('a resource of the control plane cannot be carried out; the last good one stays', { resource: event.resource, reason: event.reason })
+      }
+      for (const request of this.#ads.drain()) stream?.send(request)
+      expire?.()
+      const deadline = this.#ads.deadline
+      if (deadline !== undefined) expire = clock.after(Math.max(0, deadline - clock.now()), () => act(this.#ads.expire(clock.now())))
+    }
+    this.#keepOpen('configuration', callDelta, {
+      begin: opened => {
+        stream = opened
+        this.#configuration = opened
+        this.#ads.open(clock.now())
+        act([])
+      },
+      message: reply => {
+        if (!this.#isConnected) log.info('the control plane is connected')
+        this.#isConnected = true
+        act(this.#ads.receive(reply, clock.now()))
+      },
+      over: () => {
+        stream = undefined
+        expire?.()
+        if (this.#isConnected && !this.#hasLeft) log.warn('the control plane is gone; serving on with what is known')
+        this.#isConnected = false
+        this.#ads.close()
+      },
+    })
+  }
+
+  #report(): void {
+    this.#keepOpen('health', streamHealthCheck, {
+      begin: stream => {
+        this.#health = stream
+        stream.send({ type: 'hello', node: nodeOf(this.#options.node) })
+      },
+      message: orders => this.#prober.follow(orders),
+      over: () => {
+        this.#health = undefined
+      },
+    })
+  }
+
+  #push(): void {
+    const { meter, clock } = this.#options
+    let stop: (() => void) | undefined
+    this.#keepOpen('metrics', streamMetrics as Rpc<MetricsMessage, unknown>, {
+      begin: stream => {
+        this.#metrics = stream
+        stream.send({ node: nodeOf(this.#options.node), families: meter.registry.collect('all') })
+        const tick = () => {
+          const families = meter.registry.collect('changed')
+          if (families.length > 0) stream.send({ families })
+          stop = clock.after(pushMs, tick)
+        }
+        stop = clock.after(pushMs, tick)
+      },
+      message: () => {},
+      over: () => {
+        this.#metrics = undefined
+        stop?.()
+      },
+    })
+  }
+
+  #keepOpen<Out, In>(what: string, rpc: Rpc<Out, In>, on: Open<Out, In>): void {
+    const { channel, clock, log } = this.#options
+    let attempt = 0
+    const open = () => {
+      if (this.#isClosed) return
+      const stream: GrpcStream<Out> = channel.stream(rpc, {
+        message: message => {
+          attempt = 0
+          on.message(message)
+        },
+        end: status => {
+          this.#streams.delete(stream)
+          on.over()
+          if (this.#isClosed || this.#hasLeft) return
+          const waitMs = backoffMs(backoff, attempt++, Math.random())
+          log.debug(`the ${what} stream ended`, { code: status.code, details: status.details, againInMs: waitMs })
+          // Said aloud once when it is not mere absence: a refusal will not mend itself.
+          if (attempt === 1 && status.code !== 0 && status.code !== 14 && status.code !== 1) log.warn(`the control plane refuses the ${what} stream: ${status.details}`)
+          const cancel = clock.after(waitMs, () => {
+            this.#cancels.delete(cancel)
+            open()
+          })
+          this.#cancels.add(cancel)
+        },
+      })
+      this.#streams.add(stream)
+      on.begin(stream)
+    }
+    open()
+  }
+
+  /** Says good-bye: the control plane takes the workload's endpoints away at once. */
+  leave(): void {
+    if (this.#hasLeft) return
+    this.#hasLeft = true
+    this.#prober.stop()
+    this.#configuration?.end()
+  }
+
+  /** Hands the last counts over, before a proxy ends. */
+  async flush(): Promise<void> {
+    const families = this.#options.meter.registry.collect('changed')
+    if (this.#metrics === undefined || families.length === 0) return
+    this.#metrics.send({ families })
+    await new Promise(resolve => setTimeout(resolve, 30))
+  }
+
+  close(): void {
+    this.#isClosed = true
+    this.#prober.stop()
+    for (const cancel of this.#cancels) cancel()
+    for (const stream of this.#streams) stream.cancel()
+  }
+}
