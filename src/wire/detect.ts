@@ -36,7 +36,7 @@ function requestLine(bytes: Uint8Array): 'http1' | 'opaque' | 'more' {
   const end = bytes.indexOf(LF)
   const line = String.fromCharCode(...bytes.subarray(0, Math.min(end < 0 ? bytes.length : end, maxLineBytes)))
   if (end < 0)
-    return bytes.length < maxLineBytes && /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}(?: [\x21-\x7e]*(?: [HTP/1.0]*\r?)?)?$/.test(line)
+    return bytes.length < maxLineBytes && /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}(?: [\x21-\x7e]*(?: [HTP/0-9.]*\r?)?)?$/.test(line)
       ? 'more'
       : 'opaque'
   return /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32} [\x21-\x7e]+ HTTP\/[0-9]\.[0-9]\r?$/.test(line) ? 'http1' : 'opaque'

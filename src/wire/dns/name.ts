@@ -53,7 +53,7 @@ export function nameBytes(name: string): Uint8Array {
     const codes = Array.from(label.matchAll(/\\([0-9]{3})|([^\\])/g), ([, escaped, char]) =>
       escaped === undefined ? char!.charCodeAt(0) : Number(escaped),
     )
-    if (codes.length === 0 || codes.length > maxLabelBytes || codes.some(code => code > 255))
+    if (!/^(?:\\[0-9]{3}|[^\\])+$/.test(label) || codes.length > maxLabelBytes || codes.some(code => code > 255))
       throw new Error(`DNS: "${name}" is not a domain name`)
     bytes.push(codes.length, ...codes)
   }

@@ -1,7 +1,7 @@
 /** How much of a peer's message is taken before it is refused; every loop over hostile input ends at one of these. */
 
 export type Limits = {
-  /** The request line or status line. Longer: `uri-too-long`. */
+  /** The request line or status line with its CRLF; at most `maxHeadBytes`. Longer: `uri-too-long`. */
   readonly maxLineBytes: number
   /** The whole head: first line and fields. Longer: `header-too-large`. */
   readonly maxHeadBytes: number

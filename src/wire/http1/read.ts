@@ -129,42 +129,37 @@ export class Reader {
     this.#firstLine = -1
   }
 
-  /** The length up to and with the empty line that ends a head or trailers; -1 when it has not come. */
+  /** The length up to and with the empty line that ends a head or trailers; -1 when it has not come. What is too long is so at the same byte however the bytes are cut. */
   #findEmptyLine(maxBytes: number): number {
     const bytes = this.#bytes
     const base = this.#at
-    const end = Math.min(this.#end, base + maxBytes)
-    for (let at = base + this.#scanned; at < end; at++) {
+    let limit = base + (this.#firstLine < 0 ? this.#limits.maxLineBytes : maxBytes)
+    let end = Math.min(this.#end, limit)
+    let at = base + this.#scanned
+    for (; at < end; at++) {
       const means = meaning[bytes[at]!]
       if (means === 0) continue
       if (means === 3) throw new Failure('bad-request', whyForbidden(bytes[at]!))
       if (means === 1) throw new Failure('bad-request', 'RFC 9112 §2.2: a line ends in LF without CR')
-      if (at + 1 >= end) {
-        this.#scanned = at - base
-        return at + 1 < base + maxBytes ? -1 : this.#tooLarge(maxBytes)
-      }
+      if (at + 1 >= end) break
       if (bytes[++at] !== LF) throw new Failure('bad-request', 'RFC 9112 §2.2: CR without LF')
       const next = at + 1 - base
       if (next - this.#lineStart === 2) return next
-      if (this.#firstLine < 0) {
-        this.#firstLine = next
-        if (next > this.#limits.maxLineBytes) this.#tooLarge(maxBytes)
-      }
-      if (++this.#lines > this.#limits.maxFields + 1) throw new Failure('header-too-large', `more than ${this.#limits.maxFields} fields`)
       this.#lineStart = next
+      if (++this.#lines > this.#limits.maxFields + 1) throw new Failure('header-too-large', `more than ${this.#limits.maxFields} fields`)
+      if (this.#firstLine >= 0) continue
+      this.#firstLine = next
+      limit = base + maxBytes
+      end = Math.min(this.#end, limit)
     }
-    this.#scanned = end - base
-    return this.#firstLine < 0 && this.#scanned > this.#limits.maxLineBytes
-      ? this.#tooLarge(maxBytes)
-      : this.#scanned >= maxBytes
-        ? this.#tooLarge(maxBytes)
-        : -1
+    if (this.#end >= limit) throw this.#tooLarge(maxBytes)
+    this.#scanned = at - base
+    return -1
   }
 
-  #tooLarge(maxBytes: number): never {
-    if (this.#firstLine < 0 || this.#firstLine > this.#limits.maxLineBytes)
-      throw new Failure('uri-too-long', `the first line is longer than ${this.#limits.maxLineBytes} bytes`)
-    throw new Failure('header-too-large', `more than ${maxBytes} bytes`)
+  #tooLarge(maxBytes: number): Failure {
+    if (this.#firstLine < 0) return new Failure('uri-too-long', `the first line is longer than ${this.#limits.maxLineBytes} bytes`)
+    return new Failure('header-too-large', `more than ${maxBytes} bytes`)
   }
 
   /** How the body of the message just begun ends: after so many bytes, by itself, or with the connection. */

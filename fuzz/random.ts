@@ -1,0 +1,24 @@
+/** Repeatable randomness for fuzz targets: one seed, one sequence. */
+
+export class Random {
+  #state: number
+  constructor(seed: number) {
+    this.#state = seed >>> 0
+  }
+  /** In [0, 1). Mulberry32: small, fast, good enough to choose with. */
+  next(): number {
+    this.#state = (this.#state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), this.#state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
+  }
+  below(limit: number): number {
+    return Math.floor(this.next() * limit)
+  }
+  chance(probability: number): boolean {
+    return this.next() < probability
+  }
+  pick<T>(from: readonly T[]): T {
+    return from[this.below(from.length)]!
+  }
+}
