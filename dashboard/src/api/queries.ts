@@ -1,10 +1,13 @@
 /** What the pages ask the control plane again and again; the last answer stays on the page while the control plane is away. */
 
 import { QueryClient, queryOptions, useQuery } from '@tanstack/react-query'
-import type { ControlStatus, Convergence, ProxyConfig, ProxyStatus, Series, Topology } from '../../../src/api/mesh-api.ts'
-import { ApiError, call } from './call.ts'
+import { ApiError, Unreachable, connect } from '../../../src/api/client.ts'
 
+export { ApiError } from '../../../src/api/client.ts'
 export type * from '../../../src/api/mesh-api.ts'
+
+/** The API lives beside the page, whatever path both are served under. */
+export const control = connect(new URL('./', document.baseURI).href, { timeoutMs: 10_000 })
 
 export const queries = new QueryClient({
   defaultOptions: {
@@ -14,61 +17,36 @@ export const queries = new QueryClient({
   },
 })
 
-export const statusQuery = queryOptions({
-  queryKey: ['status'],
-  queryFn: ({ signal }) => call<ControlStatus>('weft/v1/status', { signal }),
-  refetchInterval: 3_000,
-})
-
 export const useStatus = () => useQuery(statusQuery)
+const statusQuery = queryOptions({ queryKey: ['status'], queryFn: () => control.status(), refetchInterval: 3_000 })
 
 /** seconds: how far back rates look. */
 export const useTopology = (seconds = 60) =>
   useQuery({
     queryKey: ['topology', seconds],
-    queryFn: ({ signal }) => call<Topology>(`weft/v1/topology?seconds=${seconds}`, { signal }),
+    queryFn: () => control.topology(seconds),
     refetchInterval: 2_000,
     placeholderData: last => last,
   })
 
-/** A plain list, or a list object with `items`: both are understood. */
-export const useProxies = () =>
-  useQuery({
-    queryKey: ['proxies'],
-    queryFn: async ({ signal }) => {
-      const reply = await call<
-        readonly ProxyStatus[] | { readonly items?: readonly ProxyStatus[]; readonly proxies?: readonly ProxyStatus[] }
-      >('weft/v1/proxies', { signal })
-      return 'length' in reply ? reply : (reply.items ?? reply.proxies ?? [])
-    },
-    refetchInterval: 3_000,
-  })
+export const useProxies = () => useQuery({ queryKey: ['proxies'], queryFn: () => control.proxies(), refetchInterval: 3_000 })
 
 export const useProxyConfig = (id: string) =>
-  useQuery({
-    queryKey: ['proxy-config', id],
-    queryFn: ({ signal }) => call<ProxyConfig>(`weft/v1/proxies/${encodeURIComponent(id)}/config`, { signal }),
-    refetchInterval: 5_000,
-  })
+  useQuery({ queryKey: ['proxy-config', id], queryFn: () => control.proxyConfig(id), refetchInterval: 5_000 })
 
 /** service: NAME.NAMESPACE. Ten minutes, a point every five seconds. */
-export const useSeries = (service: string, side: 'inbound' | 'outbound', enabled = true) =>
-  useQuery({
-    queryKey: ['series', service, side],
-    queryFn: ({ signal }) => call<Series>(`weft/v1/series?service=${encodeURIComponent(service)}&seconds=600&side=${side}`, { signal }),
-    refetchInterval: 5_000,
-    enabled,
-  })
+export const useSeries = (service: string, side: 'inbound' | 'outbound') =>
+  useQuery({ queryKey: ['series', service, side], queryFn: () => control.series(service, { seconds: 600, side }), refetchInterval: 5_000 })
 
-/** Asked four times a second until every proxy has answered for the revision, or it is no longer asked for. */
+/** Asked four times a second until every proxy has answered for the revision, then seldom. */
 export const useConvergence = (revision: number | undefined) =>
   useQuery({
     queryKey: ['convergence', revision],
-    queryFn: ({ signal }) => call<Convergence>(`weft/v1/convergence?revision=${revision}`, { signal }),
+    queryFn: () => control.convergence(revision!),
     enabled: revision !== undefined,
     refetchInterval: query => (query.state.data && query.state.data.pending.length === 0 ? 5_000 : 250),
   })
 
 /** The control plane is gone when nobody answers or something in between says so; a refusal is an answer. */
 export const isGone = (error: unknown): boolean =>
-  error instanceof ApiError && (error.status === 0 || error.status === 502 || error.status === 503 || error.status === 504)
+  error instanceof Unreachable || (error instanceof ApiError && [502, 503, 504].includes(error.code))

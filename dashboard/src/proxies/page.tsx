@@ -75,6 +75,7 @@ export function ProxiesPage(): ReactNode {
   const synced = shown.filter(proxy => proxy.state === 'synced').length
   return (
     <Page
+      name="Proxies"
       title="Proxies"
       aside={
         shown.length > 0 && (

@@ -30,6 +30,7 @@ export function ProxyPage(): ReactNode {
   }
   return (
     <Page
+      name={proxy.workload}
       before={<Link to="/proxies">Proxies</Link>}
       title={
         <>

@@ -3,12 +3,11 @@
 import { useQuery } from '@tanstack/react-query'
 import { useDebouncedValue } from '@mantine/hooks'
 import { useMemo } from 'react'
-import { ApiError } from '../api/call.ts'
-import { isGone } from '../api/queries.ts'
-import type { Kind, Resource } from '../api/resources.ts'
+import { ApiError, isGone } from '../api/queries.ts'
+import type { Cause, Kind, Resource } from '../api/resources.ts'
 import { apiVersionOf, createObject, isConflict, replaceObject } from '../api/resources.ts'
 import type { Mark } from './document.ts'
-import { placeCauses, read } from './document.ts'
+import { placeCauses, read, serverFields } from './document.ts'
 
 /** `checking` until the newest text was judged. */
 export type Draft = {
@@ -55,7 +54,7 @@ function checkName(kind: Kind, resource: Resource | undefined, live: Resource | 
   return undefined
 }
 
-type Judgement = { readonly says: string | undefined; readonly causes: readonly { readonly field: string; readonly message: string }[] }
+type Judgement = { readonly says: string | undefined; readonly causes: readonly Cause[] }
 
 /** A refusal is a judgement; only silence is an error. A conflict says nothing about the text. */
 async function judge(kind: Kind, resource: Resource, live: Resource | undefined): Promise<Judgement> {
@@ -73,17 +72,15 @@ async function judge(kind: Kind, resource: Resource, live: Resource | undefined)
 const fromMessage = (message: string): Judgement['causes'] =>
   [...message.matchAll(/field "([^"]+)"/g)].map(match => ({ field: match[1]!, message }))
 
-/** What the editor hides goes back in unchanged. */
+/** What the editor hides goes back in as it was, the version too: a change by somebody else in between is then a conflict and not overwritten. */
 export function write(kind: Kind, resource: Resource, live: Resource | undefined, dry: boolean): Promise<Resource> {
   if (!live) return createObject(kind, resource, { dry })
-  const { managedFields } = live.metadata
+  const hidden = Object.fromEntries(
+    serverFields.filter(field => live.metadata[field] !== undefined).map(field => [field, live.metadata[field]]),
+  )
   return replaceObject(
     kind,
-    {
-      ...resource,
-      metadata: { ...resource.metadata, ...(managedFields === undefined ? {} : { managedFields }) },
-      ...(live.status === undefined ? {} : { status: live.status }),
-    },
+    { ...resource, metadata: { ...hidden, ...resource.metadata }, ...(live.status === undefined ? {} : { status: live.status }) },
     { dry },
   )
 }

@@ -91,7 +91,7 @@ export function Editor({ text, change, marks, label, save }: EditorProps): React
       from: Math.min(mark.from, most),
       to: Math.min(mark.to, most),
       severity: 'error',
-      message: mark.says,
+      message: mark.path ? `${mark.path}: ${mark.says}` : mark.says,
     }))
     editor.dispatch(setDiagnostics(editor.state, found))
   }, [marks, text])

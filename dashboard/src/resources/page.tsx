@@ -118,9 +118,10 @@ function Objects({ kind }: { kind: Kind }): ReactNode {
   const namespaces = listed.data.items.flatMap(item => item.metadata.namespace ?? [])
   return (
     <Page
+      name={kind.kind}
       title={kind.kind}
       before={kind.group ? `${kind.group}/${kind.version}` : kind.version}
-      aside={kind.verbs.includes('create') && <CreateMenu kind={kind} />}
+      aside={<CreateMenu kind={kind} />}
     >
       <Table
         testid="objects"

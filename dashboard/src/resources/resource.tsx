@@ -6,7 +6,7 @@ import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useParams, useRouter, useSearch } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { useEffect, useState } from 'react'
-import { ApiError } from '../api/call.ts'
+import { ApiError } from '../api/queries.ts'
 import type { Kind, Resource } from '../api/resources.ts'
 import { deleteObject, isConflict, kindsQuery, objectQuery, pathOfKind, pathOfObject, readObject, revisionOf } from '../api/resources.ts'
 import { Converging } from '../shared/converging.tsx'
@@ -40,7 +40,7 @@ export function ResourcePage(): ReactNode {
   const namespace = named === '_' ? undefined : named
   const object = useQuery(objectQuery(kind, namespace, name))
   if (!kind) return waiting
-  if (object.error instanceof ApiError && object.error.status === 404)
+  if (object.error instanceof ApiError && object.error.code === 404)
     return (
       <Empty icon={<IconFileOff size={36} stroke={1.2} />} title={`${kind.kind} ${name} does not exist`}>
         It was deleted, or never was. <KindLink kind={kind} />
@@ -84,12 +84,13 @@ function Existing({ kind, live }: { kind: Kind; live: Resource }): ReactNode {
     const newest = await readObject(kind, live.metadata.namespace, live.metadata.name)
     const whole = { ...newest, kind: kind.kind }
     setBase(whole)
-    // Mine goes on top of theirs: same text, their version number; the comparison then shows what of theirs it would undo.
-    setText(keepMine ? text.replace(/^( {2}resourceVersion: ).*$/m, `$1"${newest.metadata.resourceVersion}"`) : toText(whole))
+    // Mine goes on top of theirs: same text; the comparison then shows what of theirs it would undo.
+    if (!keepMine) setText(toText(whole))
     apply.reset()
   }
   return (
     <Page
+      name={live.metadata.name}
       before={<KindLink kind={kind} />}
       title={
         <>
@@ -207,6 +208,7 @@ function Fresh({ kind }: { kind: Kind }): ReactNode {
   }
   return (
     <Page
+      name={`New ${kind.kind}`}
       before={<KindLink kind={kind} />}
       title={`New ${kind.kind}`}
       aside={
@@ -274,7 +276,16 @@ function Verdict({ draft }: { draft: Draft }): ReactNode {
 const Problems = ({ draft }: { draft: Draft }): ReactNode =>
   draft.verdict === 'valid' || draft.verdict === 'checking' ? null : (
     <ul className={css['problems']} data-testid="problems" aria-live="polite">
-      {draft.marks.length > 0 ? draft.marks.map(mark => <li key={`${mark.from} ${mark.says}`}>{mark.says}</li>) : <li>{draft.says}</li>}
+      {draft.marks.length > 0 ? (
+        draft.marks.map(mark => (
+          <li key={`${mark.from} ${mark.says}`}>
+            <b>line {mark.line}</b> {mark.path && <span className="mono">{mark.path}: </span>}
+            {mark.says}
+          </li>
+        ))
+      ) : (
+        <li>{draft.says}</li>
+      )}
     </ul>
   )
 
@@ -295,7 +306,6 @@ function DeleteButton({ kind, live }: { kind: Kind; live: Resource }): ReactNode
       router.history.push(pathOfKind(kind))
     },
   })
-  if (!kind.verbs.includes('delete')) return null
   return (
     <>
       <Button

@@ -124,7 +124,7 @@ export function ServicesPage(): ReactNode {
   const [namespace] = useNamespace()
   if (!topology.data) return topology.error ? <Refused error={topology.error} retry={() => void topology.refetch()} /> : <Loading />
   return (
-    <Page title="Services">
+    <Page name="Services" title="Services">
       <Table
         testid="services"
         rows={rowsOf(topology.data, namespace)}

@@ -12,7 +12,19 @@ import { latency, percent, rate } from '../shared/format.ts'
 import { Page, Section } from '../shared/page.tsx'
 import type { Column } from '../shared/table.tsx'
 import { Table } from '../shared/table.tsx'
-import { edgeId, figuresOf, inboundOf, nameOf, outboundOf, outside, readyOf, serviceName, sharesOf, toneOf } from '../topology/figures.ts'
+import {
+  edgeId,
+  figuresOf,
+  inboundOf,
+  nameOf,
+  outboundOf,
+  outside,
+  readyOf,
+  serviceName,
+  sharesOf,
+  toneOf,
+  wholeOf,
+} from '../topology/figures.ts'
 import { SplitBar } from '../topology/split-bar.tsx'
 import { Charts } from './charts.tsx'
 import { Routes } from './routes.tsx'
@@ -20,7 +32,7 @@ import css from './service.module.css'
 
 export function ServicePage(): ReactNode {
   const { service: name } = useParams({ from: '/services/$service' })
-  const topology = useTopology(30)
+  const topology = useTopology(15)
   if (!topology.data) return topology.error ? <Refused error={topology.error} retry={() => void topology.refetch()} /> : <Loading />
   const service = topology.data.services.find(service => serviceName(service) === name)
   if (!service) {
@@ -41,8 +53,10 @@ function Known({ name, service, topology }: { name: string; service: TopologySer
   const series = useSeries(name, side)
   const { ready, total } = readyOf(service)
   const shares = sharesOf(inbound)
+  const whole = wholeOf(topology, service)
   return (
     <Page
+      name={service.name}
       before={<Link to="/services">Services</Link>}
       title={
         <>
@@ -66,10 +80,19 @@ function Known({ name, service, topology }: { name: string; service: TopologySer
         />
       }
     >
+      {whole && inbound.length === 0 && (
+        <p className="soft">
+          Its workloads belong to{' '}
+          <Link to="/services/$service" params={{ service: serviceName(whole) }}>
+            {whole.name}
+          </Link>
+          ; calls to them are counted there.
+        </p>
+      )}
       <Charts series={series.data} figures={figures} isTcp={figures.tcpRate > 0 && figures.httpRate === 0} />
       <Routes service={service} topology={topology} />
       {shares.length > 1 && (
-        <Section title="Traffic by version, last 30 s" testid="versions">
+        <Section title="Traffic by version, last 15 s" testid="versions">
           <div className={`panel ${css['pad']}`}>
             <SplitBar shares={shares} isLabelled />
           </div>

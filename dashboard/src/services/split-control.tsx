@@ -45,7 +45,7 @@ export function SplitControl({ route, kind, rule, service, topology }: Props): R
         <span />
         <span />
         <span className="soft">wanted</span>
-        <span className="soft">seen, last 30 s</span>
+        <span className="soft">seen, last 15 s</span>
         {refs.map((ref, index) => (
           <Shares
             key={`${ref.name} ${index}`}

@@ -1,30 +1,32 @@
-/** The frame of a page with a heading: title, what stands beside it, and sections. */
+/** The frame of a page with a heading: title, what stands beside it, and sections; name is for the window. */
 
+import { useDocumentTitle } from '@mantine/hooks'
 import type { ReactNode } from 'react'
 import css from './page.module.css'
 
-export const Page = ({
-  title,
-  before,
-  aside,
-  children,
-}: {
-  title: ReactNode
-  before?: ReactNode
-  aside?: ReactNode
-  children: ReactNode
-}): ReactNode => (
-  <div className={css['page']}>
-    <header className={css['head']}>
-      <div>
-        {before && <div className={css['before']}>{before}</div>}
-        <h1>{title}</h1>
-      </div>
-      {aside && <div className={css['aside']}>{aside}</div>}
-    </header>
-    {children}
-  </div>
-)
+type PageProps = {
+  readonly name: string
+  readonly title: ReactNode
+  readonly before?: ReactNode
+  readonly aside?: ReactNode
+  readonly children: ReactNode
+}
+
+export function Page({ name, title, before, aside, children }: PageProps): ReactNode {
+  useDocumentTitle(`${name} · Weft`)
+  return (
+    <div className={css['page']}>
+      <header className={css['head']}>
+        <div>
+          {before && <div className={css['before']}>{before}</div>}
+          <h1>{title}</h1>
+        </div>
+        {aside && <div className={css['aside']}>{aside}</div>}
+      </header>
+      {children}
+    </div>
+  )
+}
 
 export const Section = ({
   title,

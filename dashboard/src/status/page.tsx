@@ -22,7 +22,7 @@ export function StatusPage(): ReactNode {
   if (!status.data) return status.error ? <Refused error={status.error} retry={() => void status.refetch()} /> : <Loading />
   const { version, startedAt, trustDomain, xds, store, certificates, proxies } = status.data
   return (
-    <Page title="Status">
+    <Page name="Status" title="Status">
       <Facts
         facts={[
           ['Version', version],

@@ -81,6 +81,22 @@ export function sharesOf(edges: readonly TopologyEdge[]): readonly Share[] {
     .sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }))
 }
 
+/**
+ * The service of which this one is a part: all its workloads belong to another that has more, or whose name it continues (`reviews-v2` of `reviews`).
+ * Calls to such workloads are counted at the whole.
+ */
+export function wholeOf(topology: Topology, part: TopologyService): TopologyService | undefined {
+  const own = part.workloads.map(workload => workload.name)
+  if (own.length === 0) return undefined
+  return topology.services.find(
+    other =>
+      other !== part &&
+      other.namespace === part.namespace &&
+      (other.workloads.length > own.length || part.name.startsWith(`${other.name}-`)) &&
+      own.every(name => other.workloads.some(workload => workload.name === name)),
+  )
+}
+
 /** Of the workloads of a service, how many serve. */
 export const readyOf = (service: Pick<TopologyService, 'workloads'>): { readonly ready: number; readonly total: number } => ({
   ready: service.workloads.filter(workload => workload.health === 'healthy' || workload.health === 'degraded').length,

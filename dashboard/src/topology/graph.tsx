@@ -10,7 +10,7 @@ import type { Topology } from '../api/queries.ts'
 import { Loading } from '../shared/empty.tsx'
 import type { ThreadData } from './edge.tsx'
 import { Thread } from './edge.tsx'
-import { edgeId, nameOf, serviceName } from './figures.ts'
+import { edgeId, nameOf, serviceName, wholeOf } from './figures.ts'
 import css from './graph.module.css'
 import type { Graph } from './layout.ts'
 import { nodeSize, useLayout } from './layout.ts'
@@ -28,13 +28,12 @@ export const MeshGraph = (props: Props): ReactNode => (
   </ReactFlowProvider>
 )
 
-const graphOf = (topology: Topology): Graph => {
-  const names = new Set([
-    ...topology.services.map(serviceName),
-    ...topology.edges.flatMap(edge => [nameOf(edge.source), nameOf(edge.destination)]),
-  ])
+/** A version of a service that nobody calls by its own name is shown inside the service. */
+function graphOf(topology: Topology): Graph {
+  const called = topology.edges.flatMap(edge => [nameOf(edge.source), nameOf(edge.destination)])
+  const standing = topology.services.filter(service => wholeOf(topology, service) === undefined).map(serviceName)
   return {
-    nodes: [...names].sort(),
+    nodes: [...new Set([...standing, ...called])].sort(),
     edges: topology.edges
       .map(edge => ({ id: edgeId(edge), source: nameOf(edge.source), target: nameOf(edge.destination) }))
       .sort((a, b) => (a.id < b.id ? -1 : 1)),

@@ -1,6 +1,7 @@
 /** The home page: the mesh as a living picture, and a panel about what was clicked. */
 
 import { Group, SegmentedControl, Tooltip } from '@mantine/core'
+import { useDocumentTitle } from '@mantine/hooks'
 import { IconTopologyStar3 } from '@tabler/icons-react'
 import { useNavigate, useSearch } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
@@ -20,6 +21,7 @@ export function TopologyPage(): ReactNode {
   const { select, seconds: chosenSeconds } = useSearch({ from: '/' })
   const seconds = chosenSeconds ?? 60
   const navigate = useNavigate({ from: '/' })
+  useDocumentTitle('Topology · Weft')
   const topology = useTopology(seconds)
   const [namespace] = useNamespace()
   const choose = (what: string | undefined): void =>

@@ -117,8 +117,10 @@ export class Objects {
   }
 
   answer(method: string, path: string, query: URLSearchParams, body: unknown): Answer {
-    if (path === '/apis')
-      return ok({ kind: 'APIGroupList', groups: [...new Set(kinds.map(kind => kind.group))].filter(Boolean).map(name => group(name)) })
+    if (path === '/api' || path === '/apis') {
+      const groups = [...new Set(kinds.map(kind => kind.group))].filter(name => (name === '') === (path === '/api'))
+      return ok({ kind: 'APIGroupDiscoveryList', items: groups.map(group) })
+    }
     const [, , groupName, version, rest] = /^\/api(s\/([^/]+))?\/([^/]+)(?:\/(.*))?$/.exec(path) ?? []
     const own = kinds.filter(kind => kind.group === (groupName ?? '') && kind.version === version)
     if (rest === undefined) return failed(404, 'NotFound', `the server could not find ${path}`)
