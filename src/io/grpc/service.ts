@@ -83,6 +83,9 @@ export function stream<Request, Reply>(
   }
 }
 
+/** How long after an end of stream the reset is waited for that would make it a cancellation. */
+const resetFollowsMs = 30
+
 function openStream<Request, Reply>(
   duplex: ServerDuplexStream<Request, Reply>,
   rpc: Rpc<Request, Reply>,
@@ -117,8 +120,8 @@ function openStream<Request, Reply>(
     duplex.on('data', (message: Request) => guarded(() => events.message(message)))
     duplex.on('drain', () => guarded(() => events.drain?.()))
     const gone = { code: rpcCodes.cancelled, details: 'the caller is gone' }
-    // a reset reads as an ordinary end at first: `cancelled` follows in the same turn of the loop
-    duplex.on('end', () => setImmediate(() => over(duplex.cancelled ? gone : { code: rpcCodes.ok, details: '' })))
+    // a reset reads as an ordinary end at first: `cancelled` follows at once, but maybe in the next TLS record and so in a later turn
+    duplex.on('end', () => setTimeout(() => over(duplex.cancelled ? gone : { code: rpcCodes.ok, details: '' }), resetFollowsMs))
     duplex.on('cancelled', () => over(gone))
   })
 }

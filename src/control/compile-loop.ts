@@ -1,0 +1,179 @@
+/**
+ * From what operators wrote and what runs to what each proxy is to have: compiles after changes, writes the outcome into statuses, cuts views.
+ *
+ *   store commit, inventory, roots ──▶ wait for more (10 to 50 ms, longer when compiling is slow) ──▶ compile ──▶ statuses, `onCompiled`
+ *
+ * What did not change is the same object from one compile to the next, down to a proxy's view, so that nothing is encoded or sent twice.
+ */
+
+import type { Clock } from '#base/clock'
+import type { Log } from '#base/log'
+import { type Compiled, type CompileOptions, compile, joinStatus, type Note, viewFor } from '#compiler'
+import type { Mesh } from '#model/mesh'
+import type { View } from '#model/view'
+import type { Inventory, ProxyNode } from '#model/workload'
+import type { Platform } from '#platforms/platform'
+import type { Resource } from '#resources/kind'
+import { apiVersionOf } from '#resources/kind'
+import { kindOf, kinds } from '#resources/registry'
+import { keepView, onlyEndpointsDiffer } from './compile-loop/keep-view.ts'
+import type { Operation, Store } from './store.ts'
+
+export type CompileLoopOptions = {
+  readonly store: Store
+  readonly platform: Platform
+  /** Read at every compile; call `refresh` when it changed. */
+  readonly trust: () => CompileOptions
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** revision: of the store; everything up to it is in the mesh. */
+export type Compilation = { readonly revision: number; readonly mesh: Mesh; readonly notes: readonly Note[] }
+
+/** A proxy's view and the mesh it was cut from. */
+export type Cut = { readonly mesh: Mesh; readonly view: View }
+
+const sources = kinds.filter(({ kind }) => kind !== 'Workload') // workloads come through the inventory
+const quietMs = 10
+const longestMs = 50
+
+export class CompileLoop {
+  readonly #options: CompileLoopOptions
+  readonly #told = new Set<(compilation: Compilation) => void>()
+  readonly #ends: (() => void)[]
+  #compiled: Compiled | undefined
+  #current: Compilation | undefined
+  #input: { readonly resources: readonly Resource[]; readonly inventory: Inventory; readonly trust: string } | undefined
+  #cancel: (() => void) | undefined
+  #firstAt = 0
+  #lastAt = 0
+  #tookMs = 0
+
+  /** Compiles once at once, so that whoever connects first is served. */
+  constructor(options: CompileLoopOptions) {
+    this.#options = options
+    this.#ends = [options.store.onCommit(() => this.refresh()), options.platform.onChange(() => this.refresh())]
+    this.#run()
+  }
+
+  /** The newest outcome; undefined only if the very first compile failed. */
+  get current(): Compilation | undefined {
+    return this.#current
+  }
+
+  /** Called after each compile, also one that changed nothing but the revision. Returns what ends it. */
+  onCompiled(told: (compilation: Compilation) => void): () => void {
+    this.#told.add(told)
+    return () => void this.#told.delete(told)
+  }
+
+  /** before: what this proxy has; its parts are kept where they say the same. */
+  cut(node: ProxyNode, before?: Cut): Cut | undefined {
+    const mesh = this.#current?.mesh
+    if (mesh === undefined || before?.mesh === mesh) return before
+    if (before !== undefined && onlyEndpointsDiffer(before.mesh, mesh)) return { mesh, view: { ...before.view, endpoints: mesh.endpoints } }
+    const view = viewFor(mesh, node)
+    return { mesh, view: before === undefined ? view : keepView(before.view, view) }
+  }
+
+  /** Something changed that a compile depends on. */
+  refresh(): void {
+    const now = this.#options.clock.now()
+    this.#lastAt = now
+    if (this.#cancel !== undefined) return
+    this.#firstAt = now
+    // Compiling takes at most a third of the time when changes never end.
+    this.#arm(Math.max(quietMs, 2 * this.#tookMs))
+  }
+
+  close(): void {
+    this.#cancel?.()
+    this.#cancel = undefined
+    for (const end of this.#ends) end()
+    this.#told.clear()
+  }
+
+  #arm(ms: number): void {
+    this.#cancel = this.#options.clock.after(ms, () => {
+      const now = this.#options.clock.now()
+      const quietFor = now - this.#lastAt
+      if (quietFor < quietMs && now - this.#firstAt < longestMs)
+        return this.#arm(Math.min(quietMs - quietFor, this.#firstAt + longestMs - now))
+      this.#cancel = undefined
+      this.#run()
+    })
+  }
+
+  #run(): void {
+    const { clock, log } = this.#options
+    const began = clock.now()
+    try {
+      this.#compile()
+    } catch (thrown) {
+      log.error('the mesh could not be compiled; proxies keep what they have', {
+        reason: thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown),
+      })
+      return
+    } finally {
+      this.#tookMs = clock.now() - began
+    }
+    for (const told of this.#told) told(this.#current!)
+    this.#writeStatuses()
+  }
+
+  #compile(): void {
+    const { store, platform, trust } = this.#options
+    const { revision } = store
+    const options = trust()
+    const input = {
+      resources: sources.flatMap(kind => store.list({ kind }).items),
+      inventory: platform.inventory,
+      trust: JSON.stringify(options),
+    }
+    if (this.#compiled === undefined || !sameInput(this.#input, input))
+      this.#compiled = compile(input.resources, input.inventory, options, this.#compiled)
+    this.#input = input
+    this.#current = { revision, mesh: this.#compiled.mesh, notes: this.#compiled.notes }
+  }
+
+  /** Only what says something else than before is written; the commit that follows finds nothing more to say. */
+  #writeStatuses(): void {
+    const { store, clock, log } = this.#options
+    const now = new Date(clock.now()).toISOString().replace(/\.\d+Z$/, 'Z')
+    const operations = this.#compiled!.statuses.flatMap((said): Operation[] => {
+      const kind = kindOf(said.apiVersion, said.kind)
+      const group = said.apiVersion.includes('/') ? said.apiVersion.split('/')[0]! : ''
+      const resource = store.get({ group, kind: said.kind, namespace: said.namespace ?? '', name: said.name })
+      if (resource === undefined || kind?.hasStatus !== true) return []
+      const status = joinStatus(resource, said, now)
+      return status === undefined ? [] : [{ type: 'update-status', resource: { ...resource, apiVersion: apiVersionOf(kind), status } }]
+    })
+    if (operations.length === 0) return
+    try {
+      store.transact(operations)
+    } catch (thrown) {
+      log.error('statuses could not be written', { reason: thrown instanceof Error ? thrown.message : String(thrown) })
+    }
+  }
+}
+
+type Input = { readonly resources: readonly Resource[]; readonly inventory: Inventory; readonly trust: string }
+
+/** A commit that changed statuses only is nothing to compile. */
+function sameInput(before: Input | undefined, now: Input): boolean {
+  if (
+    before === undefined ||
+    before.inventory !== now.inventory ||
+    before.trust !== now.trust ||
+    before.resources.length !== now.resources.length
+  )
+    return false
+  return now.resources.every((resource, at) => {
+    const old = before.resources[at]!
+    return old === resource || asks(old) === asks(resource)
+  })
+}
+
+const asks = ({ metadata: { uid, generation, labels, annotations } }: Resource): string =>
+  JSON.stringify([uid, generation, labels, annotations])

@@ -1,0 +1,70 @@
+/** Health discovery: tells each proxy how to probe its own workload, and the platform what the probes say. */
+
+import type { Log } from '#base/log'
+import { BadInput } from '#base/note'
+import { type Call, type GrpcStream, rpcCodes, type Service, stream, type StreamEvents } from '#io/grpc'
+import type { ProxyNode } from '#model/workload'
+import type { Platform } from '#platforms/platform'
+import { proxyNodeOf } from '#xds/node'
+import { type HealthOrders, type HealthReport, type ProbeResult, streamHealthCheck } from '#xds/rpcs'
+import { refusalOf } from './discovery/identity.ts'
+
+export type HealthOptions = { readonly platform: Platform; readonly log: Log }
+
+/** Until the first success a start is awaited, so the probe is quick; after that it only guards. */
+const eagerMs = 200
+const guardMs = 1000
+
+/** For serveGrpc. */
+export function healthService({ platform, log }: HealthOptions): Service {
+  return stream(streamHealthCheck, (out, call) => watchHealth(out, call, platform, log))
+}
+
+function watchHealth(out: GrpcStream<HealthOrders>, call: Call, platform: Platform, log: Log): StreamEvents<HealthReport> {
+  let node: ProxyNode | undefined
+  let health: 'healthy' | 'unhealthy' | undefined
+  const refuse = (code: number, details: string): void => {
+    log.warn('a health stream is refused', { peer: call.peer, from: call.address, reason: details })
+    out.end({ code, details })
+  }
+  return {
+    message: report => {
+      if (report.type === 'hello') {
+        try {
+          node = proxyNodeOf(report.node)
+        } catch (thrown) {
+          if (thrown instanceof BadInput) return refuse(rpcCodes.invalidArgument, thrown.message)
+          throw thrown
+        }
+        const reason = refusalOf(node, call.peer)
+        if (reason !== undefined) return refuse(rpcCodes.permissionDenied, reason)
+        return void out.send(ordersFor(node, eagerMs))
+      }
+      if (node === undefined) return refuse(rpcCodes.failedPrecondition, 'the first message of a health stream must tell the node')
+      const found = judge(report.results)
+      if (found === undefined) return
+      platform.report(node.id, found) // said again each time: the proxy may have registered only now
+      if (found !== health) out.send(ordersFor(node, found === 'healthy' ? guardMs : eagerMs))
+      health = found
+    },
+    end: () => {}, // whether the proxy is there is what its ADS stream tells
+  }
+}
+
+/** tcp: every declared port must accept. */
+function ordersFor({ probe, ports }: ProxyNode, intervalMs: number): HealthOrders {
+  const shape = { host: '127.0.0.1', timeoutMs: 1000, intervalMs } as const
+  if (probe.type === 'http')
+    return {
+      reportMs: intervalMs,
+      probes: [{ ...shape, name: `probe/${probe.port}`, port: probe.port, check: { type: 'http', path: probe.path } }],
+    }
+  const checked = probe.type === 'tcp' ? ports : []
+  return { reportMs: intervalMs, probes: checked.map(({ port }) => ({ ...shape, name: `probe/${port}`, port, check: { type: 'tcp' } })) }
+}
+
+/** Undefined: nothing is known yet. */
+function judge(results: readonly ProbeResult[]): 'healthy' | 'unhealthy' | undefined {
+  if (results.length === 0 || results.some(({ status }) => status === 'unknown')) return undefined
+  return results.every(({ status }) => status === 'healthy') ? 'healthy' : 'unhealthy'
+}
