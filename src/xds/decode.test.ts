@@ -1,0 +1,284 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { create, type DescMessage, fromJson, type JsonValue, type Registry, createRegistry, toBinary } from '@bufbuild/protobuf'
+import fc from 'fast-check'
+import type { Listener, RouteTable } from '#model/view'
+import { emptyView } from '#model/view'
+import { decodeResource, type Part } from './decode.ts'
+import { encodeView } from './encode.ts'
+import { ClusterSchema } from './gen/envoy/config/cluster/v3/cluster_pb.ts'
+import { ClusterLoadAssignmentSchema } from './gen/envoy/config/endpoint/v3/endpoint_pb.ts'
+import { ListenerSchema } from './gen/envoy/config/listener/v3/listener_pb.ts'
+import { RouteConfigurationSchema } from './gen/envoy/config/route/v3/route_pb.ts'
+import { HTTPFaultSchema } from './gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts'
+import { RouterSchema } from './gen/envoy/extensions/filters/http/router/v3/router_pb.ts'
+import { HttpConnectionManagerSchema } from './gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
+import { TcpProxySchema } from './gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts'
+import { UpstreamTlsContextSchema } from './gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts'
+import { SecretSchema } from './gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts'
+import { typeUrls } from './types.ts'
+
+const registry: Registry = createRegistry(
+  HTTPFaultSchema,
+  RouterSchema,
+  HttpConnectionManagerSchema,
+  TcpProxySchema,
+  UpstreamTlsContextSchema,
+)
+
+/** Envoy's own configuration form, as others write it. */
+function decoded(typeUrl: string, schema: DescMessage, json: JsonValue): Part {
+  const name = String((json as Record<string, unknown>)['name'] ?? (json as Record<string, unknown>)['clusterName'])
+  const result = decodeResource(typeUrl, name, toBinary(schema, fromJson(schema, json, { registry })))
+  if ('rejected' in result) throw new Error(result.rejected)
+  return result.part
+}
+const listener = (json: Record<string, JsonValue>) =>
+  decoded(typeUrls.listener, ListenerSchema, {
+    name: 'l',
+    trafficDirection: 'OUTBOUND',
+    address: { socketAddress: { address: '10.0.0.1', portValue: 80 } },
+    ...json,
+  }).value as Listener
+const routes = (...list: Record<string, JsonValue>[]) =>
+  (
+    decoded(typeUrls.route, RouteConfigurationSchema, {
+      name: 'r',
+      virtualHosts: [{ name: 'all', domains: ['*'], routes: list as JsonValue[] }],
+    }).value as RouteTable
+  ).hosts[0]!.routes
+const to = { route: { cluster: 'c' } }
+const ads = { ads: {}, resourceApiVersion: 'V3' }
+const manager = (more: Record<string, JsonValue> = {}) => ({
+  name: 'hcm',
+  typedConfig: {
+    '@type': 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
+    statPrefix: 'x',
+    rds: { routeConfigName: 'r', configSource: ads },
+    httpFilters: [{ name: 'router', typedConfig: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router' } }],
+    ...more,
+  },
+})
+
+test('a listener that others wrote, without labels of ours, is taken', () => {
+  assert.deepEqual(listener({ filterChains: [{ filters: [manager()] }] }), {
+    name: 'l',
+    direction: 'outbound',
+    host: '10.0.0.1',
+    port: 80,
+    protocol: 'http',
+    routes: 'r',
+    service: '',
+  })
+})
+
+test('what a listener asks for and the proxy does not do is refused by name', () => {
+  const chain = (filter: JsonValue) => ({ filterChains: [{ filters: [filter] }] })
+  const fault = {
+    name: 'envoy.filters.http.fault',
+    typedConfig: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault' },
+  }
+  assert.throws(() => listener(chain(manager({ httpFilters: [fault] }))), /http_filters: envoy\.filters\.http\.fault is not carried out/)
+  assert.throws(() => listener(chain(manager({ mergeSlashes: true }))), /filter_chains\[0\]\.filters\[0\]\.merge_slashes: not carried out/)
+  assert.throws(() => listener({ ...chain(manager()), useOriginalDst: true }), /^Error: use_original_dst: not carried out/)
+  assert.throws(
+    () => listener({ filterChains: [{ filters: [manager()], filterChainMatch: { serverNames: ['a'] } }] }),
+    /filter_chain_match\.server_names: not carried out/,
+  )
+  assert.throws(() => listener({ ...chain(manager()), trafficDirection: 'UNSPECIFIED' }), /traffic_direction: must be/)
+  assert.throws(
+    () => listener({ filterChains: [{ filters: [manager()] }, { filters: [manager()] }] }),
+    /two chains for the same kind of connection/,
+  )
+})
+
+test('matches that the model has no word for become the same pattern', () => {
+  const [one, two, three] = routes(
+    { match: { prefix: '/api.v1', headers: [{ name: 'X-A', stringMatch: { prefix: 'a+' } }] }, ...to },
+    {
+      match: {
+        prefix: '/',
+        headers: [
+          { name: 'x-b', presentMatch: true },
+          { name: ':method', stringMatch: { exact: 'PUT' } },
+        ],
+      },
+      ...to,
+    },
+    { match: { pathSeparatedPrefix: '/a', queryParameters: [{ name: 'q', stringMatch: { contains: 'x' } }] }, ...to },
+  )
+  assert.deepEqual(one!.match, {
+    path: { type: 'regex', value: '/api\\.v1.*' },
+    headers: [{ name: 'x-a', type: 'regex', value: 'a\\+.*' }],
+  })
+  assert.deepEqual(two!.match, {
+    path: { type: 'prefix', value: '/' },
+    method: 'PUT',
+    headers: [{ name: 'x-b', type: 'regex', value: '.*' }],
+  })
+  assert.deepEqual(three!.match, { path: { type: 'prefix', value: '/a' }, query: [{ name: 'q', type: 'regex', value: '.*x.*' }] })
+})
+
+test("Envoy's default timeout of fifteen seconds is kept where nothing else is said", () => {
+  assert.deepEqual(routes({ match: { prefix: '/' }, ...to })[0]!.timeouts, { requestMs: 15_000 })
+  assert.equal(routes({ match: { prefix: '/' }, route: { cluster: 'c', timeout: '0s' } })[0]!.timeouts, undefined)
+})
+
+test('what a route asks for and the proxy does not do is refused by name', () => {
+  const match = { prefix: '/' }
+  assert.throws(
+    () => routes({ match, route: { cluster: 'c', retryPolicy: { retryOn: '5xx' } } }),
+    /virtual_hosts\[0\]\.routes\[0\]\.route\.retry_policy\.retry_on: not carried out/,
+  )
+  assert.throws(() => routes({ match, route: { clusterHeader: 'x' } }), /route\.cluster_header: not carried out/)
+  assert.throws(
+    () => routes({ match: { ...match, headers: [{ name: 'x', invertMatch: true, presentMatch: true }] }, ...to }),
+    /headers\[0\]\.invert_match: not carried out/,
+  )
+  assert.throws(
+    () => routes({ match, ...to, requestHeadersToAdd: [{ header: { key: 'x', value: '%REQ(host)%' } }] }),
+    /the substitution in "%REQ\(host\)%"/,
+  )
+  assert.throws(() => routes({ match, directResponse: { status: 200 } }), /status 200 is not carried out/)
+  assert.throws(() => routes({ match: { safeRegex: { regex: '(' } }, ...to }), /the pattern cannot be used/)
+  assert.throws(() => routes({ match, route: { cluster: 'c', prefixRewrite: '/x' } }), /would run into the first segment/)
+})
+
+test('clusters and endpoints that others wrote are taken, or refused by name', () => {
+  const cluster = (json: Record<string, JsonValue>) => decoded(typeUrls.cluster, ClusterSchema, { name: 'c', ...json }).value
+  const eds = { type: 'EDS', edsClusterConfig: { edsConfig: ads } }
+  assert.deepEqual(cluster({ ...eds, lbPolicy: 'LEAST_REQUEST', connectTimeout: '0.25s' }), {
+    name: 'c',
+    service: '',
+    type: 'endpoints',
+    port: 0,
+    protocol: 'http1',
+    balance: 'least-request',
+    connectTimeoutMs: 250,
+    identities: [],
+  })
+  assert.throws(() => cluster({ ...eds, lbPolicy: 'MAGLEV' }), /lb_policy/)
+  assert.throws(() => cluster({ type: 'STRICT_DNS' }), /type: only EDS/)
+  assert.throws(() => cluster({ ...eds, outlierDetection: {} }), /outlier_detection: not carried out/)
+  assert.throws(
+    () =>
+      cluster({
+        ...eds,
+        transportSocket: {
+          name: 'tls',
+          typedConfig: { '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext' },
+        },
+      }),
+    /transport_socket: not carried out/,
+  )
+  const set = (json: Record<string, JsonValue>) =>
+    decoded(typeUrls.endpoints, ClusterLoadAssignmentSchema, { clusterName: 'c', ...json }).value
+  const endpoint = { endpoint: { address: { socketAddress: { address: '10.0.0.1', portValue: 80 } } } }
+  assert.deepEqual(set({ endpoints: [{ locality: { region: 'eu', zone: 'a', subZone: 'r1' }, lbEndpoints: [endpoint] }] }), {
+    backend: 'c',
+    endpoints: [
+      { host: '10.0.0.1', port: 80, weight: 1, health: 'healthy', mtls: false, workload: '', locality: { region: 'eu', zone: 'a/r1' } },
+    ],
+  })
+  assert.throws(() => set({ endpoints: [{ priority: 1, lbEndpoints: [endpoint] }] }), /priority/)
+  assert.throws(() => set({ policy: { dropOverloads: [{ category: 'x' }] } }), /policy: not carried out/)
+  assert.throws(() => decoded(typeUrls.secret, SecretSchema, { name: 'other' }), /only "ROOTCA"/)
+})
+
+test('a cluster is not taken with weaker TLS than it asks for, nor with stronger', () => {
+  const view = {
+    ...emptyView,
+    backends: {
+      b: {
+        name: 'b',
+        service: 'x.default',
+        type: 'endpoints' as const,
+        port: 80,
+        protocol: 'http1' as const,
+        balance: 'round-robin' as const,
+        connectTimeoutMs: 1,
+        identities: ['spiffe://t/ns/a/sa/b'],
+      },
+    },
+  }
+  const { body } = encodeView(view)[typeUrls.cluster].get('b')!
+  const text = Buffer.from(body).toString('latin1')
+  const changed = (from: string, to: string) => decodeResource(typeUrls.cluster, 'b', Buffer.from(text.replaceAll(from, to), 'latin1'))
+  assert.ok('part' in changed('nothing', 'nothing'))
+  for (const [from, to, reason] of [
+    ['ROOTCA', 'ROOTXX', /validated by the secret "ROOTCA" only/],
+    ['http/1.1', 'http/9.9', /ALPN \[http\/9\.9\]/],
+    ['80.x.default.mesh', '81.x.default.mesh', /sni "81\.x\.default\.mesh"/],
+  ] as const) {
+    const result = changed(from, to)
+    assert.match('rejected' in result ? result.rejected : 'taken', reason)
+  }
+})
+
+test('a field of a newer protocol is refused, and so is one resource under the name of another', () => {
+  const body = toBinary(ClusterSchema, create(ClusterSchema, { name: 'c' }))
+  const newer = Uint8Array.from([...body, 0xf8, 0x3f, 1]) // field 1023, varint
+  assert.deepEqual(decodeResource(typeUrls.cluster, 'c', newer), { rejected: 'field 1023: unknown to this version of the proxy' })
+  assert.deepEqual(decodeResource(typeUrls.cluster, 'd', body), { rejected: 'name: announced as "d", but is "c"' })
+  assert.match(JSON.stringify(decodeResource('type.googleapis.com/x.Y', 'd', body)), /x\.Y is not carried out/)
+})
+
+test('bytes of any kind are taken or refused, and never break the reader', () => {
+  const seeds = Object.entries(
+    encodeView({
+      ...emptyView,
+      listeners: {
+        l: {
+          name: 'l',
+          direction: 'inbound',
+          host: '127.0.0.1',
+          port: 1,
+          protocol: 'detect',
+          tls: { mode: 'permissive' },
+          routes: 'r',
+          backends: [{ backend: 'b', weight: 2 }],
+          service: 's',
+        },
+      },
+      routes: {
+        r: {
+          name: 'r',
+          hosts: [
+            {
+              name: 'h',
+              domains: ['*'],
+              routes: [
+                {
+                  name: 'x',
+                  origin: 'o',
+                  match: { path: { type: 'prefix', value: '/a' } },
+                  filters: [{ type: 'rewrite', path: { type: 'prefix', value: '/' } }],
+                  action: { type: 'forward', backends: [{ backend: 'b', weight: 3 }] },
+                },
+              ],
+            },
+          ],
+        },
+      },
+    }),
+  ).flatMap(([typeUrl, resources]) => [...resources.values()].map(({ name, body }) => ({ typeUrl, name, body })))
+  const mutated = fc
+    .tuple(fc.constantFrom(...seeds), fc.array(fc.tuple(fc.nat(2000), fc.nat(255)), { minLength: 1, maxLength: 6 }))
+    .map(([seed, changes]) => {
+      const body = Uint8Array.from(seed.body)
+      for (const [at, byte] of changes) body[at % body.length] = byte
+      return { ...seed, body }
+    })
+  const random = fc.record({
+    typeUrl: fc.constantFrom(...Object.values(typeUrls)),
+    name: fc.string(),
+    body: fc.uint8Array({ maxLength: 200 }),
+  })
+  fc.assert(
+    fc.property(fc.oneof(mutated, random), ({ typeUrl, name, body }) => {
+      const result = decodeResource(typeUrl, name, body)
+      assert.ok('part' in result || result.rejected.length > 0)
+    }),
+    { numRuns: 3000 },
+  )
+})
