@@ -1,6 +1,6 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, openSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -207,4 +207,16 @@ test('on a full disk the write is refused, what was there stays, and smaller wri
   assert.throws(() => store.update(thing('a', { text: 'x'.repeat(300_000) })), /the disk is full: make room and try again/)
   assert.deepEqual([store.revision, store.get(named('a'))?.spec], [1, { n: 1 }])
   assert.deepEqual(store.update(thing('a', { n: 2 })).spec, { n: 2 })
+})
+
+test('a file whose pages were overwritten is told to be damaged, and nobody but its owner may read a sound one', t => {
+  const path = join(folder(t), 'store.db')
+  const store = openStore({ path })
+  for (let n = 0; n < 50; n++) store.create(thing(`a${n}`, { text: 'x'.repeat(2000) }))
+  assert.equal(statSync(path).mode & 0o777, 0o600)
+  assert.equal(statSync(`${path}-wal`).mode & 0o777, 0o600)
+  store.close()
+  const file = openSync(path, 'r+')
+  for (let at = 4096; at < 200_000; at += 4096) writeSync(file, Buffer.alloc(200, 0xff), 0, 200, at)
+  assert.throws(() => openStore({ path }), /store\.db: the file is damaged: restore it from a copy, or move it away to start empty/)
 })

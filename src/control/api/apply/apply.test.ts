@@ -1,5 +1,6 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import * as fc from 'fast-check'
 import type { Resource } from '#resources/kind'
 import { same } from '../../store/change.ts'
@@ -153,4 +154,55 @@ test('to apply the same document again changes nothing, whatever is in it', () =
       assert.ok(same(again, live), JSON.stringify([live, again]))
     }),
   )
+})
+
+type Reference = {
+  readonly schema: JsonSchema
+  readonly scenarios: readonly (readonly {
+    readonly manager: string
+    readonly apply: boolean
+    readonly force: boolean
+    readonly doc: object
+    readonly then: { readonly conflict?: true; readonly object?: { readonly spec?: unknown }; readonly managers?: object }
+  }[])[]
+}
+const reference = JSON.parse(
+  readFileSync(new URL('../../../../test/cases/server-side-apply/reference.json', import.meta.url), 'utf8'),
+) as Reference
+
+test('objects and owners come out as Kubernetes makes them, over applies and updates in turn', () => {
+  for (const steps of reference.scenarios) {
+    let live: Resource | undefined
+    for (const { manager, apply, force, doc, then } of steps) {
+      const sent = thing({}, {})
+      const document = { ...doc, apiVersion: sent.apiVersion, kind: sent.kind, metadata: sent.metadata }
+      const result = apply
+        ? applyServerSide({ live, applied: document, schema: reference.schema, manager, subresource: undefined, force, now: 0 })
+        : {
+            next: {
+              ...document,
+              metadata: {
+                ...document.metadata,
+                managedFields: afterUpdate({
+                  old: live,
+                  next: { ...document, metadata: { ...document.metadata, managedFields: live?.metadata['managedFields'] } },
+                  schema: reference.schema,
+                  manager,
+                  subresource: undefined,
+                  now: 0,
+                }),
+              },
+            },
+          }
+      assert.equal('conflicts' in result, then.conflict === true)
+      if ('conflicts' in result) continue
+      live = result.next
+      assert.deepEqual(live.spec, then.object?.spec)
+      const managers = (live.metadata['managedFields'] as { operation: string; manager: string; fieldsV1: object }[]).map(entry => [
+        `${entry.operation.toLowerCase()}:${entry.manager}`,
+        entry.fieldsV1,
+      ])
+      assert.deepEqual(Object.fromEntries(managers), then.managers)
+    }
+  }
 })

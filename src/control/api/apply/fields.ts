@@ -1,17 +1,16 @@
 /** Sets of field paths: which fields a document holds, what differs between two, and the FieldsV1 form in managedFields. KEP-555. */
 
-import { fieldSchema, fieldStep, isObject, itemSchema, itemStep, setStep, shapeOf, type JsonSchema } from './shape.ts'
+import { fieldSchema, fieldStep, isNamedField, isObject, itemSchema, itemStep, setStep, shapeOf, type JsonSchema } from './shape.ts'
 
 /** A path is its steps joined by this, which JSON strings never hold unescaped. */
 const joint = '\u0000'
 export const join = (path: readonly string[]): string => path.join(joint)
-export const split = (path: string): readonly string[] => path.split(joint)
-export const isUnder = (path: string, parent: string): boolean => path.startsWith(parent + joint)
+const split = (path: string): readonly string[] => path.split(joint)
 
-/** path → what stands there; for an item of a keyed list, which holds further paths, `item`. */
+/** path → what stands there; `holder` for what holds further paths, or could. */
 export type Fields = ReadonlyMap<string, unknown>
 export type PathSet = ReadonlySet<string>
-export const item: unique symbol = Symbol('item')
+const holder: unique symbol = Symbol('holder')
 
 /** What the server keeps, and what names the object, belongs to nobody. */
 const unowned = new Set(
@@ -30,44 +29,71 @@ const unowned = new Set(
   ].map(field => join(['f:metadata', fieldStep(field)])),
 )
 
+/** Which holders of other fields are paths too: none, those that the schema names, or all. Items of keyed lists always are. */
+type Holders = 'none' | 'named' | 'all'
+
 /** All fields of a document, without those that nobody can own. `status` belongs to writes of the status subresource, and only it does. */
-export function fieldsOf(document: unknown, schema: JsonSchema, subresource: 'status' | undefined): Fields {
+export function fieldsOf(document: unknown, schema: JsonSchema, subresource: 'status' | undefined, holders: Holders = 'none'): Fields {
   const all = new Map<string, unknown>()
   if (!isObject(document)) return all
   for (const [field, value] of Object.entries(document)) {
     if (field === 'apiVersion' || field === 'kind' || value === undefined) continue
     if ((field === 'status') !== (subresource === 'status')) continue
-    collect(value, fieldSchema(schema, field), [fieldStep(field)], all)
+    collect(value, fieldSchema(schema, field), [fieldStep(field)], { holders, isNamed: true, into: all })
   }
   for (const path of all.keys()) if (unowned.has(path) || path.startsWith(join(['f:metadata', 'f:managedFields', '']))) all.delete(path)
-  // Metadata of which only unowned fields are left.
+  // Metadata is there whoever writes.
   all.delete('f:metadata')
   return all
 }
 
-function collect(value: unknown, schema: JsonSchema | undefined, path: readonly string[], into: Map<string, unknown>): void {
+type Collecting = { readonly holders: Holders; readonly isNamed: boolean; readonly into: Map<string, unknown> }
+
+function collect(value: unknown, schema: JsonSchema | undefined, path: readonly string[], { holders, isNamed, into }: Collecting): void {
   const shape = shapeOf(value, schema)
-  const isEmpty = Array.isArray(value) ? value.length === 0 : isObject(value) && Object.keys(value).length === 0
-  if (isEmpty || shape.type === 'whole') return void into.set(join(path), value)
-  if (shape.type === 'set') {
-    for (const member of value as unknown[]) into.set(join([...path, setStep(member)]), member)
-    return
-  }
-  if (shape.type === 'keyed') {
-    const items = itemSchema(schema)
-    for (const member of value as unknown[]) {
-      const at = [...path, itemStep(member, shape.keys, items)]
-      into.set(join(at), item)
-      collectFields(member, items, at, into)
+  if (shape.type === 'whole') return void into.set(join(path), value)
+  // An applied empty list names nothing, and an applied empty object names itself: so it is in the Kubernetes API.
+  const isEmptyObject = shape.type === 'fields' && Object.keys(value as object).length === 0
+  if (isEmptyObject || holders === 'all' || (holders === 'named' && isNamed)) into.set(join(path), holder)
+  if (shape.type === 'fields') return collectFields(value, schema, path, { holders, into })
+  const items = itemSchema(schema)
+  for (const member of value as unknown[]) {
+    if (shape.type === 'set') {
+      into.set(join([...path, setStep(member)]), member)
+      continue
     }
-    return
+    const at = [...path, itemStep(member, shape.keys, items)]
+    into.set(join(at), holder)
+    collectFields(member, items, at, { holders, into })
   }
-  collectFields(value, schema, path, into)
 }
 
-function collectFields(value: unknown, schema: JsonSchema | undefined, path: readonly string[], into: Map<string, unknown>): void {
-  for (const [field, inner] of Object.entries(value as object))
-    if (inner !== undefined) collect(inner, fieldSchema(schema, field), [...path, fieldStep(field)], into)
+function collectFields(
+  value: unknown,
+  schema: JsonSchema | undefined,
+  path: readonly string[],
+  { holders, into }: Pick<Collecting, 'holders' | 'into'>,
+): void {
+  for (const [field, inner] of Object.entries(value as object)) {
+    if (inner !== undefined)
+      collect(inner, fieldSchema(schema, field), [...path, fieldStep(field)], { holders, isNamed: isNamedField(schema, field), into })
+  }
+}
+
+/** The paths and, of what they lead through, the fields that the schema names. */
+export function withNamed(paths: Iterable<string>, schema: JsonSchema): PathSet {
+  const all = new Set<string>()
+  for (const path of paths) {
+    all.add(path)
+    const steps = split(path)
+    let at: JsonSchema | undefined = schema
+    for (const [depth, step] of steps.slice(0, -1).entries()) {
+      const isField = step.startsWith('f:')
+      if (isField && isNamedField(at, step.slice(2))) all.add(join(steps.slice(0, depth + 1)))
+      at = isField ? fieldSchema(at, step.slice(2)) : itemSchema(at)
+    }
+  }
+  return all
 }
 
 /** changed: there in `next`, and absent or another in `old`. removed: there in `old` only. */

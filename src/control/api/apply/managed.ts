@@ -58,7 +58,7 @@ type Update = {
 
 /** After a create, replace or patch: what it changed is the writer's, and no longer another's; what it removed is nobody's. */
 export function afterUpdate({ old, next, schema, manager, subresource, now }: Update): readonly object[] {
-  const { changed, removed } = compare(fieldsOf(old, schema, subresource), fieldsOf(next, schema, subresource), same)
+  const { changed, removed } = compare(fieldsOf(old, schema, subresource, 'all'), fieldsOf(next, schema, subresource, 'all'), same)
   // A writer may drop entries by sending fewer: `managedFields: [{}]` forgets them all.
   const given = next.metadata['managedFields'] === undefined ? old : next
   const me = { manager, operation: 'Update' as const, apiVersion: next.apiVersion, subresource: subresource ?? '' }

@@ -13,54 +13,78 @@ export function merge(live: unknown, applied: unknown, schema: JsonSchema | unde
       merged.set(field, merge(merged.get(field), value, fieldSchema(schema, field)))
     return Object.fromEntries(merged)
   }
-  const [old, wanted] = [live as readonly unknown[], applied as readonly unknown[]]
   const items = itemSchema(schema)
   const stepOf = (member: unknown): string => (shape.type === 'keyed' ? itemStep(member, shape.keys, items) : setStep(member))
-  const byStep = new Map(wanted.map(member => [stepOf(member), member]))
-  const known = new Set(old.map(stepOf))
-  const kept = old.map(member =>
-    shape.type === 'keyed' && byStep.has(stepOf(member)) ? merge(member, byStep.get(stepOf(member)), items) : member,
+  const merged = (old: unknown, wanted: unknown): unknown => (shape.type === 'keyed' ? merge(old, wanted, items) : wanted)
+  return inOrder(live as readonly unknown[], applied as readonly unknown[], stepOf).map(({ old, wanted }) =>
+    wanted === undefined ? old : old === undefined ? wanted : merged(old, wanted),
   )
-  return [...kept, ...wanted.filter(member => !known.has(stepOf(member)))]
 }
 
-/** Without these paths; an object or keyed item that others still have something in stays. A container that this empties goes too, unless `keep` has it. */
-export function prune(
-  value: unknown,
-  schema: JsonSchema | undefined,
-  remove: PathSet,
-  keep: PathSet,
-  path: readonly string[] = [],
-): unknown {
+type Pair = { readonly old: unknown; readonly wanted: unknown }
+
+/** The applied order holds for what is applied; each other item stays before the shared item that it stood before. sigs.k8s.io/structured-merge-diff typed/merge.go visitListItems. */
+function inOrder(live: readonly unknown[], applied: readonly unknown[], stepOf: (member: unknown) => string): readonly Pair[] {
+  const [oldSteps, wantedSteps] = [live.map(stepOf), applied.map(stepOf)]
+  const olds = new Map(oldSteps.map((step, at) => [step, live[at]]))
+  const wanteds = new Map(wantedSteps.map((step, at) => [step, applied[at]]))
+  const shared = wantedSteps.filter(step => olds.has(step))
+  const taken = new Set<string>()
+  const pairs: Pair[] = []
+  const take = (step: string): void => {
+    taken.add(step)
+    pairs.push({ old: olds.get(step), wanted: wanteds.get(step) })
+  }
+  let [left, right] = [0, 0]
+  while (left < oldSteps.length || right < wantedSteps.length) {
+    const [old, wanted] = [oldSteps[left], wantedSteps[right]]
+    if (old !== undefined && old === wanted) {
+      take(old)
+      left++
+      right++
+      shared.shift()
+      continue
+    }
+    if (old !== undefined && wanted !== undefined && wanteds.has(old) && shared.length > 0 && shared[0] !== old) {
+      left++
+      continue
+    }
+    if (old !== undefined && !wanteds.has(old)) {
+      take(old)
+      left++
+      continue
+    }
+    if (old !== undefined && taken.has(old)) left++
+    if (wanted === undefined) continue
+    take(wanted)
+    right++
+    if (shared[0] === wanted) shared.shift()
+  }
+  return pairs
+}
+
+/** Without these paths and all that is under them. What this leaves empty goes too. */
+export function remove(value: unknown, schema: JsonSchema | undefined, gone: PathSet, path: readonly string[] = []): unknown {
   const shape = shapeOf(value, schema)
   if (shape.type === 'whole') return value
-  if (shape.type === 'fields') return pruneFields(value, schema, remove, keep, path)
+  if (shape.type === 'fields') return removeFields(value, schema, gone, path)
   const items = itemSchema(schema)
   const list = (value as readonly unknown[]).flatMap(member => {
     const at = [...path, shape.type === 'keyed' ? itemStep(member, shape.keys, items) : setStep(member)]
-    const isRemoved = remove.has(join(at)) && !holdsAny(keep, at)
-    if (shape.type === 'set' || isRemoved) return isRemoved ? [] : [member]
-    return [pruneFields(member, items, remove, keep, at)]
+    if (gone.has(join(at))) return []
+    return [shape.type === 'set' ? member : removeFields(member, items, gone, at)]
   })
-  return list.length === 0 && (value as readonly unknown[]).length > 0 && !keep.has(join(path)) ? undefined : list
+  return list.length === 0 && (value as readonly unknown[]).length > 0 ? undefined : list
 }
 
-function pruneFields(value: unknown, schema: JsonSchema | undefined, remove: PathSet, keep: PathSet, path: readonly string[]): unknown {
+function removeFields(value: unknown, schema: JsonSchema | undefined, gone: PathSet, path: readonly string[]): unknown {
   const entries = Object.entries(value as object)
   const left = entries.flatMap(([field, inner]) => {
     const at = [...path, fieldStep(field)]
-    if (remove.has(join(at)) && !holdsAny(keep, at)) return []
-    const pruned = prune(inner, fieldSchema(schema, field), remove, keep, at)
-    return pruned === undefined ? [] : [[field, pruned]]
+    const rest = gone.has(join(at)) ? undefined : remove(inner, fieldSchema(schema, field), gone, at)
+    return rest === undefined ? [] : [[field, rest]]
   })
-  return left.length === 0 && entries.length > 0 && !keep.has(join(path)) ? undefined : Object.fromEntries(left)
-}
-
-function holdsAny(paths: PathSet, at: readonly string[]): boolean {
-  const own = join(at)
-  const below = join([...at, ''])
-  for (const path of paths) if (path === own || path.startsWith(below)) return true
-  return false
+  return left.length === 0 && entries.length > 0 ? undefined : Object.fromEntries(left)
 }
 
 /** Null means absent, as everywhere in the Kubernetes API. */

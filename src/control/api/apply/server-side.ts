@@ -7,9 +7,9 @@
 
 import type { Resource } from '#resources/kind'
 import { same } from '../../store/change.ts'
-import { compare, fieldsOf, tellPath, type PathSet } from './fields.ts'
+import { compare, fieldsOf, tellPath, withNamed, type PathSet } from './fields.ts'
 import { isSameOwner, minus, readOwners, rfc3339, writeOwners, type Owner } from './managed.ts'
-import { merge, prune, withoutNulls } from './merge.ts'
+import { merge, remove, withoutNulls } from './merge.ts'
 import type { JsonSchema } from './shape.ts'
 
 export type Apply = {
@@ -35,29 +35,33 @@ export function applyServerSide({ live, applied: sent, schema, manager, subresou
   const others = owners.filter(owner => owner !== mine)
 
   const merged = merge(live, onlyOwned(applied, subresource), schema) as Resource
-  const before = fieldsOf(live, schema, subresource)
-  const { changed } = compare(before, fieldsOf(merged, schema, subresource), same)
+  const held = new Set([...wanted, ...others.flatMap(owner => [...owner.paths])])
+  const next = mine ? prune(merged, { last: mine.paths, held, schema, subresource }) : merged
+  const { changed, removed } = compare(fieldsOf(live, schema, subresource, 'all'), fieldsOf(next, schema, subresource, 'all'), same)
   const conflicts = others.flatMap(owner =>
-    [...owner.paths]
-      .filter(path => changed.has(path) && wanted.has(path) && before.has(path))
-      .map(path => ({ field: tellPath(path), owner })),
+    [...owner.paths].filter(path => changed.has(path)).map(path => ({ field: tellPath(path), owner })),
   )
   if (conflicts.length > 0 && !force) return { conflicts }
 
-  const lost = mine ? minus(mine.paths, wanted) : new Set<string>()
-  const held = new Set([...wanted, ...others.flatMap(owner => [...owner.paths])])
-  const removed = minus(lost, held)
-  const next = (prune(merged, schema, removed, held) ?? merged) as Resource
-  const entry: Owner = {
-    ...me,
-    time: mine && equalSets(mine.paths, wanted) && changed.size === 0 ? mine.time : rfc3339(now),
-    paths: wanted,
-  }
-  const left = others.map(owner => ({
-    ...owner,
-    paths: minus(minus(owner.paths, removed), new Set([...changed].filter(path => wanted.has(path)))),
-  }))
+  const isSame = mine !== undefined && equalSets(mine.paths, wanted) && changed.size === 0 && removed.size === 0
+  const entry: Owner = { ...me, time: isSame ? mine.time : rfc3339(now), paths: wanted }
+  const left = others.map(owner => ({ ...owner, paths: minus(minus(owner.paths, changed), removed) }))
   return { next: { ...next, metadata: { ...next.metadata, managedFields: writeOwners([...left, entry]) } } }
+}
+
+type Pruning = { readonly last: PathSet; readonly held: PathSet; readonly schema: JsonSchema; readonly subresource: 'status' | undefined }
+
+/**
+ * Without what the manager applied last time and nobody holds now. A named field goes whole when nobody holds anything in it, with what defaults had put there;
+ * what was never applied stays elsewhere. sigs.k8s.io/structured-merge-diff merge/update.go prune, addBackOwnedItems, addBackDanglingItems.
+ */
+function prune(merged: Resource, { last, held, schema, subresource }: Pruning): Resource {
+  const named = (document: unknown): PathSet => new Set(fieldsOf(document, schema, subresource, 'named').keys())
+  const [all, lastNamed] = [named(merged), withNamed(last, schema)]
+  const untouched = named(remove(merged, schema, lastNamed))
+  const owned = remove(merged, schema, minus(minus(all, untouched), withNamed(held, schema)))
+  const gone = [...minus(all, named(owned))].filter(path => lastNamed.has(path))
+  return remove(merged, schema, new Set(gone)) as Resource
 }
 
 /** Through the main path `status` is not applied, through the status path nothing else is. */

@@ -40,6 +40,12 @@ export function fieldSchema(schema: JsonSchema | undefined, field: string): Json
   return isObject(rest) ? rest : undefined
 }
 
+/** Whether the schema knows the field by name, and not as a key of a dictionary. */
+export function isNamedField(schema: JsonSchema | undefined, field: string): boolean {
+  const properties = schema?.['properties']
+  return isObject(properties) && Object.hasOwn(properties, field)
+}
+
 export function itemSchema(schema: JsonSchema | undefined): JsonSchema | undefined {
   const items = schema?.['items']
   return isObject(items) ? items : undefined
