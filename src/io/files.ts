@@ -1,7 +1,7 @@
 /** Files and folders: read with clear errors, written whole or not at all, kept where the system wants them. */
 
 import { constants } from 'node:fs'
-import { chmod, mkdir, mkdtemp, open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 
@@ -49,6 +49,17 @@ export async function readTextIfAny(path: string): Promise<string | undefined> {
   } catch (thrown) {
     if (thrown instanceof FileError && thrown.code === 'ENOENT') return undefined
     throw thrown
+  }
+}
+
+/** What is in a folder, in order of name; undefined when the path is no folder. A link to a folder is no folder, so that nobody walks in a circle. Throws FileError. */
+export async function listFolder(path: string): Promise<readonly { readonly name: string; readonly isFolder: boolean }[] | undefined> {
+  try {
+    if (!(await stat(path)).isDirectory()) return undefined
+    const entries = await readdir(path, { withFileTypes: true })
+    return entries.map(entry => ({ name: entry.name, isFolder: entry.isDirectory() })).sort((a, b) => (a.name < b.name ? -1 : 1))
+  } catch (thrown) {
+    throw told('read', path, thrown)
   }
 }
 

@@ -1,0 +1,95 @@
+/** `weft check`: can this machine run the mesh, does the control plane answer, do the versions agree? */
+
+import type { MachineCheck } from '../edge.ts'
+import { exit } from '../exit.ts'
+import { printAs } from '../print.ts'
+import type { Session } from '../session.ts'
+import { notReached } from '../unreachable.ts'
+
+type Flags = { readonly output?: 'table' | 'json' | 'yaml'; readonly control?: string }
+
+/** A control plane that does not answer is a failure only when one was named: before the first start there is none. */
+export async function check(session: Session, { output = 'table', control }: Flags): Promise<number> {
+  const { say, edge } = session
+  const [machine, plane] = await Promise.all([edge.checkMachine?.() ?? [], checkControl(session, control)])
+  const all = [...machine.filter(each => !isHeldBy(each, plane.ports)), ...plane.checks]
+  const isFailed = all.some(({ ok }) => ok === 'no')
+  if (output !== 'table') {
+    await printAs(say, output, { ok: !isFailed, checks: all })
+    return isFailed ? exit.failed : exit.ok
+  }
+  const signs = say.isTTY ? ({ yes: '✔', warn: '!', no: '✘' } as const) : ({ yes: 'ok', warn: 'warning', no: 'failed' } as const)
+  const colours = { yes: 'green', warn: 'yellow', no: 'red' } as const
+  const signWide = Math.max(...all.map(({ ok }) => signs[ok].length))
+  const wide = Math.max(...all.map(({ name }) => name.length))
+  for (const { name, ok, says, remedy } of all) {
+    say.out(`${say.paint(colours[ok], signs[ok].padEnd(signWide))} ${name.padEnd(wide)}  ${says}`)
+    if (ok !== 'yes' && remedy !== undefined) say.out(' '.repeat(signWide + wide + 3) + say.paint('dim', remedy))
+  }
+  const isLimited = all.some(({ ok }) => ok === 'warn')
+  say.out('')
+  say.out(
+    isFailed
+      ? say.paint('red', 'This machine cannot run the mesh as it is.')
+      : `This machine can run the mesh${isLimited ? ', with the limits named above' : ''}.`,
+  )
+  return isFailed ? exit.failed : exit.ok
+}
+
+type Plane = { readonly checks: readonly MachineCheck[]; readonly ports: readonly number[] }
+
+/** A port in use by the very control plane that answers is as it should be. */
+const isHeldBy = ({ name, ok }: MachineCheck, ports: readonly number[]): boolean =>
+  ok === 'warn' && ports.some(port => name === `port ${port}`)
+
+/** A certificate is refused by those whose clock differs by more than this. */
+const clockMs = 5000
+
+async function checkControl(session: Session, control: string | undefined): Promise<Plane> {
+  const { client, address } = await session.reach(control)
+  const name = 'control plane'
+  try {
+    const sent = session.now()
+    const [current, served] = await Promise.all([client.status(), serverClock(address.url)])
+    const off = served === undefined ? undefined : served - (sent + session.now()) / 2
+    const { version } = session.edge
+    const checks: readonly MachineCheck[] = [
+      { name, ok: 'yes', says: `answers at ${address.url} (from ${address.from})` },
+      current.version === version
+        ? { name: 'versions', ok: 'yes', says: `this command and the control plane are ${version}` }
+        : {
+            name: 'versions',
+            ok: 'warn',
+            says: `this command is ${version}, the control plane ${current.version}`,
+            remedy: 'use the same version on both ends',
+          },
+      // The Date header has whole seconds.
+      off === undefined || Math.abs(off) < clockMs
+        ? {
+            name: 'clock',
+            ok: 'yes',
+            says: off === undefined ? 'the control plane did not tell its time' : 'agrees with that of the control plane',
+          }
+        : {
+            name: 'clock',
+            ok: 'no',
+            says: `differs from that of the control plane by ${Math.round(Math.abs(off) / 1000)} s`,
+            remedy: 'set both by NTP: certificates are valid by the clock',
+          },
+    ]
+    return { checks, ports: [current.xds.port, Number(new URL(address.url).port || 80)] }
+  } catch (thrown) {
+    const error = thrown as Error
+    const wasNamed = address.from !== 'the default'
+    const says = error.name === 'Unreachable' ? notReached(error.message, address)[0]! : error.message
+    const remedy = 'weft control starts one; --control, WEFT_CONTROL or weft context choose another'
+    return { checks: [{ name, ok: wasNamed ? 'no' : 'warn', says, remedy }], ports: [] }
+  }
+}
+
+async function serverClock(url: string): Promise<number | undefined> {
+  const reply = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(5000) })
+  await reply.body?.cancel()
+  const at = Date.parse(reply.headers.get('date') ?? '')
+  return Number.isNaN(at) ? undefined : at
+}

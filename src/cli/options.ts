@@ -1,0 +1,135 @@
+/** What `weft run`, `weft control` and `weft demo` are asked to do: flags read and checked, every problem said together. */
+
+import type { Protocol } from '#model/view'
+import type { ProxyNode } from '#model/workload'
+import type { ControlAddress } from './context.ts'
+import { Flags } from './flags/collect.ts'
+import { readLabel, readPort, readPublish, readReadiness, type Publish, type RunPort } from './flags/workload.ts'
+
+export type { Publish, RunPort } from './flags/workload.ts'
+export type { ControlAddress } from './context.ts'
+
+export type RunOptions = {
+  readonly name: string
+  /** Name of this instance: `NAME-` and six random characters. */
+  readonly workload: string
+  readonly namespace: string
+  readonly service: string
+  /** The label `version`, if given; it is in `labels` too. */
+  readonly version?: string
+  readonly ports: readonly RunPort[]
+  /** With `app` (the service) and `version`, unless labels of these names were given. */
+  readonly labels: Readonly<Record<string, string>>
+  readonly probe: ProxyNode['probe']
+  /** Ports of this machine that lead to ports of the workload. */
+  readonly publish: readonly Publish[]
+  /** auto: namespace where this machine allows it, else proxy. */
+  readonly capture: 'auto' | 'namespace' | 'proxy'
+  /** A join token; absent: one is asked of the control plane. */
+  readonly token?: string
+  /** Where other proxies reach this one; absent: found out. */
+  readonly address?: string
+  /** 0: any free port. */
+  readonly adminPort: number
+  /** How long requests under way may take at the end. */
+  readonly drainMs: number
+  readonly control: ControlAddress
+  readonly command: readonly string[]
+}
+
+/** port 0: any free one. data: as typed, relative to the working directory; absent: the user's state folder. json: says where it listens as one JSON line. */
+export type ControlOptions = {
+  readonly data?: string
+  readonly api: { readonly host: string; readonly port: number }
+  readonly xds: { readonly host: string; readonly port: number }
+  readonly trustDomain: string
+  readonly json: boolean
+}
+
+/** forMs: then a table is printed and it ends; absent: until interrupted. rate: requests a second of the load. keep: leaves data and logs behind. */
+export type DemoOptions = {
+  readonly forMs?: number
+  readonly output: 'table' | 'json'
+  readonly rate?: number
+  readonly keep: boolean
+}
+
+/** As commander gives them: text, lists of text, switches. */
+export type Raw = Readonly<Record<string, unknown>>
+
+const protocols: readonly Protocol[] = ['http', 'http2', 'grpc', 'tcp', 'tls', 'detect']
+
+/** random: six characters of a-z0-9. Throws Stopped with every problem. */
+export function runOptions(raw: Raw, command: readonly string[], control: ControlAddress, random: string): RunOptions {
+  const flags = new Flags(raw)
+  const name = flags.label('name') ?? flags.missing('--name', 'a name for the workload, such as --name orders', '')
+  const service = flags.label('service') ?? name
+  const version = flags.labelValue('appVersion') ?? flags.labelValue('versionLabel')
+  if (raw['appVersion'] !== undefined && raw['versionLabel'] !== undefined)
+    flags.wrong('--app-version and --version-label mean the same: give one')
+  const ports = flags.each('port', text => readPort(text, protocols))
+  for (const [at, port] of ports.entries())
+    if (ports.findIndex(other => other.port === port.port || other.name === port.name) < at)
+      flags.wrong(`--port ${port.port}: the port or its name is given twice`)
+  const labels = Object.fromEntries([
+    ['app', service],
+    ...(version === undefined ? [] : [['version', version]]),
+    ...flags.each('label', readLabel),
+  ]) as Record<string, string>
+  if (raw['ready'] !== undefined && raw['readyHttp'] !== undefined) flags.wrong('--ready and --ready-http exclude each other: give one')
+  const probe = flags.one('readyHttp', readReadiness) ?? {
+    type: flags.choice('ready', ['tcp', 'none']) ?? (ports.length > 0 ? 'tcp' : 'none'),
+  }
+  const publish = flags.each('publish', readPublish)
+  const capture = flags.choice('capture', ['auto', 'namespace', 'proxy']) ?? 'auto'
+  const adminPort = flags.whole('adminPort', 0, 65_535) ?? 0
+  const drainMs = flags.duration('drain') ?? 5000
+  if (command.length === 0)
+    flags.wrong('the command to run is missing: put it behind --, such as: weft run --name orders --port 8080 -- node server.js')
+  const [token, address, namespace] = [flags.text('token'), flags.text('address'), flags.label('namespace') ?? control.namespace]
+  flags.stopIfWrong()
+  return {
+    name,
+    workload: `${name.slice(0, 56).replace(/-+$/, '')}-${random}`,
+    namespace,
+    service,
+    ports,
+    labels,
+    probe,
+    publish,
+    capture,
+    adminPort,
+    drainMs,
+    control,
+    command,
+    ...(version === undefined ? {} : { version }),
+    ...(token === undefined ? {} : { token }),
+    ...(address === undefined ? {} : { address }),
+  }
+}
+
+export function controlOptions(raw: Raw): ControlOptions {
+  const flags = new Flags(raw)
+  const api = { host: flags.text('apiHost') ?? '127.0.0.1', port: flags.whole('apiPort', 0, 65_535) ?? 7070 }
+  const xds = { host: flags.text('xdsHost') ?? '127.0.0.1', port: flags.whole('xdsPort', 0, 65_535) ?? 7071 }
+  if (api.port !== 0 && api.port === xds.port && api.host === xds.host)
+    flags.wrong(`--api-port and --xds-port are both ${api.port}: they must differ`)
+  const trustDomain = flags.text('trustDomain') ?? 'weft.local'
+  // SPIFFE-ID §2.1
+  if (!/^[a-z0-9._-]{1,255}$/.test(trustDomain))
+    flags.wrong(`--trust-domain "${trustDomain}": may hold lower-case letters, digits, ".", "-" and "_", 255 at most`)
+  const json = flags.choice('output', ['json']) === 'json'
+  const data = flags.text('data')
+  flags.stopIfWrong()
+  return { api, xds, trustDomain, json, ...(data === undefined ? {} : { data }) }
+}
+
+export function demoOptions(raw: Raw): DemoOptions {
+  const flags = new Flags(raw)
+  const forMs = flags.duration('for')
+  if (forMs === 0) flags.wrong('--for 0: must be longer than nothing, such as 30s')
+  const output = flags.choice('output', ['table', 'json']) ?? 'table'
+  const rate = flags.whole('rate', 1, 100_000)
+  flags.stopIfWrong()
+  return { output, keep: raw['keep'] === true, ...(forMs === undefined ? {} : { forMs }), ...(rate === undefined ? {} : { rate }) }
+}

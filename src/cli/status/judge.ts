@@ -1,0 +1,30 @@
+/** What of a mesh's state needs somebody's attention. */
+
+import type { ControlStatus, ProxyStatus } from '#api/mesh-api'
+import { tellSpan } from '../moment.ts'
+
+const dayMs = 86_400_000
+/** The authority and the control plane renew theirs in time; less than this means that they did not. */
+const leastLeftMs = { root: 30 * dayMs, intermediate: 7 * dayMs, control: 3_600_000 } as const
+
+/** A sentence for each thing that is wrong; empty when all is well. A workload that left is not wrong, a proxy that is cut off is. */
+export function concerns({ certificates, proxies }: ControlStatus, now: number): readonly string[] {
+  const found: string[] = []
+  for (const { use, notAfter } of certificates) {
+    const left = Date.parse(notAfter) - now
+    if (left < 0) found.push(`the ${use} certificate expired ${tellSpan(-left)} ago`)
+    else if (left < leastLeftMs[use]) found.push(`the ${use} certificate expires in ${tellSpan(left)}`)
+  }
+  for (const proxy of proxies) found.push(...concernsOf(proxy, now))
+  return found
+}
+
+function* concernsOf({ id, state, rejected, lastSeen, certificate }: ProxyStatus, now: number): Generator<string> {
+  if (state === 'rejected') {
+    for (const { resource, reason } of rejected) yield `${id} refused ${resource}: ${reason}`
+    if (rejected.length === 0) yield `${id} refused its configuration`
+  }
+  if (state === 'disconnected')
+    yield `${id} is disconnected, last seen ${tellSpan(now - Date.parse(lastSeen))} ago; it serves with what it has`
+  if (certificate && Date.parse(certificate.notAfter) < now) yield `the certificate of ${id} has expired`
+}

@@ -1,0 +1,70 @@
+/** The commands that show what the mesh does now: status, topology, proxy, check. */
+
+import type { Command } from 'commander'
+import type { Session } from '../session.ts'
+import { allNamespacesFlag, controlFlag, example, namespaceFlag, outputFlag, type Act } from './shape.ts'
+
+export function addMesh(program: Command, session: Session, act: Act): void {
+  const { say } = session
+  program.commandsGroup('Mesh:')
+
+  const status = program
+    .command('status')
+    .description('control plane, store, certificates and proxies; fails when something needs attention')
+    .addOption(outputFlag('table', 'json', 'yaml'))
+    .addOption(controlFlag())
+    .action(act(async (flags: object) => (await import('../commands/status.ts')).status(session, flags)))
+  example(status, say, [
+    ['weft status', 'is all well?'],
+    ['weft status -o json | jq .proxies', 'for programs'],
+  ])
+
+  const topology = program
+    .command('topology')
+    .description('who calls whom: rate, success, latency, identities')
+    .option('-w, --watch', 'again every two seconds, until interrupted')
+    .option('--seconds <seconds>', 'counted over this long (default: 60)')
+    .addOption(outputFlag('table', 'wide', 'json', 'yaml'))
+    .addOption(namespaceFlag())
+    .addOption(controlFlag())
+    .action(act(async (flags: object) => (await import('../commands/topology.ts')).topology(session, flags)))
+  example(topology, say, [
+    ['weft topology -w', 'live'],
+    ['weft topology -o wide -n shop', 'with identities, edges of one namespace'],
+  ])
+
+  const proxy = program.command('proxy').description('the proxies and what each was told')
+  const list = proxy
+    .command('list')
+    .description('every proxy and whether it is in sync')
+    .addOption(outputFlag('table', 'wide', 'json', 'yaml', 'name'))
+    .addOption(namespaceFlag())
+    .addOption(allNamespacesFlag())
+    .addOption(controlFlag())
+    .action(act(async (flags: object) => (await import('../commands/proxy.ts')).proxyList(session, flags)))
+  example(list, say, [['weft proxy list -A', 'of all namespaces']])
+  const parts = [
+    ['config', 'its whole configuration', ['yaml', 'json']],
+    ['endpoints', 'where its requests can go', ['table', 'json', 'yaml']],
+    ['routes', 'how its requests are routed', ['table', 'json', 'yaml']],
+  ] as const
+  for (const [part, description, formats] of parts) {
+    const command = proxy
+      .command(part)
+      .description(description)
+      .argument('<proxy>', 'a service, a workload, or WORKLOAD.NAMESPACE')
+      .addOption(outputFlag(...formats))
+      .addOption(namespaceFlag())
+      .addOption(controlFlag())
+      .action(act(async (name: string, flags: object) => (await import('../commands/proxy.ts')).proxyPart(session, part, name, flags)))
+    example(command, say, [[`weft proxy ${part} orders`, 'of an instance of the service orders']])
+  }
+
+  const check = program
+    .command('check')
+    .description('can this machine run the mesh, does the control plane answer, do versions agree')
+    .addOption(outputFlag('table', 'json', 'yaml'))
+    .addOption(controlFlag())
+    .action(act(async (flags: object) => (await import('../commands/check.ts')).check(session, flags)))
+  example(check, say, [['weft check', 'before the first weft run']])
+}

@@ -1,0 +1,85 @@
+/** The commands that run processes: demo, control, run. What they do is the program's; here their flags are read. */
+
+import type { Command } from 'commander'
+import { controlOptions, demoOptions, runOptions } from '../options.ts'
+import type { Session } from '../session.ts'
+import { controlFlag, example, outputFlag, repeated, type Act, type RemoteFlags } from './shape.ts'
+
+const alphabet = 'abcdefghijklmnopqrstuvwxyz0123456789'
+const sixRandom = (): string => [...crypto.getRandomValues(new Uint8Array(6))].map(byte => alphabet[byte % alphabet.length]).join('')
+
+export function addProcesses(program: Command, session: Session, act: Act): void {
+  const { edge, say } = session
+  program.commandsGroup('Run:')
+
+  const demo = program
+    .command('demo')
+    .description('a shop of small services in a mesh, under load, with a dashboard')
+    .option('--for <duration>', 'end after this long and print a table of the traffic, such as 30s')
+    .addOption(outputFlag('table', 'json'))
+    .option('--rate <number>', 'requests a second of the load')
+    .option('--keep', 'leave data and logs behind')
+    .action(act((flags: object) => edge.demo(demoOptions({ ...flags }))))
+  example(demo, say, [
+    ['weft demo', 'until Ctrl-C'],
+    ['weft demo --for 30s -o json', 'half a minute, then what was measured as JSON'],
+  ])
+
+  const control = program
+    .command('control')
+    .description('start a control plane: operator API, dashboard, configuration and certificates of proxies')
+    .option('--data <folder>', 'where its store and keys are kept')
+    .option('--api-port <port>', 'operator API and dashboard; 0: any free one (default: 7070)')
+    .option('--xds-port <port>', 'for proxies; 0: any free one (default: 7071)')
+    .option('--api-host <host>', 'address of the operator API; whoever reaches it may change the mesh (default: 127.0.0.1)')
+    .option('--xds-host <host>', 'address for proxies (default: 127.0.0.1)')
+    .option('--trust-domain <name>', 'of all identities; fixed at the first start (default: weft.local)')
+    .addOption(outputFlag('json'))
+    .action(act((flags: object) => edge.control(controlOptions({ ...flags }))))
+  example(control, say, [
+    ['weft control', 'at http://127.0.0.1:7070, data in ~/.local/state/weft'],
+    ['weft control --data ./mesh --api-port 0 --xds-port 0 -o json', 'on free ports, told as JSON'],
+  ])
+
+  const run = program
+    .command('run')
+    .description('put a process into the mesh; ends with its exit code')
+    .usage('--name NAME [options] -- COMMAND [ARGUMENTS...]')
+    .argument('[command...]', 'the command and its arguments, behind --')
+    .passThroughOptions()
+    .option('--name <name>', 'of the workload; its service too unless --service says another')
+    .option('-n, --namespace <namespace>', 'where it lives')
+    .option('--service <service>', 'the service it belongs to')
+    .option('--app-version <version>', 'its label "version", by which routes tell versions apart')
+    .option('--version-label <version>', 'the same')
+    .addOption(
+      repeated(
+        '--port <port>',
+        'where it listens: [NAME:]PORT[/PROTOCOL], protocol http, http2, grpc, tcp, tls or detect; may be repeated',
+      ),
+    )
+    .addOption(repeated('--label <label>', 'KEY=VALUE; may be repeated'))
+    .option('--ready-http <check>', 'ready when GET PORT/PATH answers 2xx or 3xx, such as 8080/healthz')
+    .option('--ready <check>', 'tcp: ready when the first port accepts; none: at once')
+    .addOption(
+      repeated('--publish <ports>', 'a port of this machine that leads to one of the workload: [HOST:]HOSTPORT:PORT; may be repeated'),
+    )
+    .option('--capture <how>', 'namespace: transparently, in a network namespace; proxy: by HTTP_PROXY; auto: what this machine allows')
+    .option('--token <token>', 'a join token of weft token create; else one is asked of the control plane')
+    .option('--address <host>', 'where other proxies reach this one')
+    .option('--admin-port <port>', 'of the proxy: metrics and state (default: any free one)')
+    .option('--drain <seconds>', 'how long requests under way may take at the end (default: 5)')
+    .addOption(controlFlag())
+    .action(
+      act(async (command: readonly string[], flags: RemoteFlags) => {
+        const address = await session.address(flags.control)
+        return edge.run(runOptions({ ...flags }, command, address, sixRandom()))
+      }),
+    )
+  example(run, say, [
+    ['weft run --name orders --port 8080 -- node server.js', 'called as http://orders:8080 by the others'],
+    ['weft run --name web --port web:80/http --publish 9000:80 -- nginx -g "daemon off;"', 'also at http://127.0.0.1:9000'],
+    ['weft run --name reviews-v2 --service reviews --app-version v2 --port 8080 -- ./reviews', 'a second version of a service'],
+    ['weft run --name import -- python3 import.py', 'a job: calls the mesh, is not called'],
+  ])
+}

@@ -1,0 +1,35 @@
+/** What commands have in common: examples under their help, and flags that many take. */
+
+import { Option, type Command } from 'commander'
+import type { Say } from '../say.ts'
+
+// eslint-disable-next-line -- commander hands arguments by position, each command knows its own
+type Given = readonly unknown[]
+/** Makes an action of a function that returns an exit code; what it is given are the arguments, the flags, the command. */
+export type Act = <Args extends Given>(run: (...given: Args) => number | Promise<number>) => (...given: Args) => Promise<void>
+
+export function example(command: Command, say: Say, examples: readonly (readonly [line: string, does: string])[]): Command {
+  return command.addHelpText('after', () => {
+    const wide = Math.max(...examples.map(([line]) => line.length))
+    return `\n${say.paint('bold', 'Examples:')}\n${examples.map(([line, does]) => `  ${say.paint('cyan', line.padEnd(wide))}  ${does}`).join('\n')}`
+  })
+}
+
+export const controlFlag = (): Option => new Option('--control <url>', 'the control plane; instead of WEFT_CONTROL or the current context')
+export const namespaceFlag = (): Option =>
+  new Option('-n, --namespace <namespace>', 'the namespace; instead of that of the current context')
+export const allNamespacesFlag = (): Option => new Option('-A, --all-namespaces', 'of all namespaces').conflicts('namespace')
+export const outputFlag = (...choices: string[]): Option =>
+  new Option('-o, --output <format>', `as what to print it: ${choices.join(', ')}`).choices(choices)
+/** A flag that may be given again and again: all values, in order. */
+export const repeated = (flags: string, says: string): Option =>
+  new Option(flags, says).argParser((text: string, before: readonly string[] | undefined) => [...(before ?? []), text])
+export const fileFlag = (): Option => repeated('-f, --file <path>', 'a file, a folder, or - for standard input; may be repeated')
+export const recursiveFlag = (): Option => new Option('-R, --recursive', 'folders with all that is in them')
+
+export type RemoteFlags = {
+  readonly control?: string
+  readonly namespace?: string
+  readonly allNamespaces?: boolean
+  readonly output?: string
+}
