@@ -4,7 +4,7 @@ import { constants } from 'node:os'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { main } from '#cli/main'
-import { userConfig } from '#io/files'
+import { userConfig, userState } from '#io/files'
 import { canCapture, reexecForCapture } from '#io/namespace'
 import { version } from './version.ts'
 
@@ -64,7 +64,14 @@ process.exitCode = await main(process.argv.slice(2), {
       isTTY: process.stdout.isTTY ?? false,
       signal: ended(),
     }),
-  checkMachine: async () => (await import('#io/checks')).checkMachine(),
+  checkMachine: async () =>
+    (await import('#io/checks')).checkMachine({
+      dataFolder: `${userState(process.env)}/control`,
+      ports: [
+        { port: 7070, purpose: 'the operator API and dashboard' },
+        { port: 7071, purpose: 'proxies' },
+      ],
+    }),
 })
 // Sockets that wait for a peer must not keep a finished command alive.
 process.exit()
