@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { TestClock } from '#base/clock'
+import { type Log, silent } from '#base/log'
+import type { ProxyNode } from '#model/workload'
+import { Universal } from '#platforms/universal'
+import { admit } from '#resources/validate'
+import { type Compilation, CompileLoop } from './compile-loop.ts'
+import { openStore } from './store.ts'
+
+const node: ProxyNode = {
+  id: 'a-1.default',
+  workload: 'a-1',
+  namespace: 'default',
+  service: 'a',
+  labels: {},
+  ports: [{ name: 'http', port: 80, protocol: 'http', bind: { host: '127.0.0.1', port: 20_001 } }],
+  probe: { type: 'tcp' },
+  version: '1',
+}
+
+function start(log: Log = silent) {
+  const clock = new TestClock(1_700_000_000_000)
+  const store = openStore({ path: ':memory:', now: () => clock.now() })
+  const platform = new Universal({ store, clock, log })
+  const trust = { trustDomain: 'test.mesh', roots: ['-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n'] }
+  const loop = new CompileLoop({ store, platform, trust: () => trust, clock, log })
+  const compilations: Compilation[] = []
+  loop.onCompiled(each => compilations.push(each))
+  const put = (name: string) =>
+    store.create(
+      admit({
+        apiVersion: 'v1',
+        kind: 'Service',
+        metadata: { name, namespace: 'default' },
+        spec: { selector: { app: name }, ports: [{ port: 80 }] },
+      }),
+    )
+  return { clock, store, platform, loop, compilations, put, [Symbol.dispose]: () => (loop.close(), platform.close(), store.close()) }
+}
+
+test('changes that come together are compiled together', () => {
+  using plane = start()
+  for (let at = 0; at < 100; at++) plane.put(`s${at}`)
+  assert.equal(plane.compilations.length, 0)
+  plane.clock.advance(10)
+  assert.equal(plane.compilations.length, 1)
+  assert.equal(Object.keys(plane.compilations[0]!.mesh.outbound.listeners).length, 100)
+  assert.equal(plane.compilations[0]!.revision, plane.store.revision)
+})
+
+test('changes that never end are compiled after fifty milliseconds all the same', () => {
+  using plane = start()
+  for (let at = 0; at < 12; at++) {
+    plane.put(`s${at}`)
+    plane.clock.advance(5)
+  }
+  assert.equal(plane.compilations.length, 1)
+})
+
+test('a view keeps every object that still says the same', () => {
+  using plane = start()
+  plane.platform.register(node, 'spiffe://test.mesh/ns/default/sa/a')
+  plane.put('other')
+  plane.clock.advance(50)
+  const first = plane.loop.cut(node)!
+  plane.platform.report(node.id, 'healthy')
+  plane.clock.advance(50)
+  const second = plane.loop.cut(node, first)!
+  assert.notEqual(second.view.endpoints, first.view.endpoints)
+  assert.equal(second.view.endpoints['default/other:80'], first.view.endpoints['default/other:80'])
+  for (const part of ['listeners', 'routes', 'backends', 'dns', 'trust'] as const) assert.equal(second.view[part], first.view[part])
+  plane.put('third')
+  plane.clock.advance(50)
+  const third = plane.loop.cut(node, second)!
+  assert.ok(third.view.listeners['outbound/default/third:80'])
+  for (const name of ['inbound/80', 'outbound/default/other:80'])
+    assert.equal(third.view.listeners[name], second.view.listeners[name], name)
+  assert.equal(third.view.backends['local/80'], second.view.backends['local/80'])
+  assert.equal(plane.loop.cut(node, third), third)
+})
+
+test('a status is written once and says when it changed', () => {
+  using plane = start()
+  const name = { group: 'gateway.networking.k8s.io', kind: 'HTTPRoute', namespace: 'default', name: 'r' }
+  plane.put('a')
+  plane.store.create(
+    admit({
+      apiVersion: 'gateway.networking.k8s.io/v1',
+      kind: 'HTTPRoute',
+      metadata: { name: 'r', namespace: 'default' },
+      spec: {
+        parentRefs: [{ group: '', kind: 'Service', name: 'a', port: 80 }],
+        rules: [{ backendRefs: [{ name: 'missing', port: 80 }] }],
+      },
+    }),
+  )
+  plane.clock.advance(50)
+  const written = JSON.stringify(plane.store.get(name)?.status)
+  assert.match(written, /"type":"ResolvedRefs","status":"False"/)
+  const { revision } = plane.store
+  plane.clock.advance(1000)
+  assert.equal(plane.store.revision, revision)
+  const mesh = plane.loop.current!.mesh
+  plane.put('missing')
+  plane.clock.advance(1000)
+  assert.match(JSON.stringify(plane.store.get(name)?.status), /"type":"ResolvedRefs","status":"True"/)
+  assert.notEqual(plane.loop.current!.mesh, mesh)
+  assert.equal(plane.loop.current!.revision, plane.store.revision, 'also a commit of statuses moves the revision on')
+})
+
+test('when statuses cannot be written the mesh is compiled all the same, and it is said', () => {
+  const said: string[] = []
+  using plane = start({ ...silent, error: says => said.push(says) })
+  plane.put('a')
+  plane.store.create(
+    admit({
+      apiVersion: 'gateway.networking.k8s.io/v1',
+      kind: 'HTTPRoute',
+      metadata: { name: 'r', namespace: 'default' },
+      spec: { parentRefs: [{ group: '', kind: 'Service', name: 'a', port: 80 }] },
+    }),
+  )
+  const transact = plane.store.transact.bind(plane.store)
+  plane.store.transact = () => {
+    throw new Error('the disk is full')
+  }
+  plane.clock.advance(50)
+  plane.store.transact = transact
+  assert.equal(plane.compilations.length, 1)
+  assert.deepEqual(said, ['statuses could not be written'])
+})
