@@ -1,10 +1,7 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import http from 'node:http'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { serveFolder, serveHttp, type Handler } from './http-server.ts'
+import { serveHttp, type Handler } from './http-server.ts'
 
 const echo: Handler = async request => ({
   status: 200,
@@ -113,40 +110,4 @@ test('a handler that throws answers 500 and the server lives on', async () => {
   assert.equal((await fetch(`http://127.0.0.1:${server.port}/bug`)).status, 500)
   assert.equal((bug as Error).message, 'oops')
   assert.equal((await fetch(`http://127.0.0.1:${server.port}/`)).status, 204)
-})
-
-test('a folder is served with its index for pages, and nothing outside it or hidden', async t => {
-  const root = mkdtempSync(join(tmpdir(), 'weft-folder-'))
-  t.after(() => rmSync(root, { recursive: true, force: true }))
-  const folder = join(root, 'dist')
-  mkdirSync(join(folder, 'assets'), { recursive: true })
-  writeFileSync(join(root, 'secret.txt'), 'secret')
-  writeFileSync(join(folder, '.hidden.txt'), 'hidden')
-  writeFileSync(join(folder, 'index.html'), '<p>page')
-  writeFileSync(join(folder, 'assets', 'a-1f.js'), 'run()')
-  const files = serveFolder(folder)
-  await using server = await serveHttp({ host: '127.0.0.1', port: 0, handler: async request => (await files(request)) ?? { status: 404 } })
-  const statusOf = async (path: string): Promise<number> => (await raw(server.port, { path })).status
-  const page = await fetch(`http://127.0.0.1:${server.port}/services/cart`)
-  assert.deepEqual([await page.text(), page.headers.get('content-type')], ['<p>page', 'text/html; charset=utf-8'])
-  const again = await raw(server.port, { path: '/', headers: { 'if-none-match': page.headers.get('etag')! } })
-  assert.equal(again.status, 304)
-  assert.match((await fetch(`http://127.0.0.1:${server.port}/assets/a-1f.js`)).headers.get('cache-control')!, /immutable/)
-  for (const path of [
-    '/../secret.txt',
-    '/%2e%2e/secret.txt',
-    '/..%2fsecret.txt',
-    '/assets/..%5c..%5csecret.txt',
-    '/.hidden.txt',
-    '/a%00.txt',
-    '/%zz.txt',
-    '/none.js',
-    '/assets.d/',
-  ])
-    assert.notEqual(
-      (await raw(server.port, { path })).text.includes('secret') || (await raw(server.port, { path })).text.includes('hidden'),
-      true,
-      path,
-    )
-  assert.deepEqual([await statusOf('/../secret.txt'), await statusOf('/none.js')], [404, 404])
 })

@@ -6,8 +6,6 @@ import type { Handler, HttpReply } from './http-server/contract.ts'
 import { judgeOrigin } from './http-server/origin.ts'
 import { listenError } from './net.ts'
 
-export { serveFolder } from './http-server/folder.ts'
-
 export type * from './http-server/contract.ts'
 
 export class BodyTooLarge extends Error {
