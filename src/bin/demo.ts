@@ -7,7 +7,7 @@ import { tableLines } from '#cli/table'
 import { temporaryFolder } from '#io/files'
 import { listen } from '#io/net'
 import { type Process, startProcess } from '#io/process'
-import { edges, programs } from './demo/shop.ts'
+import { type DemoProgram, edges, load, services } from './demo/shop.ts'
 
 export type DemoWorld = {
   readonly env: Readonly<Record<string, string | undefined>>
@@ -41,13 +41,14 @@ export async function demo(options: DemoOptions, world: DemoWorld): Promise<numb
   try {
     say('… starting the control plane')
     const control = await startControl(world, folder.path, start)
-    say(`… starting ${programs.length} workloads, each by: weft run --name NAME --port PORT -- node PROGRAM.mjs`)
-    for (const { name, args, script, env } of programs) {
-      const rate = options.rate === undefined || name !== 'shoppers' ? {} : { RATE: String(options.rate) }
-      await start(name, [...world.self, 'run', '--control', control, ...args, '--', world.node, script], { ...env, ...rate })
-    }
+    say(`… starting ${services.length + 1} workloads, each by: weft run --name NAME --port PORT -- node PROGRAM.mjs`)
+    const wrap = ({ name, args, script, env }: DemoProgram, more: Readonly<Record<string, string>> = {}) =>
+      start(name, [...world.self, 'run', '--control', control, ...args, '--', world.node, script], { ...env, ...more })
+    await Promise.all(services.map(program => wrap(program)))
     const client = connect(control)
-    const failed = await Promise.race([died.promise, everyEdge(client, signal)])
+    const meshed = Promise.race([died.promise, everyService(client, signal)])
+    // The load begins when there is something to load: its first request is to succeed.
+    const failed = (await meshed) ?? (signal.aborted ? undefined : await wrap(load, options.rate === undefined ? {} : { RATE: String(options.rate) }).then(() => Promise.race([died.promise, everyEdge(client, signal)])))
     if (signal.aborted) return 0
     if (failed !== undefined) {
       keep = true
@@ -108,18 +109,34 @@ const freeOr0 = (port: number): Promise<string> =>
     () => '0',
   )
 
+/** Resolves when every service is healthy, or with what is missing when patience ends. */
+async function everyService(client: Client, signal: AbortSignal): Promise<string | undefined> {
+  const until = Date.now() + patienceMs
+  let ready = 0
+  while (Date.now() < until && !signal.aborted) {
+    const proxies = await client.proxies().catch(() => [])
+    ready = proxies.filter(({ health, state }) => health === 'healthy' && state === 'synced').length
+    if (ready >= services.length) return undefined
+    await pause(50, signal)
+  }
+  return signal.aborted ? undefined : `only ${ready} of ${services.length} workloads were ready within ${patienceMs / 1000} s`
+}
+
 /** Resolves when every edge has traffic, or with what is missing when patience ends. */
 async function everyEdge(client: Client, signal: AbortSignal): Promise<string | undefined> {
   const until = Date.now() + patienceMs
   let missing: readonly string[] = edges.map(nameOf)
   while (Date.now() < until && !signal.aborted) {
-    const seen = new Set((await client.topology(60).catch(() => ({ edges: [] }))).edges.filter(edge => edge.rate > 0).map(keyOf))
+    const seen = new Set((await client.topology(60).catch(() => ({ edges: [] }))).edges.filter(edge => isAlive(edge)).map(keyOf))
     missing = edges.map(nameOf).filter(name => !seen.has(name))
     if (missing.length === 0) return undefined
     await pause(100, signal)
   }
   return signal.aborted ? undefined : `no traffic within ${patienceMs / 1000} s on: ${missing.join(', ')}`
 }
+
+/** A TCP connection that stays open opens no more: its bytes tell. */
+const isAlive = (edge: TopologyEdge): boolean => edge.rate > 0 || edge.bytesPerSecond > 0
 
 const nameOf = ([from, to]: (typeof edges)[number]): string => `${from} → ${to}`
 const keyOf = (edge: TopologyEdge): string => `${edge.source.service} → ${edge.destination.service}`
@@ -128,7 +145,7 @@ function judge(seen: readonly TopologyEdge[]): { edges: readonly TopologyEdge[];
   const problems: string[] = []
   const wanted = new Set(edges.map(nameOf))
   const own = seen.filter(edge => wanted.has(keyOf(edge)))
-  for (const name of wanted) if (!own.some(edge => keyOf(edge) === name && edge.rate > 0)) problems.push(`${name}: no traffic`)
+  for (const name of wanted) if (!own.some(edge => keyOf(edge) === name && isAlive(edge))) problems.push(`${name}: no traffic`)
   for (const edge of own) {
     if (edge.success < 0.999) problems.push(`${keyOf(edge)}: only ${(edge.success * 100).toFixed(2)} % succeeded`)
     if (!edge.mtls || edge.source.identity === undefined || edge.destination.identity === undefined) problems.push(`${keyOf(edge)}: not both ends proved an identity`)
@@ -138,11 +155,12 @@ function judge(seen: readonly TopologyEdge[]): { edges: readonly TopologyEdge[];
 
 function report(seen: readonly TopologyEdge[], isTTY: boolean): string {
   const ms = (value: number | undefined) => (value === undefined ? '–' : `${value.toFixed(1)} ms`)
+  const size = (bytes: number) => (bytes >= 10_000 ? `${(bytes / 1000).toFixed(0)} k` : bytes.toFixed(0))
   const rows = seen.map(edge => [
-    keyOf(edge), edge.protocol, edge.rate.toFixed(1), `${(edge.success * 100).toFixed(2)} %`, ms(edge.p50), ms(edge.p99), edge.source.identity ?? '–', edge.destination.identity ?? '–',
+    keyOf(edge), edge.protocol, edge.rate.toFixed(1), size(edge.bytesPerSecond), `${(edge.success * 100).toFixed(2)} %`, ms(edge.p50), ms(edge.p99), edge.source.identity ?? '–', edge.destination.identity ?? '–',
   ])
   const bold = isTTY ? (text: string) => `\u001b[1m${text}\u001b[22m` : (text: string) => text
-  const headings = ['edge', 'protocol', 'req/s', 'success', 'p50', 'p99', 'caller proved', 'called proved'].map((name, at) => ({ name, right: at > 1 && at < 6 }))
+  const headings = ['edge', 'protocol', 'req/s', 'bytes/s', 'success', 'p50', 'p99', 'caller proved', 'called proved'].map((name, at) => ({ name, right: at > 1 && at < 7 }))
   return `${tableLines({ paint: (_style, text) => bold(text) }, headings, rows).join('\n')}\n`
 }
 

@@ -3,10 +3,8 @@
 import { type Client, connect, Unreachable } from '#api/client'
 import { systemClock } from '#base/clock'
 import type { RunOptions } from '#cli/options'
-import { readCertificate } from '#identity/certificate'
-import { controlId, isSpiffeId, type SpiffeId, spiffeParts } from '#identity/spiffe'
+import { isSpiffeId, type SpiffeId } from '#identity/spiffe'
 import { readToken } from '#identity/token'
-import { readIdentity } from '#identity/verify'
 import { readTextIfAny, writeAtomic } from '#io/files'
 import { type ClientTls, connectGrpc } from '#io/grpc'
 import { keepCertificate, type KeptCertificate } from '#proxy/certificate'
@@ -76,16 +74,5 @@ export async function becomeMember(invitation: Invitation, options: { readonly f
     ...(token === undefined ? {} : { token }),
     channel: tls => connectGrpc({ host, port, ...tls }),
   })
-  const { trustDomain } = spiffeParts(identity)
-  const tls: ClientTls = {
-    host,
-    port,
-    certificate: () => certificate.shown(),
-    trust: () => ({ roots: certificate.current().roots }),
-    expectedServer: leaf => {
-      const judged = readIdentity(readCertificate(leaf), { trustDomain, ids: [controlId(trustDomain)], role: 'server' })
-      return 'refused' in judged ? judged.refused : undefined
-    },
-  }
-  return { certificate, tls }
+  return { certificate, tls: { host, port, ...certificate.tls } }
 }

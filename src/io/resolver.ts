@@ -54,7 +54,7 @@ function askTcp(query: Uint8Array, host: string, port: number): Promise<Uint8Arr
     socket.setTimeout(patienceMs, () => settle())
     socket.on('error', () => settle())
     socket.on('connect', () => socket.write(Buffer.concat([Uint8Array.of(query.length >> 8, query.length & 255), query])))
-    socket.on('data', bytes => {
+    socket.on('data', (bytes: Buffer) => {
       held = Buffer.concat([held, bytes])
       if (held.length >= 2 && held.length >= 2 + held.readUInt16BE(0)) settle(held.subarray(2, 2 + held.readUInt16BE(0)))
     })

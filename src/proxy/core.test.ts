@@ -207,7 +207,7 @@ describe('opaque TCP through two proxies', () => {
     const greeting = await new Promise<Buffer>(resolve => socket.once('data', resolve))
     assert.equal(greeting.toString(), '220 ready\r\n')
     const chunks: Buffer[] = []
-    socket.on('data', chunk => chunks.push(chunk))
+    socket.on('data', (chunk: Buffer) => chunks.push(chunk))
     socket.end(Buffer.alloc(100_000, 'z'))
     await new Promise(done => socket.on('end', done))
     assert.equal(Buffer.concat(chunks).length, 100_000)

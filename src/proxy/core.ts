@@ -109,12 +109,12 @@ export class Core implements AsyncDisposable {
     return { listener, view: view === undefined ? () => this.#view : () => view, peer: undefined, source: this.#options.self() }
   }
 
-  /** Opens the port on which callers of the mesh reach one port of the workload. Mutual TLS is the listener's to demand. */
-  async bind(port: Omit<WorkloadPort, 'bind'>, host: string): Promise<WorkloadPort> {
+  /** Opens the port on which callers of the mesh reach one port of the workload; at: which, 0 for any free one. Mutual TLS is the listener's to demand. */
+  async bind(port: Omit<WorkloadPort, 'bind'>, host: string, at = 0): Promise<WorkloadPort> {
     const name = `inbound/${port.port}`
     const alpn = port.protocol === 'tcp' || port.protocol === 'tls' ? [] : ['http/1.1']
     let acceptor: SecureAcceptor | undefined
-    const listening = await listen(host, 0, socket => {
+    const listening = await listen(host, at, socket => {
       socket.on('error', () => {})
       const take = () => {
         if (acceptor === undefined) this.#acceptors.push((acceptor = this.#secure(name, alpn)))

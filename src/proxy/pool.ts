@@ -36,7 +36,11 @@ export class Pools {
 
   /** A connection that is free: the one used last, since it is the least likely to be closed by the peer. */
   idle(pool: EndpointPool): Upstream | undefined {
-    for (let upstream = pool.idle.pop(); upstream !== undefined; upstream = pool.idle.pop()) if (upstream.isUsable) return upstream
+    const now = Date.now()
+    for (let upstream = pool.idle.pop(); upstream !== undefined; upstream = pool.idle.pop()) {
+      if (upstream.isUsable && !upstream.isStale(now)) return upstream
+      upstream.close()
+    }
     return undefined
   }
 

@@ -104,7 +104,7 @@ export class Upstream implements BodySink {
           const head = this.#editResponse!(event.head)
           exchange.status = head.status
           exchange.isTunnel = this.#codec.tunnel
-          this.#idleMs = keptFor(head)
+          this.#idleMs = keptFor(event.head) // the edited head has lost Keep-Alive, which is for this hop only
           exchange.caller.respond(head, event.length)
           break
         }

@@ -9,8 +9,7 @@ const reviews = (version: string): DemoProgram => ({
   env: { VERSION: version },
 })
 
-/** The load comes last: it is stopped first. */
-export const programs: readonly DemoProgram[] = [
+export const services: readonly DemoProgram[] = [
   http('catalog'),
   reviews('v1'),
   reviews('v2'),
@@ -20,8 +19,9 @@ export const programs: readonly DemoProgram[] = [
   http('cart'),
   http('orders'),
   http('storefront'),
-  { name: 'shoppers', args: ['--name', 'shoppers'], script: 'shoppers.mjs', env: {} },
 ]
+
+export const load: DemoProgram = { name: 'shoppers', args: ['--name', 'shoppers'], script: 'shoppers.mjs', env: {} }
 
 export const edges = [
   ['shoppers', 'storefront'],
