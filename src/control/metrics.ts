@@ -20,12 +20,21 @@ export function metricsService(traffic: Traffic, clock: Clock): Service {
           const refused = refusalOf(node, call.peer)
           if (refused !== undefined) return out.end({ code: 7, details: refused })
           id = node.id
-          source = { service: node.service, namespace: node.namespace, identity: call.peer!, workload: node.workload, version: node.labels['version'] ?? '' }
+          source = {
+            service: node.service,
+            namespace: node.namespace,
+            identity: call.peer!,
+            workload: node.workload,
+            version: node.labels['version'] ?? '',
+          }
         }
         if (source === undefined) return out.end({ code: 9, details: 'the first message of a metrics stream must tell the node' })
         traffic.ingest(id, source, families, clock.now())
       },
-      end: () => out.end(),
+      end: () => {
+        if (source !== undefined) traffic.leave(id, clock.now())
+        out.end()
+      },
     }
   })
 }

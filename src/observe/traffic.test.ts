@@ -85,8 +85,8 @@ test('a restarted proxy counts from zero even when it has already passed its old
 
 test('what piled up while nobody listened is spread over that time', () => {
   const traffic = new Traffic({ since: t0 })
-  traffic.ingest('front-1.shop', front, [requests(0)], t0)
-  traffic.ingest('front-1.shop', front, [requests(600)], t0 + 60_000)
+  traffic.ingest('front-1.shop', front, [started(t0), requests(0)], t0)
+  traffic.ingest('front-1.shop', front, [started(t0), requests(600)], t0 + 60_000)
   const rates = traffic.series('front.shop', 50, 'outbound', t0 + 62_000).points.map(point => Math.round(point.rate))
   assert.deepEqual(rates, Array(10).fill(10))
 })
@@ -239,18 +239,46 @@ test('tcp edges tell connections a second, bytes and what is open', () => {
   assert.equal(edge && 'p50' in edge, false)
 })
 
-test('an edge whose proxy is gone sinks to zero, closes its connections and leaves after ten minutes', () => {
+test('a proxy that pushes only what changed is idle in between, and its open connections stay open', () => {
+  const traffic = new Traffic({ since: t0 })
+  const active: MetricFamily = { name: metricNames.active, type: 'gauge', metrics: [{ labels: toCart, value: 3 }] }
+  traffic.ingest('front-1.shop', front, [started(t0), requests(0), active], t0)
+  traffic.ingest('front-1.shop', front, [requests(50)], t0 + 300_000)
+  assert.equal(traffic.topology(60, t0 + 301_000).edges[0]?.openConnections, 3)
+  const rates = traffic.series('cart.shop', 60, 'inbound', t0 + 307_000).points.map(point => point.rate)
+  assert.deepEqual(rates, [...Array(10).fill(0), 10, 0])
+})
+
+test('a counter that was still for an hour grows by what came since, and not by all it ever counted', () => {
+  const traffic = new Traffic({ since: t0 })
+  traffic.ingest('front-1.shop', front, [started(t0 - 5_000), requests(1_000_000)], t0)
+  traffic.ingest('cart-1.shop', cart, [], t0 + 3_500_000)
+  traffic.ingest('front-1.shop', front, [requests(1_000_020)], t0 + 3_600_000)
+  near(traffic.topology(60, t0 + 3_600_000).edges[0]?.rate, 20 / 5)
+})
+
+test('a proxy that leaves takes its open connections with it; its traffic sinks and is gone after ten minutes', () => {
   const traffic = new Traffic({ since: t0 })
   const active: MetricFamily = { name: metricNames.active, type: 'gauge', metrics: [{ labels: toCart, value: 3 }] }
   for (const n of [0, 1]) traffic.ingest('front-1.shop', front, [requests(600 * n), active], t0 + n * 5_000)
-  near(traffic.topology(60, t0 + 35_000).edges[0]?.rate, 600 / 35)
-  assert.equal(traffic.topology(60, t0 + 35_000).edges[0]?.openConnections, 0)
+  traffic.leave('front-1.shop', t0 + 6_000)
+  near(traffic.topology(60, t0 + 37_000).edges[0]?.rate, 600 / 35)
+  assert.equal(traffic.topology(60, t0 + 37_000).edges[0]?.openConnections, 0)
   assert.deepEqual(traffic.topology(60, t0 + 90_000).edges, [])
   traffic.ingest('cart-1.shop', cart, [], t0 + 700_000)
   assert.deepEqual(
     traffic.topology(600, t0 + 700_000).services.map(service => service.name),
     ['cart'],
   )
+})
+
+test('a proxy that comes back goes on counting where it was', () => {
+  const traffic = new Traffic({ since: t0 - 60_000 })
+  traffic.ingest('front-1.shop', front, [started(t0 - 30_000), requests(1_000)], t0)
+  traffic.leave('front-1.shop', t0 + 1_000)
+  traffic.ingest('front-1.shop', front, [started(t0 - 30_000), requests(1_200)], t0 + 20_000)
+  const total = traffic.series('cart.shop', 60, 'inbound', t0 + 27_000).points.reduce((sum, point) => sum + point.rate * 5, 0)
+  near(total, 1_200, 1)
 })
 
 test('memory is bounded: what goes over is dropped and counted', () => {

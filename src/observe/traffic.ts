@@ -6,9 +6,9 @@ import type { Series, Topology, TopologyService } from '#model/topology'
 import type { Increase } from './traffic/cumulative.ts'
 import { Cumulative } from './traffic/cumulative.ts'
 import type { Edge, Ends } from './traffic/edge.ts'
-import { column, endsOf, isFailed, isFault, newEdge, pairKey, setActive } from './traffic/edge.ts'
+import { activeOn, closeActive, column, endsOf, isFailed, isFault, newEdge, pairKey, setActive } from './traffic/edge.ts'
 import { bucketOf } from './traffic/quantile.ts'
-import { Ring, spread, stepCount, stepMs } from './traffic/ring.ts'
+import { Ring, spread, stepCount, stepMs, stepOf } from './traffic/ring.ts'
 import { readSeries } from './traffic/series.ts'
 import { readTopology } from './traffic/topology.ts'
 
@@ -16,7 +16,7 @@ import { readTopology } from './traffic/topology.ts'
 export type TrafficLimits = { readonly since: number; readonly mostCounters?: number; readonly mostEdges?: number }
 
 /** What a proxy last said of itself. */
-export type Vitals = { readonly lastAt: number; readonly certificateSeconds: number | undefined; readonly rejections: number }
+export type Vitals = { readonly lastAt: number; readonly certificateSeconds?: number; readonly rejections?: number }
 
 const windowMs = stepMs * stepCount
 const mostWorkloadsPerEdge = 200
@@ -25,7 +25,9 @@ export class Traffic {
   #counters: Cumulative
   #mostEdges: number
   #edges = new Map<string, Edge>()
-  #sources = new Map<string, MetricSource & { readonly at: number }>()
+  /** Who pushes now. Those that left are kept for a while: their traffic is still on the page. */
+  #sources = new Map<string, MetricSource>()
+  #left = new Map<string, number>()
   #vitals = new Map<string, Vitals>()
   /** The service to which the workloads behind another name belong: `reviews-v2.default` → reviews. */
   #behind = new Map<string, { readonly service: string; readonly namespace: string }>()
@@ -40,22 +42,34 @@ export class Traffic {
   /** Takes one push of one proxy. families: cumulative values, in any order; names that are not ours are passed over. at: ms, when it arrived. */
   ingest(proxyId: string, source: MetricSource, families: readonly MetricFamily[], at: number): void {
     this.#sweep(at)
-    this.#sources.set(proxyId, { ...source, at })
+    this.#sources.set(proxyId, source)
+    this.#left.delete(proxyId)
     const grow = this.#counters.push(proxyId, families, at)
     for (const family of families) {
       for (const metric of family.metrics) this.#take(proxyId, source, family.name, metric, grow, at)
     }
-    this.#vitals.set(proxyId, vitalsOf(families, at))
+    this.#vitals.set(proxyId, { ...this.#vitals.get(proxyId), ...vitalsOf(families, at) })
   }
 
-  /** Who called whom in the last `seconds`. known: the services and workloads of the inventory, which are shown also when they are silent. */
-  topology(seconds: number, now: number, known: readonly TopologyService[] = []): Topology {
-    return readTopology([...this.#edges.values()], [...this.#sources.values()], known, seconds, now)
+  /** The proxy's stream has ended: what it had open counts no more. When it comes back, its counts go on from where they were. */
+  leave(proxyId: string, at: number): void {
+    if (!this.#sources.has(proxyId)) return
+    this.#left.set(proxyId, at)
+    for (const edge of this.#edges.values()) closeActive(edge, proxyId, at)
+  }
+
+  /** Who called whom in the last `seconds`. known: the services and workloads of the inventory; without it, those that push. */
+  topology(seconds: number, now: number, known?: readonly TopologyService[]): Topology {
+    return readTopology([...this.#edges.values()], this.#present(), known, seconds, now)
   }
 
   /** The curves of one service, `NAME.NAMESPACE`: what it was asked (inbound) or what it asked (outbound). */
   series(service: string, seconds: number, side: 'inbound' | 'outbound', now: number): Series {
-    return readSeries([...this.#edges.values()], [...this.#sources.values()], service, seconds, side, now)
+    return readSeries([...this.#edges.values()], this.#present(), service, seconds, side, now)
+  }
+
+  #present(): readonly MetricSource[] {
+    return [...this.#sources].filter(([id]) => !this.#left.has(id)).map(([, source]) => source)
   }
 
   vitals(proxyId: string): Vitals | undefined {
@@ -148,10 +162,17 @@ export class Traffic {
     if (at - this.#sweptAt < stepMs) return
     this.#sweptAt = at
     const before = at - windowMs
-    this.#counters.expire(before)
-    for (const [key, edge] of this.#edges) if (edge.lastAt < before) this.#edges.delete(key)
+    this.#counters.expire(this.#counters.isHalfFull ? before : at - 24 * 3_600_000)
+    for (const [key, edge] of this.#edges) if (edge.lastAt < before && edge.active.size === 0) this.#edges.delete(key)
+    // What stays open is not told again; each step still wants its value.
+    for (const edge of this.#edges.values()) if (edge.active.size > 0) edge.ring.set(stepOf(at), column.active, activeOn(edge))
     if (this.#behind.size > this.#mostEdges) this.#behind.clear()
-    for (const [id, source] of this.#sources) if (source.at < before && this.#sources.delete(id)) this.#vitals.delete(id)
+    for (const [id, leftAt] of this.#left) {
+      if (leftAt >= before) continue
+      this.#left.delete(id)
+      this.#sources.delete(id)
+      this.#vitals.delete(id)
+    }
   }
 }
 
@@ -193,13 +214,16 @@ function countWorkload(edge: Edge, ends: Ends, increase: Increase): void {
   spread(increase.from, increase.to, increase.amount, (step, part) => ring.add(step, 0, part))
 }
 
+/** Only what this push tells; a sparse one tells what changed. */
 function vitalsOf(families: readonly MetricFamily[], at: number): Vitals {
-  const values = (name: string): readonly number[] =>
-    families.find(family => family.name === name)?.metrics.map(metric => metric.value ?? 0) ?? []
+  const values = (name: string): readonly number[] | undefined =>
+    families.find(family => family.name === name)?.metrics.map(metric => metric.value ?? 0)
+  const certificateSeconds = values(metricNames.certificateExpiry)?.[0]
+  const rejections = values(metricNames.rejections)?.reduce((sum, value) => sum + value, 0)
   return {
     lastAt: at,
-    certificateSeconds: values(metricNames.certificateExpiry)[0],
-    rejections: values(metricNames.rejections).reduce((sum, value) => sum + value, 0),
+    ...(certificateSeconds === undefined ? {} : { certificateSeconds }),
+    ...(rejections === undefined ? {} : { rejections }),
   }
 }
 

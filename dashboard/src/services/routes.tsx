@@ -3,7 +3,6 @@
 import { Badge } from '@mantine/core'
 import { IconPlus } from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
-import { Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import type { Topology, TopologyService } from '../api/queries.ts'
 import type { Kind, Resource } from '../api/resources.ts'

@@ -1,19 +1,24 @@
 /** Shares of one rule as sliders: drag or type, apply, and watch the traffic follow. */
 
 import { Alert, Button, Group, NumberInput, Slider } from '@mantine/core'
-import { useMutation, useQueryClient } from '@tanstack/react-query'
-import { Link } from '@tanstack/react-router'
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import type { ReactNode } from 'react'
 import { useState } from 'react'
 import type { Topology, TopologyService } from '../api/queries.ts'
 import type { Kind, Resource } from '../api/resources.ts'
-import { isConflict, readObject, replaceObject, revisionOf } from '../api/resources.ts'
+import { isConflict, kindsQuery, listQuery, readObject, replaceObject, revisionOf } from '../api/resources.ts'
 import { Converging } from '../shared/converging.tsx'
+import { HashLink } from '../shared/hash-link.tsx'
 import { inboundOf, serviceName } from '../topology/figures.ts'
 import { shareColour } from '../topology/split-bar.tsx'
 import css from './service.module.css'
 import type { BackendRef } from './split.ts'
 import { percentsOf, specOf, withShare, withWeights } from './split.ts'
+
+const useServices = (): readonly Resource[] => {
+  const kind = useQuery(kindsQuery).data?.find(kind => kind.group === '' && kind.plural === 'services')
+  return useQuery(listQuery(kind)).data?.items ?? []
+}
 
 type Props = {
   readonly route: Resource
@@ -36,7 +41,7 @@ export function SplitControl({ route, kind, rule, service, topology }: Props): R
   })
   const active = percentsOf(refs)
   const shown = wanted ?? active
-  const observed = observedShares(refs, route, service, topology)
+  const observed = observedShares(refs, route, service, topology, useServices())
   const isChanged = wanted !== undefined && wanted.some((share, index) => share !== active[index])
   const change = (index: number, value: number): void => setWanted(withShare(shown, index, value))
   return (
@@ -95,10 +100,10 @@ type SharesProps = {
 
 const Shares = ({ backend, namespace, colour, wanted, seen, change }: SharesProps): ReactNode => (
   <>
-    <Link to="/services/$service" params={{ service: `${backend.name}.${namespace}` }} className={css['backend'] ?? ''}>
+    <HashLink to={`/resources/core/v1/services/${namespace}/${backend.name}`} className={css['backend'] ?? ''}>
       <i style={{ background: colour }} />
       {backend.name}
-    </Link>
+    </HashLink>
     <Slider
       value={wanted}
       onChange={change}
@@ -151,23 +156,36 @@ async function writeSplit(
   }
 }
 
-/** What each backend really got of the calls to this service: by the workloads that belong to the backend's own service. Undefined where that cannot be told. */
+/** What each backend really got of the calls to this service. Undefined where that cannot be told. */
 function observedShares(
   refs: readonly BackendRef[],
   route: Resource,
   service: TopologyService,
   topology: Topology,
+  services: readonly Resource[],
 ): readonly number[] | undefined {
   const rows = inboundOf(topology, serviceName(service)).flatMap(edge => edge.versions)
   const total = rows.reduce((sum, row) => sum + row.rate, 0)
   if (total === 0) return undefined
   return refs.map(ref => {
-    const namespace = ref.namespace ?? route.metadata.namespace ?? 'default'
-    const own = new Set(
-      topology.services
-        .find(other => other.name === ref.name && other.namespace === namespace)
-        ?.workloads.flatMap(workload => [workload.name, `${workload.name}.${namespace}`]) ?? [],
-    )
+    const own = workloadsOf(ref.name, ref.namespace ?? route.metadata.namespace ?? 'default', topology, services)
     return rows.reduce((sum, row) => sum + (own.has(row.workload) ? row.rate : 0), 0) / total
   })
+}
+
+/** NAME.NAMESPACE of the workloads that a Service selects by the labels that the topology knows: `app` and `version`. */
+function workloadsOf(name: string, namespace: string, topology: Topology, services: readonly Resource[]): ReadonlySet<string> {
+  const found = services.find(other => other.metadata.name === name && other.metadata.namespace === namespace)
+  const selector = (found?.spec as { selector?: Record<string, string> } | undefined)?.selector ?? { app: name }
+  const workloads = topology.services
+    .filter(other => other.namespace === namespace)
+    .flatMap(other =>
+      other.workloads.map(workload => ({
+        id: `${workload.name}.${namespace}`,
+        labels: { app: other.name, version: workload.version ?? '' } as Record<string, string>,
+      })),
+    )
+  return new Set(
+    workloads.filter(({ labels }) => Object.entries(selector).every(([label, value]) => labels[label] === value)).map(({ id }) => id),
+  )
 }

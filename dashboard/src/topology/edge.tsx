@@ -5,7 +5,7 @@ import type { Edge, EdgeProps } from '@xyflow/react'
 import { EdgeLabelRenderer } from '@xyflow/react'
 import type { ReactNode } from 'react'
 import type { TopologyEdge } from '../api/queries.ts'
-import { latency, percent, rate } from '../shared/format.ts'
+import { bytesRate, latency, percent, rate } from '../shared/format.ts'
 import { edgeId, nameOf, toneOf } from './figures.ts'
 import css from './graph.module.css'
 import type { Layout } from './layout.ts'
@@ -21,6 +21,9 @@ export type ThreadData = {
 }
 
 /** 1.5 px for a trickle, 7 px from some thousands a second on. */
+/** What a thread carries, as requests: a connection that lives long counts by its bytes. */
+const loadOf = (edge: TopologyEdge): number => (edge.protocol === 'http' ? edge.rate : Math.max(edge.rate, edge.bytesPerSecond / 1_000))
+
 const widthOf = (perSecond: number): number => Math.min(7, 1.5 + 1.5 * Math.log10(1 + perSecond))
 /** Seconds in which the dashes move on by one: faster with more traffic, never a blur. */
 const paceOf = (perSecond: number): number => (perSecond <= 0 ? 0 : Math.max(0.35, 2.4 - 0.6 * Math.log10(1 + perSecond)))
@@ -30,18 +33,19 @@ export function Thread({ data }: EdgeProps<Edge<ThreadData>>): ReactNode {
   const { edge, route, isSelected, isDimmed, choose } = data
   const path = roundedPath(route.points)
   const tone = edge.rate > 0 ? toneOf(edge.success) : 'ok'
-  const width = widthOf(edge.rate)
+  const load = loadOf(edge)
+  const width = widthOf(load)
   const open = (): void => choose(`edge/${edgeId(edge)}`)
   const state = { 'data-tone': tone, 'data-protocol': edge.protocol, 'data-selected': isSelected, 'data-dimmed': isDimmed }
   return (
     <>
       <g className={css['thread']} {...state}>
         <path d={path} className={css['base']} style={{ strokeWidth: width }} />
-        {edge.rate > 0 && (
+        {load > 0 && (
           <path
             d={path}
             className={css['flowing']}
-            style={{ strokeWidth: Math.max(1.4, width * 0.55), animationDuration: `${paceOf(edge.rate)}s` }}
+            style={{ strokeWidth: Math.max(1.4, width * 0.55), animationDuration: `${paceOf(load)}s` }}
           />
         )}
         <path d={path} className={css['reach']} onClick={open} />
@@ -61,11 +65,11 @@ export function Thread({ data }: EdgeProps<Edge<ThreadData>>): ReactNode {
         >
           <span>
             {edge.mtls ? <IconLock size={12} className="ok" /> : <IconLockOpen size={12} className="warn" />}
-            <b>{rate(edge.rate)}</b>
+            <b>{edge.protocol === 'http' ? rate(edge.rate) : bytesRate(edge.bytesPerSecond)}</b>
           </span>
           <span>
             <span className={tone}>{percent(edge.success)}</span>
-            <span className="soft">{edge.protocol === 'http' ? latency(edge.p99) : 'TCP'}</span>
+            <span className="soft">{edge.protocol === 'http' ? latency(edge.p99) : `${edge.openConnections} open`}</span>
           </span>
         </button>
       </EdgeLabelRenderer>

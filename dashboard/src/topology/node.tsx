@@ -5,7 +5,7 @@ import type { Node, NodeProps } from '@xyflow/react'
 import { Handle, Position } from '@xyflow/react'
 import type { ReactNode } from 'react'
 import type { Topology, TopologyService } from '../api/queries.ts'
-import { latency, percent, rate } from '../shared/format.ts'
+import { bytesRate, latency, percent, rate } from '../shared/format.ts'
 import { figuresOf, inboundOf, outboundOf, outside, readyOf, sharesOf, toneOf } from './figures.ts'
 import css from './graph.module.css'
 import { SplitBar } from './split-bar.tsx'
@@ -26,6 +26,7 @@ export function ServiceNode({ data }: NodeProps<Node<ServiceData>>): ReactNode {
   const figures = figuresOf(inbound)
   const { ready, total } = readyOf(service ?? { workloads: [] })
   const shares = sharesOf(inbound)
+  const isTcp = inbound.length > 0 && figures.httpRate === 0
   const tone = figures.rate > 0 ? toneOf(figures.success) : 'ok'
   const health = total === 0 || ready === 0 ? 'bad' : ready < total ? 'warn' : 'ok'
   return (
@@ -46,11 +47,11 @@ export function ServiceNode({ data }: NodeProps<Node<ServiceData>>): ReactNode {
           <b>{service?.name ?? name}</b>
           <span className={css['namespace']}>{service?.namespace}</span>
         </span>
-        {figures.rate > 0 || figures.openConnections > 0 ? (
+        {figures.rate > 0 || figures.openConnections > 0 || figures.bytesPerSecond > 0 ? (
           <span className={css['figures']}>
-            <span>{rate(figures.rate)}</span>
+            <span>{isTcp ? bytesRate(figures.bytesPerSecond) : rate(figures.rate)}</span>
             <span className={tone}>{percent(figures.success)}</span>
-            <span className="soft">{figures.p99 === undefined ? `${figures.openConnections} open` : latency(figures.p99)}</span>
+            <span className="soft">{isTcp || figures.p99 === undefined ? `${figures.openConnections} open` : latency(figures.p99)}</span>
           </span>
         ) : (
           <span className={`${css['figures']} soft`}>

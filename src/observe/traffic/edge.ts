@@ -34,7 +34,7 @@ export type Edge = {
   /** Calls per destination workload, NAME.NAMESPACE. */
   readonly workloads: Map<string, { readonly ring: Ring; version: string }>
   /** Open connections per pushing proxy and label set, for the sum. */
-  readonly active: Map<string, { readonly value: number; readonly at: number }>
+  readonly active: Map<string, number>
   sourceIdentity: string
   destinationIdentity: string
   mtls: boolean
@@ -104,19 +104,16 @@ export function isFault(reason: string): boolean {
   return blame === 'upstream' || blame === 'mesh'
 }
 
-/** A proxy that is gone can no longer say zero: what it last said counts for this long. */
-const activeForMs = 20_000
-
+/** key begins with the proxy's id and a space, so that what a proxy left open can be taken away with it. */
 export function setActive(edge: Edge, key: string, value: number, at: number): void {
-  edge.active.set(key, { value, at })
-  edge.ring.set(stepOf(at), column.active, activeAt(edge, at))
+  if (value > 0) edge.active.set(key, value)
+  else edge.active.delete(key)
+  edge.ring.set(stepOf(at), column.active, activeOn(edge))
 }
 
-export function activeAt(edge: Edge, now: number): number {
-  let total = 0
-  for (const [key, last] of edge.active) {
-    if (now - last.at > activeForMs) edge.active.delete(key)
-    else total += last.value
-  }
-  return total
+/** A proxy that is gone can no longer say zero. */
+export function closeActive(edge: Edge, proxyId: string, at: number): void {
+  for (const key of edge.active.keys()) if (key.startsWith(`${proxyId} `)) setActive(edge, key, 0, at)
 }
+
+export const activeOn = (edge: Edge): number => edge.active.values().reduce((sum, value) => sum + value, 0)

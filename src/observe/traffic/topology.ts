@@ -5,19 +5,17 @@ import type { Topology, TopologyEdge, TopologyEnd, TopologyService } from '#mode
 import { outside } from '#model/topology'
 import { chooseEdges } from './choose.ts'
 import type { Edge } from './edge.ts'
-import { activeAt, column } from './edge.ts'
+import { activeOn, column } from './edge.ts'
 import { bucketColumns, quantile } from './quantile.ts'
 import { stepMs, stepOf } from './ring.ts'
 
-/** A proxy pushes every few seconds; until it is overdue by this, its traffic is judged up to its last push, so that rates do not sag between two. */
-const overdueMs = 2 * stepMs
-/** A workload whose proxy was silent for this long is not called healthy. */
-const silentMs = 30_000
+/** Proxies push every second or two, and only what changed: what has not been told after this did not happen. */
+const lateMs = 2_000
 
 export function readTopology(
   edges: readonly Edge[],
-  sources: readonly (MetricSource & { readonly at: number })[],
-  known: readonly TopologyService[],
+  sources: readonly MetricSource[],
+  known: readonly TopologyService[] | undefined,
   seconds: number,
   now: number,
 ): Topology {
@@ -31,11 +29,11 @@ export function readTopology(
         compare(nameOf(a.destination), nameOf(b.destination)) ||
         compare(a.protocol, b.protocol),
     )
-  return { at: new Date(now).toISOString(), seconds, services: listServices(shown, sources, known, now), edges: shown }
+  return { at: new Date(now).toISOString(), seconds, services: listServices(shown, sources, known), edges: shown }
 }
 
 function drawEdge(edge: Edge, versions: ReadonlyMap<string, string>, seconds: number, now: number): TopologyEdge {
-  const end = now - edge.lastAt < overdueMs ? edge.lastAt : now
+  const end = Math.min(now, Math.max(edge.lastAt, now - lateMs))
   const first = stepOf(end - seconds * 1000)
   const last = stepOf(now)
   const duration = Math.max(1, (end - Math.max(first * stepMs, edge.firstAt)) / 1000)
@@ -50,7 +48,7 @@ function drawEdge(edge: Edge, versions: ReadonlyMap<string, string>, seconds: nu
     success: ended > 0 ? Math.max(0, 1 - sum(column.failed) / ended) : 1,
     ...quantiles(latency),
     bytesPerSecond: sum(column.bytes) / duration,
-    openConnections: activeAt(edge, now),
+    openConnections: activeOn(edge),
     mtls: edge.mtls,
     versions: [...edge.workloads]
       .map(([workload, row]) => ({
@@ -70,30 +68,28 @@ export function quantiles(counts: readonly number[]): { readonly p50?: number; r
   return p50 === undefined || p99 === undefined ? {} : { p50, p99 }
 }
 
-/** The inventory's services, and those that only the traffic knows of. */
+/** The inventory's services, or where there is none the proxies' own; and those that only the traffic knows of. */
 function listServices(
   edges: readonly TopologyEdge[],
-  sources: readonly (MetricSource & { readonly at: number })[],
-  known: readonly TopologyService[],
-  now: number,
+  sources: readonly MetricSource[],
+  known: readonly TopologyService[] | undefined,
 ): readonly TopologyService[] {
-  const services = new Map(known.map(service => [nameOf({ service: service.name, namespace: service.namespace }), service]))
-  const add = (end: TopologyEnd): TopologyService => {
-    const found = services.get(nameOf(end)) ?? { name: end.service, namespace: end.namespace, workloads: [] }
-    services.set(nameOf(end), found)
-    return found
+  const services = new Map(
+    (known ?? pushing(sources)).map(service => [nameOf({ service: service.name, namespace: service.namespace }), service]),
+  )
+  for (const end of edges.flatMap(edge => [edge.source, edge.destination])) {
+    if (end.service === outside || services.has(nameOf(end))) continue
+    services.set(nameOf(end), { name: end.service, namespace: end.namespace, workloads: [] })
   }
-  for (const source of sources) {
-    const isSilent = now - source.at > silentMs
-    if (source.service === '' || (isSilent && !services.has(nameOf(source)))) continue
-    const service = add(source)
-    if (isSilent || service.workloads.some(workload => workload.name === source.workload)) continue
-    const workload = { name: source.workload, ...versionOf(source.version), health: 'healthy' }
-    services.set(nameOf(source), { ...service, workloads: [...service.workloads, workload] })
-  }
-  for (const edge of edges) for (const end of [edge.source, edge.destination]) if (end.service !== outside) add(end)
   return [...services.values()].sort((a, b) => compare(a.namespace, b.namespace) || compare(a.name, b.name))
 }
+
+const pushing = (sources: readonly MetricSource[]): readonly TopologyService[] =>
+  [...Map.groupBy(sources, nameOf).values()].map(group => ({
+    name: group[0]!.service,
+    namespace: group[0]!.namespace,
+    workloads: group.map(source => ({ name: source.workload, ...versionOf(source.version), health: 'healthy' })),
+  }))
 
 const versionOf = (version: string | undefined): { readonly version?: string } => (version ? { version } : {})
 const endOf = (end: TopologyEnd, identity: string): TopologyEnd => ({

@@ -24,8 +24,12 @@ const service = (name: string, namespace: string): Json => ({
   apiVersion: 'v1',
   kind: 'Service',
   metadata: { name, namespace },
-  spec: { selector: { app: name }, ports: [{ name: 'http', port: 8080, appProtocol: 'http' }] },
+  spec: { selector: selectorOf(name), ports: [{ name: 'http', port: 8080, appProtocol: 'http' }] },
 })
+const selectorOf = (name: string): Json => {
+  const [, app, version] = /^(.*)-(v\d+)$/.exec(name) ?? []
+  return version === undefined ? { app: name } : { app, version }
+}
 const condition = (type: string, status: string, reason: string, message: string): Json => ({
   type,
   status,
