@@ -89,12 +89,9 @@ function RouteCard({ route, kind, service, topology }: Props): ReactNode {
               {(rule.backendRefs ?? []).map(ref => (
                 <span key={ref.name}>
                   <span className="soft">to</span>{' '}
-                  <Link
-                    to="/services/$service"
-                    params={{ service: `${ref.name}.${ref.namespace ?? route.metadata.namespace ?? 'default'}` }}
-                  >
+                  <HashLink to={`/resources/core/v1/services/${ref.namespace ?? route.metadata.namespace ?? 'default'}/${ref.name}`}>
                     {ref.name}
-                  </Link>
+                  </HashLink>
                 </span>
               ))}
             </div>
