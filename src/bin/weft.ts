@@ -26,9 +26,10 @@ const say = (text: string): void => void process.stderr.write(`${text}\n`)
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 const log = async (level?: string) => (await import('#io/log')).consoleLog({ level: (process.env['WEFT_LOG'] ?? level ?? 'warn') as 'warn', stream: process.stderr, format: process.stderr.isTTY ? 'pretty' : 'json' })
 
-/** Calls back for each signal that is ours to pass on. At a terminal a Ctrl-C reaches the whole group by itself. */
+/** Calls back for each signal that is ours to pass on. A Ctrl-C at a terminal reaches the command by itself; it only must not end us before it. */
 function onSignal(heard: (name: NodeJS.Signals) => void): () => void {
-  const names = (['SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGINT'] as const).filter(name => name in constants.signals)
+  if (process.stdin.isTTY) process.on('SIGINT', () => {})
+  const names = (['SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGINT'] as const).filter(name => name in constants.signals && !(name === 'SIGINT' && process.stdin.isTTY))
   for (const name of names) process.on(name, heard)
   return () => {
     for (const name of names) process.off(name, heard)

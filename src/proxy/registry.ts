@@ -24,7 +24,7 @@ export class Family {
     const key = labels.join('\u0000')
     let sample = this.samples.get(key)
     if (sample === undefined) {
-      sample = { labels, value: 0, buckets: this.type === 'histogram' ? new Array<number>(durationBuckets.length + 1).fill(0) : undefined, sum: 0, sent: Number.NaN }
+      sample = { labels, value: 0, buckets: this.type === 'histogram' ? Array.from({ length: durationBuckets.length + 1 }, () => 0) : undefined, sum: 0, sent: Number.NaN }
       this.samples.set(key, sample)
     }
     return sample
