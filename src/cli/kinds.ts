@@ -18,13 +18,13 @@ const namesOf = ({ plural, singular, kind, shortNames }: ServedKind): readonly s
   ...shortNames,
 ]
 
-/** `svc,httproutes`, or the name of a category such as `weft`, or `all`. Throws Stopped with what was probably meant. */
+/** `svc,httproutes`, or the name of a category such as `weft`, or `all`: every kind that lives in a namespace. Throws Stopped with what was probably meant. */
 export async function chooseKinds(kinds: readonly ServedKind[], typed: string): Promise<readonly ServedKind[]> {
   const wrong: string[] = []
   const chosen: ServedKind[] = []
   for (const word of typed.split(',').filter(Boolean)) {
     const one = findKind(kinds, word)
-    const many = one ? [one] : kinds.filter(({ categories }) => word === 'all' || categories.includes(word))
+    const many = one ? [one] : kinds.filter(({ categories, namespaced }) => (word === 'all' ? namespaced : categories.includes(word)))
     if (many.length > 0) chosen.push(...many)
     else wrong.push(await unknownKind(kinds, word))
   }
@@ -45,7 +45,7 @@ async function unknownKind(kinds: readonly ServedKind[], typed: string): Promise
     typed.toLowerCase(),
     kinds.flatMap(each => namesOf(each).filter(name => name.length > 2)),
   )
-  return `there is no kind "${typed}"${near === undefined ? '' : `; did you mean "${near}"?`} Known: ${kinds.map(each => each.plural).join(', ')}`
+  return `there is no kind "${typed}"${near === undefined ? '.' : `; did you mean "${near}"?`} Known: ${kinds.map(each => each.plural).join(', ')}`
 }
 
 /** apiVersion: `v1` or `group/version`. */

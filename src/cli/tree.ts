@@ -33,7 +33,7 @@ export function buildProgram(session: Session, ended: (code: number) => void): C
     })
     .version(edge.version, '-V, --version', 'the version of this command')
     .helpOption('-h, --help', 'what a command takes, with examples')
-    .helpCommand('help [command]', 'the same as --help')
+    .addHelpCommand(new Command('help').argument('[command]').description('the same as --help').helpGroup('Set up:'))
     .addHelpText(
       'after',
       '\nExit codes: 0 done · 1 failed, or weft diff found a difference · 2 wrongly called.\nThe control plane is found by --control URL, WEFT_CONTROL, the current context (weft context), http://127.0.0.1:7070.',

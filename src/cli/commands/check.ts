@@ -66,12 +66,12 @@ async function checkControl(session: Session, control: string | undefined): Prom
       // The Date header has whole seconds.
       off === undefined || Math.abs(off) < clockMs
         ? {
-            name: 'clock',
+            name: 'clocks',
             ok: 'yes',
             says: off === undefined ? 'the control plane did not tell its time' : 'agrees with that of the control plane',
           }
         : {
-            name: 'clock',
+            name: 'clocks',
             ok: 'no',
             says: `differs from that of the control plane by ${Math.round(Math.abs(off) / 1000)} s`,
             remedy: 'set both by NTP: certificates are valid by the clock',

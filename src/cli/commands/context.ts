@@ -84,5 +84,5 @@ async function requireContext(configFolder: string, { contexts }: Contexts, name
     throw new Stopped(`${contextsFile(configFolder)}: there are no contexts yet: weft context set ${name} --control URL`)
   const { nearest } = await import('#resources/validate')
   const near = nearest(name, names)
-  throw new Stopped(`there is no context "${name}"${near === undefined ? '' : `; did you mean "${near}"?`} There are: ${names.join(', ')}`)
+  throw new Stopped(`there is no context "${name}"${near === undefined ? '.' : `; did you mean "${near}"?`} There are: ${names.join(', ')}`)
 }

@@ -38,7 +38,7 @@ function show(
   wrong: readonly string[],
   now: number,
 ): void {
-  const line = (name: string, text: string): void => say.out(`${say.paint('bold', name.padEnd(14))}${text}`)
+  const line = (name: string, text: string): void => say.out(`${say.paint('bold', name.padEnd(15))}${text}`)
   line(
     'control plane',
     `${say.paint('green', 'up')} ${tellSpan(now - Date.parse(startedAt))}, version ${version}, ${url}, proxies at ${xds.host}:${xds.port}`,

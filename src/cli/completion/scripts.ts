@@ -1,14 +1,20 @@
 /** Completion scripts: what never changes is written into them, so that it costs nothing; names are asked of `weft __complete`. */
 
-import type { Command } from 'commander'
+import type { Command, Option } from 'commander'
 import { flagsOf, subcommandsOf } from './candidates.ts'
 
 /** One command of the tree: its words after `weft`, joined by spaces. */
-type Place = { readonly path: string; readonly commands: readonly string[]; readonly flags: readonly string[] }
+type Place = {
+  readonly path: string
+  readonly commands: readonly string[]
+  readonly flags: readonly string[]
+  readonly options: readonly Option[]
+}
 
 export function placesOf(command: Command, path = ''): readonly Place[] {
-  const flags = flagsOf(command).flatMap(({ long, short }) => [long ?? '', short ?? ''].filter(Boolean))
-  const own: Place = { path, commands: subcommandsOf(command), flags }
+  const options = flagsOf(command)
+  const flags = options.flatMap(({ long, short }) => [long ?? '', short ?? ''].filter(Boolean))
+  const own: Place = { path, commands: subcommandsOf(command), flags, options }
   const inner = command.commands.filter(each => own.commands.includes(each.name()))
   return [own, ...inner.flatMap(each => placesOf(each, path === '' ? each.name() : `${path} ${each.name()}`))]
 }
@@ -142,14 +148,18 @@ function __weft_in
 end
 complete -c weft -f
 ${placesOf(program)
-  .flatMap(({ path, commands, flags }) => [
-    ...(commands.length > 0
-      ? [`complete -c weft -n '__weft_at "${path}"' -a '${commands.join(' ')}'`]
-      : [`complete -c weft -n '__weft_in "${path}"' -a '(__weft_dynamic)'`]),
-    ...flags.map(
-      flag =>
-        `complete -c weft -n '${path === '' ? '__weft_at ""' : `__weft_in "${path}"`}' ${flag.startsWith('--') ? `-l ${flag.slice(2)}` : `-s ${flag.slice(1)}`}`,
-    ),
+  .flatMap(({ path, commands, options }) => [
+    commands.length > 0
+      ? `complete -c weft -n '__weft_at "${path}"' -a '${commands.join(' ')}'`
+      : `complete -c weft -n '__weft_in "${path}"' -a '(__weft_dynamic)'`,
+    ...options.map(option => fishFlag(path, option)),
   ])
   .join('\n')}
 `
+
+/** A flag that takes a value asks for what it could be. */
+function fishFlag(path: string, { long, short, required, description }: Option): string {
+  const names = [long && `-l ${long.slice(2)}`, short && `-s ${short.slice(1)}`].filter(Boolean).join(' ')
+  const says = description.replaceAll(/['\\]/g, '')
+  return `complete -c weft -n '${path === '' ? '__weft_at ""' : `__weft_in "${path}"`}' ${names}${required ? " -x -a '(__weft_dynamic)'" : ''} -d '${says}'`
+}

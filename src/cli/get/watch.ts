@@ -25,6 +25,7 @@ export async function follow(
   const show = shower(session, kind, flags)
   let from: string | undefined
   let isFirst = true
+  let isDown = false
   for (;;) {
     try {
       if (from === undefined) {
@@ -34,6 +35,11 @@ export async function follow(
         from = table.metadata.resourceVersion ?? '0'
       }
       isFirst = false
+      if (isDown) {
+        await client.kinds()
+        session.say.err('the control plane answers again')
+        isDown = false
+      }
       for await (const { type, object } of client.watchTable(kind, { ...watched, resourceVersion: from, signal })) {
         if (type !== 'BOOKMARK') await show(object, type)
         from = object.metadata.resourceVersion ?? object.rows[0]?.object.metadata.resourceVersion ?? from
@@ -43,7 +49,10 @@ export async function follow(
       const { name: error, code } = thrown as Error & { code?: number }
       if (error === 'ApiError' && code === 410) from = undefined
       else if (error !== 'Unreachable' || isFirst) throw thrown
-      else session.say.progress('the control plane does not answer; trying again')
+      else if (!isDown) {
+        isDown = true
+        session.say.err('the control plane does not answer; trying again')
+      }
     }
     await pause(500, signal)
     if (signal.aborted) break

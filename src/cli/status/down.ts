@@ -32,7 +32,7 @@ export async function tellDown(
     })
     return exit.failed
   }
-  say.out(`${say.paint('red', 'control plane down')}: ${lines[0]}`)
+  say.out(`${say.paint('bold', 'control plane'.padEnd(15))}${say.paint('red', 'down')}: ${lines[0]}`)
   say.out(lines[1]!)
   say.out(
     seen

@@ -33,7 +33,7 @@ export function addMesh(program: Command, session: Session, act: Act): void {
     ['weft topology -o wide -n shop', 'with identities, edges of one namespace'],
   ])
 
-  const proxy = program.command('proxy').description('the proxies and what each was told')
+  const proxy = program.command('proxy').description('the proxies and what each was told').helpCommand(false)
   const list = proxy
     .command('list')
     .description('every proxy and whether it is in sync')

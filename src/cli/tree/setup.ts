@@ -8,7 +8,10 @@ export function addSetup(program: Command, session: Session, act: Act): void {
   const { say } = session
   program.commandsGroup('Set up:')
 
-  const token = program.command('token').description('join tokens, with which workloads on other machines enter the mesh')
+  const token = program
+    .command('token')
+    .description('join tokens, with which workloads on other machines enter the mesh')
+    .helpCommand(false)
   const create = token
     .command('create')
     .description('a token for one identity, on stdout')
@@ -22,7 +25,7 @@ export function addSetup(program: Command, session: Session, act: Act): void {
     ['weft run --name orders --token "$(weft token create --service-account orders)" -- ./orders', 'join with a token'],
   ])
 
-  const context = program.command('context').description('control planes by name')
+  const context = program.command('context').description('control planes by name').helpCommand(false)
   const contexts = async () => import('../commands/context.ts')
   example(
     context
@@ -77,6 +80,7 @@ export function addSetup(program: Command, session: Session, act: Act): void {
   const completion = program
     .command('completion')
     .description('completion for a shell, to be read by it')
+    .helpCommand(false)
     .helpOption('-h, --help', 'how to switch it on')
   for (const shell of shells)
     example(

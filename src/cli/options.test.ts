@@ -1,0 +1,162 @@
+import { test } from 'node:test'
+import assert from 'node:assert/strict'
+import { Stopped } from './exit.ts'
+import { controlOptions, demoOptions, runOptions, type Raw } from './options.ts'
+
+const control = { url: 'http://127.0.0.1:7070', from: 'the default', namespace: 'default' }
+const run = (raw: Raw, command: readonly string[] = ['node', 'server.js']) => runOptions(raw, command, control, 'abc123')
+const problemsOf = (read: () => unknown): readonly string[] => {
+  try {
+    read()
+  } catch (thrown) {
+    assert.ok(thrown instanceof Stopped)
+    assert.equal(thrown.code, 2)
+    return thrown.message.split('\n')
+  }
+  return []
+}
+
+test('a workload needs no more than a name and a command', () => {
+  assert.deepEqual(run({ name: 'orders' }), {
+    name: 'orders',
+    workload: 'orders-abc123',
+    namespace: 'default',
+    service: 'orders',
+    ports: [],
+    labels: { app: 'orders' },
+    probe: { type: 'none' },
+    publish: [],
+    capture: 'auto',
+    adminPort: 0,
+    drainMs: 5000,
+    control,
+    command: ['node', 'server.js'],
+  })
+})
+
+test('every flag of run is read', () => {
+  const options = run({
+    name: 'reviews-v2',
+    service: 'reviews',
+    namespace: 'shop',
+    appVersion: 'v2',
+    port: ['8080', 'admin:9090/http', '6379/tcp'],
+    label: ['tier=backend', 'weft.dev/team=a.b'],
+    readyHttp: '8080/healthz?deep=1',
+    publish: ['9000:8080', '0.0.0.0:0:9090', '[::1]:9001:8080'],
+    capture: 'proxy',
+    token: 'abc',
+    address: '10.0.0.7',
+    adminPort: '15000',
+    drain: '2.5',
+  })
+  assert.equal(options.workload, 'reviews-v2-abc123')
+  assert.equal(options.service, 'reviews')
+  assert.equal(options.version, 'v2')
+  assert.deepEqual(options.ports, [
+    { name: 'port-8080', port: 8080, protocol: 'detect' },
+    { name: 'admin', port: 9090, protocol: 'http' },
+    { name: 'port-6379', port: 6379, protocol: 'tcp' },
+  ])
+  assert.deepEqual(options.labels, { app: 'reviews', version: 'v2', tier: 'backend', 'weft.dev/team': 'a.b' })
+  assert.deepEqual(options.probe, { type: 'http', port: 8080, path: '/healthz?deep=1' })
+  assert.deepEqual(options.publish, [
+    { host: '127.0.0.1', hostPort: 9000, port: 8080 },
+    { host: '0.0.0.0', hostPort: 0, port: 9090 },
+    { host: '::1', hostPort: 9001, port: 8080 },
+  ])
+  assert.equal(options.drainMs, 2500)
+  assert.equal(options.adminPort, 15000)
+})
+
+test('a workload with a port is ready when the port accepts, unless said otherwise', () => {
+  assert.deepEqual(run({ name: 'a', port: ['80'] }).probe, { type: 'tcp' })
+  assert.deepEqual(run({ name: 'a', port: ['80'], ready: 'none' }).probe, { type: 'none' })
+})
+
+test('the name of an instance stays a label, however long the name of the workload is', () => {
+  const name = 'a'.repeat(55) + '-bcdefgh'
+  assert.equal(run({ name }).workload, `${'a'.repeat(55)}-abc123`)
+})
+
+test('everything that is wrong with the flags is said together', () => {
+  const problems = problemsOf(() =>
+    run(
+      {
+        name: 'Orders',
+        port: ['http:', '70000', '80/ftp', '81', '81/tcp'],
+        label: ['novalue'],
+        readyHttp: '/x',
+        ready: 'tcp',
+        publish: ['80'],
+        capture: 'magic',
+        adminPort: '-1',
+        drain: 'soon',
+      },
+      [],
+    ),
+  )
+  const about = [
+    '--name',
+    '--port "http:"',
+    '--port "70000"',
+    '--port "80/ftp"',
+    '--port 81',
+    '--label',
+    '--ready and',
+    '--ready-http',
+    '--publish',
+    '--capture',
+    '--admin-port',
+    '--drain',
+    'the command',
+  ]
+  for (const start of about)
+    assert.ok(
+      problems.some(says => says.startsWith(start)),
+      `${start} in\n${problems.join('\n')}`,
+    )
+  assert.equal(problems.length, about.length)
+})
+
+test('a missing name is one problem, not two', () => {
+  assert.deepEqual(
+    problemsOf(() => run({})),
+    ['--name is missing: give a name for the workload, such as --name orders'],
+  )
+})
+
+test('the control plane listens on loopback unless told otherwise', () => {
+  assert.deepEqual(controlOptions({}), {
+    api: { host: '127.0.0.1', port: 7070 },
+    xds: { host: '127.0.0.1', port: 7071 },
+    trustDomain: 'weft.local',
+    json: false,
+  })
+  const options = controlOptions({ apiPort: '0', xdsPort: '0', data: './mesh', output: 'json', trustDomain: 'prod.example' })
+  assert.deepEqual(options, {
+    api: { host: '127.0.0.1', port: 0 },
+    xds: { host: '127.0.0.1', port: 0 },
+    trustDomain: 'prod.example',
+    json: true,
+    data: './mesh',
+  })
+})
+
+test('two listeners cannot share a port', () => {
+  assert.deepEqual(
+    problemsOf(() => controlOptions({ apiPort: '7071', trustDomain: 'Not Good' })).map(says => says.split(' ')[0]),
+    ['--api-port', '--trust-domain'],
+  )
+})
+
+test('the demo runs for a while or until interrupted', () => {
+  assert.deepEqual(demoOptions({}), { output: 'table', keep: false })
+  assert.deepEqual(demoOptions({ for: '1m30s', output: 'json', rate: '50', keep: true }), {
+    output: 'json',
+    keep: true,
+    forMs: 90_000,
+    rate: 50,
+  })
+  assert.equal(problemsOf(() => demoOptions({ for: '0', rate: '0' })).length, 2)
+})

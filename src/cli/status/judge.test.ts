@@ -1,0 +1,58 @@
+import { test } from 'node:test'
+import assert from 'node:assert/strict'
+import type { ControlStatus, ProxyStatus } from '#api/mesh-api'
+import { concerns } from './judge.ts'
+
+const now = Date.parse('2026-06-01T00:00:00Z')
+const inHours = (hours: number): string => new Date(now + hours * 3_600_000).toISOString()
+const proxy = (more: Partial<ProxyStatus>): ProxyStatus => ({
+  id: 'orders-1.default',
+  workload: 'orders-1',
+  namespace: 'default',
+  service: 'orders',
+  version: '1',
+  state: 'synced',
+  lastSeen: inHours(0),
+  wanted: 2,
+  active: 2,
+  rejected: [],
+  health: 'healthy',
+  identity: '',
+  ...more,
+})
+const status = (proxies: readonly ProxyStatus[], controlHours = 20): ControlStatus => ({
+  version: '1',
+  startedAt: inHours(-1),
+  trustDomain: 'weft.local',
+  xds: { host: '', port: 1 },
+  store: { path: '', revision: 1 },
+  certificates: [
+    { use: 'root', subject: '', notAfter: inHours(80_000) },
+    { use: 'intermediate', subject: '', notAfter: inHours(8000) },
+    { use: 'control', subject: '', notAfter: inHours(controlHours) },
+  ],
+  proxies,
+})
+
+test('a mesh in sync has nothing to complain of, a proxy that is just catching up neither', () => {
+  assert.deepEqual(concerns(status([proxy({}), proxy({ state: 'pending', active: 1 })]), now), [])
+})
+
+test('a refusal is told with its reason', () => {
+  const rejected = [{ type: 'route', resource: 'shop/orders:80', reason: 'bad regex', at: inHours(0) }]
+  assert.deepEqual(concerns(status([proxy({ state: 'rejected', rejected })]), now), ['orders-1.default refused shop/orders:80: bad regex'])
+})
+
+test('a proxy that is cut off is told with how long', () => {
+  assert.match(
+    concerns(status([proxy({ state: 'disconnected', lastSeen: inHours(-3) })]), now)[0]!,
+    /^orders-1\.default is disconnected, last seen 3h ago/,
+  )
+})
+
+test('certificates that were not renewed in time are told', () => {
+  assert.deepEqual(concerns(status([proxy({ certificate: { notAfter: inHours(-1), serial: '' } })], 0.5), now), [
+    'the control certificate expires in 30m',
+    'the certificate of orders-1.default has expired',
+  ])
+})
