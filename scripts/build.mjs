@@ -23,15 +23,14 @@ await build({
   entryPoints: { 'bin/main': join(root, 'src/bin/weft.ts'), 'bin/inside': join(root, 'src/io/namespace/inside.ts') },
   outdir: join(root, 'dist'),
   bundle: true,
+  packages: 'external', // they are dependencies of the package, and some are not made to be bundled
   splitting: true,
   chunkNames: 'bin/[name]-[hash]',
   platform: 'node',
   target: 'node26',
   format: 'esm',
   minifySyntax: true,
-  legalComments: 'linked',
   plugins: [renamed],
-  banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
   logLevel: 'warning',
 })
 mkdirSync(join(root, 'dist'), { recursive: true })
