@@ -1,22 +1,12 @@
 /** Resources by Kubernetes API conventions: which kinds there are, lists, single objects, and changes with or without effect. */
 
 import { queryOptions } from '@tanstack/react-query'
-import type { ServedKind, Table } from '../../../src/api/client.ts'
-import type { Resource as AnyResource, Condition, ObjectMeta } from '../../../src/resources/kind.ts'
+import type { Table } from '../../../src/api/client.ts'
+import type { ObjectMeta } from '../../../src/resources/kind.ts'
 import { ApiError, control } from './queries.ts'
+import type { Kind, Resource } from './shapes.ts'
 
-export type { Cause } from '../../../src/api/client.ts'
-export type { Condition }
-export type Kind = ServedKind
-/** `status.parents` is where Gateway API routes keep their conditions. */
-type Status = {
-  readonly conditions?: readonly Condition[]
-  readonly parents?: readonly {
-    readonly parentRef?: { readonly name?: string; readonly kind?: string }
-    readonly conditions?: readonly Condition[]
-  }[]
-}
-export type Resource = AnyResource<unknown, Status>
+export type * from './shapes.ts'
 
 export const kindsQuery = queryOptions({ queryKey: ['kinds'], queryFn: () => control.kinds(), staleTime: 60_000 })
 

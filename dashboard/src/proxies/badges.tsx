@@ -29,7 +29,7 @@ export const HealthBadge = ({ health }: { health: string }): ReactNode => (
 
 /** Leaves live a day and are renewed after two thirds of it: under four hours something is late. */
 export function CertificateLeft({ notAfter, soonMs = 4 * 3_600_000 }: { notAfter: string | undefined; soonMs?: number }): ReactNode {
-  if (!notAfter) return <span className="soft">none</span>
+  if (!notAfter) return <span className="soft">not told</span>
   const ms = left(notAfter)
   return (
     <Tooltip label={new Date(notAfter).toLocaleString()}>

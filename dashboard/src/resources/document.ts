@@ -2,7 +2,7 @@
 
 import type { Document, Node as YamlNode } from 'yaml'
 import { LineCounter, isMap, isPair, isScalar, isSeq, parseDocument, stringify } from 'yaml'
-import type { Cause, Resource } from '../api/resources.ts'
+import type { Cause, Resource } from '../api/shapes.ts'
 
 /** What only servers write in metadata; people need not see it while they edit. */
 export const serverFields = ['managedFields', 'resourceVersion', 'uid', 'generation', 'creationTimestamp', 'selfLink'] as const

@@ -1,6 +1,6 @@
 /** The weights of a route: reading them, changing one share so that all still add up to 100, and writing them back. */
 
-import type { Resource } from '../api/resources.ts'
+import type { Resource } from '../api/shapes.ts'
 
 export type BackendRef = {
   readonly name: string

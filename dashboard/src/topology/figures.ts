@@ -1,6 +1,6 @@
 /** The golden signals of a set of edges, and names by which nodes and edges are known on the page. */
 
-import type { Topology, TopologyEdge, TopologyEnd, TopologyService } from '../api/queries.ts'
+import type { Topology, TopologyEdge, TopologyEnd, TopologyService } from '../../../src/api/mesh-api.ts'
 
 /** What is not in the mesh. */
 export const outside = 'outside'
