@@ -1,0 +1,3 @@
+module weft.dev/bench/generator
+
+go 1.25

@@ -1,0 +1,55 @@
+/** One peer in one scenario, once: start, warm up, measure, stop. */
+
+import type { ChildProcess } from 'node:child_process'
+import { type Generator, load, whileHolding } from './load.ts'
+import type { Peer } from './peer.ts'
+import { cores, cpuSeconds, freePort, type Processes, rssMiB } from './processes.ts'
+import type { Scenario } from './scenarios.ts'
+
+/** Keys are the columns of report.ts. */
+export type Measured = Readonly<Record<string, number>>
+
+export type Ground = {
+  readonly processes: Processes
+  readonly generator: Generator
+  readonly application: { readonly http: number; readonly tcp: number }
+  readonly folder: string
+  readonly certs: string
+  readonly seconds: number
+  readonly warmSeconds: number
+}
+
+export const canServe = (peer: Peer, scenario: Scenario): boolean =>
+  peer.name === 'direct' ? scenario.kind !== 'memory' : scenario.roles.every(role => peer.roles[role] !== undefined)
+
+export async function measure(peer: Peer, scenario: Scenario, ground: Ground): Promise<Measured> {
+  const { processes, folder, certs, application } = ground
+  const proxies: ChildProcess[] = []
+  let port = scenario.roles.includes('tcp') ? application.tcp : application.http
+  try {
+    if (peer.name !== 'direct')
+      for (const role of scenario.roles.toReversed()) {
+        const listen = await freePort()
+        proxies.push(await processes.start(cores.proxies, peer.roles[role]!({ listen, to: port, folder, certs }), listen))
+        port = listen
+      }
+    return await under(scenario, proxies, port, ground)
+  } finally {
+    for (const proxy of proxies) await processes.stop(proxy)
+  }
+}
+
+async function under(scenario: Scenario, proxies: readonly ChildProcess[], port: number, ground: Ground): Promise<Measured> {
+  const { generator, seconds, warmSeconds } = ground
+  const warmUp = scenario.kind === 'bytes' ? { ...scenario.load, size: 2 ** 26 } : { seconds: warmSeconds, ...scenario.load }
+  await load(generator, port, warmUp)
+  if (scenario.kind === 'memory') {
+    const idle = rssMiB(proxies)
+    return { idleMiB: idle, heldMiB: await whileHolding(generator, port, 1000, () => rssMiB(proxies)) }
+  }
+  const before = cpuSeconds(proxies)
+  const seen = await load(generator, port, { seconds, ...scenario.load })
+  const cpu = cpuSeconds(proxies) - before
+  if (scenario.kind === 'bytes') return { cpuPerGiB: (cpu * 2 ** 30) / seen.bytes, gbits: (seen.bytes * 8) / seen.seconds / 1e9 }
+  return { cpuUs: (cpu * 1e6) / seen.good, rate: seen.good / seen.seconds, p50: seen.p50, p99: seen.p99, rssMiB: rssMiB(proxies) }
+}
