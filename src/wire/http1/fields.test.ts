@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type Fields, field, fieldValues, forwardable, listed, withField, withoutField } from '../http1.ts'
-import { Generations } from './names.ts'
+import { nameOf } from './names.ts'
 
 const some: Fields = Object.freeze(['Host', 'a', 'X-A', '1', 'x-a', '2', 'Via', 'p, q'])
 
@@ -60,16 +60,11 @@ test('of TE only the wish for trailers goes on', () => {
   assert.deepEqual(forwardable(['te', 'gzip']), [])
 })
 
-test('a name that is none does not go on', () => {
-  assert.deepEqual(forwardable(['a b', 'x', 'c', 'y']), ['c', 'y'])
-})
-
-test('what is asked for again outlives what is not, and the rest is forgotten', () => {
-  const kept = new Generations<number, number>(10)
-  for (let key = 0; key < 1_000; key++) {
-    kept.set(key, key)
-    assert.equal(kept.get(0), 0)
+test('names that share a place in the memory of names are not mistaken for each other', () => {
+  const names = Array.from({ length: 2_000 }, (_, at) => `X-${at}`)
+  for (const text of [...names, ...names.toReversed(), 'connection', 'Connection', 'CONNECTION']) {
+    const name = nameOf(text)
+    assert.deepEqual([name?.text, name?.lower, name?.kind], [text, text.toLowerCase(), /connection/i.test(text) ? 'frame' : 'plain'])
   }
-  assert.ok(kept.size <= 22)
-  assert.equal(kept.get(500), undefined)
+  for (const text of ['', ' ', 'a b', 'X-1:']) assert.equal(nameOf(text), undefined)
 })

@@ -1,7 +1,7 @@
 /** Reading and changing header fields: the flat array of names and values, never edited in place. */
 
 import type { Fields } from '../http1.ts'
-import { nameOf } from './names.ts'
+import { mayBeSpecial, nameOf } from './names.ts'
 
 const same = (name: string, lowerName: string): boolean =>
   name === lowerName || (name.length === lowerName.length && name.toLowerCase() === lowerName)
@@ -61,25 +61,25 @@ export function forwardable(fields: Fields): Fields {
   const kept: string[] = []
   for (let at = 0; at < fields.length; at += 2) {
     const text = fields[at]!
-    const name = nameOf(text)
-    if (name === undefined) continue
-    if (name.lower === 'te') {
-      if (asksForTrailers(fields[at + 1]!)) kept.push(text, 'trailers')
-    } else if (!isHop(text) && (dropped === undefined || name.kind !== 'plain' || !dropped.has(name.lower)))
-      kept.push(text, fields[at + 1]!)
+    if (isHop(text)) {
+      if (same(text, 'te') && asksForTrailers(fields[at + 1]!)) kept.push(text, 'trailers')
+    } else if (dropped === undefined || nameOf(text)?.kind !== 'plain' || !dropped.has(text.toLowerCase())) kept.push(text, fields[at + 1]!)
   }
   return kept
 }
 
 function isHop(text: string): boolean {
+  if (!mayBeSpecial(text)) return false
   const kind = nameOf(text)?.kind
-  return kind === 'hop' || kind === 'frame' || kind === undefined
+  return kind === 'hop' || kind === 'frame'
 }
 
 function namedByConnection(fields: Fields): Set<string> | undefined {
   let names: Set<string> | undefined
-  for (const value of fieldValues(fields, 'connection'))
+  for (const value of fieldValues(fields, 'connection')) {
+    if (value === 'keep-alive' || value === 'close') continue
     for (const option of listed(value.toLowerCase())) if (option !== 'close' && option !== 'keep-alive') (names ??= new Set()).add(option)
+  }
   return names
 }
 

@@ -3,7 +3,7 @@
 import { Failure } from '#base/failure'
 import type { Fields } from '../http1.ts'
 import { listed } from './fields.ts'
-import { Generations, type Name, nameOf, token } from './names.ts'
+import { type Name, nameOf, token } from './names.ts'
 
 /** The fields of one message and what its reader must know of them, found in one pass. Shared between messages with equal fields, so never edited. */
 export type Block = {
@@ -66,19 +66,8 @@ function checkTarget(method: string, target: string): void {
   if (!isValid) throw new Failure('bad-request', `RFC 9112 §3.2: the request target has no form that ${method} may use`)
 }
 
-const longestKept = 2_048
-const blocks = new Generations<string, Block>(256)
-
-/** text: the field lines, each with its CRLF, without the empty line that ends them. Clients repeat themselves, so equal texts share one Block. */
+/** text: the field lines, each with its CRLF, without the empty line that ends them. */
 export function parseBlock(text: string): Block {
-  const known = blocks.get(text)
-  if (known !== undefined) return known
-  const block = readBlock(text)
-  if (text.length <= longestKept) blocks.set(text, block)
-  return block
-}
-
-function readBlock(text: string): Block {
   const fields: string[] = []
   let contentLength: number | undefined
   let isChunked = false
@@ -87,7 +76,7 @@ function readBlock(text: string): Block {
   let upgrade = ''
   let expectsContinue = false
   for (let at = 0; at < text.length; ) {
-    const end = text.indexOf('\r\n', at)
+    const end = text.indexOf('\n', at) - 1 // the scan has seen to it that CR stands before every LF
     const colon = text.indexOf(':', at)
     const name = colon < 0 || colon > end ? undefined : nameOf(text.slice(at, colon))
     if (name === undefined) throw new Failure('bad-request', whyNoName(text.slice(at, end)))
@@ -111,7 +100,7 @@ function readBlock(text: string): Block {
     }
   }
   if (isChunked && contentLength !== undefined) throw new Failure('bad-request', 'RFC 9112 §6.3: both Transfer-Encoding and Content-Length')
-  const options = connection === '' ? [] : listed(connection.toLowerCase())
+  const options = connectionOptions(connection)
   return {
     fields,
     contentLength,
@@ -124,11 +113,19 @@ function readBlock(text: string): Block {
   }
 }
 
+const nothing: readonly string[] = []
+const onlyKeepAlive: readonly string[] = ['keep-alive']
+
+function connectionOptions(connection: string): readonly string[] {
+  if (connection === '') return nothing
+  return connection === ',keep-alive' ? onlyKeepAlive : listed(connection.toLowerCase())
+}
+
 /** Field lines at the end of a chunked body (RFC 9112 §7.1.2). Those that would frame, route or authenticate a message are dropped: RFC 9110 §6.5.1. */
 export function parseTrailers(text: string): Fields {
   const trailers: string[] = []
   for (let at = 0; at < text.length; ) {
-    const end = text.indexOf('\r\n', at)
+    const end = text.indexOf('\n', at) - 1 // the scan has seen to it that CR stands before every LF
     const colon = text.indexOf(':', at)
     const name = colon < 0 || colon > end ? undefined : nameOf(text.slice(at, colon))
     if (name === undefined) throw new Failure('bad-request', whyNoName(text.slice(at, end)))
@@ -179,9 +176,13 @@ function checkCoding(value: string): void {
 
 /** RFC 9110 §7.2, RFC 3986 §3.2.2. A comma, which a host name could hold, is refused: it is what two Host lines become when somebody joined them. */
 function checkHost(value: string): void {
+  if (value === lastHost) return
   if (!/^(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})*)(?::[0-9]{0,5})?$/.test(value))
     throw new Failure('bad-request', 'RFC 9112 §3.2: Host is not a host name with an optional port')
+  if (value.length <= 255) lastHost = value
 }
+
+let lastHost = ''
 
 /** RFC 9113 §3.1 withdrew the upgrade to cleartext HTTP/2: whoever offers it is served as if it had not. */
 function withoutH2c(offers: string): string | undefined {

@@ -3,7 +3,8 @@
 /** `plain`: carried as it is. `frame`: only the codec reads and writes it. `hop`: meant for the next hop only (RFC 9110 §7.6.1). `length`, `host`, `expect`: carried, but looked at. */
 export type NameKind = 'plain' | 'hop' | 'frame' | 'length' | 'host' | 'expect'
 
-export type Name = { readonly text: string; readonly lower: string; readonly kind: NameKind }
+/** start: the name as a field line begins, `Name: `. */
+export type Name = { readonly text: string; readonly lower: string; readonly start: string; readonly kind: NameKind }
 
 const kinds: Readonly<Record<string, NameKind>> = {
   __proto__: null as never,
@@ -21,46 +22,30 @@ const kinds: Readonly<Record<string, NameKind>> = {
   'proxy-authorization': 'hop',
 }
 
+const specialLengths = new Uint8Array(32)
+for (const name of Object.keys(kinds)) specialLengths[name.length] = 1
+
+/** Whether a name can be anything but plain, told from its length alone: it spares most names a look into the map. */
+export const mayBeSpecial = (text: string): boolean => specialLengths[text.length] === 1
+
 /** RFC 9110 §5.6.2: what a name or a method may consist of. */
 export const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 
-/** A map of bounded size without an order to maintain: when the young half is full it becomes the old half, and what was not asked for since is forgotten. */
-export class Generations<Key, Value> {
-  readonly #max: number
-  #young = new Map<Key, Value>()
-  #old = new Map<Key, Value>()
-  constructor(max: number) {
-    this.#max = max
-  }
-  get(key: Key): Value | undefined {
-    const young = this.#young.get(key)
-    if (young !== undefined) return young
-    const old = this.#old.get(key)
-    if (old !== undefined) this.set(key, old)
-    return old
-  }
-  set(key: Key, value: Value): void {
-    if (this.#young.size >= this.#max) {
-      this.#old = this.#young
-      this.#young = new Map()
-    }
-    this.#young.set(key, value)
-  }
-  get size(): number {
-    return this.#young.size + this.#old.size
-  }
-}
-
+// One place for each of 512 fingerprints, the latest name wins. It needs no hash of the whole name and cannot grow, whatever names come; a map took 12 % of a hop (bench/codec.ts).
+const places = 512
+const known: (Name | undefined)[] = Array.from({ length: places })
 const longestKept = 64
-const names = new Generations<string, Name>(1024)
+
+const placeOf = (text: string): number => (text.length * 37 + text.charCodeAt(0) * 3 + text.charCodeAt(text.length - 1) * 17) & (places - 1)
 
 /** undefined: not a field name. */
 export function nameOf(text: string): Name | undefined {
-  const known = names.get(text)
-  if (known !== undefined) return known
+  const place = placeOf(text)
+  const found = known[place]
+  if (found !== undefined && found.text === text) return found
   if (!token.test(text)) return undefined
   const lower = text.toLowerCase()
-  const name: Name = { text, lower, kind: kinds[lower] ?? 'plain' }
-  if (text.length <= longestKept) names.set(text, name)
+  const name: Name = { text, lower, start: `${text}: `, kind: kinds[lower] ?? 'plain' }
+  if (text.length <= longestKept) known[place] = name
   return name
 }

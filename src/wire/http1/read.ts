@@ -16,6 +16,9 @@ const meaning = new Uint8Array(256).map((_, byte) =>
   byte === LF ? 1 : byte === CR ? 2 : (byte < 32 && byte !== 9) || byte === 127 ? 3 : 0,
 )
 
+/** Memory that an idle connection may hold for the fields it saw last. */
+const longestRemembered = 2_048
+
 export type HeadText = { readonly line: string; readonly block: Block }
 
 /** The pieces of a body as they come. */
@@ -39,6 +42,8 @@ export class Reader {
   #firstLine = -1
   #lines = 0
   #maySkipBlank: boolean
+  #lastText: string | undefined
+  #lastBlock: Block | undefined
   // The body being read.
   #left = 0
   #chunked: ChunkedBody | undefined
@@ -110,7 +115,18 @@ export class Reader {
     const afterLine = this.#firstLine
     this.#at += length
     this.#rescan()
-    return { line: text.slice(0, afterLine - 2), block: parseBlock(text.slice(afterLine)) }
+    return { line: text.slice(0, afterLine - 2), block: this.#blockOf(text.slice(afterLine)) }
+  }
+
+  /** Peers repeat themselves: equal fields on one connection are parsed once. */
+  #blockOf(text: string): Block {
+    if (text === this.#lastText) return this.#lastBlock!
+    const block = parseBlock(text)
+    if (text.length <= longestRemembered) {
+      this.#lastText = text
+      this.#lastBlock = block
+    }
+    return block
   }
 
   /** RFC 9112 §2.2: one empty line before a request line is let pass. False: cannot tell yet. */

@@ -117,7 +117,7 @@ export function fieldLines(fields: Fields, isTrailer = false): string {
     const value = fields[at + 1]
     if (value === undefined || unwritable.test(value))
       throw new Error(`HTTP/1 codec: the value of ${name.text} cannot be written (RFC 9110 §5.5)`)
-    if (isTrailer ? mayTrail(name) : name.kind !== 'frame' && name.kind !== 'length') lines += `${name.text}: ${value}\r\n`
+    if (isTrailer ? mayTrail(name) : name.kind !== 'frame' && name.kind !== 'length') lines += `${name.start}${value}\r\n`
   }
   return lines
 }
