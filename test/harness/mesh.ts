@@ -4,14 +4,15 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { delimiter, dirname, join } from 'node:path'
+import { delimiter, join } from 'node:path'
 import readline from 'node:readline'
 import { type Client, connect } from '../../src/api/client.ts'
 import type { KindPath } from '../../src/api/client.ts'
 
 export const root = join(import.meta.dirname, '..', '..')
 const weft = [process.execPath, '--disable-warning=ExperimentalWarning', join(root, 'src/bin/weft.ts')]
-const path = [process.env['PATH'], '/usr/sbin', '/sbin', '/usr/lib/postgresql/15/bin'].join(delimiter)
+/** Where programs are looked for: Debian keeps servers where an ordinary user's PATH does not lead. */
+export const path = [process.env['PATH'], '/usr/sbin', '/sbin', '/usr/lib/postgresql/15/bin'].join(delimiter)
 
 export const kinds = {
   service: { group: '', version: 'v1', plural: 'services', namespaced: true },
@@ -49,11 +50,73 @@ export class Running implements AsyncDisposable {
   }
 }
 
+/** What a command did. output: of both streams, in the order in which they were written. */
+export type Answer = { readonly code: number; readonly output: string }
+
+/** A meshed shell, told what to do through its standard input. */
+export class Shell implements AsyncDisposable {
+  readonly running: Running
+  #last: Promise<unknown> = Promise.resolve()
+  #count = 0
+  constructor(running: Running) {
+    this.running = running
+    running.child.stdin?.on('error', () => {})
+  }
+
+  /** Runs a line of shell. Those asked at once run in turn. */
+  do(line: string, patienceMs = 30_000): Promise<Answer> {
+    const answer = this.#last.then(() => this.#ask(line, patienceMs))
+    this.#last = answer.catch(() => {})
+    return answer
+  }
+
+  /** The same, which has to succeed. */
+  async says(line: string): Promise<string> {
+    const { code, output } = await this.do(line)
+    if (code !== 0) throw new Error(`exit code ${code} of: ${line}\n${output}\n${this.running.stderr}`)
+    return output
+  }
+
+  async #ask(line: string, patienceMs: number): Promise<Answer> {
+    const { child } = this.running
+    const from = this.running.stdout.length
+    const mark = `:${process.pid}-${(this.#count += 1)}:`
+    child.stdin!.write(`{ ${line}\n} 2>&1 </dev/null; printf '${mark}%d\\n' $?\n`)
+    const end = Date.now() + patienceMs
+    for (;;) {
+      const said = this.running.stdout.slice(from)
+      const at = said.indexOf(mark)
+      if (at >= 0 && said.indexOf('\n', at) > 0)
+        return { code: Number.parseInt(said.slice(at + mark.length), 10), output: said.slice(0, at) }
+      if (child.exitCode !== null || child.signalCode !== null || Date.now() > end)
+        throw new Error(`no end of: ${line}\n${said}\n${this.running.stderr}`)
+      await new Promise(resolve => setTimeout(resolve, 5))
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.running.child.stdin?.end()
+    await this.running.stop()
+  }
+}
+
 export type MeshOptions = {
   readonly env?: Readonly<Record<string, string>> /** An ordinary user's id: workloads then run without root. */
-  readonly uid?: number
+  readonly uid?: number | undefined
 }
-export type RunFlags = { readonly flags?: readonly string[]; readonly env?: Readonly<Record<string, string>>; readonly cwd?: string }
+export type RunFlags = {
+  readonly flags?: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
+  readonly cwd?: string
+  /** Runs as this ordinary user, other than the mesh's own. */
+  readonly uid?: number | undefined
+  /** Put before `weft run`, such as a shell that first makes the machine poorer. */
+  readonly under?: readonly string[]
+}
+
+/** What to put before a command so that it runs as that user. */
+export const asUser = (uid: number | undefined): readonly string[] =>
+  uid === undefined ? [] : ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', '--']
 
 export class Mesh implements AsyncDisposable {
   readonly folder = mkdtempSync(join(tmpdir(), 'weft-e2e-'))
@@ -137,10 +200,23 @@ export class Mesh implements AsyncDisposable {
   }
 
   /** `weft run --name NAME FLAGS -- COMMAND`, as the user of this mesh. */
-  run(name: string, command: readonly string[], { flags = [], ...rest }: RunFlags = {}): Running {
-    const { uid } = this.#options
-    const as = uid === undefined ? [] : ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', '--']
-    return this.spawn([...as, ...weft, 'run', '--control', this.url, '--name', name, ...flags, '--', ...command], rest)
+  run(name: string, command: readonly string[], { flags = [], uid = this.#options.uid, under = [], env, ...rest }: RunFlags = {}): Running {
+    const state = { XDG_STATE_HOME: this.stateOf(uid) }
+    const line = [...asUser(uid), ...under, ...weft, 'run', '--control', this.url, '--name', name, ...flags, '--', ...command]
+    return this.spawn(line, { ...rest, env: { ...state, ...env } })
+  }
+
+  /** Where the proxies of a user keep what they know; each user has a folder of their own. */
+  stateOf(uid: number | undefined): string {
+    const folder = join(this.folder, uid === undefined ? 'state' : `state-${uid}`)
+    mkdirSync(folder, { recursive: true })
+    if (uid !== undefined) chmodSync(folder, 0o777)
+    return folder
+  }
+
+  /** A shell in the mesh that does one thing after another: many calls for the price of one proxy. */
+  shell(name: string, flags: RunFlags = {}): Shell {
+    return new Shell(this.run(name, ['/bin/sh'], flags))
   }
 
   /** A batch job in the mesh, to its end. */
@@ -149,11 +225,17 @@ export class Mesh implements AsyncDisposable {
   }
 
   /** Resolves when a service has so many healthy workloads. */
-  async healthy(service: string, count = 1): Promise<void> {
+  async healthy(service: string, count = 1, namespace?: string): Promise<void> {
     await this.until(`${count} healthy of ${service}`, async () => {
-      const { items } = await this.client.list(kinds.workload, { labelSelector: `app=${service}` })
-      return items.filter(item => (item.status as { health?: string } | undefined)?.health === 'healthy').length === count
+      const states = await this.healthOf(service, namespace)
+      return states.filter(state => state === 'healthy').length === count
     })
+  }
+
+  /** One for each workload of a service that the inventory has. */
+  async healthOf(service: string, namespace?: string): Promise<readonly string[]> {
+    const { items } = await this.client.list(kinds.workload, { labelSelector: `app=${service}`, namespace })
+    return items.map(item => (item.status as { health?: string } | undefined)?.health ?? 'unknown')
   }
 
   async until(what: string, isTrue: () => Promise<boolean> | boolean, patienceMs = 30_000): Promise<void> {
