@@ -6,5 +6,5 @@
 export { parseQuery, parseReply } from './dns/read.ts'
 export { encodeAnswer, encodeQuery } from './dns/write.ts'
 export { DnsStream, framed } from './dns/stream.ts'
-export { dnsCodes, dnsTypes } from './dns/message.ts'
-export type { Answer, DnsCode, DnsRecord, Edns, Incoming, Query, Question, Reply, Soa } from './dns/message.ts'
+export { dnsTypes } from './dns/message.ts'
+export type { Answer, Incoming, Query } from './dns/message.ts'

@@ -18,7 +18,6 @@ import type { Failure } from '#base/failure'
 export { serverCodec } from './http1/server.ts'
 export { clientCodec } from './http1/client.ts'
 export { field, fieldValues, forwardable, listed, withField, withoutField } from './http1/fields.ts'
-export { defaultLimits, type Limits } from './http1/limits.ts'
 
 /** Header fields in the order they came: name, value, name, value … Names keep the case of the peer. One flat array is the cheapest form on Node (72 ns a message against 283 for Map). */
 export type Fields = readonly string[]
