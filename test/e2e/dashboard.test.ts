@@ -1,0 +1,194 @@
+/** The dashboard in a real browser against a real mesh: live edges, a split changed on the page and seen to take effect, refusals at their field, a control plane that dies. */
+
+import { after, before, describe, test } from 'node:test'
+import assert from 'node:assert/strict'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type BrowserContext, chromium, type Page } from 'playwright-core'
+import { kinds, Mesh, root } from '../harness/mesh.ts'
+
+const browser = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(path => existsSync(path))
+const skip =
+  browser === undefined
+    ? 'no Chromium on this machine: apt-get install chromium'
+    : existsSync(join(root, 'dashboard/dist/index.html'))
+      ? false
+      : 'the dashboard is not built: node scripts/ready.mjs'
+
+const flags = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+]
+const patience = 30_000
+
+const split = {
+  apiVersion: 'gateway.networking.k8s.io/v1',
+  kind: 'HTTPRoute',
+  metadata: { name: 'reviews', namespace: 'default' },
+  spec: {
+    parentRefs: [{ group: '', kind: 'Service', name: 'reviews' }],
+    rules: [
+      {
+        backendRefs: [
+          { name: 'reviews-v1', port: 8080, weight: 90 },
+          { name: 'reviews-v2', port: 8080, weight: 10 },
+        ],
+      },
+    ],
+  },
+}
+
+describe('the dashboard', { skip }, () => {
+  let mesh: Mesh
+  let context: BrowserContext
+  let page: Page
+  const profile = mkdtempSync(join(tmpdir(), 'weft-chromium-'))
+  const elsewhere: string[] = []
+  const broken: string[] = []
+
+  before(async () => {
+    mesh = await Mesh.start()
+    const shop = join(root, 'examples/shop')
+    for (const version of ['v1', 'v2']) {
+      mesh.run('reviews', [process.execPath, join(shop, 'reviews.mjs')], {
+        flags: ['--port', 'http:8080/http', '--app-version', version],
+        env: { VERSION: version },
+      })
+    }
+    await mesh.healthy('reviews', 2)
+    await mesh.client.apply(kinds.httpRoute, split)
+    mesh.run('reader', [
+      process.execPath,
+      '-e',
+      "setInterval(() => fetch('http://reviews:8080/reviews').then(r => r.text()).catch(() => {}), 25)",
+    ])
+    context = await chromium.launchPersistentContext(profile, {
+      executablePath: browser!,
+      args: flags,
+      viewport: { width: 1280, height: 800 },
+    })
+    page = await context.newPage()
+    page.setDefaultTimeout(patience)
+    page.on('pageerror', error => broken.push(error.message))
+    page.on(
+      'request',
+      request =>
+        request.url().startsWith(mesh.url) ||
+        request.url().startsWith('data:') ||
+        request.url().startsWith('blob:') ||
+        elsewhere.push(request.url()),
+    )
+  })
+
+  after(async () => {
+    await context?.close()
+    await mesh?.[Symbol.asyncDispose]()
+    rmSync(profile, { recursive: true, force: true })
+  })
+
+  const goTo = (address: string) => page.goto(`${mesh.url}/#${address}`)
+  /** Waits until an attribute of an element, as a number, is what is wanted. */
+  const until = async (testId: string, attribute: string, isWanted: (value: number) => boolean): Promise<void> => {
+    await mesh.until(
+      `${testId} whose ${attribute} is as wanted`,
+      async () => isWanted(Number((await page.getByTestId(testId).first().getAttribute(attribute)) || Number.NaN)),
+      patience,
+    )
+  }
+
+  test('shows a live edge with its rate and mutual TLS', async () => {
+    await goTo('/')
+    const edge = page.locator('[data-testid=edge][data-edge="reader>reviews"]')
+    await edge.waitFor()
+    await until('edge', 'data-rate', rate => rate > 5)
+    assert.equal(await edge.getAttribute('data-mtls'), 'true')
+    await edge.click()
+    const panel = page.getByTestId('edge-panel')
+    await panel.waitFor()
+    assert.deepEqual(await panel.getByTestId('identity').allInnerTexts(), [
+      'spiffe://weft.local/ns/default/sa/reader',
+      'spiffe://weft.local/ns/default/sa/reviews',
+    ])
+  })
+
+  test('changes a split on the page; every proxy has it, and the traffic follows', async () => {
+    await goTo('/services/reviews.default')
+    await until('split-seen-reviews-v2', 'data-share', share => share < 30)
+    const input = page.getByTestId('split-input-reviews-v2')
+    await input.fill('80')
+    await input.press('Tab')
+    assert.equal(await page.getByTestId('split-input-reviews-v1').inputValue(), '20 %')
+    await page.getByTestId('split-apply').click()
+    await page.locator('[data-testid=converging][data-active="3"][data-total="3"]').waitFor()
+    const stored = (await mesh.client.get(kinds.httpRoute, 'reviews')) as typeof split
+    assert.deepEqual(
+      stored.spec.rules[0]?.backendRefs.map(ref => ref.weight),
+      [20, 80],
+    )
+    await until('split-seen-reviews-v2', 'data-share', share => share > 65)
+  })
+
+  test('shows a problem of a document at its line, as the control plane tells it', async () => {
+    await goTo('/resources/gateway.networking.k8s.io/v1/httproutes/default/reviews')
+    await page.getByText('weight: 80').click()
+    await page.keyboard.press('End')
+    await page.keyboard.type('0000000')
+    await page.locator('.cm-lint-marker-error').waitFor()
+    assert.match(await page.getByTestId('problems').innerText(), /line \d+ spec\.rules\[0\]\.backendRefs\[1\]\.weight/)
+    assert.ok(await page.getByTestId('compare').isDisabled())
+  })
+
+  test('compares before it applies, and says where a new version is active', async () => {
+    await goTo('/services')
+    await goTo('/resources/gateway.networking.k8s.io/v1/httproutes/default/reviews')
+    await page.getByText('weight: 80').click()
+    await page.keyboard.press('End')
+    await page.keyboard.press('Backspace')
+    await page.keyboard.press('Backspace')
+    await page.keyboard.type('30')
+    await page.getByTestId('valid').waitFor()
+    await page.keyboard.press('Control+s')
+    assert.deepEqual(
+      await page
+        .locator('[data-testid=diff] [data-kind=removed], [data-testid=diff] [data-kind=added]')
+        .allInnerTexts()
+        .then(lines => lines.map(line => line.replaceAll(/\s+/g, ' '))),
+      ['− weight: 80', '+ weight: 30'],
+    )
+    await page.getByTestId('apply').click()
+    await page.locator('[data-testid=converging][data-active="3"]').waitFor()
+  })
+
+  test('shows every proxy in sync and what one of them has', async () => {
+    await goTo('/proxies')
+    const rows = page.getByTestId('proxies-row')
+    await rows.nth(2).waitFor()
+    assert.equal(await rows.count(), 3)
+    await page.getByRole('link', { name: /^reader-.*\.default$/ }).click()
+    const listener = page.locator('[data-testid=listener]', { hasText: 'reviews.default' }).first()
+    await listener.locator('summary').first().click()
+    await listener.getByText('HTTPRoute default/reviews').first().waitFor()
+  })
+
+  test('keeps the last picture when the control plane is killed, and goes on when it is back', async () => {
+    await goTo('/')
+    await page.getByTestId('node').first().waitFor()
+    await mesh.control.stop('SIGKILL')
+    await page.getByTestId('gone-banner').waitFor()
+    assert.ok((await page.getByTestId('edge').count()) > 0)
+    await mesh.startControl()
+    await page.getByTestId('gone-banner').waitFor({ state: 'detached' })
+    await until('edge', 'data-rate', rate => rate > 5)
+  })
+
+  test('asked nobody but the control plane, and no page broke', () => {
+    assert.deepEqual(elsewhere, [])
+    assert.deepEqual(broken, [])
+  })
+})
