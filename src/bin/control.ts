@@ -1,20 +1,10 @@
 /** `weft control`: the control plane as a process, until it is told to end. */
 
 import { resolve } from 'node:path'
-import type { Log } from '#base/log'
 import type { ControlOptions } from '#cli/options'
 import { openPlane } from '#control/plane'
 import { userState } from '#io/files'
-
-export type ControlWorld = {
-  readonly env: Readonly<Record<string, string | undefined>>
-  readonly version: string
-  readonly log: Log
-  readonly say: (text: string) => void
-  readonly print: (text: string) => void
-  readonly signal: AbortSignal
-  readonly dashboard: string
-}
+import type { ControlWorld } from './world.ts'
 
 export async function control(options: ControlOptions, world: ControlWorld): Promise<number> {
   const { log, version, dashboard, signal } = world

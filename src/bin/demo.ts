@@ -8,19 +8,7 @@ import { temporaryFolder } from '#io/files'
 import { listen } from '#io/net'
 import { type Process, startProcess } from '#io/process'
 import { type DemoProgram, edges, load, services } from './demo/shop.ts'
-
-export type DemoWorld = {
-  readonly env: Readonly<Record<string, string | undefined>>
-  /** The command that is Weft itself: node, its flags, this program. */
-  readonly self: readonly string[]
-  readonly node: string
-  readonly shopFolder: string
-  readonly say: (text: string) => void
-  readonly print: (text: string) => void
-  readonly isTTY: boolean
-  /** Aborted by Ctrl-C or TERM. */
-  readonly signal: AbortSignal
-}
+import type { DemoWorld } from './world.ts'
 
 /** How long the shop may take until every edge has traffic. */
 const patienceMs = 60_000

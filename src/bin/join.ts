@@ -8,7 +8,7 @@ import { readToken } from '#identity/token'
 import { readTextIfAny, writeAtomic } from '#io/files'
 import { type ClientTls, connectGrpc } from '#io/grpc'
 import { keepCertificate, type KeptCertificate } from '#proxy/certificate'
-import type { RunWorld } from './run.ts'
+import type { RunWorld } from './world.ts'
 
 /** Where the control plane is, and who this workload is to it. token: absent when all is remembered. */
 export type Invitation = { readonly host: string; readonly port: number; readonly identity: SpiffeId; readonly token?: string }

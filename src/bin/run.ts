@@ -17,16 +17,7 @@ import { keepView, keptView } from '#proxy/kept-view'
 import { Link } from '#proxy/link'
 import { askReadiness } from '#proxy/readiness'
 import { becomeMember, invited } from './join.ts'
-
-/** What of the world `weft run` needs. */
-export type RunWorld = {
-  readonly env: Readonly<Record<string, string | undefined>>
-  readonly version: string
-  readonly log: Log
-  readonly say: (text: string) => void
-  /** Calls back for each of the signals that a parent passes on. Returns what undoes it. */
-  readonly onSignal: (heard: (name: NodeJS.Signals) => void) => () => void
-}
+import type { RunWorld } from './world.ts'
 
 /** How long a connection of the workload waits for the proxy's first configuration. */
 const patienceMs = 30_000

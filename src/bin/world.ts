@@ -1,0 +1,36 @@
+/** What of the world the long-running commands are handed by the program. */
+
+import type { Log } from '#base/log'
+
+type World = {
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly version: string
+  readonly log: Log
+  /** A line to the person: stderr. */
+  readonly say: (text: string) => void
+}
+
+export type RunWorld = World & {
+  /** Calls back for each of the signals that a parent passes on. Returns what undoes it. */
+  readonly onSignal: (heard: (name: NodeJS.Signals) => void) => () => void
+}
+
+export type ControlWorld = World & {
+  /** The command's output: stdout. */
+  readonly print: (text: string) => void
+  /** Aborted when the process is told to end. */
+  readonly signal: AbortSignal
+  /** Folder of the built dashboard. */
+  readonly dashboard: string
+}
+
+export type DemoWorld = Pick<World, 'env' | 'say'> & {
+  /** The command that is Weft itself: node, its flags, this program. */
+  readonly self: readonly string[]
+  readonly node: string
+  readonly shopFolder: string
+  readonly print: (text: string) => void
+  readonly isTTY: boolean
+  /** Aborted by Ctrl-C or TERM. */
+  readonly signal: AbortSignal
+}
