@@ -129,6 +129,11 @@ describe('two proxies with mutual TLS between them', () => {
     assert.match(Buffer.concat(chunks).toString(), /^HTTP\/1.1 400 [\s\S]*x-weft-error: bad-request/)
   })
 
+  test('a target in absolute form is sent on in origin form, and its authority replaces Host', async () => {
+    const answer = await ask(outside.port, 'http://inner:81/hello', { headers: { host: 'other' } })
+    assert.deepEqual([answer.headers['x-seen'], JSON.parse(answer.body).headers.host], ['GET /hello', 'inner:81'])
+  })
+
   test('weights and headers decide the backend, header changes and rewrites are carried out', async () => {
     const { backends, endpoints } = remote('web', [inside.port])
     const backend = Object.keys(backends)[0]!

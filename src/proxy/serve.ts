@@ -10,7 +10,7 @@ import { leastRequest, roundRobin, usable } from '#model/balance'
 import { chooseRoute, pickWeighted } from '#model/match'
 import { changeFields, locationOf, rewrite } from '#model/rewrite'
 import type { Backend, Endpoint, Filter, Route, View, WeightedBackend } from '#model/view'
-import { forwardable, type RequestHead, type ResponseHead } from '#wire/http1'
+import { type Fields, forwardable, type RequestHead, type ResponseHead, withField } from '#wire/http1'
 import { answer, answerRedirect } from './answer.ts'
 import type { Exchange } from './exchange.ts'
 import type { Pools } from './pool.ts'
@@ -119,9 +119,13 @@ export function pickEndpoint({ backend, endpoints }: Share, pools: Pools, tried:
 
 /** The head that goes out: hop-by-hop fields dropped, the target in origin-form, the route's changes made. */
 function requestHead(exchange: Exchange, route: Route, share: Share): RequestHead {
-  let fields = forwardable(exchange.head.fields)
+  let fields: Fields = forwardable(exchange.head.fields)
   let target = exchange.head.target
-  if (target.charCodeAt(0) !== 47 && exchange.path !== '*') target = exchange.path + (exchange.search === '' ? '' : `?${exchange.search}`)
+  if (target.charCodeAt(0) !== 47 && exchange.path !== '*') {
+    // RFC 9112 §3.2.2: the authority of an absolute target replaces what Host says.
+    target = exchange.path + (exchange.search === '' ? '' : `?${exchange.search}`)
+    fields = withField(fields, 'Host', exchange.host)
+  }
   const filters = share.filters.length > 0 ? [...route.filters, ...share.filters] : route.filters
   if (filters.length > 0) {
     for (const filter of filters) if (filter.type === 'request-headers') fields = changeFields(fields, filter.change)
