@@ -18,5 +18,5 @@ export const rooms = {
   observe: { may: ['base', 'model', 'io'], node: [] },
   control: { may: ['base', 'model', 'identity', 'xds', 'resources', 'compiler', 'api', 'io', 'platforms', 'observe'], node: [] },
   cli: { may: ['base', 'model', 'resources', 'compiler', 'api', 'io'], node: ['util'], npm: ['commander', 'yaml'] },
-  bin: { may: ['base', 'identity', 'io', 'proxy', 'platforms', 'control', 'cli'], node: ['process', 'os', 'worker_threads', 'module', 'path', 'url'] },
+  bin: { may: ['base', 'model', 'identity', 'api', 'io', 'proxy', 'control', 'cli'], node: ['process', 'os', 'fs', 'path', 'url'] },
 } as const satisfies Record<string, { may: readonly string[]; node: readonly string[]; npm?: readonly string[] }>
