@@ -10,10 +10,20 @@ export async function control(options: ControlOptions, world: ControlWorld): Pro
   const { log, version, dashboard, signal } = world
   const folder = options.data === undefined ? `${userState(world.env)}/control` : resolve(options.data)
   try {
-    await using plane = await openPlane({ folder, trustDomain: options.trustDomain, api: options.api, xds: options.xds, dashboard, version, log })
+    await using plane = await openPlane({
+      folder,
+      trustDomain: options.trustDomain,
+      ...(options.leafLifeMs === undefined ? {} : { leafLifeMs: options.leafLifeMs }),
+      api: options.api,
+      xds: options.xds,
+      dashboard,
+      version,
+      log,
+    })
     const api = `http://${plane.api.host}:${plane.api.port}`
     const xds = `${plane.xds.host}:${plane.xds.port}`
-    if (options.json) world.print(`${JSON.stringify({ api, dashboard: api, xds, data: folder, trustDomain: options.trustDomain, version })}\n`)
+    if (options.json)
+      world.print(`${JSON.stringify({ api, dashboard: api, xds, data: folder, trustDomain: options.trustDomain, version })}\n`)
     else world.say(`control plane ${version}\n  dashboard and API   ${api}\n  proxies             ${xds}\n  data                ${folder}`)
     if (!signal.aborted) await new Promise(done => signal.addEventListener('abort', done, { once: true }))
     return 0

@@ -143,6 +143,15 @@ test('the control plane listens on loopback unless told otherwise', () => {
   })
 })
 
+test('certificates of workloads live from three seconds to a day', () => {
+  assert.equal(controlOptions({ leafLife: '1h' }).leafLifeMs, 3_600_000)
+  for (const leafLife of ['2s', '25h', 'soon'])
+    assert.deepEqual(
+      problemsOf(() => controlOptions({ leafLife })).map(says => says.split(/[ :]/)[0]),
+      ['--leaf-life'],
+    )
+})
+
 test('two listeners cannot share a port', () => {
   assert.deepEqual(
     problemsOf(() => controlOptions({ apiPort: '7071', trustDomain: 'Not Good' })).map(says => says.split(' ')[0]),

@@ -6,7 +6,6 @@ import type { ControlAddress } from './context.ts'
 import { Flags } from './flags/collect.ts'
 import { readLabel, readPort, readPublish, readReadiness, type Publish, type RunPort } from './flags/workload.ts'
 
-export type { Publish, RunPort } from './flags/workload.ts'
 export type { ControlAddress } from './context.ts'
 
 export type RunOptions = {
@@ -43,6 +42,8 @@ export type ControlOptions = {
   readonly api: { readonly host: string; readonly port: number }
   readonly xds: { readonly host: string; readonly port: number }
   readonly trustDomain: string
+  /** How long the certificates of workloads are good for; absent: 24 h. */
+  readonly leafLifeMs?: number
   readonly json: boolean
 }
 
@@ -118,10 +119,13 @@ export function controlOptions(raw: Raw): ControlOptions {
   // SPIFFE-ID §2.1
   if (!/^[a-z0-9._-]{1,255}$/.test(trustDomain))
     flags.wrong(`--trust-domain "${trustDomain}": may hold lower-case letters, digits, ".", "-" and "_", 255 at most`)
+  const leafLifeMs = flags.duration('leafLife')
+  // Below, a proxy on a busy machine would not renew in time; above, a stolen key would be of use for too long.
+  if (leafLifeMs !== undefined && (leafLifeMs < 3000 || leafLifeMs > 86_400_000)) flags.wrong('--leaf-life: must be from 3s to 24h')
   const json = flags.choice('output', ['json']) === 'json'
   const data = flags.text('data')
   flags.stopIfWrong()
-  return { api, xds, trustDomain, json, ...(data === undefined ? {} : { data }) }
+  return { api, xds, trustDomain, json, ...(leafLifeMs === undefined ? {} : { leafLifeMs }), ...(data === undefined ? {} : { data }) }
 }
 
 export function demoOptions(raw: Raw): DemoOptions {

@@ -66,6 +66,26 @@ test('a leaf lives as long as asked, at most a day, and verifies by openssl', as
   )
 })
 
+test('an authority that gives short lives gives nobody a longer one', async () => {
+  await using place = await temporaryFolder('weft-authority-')
+  const authority = await openAuthority({
+    folder: place.path,
+    trustDomain: 'test.mesh',
+    clock: systemClock,
+    log: silent,
+    leafLifeMs: 60_000,
+  })
+  const csr = makeCsr(await newKey(), orders)
+  const lives = await Promise.all(
+    [0, 20_000, 3_600_000].map(async lifeMs => (await authority.issue(csr, orders, lifeMs)).notAfter - Date.now()),
+  )
+  assert.deepEqual(
+    lives.map(ms => Math.round(ms / 5000) * 5),
+    [60, 20, 60],
+  )
+  authority.close()
+})
+
 test('the intermediate is replaced after two thirds of its year, and what the old one signed stays good', async () => {
   await using folder = await temporaryFolder()
   const clock = new TestClock(Date.now())

@@ -33,7 +33,7 @@ export type Authority = {
   readonly trustDomain: string
   /** PEM: what every proxy is to trust. */
   roots(): readonly string[]
-  /** Throws BadCsr when the request is bad or names another identity. lifeMs: cut to 24 h; 0 or absent: 24 h. */
+  /** Throws BadCsr when the request is bad or names another identity. lifeMs: cut to what the authority gives; 0 or absent: all of that. */
   issue(csr: string, identity: SpiffeId, lifeMs?: number): Promise<Issued>
   issueToken(request: TokenRequest): Promise<{ readonly token: string; readonly expiresAt: number }>
   /** Throws BadToken. */
@@ -55,6 +55,8 @@ export type AuthorityOptions = {
   /** Names and addresses by which the control plane is reached, beside localhost. */
   readonly dns?: readonly string[]
   readonly ips?: readonly string[]
+  /** How long a workload's certificate is good for, unless it asks for less; 24 h unless said, and never more. */
+  readonly leafLifeMs?: number
   /** Called when `serverCertificate` gives a new one: pass it to GrpcServer.setCertificate. */
   readonly onServerCertificate?: () => void
 }
@@ -66,6 +68,7 @@ const tokenLifeMs = 3_600_000
 export async function openAuthority(options: AuthorityOptions): Promise<Authority> {
   const { trustDomain, clock, log } = options
   if (!isTrustDomain(trustDomain)) throw new Error(`"${trustDomain}" cannot be a trust domain: use a-z, 0-9, dot, dash and underscore`)
+  const leafLifeMs = Math.min(options.leafLifeMs ?? maxLifeMs, maxLifeMs)
   const vault = await openVault(options)
   const self = controlId(trustDomain)
   const roots = [vault.root.certificate]
@@ -98,7 +101,7 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
       if (uris.some(uri => uri !== identity))
         throw new BadCsr(`the certificate request asks for ${uris.join(', ')}, but its sender is ${identity}`)
       return issueLeaf(await vault.signer(), publicKey, identity, clock.now(), {
-        lifeMs: lifeMs > 0 ? Math.min(lifeMs, maxLifeMs) : maxLifeMs,
+        lifeMs: lifeMs > 0 ? Math.min(lifeMs, leafLifeMs) : leafLifeMs,
       })
     },
     async issueToken({ identity, xds, lifeMs = tokenLifeMs }) {

@@ -21,6 +21,8 @@ export type PlaneOptions = {
   /** Everything that must survive: `weft.db`, and the authority's keys in `authority/`. */
   readonly folder: string
   readonly trustDomain: string
+  /** How long certificates of workloads are good for; absent: 24 h. */
+  readonly leafLifeMs?: number
   readonly api: { readonly host: string; readonly port: number }
   readonly xds: { readonly host: string; readonly port: number }
   /** Where the built dashboard is. */
@@ -29,7 +31,10 @@ export type PlaneOptions = {
   readonly log: Log
 }
 
-export type Plane = AsyncDisposable & { readonly api: { readonly host: string; readonly port: number }; readonly xds: { readonly host: string; readonly port: number } }
+export type Plane = AsyncDisposable & {
+  readonly api: { readonly host: string; readonly port: number }
+  readonly xds: { readonly host: string; readonly port: number }
+}
 
 /** Rejects with one sentence that says what to do: a port in use, a folder that cannot be written, a store that cannot be read. */
 export async function openPlane(options: PlaneOptions): Promise<Plane> {
@@ -40,7 +45,15 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
   await makeFolder(folder, 0o700)
   const store = owned.use(openStore({ path: `${folder}/weft.db` }))
   let renewServer = () => {}
-  const authority = await openAuthority({ folder: `${folder}/authority`, trustDomain, clock, log, onServerCertificate: () => renewServer(), ...namesOf(options.xds.host) })
+  const authority = await openAuthority({
+    folder: `${folder}/authority`,
+    trustDomain,
+    clock,
+    log,
+    onServerCertificate: () => renewServer(),
+    ...namesOf(options.xds.host),
+    ...(options.leafLifeMs === undefined ? {} : { leafLifeMs: options.leafLifeMs }),
+  })
   owned.defer(() => authority.close())
   const platform = new Universal({ store, clock, log })
   owned.defer(() => platform.close())
@@ -74,4 +87,5 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
 /** An address that means "all of them" is none that a proxy could call. */
 const reachable = (host: string): string => (host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host)
 
-const namesOf = (host: string): { dns?: string[]; ips?: string[] } => (host === '0.0.0.0' || host === '::' || host === 'localhost' ? {} : /^[\d.]+$|:/.test(host) ? { ips: [host] } : { dns: [host] })
+const namesOf = (host: string): { dns?: string[]; ips?: string[] } =>
+  host === '0.0.0.0' || host === '::' || host === 'localhost' ? {} : /^[\d.]+$|:/.test(host) ? { ips: [host] } : { dns: [host] }

@@ -34,6 +34,10 @@ export function addProcesses(program: Command, session: Session, act: Act): void
     .option('--api-host <host>', 'address of the operator API; whoever reaches it may change the mesh (default: 127.0.0.1)')
     .option('--xds-host <host>', 'address for proxies (default: 127.0.0.1)')
     .option('--trust-domain <name>', 'of all identities; fixed at the first start (default: weft.local)')
+    .option(
+      '--leaf-life <duration>',
+      'of the certificates of workloads, renewed at two thirds of it; how long proxies can do without the control plane: 3s to 24h (default: 24h)',
+    )
     .addOption(outputFlag('json'))
     .action(act((flags: object) => edge.control(controlOptions({ ...flags }))))
   example(control, say, [
