@@ -5,10 +5,10 @@ import { Stopped } from './exit.ts'
 /** from: what decided, for error messages: `--control`, `WEFT_CONTROL`, `the context "x"`, `the default`. namespace: where resources are looked for unless said. */
 export type ControlAddress = { readonly url: string; readonly from: string; readonly namespace: string }
 
-export type Context = { readonly control: string; readonly namespace?: string }
+type Context = { readonly control: string; readonly namespace?: string }
 export type Contexts = { readonly current?: string; readonly contexts: Readonly<Record<string, Context>> }
 
-export const defaultControl = 'http://127.0.0.1:7070'
+const defaultControl = 'http://127.0.0.1:7070'
 
 type Sought = {
   readonly flag?: string | undefined

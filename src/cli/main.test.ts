@@ -5,7 +5,8 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough, Readable, Writable } from 'node:stream'
-import { main, type Edge } from './main.ts'
+import type { Edge } from './edge.ts'
+import { main } from './main.ts'
 import type { RunOptions } from './options.ts'
 
 type Ran = { readonly code: number; readonly out: string; readonly err: string }

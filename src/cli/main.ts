@@ -5,9 +5,6 @@ import { exit, Stopped } from './exit.ts'
 import { openSession, type Session } from './session.ts'
 import { buildProgram } from './tree.ts'
 
-export type { Edge, MachineCheck } from './edge.ts'
-export type { ControlAddress, ControlOptions, DemoOptions, Publish, RunOptions, RunPort } from './options.ts'
-
 /** argv: without the program's name. Never rejects: what went wrong is on stderr. A reader of stdout that goes away (`| head`) ends the command quietly. */
 export async function main(argv: readonly string[], edge: Edge): Promise<number> {
   const gone = new AbortController()

@@ -19,7 +19,7 @@ export type Session = {
   readonly used: ControlAddress | undefined
 }
 
-export type Reach = { readonly client: Client; readonly address: ControlAddress }
+type Reach = { readonly client: Client; readonly address: ControlAddress }
 
 export function openSession(edge: Edge, signal: AbortSignal): Session {
   let used: ControlAddress | undefined

@@ -91,7 +91,7 @@ function problemsOf(refusal: Refusal, { resource, kind, namespace }: Planned, { 
 }
 
 /** `spec.rules[0].backendRefs[1].name` as steps. */
-export const pathOf = (field: string): (string | number)[] =>
+const pathOf = (field: string): (string | number)[] =>
   [...field.matchAll(/\[(\d+)\]|\["([^"]*)"\]|([^.[\]]+)/g)].map(([, index, quoted, name]) =>
     index === undefined ? (quoted ?? name ?? '') : Number(index),
   )

@@ -34,7 +34,7 @@ export async function affectedBy(client: Client, resource: Resource): Promise<Af
 }
 
 /** `SERVICE.NAMESPACE` of those it is attached to, or is. */
-export function servicesOf({ kind, metadata, spec }: Resource): readonly string[] {
+function servicesOf({ kind, metadata, spec }: Resource): readonly string[] {
   const own = metadata.namespace ?? 'default'
   if (kind === 'Service') return [`${metadata.name}.${own}`]
   const {

@@ -8,6 +8,7 @@ import fc from 'fast-check'
 import { compareLines } from './lines.ts'
 import { unifiedDiff } from './unified.ts'
 
+const patch = 'patch'
 const plain = (_: unknown, text: string): string => text
 const names = { left: 'a', right: 'b' }
 
@@ -68,7 +69,7 @@ test('patch(1) makes the new text of the old one with it', t => {
   const folder = mkdtempSync(join(tmpdir(), 'weft-diff-'))
   t.after(() => rmSync(folder, { recursive: true, force: true }))
   try {
-    execFileSync('patch', ['--version'])
+    execFileSync(patch, ['--version'])
   } catch {
     return t.skip('patch is not installed')
   }
@@ -78,7 +79,7 @@ test('patch(1) makes the new text of the old one with it', t => {
       if (left.join() === right.join() || left.length === 0 || right.length === 0) return
       const [before, after] = [left, right].map(lines => `${lines.join('\n')}\n`)
       writeFileSync(file, before!)
-      const made = execFileSync('patch', ['-s', '-o', '-', file], {
+      const made = execFileSync(patch, ['-s', '-o', '-', file], {
         input: `${unifiedDiff(before!, after!, names, plain).join('\n')}\n`,
         encoding: 'utf8',
       })
