@@ -50,7 +50,7 @@ const kind = createRoute({
 const fresh = createRoute({
   getParentRoute: () => root,
   path: '/resources/$group/$version/$plural/new',
-  component: lazyRouteComponent(() => import('./resources/resource.tsx'), 'NewResourcePage'),
+  component: lazyRouteComponent(() => import('./resources/new-resource.tsx'), 'NewResourcePage'),
   validateSearch: (search: Record<string, unknown>): { template?: string; service?: string } => ({
     ...(typeof search['template'] === 'string' ? { template: search['template'] } : {}),
     ...(typeof search['service'] === 'string' ? { service: search['service'] } : {}),

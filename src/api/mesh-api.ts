@@ -58,6 +58,6 @@ export type TokenReply = { readonly token: string; readonly expiresAt: string; r
 export type { Topology, TopologyEdge, TopologyEnd, TopologyService } from '#model/topology'
 
 /** GET /weft/v1/series?service=NAME.NAMESPACE&seconds=600[&side=inbound|outbound]: points of 5 s, oldest first. */
-export type { Series, SeriesPoint } from '#model/topology'
+export type { Series } from '#model/topology'
 
 /** Any error of the operator API is a Kubernetes Status object; `message` is for people, `details.causes[]` name fields. */

@@ -53,7 +53,7 @@ export const edgeLabels = [
 export const requestLabels = [...edgeLabels, 'route', 'code', 'grpc_status', 'reason'] as const
 /** flow: sent (towards the destination) or received. */
 export const bytesLabels = [...edgeLabels, 'flow'] as const
-export const connectionLabels = edgeLabels
+export const connectionLabels = [...edgeLabels] as const
 /** reason: a failure code or ''. */
 export const closedLabels = [...edgeLabels, 'reason'] as const
 /** code_class: `2xx`…`5xx`. */

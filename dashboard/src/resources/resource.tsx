@@ -1,38 +1,27 @@
-/** One resource, or a new one: its text to edit, checked as one types, compared before it is applied, followed until every proxy has it. */
+/** One resource: its text to edit, checked as one types, compared before it is applied, followed until every proxy has it. */
 
-import { Alert, Button, Group, Loader, Modal, Select } from '@mantine/core'
-import { IconCircleCheck, IconAlertTriangle, IconFileOff, IconTrash } from '@tabler/icons-react'
+import { Alert, Button, Group, Modal } from '@mantine/core'
+import { IconAlertTriangle, IconFileOff } from '@tabler/icons-react'
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
-import { useParams, useRouter, useSearch } from '@tanstack/react-router'
+import { useParams } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { useEffect, useState } from 'react'
 import { ApiError } from '../api/queries.ts'
 import type { Kind, Resource } from '../api/resources.ts'
-import { deleteObject, isConflict, kindsQuery, objectQuery, pathOfKind, pathOfObject, readObject, revisionOf } from '../api/resources.ts'
+import { isConflict, objectQuery, readObject, revisionOf } from '../api/resources.ts'
 import { Converging } from '../shared/converging.tsx'
 import { Empty, Loading, Refused } from '../shared/empty.tsx'
 import { Page } from '../shared/page.tsx'
 import { Conditions } from './conditions.tsx'
+import { DeleteButton } from './delete-button.tsx'
 import { Diff } from './diff.tsx'
 import { toText } from './document.ts'
-import type { Draft } from './draft.ts'
 import { useDraft, write } from './draft.ts'
 import { Editor } from './editor.tsx'
 import css from './page.module.css'
 import { KindLink } from './page.tsx'
-import { templatesFor } from './templates.ts'
-
-function useKind(): { readonly kind: Kind | undefined; readonly waiting: ReactNode } {
-  const { group, version, plural } = useParams({ strict: false })
-  const kinds = useQuery(kindsQuery)
-  const kind = kinds.data?.find(kind => (kind.group || 'core') === group && kind.version === version && kind.plural === plural)
-  if (kind) return { kind, waiting: null }
-  if (kinds.error && !kinds.data) return { kind, waiting: <Refused error={kinds.error} retry={() => void kinds.refetch()} /> }
-  return {
-    kind,
-    waiting: kinds.data ? <Empty icon={<IconFileOff />} title={`There is no kind ${plural} in ${group}/${version}`} /> : <Loading />,
-  }
-}
+import { useKind } from './use-kind.tsx'
+import { ApplyError, Problems, Verdict } from './verdict.tsx'
 
 export function ResourcePage(): ReactNode {
   const { kind, waiting } = useKind()
@@ -179,160 +168,5 @@ function Existing({ kind, live }: { kind: Kind; live: Resource }): ReactNode {
         </Group>
       </Modal>
     </Page>
-  )
-}
-
-export function NewResourcePage(): ReactNode {
-  const { kind, waiting } = useKind()
-  return kind ? <Fresh key={kind.plural} kind={kind} /> : waiting
-}
-
-function Fresh({ kind }: { kind: Kind }): ReactNode {
-  const { template: wanted, service = 'my-service.default' } = useSearch({ from: '/resources/$group/$version/$plural/new' })
-  const templates = templatesFor(kind)
-  const [name, namespace] = [service.split('.')[0] ?? 'my-service', service.split('.').slice(1).join('.') || 'default']
-  const [chosen, setChosen] = useState(() => templates.find(template => template.id === wanted) ?? templates[0]!)
-  const [text, setText] = useState(() => chosen.text(name, namespace))
-  const draft = useDraft(kind, text, undefined)
-  const client = useQueryClient()
-  const router = useRouter()
-  const create = useMutation({
-    mutationFn: (resource: Resource) => write(kind, resource, undefined, false),
-    onSuccess: saved => {
-      void client.invalidateQueries({ queryKey: ['list', kind.group, kind.version, kind.plural] })
-      router.history.push(pathOfObject(kind, saved))
-    },
-  })
-  const save = (): void => {
-    if (draft.resource && draft.verdict === 'valid') create.mutate(draft.resource)
-  }
-  return (
-    <Page
-      name={`New ${kind.kind}`}
-      before={<KindLink kind={kind} />}
-      title={`New ${kind.kind}`}
-      aside={
-        <>
-          {templates.length > 1 && (
-            <Select
-              size="xs"
-              w={320}
-              aria-label="Template"
-              allowDeselect={false}
-              data={templates.map(({ id, name }) => ({ value: id, label: name }))}
-              value={chosen.id}
-              onChange={id => {
-                const next = templates.find(template => template.id === id)
-                if (!next) return
-                setChosen(next)
-                setText(next.text(name, namespace))
-              }}
-            />
-          )}
-          <Button size="xs" disabled={draft.verdict !== 'valid'} loading={create.isPending} onClick={save} data-testid="apply">
-            Create
-          </Button>
-        </>
-      }
-    >
-      <div className={css['state']}>
-        <Verdict draft={draft} />
-      </div>
-      <Editor text={text} change={setText} marks={draft.marks} label={`New ${kind.kind} as YAML`} save={save} />
-      <Problems draft={draft} />
-      {create.error && <ApplyError error={create.error} />}
-    </Page>
-  )
-}
-
-function Verdict({ draft }: { draft: Draft }): ReactNode {
-  if (draft.verdict === 'checking') {
-    return (
-      <>
-        <Loader size={14} /> <span className="soft">Asking the control plane whether this would be accepted…</span>
-      </>
-    )
-  }
-  if (draft.verdict === 'valid') {
-    return (
-      <span data-testid="valid">
-        <IconCircleCheck size={16} className="ok" style={{ verticalAlign: -3 }} /> The control plane would accept this.
-      </span>
-    )
-  }
-  return (
-    <span className={draft.verdict === 'invalid' ? 'bad' : 'warn'} data-testid="invalid">
-      <IconAlertTriangle size={16} style={{ verticalAlign: -3 }} />{' '}
-      {draft.marks.length > 1
-        ? `${draft.marks.length} problems`
-        : draft.verdict === 'unknown'
-          ? 'This could not be checked'
-          : 'This would be refused'}
-    </span>
-  )
-}
-
-/** The same sentences as in the gutter, for those who do not see gutters. */
-const Problems = ({ draft }: { draft: Draft }): ReactNode =>
-  draft.verdict === 'valid' || draft.verdict === 'checking' ? null : (
-    <ul className={css['problems']} data-testid="problems" aria-live="polite">
-      {draft.marks.length > 0 ? (
-        draft.marks.map(mark => (
-          <li key={`${mark.from} ${mark.says}`}>
-            <b>line {mark.line}</b> {mark.path && <span className="mono">{mark.path}: </span>}
-            {mark.says}
-          </li>
-        ))
-      ) : (
-        <li>{draft.says}</li>
-      )}
-    </ul>
-  )
-
-const ApplyError = ({ error }: { error: Error }): ReactNode => (
-  <Alert color="red" variant="light" mt="md" title="It was not applied" data-testid="apply-error">
-    {error.message}
-  </Alert>
-)
-
-function DeleteButton({ kind, live }: { kind: Kind; live: Resource }): ReactNode {
-  const [isAsking, setAsking] = useState(false)
-  const client = useQueryClient()
-  const router = useRouter()
-  const remove = useMutation({
-    mutationFn: () => deleteObject(kind, live.metadata.namespace, live.metadata.name),
-    onSuccess: () => {
-      void client.invalidateQueries({ queryKey: ['list', kind.group, kind.version, kind.plural] })
-      router.history.push(pathOfKind(kind))
-    },
-  })
-  return (
-    <>
-      <Button
-        size="xs"
-        variant="subtle"
-        color="red"
-        leftSection={<IconTrash size={15} />}
-        onClick={() => setAsking(true)}
-        data-testid="delete"
-      >
-        Delete
-      </Button>
-      <Modal opened={isAsking} onClose={() => setAsking(false)} title={`Delete ${kind.kind} ${live.metadata.name}?`}>
-        <p style={{ marginTop: 0 }}>
-          It is gone from every proxy within a second. What it did to traffic ends with it. There is no undo; copy its text first if you may
-          want it back.
-        </p>
-        {remove.error && <ApplyError error={remove.error} />}
-        <Group justify="flex-end">
-          <Button variant="default" onClick={() => setAsking(false)} data-autofocus>
-            Keep it
-          </Button>
-          <Button color="red" loading={remove.isPending} onClick={() => remove.mutate()} data-testid="confirm-delete">
-            Delete {live.metadata.name}
-          </Button>
-        </Group>
-      </Modal>
-    </>
   )
 }

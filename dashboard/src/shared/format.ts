@@ -63,6 +63,3 @@ export const left = (at: string, now: number = Date.now()): number => new Date(a
 
 export const clockTime = (at: number): string =>
   new Date(at).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false })
-
-/** The last segments of a SPIFFE id are what differs: `shop/orders`. */
-export const shortIdentity = (id: string): string => /\/ns\/([^/]+)\/sa\/([^/]+)$/.exec(id)?.slice(1, 3).join('/') ?? id
