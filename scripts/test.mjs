@@ -30,15 +30,30 @@ function check(name, command, args) {
 function tests(name, files, concurrency) {
   if (files.length === 0) return
   const began = Date.now()
-  const ran = spawnSync(node, ['--test', `--test-concurrency=${concurrency}`, '--test-reporter=tap', ...files], { cwd: root, env, encoding: 'utf8', maxBuffer: 1 << 28 })
+  const ran = spawnSync(node, ['--test', `--test-concurrency=${concurrency}`, '--test-reporter=tap', ...files], {
+    cwd: root,
+    env,
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+  })
   const count = word => Number(new RegExp(`^# ${word} (\\d+)`, 'm').exec(ran.stdout)?.[1] ?? 0)
   counts.passed += count('pass')
   counts.failed += count('fail') + count('cancelled') + (ran.status !== 0 && count('fail') + count('cancelled') === 0 ? 1 : 0)
   counts.skipped += count('skipped') + count('todo')
   const good = ran.status === 0
-  console.log(`${good ? '✓' : '✗'} ${name}: ${count('pass')} passed, ${count('fail')} failed, ${count('skipped')} skipped (${((Date.now() - began) / 1000).toFixed(1)} s)`)
+  console.log(
+    `${good ? '✓' : '✗'} ${name}: ${count('pass')} passed, ${count('fail')} failed, ${count('skipped')} skipped (${((Date.now() - began) / 1000).toFixed(1)} s)`,
+  )
   for (const line of new Set(ran.stdout.match(/^.*# SKIP.*$/gm) ?? [])) console.log(`  ${line.trim()}`)
-  if (!good) console.log(ran.stdout.split('\n').filter(line => !/^\s*(ok |duration_ms|type:|---|\.\.\.|# Subtest)/.test(line)).slice(-400).join('\n'), ran.stderr.slice(-8000))
+  if (!good)
+    console.log(
+      ran.stdout
+        .split('\n')
+        .filter(line => !/^\s*(ok |duration_ms|type:|---|\.\.\.|# Subtest)/.test(line))
+        .slice(-400)
+        .join('\n'),
+      ran.stderr.slice(-8000),
+    )
 }
 
 if (only.length > 0) tests('chosen tests', only, 1)
@@ -48,7 +63,11 @@ else {
   check('lint', join(bin, 'oxlint'), ['--deny-warnings'])
   check('format', join(bin, 'biome'), ['format'])
   check('dead code', join(bin, 'knip'), [])
-  tests('unit', globSync(['test/*.test.ts', 'src/**/*.test.ts'], { cwd: root }).filter(file => !file.includes('xds/gen')), Math.max(2, cpus().length))
+  tests(
+    'unit',
+    globSync(['test/*.test.ts', 'src/**/*.test.ts'], { cwd: root }).filter(file => !file.includes('xds/gen')),
+    Math.max(2, cpus().length),
+  )
   tests('end to end', globSync('test/e2e/*.test.ts', { cwd: root }), 1)
 }
 console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`)

@@ -26,9 +26,8 @@ import type { ResourceStatus } from './compiler/status.ts'
 import { lowerTCP } from './compiler/tcp.ts'
 
 export type { Note } from './compiler/gather.ts'
-export { whyNotRegex } from './compiler/regex.ts'
 export type { AncestorStatus, ParentStatus, ResourceStatus, Stated } from './compiler/status.ts'
-export { controllerName, gatewayControllerName, joinStatus } from './compiler/status.ts'
+export { joinStatus } from './compiler/status.ts'
 export { viewFor } from './compiler/view.ts'
 
 /** roots: PEM certificates of the accepted roots. */

@@ -11,7 +11,10 @@ function ask(line) {
     const waiting = []
     const fail = () => waiting.splice(0).forEach(({ reject }) => reject(new Error('the key-value store is gone')))
     socket.on('error', fail).on('close', fail)
-    readline.createInterface({ input: socket }).on('line', answer => waiting.shift()?.resolve(answer)).on('error', fail)
+    readline
+      .createInterface({ input: socket })
+      .on('line', answer => waiting.shift()?.resolve(answer))
+      .on('error', fail)
     store = { socket, waiting }
   }
   const { socket, waiting } = store

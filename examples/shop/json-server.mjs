@@ -28,10 +28,13 @@ export function callJson(url, body) {
     const headers = text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }
     const request = http.request(url, { agent, method: text === undefined ? 'GET' : 'POST', headers, timeout: 10_000 }, response => {
       const chunks = []
-      response.on('data', chunk => chunks.push(chunk)).on('error', reject).on('end', () => {
-        if (response.statusCode !== 200) return reject(new Error(`${url} answered ${response.statusCode}: ${Buffer.concat(chunks)}`))
-        resolve(JSON.parse(Buffer.concat(chunks)))
-      })
+      response
+        .on('data', chunk => chunks.push(chunk))
+        .on('error', reject)
+        .on('end', () => {
+          if (response.statusCode !== 200) return reject(new Error(`${url} answered ${response.statusCode}: ${Buffer.concat(chunks)}`))
+          resolve(JSON.parse(Buffer.concat(chunks)))
+        })
     })
     request.on('error', reject).on('timeout', () => request.destroy(new Error(`${url} did not answer in time`)))
     request.end(text)

@@ -9,13 +9,16 @@ function notify(user) {
     const socket = net.connect(2525, 'mail')
     socket.on('error', reject).setTimeout(10_000, () => socket.destroy(new Error('the mail server said nothing')))
     const say = { 220: `HELO ${user}`, 250: 'QUIT' }
-    readline.createInterface({ input: socket }).on('line', line => {
-      const code = line.slice(0, 3)
-      if (code === '221') {
-        socket.end()
-        resolve(true)
-      } else socket.write(`${say[code]}\r\n`)
-    }).on('error', reject)
+    readline
+      .createInterface({ input: socket })
+      .on('line', line => {
+        const code = line.slice(0, 3)
+        if (code === '221') {
+          socket.end()
+          resolve(true)
+        } else socket.write(`${say[code]}\r\n`)
+      })
+      .on('error', reject)
   })
 }
 

@@ -5,7 +5,10 @@ serveJson({
   'GET /': async () => ({ shop: 'weft', try: ['/product?id=1', '/checkout?user=ada'] }),
   'GET /product': async url => {
     const id = url.searchParams.get('id') ?? '1'
-    const [product, reviews] = await Promise.all([callJson(`http://catalog:8080/product?id=${id}`), callJson(`http://reviews:8080/reviews?id=${id}`)])
+    const [product, reviews] = await Promise.all([
+      callJson(`http://catalog:8080/product?id=${id}`),
+      callJson(`http://reviews:8080/reviews?id=${id}`),
+    ])
     return { ...product, ...reviews }
   },
   'GET /checkout': async url => {

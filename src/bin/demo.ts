@@ -19,9 +19,20 @@ export async function demo(options: DemoOptions, world: DemoWorld): Promise<numb
   const began = Date.now()
   const running: Process[] = []
   const died = Promise.withResolvers<string>()
-  const start = async (name: string, command: readonly string[], env: Readonly<Record<string, string>> = {}, onLine?: (line: string) => void): Promise<void> => {
+  const start = async (
+    name: string,
+    command: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+    onLine?: (line: string) => void,
+  ): Promise<void> => {
     const logFile = `${folder.path}/${name}.log`
-    const process = await startProcess({ command, env: { ...world.env, ...env, WEFT_CONTROL: undefined, XDG_STATE_HOME: `${folder.path}/state` }, cwd: world.shopFolder, logFile, ...(onLine === undefined ? {} : { onLine }) })
+    const process = await startProcess({
+      command,
+      env: { ...world.env, ...env, WEFT_CONTROL: undefined, XDG_STATE_HOME: `${folder.path}/state` },
+      cwd: world.shopFolder,
+      logFile,
+      ...(onLine === undefined ? {} : { onLine }),
+    })
     running.push(process)
     void process.exited.then(({ code, signal: by }) => died.resolve(`${name} ended (${by ?? `exit code ${code}`}); its log is ${logFile}`))
   }
@@ -36,7 +47,13 @@ export async function demo(options: DemoOptions, world: DemoWorld): Promise<numb
     const client = connect(control)
     const meshed = Promise.race([died.promise, everyService(client, signal)])
     // The load begins when there is something to load: its first request is to succeed.
-    const failed = (await meshed) ?? (signal.aborted ? undefined : await wrap(load, options.rate === undefined ? {} : { RATE: String(options.rate) }).then(() => Promise.race([died.promise, everyEdge(client, signal)])))
+    const failed =
+      (await meshed) ??
+      (signal.aborted
+        ? undefined
+        : await wrap(load, options.rate === undefined ? {} : { RATE: String(options.rate) }).then(() =>
+            Promise.race([died.promise, everyEdge(client, signal)]),
+          ))
     if (signal.aborted) return 0
     if (failed !== undefined) {
       keep = true
@@ -55,7 +72,9 @@ export async function demo(options: DemoOptions, world: DemoWorld): Promise<numb
     const over = await Promise.race([died.promise, pause(options.forMs, signal)])
     const seconds = Math.max(10, Math.min(600, Math.round(options.forMs / 1000)))
     const result = judge((await client.topology(seconds)).edges)
-    world.print(options.output === 'json' ? `${JSON.stringify({ seconds, control, ...result }, undefined, 2)}\n` : report(result.edges, world.isTTY))
+    world.print(
+      options.output === 'json' ? `${JSON.stringify({ seconds, control, ...result }, undefined, 2)}\n` : report(result.edges, world.isTTY),
+    )
     const problems = [...(over === undefined ? [] : [over]), ...result.problems]
     for (const problem of problems) say(`✗ ${problem}`)
     keep ||= problems.length > 0
@@ -73,19 +92,40 @@ export async function demo(options: DemoOptions, world: DemoWorld): Promise<numb
   }
 }
 
-type Start = (name: string, command: readonly string[], env?: Readonly<Record<string, string>>, onLine?: (line: string) => void) => Promise<void>
+type Start = (
+  name: string,
+  command: readonly string[],
+  env?: Readonly<Record<string, string>>,
+  onLine?: (line: string) => void,
+) => Promise<void>
 
 /** Ports 7070 and 7071 where they are free, else any. Resolves with the URL of the operator API. */
 async function startControl(world: DemoWorld, folder: string, start: Start): Promise<string> {
   const said = Promise.withResolvers<string>()
-  await start('control', [...world.self, 'control', '--data', `${folder}/control`, '--api-port', await freeOr0(7070), '--xds-port', await freeOr0(7071), '-o', 'json'], {}, line => {
-    try {
-      const { api } = JSON.parse(line) as { api?: string }
-      if (api !== undefined) said.resolve(api)
-    } catch {
-      // not the line that is waited for
-    }
-  })
+  await start(
+    'control',
+    [
+      ...world.self,
+      'control',
+      '--data',
+      `${folder}/control`,
+      '--api-port',
+      await freeOr0(7070),
+      '--xds-port',
+      await freeOr0(7071),
+      '-o',
+      'json',
+    ],
+    {},
+    line => {
+      try {
+        const { api } = JSON.parse(line) as { api?: string }
+        if (api !== undefined) said.resolve(api)
+      } catch {
+        // not the line that is waited for
+      }
+    },
+  )
   const timer = setTimeout(() => said.reject(new Error(`the control plane did not start; its log is ${folder}/control.log`)), 15_000)
   return said.promise.finally(() => clearTimeout(timer))
 }
@@ -136,7 +176,8 @@ function judge(seen: readonly TopologyEdge[]): { edges: readonly TopologyEdge[];
   for (const name of wanted) if (!own.some(edge => keyOf(edge) === name && isAlive(edge))) problems.push(`${name}: no traffic`)
   for (const edge of own) {
     if (edge.success < 0.999) problems.push(`${keyOf(edge)}: only ${(edge.success * 100).toFixed(2)} % succeeded`)
-    if (!edge.mtls || edge.source.identity === undefined || edge.destination.identity === undefined) problems.push(`${keyOf(edge)}: not both ends proved an identity`)
+    if (!edge.mtls || edge.source.identity === undefined || edge.destination.identity === undefined)
+      problems.push(`${keyOf(edge)}: not both ends proved an identity`)
   }
   return { edges: own, problems }
 }
@@ -145,10 +186,21 @@ function report(seen: readonly TopologyEdge[], isTTY: boolean): string {
   const ms = (value: number | undefined) => (value === undefined ? '–' : `${value.toFixed(1)} ms`)
   const size = (bytes: number) => (bytes >= 10_000 ? `${(bytes / 1000).toFixed(0)} k` : bytes.toFixed(0))
   const rows = seen.map(edge => [
-    keyOf(edge), edge.protocol, edge.rate.toFixed(1), size(edge.bytesPerSecond), `${(edge.success * 100).toFixed(2)} %`, ms(edge.p50), ms(edge.p99), edge.source.identity ?? '–', edge.destination.identity ?? '–',
+    keyOf(edge),
+    edge.protocol,
+    edge.rate.toFixed(1),
+    size(edge.bytesPerSecond),
+    `${(edge.success * 100).toFixed(2)} %`,
+    ms(edge.p50),
+    ms(edge.p99),
+    edge.source.identity ?? '–',
+    edge.destination.identity ?? '–',
   ])
   const bold = isTTY ? (text: string) => `\u001b[1m${text}\u001b[22m` : (text: string) => text
-  const headings = ['edge', 'protocol', 'req/s', 'bytes/s', 'success', 'p50', 'p99', 'caller proved', 'called proved'].map((name, at) => ({ name, right: at > 1 && at < 7 }))
+  const headings = ['edge', 'protocol', 'req/s', 'bytes/s', 'success', 'p50', 'p99', 'caller proved', 'called proved'].map((name, at) => ({
+    name,
+    right: at > 1 && at < 7,
+  }))
   return `${tableLines({ paint: (_style, text) => bold(text) }, headings, rows).join('\n')}\n`
 }
 
@@ -167,7 +219,8 @@ function invite({ say }: DemoWorld, control: string, folder: string): void {
 `)
 }
 
-const whenAborted = (signal: AbortSignal): Promise<undefined> => new Promise(resolve => (signal.aborted ? resolve(undefined) : signal.addEventListener('abort', () => resolve(undefined), { once: true })))
+const whenAborted = (signal: AbortSignal): Promise<undefined> =>
+  new Promise(resolve => (signal.aborted ? resolve(undefined) : signal.addEventListener('abort', () => resolve(undefined), { once: true })))
 
 const pause = (ms: number, signal: AbortSignal): Promise<undefined> =>
   new Promise(resolve => {

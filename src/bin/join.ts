@@ -31,13 +31,15 @@ export async function invited(options: RunOptions, { log }: RunWorld, folder: st
         return remembered
       }
       if (Date.now() > until) throw thrown
-      if (attempt === 0) log.warn(`waiting up to ${patienceMs / 1000} s for the control plane at ${options.control.url} (from ${options.control.from})`)
+      if (attempt === 0)
+        log.warn(`waiting up to ${patienceMs / 1000} s for the control plane at ${options.control.url} (from ${options.control.from})`)
       await new Promise(resolve => setTimeout(resolve, 300))
     }
   }
 }
 
-const askToken = async (client: Client, { namespace, service }: RunOptions): Promise<string> => (await client.createToken({ namespace, serviceAccount: service })).token
+const askToken = async (client: Client, { namespace, service }: RunOptions): Promise<string> =>
+  (await client.createToken({ namespace, serviceAccount: service })).token
 
 function fromToken(token: string): Invitation {
   const { xds, identity } = readToken(token, Date.now())
@@ -56,7 +58,9 @@ async function recall(folder: string): Promise<Invitation | undefined> {
   if (text === undefined) return undefined
   try {
     const { host, port, identity } = JSON.parse(text) as Record<string, unknown>
-    return typeof host === 'string' && typeof port === 'number' && typeof identity === 'string' && isSpiffeId(identity) ? { host, port, identity } : undefined
+    return typeof host === 'string' && typeof port === 'number' && typeof identity === 'string' && isSpiffeId(identity)
+      ? { host, port, identity }
+      : undefined
   } catch {
     return undefined
   }
@@ -66,11 +70,19 @@ async function recall(folder: string): Promise<Invitation | undefined> {
 export type Membership = { readonly certificate: KeptCertificate; readonly tls: ClientTls }
 
 /** onChange: after every renewal. */
-export async function becomeMember(invitation: Invitation, options: { readonly folder: string; readonly world: RunWorld; readonly signal: AbortSignal; readonly onChange: () => void }): Promise<Membership> {
+export async function becomeMember(
+  invitation: Invitation,
+  options: { readonly folder: string; readonly world: RunWorld; readonly signal: AbortSignal; readonly onChange: () => void },
+): Promise<Membership> {
   const { host, port, identity, token } = invitation
   const { folder, world, signal, onChange } = options
   const certificate = await keepCertificate({
-    folder, identity, clock: systemClock, log: world.log, onChange, signal,
+    folder,
+    identity,
+    clock: systemClock,
+    log: world.log,
+    onChange,
+    signal,
     ...(token === undefined ? {} : { token }),
     channel: tls => connectGrpc({ host, port, ...tls }),
   })

@@ -45,8 +45,16 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
 
   const launched = Promise.withResolvers<Workload>()
   launched.promise.catch(() => {})
-  const self = () => ({ service: options.service, namespace: options.namespace, workload: options.workload, version: options.version ?? '', identity: invitation.identity })
-  const core = owned.use(new Core({ self, patienceMs, log, dialLocal: async (port, timeoutMs) => (await launched.promise).dial(port, { timeoutMs }) }))
+  const self = () => ({
+    service: options.service,
+    namespace: options.namespace,
+    workload: options.workload,
+    version: options.version ?? '',
+    identity: invitation.identity,
+  })
+  const core = owned.use(
+    new Core({ self, patienceMs, log, dialLocal: async (port, timeoutMs) => (await launched.promise).dial(port, { timeoutMs }) }),
+  )
   const ports = await openPorts(core, options, log)
   const forward = hostResolver()
   const launch = async (extra: Readonly<Record<string, string>>): Promise<Workload> => {
@@ -89,7 +97,10 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
   let hasView = false
   const link = new Link({
     node: nodeOf(options, ports, admin.url, world.version),
-    channel, meter: core.meter, clock: systemClock, log,
+    channel,
+    meter: core.meter,
+    clock: systemClock,
+    log,
     probe: probe => launched.promise.then(running => askReadiness(probe, running.dial)),
     onView: view => {
       const hasNewRoots = view.trust.roots.join() !== core.view.trust.roots.join()
@@ -178,7 +189,9 @@ async function chooseCapture({ capture }: RunOptions, { log }: RunWorld): Promis
   if (capture === 'proxy') return false
   const verdict = await canCapture()
   if (verdict.ok && isInside()) return true
-  const { why, remedy } = verdict.ok ? { why: 'this process did not get the capabilities for it', remedy: 'start the plain node binary, not a wrapper' } : verdict
+  const { why, remedy } = verdict.ok
+    ? { why: 'this process did not get the capabilities for it', remedy: 'start the plain node binary, not a wrapper' }
+    : verdict
   if (capture === 'namespace') throw new Error(`the workload cannot be captured: ${why}. ${remedy}`)
   log.warn(`the workload cannot be captured (${why}), so it gets HTTP_PROXY and a loopback address per service instead. ${remedy}`)
   return false
@@ -186,7 +199,24 @@ async function chooseCapture({ capture }: RunOptions, { log }: RunWorld): Promis
 
 /** Everything of ours stays with us; the rest is the command's. */
 const childEnvironment = (env: RunWorld['env']): Record<string, string> =>
-  Object.fromEntries(Object.entries(env).flatMap(([name, value]) => (value === undefined || name === 'NODE_COMPILE_CACHE' || name.startsWith('WEFT_') ? [] : [[name, value]])))
+  Object.fromEntries(
+    Object.entries(env).flatMap(([name, value]) =>
+      value === undefined || name === 'NODE_COMPILE_CACHE' || name.startsWith('WEFT_') ? [] : [[name, value]],
+    ),
+  )
 
 /** As a shell shows it: 128 and the number. */
-const signalNumbers: Partial<Record<NodeJS.Signals, number>> = { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGILL: 4, SIGABRT: 6, SIGKILL: 9, SIGUSR1: 10, SIGSEGV: 11, SIGUSR2: 12, SIGPIPE: 13, SIGALRM: 14, SIGTERM: 15 }
+const signalNumbers: Partial<Record<NodeJS.Signals, number>> = {
+  SIGHUP: 1,
+  SIGINT: 2,
+  SIGQUIT: 3,
+  SIGILL: 4,
+  SIGABRT: 6,
+  SIGKILL: 9,
+  SIGUSR1: 10,
+  SIGSEGV: 11,
+  SIGUSR2: 12,
+  SIGPIPE: 13,
+  SIGALRM: 14,
+  SIGTERM: 15,
+}

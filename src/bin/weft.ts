@@ -10,26 +10,38 @@ import { version } from './version.ts'
 
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
 if (major < 26 || (major === 26 && minor < 10)) {
-  process.stderr.write(`weft: this is Node ${process.version}; Weft needs Node 26.10 or newer. In a clone start it by ./weft, which brings its own\n`)
+  process.stderr.write(
+    `weft: this is Node ${process.version}; Weft needs Node 26.10 or newer. In a clone start it by ./weft, which brings its own\n`,
+  )
   process.exit(1)
 }
 
 // A workload's proxy must own its user namespace before anything is opened; where that cannot be had, `run` says so and falls back.
-if (process.argv[2] === 'run' && process.platform === 'linux' && !asksForNoCapture(process.argv)) await reexecForCapture().catch(() => canCapture())
+if (process.argv[2] === 'run' && process.platform === 'linux' && !asksForNoCapture(process.argv))
+  await reexecForCapture().catch(() => canCapture())
 
 function asksForNoCapture(argv: readonly string[]): boolean {
   const flags = argv.slice(3, argv.includes('--') ? argv.indexOf('--') : undefined)
-  return flags.some((flag, at) => flag === '--capture=proxy' || (flag === '--capture' && flags[at + 1] === 'proxy') || flag === '--help' || flag === '-h')
+  return flags.some(
+    (flag, at) => flag === '--capture=proxy' || (flag === '--capture' && flags[at + 1] === 'proxy') || flag === '--help' || flag === '-h',
+  )
 }
 
 const say = (text: string): void => void process.stderr.write(`${text}\n`)
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
-const log = async (level?: string) => (await import('#io/log')).consoleLog({ level: (process.env['WEFT_LOG'] ?? level ?? 'warn') as 'warn', stream: process.stderr, format: process.stderr.isTTY ? 'pretty' : 'json' })
+const log = async (level?: string) =>
+  (await import('#io/log')).consoleLog({
+    level: (process.env['WEFT_LOG'] ?? level ?? 'warn') as 'warn',
+    stream: process.stderr,
+    format: process.stderr.isTTY ? 'pretty' : 'json',
+  })
 
 /** Calls back for each signal that is ours to pass on. A Ctrl-C at a terminal reaches the command by itself; it only must not end us before it. */
 function onSignal(heard: (name: NodeJS.Signals) => void): () => void {
   if (process.stdin.isTTY) process.on('SIGINT', () => {})
-  const names = (['SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGINT'] as const).filter(name => name in constants.signals && !(name === 'SIGINT' && process.stdin.isTTY))
+  const names = (['SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGINT'] as const).filter(
+    name => name in constants.signals && !(name === 'SIGINT' && process.stdin.isTTY),
+  )
   for (const name of names) process.on(name, heard)
   return () => {
     for (const name of names) process.off(name, heard)
@@ -53,7 +65,16 @@ process.exitCode = await main(process.argv.slice(2), {
   configFolder: userConfig(process.env),
   version,
   run: async options => (await import('./run.ts')).run(options, { env: process.env, version, log: await log(), say, onSignal }),
-  control: async options => (await import('./control.ts')).control(options, { env: process.env, version, log: await log('info'), say, print: text => void process.stdout.write(text), signal: ended(), dashboard: here('../../dashboard/dist') }),
+  control: async options =>
+    (await import('./control.ts')).control(options, {
+      env: process.env,
+      version,
+      log: await log('info'),
+      say,
+      print: text => void process.stdout.write(text),
+      signal: ended(),
+      dashboard: here('../../dashboard/dist'),
+    }),
   demo: async options =>
     (await import('./demo.ts')).demo(options, {
       env: process.env,

@@ -73,7 +73,8 @@ export class Acceptor {
     const listener = view().listeners[name]
     if (listener === undefined) return void socket.destroy()
     // A caller that agreed on http/1.1 has said what its bytes are; one that agreed on nothing speaks opaque bytes where both are possible.
-    const settled: Listener = listener.protocol === 'detect' && peer !== undefined ? { ...listener, protocol: via === 'http/1.1' ? 'http' : 'tcp' } : listener
+    const settled: Listener =
+      listener.protocol === 'detect' && peer !== undefined ? { ...listener, protocol: via === 'http/1.1' ? 'http' : 'tcp' } : listener
     await this.#carry(socket, { listener: settled, view, peer, source: partyOf(peer) })
   }
 
@@ -133,13 +134,27 @@ export class Acceptor {
     await this.#relay(socket, connected, entry, { service: entry.listener.service, workload: endpoint?.workload ?? '' }, first)
   }
 
-  async #relay(socket: Socket, connected: Connected, entry: Entry, to: { service: string; workload: string }, first?: Uint8Array): Promise<void> {
+  async #relay(
+    socket: Socket,
+    connected: Connected,
+    entry: Entry,
+    to: { service: string; workload: string },
+    first?: Uint8Array,
+  ): Promise<void> {
     const samples = this.#place.meter.connection(entry, { ...to, identity: connected.identity })
     const carried: Carried = {
-      get from() { return samples.sent.value },
-      set from(value) { samples.sent.value = value },
-      get to() { return samples.received.value },
-      set to(value) { samples.received.value = value },
+      get from() {
+        return samples.sent.value
+      },
+      set from(value) {
+        samples.sent.value = value
+      },
+      get to() {
+        return samples.received.value
+      },
+      set to(value) {
+        samples.received.value = value
+      },
     }
     this.#carried.add(socket)
     await carry(socket, connected.socket, carried, first)
@@ -147,7 +162,11 @@ export class Acceptor {
     samples.close('')
   }
 
-  async #reachOne(picked: WeightedBackend | undefined, view: View, entry: Entry): Promise<{ connected: Connected; endpoint: Endpoint | undefined; backend: Backend }> {
+  async #reachOne(
+    picked: WeightedBackend | undefined,
+    view: View,
+    entry: Entry,
+  ): Promise<{ connected: Connected; endpoint: Endpoint | undefined; backend: Backend }> {
     const { pools, reach } = this.#place
     if (picked === undefined) throw new Failure('backend-invalid', entry.listener.name)
     const share = shareOf(picked, view, entry.listener.name)
@@ -175,7 +194,12 @@ export class Acceptor {
       upstream.destroy()
       return void socket.resetAndDestroy()
     }
-    await this.#relay(socket, { socket: upstream, identity: undefined }, { listener, view, peer: undefined, source: self() }, { service: 'external', workload: `${host}:${port}` })
+    await this.#relay(
+      socket,
+      { socket: upstream, identity: undefined },
+      { listener, view, peer: undefined, source: self() },
+      { service: 'external', workload: `${host}:${port}` },
+    )
   }
 
   /** Slow heads are answered 408, idle connections closed. */
@@ -202,7 +226,11 @@ const byAddress = new WeakMap<View, Map<string, Listener>>()
 export function listenerAt(view: View, host: string, port: number): Listener | undefined {
   let index = byAddress.get(view)
   if (index === undefined) {
-    index = new Map(Object.values(view.listeners).filter(listener => listener.direction === 'outbound').map(listener => [`${listener.host}:${listener.port}`, listener]))
+    index = new Map(
+      Object.values(view.listeners)
+        .filter(listener => listener.direction === 'outbound')
+        .map(listener => [`${listener.host}:${listener.port}`, listener]),
+    )
     byAddress.set(view, index)
   }
   return index.get(`${host}:${port}`)

@@ -6,8 +6,16 @@ import type { Core } from './core.ts'
 export type Admin = AsyncDisposable & { readonly url: string }
 
 /** port 0: any free one. certificate: what `/status` tells of it. */
-export async function openAdmin(core: Core, port: number, certificate: () => { readonly notAfter: number; readonly identity: string } | undefined): Promise<Admin> {
-  const json = (value: unknown, status = 200) => ({ status, headers: { 'content-type': 'application/json' }, body: `${JSON.stringify(value, undefined, 2)}\n` })
+export async function openAdmin(
+  core: Core,
+  port: number,
+  certificate: () => { readonly notAfter: number; readonly identity: string } | undefined,
+): Promise<Admin> {
+  const json = (value: unknown, status = 200) => ({
+    status,
+    headers: { 'content-type': 'application/json' },
+    body: `${JSON.stringify(value, undefined, 2)}\n`,
+  })
   const serving = await serveHttp({
     host: '127.0.0.1',
     port,
@@ -19,11 +27,17 @@ export async function openAdmin(core: Core, port: number, certificate: () => { r
           return { status: 200, headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }, body: core.meter.registry.text() }
         }
         case '/ready':
-          return core.isReady && !core.isDraining ? { status: 200, body: 'ready\n' } : { status: 503, body: core.isDraining ? 'draining\n' : 'waiting for the first configuration\n' }
+          return core.isReady && !core.isDraining
+            ? { status: 200, body: 'ready\n' }
+            : { status: 503, body: core.isDraining ? 'draining\n' : 'waiting for the first configuration\n' }
         case '/config':
           return json(core.view)
         case '/status':
-          return json({ ready: core.isReady, draining: core.isDraining, certificate: certificate() && { identity: certificate()!.identity, notAfter: new Date(certificate()!.notAfter).toISOString() } })
+          return json({
+            ready: core.isReady,
+            draining: core.isDraining,
+            certificate: certificate() && { identity: certificate()!.identity, notAfter: new Date(certificate()!.notAfter).toISOString() },
+          })
         case '/':
           return { status: 200, headers: { 'content-type': 'text/plain' }, body: 'weft proxy: /metrics /ready /config /status\n' }
         default:

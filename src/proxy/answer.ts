@@ -11,11 +11,30 @@ export function answer(exchange: Exchange, failure: Failure): void {
   exchange.reason = failure.code
   if (exchange.isGone) return
   if (exchange.status !== 0) return exchange.caller.abort()
-  const told = { error: failure.code, blame: failure.blame, message: failure.says, hint: failure.hint, service: exchange.service || exchange.entry.listener.service, ...(exchange.route ? { route: exchange.route.origin } : {}) }
+  const told = {
+    error: failure.code,
+    blame: failure.blame,
+    message: failure.says,
+    hint: failure.hint,
+    service: exchange.service || exchange.entry.listener.service,
+    ...(exchange.route ? { route: exchange.route.origin } : {}),
+  }
   const wants = exchange.header('accept') ?? ''
   const isJson = wants.includes('json')
   const body = new TextEncoder().encode(isJson ? `${JSON.stringify(told)}\n` : `${failure.says}\n${failure.hint}\n`)
-  reply(exchange, failure.status, [errorField, failure.code, 'x-weft-error-detail', plain(failure.says), 'content-type', isJson ? 'application/json' : 'text/plain; charset=utf-8'], body)
+  reply(
+    exchange,
+    failure.status,
+    [
+      errorField,
+      failure.code,
+      'x-weft-error-detail',
+      plain(failure.says),
+      'content-type',
+      isJson ? 'application/json' : 'text/plain; charset=utf-8',
+    ],
+    body,
+  )
 }
 
 export function answerRedirect(exchange: Exchange, location: string, status: number): void {

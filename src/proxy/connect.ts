@@ -16,8 +16,16 @@ export type Reach = {
 }
 
 export async function connect(backend: Backend, endpoint: Endpoint | undefined, reach: Reach): Promise<Connected> {
-  if (endpoint === undefined) return { socket: await reach.dialLocal(backend.port, backend.connectTimeoutMs).catch(failed(`127.0.0.1:${backend.port}`)), identity: undefined }
-  if (!endpoint.mtls) return { socket: await opened(dialTcp(endpoint.host, endpoint.port), 'connect', backend.connectTimeoutMs, endpoint), identity: undefined }
+  if (endpoint === undefined)
+    return {
+      socket: await reach.dialLocal(backend.port, backend.connectTimeoutMs).catch(failed(`127.0.0.1:${backend.port}`)),
+      identity: undefined,
+    }
+  if (!endpoint.mtls)
+    return {
+      socket: await opened(dialTcp(endpoint.host, endpoint.port), 'connect', backend.connectTimeoutMs, endpoint),
+      identity: undefined,
+    }
   const credentials = reach.credentials()
   if (credentials === undefined) throw new Failure('not-ready', 'this proxy has no certificate yet')
   const alpn = backend.protocol === 'tcp' ? [] : ['http/1.1']
@@ -27,7 +35,10 @@ export async function connect(backend: Backend, endpoint: Endpoint | undefined, 
   const identity = proved.find(uri => backend.identities.includes(uri))
   if (identity === undefined) {
     secure.destroy()
-    throw new Failure('identity-mismatch', `${endpoint.host}:${endpoint.port} proved ${proved.join(', ') || 'none'}, expected ${backend.identities.join(' or ') || 'one of this backend, which has none'}`)
+    throw new Failure(
+      'identity-mismatch',
+      `${endpoint.host}:${endpoint.port} proved ${proved.join(', ') || 'none'}, expected ${backend.identities.join(' or ') || 'one of this backend, which has none'}`,
+    )
   }
   return { socket: secure, identity }
 }
@@ -63,14 +74,23 @@ function opened(socket: Socket, event: 'connect' | 'secureConnect', timeoutMs: n
   })
 }
 
-const failed = (where: string) => (error: Error): never => {
-  throw failureOf(error, where)
-}
+const failed =
+  (where: string) =>
+  (error: Error): never => {
+    throw failureOf(error, where)
+  }
 
 function failureOf(error: Error, where: string): Failure {
   const code = (error as NodeJS.ErrnoException).code ?? ''
   if (code === 'ECONNREFUSED') return new Failure('connect-refused', where)
   if (code === 'ETIMEDOUT') return new Failure('connect-timeout', where)
-  if (code.startsWith('ERR_SSL') || code.startsWith('ERR_TLS') || code.includes('CERT') || code.includes('SIGNATURE') || error.message.includes('handshake')) return new Failure('tls-failed', `${where}: ${error.message}`)
+  if (
+    code.startsWith('ERR_SSL') ||
+    code.startsWith('ERR_TLS') ||
+    code.includes('CERT') ||
+    code.includes('SIGNATURE') ||
+    error.message.includes('handshake')
+  )
+    return new Failure('tls-failed', `${where}: ${error.message}`)
   return new Failure('connect-failed', `${where}: ${code || error.message}`)
 }

@@ -2,7 +2,17 @@ import assert from 'node:assert/strict'
 import http from 'node:http'
 import net, { type AddressInfo } from 'node:net'
 import { after, before, describe, test } from 'node:test'
-import { forwardTo, identityOf, inboundSide, materials, type OutboundSide, outboundSide, remote, type Side, table } from '../../test/harness/pair.ts'
+import {
+  forwardTo,
+  identityOf,
+  inboundSide,
+  materials,
+  type OutboundSide,
+  outboundSide,
+  remote,
+  type Side,
+  table,
+} from '../../test/harness/pair.ts'
 import type { TlsMaterial } from '../io/net.ts'
 
 type Answer = { status: number; headers: http.IncomingHttpHeaders; body: string; trailers: NodeJS.Dict<string> }
@@ -13,7 +23,14 @@ const ask = (port: number, path: string, options: http.RequestOptions & { body?:
     const request = http.request({ port, host: '127.0.0.1', path, agent, ...options }, response => {
       const chunks: Buffer[] = []
       response.on('error', reject).on('data', (chunk: Buffer) => chunks.push(chunk))
-      response.on('end', () => resolve({ status: response.statusCode!, headers: response.headers, body: Buffer.concat(chunks).toString(), trailers: response.trailers }))
+      response.on('end', () =>
+        resolve({
+          status: response.statusCode!,
+          headers: response.headers,
+          body: Buffer.concat(chunks).toString(),
+          trailers: response.trailers,
+        }),
+      )
     })
     request.on('error', reject).end(options.body)
   })
@@ -30,23 +47,28 @@ describe('two proxies with mutual TLS between them', () => {
     certificates = await materials('web', 'shop', 'evil')
     app = http.createServer((request, response) => {
       const chunks: Buffer[] = []
-      request.on('data', (chunk: Buffer) => chunks.push(chunk)).on('end', () => {
-        const body = Buffer.concat(chunks)
-        if (request.url === '/trailers') {
-          response.writeHead(200, { trailer: 'x-sum' })
-          response.write('part one, ')
-          response.addTrailers({ 'x-sum': '42' })
-          return response.end('part two')
-        }
-        if (request.url === '/hang-up') return request.socket.destroy()
-        if (request.url === '/big') return response.end(Buffer.alloc(5_000_000, 'b'))
-        response.setHeader('x-seen', `${request.method} ${request.url}`)
-        return response.end(request.url === '/echo' ? body : JSON.stringify({ headers: request.headers, bytes: body.length }))
-      })
+      request
+        .on('data', (chunk: Buffer) => chunks.push(chunk))
+        .on('end', () => {
+          const body = Buffer.concat(chunks)
+          if (request.url === '/trailers') {
+            response.writeHead(200, { trailer: 'x-sum' })
+            response.write('part one, ')
+            response.addTrailers({ 'x-sum': '42' })
+            return response.end('part two')
+          }
+          if (request.url === '/hang-up') return request.socket.destroy()
+          if (request.url === '/big') return response.end(Buffer.alloc(5_000_000, 'b'))
+          response.setHeader('x-seen', `${request.method} ${request.url}`)
+          return response.end(request.url === '/echo' ? body : JSON.stringify({ headers: request.headers, bytes: body.length }))
+        })
     })
     app.on('upgrade', (_request, socket: net.Socket) => {
       socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: shout\r\n\r\n')
-      socket.on('data', bytes => socket.write(bytes.toString().toUpperCase())).on('end', () => socket.end()).on('error', () => {})
+      socket
+        .on('data', bytes => socket.write(bytes.toString().toUpperCase()))
+        .on('end', () => socket.end())
+        .on('error', () => {})
     })
     await new Promise<void>(done => app.listen(0, '127.0.0.1', done))
     inside = await inboundSide('web', portOf(app), 'http', certificates.web!)
@@ -71,7 +93,10 @@ describe('two proxies with mutual TLS between them', () => {
     for (const size of [1, 1000, 70_000, 3_000_000]) {
       const body = Buffer.alloc(size, 'x')
       assert.equal((await ask(outside.port, '/echo', { method: 'POST', body, headers: { 'content-length': size } })).body.length, size)
-      assert.equal((await ask(outside.port, '/echo', { method: 'POST', body, headers: { 'transfer-encoding': 'chunked' } })).body.length, size)
+      assert.equal(
+        (await ask(outside.port, '/echo', { method: 'POST', body, headers: { 'transfer-encoding': 'chunked' } })).body.length,
+        size,
+      )
     }
     assert.equal((await ask(outside.port, '/big')).body.length, 5_000_000)
   })
@@ -95,10 +120,19 @@ describe('two proxies with mutual TLS between them', () => {
 
   test('pipelined requests are answered in order', async () => {
     const socket = net.connect(outside.port, '127.0.0.1')
-    socket.write('GET /a HTTP/1.1\r\nHost: w\r\n\r\nGET /b HTTP/1.1\r\nHost: w\r\n\r\nGET /c HTTP/1.1\r\nHost: w\r\nConnection: close\r\n\r\n')
+    socket.write(
+      'GET /a HTTP/1.1\r\nHost: w\r\n\r\nGET /b HTTP/1.1\r\nHost: w\r\n\r\nGET /c HTTP/1.1\r\nHost: w\r\nConnection: close\r\n\r\n',
+    )
     const chunks: Buffer[] = []
     for await (const chunk of socket) chunks.push(chunk as Buffer)
-    assert.deepEqual([...Buffer.concat(chunks).toString().matchAll(/x-seen: (.*)\r/g)].map(match => match[1]), ['GET /a', 'GET /b', 'GET /c'])
+    assert.deepEqual(
+      [
+        ...Buffer.concat(chunks)
+          .toString()
+          .matchAll(/x-seen: (.*)\r/g),
+      ].map(match => match[1]),
+      ['GET /a', 'GET /b', 'GET /c'],
+    )
   })
 
   test('an upgraded connection carries bytes both ways until each side ends', async () => {
@@ -141,22 +175,41 @@ describe('two proxies with mutual TLS between them', () => {
     outside.swap({
       routes: {
         out: table('out', [
-          { ...forward, name: 'redirect', match: { path: { type: 'exact', value: '/old' } }, action: { type: 'redirect', redirect: { path: { type: 'full', value: '/new' }, status: 301 } } },
-          { ...forward, name: 'rewrite', match: { path: { type: 'prefix', value: '/v1' } }, filters: [
-            { type: 'rewrite', path: { type: 'prefix', value: '/api' }, host: 'inner' },
-            { type: 'request-headers', change: { set: [{ name: 'x-a', value: '1' }], add: [], remove: ['x-gone'] } },
-            { type: 'response-headers', change: { set: [], add: [{ name: 'x-b', value: '2' }], remove: ['x-powered-by'] } },
-          ] },
-          { ...forward, name: 'none', match: { headers: [{ name: 'x-want', type: 'exact', value: 'nothing' }] }, action: { type: 'forward', backends: [{ backend: undefined, weight: 1 }] } },
+          {
+            ...forward,
+            name: 'redirect',
+            match: { path: { type: 'exact', value: '/old' } },
+            action: { type: 'redirect', redirect: { path: { type: 'full', value: '/new' }, status: 301 } },
+          },
+          {
+            ...forward,
+            name: 'rewrite',
+            match: { path: { type: 'prefix', value: '/v1' } },
+            filters: [
+              { type: 'rewrite', path: { type: 'prefix', value: '/api' }, host: 'inner' },
+              { type: 'request-headers', change: { set: [{ name: 'x-a', value: '1' }], add: [], remove: ['x-gone'] } },
+              { type: 'response-headers', change: { set: [], add: [{ name: 'x-b', value: '2' }], remove: ['x-powered-by'] } },
+            ],
+          },
+          {
+            ...forward,
+            name: 'none',
+            match: { headers: [{ name: 'x-want', type: 'exact', value: 'nothing' }] },
+            action: { type: 'forward', backends: [{ backend: undefined, weight: 1 }] },
+          },
         ]),
       },
-      backends, endpoints,
+      backends,
+      endpoints,
     })
     const moved = await ask(outside.port, '/old', { headers: { host: 'web:8080' } })
     assert.deepEqual([moved.status, moved.headers.location], [301, 'http://web:8080/new'])
     const rewritten = await ask(outside.port, '/v1/x?q=1', { headers: { 'x-gone': 'yes' } })
     const seen = JSON.parse(rewritten.body).headers
-    assert.deepEqual([rewritten.headers['x-seen'], rewritten.headers['x-b'], seen['x-a'], seen['x-gone'], seen.host], ['GET /api/x?q=1', '2', '1', undefined, 'inner'])
+    assert.deepEqual(
+      [rewritten.headers['x-seen'], rewritten.headers['x-b'], seen['x-a'], seen['x-gone'], seen.host],
+      ['GET /api/x?q=1', '2', '1', undefined, 'inner'],
+    )
     const invalid = await ask(outside.port, '/', { headers: { 'x-want': 'nothing' } })
     assert.deepEqual([invalid.status, invalid.headers['x-weft-error']], [500, 'backend-invalid'])
     const unmatched = await ask(outside.port, '/')
@@ -186,15 +239,24 @@ describe('two proxies with mutual TLS between them', () => {
     const outcome = await new Promise(resolve => {
       const socket = net.connect(inside.port, '127.0.0.1', () => socket.write('GET / HTTP/1.1\r\nHost: w\r\n\r\n'))
       let text = ''
-      socket.on('data', chunk => (text += chunk.toString('latin1'))).on('error', () => {}).on('close', () => resolve(text.includes('HTTP/1.1 200')))
+      socket
+        .on('data', chunk => (text += chunk.toString('latin1')))
+        .on('error', () => {})
+        .on('close', () => resolve(text.includes('HTTP/1.1 200')))
     })
     assert.equal(outcome, false)
   })
 
   test('what passed is counted with both identities', () => {
     const text = outside.core.meter.registry.text()
-    assert.match(text, /weft_requests_total\{direction="outbound",source_workload="shop-1.default",source_service="shop",.*destination_service="web".*destination_identity="spiffe:\/\/weft.test\/ns\/default\/sa\/web".*mtls="true".*code="200".*\} \d+/)
-    assert.match(inside.core.meter.registry.text(), /direction="inbound".*source_service="shop".*source_identity="spiffe:\/\/weft.test\/ns\/default\/sa\/shop"/)
+    assert.match(
+      text,
+      /weft_requests_total\{direction="outbound",source_workload="shop-1.default",source_service="shop",.*destination_service="web".*destination_identity="spiffe:\/\/weft.test\/ns\/default\/sa\/web".*mtls="true".*code="200".*\} \d+/,
+    )
+    assert.match(
+      inside.core.meter.registry.text(),
+      /direction="inbound".*source_service="shop".*source_identity="spiffe:\/\/weft.test\/ns\/default\/sa\/shop"/,
+    )
   })
 })
 

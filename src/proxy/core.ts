@@ -2,7 +2,17 @@
 
 import { Failure } from '#base/failure'
 import type { Log } from '#base/log'
-import { listen, type Listening, peerUris, type SecureAcceptor, type SecureContext, secureAcceptor, secureContext, type Socket, type TlsMaterial } from '#io/net'
+import {
+  listen,
+  type Listening,
+  peerUris,
+  type SecureAcceptor,
+  type SecureContext,
+  secureAcceptor,
+  secureContext,
+  type Socket,
+  type TlsMaterial,
+} from '#io/net'
 import { emptyView, type Listener, type View } from '#model/view'
 import type { WorkloadPort } from '#model/workload'
 import { Acceptor } from './accept.ts'
@@ -40,7 +50,16 @@ export class Core implements AsyncDisposable {
     const reach = { credentials: () => this.#credentials, dialLocal: options.dialLocal }
     this.#pools = new Pools(reach)
     const { self, log } = options
-    this.#acceptor = new Acceptor({ view: () => this.#view, ready: () => this.ready(), isReady: () => this.#isReady, self, pools: this.#pools, reach, meter: this.meter, log })
+    this.#acceptor = new Acceptor({
+      view: () => this.#view,
+      ready: () => this.ready(),
+      isReady: () => this.#isReady,
+      self,
+      pools: this.#pools,
+      reach,
+      meter: this.meter,
+      log,
+    })
     this.#sweeper = setInterval(() => {
       this.#pools.sweep(Date.now())
       this.#acceptor.sweep(performance.now())
@@ -129,16 +148,21 @@ export class Core implements AsyncDisposable {
 
   #secure(name: string, alpn: readonly string[]): SecureAcceptor {
     const failed = (why: string) => this.#options.log.warn(`a caller of ${name} was refused: ${why}`, { reason: 'identity-required' })
-    return secureAcceptor(this.#material!, alpn, secure => {
-      secure.on('error', () => {})
-      const domain = this.#view.trust.domain
-      const peer = peerUris(secure).find(uri => domain === '' || uri.startsWith(`spiffe://${domain}/`))
-      if (peer === undefined) {
-        failed(`its certificate names no workload of ${domain}`)
-        return void secure.destroy()
-      }
-      this.#caught(this.#acceptor.inbound(secure, name, peer, secure.alpnProtocol), secure)
-    }, failed)
+    return secureAcceptor(
+      this.#material!,
+      alpn,
+      secure => {
+        secure.on('error', () => {})
+        const domain = this.#view.trust.domain
+        const peer = peerUris(secure).find(uri => domain === '' || uri.startsWith(`spiffe://${domain}/`))
+        if (peer === undefined) {
+          failed(`its certificate names no workload of ${domain}`)
+          return void secure.destroy()
+        }
+        this.#caught(this.#acceptor.inbound(secure, name, peer, secure.alpnProtocol), secure)
+      },
+      failed,
+    )
   }
 
   /** A plaintext door for callers outside the mesh, such as a browser on this machine: leads to the same inbound listener, without an identity. */

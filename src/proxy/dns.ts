@@ -8,10 +8,18 @@ const ownZones = ['.cluster.local', '.mesh']
 /** Addresses of services do not change; the answer is short-lived all the same, so that a service that goes is forgotten. */
 const ttlSeconds = 10
 
-export type MeshDns = { readonly view: () => View; readonly ready: () => Promise<void>; /** The host's resolvers; undefined when none answers. */ readonly forward: (query: Uint8Array) => Promise<Uint8Array | undefined> }
+export type MeshDns = {
+  readonly view: () => View
+  readonly ready: () => Promise<void> /** The host's resolvers; undefined when none answers. */
+  readonly forward: (query: Uint8Array) => Promise<Uint8Array | undefined>
+}
 
 /** One DNS message in, its answer out; undefined: say nothing. */
-export async function answerDns(message: Uint8Array, { view, ready, forward }: MeshDns, from: 'udp' | 'tcp'): Promise<Uint8Array | undefined> {
+export async function answerDns(
+  message: Uint8Array,
+  { view, ready, forward }: MeshDns,
+  from: 'udp' | 'tcp',
+): Promise<Uint8Array | undefined> {
   const incoming = parseQuery(message)
   if (incoming.type === 'drop') return undefined
   if (incoming.type === 'refuse') return incoming.reply
@@ -21,7 +29,12 @@ export async function answerDns(message: Uint8Array, { view, ready, forward }: M
   await ready().catch(() => {})
   const name = query.question.name.toLowerCase()
   const addresses = addressesOf(view(), name)
-  if (addresses !== undefined) return reply(query.question.type === dnsTypes.A ? { code: 'ok', addresses, ttlSeconds, isAuthoritative: true } : { code: 'ok', isAuthoritative: true })
+  if (addresses !== undefined)
+    return reply(
+      query.question.type === dnsTypes.A
+        ? { code: 'ok', addresses, ttlSeconds, isAuthoritative: true }
+        : { code: 'ok', isAuthoritative: true },
+    )
   if (ownZones.some(zone => name.endsWith(zone))) return reply({ code: 'no-such-name', isAuthoritative: true })
   return (await forward(message)) ?? reply({ code: 'server-failure' })
 }

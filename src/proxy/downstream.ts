@@ -44,7 +44,15 @@ export class Downstream implements Caller {
     for (const event of events) {
       switch (event.type) {
         case 'request':
-          this.#exchange = new Exchange(event.head, event.length, event.upgrade, event.expectsContinue, this.#entryOf(event.head), this, performance.now())
+          this.#exchange = new Exchange(
+            event.head,
+            event.length,
+            event.upgrade,
+            event.expectsContinue,
+            this.#entryOf(event.head),
+            this,
+            performance.now(),
+          )
           this.#on.begin(this.#exchange)
           break
         case 'data':

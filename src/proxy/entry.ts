@@ -3,7 +3,13 @@
 import type { Listener, View } from '#model/view'
 
 /** The end of an edge that is known before the request is read. */
-export type Party = { readonly service: string; readonly namespace: string; readonly workload: string; readonly version: string; readonly identity: string }
+export type Party = {
+  readonly service: string
+  readonly namespace: string
+  readonly workload: string
+  readonly version: string
+  readonly identity: string
+}
 
 export const nobody: Party = { service: '', namespace: '', workload: '', version: '', identity: '' }
 

@@ -62,7 +62,15 @@ export class Exchange implements RequestFacts {
   /** Body bytes were handed to an upstream, so the request cannot be sent again. */
   isBodySpent = false
 
-  constructor(head: RequestHead, length: Length, upgrade: string | undefined, expectsContinue: boolean, entry: Entry, caller: Caller, now: number) {
+  constructor(
+    head: RequestHead,
+    length: Length,
+    upgrade: string | undefined,
+    expectsContinue: boolean,
+    entry: Entry,
+    caller: Caller,
+    now: number,
+  ) {
     this.head = head
     this.length = length
     this.upgrade = upgrade
@@ -76,7 +84,10 @@ export class Exchange implements RequestFacts {
     const mark = target.indexOf('?')
     this.path = slash < 0 ? (target === '*' ? '*' : '/') : target.slice(slash, mark < 0 ? undefined : mark)
     this.search = mark < 0 ? '' : target.slice(mark + 1)
-    this.host = slash > 0 || (slash < 0 && target.includes('://')) ? target.slice(target.indexOf('://') + 3, slash < 0 ? undefined : slash) : (field(head.fields, 'host') ?? '')
+    this.host =
+      slash > 0 || (slash < 0 && target.includes('://'))
+        ? target.slice(target.indexOf('://') + 3, slash < 0 ? undefined : slash)
+        : (field(head.fields, 'host') ?? '')
   }
 
   get method(): string {
@@ -88,7 +99,8 @@ export class Exchange implements RequestFacts {
     let joined: string | undefined
     for (let at = 0; at < fields.length; at += 2) {
       const key = fields[at]!
-      if (key.length === name.length && key.toLowerCase() === name) joined = joined === undefined ? fields[at + 1]! : `${joined},${fields[at + 1]!}`
+      if (key.length === name.length && key.toLowerCase() === name)
+        joined = joined === undefined ? fields[at + 1]! : `${joined},${fields[at + 1]!}`
     }
     return joined
   }

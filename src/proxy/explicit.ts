@@ -17,12 +17,20 @@ export async function openExplicit(core: Core, log: Log): Promise<Explicit> {
   await using owned = new AsyncDisposableStack()
   const proxy = owned.use(await listen('127.0.0.1', 0, socket => begin(core, socket)))
   const address = `http://127.0.0.1:${proxy.port}`
-  const env: Record<string, string> = { HTTP_PROXY: address, http_proxy: address, NO_PROXY: 'localhost,127.0.0.1,::1', no_proxy: 'localhost,127.0.0.1,::1' }
+  const env: Record<string, string> = {
+    HTTP_PROXY: address,
+    http_proxy: address,
+    NO_PROXY: 'localhost,127.0.0.1,::1',
+    no_proxy: 'localhost,127.0.0.1,::1',
+  }
   const block = await freeBlock(core.view)
   for (const listener of Object.values(core.view.listeners)) {
     if (listener.direction !== 'outbound') continue
     const host = loopbackOf(listener.host, block)
-    const name = listener.service.split('.')[0]!.toUpperCase().replaceAll(/[^A-Z0-9]/g, '_')
+    const name = listener.service
+      .split('.')[0]!
+      .toUpperCase()
+      .replaceAll(/[^A-Z0-9]/g, '_')
     try {
       owned.use(await listen(host, listener.port, socket => core.outbound(socket, { host: listener.host, port: listener.port })))
       env[`${name}_SERVICE_HOST`] = host
@@ -42,7 +50,9 @@ const loopbackOf = (virtual: string, block: number): string => `127.${block}.${v
 async function freeBlock({ listeners }: View): Promise<number> {
   const first = Object.values(listeners).find(listener => listener.direction === 'outbound')
   for (let block = 77; first !== undefined && block < 127; block++) {
-    const probe: Listening | undefined = await listen(loopbackOf(first.host, block), first.port, socket => socket.destroy()).catch(() => undefined)
+    const probe: Listening | undefined = await listen(loopbackOf(first.host, block), first.port, socket => socket.destroy()).catch(
+      () => undefined,
+    )
     if (probe === undefined) continue
     await probe[Symbol.asyncDispose]()
     return block
@@ -71,7 +81,9 @@ const virtualOf = (view: View, name: string): string | undefined => view.dns.fin
 
 /** The listener of the service that a request names; for any other host a way out that is made for it. */
 function entryFor(core: Core, head: RequestHead) {
-  const authority = head.target.includes('://') ? head.target.slice(head.target.indexOf('://') + 3).split('/')[0]! : (field(head.fields, 'host') ?? '')
+  const authority = head.target.includes('://')
+    ? head.target.slice(head.target.indexOf('://') + 3).split('/')[0]!
+    : (field(head.fields, 'host') ?? '')
   const [, host = authority, port = '80'] = /^(.*?)(?::(\d+))?$/.exec(authority) ?? []
   const view = core.view
   const virtual = virtualOf(view, host)
@@ -86,11 +98,31 @@ function outside(host: string, port: number, view: View): { listener: Listener; 
   const name = `external/${host}:${port}`
   const isReachable = isIp(host) || host.includes('.')
   const listener: Listener = { name, direction: 'outbound', host, port, protocol: 'http', routes: name, service: 'external' }
-  const route: Route = { name, origin: 'outside the mesh', match: {}, filters: [], action: { type: 'forward', backends: [{ backend: name, weight: 1 }] } }
-  const backend: Backend = { name, service: 'external', type: 'endpoints', port, protocol: 'http1', balance: 'round-robin', connectTimeoutMs: 5000, identities: [] }
+  const route: Route = {
+    name,
+    origin: 'outside the mesh',
+    match: {},
+    filters: [],
+    action: { type: 'forward', backends: [{ backend: name, weight: 1 }] },
+  }
+  const backend: Backend = {
+    name,
+    service: 'external',
+    type: 'endpoints',
+    port,
+    protocol: 'http1',
+    balance: 'round-robin',
+    connectTimeoutMs: 5000,
+    identities: [],
+  }
   const endpoint: Endpoint = { host, port, weight: 1, health: 'healthy', mtls: false, workload: host }
   return {
     listener,
-    view: { ...view, routes: { [name]: { name, hosts: [{ name, domains: ['*'], routes: isReachable ? [route] : [] }] } }, backends: { [name]: backend }, endpoints: { [name]: { backend: name, endpoints: [endpoint] } } },
+    view: {
+      ...view,
+      routes: { [name]: { name, hosts: [{ name, domains: ['*'], routes: isReachable ? [route] : [] }] } },
+      backends: { [name]: backend },
+      endpoints: { [name]: { backend: name, endpoints: [endpoint] } },
+    },
   }
 }

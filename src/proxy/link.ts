@@ -29,7 +29,11 @@ const backoff = { baseMs: 100, maxMs: 5000 }
 /** How often counts go out while anything changes. */
 const pushMs = 1000
 
-type Open<Out, In> = { readonly begin: (stream: GrpcStream<Out>) => void; readonly message: (message: In) => void; readonly over: () => void }
+type Open<Out, In> = {
+  readonly begin: (stream: GrpcStream<Out>) => void
+  readonly message: (message: In) => void
+  readonly over: () => void
+}
 
 export class Link {
   readonly #options: LinkOptions
@@ -68,7 +72,10 @@ export class Link {
           continue
         }
         meter.rejections.sample([event.typeUrl.split('.').at(-1) ?? event.typeUrl]).value++
-        log.warn('a resource of the control plane cannot be carried out; the last good one stays', { resource: event.resource, reason: event.reason })
+        log.warn('a resource of the control plane cannot be carried out; the last good one stays', {
+          resource: event.resource,
+          reason: event.reason,
+        })
       }
       for (const request of this.#ads.drain()) stream?.send(request)
       expire?.()
@@ -149,7 +156,8 @@ export class Link {
           const waitMs = backoffMs(backoff, attempt++, Math.random())
           log.debug(`the ${what} stream ended`, { code: status.code, details: status.details, againInMs: waitMs })
           // Said aloud once when it is not mere absence: a refusal will not mend itself.
-          if (attempt === 1 && status.code !== 0 && status.code !== 14 && status.code !== 1) log.warn(`the control plane refuses the ${what} stream: ${status.details}`)
+          if (attempt === 1 && status.code !== 0 && status.code !== 14 && status.code !== 1)
+            log.warn(`the control plane refuses the ${what} stream: ${status.details}`)
           const cancel = clock.after(waitMs, () => {
             this.#cancels.delete(cancel)
             open()

@@ -9,24 +9,43 @@ import { observe, Registry, type Sample } from './registry.ts'
 export type Destination = { readonly service: string; readonly workload: string; readonly identity: string | undefined }
 
 type RequestSamples = { readonly requests: Sample; readonly duration: Sample; readonly sent: Sample; readonly received: Sample }
-export type ConnectionSamples = { readonly opened: Sample; readonly active: Sample; readonly sent: Sample; readonly received: Sample; readonly close: (reason: string) => void }
+export type ConnectionSamples = {
+  readonly opened: Sample
+  readonly active: Sample
+  readonly sent: Sample
+  readonly received: Sample
+  readonly close: (reason: string) => void
+}
 
 export class Meter {
   readonly registry = new Registry()
   readonly #self: () => Party
   readonly #requests = this.registry.family(metricNames.requests, 'counter', 'Requests answered', requestLabels)
-  readonly #duration = this.registry.family(metricNames.duration, 'histogram', 'Time from the head of a request to the end of its answer', durationLabels)
+  readonly #duration = this.registry.family(
+    metricNames.duration,
+    'histogram',
+    'Time from the head of a request to the end of its answer',
+    durationLabels,
+  )
   readonly #bytes = this.registry.family(metricNames.bytes, 'counter', 'Body bytes of HTTP, all bytes of TCP', bytesLabels)
   readonly #opened = this.registry.family(metricNames.opened, 'counter', 'TCP connections carried', connectionLabels)
   readonly #closed = this.registry.family(metricNames.closed, 'counter', 'TCP connections ended', closedLabels)
   readonly #active = this.registry.family(metricNames.active, 'gauge', 'TCP connections being carried now', connectionLabels)
-  readonly rejections = this.registry.family(metricNames.rejections, 'counter', 'Resources of the control plane that this proxy refused', ['type'])
-  readonly certificateExpiry = this.registry.family(metricNames.certificateExpiry, 'gauge', 'Seconds until the certificate of this workload expires', [])
+  readonly rejections = this.registry.family(metricNames.rejections, 'counter', 'Resources of the control plane that this proxy refused', [
+    'type',
+  ])
+  readonly certificateExpiry = this.registry.family(
+    metricNames.certificateExpiry,
+    'gauge',
+    'Seconds until the certificate of this workload expires',
+    [],
+  )
   readonly #found = new Map<string, RequestSamples>()
 
   constructor(self: () => Party, startedAt: number) {
     this.#self = self
-    this.registry.family(metricNames.startTime, 'gauge', 'Start of this process, seconds since the epoch', []).sample([]).value = startedAt / 1000
+    this.registry.family(metricNames.startTime, 'gauge', 'Start of this process, seconds since the epoch', []).sample([]).value =
+      startedAt / 1000
   }
 
   /** An exchange is over. now: performance.now(). */
@@ -47,7 +66,15 @@ export class Meter {
     const by = new Map(edgeLabels.map((label, at) => [label, edge[at]!]))
     return {
       requests: this.#requests.sample([...edge, route, code, '', exchange.reason]),
-      duration: this.#duration.sample([by.get('direction')!, by.get('source_service')!, by.get('source_namespace')!, by.get('destination_service')!, by.get('destination_namespace')!, route, code === '0' ? '' : `${code[0]}xx`]),
+      duration: this.#duration.sample([
+        by.get('direction')!,
+        by.get('source_service')!,
+        by.get('source_namespace')!,
+        by.get('destination_service')!,
+        by.get('destination_namespace')!,
+        route,
+        code === '0' ? '' : `${code[0]}xx`,
+      ]),
       sent: this.#bytes.sample([...edge, 'sent']),
       received: this.#bytes.sample([...edge, 'received']),
     }
@@ -73,9 +100,24 @@ export class Meter {
     const isOut = entry.listener.direction === 'outbound'
     const source = isOut ? self : partyOf(entry.peer)
     const [service = '', namespace = ''] = (destination.service || entry.listener.service).split('.')
-    const to = isOut ? { service, namespace, workload: destination.workload, identity: destination.identity ?? '', version: '' } : { ...self, workload: `${self.workload}.${self.namespace}` }
+    const to = isOut
+      ? { service, namespace, workload: destination.workload, identity: destination.identity ?? '', version: '' }
+      : { ...self, workload: `${self.workload}.${self.namespace}` }
     const from = isOut ? `${source.workload}.${source.namespace}` : source.workload
     const mtls = String((isOut ? destination.identity : entry.peer) !== undefined)
-    return [entry.listener.direction, from, source.service, source.namespace, source.identity, to.workload, to.service, to.namespace, to.identity, to.version, protocol, mtls]
+    return [
+      entry.listener.direction,
+      from,
+      source.service,
+      source.namespace,
+      source.identity,
+      to.workload,
+      to.service,
+      to.namespace,
+      to.identity,
+      to.version,
+      protocol,
+      mtls,
+    ]
   }
 }

@@ -24,7 +24,10 @@ export class Pools {
     const object = endpoint ?? backend
     let pool = this.#known.get(object)
     if (pool === undefined) {
-      const key = endpoint === undefined ? backend.name : `${backend.name}|${endpoint.host}:${endpoint.port}|${endpoint.mtls ? backend.identities.join() : 'plain'}`
+      const key =
+        endpoint === undefined
+          ? backend.name
+          : `${backend.name}|${endpoint.host}:${endpoint.port}|${endpoint.mtls ? backend.identities.join() : 'plain'}`
       pool = this.#pools.get(key)
       if (pool === undefined) this.#pools.set(key, (pool = { idle: [], inFlight: 0, lastUsed: 0 }))
       this.#known.set(object, pool)
@@ -32,7 +35,10 @@ export class Pools {
     return pool
   }
 
-  load = (backend: Backend) => (endpoint: Endpoint): number => this.of(backend, endpoint).inFlight
+  load =
+    (backend: Backend) =>
+    (endpoint: Endpoint): number =>
+      this.of(backend, endpoint).inFlight
 
   /** A connection that is free: the one used last, since it is the least likely to be closed by the peer. */
   idle(pool: EndpointPool): Upstream | undefined {

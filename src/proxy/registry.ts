@@ -3,7 +3,13 @@
 import { durationBuckets, type MetricFamily } from '#model/metrics'
 
 /** One number, or with `buckets` a histogram: counts per bound, then count and sum. */
-export type Sample = { readonly labels: readonly string[]; value: number; readonly buckets: number[] | undefined; sum: number; sent: number }
+export type Sample = {
+  readonly labels: readonly string[]
+  value: number
+  readonly buckets: number[] | undefined
+  sum: number
+  sent: number
+}
 
 export class Family {
   readonly name: string
@@ -24,7 +30,13 @@ export class Family {
     const key = labels.join('\u0000')
     let sample = this.samples.get(key)
     if (sample === undefined) {
-      sample = { labels, value: 0, buckets: this.type === 'histogram' ? Array.from({ length: durationBuckets.length + 1 }, () => 0) : undefined, sum: 0, sent: Number.NaN }
+      sample = {
+        labels,
+        value: 0,
+        buckets: this.type === 'histogram' ? Array.from({ length: durationBuckets.length + 1 }, () => 0) : undefined,
+        sum: 0,
+        sent: Number.NaN,
+      }
       this.samples.set(key, sample)
     }
     return sample
@@ -80,14 +92,19 @@ export class Registry {
   /** The same as plain data, for the push to the control plane: everything, or what changed since the last call. */
   collect(which: 'all' | 'changed'): MetricFamily[] {
     return this.families.flatMap(({ name, type, labelNames, samples }) => {
-      const metrics = [...samples.values()].filter(sample => which === 'all' || sample.sent !== sample.value).map(sample => {
-        sample.sent = sample.value
-        const labels = Object.fromEntries(labelNames.map((label, at) => [label, sample.labels[at] ?? '']))
-        if (sample.buckets === undefined) return { labels, value: sample.value }
-        let below = 0
-        const buckets = sample.buckets.map((count, at) => ({ upperBound: durationBuckets[at] ?? Number.POSITIVE_INFINITY, cumulativeCount: (below += count) }))
-        return { labels, histogram: { count: sample.value, sum: sample.sum, buckets } }
-      })
+      const metrics = [...samples.values()]
+        .filter(sample => which === 'all' || sample.sent !== sample.value)
+        .map(sample => {
+          sample.sent = sample.value
+          const labels = Object.fromEntries(labelNames.map((label, at) => [label, sample.labels[at] ?? '']))
+          if (sample.buckets === undefined) return { labels, value: sample.value }
+          let below = 0
+          const buckets = sample.buckets.map((count, at) => ({
+            upperBound: durationBuckets[at] ?? Number.POSITIVE_INFINITY,
+            cumulativeCount: (below += count),
+          }))
+          return { labels, histogram: { count: sample.value, sum: sample.sum, buckets } }
+        })
       return metrics.length === 0 ? [] : [{ name, type, metrics }]
     })
   }

@@ -24,7 +24,8 @@ export async function serve(exchange: Exchange, pools: Pools): Promise<void> {
   try {
     const route = routeOf(exchange, view)
     const permitted = permit(exchange, route)
-    if (permitted.action.type === 'redirect') return answerRedirect(exchange, locationOf(permitted.action.redirect, facts(exchange, permitted)), permitted.action.redirect.status)
+    if (permitted.action.type === 'redirect')
+      return answerRedirect(exchange, locationOf(permitted.action.redirect, facts(exchange, permitted)), permitted.action.redirect.status)
     const share = backendOf(permitted, view)
     await forward(exchange, permitted, share, pools)
   } catch (thrown) {
@@ -49,7 +50,8 @@ type Permitted = Route & { readonly [seal]: true }
 /** Inbound ports of the mesh take callers with a proven identity only; what a rule answers itself is answered here. */
 function permit(exchange: Exchange, route: Route): Permitted {
   const { listener, peer } = exchange.entry
-  if (listener.direction === 'inbound' && listener.tls?.mode === 'strict' && peer === undefined) throw new Failure('identity-required', listener.name)
+  if (listener.direction === 'inbound' && listener.tls?.mode === 'strict' && peer === undefined)
+    throw new Failure('identity-required', listener.name)
   if (route.action.type === 'respond') throw new Failure(route.action.reason, route.action.detail)
   return route as Permitted
 }
@@ -136,7 +138,12 @@ function requestHead(exchange: Exchange, route: Route, share: Share): RequestHea
   return { method: exchange.head.method, target, minor: 1, fields }
 }
 
-const asIs = (head: ResponseHead): ResponseHead => ({ status: head.status, reason: head.reason, minor: 1, fields: forwardable(head.fields) })
+const asIs = (head: ResponseHead): ResponseHead => ({
+  status: head.status,
+  reason: head.reason,
+  minor: 1,
+  fields: forwardable(head.fields),
+})
 
 function responseEditor(route: Route, share: Share): (head: ResponseHead) => ResponseHead {
   const changes = [...route.filters, ...share.filters].flatMap(filter => (filter.type === 'response-headers' ? [filter.change] : []))
@@ -144,4 +151,10 @@ function responseEditor(route: Route, share: Share): (head: ResponseHead) => Res
   return head => ({ ...asIs(head), fields: changes.reduce<readonly string[]>(changeFields, forwardable(head.fields)) })
 }
 
-const facts = (exchange: Exchange, route: Route) => ({ scheme: 'http', host: exchange.host, path: exchange.path, search: exchange.search, match: route.match.path })
+const facts = (exchange: Exchange, route: Route) => ({
+  scheme: 'http',
+  host: exchange.host,
+  path: exchange.path,
+  search: exchange.search,
+  match: route.match.path,
+})

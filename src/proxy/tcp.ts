@@ -19,7 +19,10 @@ export function carry(a: Socket, b: Socket, carried: Carried, first?: Uint8Array
     }
     pour(a, b, size => (carried.from += size))
     pour(b, a, size => (carried.to += size))
-    for (const [socket, other] of [[a, b], [b, a]] as const) {
+    for (const [socket, other] of [
+      [a, b],
+      [b, a],
+    ] as const) {
       socket.on('error', () => other.destroy())
       socket.once('close', closed)
     }

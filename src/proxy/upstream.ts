@@ -56,7 +56,12 @@ export class Upstream implements BodySink {
     exchange.onWritable = () => this.#socket.resume()
     return new Promise((resolve, reject) => {
       this.#settle = { resolve, reject }
-      this.#codec.send({ type: 'request', head, length: exchange.length, ...(exchange.upgrade === undefined ? {} : { upgrade: exchange.upgrade }) })
+      this.#codec.send({
+        type: 'request',
+        head,
+        length: exchange.length,
+        ...(exchange.upgrade === undefined ? {} : { upgrade: exchange.upgrade }),
+      })
       exchange.readBody(this)
       this.flush()
     })

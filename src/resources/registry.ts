@@ -18,10 +18,6 @@ export function kindOf(apiVersion: string, kind: string): Kind | undefined {
   return kinds.find(each => each.kind === kind && each.group === group && versionsOf(each).includes(version))
 }
 
-export function kindByPlural(group: string, version: string, plural: string): Kind | undefined {
-  return kinds.find(each => each.plural === plural && each.group === group && versionsOf(each).includes(version))
-}
-
 /** By what a person types: plural, singular, short name or kind in any case, with `.group` behind it if they like. */
 export function kindByName(typed: string): Kind | undefined {
   const lower = typed.toLowerCase()

@@ -43,6 +43,8 @@ export class Running implements AsyncDisposable {
     const timer = setTimeout(() => this.child.kill('SIGKILL'), 15_000)
     const done = await this.exited
     clearTimeout(timer)
+    if (signal === 'SIGTERM' && this.child.signalCode === 'SIGKILL')
+      process.stderr.write(`had to be killed: ${this.child.spawnargs.slice(3).join(' ')}\n${this.stderr.slice(-3000)}\n`)
     return done
   }
   async [Symbol.asyncDispose](): Promise<void> {
@@ -101,6 +103,8 @@ export class Shell implements AsyncDisposable {
 }
 
 export type MeshOptions = {
+  /** Further flags of `weft control`. */
+  readonly control?: readonly string[]
   readonly env?: Readonly<Record<string, string>> /** An ordinary user's id: workloads then run without root. */
   readonly uid?: number | undefined
 }
@@ -159,6 +163,7 @@ export class Mesh implements AsyncDisposable {
       String(xds),
       '-o',
       'json',
+      ...(this.#options.control ?? []),
     ])
     const first = await new Promise<string>((resolve, reject) => {
       readline.createInterface({ input: control.child.stdout! }).once('line', resolve)

@@ -1,8 +1,18 @@
 /** The shop of examples/shop: its programs, how each is wrapped, and the edges on which traffic must be seen. */
 
-export type DemoProgram = { readonly name: string; readonly args: readonly string[]; readonly script: string; readonly env: Readonly<Record<string, string>> }
+export type DemoProgram = {
+  readonly name: string
+  readonly args: readonly string[]
+  readonly script: string
+  readonly env: Readonly<Record<string, string>>
+}
 
-const http = (name: string, extra: readonly string[] = []): DemoProgram => ({ name, args: ['--name', name, '--port', 'http:8080/http', ...extra], script: `${name}.mjs`, env: {} })
+const http = (name: string, extra: readonly string[] = []): DemoProgram => ({
+  name,
+  args: ['--name', name, '--port', 'http:8080/http', ...extra],
+  script: `${name}.mjs`,
+  env: {},
+})
 const reviews = (version: string): DemoProgram => ({
   ...http('reviews', ['--app-version', version]),
   name: `reviews-${version}`,

@@ -43,7 +43,6 @@ export const inVersion = (resource: Resource, { served }: Target): Resource => {
   const apiVersion = groupVersion(served.kind.group, served.version)
   return resource.apiVersion === apiVersion ? resource : { ...resource, apiVersion }
 }
-export const inStorage = (resource: Resource, kind: Kind): Resource => ({ ...resource, apiVersion: apiVersionOf(kind) })
 
 /** One object, in the shape that the client asked for. */
 export function replyObject(

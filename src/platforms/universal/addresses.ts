@@ -3,8 +3,6 @@
 const first = 16 // 240.77.0.0 to 240.77.0.15 are left to the machinery of namespaces
 const size = 65_535 - first // the last, 240.77.255.255, is left out too
 
-export const isVirtual = (address: string): boolean => address.startsWith('240.77.')
-
 /** key: `NAMESPACE/NAME`. Throws when all are taken. */
 export function virtualAddress(key: string, taken: (address: string) => boolean): string {
   const start = hash(key) % size
