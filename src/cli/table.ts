@@ -46,8 +46,8 @@ export function printTable(say: Say, headings: readonly Heading[], rows: readonl
   for (const line of tableLines(say, headings, rows)) say.out(line)
 }
 
-/** A control character in a name that came over the network must not reach the terminal. */
-const oneLine = (cell: string): string =>
+/** A control character in text that came over the network must not reach the terminal. */
+export const oneLine = (cell: string): string =>
   stripVTControlCharacters(cell)
     .replace(/[\u0000-\u001f\u007f]+/g, ' ')
     .trim() || '-'

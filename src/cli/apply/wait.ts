@@ -6,6 +6,7 @@ import type { Condition } from '#resources/kind'
 import { shortName } from '../kinds.ts'
 import { tellSpan } from '../moment.ts'
 import { pause, type Session } from '../session.ts'
+import { oneLine } from '../table.ts'
 import { count } from '../words.ts'
 import type { Planned } from './plan.ts'
 
@@ -49,7 +50,8 @@ const tellTook = (ms: number): string => (ms < 1000 ? `${Math.round(ms)} ms` : m
 
 function tellMissing(say: Session['say'], now: Convergence, passed: number): void {
   say.out(`${say.paint('red', `active on ${now.active}/${now.total} proxies`)} after ${tellTook(passed)}`)
-  for (const { proxy, resource, reason } of now.rejected) say.out(`  ${proxy} ${say.paint('red', 'refused')} ${resource}: ${reason}`)
+  for (const { proxy, resource, reason } of now.rejected)
+    say.out(`  ${proxy} ${say.paint('red', 'refused')} ${oneLine(resource)}: ${oneLine(reason)}`)
   const quiet = now.pending.filter(id => !rejecters(now).has(id))
   for (const id of quiet.slice(0, 20))
     say.out(`  ${id} ${say.paint('yellow', 'has not confirmed it')}: weft proxy list shows whether it is connected`)

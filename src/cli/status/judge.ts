@@ -2,6 +2,7 @@
 
 import type { ControlStatus, ProxyStatus } from '#api/mesh-api'
 import { tellSpan } from '../moment.ts'
+import { oneLine } from '../table.ts'
 
 const dayMs = 86_400_000
 /** The authority and the control plane renew theirs in time; less than this means that they did not. */
@@ -21,7 +22,7 @@ export function concerns({ certificates, proxies }: ControlStatus, now: number):
 
 function* concernsOf({ id, state, rejected, lastSeen, certificate }: ProxyStatus, now: number): Generator<string> {
   if (state === 'rejected') {
-    for (const { resource, reason } of rejected) yield `${id} refused ${resource}: ${reason}`
+    for (const { resource, reason } of rejected) yield `${id} refused ${oneLine(resource)}: ${oneLine(reason)}`
     if (rejected.length === 0) yield `${id} refused its configuration`
   }
   if (state === 'disconnected')
