@@ -11,6 +11,15 @@ import { queries } from './api/queries.ts'
 import { router } from './router.tsx'
 import { cssVariables, theme } from './shell/theme.ts'
 
+// A control plane of another version serves other files: a page that is still open loads itself anew, at most every ten seconds.
+window.addEventListener('vite:preloadError', event => {
+  const last = Number(sessionStorage.getItem('weft.reloadedAt') ?? 0)
+  if (Date.now() - last < 10_000) return
+  event.preventDefault()
+  sessionStorage.setItem('weft.reloadedAt', String(Date.now()))
+  location.reload()
+})
+
 createRoot(document.getElementById('root')!).render(
   <StrictMode>
     <MantineProvider theme={theme} cssVariablesResolver={cssVariables} defaultColorScheme="auto">

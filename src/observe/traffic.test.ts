@@ -196,6 +196,19 @@ test('a call to a version of a service is an edge to the service, with its laten
   )
 })
 
+test('callers that push before the called does are joined to its service when it comes', () => {
+  const traffic = new Traffic({ since: t0 })
+  const labels = { ...toCart, destination_service: 'cart-v2' }
+  const open: MetricFamily = { name: metricNames.active, type: 'gauge', metrics: [{ labels, value: 4 }] }
+  traffic.ingest('front-1.shop', front, [started(t0), requests(0, labels), open], t0)
+  traffic.ingest('front-1.shop', front, [requests(50, labels)], t0 + 5_000)
+  traffic.ingest('cart-1.shop', cart, [], t0 + 6_000)
+  traffic.ingest('front-1.shop', front, [requests(100, labels)], t0 + 10_000)
+  const [edge, ...others] = traffic.topology(60, t0 + 10_000).edges
+  assert.deepEqual([others.length, edge?.destination.service, edge?.rate, edge?.openConnections], [0, 'cart', 10, 4])
+  assert.deepEqual(edge?.versions, [{ workload: 'cart-1.shop', version: 'v2', rate: 10 }])
+})
+
 test('a caller that only the called side knows is outside; a nameless caller with a proxy of its own is not counted twice', () => {
   const traffic = new Traffic({ since: t0 })
   const inbound = { direction: 'inbound', protocol: 'http', code: '200' }

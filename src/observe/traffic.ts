@@ -2,11 +2,11 @@
 
 import type { Metric, MetricFamily, MetricSource } from '#model/metrics'
 import { metricNames } from '#model/metrics'
-import type { Series, Topology, TopologyService } from '#model/topology'
+import { outside, type Series, type Topology, type TopologyService } from '#model/topology'
 import type { Increase } from './traffic/cumulative.ts'
 import { Cumulative } from './traffic/cumulative.ts'
 import type { Edge, Ends } from './traffic/edge.ts'
-import { activeOn, closeActive, column, endsOf, isFailed, isFault, newEdge, pairKey, setActive } from './traffic/edge.ts'
+import { absorb, activeOn, closeActive, column, endsOf, isFailed, isFault, newEdge, pairKey, setActive } from './traffic/edge.ts'
 import { bucketOf } from './traffic/quantile.ts'
 import { Ring, spread, stepCount, stepMs, stepOf } from './traffic/ring.ts'
 import { readSeries } from './traffic/series.ts'
@@ -42,7 +42,9 @@ export class Traffic {
   /** Takes one push of one proxy. families: cumulative values, in any order; names that are not ours are passed over. at: ms, when it arrived. */
   ingest(proxyId: string, source: MetricSource, families: readonly MetricFamily[], at: number): void {
     this.#sweep(at)
+    const isNew = !this.#sources.has(proxyId)
     this.#sources.set(proxyId, source)
+    if (isNew) for (const edge of this.#edges.values()) if (edge.workloads.has(proxyId)) this.#isBehind(edge.destination, source)
     this.#left.delete(proxyId)
     const grow = this.#counters.push(proxyId, families, at)
     for (const family of families) {
@@ -135,15 +137,29 @@ export class Traffic {
    */
   #settle(ends: Ends): Ends {
     const { destination } = ends
-    const name = `${destination.service}.${destination.namespace}`
     const own = destination.workload === '' ? undefined : this.#sources.get(destination.workload)
-    if (own && own.service !== '') this.#behind.set(name, { service: own.service, namespace: own.namespace })
-    const to = own && own.service !== '' ? own : this.#behind.get(name)
+    if (own && own.service !== '') this.#isBehind(destination, own)
+    const to = own && own.service !== '' ? own : this.#behind.get(nameOf(destination))
     return to ? { ...ends, destination: { ...destination, service: to.service, namespace: to.namespace } } : ends
   }
 
+  /** Learns that one service stands behind a name. Callers may have pushed before the called did: what is there under the name moves over. */
+  #isBehind(name: Named, service: Named): void {
+    const known = this.#behind.get(nameOf(name))
+    if (nameOf(name) === nameOf(service) || (known && nameOf(known) === nameOf(service))) return
+    this.#behind.set(nameOf(name), { service: service.service, namespace: service.namespace })
+    for (const [key, edge] of this.#edges) {
+      if (nameOf(edge.destination) !== nameOf(name)) continue
+      this.#edges.delete(key)
+      const moved = { ...edge, destination: { service: service.service, namespace: service.namespace } }
+      const whole = this.#edges.get(edgeKey(moved, edge.sourceIdentity))
+      if (whole) absorb(whole, edge)
+      else this.#edges.set(edgeKey(moved, edge.sourceIdentity), moved)
+    }
+  }
+
   #edge(ends: Ends, from: number, at: number): Edge | undefined {
-    const key = `${ends.direction} ${pairKey(ends)} ${ends.source.service === 'outside' ? ends.source.identity : ''}`
+    const key = edgeKey(ends, ends.source.identity)
     let edge = this.#edges.get(key)
     if (!edge) {
       if (this.#edges.size >= this.#mostEdges) {
@@ -175,6 +191,13 @@ export class Traffic {
     }
   }
 }
+
+type Named = { readonly service: string; readonly namespace: string }
+const nameOf = (named: Named): string => `${named.service}.${named.namespace}`
+
+/** Callers that are not in the mesh stay apart by what they proved. */
+const edgeKey = (edge: Pick<Edge, 'direction' | 'source' | 'destination' | 'protocol'>, sourceIdentity: string): string =>
+  `${edge.direction} ${pairKey(edge)} ${edge.source.service === outside ? sourceIdentity : ''}`
 
 /** The columns that a counter adds to, the first of which says what it is; undefined for what is not traffic. */
 function columnsOf(name: string, labels: Readonly<Record<string, string>>): readonly number[] | undefined {

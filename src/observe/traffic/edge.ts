@@ -59,6 +59,21 @@ export function newEdge(ends: Ends, firstAt: number): Edge {
   }
 }
 
+/** Makes two edges one: what was counted under another name of the same service before that was known. */
+export function absorb(edge: Edge, other: Edge): void {
+  edge.ring.absorb(other.ring)
+  for (const [workload, row] of other.workloads) {
+    const own = edge.workloads.get(workload)
+    if (own) own.ring.absorb(row.ring)
+    else edge.workloads.set(workload, row)
+  }
+  for (const [key, value] of other.active) if (!edge.active.has(key)) edge.active.set(key, value)
+  edge.sourceIdentity ||= other.sourceIdentity
+  edge.destinationIdentity ||= other.destinationIdentity
+  edge.mtls ||= other.mtls
+  edge.firstAt = Math.min(edge.firstAt, other.firstAt)
+}
+
 /** The same for both directions, so that the two views of one edge meet. */
 export const pairKey = (edge: Pick<Edge, 'source' | 'destination' | 'protocol'>): string =>
   `${edge.source.service}.${edge.source.namespace}>${edge.destination.service}.${edge.destination.namespace}/${edge.protocol}`

@@ -39,6 +39,14 @@ export class Ring {
     return total
   }
 
+  /** Adds what another ring of the same width holds. */
+  absorb(other: Ring): void {
+    for (const [row, step] of other.#holds.entries()) {
+      if (step < 0) continue
+      for (let at = 0; at < this.width; at++) this.add(step, at, other.#cells[row * this.width + at]!)
+    }
+  }
+
   #row(step: number): number | undefined {
     const row = step % stepCount
     const held = this.#holds[row]!
