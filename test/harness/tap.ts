@@ -1,4 +1,4 @@
-/** A tap on this machine's loopback: the packets of every process, as tcpdump writes them down. */
+/** A tap on this machine's loopback: the packets to and from some ports, as tcpdump writes them down. */
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -13,10 +13,11 @@ export class Tap implements AsyncDisposable {
     child.stdout!.on('data', (bytes: Buffer) => this.#parts.push(bytes))
   }
 
-  /** Or why there can be none. */
-  static async open(): Promise<Tap | string> {
+  /** Or why there can be none. Ports are given so that what else is busy on this machine cannot make it lose packets. */
+  static async open(ports: readonly number[]): Promise<Tap | string> {
+    const filter = `tcp and (${ports.map(port => `port ${port}`).join(' or ')})`
     const path = `${process.env['PATH']}:/usr/sbin:/usr/bin:/sbin:/bin`
-    const child = spawn('tcpdump', ['-i', 'lo', '-n', '-s', '0', '-B', '65536', '-U', '-w', '-', 'tcp'], {
+    const child = spawn('tcpdump', ['-i', 'lo', '-n', '-s', '0', '-B', '65536', '-U', '-w', '-', filter], {
       env: { ...process.env, PATH: path },
     })
     const tap = new Tap(child)

@@ -1,8 +1,9 @@
 /** How each server that nobody here wrote is started: Debian's packages, with the configuration they come with wherever the user may use it. */
 
-import { spawnSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { asUser } from '../../harness/mesh.ts'
 
 /** folder: for this server alone, writable for everybody. isFirst: of the two of its kind; both at once cannot have the machine-wide files. */
@@ -45,16 +46,17 @@ function postgres({ folder, isRoot }: Setting): readonly string[] {
 }
 
 /** As initdb makes it, owned by that user. */
-export function makeCluster(folder: string, uid: number | undefined, path: string): void {
+export function makeCluster(folder: string, uid: number | undefined, path: string): Promise<void> {
   const args = ['initdb', '-D', `${folder}/data`, '-U', 'postgres', '--no-sync', '--no-locale', '-E', 'UTF8']
-  finish([...asUser(uid), ...args], folder, path)
+  return finish([...asUser(uid), ...args], folder, path)
 }
 
-export const copyCluster = (from: string, to: string, path: string): void => finish(['cp', '-a', `${from}/data`, `${to}/data`], to, path)
+export const copyCluster = (from: string, to: string, path: string): Promise<void> =>
+  finish(['cp', '-a', `${from}/data`, `${to}/data`], to, path)
 
-function finish([file = '', ...args]: readonly string[], cwd: string, path: string): void {
-  const { status, stderr, stdout } = spawnSync(file, args, { env: { PATH: path }, cwd, encoding: 'utf8' })
-  if (status !== 0) throw new Error(`${file}: ${stderr}${stdout}`)
+/** Rejects with what it says when it fails. */
+async function finish([file = '', ...args]: readonly string[], cwd: string, path: string): Promise<void> {
+  await promisify(execFile)(file, args, { env: { PATH: path }, cwd })
 }
 
 export const servers: readonly Server[] = [
