@@ -136,7 +136,7 @@ describe('the dashboard', { skip }, () => {
 
   test('shows a problem of a document at its line, as the control plane tells it', async () => {
     await goTo('/resources/gateway.networking.k8s.io/v1/httproutes/default/reviews')
-    await page.getByText('weight: 80').click()
+    await page.getByText('weight: 80', { exact: true }).click()
     await page.keyboard.press('End')
     await page.keyboard.type('0000000')
     await page.locator('.cm-lint-marker-error').waitFor()
@@ -145,9 +145,11 @@ describe('the dashboard', { skip }, () => {
   })
 
   test('compares before it applies, and says where a new version is active', async () => {
+    // Away from the text that the test before typed, and really away before coming back.
     await goTo('/services')
+    await page.getByTestId('services').waitFor()
     await goTo('/resources/gateway.networking.k8s.io/v1/httproutes/default/reviews')
-    await page.getByText('weight: 80').click()
+    await page.getByText('weight: 80', { exact: true }).click()
     await page.keyboard.press('End')
     await page.keyboard.press('Backspace')
     await page.keyboard.press('Backspace')
