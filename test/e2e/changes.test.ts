@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import type { Resource } from '../../src/resources/kind.ts'
 import { AdsClient, becomeMember, types } from '../harness/ads-client.ts'
-import { Load, startServer, tell } from '../harness/load.ts'
+import { active, adding, apply, forHeader, type Rule, route, split, startFront, to } from '../harness/front.ts'
+import { Load, tell } from '../harness/load.ts'
 import { kinds, Mesh } from '../harness/mesh.ts'
 
 const rate = 500
@@ -17,40 +18,15 @@ let load: Load
 
 before(async () => {
   mesh = await Mesh.start()
-  for (const version of ['v1', 'v2'])
-    startServer(mesh, `front-${version}`, { instance: version, flags: ['--service', 'front', '--app-version', version] })
+  for (const version of ['v1', 'v2']) startFront(mesh, version)
   await mesh.healthy('front', 2)
   load = new Load(mesh, { to: 'http://front:8080', rate })
   await load.answers(rate)
 })
 after(() => mesh[Symbol.asyncDispose]())
 
-type Rule = { readonly matches?: readonly object[]; readonly filters?: readonly object[]; readonly backendRefs: readonly object[] }
-
-const to = (version: string, weight = 1): object => ({ name: `front-${version}`, port: 8080, weight })
-const split = (v1: number, v2: number): Rule => ({ backendRefs: [to('v1', v1), to('v2', v2)] })
-const forHeader = (value: string, rule: Rule): Rule => ({ ...rule, matches: [{ headers: [{ name: 'x-who', value }] }] })
-const adding = (value: string, rule: Rule): Rule => ({
-  ...rule,
-  filters: [{ type: 'RequestHeaderModifier', requestHeaderModifier: { set: [{ name: 'x-added', value }] } }],
-})
-const route = (name: string, ...rules: readonly Rule[]): Resource =>
-  ({
-    apiVersion: 'gateway.networking.k8s.io/v1',
-    kind: 'HTTPRoute',
-    metadata: { name, namespace: 'default' },
-    spec: { parentRefs: [{ group: '', kind: 'Service', name: 'front' }], rules },
-  }) as Resource
-
-const apply = async (resource: Resource): Promise<number> =>
-  Number((await mesh.client.apply(kinds.httpRoute, resource, { force: true })).resource.metadata.resourceVersion)
-
-/** Resolves when every connected proxy has the revision active. */
-const active = (revision: number): Promise<void> =>
-  mesh.until(`revision ${revision} on every proxy`, async () => {
-    const now = await mesh.client.convergence(revision)
-    return now.total > 0 && now.active === now.total
-  })
+const change = (resource: Resource): Promise<number> => apply(mesh, resource)
+const inForce = (revision: number): Promise<void> => active(mesh, revision)
 
 async function nothingFailed(): Promise<void> {
   const report = await load.report()
@@ -68,8 +44,8 @@ test('a split is in force in under a second, as the control plane tells it and a
     [1, 0],
   ] as const) {
     const began = performance.now()
-    const confirmed = apply(route('split', split(v1, v2)))
-      .then(active)
+    const confirmed = change(route('split', split(v1, v2)))
+      .then(inForce)
       .then(() => told.push(performance.now() - began))
     const instance = v1 > 0 ? 'v1' : 'v2'
     for (;;) {
@@ -87,18 +63,18 @@ test('a split is in force in under a second, as the control plane tells it and a
 })
 
 test('each version gets its share, and a version of weight 0 nothing', async () => {
-  await active(await apply(route('split', split(80, 20))))
+  await inForce(await change(route('split', split(80, 20))))
   const shared = await load.ask({ times: 2000 })
   // Five standard deviations of a binomial distribution: √(2000 · 0.8 · 0.2) = 17.9.
   assert.equal((shared['v1'] ?? 0) + (shared['v2'] ?? 0), 2000, JSON.stringify(shared))
   assert.ok(Math.abs(shared['v1']! - 1600) < 90, JSON.stringify(shared))
-  await active(await apply(route('split', split(1, 0))))
+  await inForce(await change(route('split', split(1, 0))))
   assert.deepEqual(await load.ask({ times: 500 }), { v1: 500 })
   await nothingFailed()
 })
 
 test('a header leads to another version, and a changed header arrives there', async () => {
-  await active(await apply(route('split', forHeader('tester', adding('by-route', split(0, 1))), split(1, 0))))
+  await inForce(await change(route('split', forHeader('tester', adding('by-route', split(0, 1))), split(1, 0))))
   assert.deepEqual(await load.ask({ times: 50, headers: { 'x-who': 'tester' } }), { 'v2 saw by-route': 50 })
   assert.deepEqual(await load.ask({ times: 50, headers: { 'x-who': 'somebody' } }), { v1: 50 })
   assert.deepEqual(await load.ask({ times: 50, method: 'POST', headers: { 'x-who': 'tester' } }), { 'v2 saw by-route': 50 })
@@ -114,10 +90,10 @@ test(`${changes} changes at full speed under ${rate} requests a second lose not 
     while (isChanging) for (const proxy of await mesh.client.proxies()) revisions.add(proxy.active)
   })()
   let done = 0
-  for (; done < changes; done++) await change(done)
+  for (; done < changes; done++) await changeOnce(done)
   const took = (performance.now() - began) / 1000
-  const last = await apply(route('split', adding('the-last', split(0, 100))))
-  await active(last)
+  const last = await change(route('split', adding('the-last', split(0, 100))))
+  await inForce(last)
   isChanging = false
   await watched
 
@@ -139,22 +115,22 @@ test(`${changes} changes at full speed under ${rate} requests a second lose not 
 })
 
 /** Every change leaves a mesh in which each request has somewhere to go. Ten make a round, which begins and ends with `split` alone. */
-async function change(at: number): Promise<void> {
+async function changeOnce(at: number): Promise<void> {
   const { client } = mesh
   const weight = (at * 7) % 101
   switch (at % 10) {
     case 0:
-      return void (await apply(route('split', split(weight, 100 - weight))))
+      return void (await change(route('split', split(weight, 100 - weight))))
     case 1:
-      return void (await apply(route('extra', forHeader(`caller-${at}`, split(0, 1)), split(1, 1))))
+      return void (await change(route('extra', forHeader(`caller-${at}`, split(0, 1)), split(1, 1))))
     case 2:
-      return void (await apply(route('split', forHeader(`caller-${at}`, split(1, 0)), split(weight, 100 - weight))))
+      return void (await change(route('split', forHeader(`caller-${at}`, split(1, 0)), split(weight, 100 - weight))))
     case 3:
       return void (await client.patch(kinds.httpRoute, 'split', { spec: { rules: [split(100 - weight, weight)] } }))
     case 4:
       return await client.delete(kinds.httpRoute, 'extra')
     case 5:
-      return void (await apply(route('split', adding(`change-${at}`, split(50, 50)))))
+      return void (await change(route('split', adding(`change-${at}`, split(50, 50)))))
     case 6:
       return await client.delete(kinds.httpRoute, 'split') // the Service itself then answers
     case 7:
@@ -167,7 +143,7 @@ async function change(at: number): Promise<void> {
         type: 'json',
       }))
     default:
-      return void (await apply(route('split', { ...split(3, 1), matches: [{ method: 'GET' }] }, split(1, 3))))
+      return void (await change(route('split', { ...split(3, 1), matches: [{ method: 'GET' }] }, split(1, 3))))
   }
 }
 
@@ -177,7 +153,7 @@ test('a reference to nothing answers 500 for its share and says so; without it a
     backendRefs: [to('v1', 1), { name: 'no-such-service', port: 8080, weight: 1 }],
   }
   const healed: Rule = { ...bad, backendRefs: [to('v1', 1)] }
-  await active(await apply(route('split', bad, split(1, 1))))
+  await inForce(await change(route('split', bad, split(1, 1))))
   const tally = await load.ask({ path: '/bad', times: 400 })
   const failing = Object.entries(tally).filter(([key]) => key.startsWith('500 backend-invalid'))
   // Five standard deviations: √(400 · ¼) = 10.
@@ -200,7 +176,7 @@ test('a reference to nothing answers 500 for its share and says so; without it a
   assert.equal(condition.reason, 'BackendNotFound')
   assert.match(condition.message, /no-such-service/)
 
-  await active(await apply(route('split', healed, split(1, 1))))
+  await inForce(await change(route('split', healed, split(1, 1))))
   assert.deepEqual(await load.ask({ path: '/bad', times: 100 }), { v1: 100 })
   await mesh.until('ResolvedRefs is True', async () => (await resolved())?.status === 'True')
   await mesh.client.delete(kinds.httpRoute, 'split')
@@ -217,7 +193,7 @@ test('a proxy that refuses a resource is named with the reason, the others have 
   const table = 'default/front:8080'
   stock.subscribe(types.route, [table])
   await mesh.until('the stock client has its routes', () => stock.got.has(types.route))
-  await active(await apply(route('split', split(1, 1))))
+  await inForce(await change(route('split', split(1, 1))))
 
   stock.refusals.set(types.route, `${table}: weights are not carried out here`)
   const file = join(mesh.folder, 'split.yaml')

@@ -4,12 +4,13 @@ import { join } from 'node:path'
 import readline from 'node:readline'
 import type { Mesh, RunFlags, Running } from './mesh.ts'
 
-/** Requests that are made at once, beside the load. times: 1 unless said. */
+/** Requests that are made at once, beside the load. times: 1 unless said. atOnce: how many are out at a time, 16 unless said, 64 at most. */
 export type Asked = {
   readonly path?: string
   readonly method?: 'GET' | 'POST'
   readonly headers?: Readonly<Record<string, string>>
   readonly times?: number
+  readonly atOnce?: number
 }
 
 /** What the client program reads, one line each. */

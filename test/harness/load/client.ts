@@ -110,8 +110,8 @@ if (TCP !== '') echo(new URL(TCP).hostname, Number(new URL(TCP).port))
 
 const report = (): Report => ({ ...count, seconds: (performance.now() - began) / 1000, failed, failedPosts, by, cut })
 
-/** As fast as they come back, sixteen at a time. */
-async function ask({ times = 1, ...what }: Asked): Promise<Readonly<Record<string, number>>> {
+/** As fast as they come back. */
+async function ask({ times = 1, atOnce = 16, ...what }: Asked): Promise<Readonly<Record<string, number>>> {
   const tally: Record<string, number> = {}
   let left = times
   const work = async (): Promise<void> => {
@@ -121,7 +121,7 @@ async function ask({ times = 1, ...what }: Asked): Promise<Readonly<Record<strin
       tally[key] = (tally[key] ?? 0) + 1
     }
   }
-  await Promise.all(Array.from({ length: Math.min(16, times) }, work))
+  await Promise.all(Array.from({ length: Math.min(atOnce, times) }, work))
   return tally
 }
 
