@@ -15,17 +15,16 @@ export type Explicit = AsyncDisposable & {
 /** The view must be there already: services are given their addresses once, at the start of the workload. */
 export async function openExplicit(core: Core, log: Log): Promise<Explicit> {
   await using owned = new AsyncDisposableStack()
-  const proxy = owned.use(await listen('127.0.0.1', 0, socket => begin(core, socket)))
-  const address = `http://127.0.0.1:${proxy.port}`
+  const { block, proxy } = await claimBlock(socket => begin(core, socket))
+  owned.use(proxy)
+  const address = `http://${proxy.host}:${proxy.port}`
   const env: Record<string, string> = {
     HTTP_PROXY: address,
     http_proxy: address,
     NO_PROXY: 'localhost,127.0.0.1,::1',
     no_proxy: 'localhost,127.0.0.1,::1',
   }
-  const block = await freeBlock(core.view)
-  for (const listener of Object.values(core.view.listeners)) {
-    if (listener.direction !== 'outbound') continue
+  for (const listener of ownFirst(core)) {
     const host = loopbackOf(listener.host, block)
     const name = listener.service
       .split('.')[0]!
@@ -33,7 +32,7 @@ export async function openExplicit(core: Core, log: Log): Promise<Explicit> {
       .replaceAll(/[^A-Z0-9]/g, '_')
     try {
       owned.use(await listen(host, listener.port, socket => core.outbound(socket, { host: listener.host, port: listener.port })))
-      env[`${name}_SERVICE_HOST`] = host
+      env[`${name}_SERVICE_HOST`] ??= host
       env[`${name}_SERVICE_PORT`] ??= String(listener.port)
     } catch (thrown) {
       log.warn(`${listener.service} has no loopback address: ${thrown instanceof Error ? thrown.message : String(thrown)}`)
@@ -46,18 +45,24 @@ export async function openExplicit(core: Core, log: Log): Promise<Explicit> {
 /** 240.77.x.y → 127.BLOCK.x.y: the same services have the same last numbers everywhere; each workload of a host has a block of its own. */
 const loopbackOf = (virtual: string, block: number): string => `127.${block}.${virtual.split('.').slice(2).join('.')}`
 
-/** Two workloads of one host must not share addresses: the first of the services tells whether a block is taken. */
-async function freeBlock({ listeners }: View): Promise<number> {
-  const first = Object.values(listeners).find(listener => listener.direction === 'outbound')
-  for (let block = 77; first !== undefined && block < 127; block++) {
-    const probe: Listening | undefined = await listen(loopbackOf(first.host, block), first.port, socket => socket.destroy()).catch(
-      () => undefined,
-    )
-    if (probe === undefined) continue
-    await probe[Symbol.asyncDispose]()
-    return block
+/** Where the proxy of a block listens. The addresses of services begin behind it. */
+const claim = { host: (block: number) => `127.${block}.0.1`, port: 15_001 } as const
+
+/** Two workloads of one host must not share addresses: a block belongs to whoever has its first address open, which is the workload's HTTP proxy. */
+async function claimBlock(onSocket: (socket: Socket) => void): Promise<{ block: number; proxy: Listening }> {
+  for (let block = 77; block < 127; block++) {
+    const proxy = await listen(claim.host(block), claim.port, onSocket).catch(() => undefined)
+    if (proxy !== undefined) return { block, proxy }
   }
-  return 77
+  // All are taken, or this machine's loopback is one address only.
+  return { block: 77, proxy: await listen('127.0.0.1', 0, onSocket) }
+}
+
+/** A plain name means the service of the workload's own namespace, where there are several. */
+function ownFirst(core: Core): readonly Listener[] {
+  const outbound = Object.values(core.view.listeners).filter(listener => listener.direction === 'outbound')
+  const isOwn = (listener: Listener): boolean => listener.service.endsWith(`.${core.entry(listener).source.namespace}`)
+  return [...outbound.filter(isOwn), ...outbound.filter(listener => !isOwn(listener))]
 }
 
 /** The first bytes tell a CONNECT, which becomes a plain connection to its target, from requests that name their target in full (RFC 9112 §3.2.2). */
