@@ -1,11 +1,13 @@
 /** A caller's HTTP/1.1 connection: bytes to requests, answers to bytes, one exchange at a time in order (pipelining waits in the codec). */
 
+import { noBytes } from '#base/bytes'
 import { Failure } from '#base/failure'
 import type { Socket } from '#io/net'
 import { type Fields, type Length, type RequestHead, type ResponseHead, type ServerEvent, serverCodec } from '#wire/http1'
 import { answer } from './answer.ts'
 import type { Entry } from './entry.ts'
 import { type Caller, Exchange } from './exchange.ts'
+import { Turn } from './turn.ts'
 
 /** Which listener a request met: the same for all of a captured connection, each its own for a client that was given a proxy by HTTP_PROXY. */
 export type EntryOf = (head: RequestHead) => Entry
@@ -19,6 +21,7 @@ export class Downstream implements Caller {
   readonly #entryOf: EntryOf
   readonly #on: OnExchange
   readonly #codec = serverCodec()
+  readonly #turn = new Turn()
   #exchange: Exchange | undefined
   #isDraining = false
   #isFinished = false
@@ -51,7 +54,7 @@ export class Downstream implements Caller {
             event.expectsContinue,
             this.#entryOf(event.head),
             this,
-            performance.now(),
+            this.#lastActive,
           )
           this.#on.begin(this.#exchange)
           break
@@ -66,7 +69,11 @@ export class Downstream implements Caller {
           break
       }
     }
-    this.#exchange?.bodyFlush()
+    const exchange = this.#exchange
+    if (exchange !== undefined) {
+      if (events.at(-1)?.type === 'data' && !exchange.isTunnel) this.#turn.atEnd(() => this.#exchange?.bodyFlush())
+      else exchange.bodyFlush()
+    }
     if (!this.#codec.wantsBytes && !this.#socket.isPaused()) this.#socket.pause()
   }
 
@@ -162,7 +169,8 @@ export class Downstream implements Caller {
     }
     // The next request may have been held back by the codec or by a body that nobody wanted.
     if (this.#socket.isPaused()) this.#socket.resume()
-    this.#take(this.#codec.receive(new Uint8Array(0)))
+    this.#lastActive = performance.now()
+    if (!this.#codec.wantsBytes) this.#take(this.#codec.receive(noBytes))
   }
 
   readBody(open: boolean): void {

@@ -40,7 +40,7 @@ export class Meter {
     'Seconds until the certificate of this workload expires',
     [],
   )
-  readonly #found = new Map<string, RequestSamples>()
+  readonly #found = new Found()
 
   constructor(self: () => Party, startedAt: number) {
     this.#self = self
@@ -52,9 +52,9 @@ export class Meter {
   request(exchange: Exchange, now: number): void {
     const route = exchange.route?.origin ?? ''
     const code = exchange.status
-    const key = `${exchange.entry.listener.name}|${exchange.entry.peer}|${exchange.service}|${exchange.workload}|${exchange.identity}|${route}|${code}|${exchange.reason}`
-    let samples = this.#found.get(key)
-    if (samples === undefined) this.#found.set(key, (samples = this.#samplesOf(exchange, route, String(code))))
+    const { entry, service, workload, identity, reason } = exchange
+    const found = this.#found.at(entry.listener.name).at(entry.peer).at(service).at(workload).at(identity).at(route).at(code).at(reason)
+    const samples = (found.samples ??= this.#samplesOf(exchange, route, String(code)))
     samples.requests.value++
     observe(samples.duration, (now - exchange.startedAt) / 1000)
     samples.sent.value += exchange.receivedBytes
@@ -119,5 +119,17 @@ export class Meter {
       protocol,
       mtls,
     ]
+  }
+}
+
+/** Samples by what was seen, a map for each thing in turn: a key joined of all would be built and hashed anew for every request. */
+class Found {
+  readonly #next = new Map<string | number | undefined, Found>()
+  samples: RequestSamples | undefined
+
+  at(seen: string | number | undefined): Found {
+    let next = this.#next.get(seen)
+    if (next === undefined) this.#next.set(seen, (next = new Found()))
+    return next
   }
 }

@@ -9,7 +9,7 @@ import { Failure } from '#base/failure'
 import { leastRequest, roundRobin, usable } from '#model/balance'
 import { chooseRoute, pickWeighted } from '#model/match'
 import { changeFields, locationOf, rewrite } from '#model/rewrite'
-import type { Backend, Endpoint, Filter, Route, View, WeightedBackend } from '#model/view'
+import type { Backend, Endpoint, EndpointSet, Filter, Route, View, WeightedBackend } from '#model/view'
 import { type Fields, forwardable, type RequestHead, type ResponseHead, withField } from '#wire/http1'
 import { answer, answerRedirect } from './answer.ts'
 import type { Exchange } from './exchange.ts'
@@ -69,8 +69,18 @@ function backendOf(route: Permitted, view: View): Share {
 export function shareOf(picked: WeightedBackend, view: View, origin: string): Share {
   const backend = picked.backend === undefined ? undefined : view.backends[picked.backend]
   if (backend === undefined) throw new Failure('backend-invalid', origin)
-  const endpoints = backend.type === 'local' ? undefined : usable(view.endpoints[backend.name]?.endpoints ?? [])
+  const endpoints = backend.type === 'local' ? undefined : usableOf(view.endpoints[backend.name])
   return { backend, endpoints, filters: picked.filters ?? [] }
+}
+
+const usableBySet = new WeakMap<EndpointSet, readonly Endpoint[]>()
+
+/** Found once for each set that the control plane sent: a large one would cost every request a walk. */
+function usableOf(set: EndpointSet | undefined): readonly Endpoint[] {
+  if (set === undefined) return []
+  let found = usableBySet.get(set)
+  if (found === undefined) usableBySet.set(set, (found = usable(set.endpoints)))
+  return found
 }
 
 /** Sends the request to one endpoint after another while nothing of it was taken and trying again is safe. */
@@ -146,6 +156,7 @@ const asIs = (head: ResponseHead): ResponseHead => ({
 })
 
 function responseEditor(route: Route, share: Share): (head: ResponseHead) => ResponseHead {
+  if (route.filters.length === 0 && share.filters.length === 0) return asIs
   const changes = [...route.filters, ...share.filters].flatMap(filter => (filter.type === 'response-headers' ? [filter.change] : []))
   if (changes.length === 0) return asIs
   return head => ({ ...asIs(head), fields: changes.reduce<readonly string[]>(changeFields, forwardable(head.fields)) })

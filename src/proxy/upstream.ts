@@ -6,6 +6,7 @@ import { type ClientEvent, clientCodec, field, type RequestHead, type ResponseHe
 import { errorField } from './answer.ts'
 import type { BodySink, Exchange } from './exchange.ts'
 import type { Connected } from './connect.ts'
+import { Turn } from './turn.ts'
 
 /** How an idle connection is judged when its peer said nothing (RFC 9112 has no default; most servers keep a minute or more). */
 const defaultIdleMs = 55_000
@@ -14,6 +15,7 @@ export class Upstream implements BodySink {
   readonly identity: string | undefined
   readonly #socket: Socket
   readonly #codec = clientCodec()
+  readonly #turn = new Turn()
   readonly #onIdle: (upstream: Upstream) => void
   #exchange: Exchange | undefined
   #settle: { resolve: () => void; reject: (failure: Failure) => void } | undefined
@@ -56,12 +58,7 @@ export class Upstream implements BodySink {
     exchange.onWritable = () => this.#socket.resume()
     return new Promise((resolve, reject) => {
       this.#settle = { resolve, reject }
-      this.#codec.send({
-        type: 'request',
-        head,
-        length: exchange.length,
-        ...(exchange.upgrade === undefined ? {} : { upgrade: exchange.upgrade }),
-      })
+      this.#codec.send({ type: 'request', head, length: exchange.length, upgrade: exchange.upgrade })
       exchange.readBody(this)
       this.flush()
     })
@@ -128,8 +125,16 @@ export class Upstream implements BodySink {
           break
       }
     }
-    if (exchange !== undefined && events.length > 0 && !exchange.caller.flush() && this.#exchange === exchange) this.#socket.pause()
+    if (exchange !== undefined && events.length > 0) {
+      if (events.at(-1)?.type === 'data' && !exchange.isTunnel)
+        this.#turn.atEnd(() => this.#exchange === exchange && this.#flushTo(exchange))
+      else this.#flushTo(exchange)
+    }
     if ((ended && !this.#isTunnelOver) || (exchange === undefined && events.length > 0)) this.close()
+  }
+
+  #flushTo(exchange: Exchange): void {
+    if (!exchange.caller.flush() && this.#exchange === exchange) this.#socket.pause()
   }
 
   /** The proxy at the other end says that the request never reached its workload: then another endpoint may be tried. Believed only from a proven peer. */
