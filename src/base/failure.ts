@@ -3,7 +3,7 @@
 /** Who is to blame: the caller, the called, the mesh's own state, or a rule that somebody wrote. */
 export type Blame = 'downstream' | 'upstream' | 'mesh' | 'policy'
 
-/** `final`: never again. `safe`: nothing was sent, any other endpoint may be tried. `reused`: safe only when the connection had served before and closed without a byte. */
+/** `final`: never again. `safe`: nothing was sent, any other endpoint may be tried. `reused`: for methods that may be repeated, when the connection closed without a byte: always on one that had served before, else once. */
 export type Fate = 'final' | 'safe' | 'reused'
 
 type Entry = { readonly status: number; readonly grpc: number; readonly blame: Blame; readonly fate: Fate; readonly says: string; readonly hint: string }

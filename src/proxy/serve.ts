@@ -88,6 +88,7 @@ async function forward(exchange: Exchange, route: Permitted, share: Share, pools
   const head = requestHead(exchange, route, share)
   const edit = responseEditor(route, share)
   let tried: readonly Endpoint[] = []
+  let broken: Broken = 'none'
   for (let attempt = 1; ; attempt++) {
     const endpoint = pickEndpoint(share, pools, tried)
     const pool = pools.of(share.backend, endpoint)
@@ -96,13 +97,15 @@ async function forward(exchange: Exchange, route: Permitted, share: Share, pools
     pool.inFlight++
     let upstream: Upstream | undefined
     try {
-      upstream = pools.idle(pool) ?? (await pools.open(share.backend, endpoint, pool))
+      // Where one connection broke the others that are kept may be broken too.
+      upstream = (broken === 'none' ? pools.idle(pool) : undefined) ?? (await pools.open(share.backend, endpoint, pool))
       exchange.identity = upstream.identity
       if (exchange.isGone) return upstream.close()
       return await upstream.relay(exchange, head, edit)
     } catch (thrown) {
-      if (!(thrown instanceof Failure) || attempt >= maxTries || !mayTryAgain(thrown, exchange, upstream)) throw thrown
-      if (endpoint !== undefined && thrown.fate === 'safe') tried = [...tried, endpoint]
+      if (!(thrown instanceof Failure) || attempt >= maxTries || !mayTryAgain(thrown, exchange, upstream, broken)) throw thrown
+      if (thrown.fate === 'reused') broken = upstream?.isReused === true ? 'kept' : 'fresh'
+      if (endpoint !== undefined) tried = [...tried, endpoint]
     } finally {
       pool.inFlight--
     }
@@ -111,11 +114,19 @@ async function forward(exchange: Exchange, route: Permitted, share: Share, pools
 
 const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
 
-/** RFC 9110 §9.2.2: again only if nothing was sent, or a kept connection closed before any byte of an answer and the method is idempotent. */
-function mayTryAgain(failure: Failure, exchange: Exchange, upstream: Upstream | undefined): boolean {
+/** Which connection broke before it answered this request, if any. */
+type Broken = 'none' | 'kept' | 'fresh'
+
+/**
+ * Again if nothing was sent; and, for methods that may be repeated (RFC 9110 §9.2.2), if the connection broke before a byte of the answer: a
+ * kept one may have been closed just then (RFC 9112 §9.3.1), with a fresh one its peer may have died. That counts once: it may be this
+ * request that kills its peers.
+ */
+function mayTryAgain(failure: Failure, exchange: Exchange, upstream: Upstream | undefined, broken: Broken): boolean {
   if (exchange.isGone || exchange.isBodySpent) return false
   if (failure.fate === 'safe') return true
-  return failure.fate === 'reused' && upstream?.isReused === true && idempotent.has(exchange.method)
+  if (failure.fate !== 'reused' || upstream === undefined || upstream.isAnswered || !idempotent.has(exchange.method)) return false
+  return upstream.isReused || broken !== 'fresh'
 }
 
 let turn = 0

@@ -45,6 +45,10 @@ export class Upstream implements BodySink {
   isStale(now: number): boolean {
     return now - this.#idleSince > this.#idleMs
   }
+  /** A byte came back for this request. */
+  get isAnswered(): boolean {
+    return this.#codec.isAnswered
+  }
   /** It carried a request before, and nothing came back for this one: the peer may have closed it just then (RFC 9112 §9.3.1). */
   get isReused(): boolean {
     return this.#codec.exchanges > 0 && !this.#codec.isAnswered
