@@ -13,6 +13,7 @@ import { openAdmin } from '#proxy/admin'
 import { Core } from '#proxy/core'
 import { answerDns } from '#proxy/dns'
 import { openExplicit } from '#proxy/explicit'
+import { bindAsBefore } from '#proxy/kept-ports'
 import { keepView, keptView } from '#proxy/kept-view'
 import { Link } from '#proxy/link'
 import { askReadiness } from '#proxy/readiness'
@@ -25,6 +26,9 @@ const patienceMs = 30_000
 const keptAfterMs = 1500
 /** Callers learn that a workload goes before it is told to: none of their requests is lost. */
 const leadMs = 150
+
+/** A command that ended before the mesh knew it waits so long for the verdict: a refused token is to be heard of. */
+const verdictMs = 1000
 
 export async function run(options: RunOptions, world: RunWorld): Promise<number> {
   try {
@@ -55,7 +59,7 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
   const core = owned.use(
     new Core({ self, patienceMs, log, dialLocal: async (port, timeoutMs) => (await launched.promise).dial(port, { timeoutMs }) }),
   )
-  const ports = await openPorts(core, options, log)
+  const ports = await openPorts(core, options, folder, log)
   const forward = hostResolver()
   const launch = async (extra: Readonly<Record<string, string>>): Promise<Workload> => {
     const workload = owned.use(
@@ -82,7 +86,17 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
     core.present({ key, cert, roots: core.view.trust.roots.length > 0 ? core.view.trust.roots : roots })
   }
   let renewed = () => {}
-  membership = await becomeMember(invitation, { folder, world, signal: departure.signal, onChange: () => renewed() })
+  const ended = new AbortController()
+  const endSoon = () => void setTimeout(() => ended.abort(), verdictMs).unref()
+  workload?.exited.then(endSoon, endSoon)
+  try {
+    const signal = AbortSignal.any([departure.signal, ended.signal])
+    membership = await becomeMember(invitation, { folder, world, signal, onChange: () => renewed() })
+  } catch (thrown) {
+    if (workload === undefined || !(departure.signal.aborted || ended.signal.aborted)) throw thrown
+    // It ended, or was told to, before the mesh knew it: its exit code is all there is to tell.
+    return exitCodeOf(await workload.exited)
+  }
   const { certificate, tls } = membership
   owned.defer(() => certificate.stop())
   const channel = connectGrpc(tls)
@@ -131,11 +145,12 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
   link.leave()
   await core.drain(options.drainMs)
   await link.flush()
-  return exit.code ?? 128 + (signalNumbers[exit.signal ?? 'SIGTERM'] ?? 0)
+  await link.left()
+  return exitCodeOf(exit)
 }
 
-async function openPorts(core: Core, options: RunOptions, log: Log): Promise<WorkloadPort[]> {
-  const ports = await Promise.all(options.ports.map(port => core.bind(port, options.address ?? '127.0.0.1')))
+async function openPorts(core: Core, options: RunOptions, folder: string, log: Log): Promise<WorkloadPort[]> {
+  const ports = await bindAsBefore(core, options.ports, options.address ?? '127.0.0.1', folder, log)
   for (const { host, hostPort, port } of options.publish) {
     const published = await core.publish(host, hostPort, port)
     log.info(`port ${port} of ${options.name} is published at http://${published.host}:${published.port}`)
@@ -205,7 +220,9 @@ const childEnvironment = (env: RunWorld['env']): Record<string, string> =>
     ),
   )
 
-/** As a shell shows it: 128 and the number. */
+/** As a shell shows it: for a signal, 128 and its number. */
+const exitCodeOf = ({ code, signal }: Awaited<Workload['exited']>): number => code ?? 128 + (signalNumbers[signal ?? 'SIGTERM'] ?? 0)
+
 const signalNumbers: Partial<Record<NodeJS.Signals, number>> = {
   SIGHUP: 1,
   SIGINT: 2,

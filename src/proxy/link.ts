@@ -26,8 +26,12 @@ export type LinkOptions = {
 }
 
 const backoff = { baseMs: 100, maxMs: 5000 }
+/** Without a connection a stream fails here, at no cost to the control plane: the channel has a back-off of its own, this one only notices that it is there again. */
+const absence = { baseMs: 100, maxMs: 1000 }
 /** How often counts go out while anything changes. */
 const pushMs = 1000
+/** How long a process that ends waits for the control plane to hear of it. */
+const farewellMs = 500
 
 type Open<Out, In> = {
   readonly begin: (stream: GrpcStream<Out>) => void
@@ -45,6 +49,7 @@ export class Link {
   #health: GrpcStream<HealthReport> | undefined
   #configuration: { end(): void } | undefined
   #hasLeft = false
+  readonly #over = Promise.withResolvers<void>()
   #isClosed = false
   #isConnected = false
 
@@ -96,6 +101,8 @@ export class Link {
       },
       over: () => {
         stream = undefined
+        this.#configuration = undefined
+        if (this.#hasLeft) this.#over.resolve()
         expire?.()
         if (this.#isConnected && !this.#hasLeft) log.warn('the control plane is gone; serving on with what is known')
         this.#isConnected = false
@@ -153,7 +160,7 @@ export class Link {
           this.#streams.delete(stream)
           on.over()
           if (this.#isClosed || this.#hasLeft) return
-          const waitMs = backoffMs(backoff, attempt++, Math.random())
+          const waitMs = backoffMs(status.code === 14 ? absence : backoff, attempt++, Math.random())
           log.debug(`the ${what} stream ended`, { code: status.code, details: status.details, againInMs: waitMs })
           // Said aloud once when it is not mere absence: a refusal will not mend itself.
           if (attempt === 1 && status.code !== 0 && status.code !== 14 && status.code !== 1)
@@ -176,7 +183,13 @@ export class Link {
     if (this.#hasLeft) return
     this.#hasLeft = true
     this.#prober.stop()
+    if (this.#configuration === undefined) this.#over.resolve()
     this.#configuration?.end()
+  }
+
+  /** After `leave`: the control plane has heard it. A process that ended before would count as one that died. Does not wait for ever. */
+  async left(): Promise<void> {
+    await Promise.race([this.#over.promise, new Promise(resolve => setTimeout(resolve, farewellMs))])
   }
 
   /** Hands the last counts over, before a proxy ends. */
