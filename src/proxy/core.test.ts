@@ -40,6 +40,7 @@ const portOf = (server: net.Server): number => (server.address() as AddressInfo)
 describe('two proxies with mutual TLS between them', () => {
   let certificates: Record<string, TlsMaterial>
   let app: http.Server
+  let hangUps = 0
   let inside: Side
   let outside: OutboundSide & AsyncDisposable
 
@@ -51,13 +52,21 @@ describe('two proxies with mutual TLS between them', () => {
         .on('data', (chunk: Buffer) => chunks.push(chunk))
         .on('end', () => {
           const body = Buffer.concat(chunks)
+          if (request.url === '/break-off') {
+            response.writeHead(200, { 'content-length': 1000 })
+            return response.write('some of it', () => request.socket.destroy())
+          }
           if (request.url === '/trailers') {
             response.writeHead(200, { trailer: 'x-sum' })
             response.write('part one, ')
             response.addTrailers({ 'x-sum': '42' })
             return response.end('part two')
           }
-          if (request.url === '/hang-up') return request.socket.destroy()
+          if (request.url === '/hang-up') {
+            hangUps++
+            return request.socket.destroy()
+          }
+          if (request.url === '/first-hangs-up' && hangUps++ === 0) return request.socket.destroy()
           if (request.url === '/big') return response.end(Buffer.alloc(5_000_000, 'b'))
           response.setHeader('x-seen', `${request.method} ${request.url}`)
           return response.end(request.url === '/echo' ? body : JSON.stringify({ headers: request.headers, bytes: body.length }))
@@ -153,6 +162,22 @@ describe('two proxies with mutual TLS between them', () => {
     const answer = await ask(outside.port, '/hang-up')
     assert.equal(answer.status, 502)
     assert.equal(answer.headers['x-weft-error'], 'upstream-reset')
+  })
+
+  test('a GET whose connection breaks before an answer is sent again, but not for ever; a POST is not', async () => {
+    hangUps = 0
+    assert.equal((await ask(outside.port, '/first-hangs-up')).status, 200)
+    hangUps = 0
+    assert.equal((await ask(outside.port, '/hang-up')).status, 502)
+    assert.ok(hangUps > 1 && hangUps <= 3, `${hangUps} times`)
+    hangUps = 0
+    for (const body of ['hello', '']) assert.equal((await ask(outside.port, '/hang-up', { method: 'POST', body })).status, 502)
+    assert.equal(hangUps, 2)
+  })
+
+  test('an answer that breaks off in its middle breaks off for the caller too, and the next request is served', async () => {
+    await assert.rejects(ask(outside.port, '/break-off'), { code: 'ECONNRESET' })
+    assert.equal((await ask(outside.port, '/hello')).status, 200)
   })
 
   test('a request that is not HTTP is answered 400 with the reason and nothing is forwarded', async () => {
