@@ -75,7 +75,7 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
     launched.resolve(workload)
     return workload
   }
-  const departure = new Departure(options, world, launched.promise)
+  const departure = new Departure(options, world, launched.promise, () => core.letGo())
   owned.defer(() => departure.forget())
 
   // Captured, the command starts at once: what it asks for waits until the proxy knows the mesh.
@@ -177,14 +177,19 @@ class Departure {
   #link: Link | undefined
   #isLeaving = false
 
-  constructor({ ports }: RunOptions, { onSignal }: RunWorld, workload: Promise<Workload>) {
+  /** letGo: called just before the command is told. */
+  constructor({ ports }: RunOptions, { onSignal }: RunWorld, workload: Promise<Workload>, letGo: () => void) {
     const pass = (name: NodeJS.Signals) => void workload.then(running => running.signal(name))
     this.#forget = onSignal(name => {
       if (this.#isLeaving || (name !== 'SIGTERM' && name !== 'SIGINT')) return pass(name)
       this.#isLeaving = true
       this.#leave.abort()
       this.#link?.leave()
-      setTimeout(pass, ports.length > 0 ? leadMs : 0, name)
+      const tell = () => {
+        letGo()
+        pass(name)
+      }
+      setTimeout(tell, ports.length > 0 ? leadMs : 0)
     })
   }
   /** Aborted when a signal to end came. */

@@ -179,6 +179,11 @@ export class Core implements AsyncDisposable {
     })
   }
 
+  /** The workload is about to be told to end: from now on no connection to it is kept, for a server that closes in order waits for those. */
+  letGo(): void {
+    this.#pools.close()
+  }
+
   /** Stops taking callers, lets what runs end, at most this long. The workload may still call out meanwhile. */
   async drain(deadlineMs: number): Promise<void> {
     this.#isDraining = true
