@@ -229,11 +229,16 @@ export class Mesh implements AsyncDisposable {
     return this.run(name, command, flags).exited
   }
 
-  /** Resolves when a service has so many healthy workloads. */
+  /** Resolves when a service has so many healthy workloads, and every proxy that is connected knows it. */
   async healthy(service: string, count = 1, namespace?: string): Promise<void> {
     await this.until(`${count} healthy of ${service}`, async () => {
       const states = await this.healthOf(service, namespace)
       return states.filter(state => state === 'healthy').length === count
+    })
+    const { resourceVersion } = await this.client.list(kinds.workload, { namespace })
+    await this.until(`revision ${resourceVersion} on every proxy`, async () => {
+      const { pending } = await this.client.convergence(Number(resourceVersion))
+      return pending.length === 0
     })
   }
 
