@@ -97,4 +97,10 @@ export function peerUris(socket: tls.TLSSocket): string[] {
   return names.split(', ').flatMap(name => (name.startsWith('URI:') ? [name.slice(4)] : []))
 }
 
+/** Ends a connection so that its peer sees that it is not whole: by a reset, or under TLS by an end without close_notify (RFC 8446 §6.1), for Node resets TCP sockets only. */
+export function breakOff(socket: Socket): void {
+  if (socket instanceof tls.TLSSocket) socket.destroy()
+  else socket.resetAndDestroy()
+}
+
 export const isIp = (host: string): boolean => net.isIP(host) !== 0

@@ -2,7 +2,7 @@
 
 import { Failure } from '#base/failure'
 import type { Log } from '#base/log'
-import { dialTcp, type Socket } from '#io/net'
+import { breakOff, dialTcp, type Socket } from '#io/net'
 import { pickWeighted } from '#model/match'
 import type { Backend, Endpoint, Listener, View, WeightedBackend } from '#model/view'
 import { detect } from '#wire/detect'
@@ -94,7 +94,7 @@ export class Acceptor {
       await this.#place.ready()
       return !socket.destroyed
     } catch {
-      socket.resetAndDestroy()
+      breakOff(socket)
       return false
     }
   }
@@ -129,7 +129,7 @@ export class Acceptor {
       if (!(thrown instanceof Failure)) throw thrown
       meter.connection(entry, { service: entry.listener.service, workload: '', identity: undefined }).close(thrown.code)
       log.warn(`connection to ${entry.listener.service} ended: ${thrown.says}`, { reason: thrown.code, hint: thrown.hint })
-      return void socket.resetAndDestroy()
+      return breakOff(socket)
     }
     await this.#relay(socket, connected, entry, { service: entry.listener.service, workload: endpoint?.workload ?? '' }, first)
   }
@@ -192,7 +192,7 @@ export class Acceptor {
     if (!isOpen) {
       log.debug(`${host}:${port} is not of the mesh and does not answer`)
       upstream.destroy()
-      return void socket.resetAndDestroy()
+      return breakOff(socket)
     }
     await this.#relay(
       socket,

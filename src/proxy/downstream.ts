@@ -2,7 +2,7 @@
 
 import { noBytes } from '#base/bytes'
 import { Failure } from '#base/failure'
-import type { Socket } from '#io/net'
+import { breakOff, type Socket } from '#io/net'
 import { type Fields, type Length, type RequestHead, type ResponseHead, type ServerEvent, serverCodec } from '#wire/http1'
 import { answer } from './answer.ts'
 import type { Entry } from './entry.ts'
@@ -183,6 +183,6 @@ export class Downstream implements Caller {
     const exchange = this.#exchange
     this.#exchange = undefined
     if (exchange !== undefined) this.#on.done(exchange)
-    this.#socket.resetAndDestroy()
+    breakOff(this.#socket)
   }
 }
