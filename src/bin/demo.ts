@@ -19,6 +19,7 @@ export async function demo(options: DemoOptions, world: DemoWorld): Promise<numb
   const began = Date.now()
   const running: Process[] = []
   const died = Promise.withResolvers<string>()
+  let lost: (what: string) => void = died.resolve
   const start = async (
     name: string,
     command: readonly string[],
@@ -34,7 +35,7 @@ export async function demo(options: DemoOptions, world: DemoWorld): Promise<numb
       ...(onLine === undefined ? {} : { onLine }),
     })
     running.push(process)
-    void process.exited.then(({ code, signal: by }) => died.resolve(`${name} ended (${by ?? `exit code ${code}`}); its log is ${logFile}`))
+    void process.exited.then(({ code, signal: by }) => lost(`${name} ended (${by ?? `exit code ${code}`}); its log is ${logFile}`))
   }
   let keep = options.keep
   try {
@@ -63,11 +64,15 @@ export async function demo(options: DemoOptions, world: DemoWorld): Promise<numb
     say(`✓ traffic on all ${edges.length} edges after ${((Date.now() - began) / 1000).toFixed(1)} s`)
     if (options.forMs === undefined) {
       invite(world, control, folder.path)
-      const over = await Promise.race([died.promise, whenAborted(signal)])
-      if (over === undefined) return 0
-      keep = true
-      say(`✗ ${over}`)
-      return 1
+      // To kill one of them is a thing to try: the mesh is there so that the others go on.
+      lost = what => {
+        if (signal.aborted) return
+        keep = true
+        say(`✗ ${what}. The others go on; weft status tells what is gone`)
+      }
+      void died.promise.then(lost)
+      await whenAborted(signal)
+      return 0
     }
     const over = await Promise.race([died.promise, pause(options.forMs, signal)])
     const seconds = Math.max(10, Math.min(600, Math.round(options.forMs / 1000)))

@@ -261,7 +261,7 @@ test('certificates of three seconds: connections that never end are not cut, new
   await steady.answers(50)
   const first = await shownBy(short, 'front')
   const serials = new Set([first])
-  const end = Date.now() + 12_000
+  const end = Date.now() + 9000
   while (Date.now() < end) {
     await steady.answers(100)
     serials.add(await shownBy(short, 'front'))
@@ -271,10 +271,10 @@ test('certificates of three seconds: connections that never end are not cut, new
   }
   const report = await steady.stop()
   t.diagnostic(`${serials.size} certificates seen; ${tell(report)}`)
-  assert.ok(serials.size >= 4, `only ${serials.size} certificates in 12 s`)
+  assert.ok(serials.size >= 3, `only ${serials.size} certificates in nine seconds`)
   assert.deepEqual(report.cut, [])
   assert.deepEqual(report.failed, {}, tell(report))
-  assert.ok(report.ticks > 100 && report.echoes > 60, tell(report))
+  assert.ok(report.ticks > 80 && report.echoes > 40, tell(report))
   const { proxies } = await short.client.status()
   assert.deepEqual(
     proxies.filter(({ service }) => service === 'front').map(({ state }) => state),
