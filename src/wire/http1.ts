@@ -89,7 +89,7 @@ export interface Http1Codec<Event, Command> {
   receiveEnd(): Event[]
   /** Throws an Error when the command is out of order or cannot be written (CR, LF, NUL … in a field): that is a bug, or an attack that another codec let through. */
   send(command: Command): void
-  /** What the peer is owed, in order; taking it empties it. A head and small pieces of body come as one array, pieces above 16 KiB as they were given. */
+  /** What the peer is owed, in order; taking it empties it. A head and small pieces of body come as one array, pieces above 4 KiB as they were given. */
   drain(): Uint8Array[]
   /** False while bytes wait for the current exchange to end: stop reading from the peer. */
   readonly wantsBytes: boolean

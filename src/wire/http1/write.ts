@@ -7,7 +7,7 @@ import { nameOf, token } from './names.ts'
 import { putLatin1 } from './text.ts'
 
 /** A body piece larger than this is not copied: a second entry in the same writev costs less. */
-const copiedAtMost = 16_384
+const copiedAtMost = 4_096
 
 export class Writer {
   #pieces: (string | Uint8Array)[] = []
