@@ -3,7 +3,7 @@
 import { type Client, connect, Unreachable } from '#api/client'
 import { systemClock } from '#base/clock'
 import type { RunOptions } from '#cli/options'
-import { isSpiffeId, type SpiffeId } from '#identity/spiffe'
+import { isSpiffeId, type SpiffeId, spiffeParts } from '#identity/spiffe'
 import { readToken } from '#identity/token'
 import { readTextIfAny, writeAtomic } from '#io/files'
 import { type ClientTls, connectGrpc } from '#io/grpc'
@@ -17,7 +17,7 @@ const patienceMs = 10_000
 
 /** Throws BadToken, ApiError or Unreachable, each with one sentence that says what to do. */
 export async function invited(options: RunOptions, { log }: RunWorld, folder: string): Promise<Invitation> {
-  if (options.token !== undefined) return remember(folder, fromToken(options.token))
+  if (options.token !== undefined) return remember(folder, forThis(options, fromToken(options.token)))
   const client = connect(options.control.url, { timeoutMs: 5000 })
   const until = Date.now() + patienceMs
   for (let attempt = 0; ; attempt++) {
@@ -45,6 +45,14 @@ function fromToken(token: string): Invitation {
   const { xds, identity } = readToken(token, Date.now())
   const [, host = '', port] = /^\[?(.+?)\]?:(\d+)$/.exec(xds) ?? []
   return { host, port: Number(port), identity, token }
+}
+
+/** The control plane would refuse each stream of a proxy that says it is another service than its certificate; told here, it is told before anything runs. */
+function forThis({ namespace, service }: RunOptions, invitation: Invitation): Invitation {
+  const { workload } = spiffeParts(invitation.identity)
+  if (workload?.namespace === namespace && workload.serviceAccount === service) return invitation
+  const remedy = `make one with: weft token create -n ${namespace} --service-account ${service}`
+  throw new Error(`the token is for ${invitation.identity}, not for the service "${service}" in namespace "${namespace}"; ${remedy}`)
 }
 
 async function remember(folder: string, invitation: Invitation): Promise<Invitation> {
