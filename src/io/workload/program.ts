@@ -22,18 +22,24 @@ export function requireProgram(command: readonly string[], path: string | undefi
   const folders = name.includes('/') ? [''] : (path ?? '/bin:/usr/bin').split(':')
   const found = folders.map(folder => judge(name.includes('/') ? resolve(cwd, name) : resolve(cwd, folder, name)))
   if (found.includes('executable')) return
-  if (found.includes('not executable')) throw new CommandFailed(`${name}: permission denied: it is not an executable file`, 126)
+  // A folder of PATH that this user may not look into is passed over, as bash does: it cannot be known to hold the program.
+  if (found.includes('not executable') || (name.includes('/') && found.includes('hidden')))
+    throw new CommandFailed(`${name}: permission denied: it is not an executable file`, 126)
   throw new CommandFailed(name.includes('/') ? `${name}: no such file` : `${name}: command not found in PATH`, 127)
 }
 
-function judge(file: string): 'executable' | 'not executable' | 'absent' {
+/** hidden: a folder on the way to it may not be entered. */
+function judge(file: string): 'executable' | 'not executable' | 'hidden' | 'absent' {
   try {
-    const stat = statSync(file)
-    if (!stat.isFile()) return 'not executable'
+    if (!statSync(file).isFile()) return 'not executable'
+  } catch (thrown) {
+    return ['ENOENT', 'ENOTDIR'].includes((thrown as NodeJS.ErrnoException).code ?? '') ? 'absent' : 'hidden'
+  }
+  try {
     accessSync(file, constants.X_OK)
     return 'executable'
-  } catch (thrown) {
-    return ['ENOENT', 'ENOTDIR'].includes((thrown as NodeJS.ErrnoException).code ?? '') ? 'absent' : 'not executable'
+  } catch {
+    return 'not executable'
   }
 }
 
