@@ -2,20 +2,18 @@
 
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { once } from 'node:events'
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:http'
-import net from 'node:net'
-import { networkInterfaces } from 'node:os'
-import { join } from 'node:path'
+import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
 import process from 'node:process'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { canCapture } from '../../src/io/namespace.ts'
-import { type Done, Mesh, type Shell } from '../harness/mesh.ts'
+import { childOf, freePort, isRunning, outsideAddress, served } from '../harness/machine.ts'
+import { type Done, Mesh, path, type Shell } from '../harness/mesh.ts'
 
 const verdict = await canCapture()
 const skip = verdict.ok ? false : `${verdict.why}: ${verdict.remedy}`
+const hasRedis = ['redis-server', 'redis-cli'].every(tool => path.split(delimiter).some(folder => existsSync(join(folder, tool))))
 const app = (name: string, ...rest: readonly string[]): readonly string[] => [process.execPath, fixture('app'), name, ...rest]
 const fixture = (name: string): string => join(import.meta.dirname, 'run', `${name}.mjs`)
 const sh = (script: string): readonly string[] => ['/bin/sh', '-c', script]
@@ -25,6 +23,8 @@ describe('weft run', { skip }, () => {
   let mesh: Mesh
   let caller: Shell
   let folder: string
+  /** It waits ten seconds: begun early, looked at late. */
+  let alone: { readonly port: number; readonly done: Promise<Done> }
 
   before(async () => {
     mesh = await Mesh.start()
@@ -33,6 +33,8 @@ describe('weft run', { skip }, () => {
     chmodSync(folder, 0o777)
     for (const name of ['one', 'two', 'three']) mesh.run(name, app(name), { flags: on8080 })
     caller = mesh.shell('caller')
+    const port = await freePort()
+    alone = { port, done: mesh.job('alone', ['echo', 'ran'], { flags: ['--control', `http://127.0.0.1:${port}`] }) }
     await Promise.all(['one', 'two', 'three'].map(name => mesh.healthy(name)))
   })
   after(() => mesh[Symbol.asyncDispose]())
@@ -106,7 +108,7 @@ describe('weft run', { skip }, () => {
     })
   })
 
-  describe('a workload', { concurrency: true }, () => {
+  describe('a workload', { concurrency: 5 }, () => {
     test('is given traffic when it listens, and not before', async () => {
       const [go, mark] = [join(folder, 'go'), join(folder, 'about-to-listen')]
       mesh.run('late', sh(`while [ ! -e ${go} ]; do sleep 0.05; done; touch ${mark}; exec "$@"`).concat('sh', ...app('late')), {
@@ -187,7 +189,8 @@ describe('weft run', { skip }, () => {
         JSON.parse(await caller.says(`'${process.execPath}' '${fixture('greeted')}' ${name} 2525`)) as { least: number; said: string }
       const [declared, found] = [await ask('mail'), await ask('chat')]
       assert.deepEqual([declared.said, found.said], Array(2).fill('220 at your service\r\nlast word'))
-      assert.ok(declared.least < 50, `${declared.least} ms, where detection waits 60 ms`)
+      // Detection waits 60 ms for a caller to speak. Here nothing may wait, unless this machine itself is slow, which both then are.
+      assert.ok(declared.least < 50 || declared.least < found.least - 30, `${declared.least} ms, beside ${found.least} ms`)
     })
 
     test('is talked to over a WebSocket', async () => {
@@ -228,6 +231,14 @@ describe('weft run', { skip }, () => {
     test('a workload asks through HTTP_PROXY, or at the loopback address that its environment names', async () => {
       const { code, stdout, stderr } = await mesh.job('asks', sh(ask), { flags: ['--capture', 'proxy'] })
       assert.deepEqual([code, stdout, stderr], [0, 'two\ntwo\n', ''])
+    })
+
+    test('redis-cli asks at the address that its environment names', { skip: hasRedis ? false : 'Redis is not installed' }, async () => {
+      mesh.run('redis', ['redis-server', '--save', ''], { flags: ['--port', '6379'] })
+      await mesh.healthy('redis')
+      const ping = 'redis-cli -h "$REDIS_SERVICE_HOST" -p "$REDIS_SERVICE_PORT" ping'
+      const { code, stdout } = await mesh.job('pings', sh(ping), { flags: ['--capture', 'proxy'] })
+      assert.deepEqual([code, stdout], [0, 'PONG\n'])
     })
 
     test('a workload serves the mesh on a port of this machine', async () => {
@@ -274,6 +285,11 @@ describe('weft run', { skip }, () => {
       refused(await mesh.job('guest', ['true'], { flags: ['--token', forged] }), 1, /token/)
     })
 
+    test('a token for another service', async () => {
+      const { token } = await mesh.client.createToken({ namespace: 'default', serviceAccount: 'guest' })
+      refused(await mesh.job('one', ['true'], { flags: ['--token', token] }), 1, /token is for spiffe:.*\/guest, not for the service "one"/)
+    })
+
     test('a token whose time is over', async () => {
       const { stdout } = await mesh.weft('token', 'create', '--service-account', 'guest', '--ttl', '1s')
       await pause(1500)
@@ -281,8 +297,8 @@ describe('weft run', { skip }, () => {
     })
 
     test('a control plane that is not there', async () => {
-      const port = await freePort()
-      const { code, stdout, stderr } = await mesh.job('alone', ['echo', 'ran'], { flags: ['--control', `http://127.0.0.1:${port}`] })
+      const { port, done } = alone
+      const { code, stdout, stderr } = await done
       assert.deepEqual([code, stdout], [1, ''])
       const [waiting, failed, ...more] = stderr.trim().split('\n')
       assert.match(waiting!, new RegExp(`waiting up to 10 s for the control plane at http://127.0.0.1:${port}`))
@@ -354,43 +370,4 @@ function refused({ code, stdout, stderr }: Done, expected: number, says: RegExp)
   assert.match(stderr, says)
   assert.deepEqual([code, stdout, stderr.trimEnd().split('\n').length], [expected, '', 1], stderr)
   assert.match(stderr, /^weft: /)
-}
-
-function outsideAddress(): string | undefined {
-  const all = Object.values(networkInterfaces()).flatMap(each => each ?? [])
-  return all.find(({ internal, family }) => !internal && family === 'IPv4')?.address
-}
-
-async function served(host: string): Promise<AsyncDisposable & { readonly port: number }> {
-  const server = createServer((_, response) => response.end('outside'))
-  await once(server.listen(0, host), 'listening')
-  const close = async () => {
-    server.closeAllConnections()
-    await new Promise(done => server.close(done))
-  }
-  return { port: (server.address() as net.AddressInfo).port, [Symbol.asyncDispose]: close }
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer()
-  await once(server.listen(0, '127.0.0.1'), 'listening')
-  const { port } = server.address() as net.AddressInfo
-  await new Promise(done => server.close(done))
-  return port
-}
-
-/** The one process that a process has started. */
-function childOf(pid: number): number {
-  const children = readdirSync(`/proc/${pid}/task`).flatMap(task =>
-    readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').trim().split(' '),
-  )
-  return Number(children.find(child => child !== ''))
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
-  } catch {
-    return false
-  }
 }

@@ -40,11 +40,13 @@ export class Running implements AsyncDisposable {
   }
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<Done> {
     if (this.child.exitCode === null && this.child.signalCode === null) this.child.kill(signal)
-    const timer = setTimeout(() => this.child.kill('SIGKILL'), 15_000)
+    const kill = () => {
+      process.stderr.write(`had to be killed: ${this.child.spawnargs.slice(3).join(' ')}\n${this.stderr.slice(-3000)}\n`)
+      this.child.kill('SIGKILL')
+    }
+    const timer = setTimeout(kill, 15_000)
     const done = await this.exited
     clearTimeout(timer)
-    if (signal === 'SIGTERM' && this.child.signalCode === 'SIGKILL')
-      process.stderr.write(`had to be killed: ${this.child.spawnargs.slice(3).join(' ')}\n${this.stderr.slice(-3000)}\n`)
     return done
   }
   async [Symbol.asyncDispose](): Promise<void> {
@@ -66,7 +68,7 @@ export class Shell implements AsyncDisposable {
   }
 
   /** Runs a line of shell. Those asked at once run in turn. */
-  do(line: string, patienceMs = 30_000): Promise<Answer> {
+  do(line: string, patienceMs = 60_000): Promise<Answer> {
     const answer = this.#last.then(() => this.#ask(line, patienceMs))
     this.#last = answer.catch(() => {})
     return answer
@@ -248,7 +250,7 @@ export class Mesh implements AsyncDisposable {
     return items.map(item => (item.status as { health?: string } | undefined)?.health ?? 'unknown')
   }
 
-  async until(what: string, isTrue: () => Promise<boolean> | boolean, patienceMs = 30_000): Promise<void> {
+  async until(what: string, isTrue: () => Promise<boolean> | boolean, patienceMs = 60_000): Promise<void> {
     const end = Date.now() + patienceMs
     while (!(await isTrue())) {
       if (Date.now() > end) throw new Error(`within ${patienceMs} ms there was not: ${what}\n${this.logs()}`)
