@@ -16,7 +16,8 @@ export type Ground = {
   readonly folder: string
   readonly certs: string
   readonly seconds: number
-  readonly warmSeconds: number
+  /** Turns of a second at most, see `warmUp`. */
+  readonly warmTurns: number
 }
 
 export const canServe = (peer: Peer, scenario: Scenario): boolean =>
@@ -40,9 +41,8 @@ export async function measure(peer: Peer, scenario: Scenario, ground: Ground): P
 }
 
 async function under(scenario: Scenario, proxies: readonly ChildProcess[], port: number, ground: Ground): Promise<Measured> {
-  const { generator, seconds, warmSeconds } = ground
-  const warmUp = scenario.kind === 'bytes' ? { ...scenario.load, size: 2 ** 26 } : { seconds: warmSeconds, ...scenario.load }
-  await load(generator, port, warmUp)
+  const { generator, seconds } = ground
+  await warmUp(scenario, proxies, port, ground)
   if (scenario.kind === 'memory') {
     const idle = rssMiB(proxies)
     return { idleMiB: idle, heldMiB: await whileHolding(generator, port, 1000, () => rssMiB(proxies)) }
@@ -52,4 +52,17 @@ async function under(scenario: Scenario, proxies: readonly ChildProcess[], port:
   const cpu = cpuSeconds(proxies) - before
   if (scenario.kind === 'bytes') return { cpuPerGiB: (cpu * 2 ** 30) / seen.bytes, gbits: (seen.bytes * 8) / seen.seconds / 1e9 }
   return { cpuUs: (cpu * 1e6) / seen.good, rate: seen.good / seen.seconds, p50: seen.p50, p99: seen.p99, rssMiB: rssMiB(proxies) }
+}
+
+/** CPU seconds after which a proxy has opened its connections and compiled what it runs. */
+const warmAfter = 1.5
+
+/** As fast as it goes, until every proxy has had that much: on a busy core the clock says little about it. */
+async function warmUp(scenario: Scenario, proxies: readonly ChildProcess[], port: number, { generator, warmTurns }: Ground): Promise<void> {
+  if (scenario.kind === 'bytes') return void (await load(generator, port, { ...scenario.load, size: 2 ** 28 }))
+  const { rate: _, ...closed } = scenario.load
+  for (let turn = 0; turn < warmTurns; turn++) {
+    await load(generator, port, { seconds: 1, ...closed })
+    if (scenario.kind === 'memory' || proxies.every(proxy => cpuSeconds([proxy]) >= warmAfter)) return
+  }
 }

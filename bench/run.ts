@@ -1,7 +1,7 @@
 /** Measures Weft beside its peers and prints Markdown; the long form also writes bench/RESULTS.md. `npm run bench -- --help`. */
 
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { cpus, release, tmpdir, totalmem } from 'node:os'
+import { cpus, loadavg, release, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { writeCertificates } from './certificates.ts'
@@ -84,7 +84,7 @@ try {
   await writeCertificates(certs)
   const generator = makeGenerator(folder)
   const application = await startApplication(generator, processes)
-  const ground: Ground = { processes, generator, application, folder, certs, seconds, warmSeconds: Math.min(1.5, seconds) }
+  const ground: Ground = { processes, generator, application, folder, certs, seconds, warmTurns: values.quick ? 2 : 6 }
   const rows: Row[] = []
   for (const scenario of scenarios.filter(({ name }) => chosen.includes(name))) rows.push(...(await measureAll(scenario, peers, ground)))
   isGood = rows.every(row => row.failed === undefined)
@@ -134,6 +134,7 @@ function facts(generator: Generator): readonly string[] {
   return [
     `${new Date().toISOString().slice(0, 10)}; ${processors.length} × ${processors[0]?.model.trim() || 'unknown processor'}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}`,
     `${rounds} round${rounds === 1 ? '' : 's'} of ${seconds} s; median (lowest–highest); ${pins}`,
+    `load average of the last 15 minutes: ${loadavg()[2]!.toFixed(1)} (the bench itself makes about 2; more is other work, and then latencies say little)`,
     `load and application: ${generator.says}`,
     'CPU: user and system time of all proxy processes for one good request (connection, GiB). "Weft ÷ this" compares within each round: below 1 Weft costs less. Other work on the machine moves absolute figures by half, ratios much less.',
   ]

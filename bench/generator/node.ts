@@ -79,7 +79,9 @@ function serveBytes(socket: net.Socket): void {
   })
 }
 
-const requestFor = (size: number) => `GET /${size} HTTP/1.1\r\nHost: app.mesh.local\r\nUser-Agent: bench/1\r\nAccept: */*\r\n\r\n`
+function requestFor(size: number): string {
+  return `GET /${size} HTTP/1.1\r\nHost: app.mesh.local\r\nUser-Agent: bench/1\r\nAccept: */*\r\n\r\n`
+}
 
 /** A connection and the way to ask on it: one exchange at a time. Answers must have a Content-Length. */
 function client(port: number): Promise<(request: string, then: (failed?: string) => void) => void> {
