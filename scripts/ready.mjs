@@ -25,19 +25,23 @@ export function nodeBinary() {
   return file && existsSync(file) ? file : undefined
 }
 
-function step(what, command, args) {
+/** otherwise: arguments with which the command is tried once more when it fails. */
+function step(what, command, args, otherwise) {
   const began = Date.now()
   say(`… ${what}`)
   const path = join(modules, '.bin') + delimiter + process.env.PATH
   const quiet = !process.stderr.isTTY || process.env.CI
-  const ran = spawnSync(command, args, {
-    cwd: root,
-    stdio: quiet ? ['ignore', 'pipe', 'pipe'] : ['ignore', 'ignore', 'pipe'],
-    env: { ...process.env, PATH: path },
-  })
+  const run = given =>
+    spawnSync(command, given, {
+      cwd: root,
+      stdio: quiet ? ['ignore', 'pipe', 'pipe'] : ['ignore', 'ignore', 'pipe'],
+      env: { ...process.env, PATH: path },
+    })
+  let ran = run(args)
+  if (ran.status !== 0 && otherwise) ran = run(otherwise)
   if (ran.status !== 0) {
     say(
-      `✗ ${what} failed: ${command} ${args.join(' ')}\n${ran.stderr ?? ''}${ran.stdout ?? ''}${ran.error ? `${ran.error.message}\n` : ''}`,
+      `✗ ${what} failed: ${command} ${(otherwise ?? args).join(' ')}\n${ran.stderr ?? ''}${ran.stdout ?? ''}${ran.error ? `${ran.error.message}\n` : ''}`,
     )
     process.exit(1)
   }
@@ -66,12 +70,10 @@ export function ready({ dashboard = true } = {}) {
   const lock = join(root, 'package-lock.json')
   const stamp = join(modules, '.weft-installed.json')
   if (!same(lock, stamp)) {
-    step('installing packages and Node 26 (first time: about half a minute)', process.platform === 'win32' ? 'npm.cmd' : 'npm', [
-      'ci',
-      '--no-audit',
-      '--no-fund',
-      '--loglevel=error',
-    ])
+    // `npm ci` of npm 11 refuses a lockfile that lacks optional packages of other platforms; `npm install` takes it, with the same pinned versions.
+    const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
+    const flags = ['--no-audit', '--no-fund', '--loglevel=error']
+    step('installing packages and Node 26 (first time: about half a minute)', npm, ['ci', ...flags], ['install', ...flags])
     copyFileSync(lock, stamp)
   }
   const node = nodeBinary()
