@@ -1,6 +1,5 @@
 // `npm test`: makes the clone ready, checks types, rooms, lint, format and dead code, then runs every test; ends with one line of counts.
 import { spawnSync } from 'node:child_process'
-import { globSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { delimiter, dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -9,10 +8,11 @@ import { ready } from './ready.mjs'
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..')
 const node = ready()
 if (process.versions.node.split('.')[0] < 26) {
-  // On from here under Node 26, which has globSync and the newer test runner.
+  // On from here under Node 26, which has globSync (so it is imported below) and the newer test runner.
   const again = spawnSync(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: 'inherit', cwd: root })
   process.exit(again.status ?? 1)
 }
+const { globSync } = await import('node:fs')
 const bin = join(root, 'node_modules', '.bin')
 const env = { ...process.env, PATH: bin + delimiter + process.env.PATH, NODE_OPTIONS: '--disable-warning=ExperimentalWarning' }
 const only = process.argv.slice(2)

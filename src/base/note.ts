@@ -4,7 +4,12 @@
 export type Place = { readonly file: string; readonly line: number; readonly column: number }
 
 /** path: field path such as `spec.rules[0].backendRefs[1].name`. says: what is wrong and what to do, no final stop. */
-export type Problem = { readonly place?: Place | undefined; readonly about?: string | undefined; readonly path?: string | undefined; readonly says: string }
+export type Problem = {
+  readonly place?: Place | undefined
+  readonly about?: string | undefined
+  readonly path?: string | undefined
+  readonly says: string
+}
 
 /** `file:line:column: Kind/name: path: says`, leaving out what is not known. */
 export function tellProblem(problem: Problem): string {

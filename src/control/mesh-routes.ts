@@ -40,8 +40,16 @@ export function meshRoutes(parts: MeshParts): ExtraRoute[] {
         return json(200, config)
       },
     },
-    { method: 'GET', path: '/weft/v1/convergence', handle: ({ query }) => json(200, discovery.convergence(number(query, 'revision', parts.loop.current?.revision ?? 0))) },
-    { method: 'GET', path: '/weft/v1/topology', handle: ({ query }) => json(200, traffic.topology(number(query, 'seconds', 60), now(), known())) },
+    {
+      method: 'GET',
+      path: '/weft/v1/convergence',
+      handle: ({ query }) => json(200, discovery.convergence(number(query, 'revision', parts.loop.current?.revision ?? 0))),
+    },
+    {
+      method: 'GET',
+      path: '/weft/v1/topology',
+      handle: ({ query }) => json(200, traffic.topology(number(query, 'seconds', 60), now(), known())),
+    },
     {
       method: 'GET',
       path: '/weft/v1/series',
@@ -60,11 +68,19 @@ export function meshRoutes(parts: MeshParts): ExtraRoute[] {
         const { host, port } = parts.xds()
         const identity = workloadId(authority.trustDomain, { namespace, serviceAccount })
         if (!isSpiffeId(identity)) throw new Refusal(400, 'BadRequest', `${identity} is not a SPIFFE id`)
-        const { token, expiresAt } = await authority.issueToken({ identity, xds: `${host}:${port}`, ...(ttlSeconds === undefined ? {} : { lifeMs: ttlSeconds * 1000 }) })
+        const { token, expiresAt } = await authority.issueToken({
+          identity,
+          xds: `${host}:${port}`,
+          ...(ttlSeconds === undefined ? {} : { lifeMs: ttlSeconds * 1000 }),
+        })
         return json(201, { token, expiresAt: new Date(expiresAt).toISOString(), identity } satisfies TokenReply)
       },
     },
-    { method: 'GET', path: '/weft/v1/trust-bundle', handle: () => ({ status: 200, headers: { 'content-type': 'application/x-pem-file' }, body: authority.roots().join('') }) },
+    {
+      method: 'GET',
+      path: '/weft/v1/trust-bundle',
+      handle: () => ({ status: 200, headers: { 'content-type': 'application/x-pem-file' }, body: authority.roots().join('') }),
+    },
   ]
 }
 
@@ -119,7 +135,13 @@ function asRequest(text: string): { namespace: string; serviceAccount: string; t
   }
   const { namespace, serviceAccount, ttlSeconds } = (said ?? {}) as Record<string, unknown>
   for (const [name, value] of Object.entries({ namespace, serviceAccount }))
-    if (typeof value !== 'string' || !label.test(value)) throw new Refusal(400, 'BadRequest', `${name}: must be lower-case letters, digits and dashes, at most 63`)
-  if (ttlSeconds !== undefined && (typeof ttlSeconds !== 'number' || !(ttlSeconds > 0) || ttlSeconds > 604_800)) throw new Refusal(400, 'BadRequest', 'ttlSeconds: must be a number above 0, at most 604800 (a week)')
-  return { namespace: namespace as string, serviceAccount: serviceAccount as string, ...(ttlSeconds === undefined ? {} : { ttlSeconds: ttlSeconds as number }) }
+    if (typeof value !== 'string' || !label.test(value))
+      throw new Refusal(400, 'BadRequest', `${name}: must be lower-case letters, digits and dashes, at most 63`)
+  if (ttlSeconds !== undefined && (typeof ttlSeconds !== 'number' || !(ttlSeconds > 0) || ttlSeconds > 604_800))
+    throw new Refusal(400, 'BadRequest', 'ttlSeconds: must be a number above 0, at most 604800 (a week)')
+  return {
+    namespace: namespace as string,
+    serviceAccount: serviceAccount as string,
+    ...(ttlSeconds === undefined ? {} : { ttlSeconds: ttlSeconds as number }),
+  }
 }

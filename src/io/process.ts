@@ -28,7 +28,12 @@ export type ProcessOptions = {
 export async function startProcess({ command, env, cwd, logFile, onLine }: ProcessOptions): Promise<Process> {
   const [file = '', ...args] = command
   const log = openSync(logFile, 'a')
-  const child = spawn(file, args, { env: { ...env }, detached: true, stdio: ['ignore', onLine === undefined ? log : 'pipe', log], ...(cwd === undefined ? {} : { cwd }) })
+  const child = spawn(file, args, {
+    env: { ...env },
+    detached: true,
+    stdio: ['ignore', onLine === undefined ? log : 'pipe', log],
+    ...(cwd === undefined ? {} : { cwd }),
+  })
   closeSync(log)
   const exited = new Promise<Exit>(resolve => child.once('exit', (code, signal) => resolve({ code, signal })))
   await once(child, 'spawn')

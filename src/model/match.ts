@@ -26,10 +26,19 @@ export function failsAt(match: Match, request: RequestFacts): 'path' | 'method' 
   if (match.method !== undefined && match.method !== request.method) return 'method'
   const path = match.path
   if (path !== undefined) {
-    if (path.type === 'exact' ? request.path !== path.value : path.type === 'prefix' ? !hasPrefix(request.path, path.value) : !fully(path.value).test(request.path)) return 'path'
+    if (
+      path.type === 'exact'
+        ? request.path !== path.value
+        : path.type === 'prefix'
+          ? !hasPrefix(request.path, path.value)
+          : !fully(path.value).test(request.path)
+    )
+      return 'path'
   }
-  if (match.headers !== undefined) for (const header of match.headers) if (!valueMatches(header, request.header(header.name))) return `headers ${header.name}`
-  if (match.query !== undefined) for (const query of match.query) if (!valueMatches(query, queryValue(request.search, query.name))) return `query ${query.name}`
+  if (match.headers !== undefined)
+    for (const header of match.headers) if (!valueMatches(header, request.header(header.name))) return `headers ${header.name}`
+  if (match.query !== undefined)
+    for (const query of match.query) if (!valueMatches(query, queryValue(request.search, query.name))) return `query ${query.name}`
   return undefined
 }
 
@@ -40,9 +49,11 @@ export function hasPrefix(path: string, prefix: string): boolean {
   return path.startsWith(bare) && (path.length === bare.length || path.charCodeAt(bare.length) === 47)
 }
 
-const domainMatches = (domain: string, host: string): boolean => domain === '*' || domain === host || (domain.startsWith('*.') && host.endsWith(domain.slice(1)))
+const domainMatches = (domain: string, host: string): boolean =>
+  domain === '*' || domain === host || (domain.startsWith('*.') && host.endsWith(domain.slice(1)))
 
-const valueMatches = (want: ValueMatch, value: string | undefined): boolean => value !== undefined && (want.type === 'exact' ? value === want.value : fully(want.value).test(value))
+const valueMatches = (want: ValueMatch, value: string | undefined): boolean =>
+  value !== undefined && (want.type === 'exact' ? value === want.value : fully(want.value).test(value))
 
 /** The first value of a query parameter, decoded as WHATWG URLSearchParams does (Gateway API: only the first is considered). */
 export function queryValue(search: string, name: string): string | undefined {

@@ -24,7 +24,10 @@ export function rewrite(filters: readonly Filter[], match: PathMatch | undefined
 }
 
 /** The Location of a redirect (Gateway API HTTPRequestRedirectFilter): the port of the request is kept unless scheme or port are given, well-known ports are left out. */
-export function locationOf(redirect: Redirect, from: { scheme: string; host: string; path: string; search: string; match: PathMatch | undefined }): string {
+export function locationOf(
+  redirect: Redirect,
+  from: { scheme: string; host: string; path: string; search: string; match: PathMatch | undefined },
+): string {
   const [, hostname = from.host, port] = /^(.*?)(?::(\d+))?$/.exec(from.host) ?? []
   const scheme = redirect.scheme ?? from.scheme
   const wanted = redirect.port ?? (redirect.scheme === undefined && port !== undefined ? Number(port) : undefined)

@@ -64,7 +64,13 @@ export type Action =
   | { readonly type: 'respond'; readonly status: number; readonly reason: 'rule-invalid' | 'backend-invalid'; readonly detail: string }
 
 export type PathChange = { readonly type: 'full' | 'prefix'; readonly value: string }
-export type Redirect = { readonly scheme?: 'http' | 'https'; readonly host?: string; readonly port?: number; readonly path?: PathChange; readonly status: 301 | 302 | 303 | 307 | 308 }
+export type Redirect = {
+  readonly scheme?: 'http' | 'https'
+  readonly host?: string
+  readonly port?: number
+  readonly path?: PathChange
+  readonly status: 301 | 302 | 303 | 307 | 308
+}
 
 /** Names lower case. */
 export type HeaderChange = { readonly set: readonly NameValue[]; readonly add: readonly NameValue[]; readonly remove: readonly string[] }

@@ -45,4 +45,3 @@ export type StateReply = {
   readonly version: string
   readonly resources: readonly EncodedResource[]
 }
-export type ReceivedState = Omit<StateReply, 'resources'> & { readonly resources: readonly Pick<ReceivedResource, 'typeUrl' | 'body'>[] }

@@ -2,7 +2,7 @@
 
 import type { Problem } from '#base/note'
 import type { HttpReply, HttpRequest } from '#io/http-server'
-import { apiVersionOf, type Kind, type Resource } from '#resources/kind'
+import { type Kind, type Resource } from '#resources/kind'
 import type { Selection, Store } from '../store.ts'
 import { groupVersion, type Catalog } from './catalog.ts'
 import type { JsonSchema } from './apply/shape.ts'

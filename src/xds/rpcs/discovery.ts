@@ -10,7 +10,7 @@ import {
   DiscoveryRequestSchema,
   DiscoveryResponseSchema,
 } from '../gen/envoy/service/discovery/v3/discovery_pb.ts'
-import type { DeltaReply, DeltaRequest, ReceivedDelta, ReceivedState, StateReply, StateRequest } from '../messages.ts'
+import type { DeltaReply, DeltaRequest, ReceivedDelta, StateReply, StateRequest } from '../messages.ts'
 
 const deltaRequest: MessageCodec<DeltaRequest> = {
   encode: ({ typeUrl, node, subscribe, unsubscribe, initialVersions, nonce, error }) =>
@@ -101,16 +101,6 @@ const encodeState = ({ typeUrl, nonce, version, resources }: StateReply): Uint8A
     textField(5, nonce),
   ])
 
-function decodeState(bytes: Uint8Array): ReceivedState {
-  const message = fromBinary(DiscoveryResponseSchema, bytes)
-  return {
-    typeUrl: message.typeUrl,
-    nonce: message.nonce,
-    version: message.versionInfo,
-    resources: message.resources.map(({ typeUrl, value }) => ({ typeUrl, body: value })),
-  }
-}
-
 const service = '/envoy.service.discovery.v3.AggregatedDiscoveryService'
 const receivesOnly = (): never => {
   throw new Error('this end of the stream sends the other kind of message')
@@ -131,4 +121,3 @@ export const serveState: Rpc<StateRequest, StateReply> = {
   request: stateRequest,
   reply: { encode: encodeState, decode: receivesOnly },
 }
-export const callState: Rpc<StateRequest, ReceivedState> = { ...serveState, reply: { encode: receivesOnly, decode: decodeState } }
