@@ -8,7 +8,6 @@ import {
   DeltaDiscoveryRequestSchema,
   DeltaDiscoveryResponseSchema,
   DiscoveryRequestSchema,
-  DiscoveryResponseSchema,
 } from '../gen/envoy/service/discovery/v3/discovery_pb.ts'
 import type { DeltaReply, DeltaRequest, ReceivedDelta, StateReply, StateRequest } from '../messages.ts'
 
