@@ -13,6 +13,7 @@ import type { Backend, Endpoint, EndpointSet, Filter, Route, View, WeightedBacke
 import { type Fields, forwardable, type RequestHead, type ResponseHead, withField } from '#wire/http1'
 import { answer, answerRedirect } from './answer.ts'
 import type { Exchange } from './exchange.ts'
+import { limitOf } from './limit.ts'
 import type { Pools } from './pool.ts'
 import type { Upstream } from './upstream.ts'
 
@@ -94,19 +95,26 @@ async function forward(exchange: Exchange, route: Permitted, share: Share, pools
     const pool = pools.of(share.backend, endpoint)
     exchange.service = share.backend.service
     exchange.workload = endpoint?.workload ?? ''
+    const limit = limitOf(route, exchange.startedAt, attempt === 1 ? exchange.startedAt : performance.now())
     pool.inFlight++
     let upstream: Upstream | undefined
     try {
       // Where one connection broke the others that are kept may be broken too.
-      upstream = (broken === 'none' ? pools.idle(pool) : undefined) ?? (await pools.open(share.backend, endpoint, pool))
+      if (broken === 'none') upstream = pools.idle(pool)
+      if (upstream === undefined) {
+        const opening = pools.open(share.backend, endpoint, pool)
+        upstream = await (limit === undefined ? opening : limit.opened(opening))
+      }
       exchange.identity = upstream.identity
       if (exchange.isGone) return upstream.close()
+      limit?.relayedBy(upstream)
       return await upstream.relay(exchange, head, edit)
     } catch (thrown) {
       if (!(thrown instanceof Failure) || attempt >= maxTries || !mayTryAgain(thrown, exchange, upstream, broken)) throw thrown
       if (thrown.fate === 'reused') broken = upstream?.isReused === true ? 'kept' : 'fresh'
       if (endpoint !== undefined) tried = [...tried, endpoint]
     } finally {
+      limit?.stop()
       pool.inFlight--
     }
   }
@@ -118,13 +126,13 @@ const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
 type Broken = 'none' | 'kept' | 'fresh'
 
 /**
- * Again if nothing was sent; and, for methods that may be repeated (RFC 9110 §9.2.2), if the connection broke before a byte of the answer: a
- * kept one may have been closed just then (RFC 9112 §9.3.1), with a fresh one its peer may have died. That counts once: it may be this
- * request that kills its peers.
+ * Again if nothing was sent (also where the time of a try went by before there was a connection); and, for methods that may be repeated
+ * (RFC 9110 §9.2.2), if the connection broke before a byte of the answer: a kept one may have been closed just then (RFC 9112 §9.3.1), with
+ * a fresh one its peer may have died. That counts once: it may be this request that kills its peers.
  */
 function mayTryAgain(failure: Failure, exchange: Exchange, upstream: Upstream | undefined, broken: Broken): boolean {
   if (exchange.isGone || exchange.isBodySpent) return false
-  if (failure.fate === 'safe') return true
+  if (failure.fate === 'safe' || (failure.code === 'upstream-timeout' && upstream === undefined)) return true
   if (failure.fate !== 'reused' || upstream === undefined || upstream.isAnswered || !idempotent.has(exchange.method)) return false
   return upstream.isReused || broken !== 'fresh'
 }

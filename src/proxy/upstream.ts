@@ -92,6 +92,10 @@ export class Upstream implements BodySink {
     this.#finish(undefined)
     this.close()
   }
+  /** The time of the exchange is over. A tunnel that stands has no limit. */
+  expire(failure: Failure): void {
+    if (this.#exchange?.isTunnel === false) this.#broke(failure)
+  }
 
   // The answer, from the endpoint.
 

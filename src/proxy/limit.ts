@@ -1,0 +1,57 @@
+/** How long one try of a request may take: the route's limit for a try, or what is left of its limit for the whole request, whichever ends first. */
+
+import { Failure } from '#base/failure'
+import type { Route } from '#model/view'
+import type { Upstream } from './upstream.ts'
+
+/** The longest time that a timer takes, 24 days: a longer one would go off at once. */
+const longestMs = 2 ** 31 - 1
+
+/** One timer for a try, and none where the route sets no limit: Node keeps timers of one duration in one list, so that setting one is cheap. */
+export class Limit {
+  readonly #timer: NodeJS.Timeout
+  #onOver: ((failure: Failure) => void) | undefined
+
+  constructor(ms: number, detail: string) {
+    this.#timer = setTimeout(() => this.#onOver?.(new Failure('upstream-timeout', detail)), Math.min(ms, longestMs))
+  }
+
+  /** A connection that is made in time; one that comes too late is closed again. */
+  opened(opening: Promise<Upstream>): Promise<Upstream> {
+    return new Promise((resolve, reject) => {
+      this.#onOver = failure => {
+        reject(failure)
+        opening.then(
+          late => late.close(),
+          () => {},
+        )
+      }
+      opening.then(resolve, reject)
+    })
+  }
+
+  /** From here on the answer of this connection must be complete in time. */
+  relayedBy(upstream: Upstream): void {
+    this.#onOver = failure => upstream.expire(failure)
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer)
+  }
+}
+
+/**
+ * The limit of a try that begins now; undefined where there is none. Throws when the time of the whole request is over.
+ * startedAt, now: ms of performance.now(); the request counts from its head. 0 is no limit (Gateway API HTTPRouteTimeouts).
+ */
+export function limitOf({ timeouts }: Route, startedAt: number, now: number): Limit | undefined {
+  if (timeouts === undefined) return undefined
+  const { requestMs = 0, tryMs = 0 } = timeouts
+  const leftMs = requestMs - (now - startedAt)
+  if (requestMs > 0 && (tryMs === 0 || leftMs <= tryMs)) {
+    const detail = `timeouts.request of ${requestMs} ms`
+    if (leftMs <= 0) throw new Failure('upstream-timeout', detail)
+    return new Limit(leftMs, detail)
+  }
+  return tryMs > 0 ? new Limit(tryMs, `timeouts.backendRequest of ${tryMs} ms`) : undefined
+}
