@@ -28,6 +28,7 @@ export type ProxyStatus = {
   readonly version: string
   readonly state: SyncState
   readonly connectedAt?: string
+  /** RFC 3339; '' when that is not known. */
   readonly lastSeen: string
   readonly wanted: number
   readonly active: number

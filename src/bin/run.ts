@@ -105,6 +105,7 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
     channel.renew()
     present()
   }
+  core.meter.follow(() => certificate.current(), systemClock)
   const admin = owned.use(await openAdmin(core, options.adminPort, () => certificate.current()))
 
   const keep = keepView(folder, log)

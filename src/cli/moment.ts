@@ -21,6 +21,12 @@ export function tellSpan(ms: number): string {
   return hours % 24 > 0 && days < 8 ? `${days}d${hours % 24}h` : `${days}d`
 }
 
+/** `3h ago`; `unknown` for a time that is none. */
+export function tellAgo(at: string, now: number): string {
+  const past = now - Date.parse(at)
+  return Number.isNaN(past) ? 'unknown' : `${tellSpan(past)} ago`
+}
+
 /** For latencies: `0.8 ms`, `12 ms`, `1.20 s`. */
 export function tellLatency(ms: number | undefined): string {
   if (ms === undefined) return '-'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { systemClock } from '#base/clock'
+import { systemClock, TestClock } from '#base/clock'
 import { silent } from '#base/log'
 import { makeCsr } from '#identity/csr'
 import { newKey } from '#identity/key'
@@ -270,4 +270,36 @@ test('what a proxy says of its probes decides whether its workload gets traffic'
   say('timeout')
   await until('it is unhealthy', () => health() === 'unhealthy')
   stream.cancel()
+})
+
+test('a control plane that was started again tells of the proxies it waits for what it knew of them', async () => {
+  await using plane = await start()
+  const shop = (await plane.proxy(node('shop-1', 'shop', { admin: 'http://127.0.0.1:15000' }))).open()
+  await until('the proxy has its view', () => shop.events.some(event => event.type === 'view'))
+  const { store } = plane
+  const later = new TestClock(Date.now() + 3_600_000)
+  const platform = new Universal({ store, clock: later, log: silent })
+  const loop = new CompileLoop({ store, platform, trust: () => ({ trustDomain: 'test.mesh', roots: [] }), clock: later, log: silent })
+  const again = new Discovery({ loop, platform, clock: later, log: silent })
+  const [known] = again.proxies
+  assert.equal(known?.version, '0.1.0')
+  assert.equal(known.state, 'disconnected')
+  assert.equal(known.admin, 'http://127.0.0.1:15000')
+  assert.ok(Date.parse(known.lastSeen) < later.now() - 3_000_000, `when it was heard of, not now: ${known.lastSeen}`)
+  again.close()
+  loop.close()
+  platform.close()
+})
+
+test('a workload that a person wrote has no proxy, so none is missed', async () => {
+  await using plane = await start()
+  const written = admit({
+    apiVersion: 'weft.dev/v1alpha1',
+    kind: 'Workload',
+    metadata: { name: 'legacy', namespace: 'default' },
+    spec: { service: 'legacy', identity: 'spiffe://test.mesh/ns/default/sa/legacy', ports: [{ name: 'http', port: 80, protocol: 'http' }] },
+  })
+  plane.store.transact([{ type: 'create', resource: written }])
+  assert.equal(plane.platform.inventory.workloads.length, 1)
+  assert.deepEqual(plane.discovery.proxies, [])
 })

@@ -57,27 +57,19 @@ export class Discovery {
     for (const { name, namespace, service, identity, health } of this.#options.platform.inventory.workloads) {
       const id = `${name}.${namespace}`
       const connection = this.#connections.get(id)
-      const before = found.get(id)
+      const before = found.get(id) ?? this.#remembered(id)
       if (connection !== undefined) found.set(id, connection.status(health))
-      else if (before !== undefined) found.set(id, { ...before, wanted: revision, health })
-      // Known from before this control plane started.
-      else
-        found.set(id, {
-          id,
-          workload: name,
-          namespace,
-          service,
-          version: '',
-          state: 'disconnected',
-          lastSeen: '',
-          wanted: revision,
-          active: 0,
-          rejected: [],
-          health,
-          identity,
-        })
+      else if (before !== undefined) found.set(id, { ...before, workload: name, namespace, service, identity, wanted: revision, health })
     }
     return [...found.values()].sort((a, b) => (a.id < b.id ? -1 : 1))
+  }
+
+  /** A proxy from before this control plane started. */
+  #remembered(id: string): Pick<ProxyStatus, 'id' | 'version' | 'state' | 'lastSeen' | 'active' | 'rejected' | 'admin'> | undefined {
+    const known = this.#options.platform.lastKnown(id)
+    if (known === undefined) return undefined
+    const { version = '', lastSeen = '', admin } = known
+    return { id, version, state: 'disconnected', lastSeen, active: 0, rejected: [], ...(admin === undefined ? {} : { admin }) }
   }
 
   /** Who has the revision active: of the connected proxies. Those that refuse something do not, but need not be waited for. */

@@ -97,12 +97,20 @@ function statusOf(parts: MeshParts): ControlStatus {
   }
 }
 
-/** What the proxies' own counts say of their certificates belongs to their status. */
+/** A proxy that only counts is heard of too, and what it counts tells its certificate. */
 const proxiesOf = ({ discovery, traffic }: MeshParts): ControlStatus['proxies'] =>
   discovery.proxies.map(proxy => {
     const vitals = traffic.vitals(proxy.id)
-    if (proxy.certificate !== undefined || vitals?.certificateSeconds === undefined) return proxy
-    return { ...proxy, certificate: { notAfter: new Date(vitals.lastAt + vitals.certificateSeconds * 1000).toISOString(), serial: '' } }
+    if (vitals === undefined) return proxy
+    const { lastAt, certificate } = vitals
+    const heardAt = new Date(lastAt).toISOString()
+    return {
+      ...proxy,
+      lastSeen: heardAt > proxy.lastSeen ? heardAt : proxy.lastSeen,
+      ...(certificate === undefined
+        ? {}
+        : { certificate: { notAfter: new Date(certificate.notAfter).toISOString(), serial: certificate.serial } }),
+    }
   })
 
 function servicesOf({ inventory }: Platform): TopologyService[] {

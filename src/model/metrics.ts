@@ -26,7 +26,7 @@ export const metricNames = {
   closed: 'weft_tcp_connections_closed_total',
   active: 'weft_connections_active',
   rejections: 'weft_config_rejections_total',
-  certificateExpiry: 'weft_certificate_expiry_seconds', // gauge: seconds left
+  certificateExpiry: 'weft_certificate_expiry_seconds', // gauge: seconds left; label serial, lower-case hex
   startTime: 'process_start_time_seconds', // gauge: seconds since the epoch; tells a restart from a control plane that was away
 } as const
 

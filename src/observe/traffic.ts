@@ -16,7 +16,11 @@ import { readTopology } from './traffic/topology.ts'
 export type TrafficLimits = { readonly since: number; readonly mostCounters?: number; readonly mostEdges?: number }
 
 /** What a proxy last said of itself. */
-export type Vitals = { readonly lastAt: number; readonly certificateSeconds?: number; readonly rejections?: number }
+export type Vitals = {
+  readonly lastAt: number
+  readonly certificate?: { readonly notAfter: number; readonly serial: string }
+  readonly rejections?: number
+}
 
 const windowMs = stepMs * stepCount
 const mostWorkloadsPerEdge = 200
@@ -241,11 +245,13 @@ function countWorkload(edge: Edge, ends: Ends, increase: Increase): void {
 function vitalsOf(families: readonly MetricFamily[], at: number): Vitals {
   const values = (name: string): readonly number[] | undefined =>
     families.find(family => family.name === name)?.metrics.map(metric => metric.value ?? 0)
-  const certificateSeconds = values(metricNames.certificateExpiry)?.[0]
+  const certificate = families.find(family => family.name === metricNames.certificateExpiry)?.metrics.at(-1)
   const rejections = values(metricNames.rejections)?.reduce((sum, value) => sum + value, 0)
   return {
     lastAt: at,
-    ...(certificateSeconds === undefined ? {} : { certificateSeconds }),
+    ...(certificate?.value === undefined
+      ? {}
+      : { certificate: { notAfter: at + certificate.value * 1000, serial: certificate.labels['serial'] ?? '' } }),
     ...(rejections === undefined ? {} : { rejections }),
   }
 }

@@ -3,6 +3,7 @@
 import type { Health } from '#model/view'
 import type { Inventory, ProxyNode } from '#model/workload'
 import type { Resource } from '#resources/kind'
+import type { WorkloadStatus } from '#resources/weft'
 
 export interface Platform {
   /** The same object as long as nothing changed; a workload that did not change is the same object too. */
@@ -15,6 +16,8 @@ export interface Platform {
   report(id: string, health: Health): void
   /** Its proxy is gone without a word: it may come back. */
   disconnect(id: string): void
+  /** What is known of the proxy of a workload, if it ever had one, also from before this control plane started. */
+  lastKnown(id: string): WorkloadStatus['proxy']
   /** It said good-bye: no more traffic from now on. */
   leave(id: string): void
   close(): void

@@ -14,7 +14,7 @@ import { BadInput } from '#base/note'
 import type { Health } from '#model/view'
 import type { Inventory, ProxyNode, Workload } from '#model/workload'
 import type { Service } from '#resources/core'
-import type { WorkloadResource } from '#resources/weft'
+import type { WorkloadResource, WorkloadStatus } from '#resources/weft'
 import type { Operation, Platform, ResourceStore } from './platform.ts'
 import { Services } from './universal/services.ts'
 import { idOf, isRegistered, resourceOf, statusOf, workloadKind, workloadOf } from './universal/workloads.ts'
@@ -54,7 +54,8 @@ export class Universal implements Platform {
       ),
     ]
     for (const service of store.list({ kind: { group: '', kind: 'Service' } }).items) this.#giveAddress(service as Service)
-    for (const [id, { resource }] of this.#workloads) if (isRegistered(resource)) this.disconnect(id)
+    // When each was last heard of is what the store says: it is not now.
+    for (const [id, { resource }] of this.#workloads) if (isRegistered(resource)) this.#part(id, resource.status?.proxy?.lastSeen)
   }
 
   get inventory(): Inventory {
@@ -91,10 +92,18 @@ export class Universal implements Platform {
   report(id: string, health: Health): void {
     const known = this.#workloads.get(id)
     if (known === undefined || known.resource.status?.health === health) return
-    this.#setStatus(known.resource, health, { ...known.resource.status?.proxy, connected: true })
+    this.#setStatus(known.resource, health, { ...known.resource.status?.proxy, connected: true, lastSeen: timeOf(this.#clock.now()) })
   }
 
   disconnect(id: string): void {
+    this.#part(id, timeOf(this.#clock.now()))
+  }
+
+  lastKnown(id: string): WorkloadStatus['proxy'] {
+    return this.#workloads.get(id)?.resource.status?.proxy
+  }
+
+  #part(id: string, lastSeen: string | undefined): void {
     const known = this.#workloads.get(id)
     if (known === undefined || this.#leaving.has(id)) return
     this.#leaving.set(
@@ -102,7 +111,8 @@ export class Universal implements Platform {
       this.#clock.after(this.#graceMs, () => this.#remove(id)),
     )
     const { health = 'unhealthy', proxy } = known.resource.status ?? {}
-    this.#attempt(() => this.#setStatus(known.resource, health === 'healthy' ? 'degraded' : health, { ...proxy, connected: false }))
+    const gone = { ...proxy, connected: false, ...(lastSeen === undefined ? {} : { lastSeen }) }
+    this.#attempt(() => this.#setStatus(known.resource, health === 'healthy' ? 'degraded' : health, gone))
   }
 
   leave(id: string): void {
@@ -126,8 +136,7 @@ export class Universal implements Platform {
   }
 
   #setStatus(resource: WorkloadResource, health: Health, proxy: Parameters<typeof statusOf>[2]): void {
-    const now = this.#clock.now()
-    const status = statusOf(resource.status, health, { ...proxy, lastSeen: timeOf(now) }, now)
+    const status = statusOf(resource.status, health, proxy, this.#clock.now())
     this.#store.transact([{ type: 'update-status', resource: { ...resource, status } }])
   }
 

@@ -21,11 +21,8 @@ export async function openAdmin(
     port,
     handler: ({ path }) => {
       switch (path) {
-        case '/metrics': {
-          const own = certificate()
-          if (own !== undefined) core.meter.certificateExpiry.sample([]).value = Math.round((own.notAfter - Date.now()) / 1000)
+        case '/metrics':
           return { status: 200, headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }, body: core.meter.registry.text() }
-        }
         case '/ready':
           return core.isReady && !core.isDraining
             ? { status: 200, body: 'ready\n' }

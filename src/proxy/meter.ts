@@ -1,5 +1,6 @@
 /** Counts what passes: requests, latency, bytes and connections by who called whom. */
 
+import type { Clock } from '#base/clock'
 import { bytesLabels, closedLabels, connectionLabels, durationLabels, edgeLabels, metricNames, requestLabels } from '#model/metrics'
 import { type Entry, type Party, partyOf } from './entry.ts'
 import type { Exchange } from './exchange.ts'
@@ -16,6 +17,9 @@ export type ConnectionSamples = {
   readonly received: Sample
   readonly close: (reason: string) => void
 }
+
+/** How long a proxy that is idle is silent. */
+const signOfLifeMs = 15_000
 
 export class Meter {
   readonly registry = new Registry()
@@ -34,11 +38,11 @@ export class Meter {
   readonly rejections = this.registry.family(metricNames.rejections, 'counter', 'Resources of the control plane that this proxy refused', [
     'type',
   ])
-  readonly certificateExpiry = this.registry.family(
+  readonly #certificate = this.registry.family(
     metricNames.certificateExpiry,
     'gauge',
     'Seconds until the certificate of this workload expires',
-    [],
+    ['serial'],
   )
   readonly #found = new Found()
 
@@ -46,6 +50,23 @@ export class Meter {
     this.#self = self
     this.registry.family(metricNames.startTime, 'gauge', 'Start of this process, seconds since the epoch', []).sample([]).value =
       startedAt / 1000
+  }
+
+  /**
+   * Tells from now on how long the certificate is good for. That a second has passed is no news for the control plane: it is pushed after a
+   * renewal, and now and then as the sign of life of a proxy that has nothing else to tell.
+   */
+  follow(certificate: () => { readonly notAfter: number; readonly serial: string }, clock: Clock): void {
+    let pushedAt = Number.NEGATIVE_INFINITY
+    this.registry.before(reading => {
+      const { notAfter, serial } = certificate()
+      const now = clock.now()
+      const isRenewed = !this.#certificate.has([serial])
+      if (reading === 'changed' && !isRenewed && now - pushedAt < signOfLifeMs) return
+      if (reading !== 'text') pushedAt = now
+      if (isRenewed) this.#certificate.samples.clear()
+      this.#certificate.sample([serial]).value = Math.round((notAfter - now) / 1000)
+    })
   }
 
   /** An exchange is over. now: performance.now(). */

@@ -25,6 +25,10 @@ export class Family {
     this.labelNames = labelNames
   }
 
+  has(labels: readonly string[]): boolean {
+    return this.samples.has(labels.join('\u0000'))
+  }
+
   /** labels in the order of labelNames. Keep the result where the labels repeat. */
   sample(labels: readonly string[]): Sample {
     const key = labels.join('\u0000')
@@ -57,8 +61,17 @@ export function observe(sample: Sample, seconds: number): void {
   sample.sum += seconds
 }
 
+/** Who asks for the numbers: Prometheus, or the push that goes to the control plane. */
+export type Reading = 'text' | 'all' | 'changed'
+
 export class Registry {
   readonly families: Family[] = []
+  readonly #before: ((reading: Reading) => void)[] = []
+
+  /** Called before each reading: the place to set what depends on the moment. */
+  before(set: (reading: Reading) => void): void {
+    this.#before.push(set)
+  }
 
   family(name: string, type: MetricFamily['type'], help: string, labelNames: readonly string[]): Family {
     const family = new Family(name, type, help, labelNames)
@@ -68,6 +81,7 @@ export class Registry {
 
   /** Prometheus text format 0.0.4. */
   text(): string {
+    for (const set of this.#before) set('text')
     const lines: string[] = []
     for (const { name, type, help, labelNames, samples } of this.families) {
       if (samples.size === 0) continue
@@ -91,6 +105,7 @@ export class Registry {
 
   /** The same as plain data, for the push to the control plane: everything, or what changed since the last call. */
   collect(which: 'all' | 'changed'): MetricFamily[] {
+    for (const set of this.#before) set(which)
     return this.families.flatMap(({ name, type, labelNames, samples }) => {
       const metrics = [...samples.values()]
         .filter(sample => which === 'all' || sample.sent !== sample.value)

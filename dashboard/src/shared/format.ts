@@ -55,6 +55,7 @@ export const span = (ms: number): string => {
 
 export const ago = (at: string | number, now: number = Date.now()): string => {
   const passed = now - new Date(at).getTime()
+  if (Number.isNaN(passed)) return 'not known'
   return passed < 1_500 ? 'just now' : `${span(passed)} ago`
 }
 

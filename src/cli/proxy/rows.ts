@@ -2,7 +2,7 @@
 
 import type { ProxyStatus } from '#api/mesh-api'
 import type { Match, Route, View } from '#model/view'
-import { tellSpan } from '../moment.ts'
+import { tellAgo, tellSpan } from '../moment.ts'
 import { judgeStyle, type Heading } from '../table.ts'
 
 export const proxyHeadings: readonly Heading[] = [
@@ -32,7 +32,7 @@ export function proxyRow(
     health,
     active === wanted ? String(active) : `${active}/${wanted}`,
     until,
-    state === 'disconnected' ? `${tellSpan(now - Date.parse(lastSeen))} ago` : 'now',
+    state === 'disconnected' ? tellAgo(lastSeen, now) : 'now',
   ]
 }
 export const wideProxyRow = (proxy: ProxyStatus, now: number): readonly string[] => [

@@ -1,7 +1,7 @@
 /** What of a mesh's state needs somebody's attention. */
 
 import type { ControlStatus, ProxyStatus } from '#api/mesh-api'
-import { tellSpan } from '../moment.ts'
+import { tellAgo, tellSpan } from '../moment.ts'
 import { oneLine } from '../table.ts'
 
 const dayMs = 86_400_000
@@ -25,7 +25,6 @@ function* concernsOf({ id, state, rejected, lastSeen, certificate }: ProxyStatus
     for (const { resource, reason } of rejected) yield `${id} refused ${oneLine(resource)}: ${oneLine(reason)}`
     if (rejected.length === 0) yield `${id} refused its configuration`
   }
-  if (state === 'disconnected')
-    yield `${id} is disconnected, last seen ${tellSpan(now - Date.parse(lastSeen))} ago; it serves with what it has`
+  if (state === 'disconnected') yield `${id} is disconnected, last seen ${tellAgo(lastSeen, now)}; it serves with what it has`
   if (certificate && Date.parse(certificate.notAfter) < now) yield `the certificate of ${id} has expired`
 }
