@@ -1,6 +1,7 @@
 /** What the mesh itself answers: a failure with its reason, or a redirect. */
 
-import type { Failure } from '#base/failure'
+import { Failure, type FailureCode, failures } from '#base/failure'
+import { field, type ResponseHead } from '#wire/http1'
 import type { Exchange } from './exchange.ts'
 
 /** Header that carries the failure code of base/failure.ts; `x-weft-error-detail` carries the sentence. */
@@ -11,6 +12,7 @@ export function answer(exchange: Exchange, failure: Failure): void {
   exchange.reason = failure.code
   if (exchange.isGone) return
   if (exchange.status !== 0) return exchange.caller.abort()
+  if (isGrpc(exchange)) return answerGrpc(exchange, failure)
   const told = {
     error: failure.code,
     blame: failure.blame,
@@ -39,6 +41,45 @@ export function answer(exchange: Exchange, failure: Failure): void {
 
 export function answerRedirect(exchange: Exchange, location: string, status: number): void {
   reply(exchange, status, ['location', location], new Uint8Array(0))
+}
+
+export const isGrpc = (exchange: Exchange): boolean => /^application\/grpc(?:$|[+;])/.test(exchange.header('content-type') ?? '')
+
+/** Trailers-only (gRPC over HTTP/2, "Responses"): the status of the same meaning, and the sentence. */
+function answerGrpc(exchange: Exchange, failure: Failure): void {
+  const message = encodeURIComponent(`${failure.says} (${failure.hint})`.slice(0, 500)).replaceAll('%20', ' ')
+  exchange.status = 200
+  exchange.stopBody()
+  exchange.grpcStatus = failures[failure.code].grpc
+  exchange.caller.respond(
+    {
+      status: 200,
+      reason: '',
+      minor: 1,
+      fields: [
+        'content-type',
+        'application/grpc',
+        'grpc-status',
+        String(exchange.grpcStatus),
+        'grpc-message',
+        message,
+        errorField,
+        failure.code,
+      ],
+    },
+    0,
+  )
+  exchange.caller.end([])
+  exchange.caller.flush()
+}
+
+/** The proxy at the other end says that the request never reached its workload: then another endpoint may be tried. Believed only from a proven peer. */
+export function refusalOf(head: ResponseHead, identity: string | undefined, exchange: Exchange): Failure | undefined {
+  if (identity === undefined || (head.status !== 503 && head.status !== 200)) return undefined
+  const code = field(head.fields, errorField)
+  if (code === undefined || !Object.hasOwn(failures, code)) return undefined
+  const failure = new Failure(code as FailureCode, field(head.fields, 'x-weft-error-detail') ?? '')
+  return failure.fate === 'safe' && !exchange.isBodySpent ? failure : undefined
 }
 
 function reply(exchange: Exchange, status: number, fields: readonly string[], body: Uint8Array): void {

@@ -25,8 +25,8 @@ export interface Caller {
   flush(): boolean
   /** Lets body bytes come, or holds them back. */
   readBody(open: boolean): void
-  /** Breaks the answer off: the caller must see that it is not whole. */
-  abort(): void
+  /** Breaks the answer off: the caller must see that it is not whole. code: of RFC 9113 §7, where the endpoint gave one. */
+  abort(code?: number): void
 }
 
 export class Exchange implements RequestFacts {
@@ -36,7 +36,10 @@ export class Exchange implements RequestFacts {
   readonly expectsContinue: boolean
   readonly entry: Entry
   readonly caller: Caller
+  /** Milliseconds of performance.now(). */
   readonly startedAt: number
+  /** The version that the caller's own program speaks. */
+  readonly isHttp1: boolean
   readonly path: string
   readonly search: string
   readonly host: string
@@ -48,6 +51,8 @@ export class Exchange implements RequestFacts {
   identity: string | undefined
   status = 0
   reason = ''
+  /** Of a gRPC answer, when it is known. */
+  grpcStatus: number | undefined
   receivedBytes = 0
   sentBytes = 0
 
@@ -70,6 +75,7 @@ export class Exchange implements RequestFacts {
     entry: Entry,
     caller: Caller,
     now: number,
+    isHttp1 = true,
   ) {
     this.head = head
     this.length = length
@@ -78,6 +84,7 @@ export class Exchange implements RequestFacts {
     this.entry = entry
     this.caller = caller
     this.startedAt = now
+    this.isHttp1 = isHttp1
     const target = head.target
     // absolute-form (RFC 9112 §3.2.2): from clients that were given this proxy by HTTP_PROXY
     const slash = target.charCodeAt(0) === 47 ? 0 : target.indexOf('/', target.indexOf('://') + 3)

@@ -2,10 +2,10 @@
 
 import type { Backend, Endpoint } from '#model/view'
 import { type Connected, connect, type Reach } from './connect.ts'
-import { Upstream } from './upstream.ts'
+import { Http1Upstream } from './upstream-http1.ts'
 
 /** One endpoint of one backend. */
-export type EndpointPool = { readonly idle: Upstream[]; inFlight: number; lastUsed: number }
+export type EndpointPool = { readonly idle: Http1Upstream[]; inFlight: number; lastUsed: number }
 
 const maxIdle = 256
 
@@ -41,7 +41,7 @@ export class Pools {
       this.of(backend, endpoint).inFlight
 
   /** A connection that is free: the one used last, since it is the least likely to be closed by the peer. */
-  idle(pool: EndpointPool): Upstream | undefined {
+  idle(pool: EndpointPool): Http1Upstream | undefined {
     const now = Date.now()
     for (let upstream = pool.idle.pop(); upstream !== undefined; upstream = pool.idle.pop()) {
       if (upstream.isUsable && !upstream.isStale(now)) return upstream
@@ -50,9 +50,9 @@ export class Pools {
     return undefined
   }
 
-  async open(backend: Backend, endpoint: Endpoint | undefined, pool: EndpointPool): Promise<Upstream> {
+  async open(backend: Backend, endpoint: Endpoint | undefined, pool: EndpointPool): Promise<Http1Upstream> {
     const connected: Connected = await connect(backend, endpoint, this.#reach)
-    return new Upstream(connected, upstream => {
+    return new Http1Upstream(connected, upstream => {
       if (this.#isClosed || pool.idle.length >= maxIdle) upstream.close()
       else pool.idle.push(upstream)
     })
