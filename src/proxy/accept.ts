@@ -6,8 +6,10 @@ import { breakOff, dialTcp, type Socket } from '#io/net'
 import { pickWeighted } from '#model/match'
 import type { Backend, Endpoint, Listener, View, WeightedBackend } from '#model/view'
 import { detect } from '#wire/detect'
+import { refusePlaintext } from './arrival.ts'
 import { connect, type Connected, type Reach } from './connect.ts'
 import { Downstream, type EntryOf, type OnExchange } from './downstream.ts'
+import type { Exchange } from './exchange.ts'
 import { type Entry, nobody, type Party, partyOf } from './entry.ts'
 import type { Meter } from './meter.ts'
 import type { Pools } from './pool.ts'
@@ -37,21 +39,26 @@ export class Acceptor {
   readonly #open = new Set<Downstream>()
   readonly #carried = new Set<Socket>()
   readonly #on: OnExchange
+  /** Requests of callers to this workload. */
+  readonly #underWay = new Set<Exchange>()
+  #lastCalledAt = Number.NEGATIVE_INFINITY
   #isDraining = false
-  inFlight = 0
 
   constructor(place: Place) {
     this.#place = place
     this.#on = {
       begin: exchange => {
-        this.inFlight++
+        if (exchange.entry.listener.direction === 'inbound') {
+          this.#underWay.add(exchange)
+          this.#lastCalledAt = exchange.startedAt
+        }
         serve(exchange, place.pools).catch((bug: unknown) => {
           place.log.error('a bug ended a request', { error: bug instanceof Error ? (bug.stack ?? bug.message) : String(bug) })
           exchange.caller.abort()
         })
       },
       done: exchange => {
-        this.inFlight--
+        this.#underWay.delete(exchange)
         place.meter.request(exchange, performance.now())
       },
     }
@@ -76,6 +83,16 @@ export class Acceptor {
     const settled: Listener =
       listener.protocol === 'detect' && peer !== undefined ? { ...listener, protocol: via === 'http/1.1' ? 'http' : 'tcp' } : listener
     await this.#carry(socket, { listener: settled, view, peer, source: partyOf(peer) })
+  }
+
+  /** From a caller that came in plaintext where the listener demands an identity. first: what it sent, still unread. */
+  refuse(socket: Socket, listener: Listener, first: Uint8Array): void {
+    const { view, meter, log } = this.#place
+    const failure = new Failure('identity-required', listener.name)
+    const entry: Entry = { listener, view, peer: undefined, source: outside }
+    meter.connection(entry, { service: listener.service, workload: '', identity: undefined }).close(failure.code)
+    log.warn(`a caller of ${listener.name} was refused: it speaks plaintext`, { reason: failure.code })
+    refusePlaintext(socket, first, failure)
   }
 
   /** From outside the mesh, through a port that somebody published on purpose: no identity, so the listener's demand for one is lifted here and only here. */
@@ -208,6 +225,13 @@ export class Acceptor {
       const idle = downstream.idleMs(now)
       if (idle > 3_600_000 || (downstream.isMidHead && idle > 60_000)) downstream.timeOut()
     }
+  }
+
+  /** Whether no caller's request has been under way for so long. Tunnels do not count: nobody knows when those are done. now: performance.now(). */
+  isQuiet(forMs: number, now: number): boolean {
+    if (now - this.#lastCalledAt < forMs) return false
+    for (const exchange of this.#underWay) if (!exchange.isTunnel) return false
+    return true
   }
 
   drain(): void {

@@ -16,6 +16,7 @@ import {
 import { emptyView, type Listener, type View } from '#model/view'
 import type { WorkloadPort } from '#model/workload'
 import { Acceptor } from './accept.ts'
+import { arrival } from './arrival.ts'
 import type { EntryOf } from './downstream.ts'
 import type { Entry, Party } from './entry.ts'
 import { Meter } from './meter.ts'
@@ -28,6 +29,13 @@ export type CoreOptions = {
   readonly patienceMs: number
   readonly log: Log
 }
+
+/** Within this time callers learn that a workload goes, when nothing is slow. */
+const leadMs = 150
+/** So long without a new request means that the callers have learnt it. */
+const silenceMs = 100
+
+const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
 
 export class Core implements AsyncDisposable {
   readonly meter: Meter
@@ -133,17 +141,31 @@ export class Core implements AsyncDisposable {
     const name = `inbound/${port.port}`
     const alpn = port.protocol === 'tcp' || port.protocol === 'tls' ? [] : ['http/1.1']
     let acceptor: SecureAcceptor | undefined
+    const secure = () => {
+      if (acceptor === undefined) this.#acceptors.push((acceptor = this.#secure(name, alpn)))
+      return acceptor
+    }
     const listening = await listen(host, at, socket => {
       socket.on('error', () => {})
-      const take = () => {
-        if (acceptor === undefined) this.#acceptors.push((acceptor = this.#secure(name, alpn)))
-        acceptor.accept(socket)
-      }
-      if (this.#material !== undefined) return take()
-      this.ready().then(take, () => socket.destroy())
+      this.#caught(this.#arrived(socket, name, secure), socket)
     })
     this.#listening.push(listening)
     return { ...port, bind: { host, port: listening.port } }
+  }
+
+  /** Mutual TLS or plaintext: what the listener takes is asked for each connection, for it may change at any time. */
+  async #arrived(socket: Socket, name: string, secure: () => SecureAcceptor): Promise<void> {
+    try {
+      if (!this.#isReady) await this.ready()
+    } catch {
+      return void socket.destroy()
+    }
+    const listener = this.#view.listeners[name]
+    const arrived = listener === undefined ? undefined : await arrival(socket, listener)
+    if (listener === undefined || arrived === undefined) return void socket.destroy()
+    if (arrived.kind === 'tls') return secure().accept(socket)
+    if (listener.tls?.mode === 'strict') return this.#acceptor.refuse(socket, listener, arrived.first)
+    await this.#acceptor.inbound(socket, name, undefined, null)
   }
 
   #secure(name: string, alpn: readonly string[]): SecureAcceptor {
@@ -184,13 +206,23 @@ export class Core implements AsyncDisposable {
     this.#pools.close()
   }
 
+  /**
+   * The callers have been told to go elsewhere: resolves when none of their requests has been under way for a moment, so that the workload can
+   * be told to end without losing one. haveHeard: false where callers cannot learn of it; then only what is under way is waited for.
+   */
+  async quiet(haveHeard: boolean, deadlineMs: number): Promise<void> {
+    const end = performance.now() + deadlineMs
+    if (haveHeard) await pause(Math.min(deadlineMs, leadMs))
+    while (!this.#acceptor.isQuiet(haveHeard ? silenceMs : 0, performance.now()) && performance.now() < end) await pause(10)
+  }
+
   /** Stops taking callers, lets what runs end, at most this long. The workload may still call out meanwhile. */
   async drain(deadlineMs: number): Promise<void> {
     this.#isDraining = true
     for (const listening of this.#listening) listening.stop()
     this.#acceptor.drain()
     const end = performance.now() + deadlineMs
-    while (this.#acceptor.openConnections > 0 && performance.now() < end) await new Promise(resolve => setTimeout(resolve, 20))
+    while (this.#acceptor.openConnections > 0 && performance.now() < end) await pause(20)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

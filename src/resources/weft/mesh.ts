@@ -17,7 +17,9 @@ const spec = z.strictObject({
       mode: z
         .enum(['strict', 'permissive'])
         .default('strict')
-        .describe('strict: workloads take mutual TLS only. permissive: plaintext too, while callers are being brought into the mesh.'),
+        .describe(
+          'strict: workloads take mutual TLS only. permissive: plaintext too, while callers are being brought into the mesh; a server that speaks first then waits half a second for a caller in plaintext.',
+        ),
     })
     .default({ mode: 'strict' })
     .describe('Mutual TLS between workloads.'),
