@@ -7,12 +7,13 @@ import { isSpiffeId, type SpiffeId, spiffeParts } from '#identity/spiffe'
 import { readToken } from '#identity/token'
 import { readTextIfAny, writeAtomic } from '#io/files'
 import { type ClientTls, connectGrpc } from '#io/grpc'
-import { keepCertificate, type KeptCertificate } from '#proxy/certificate'
+import { keepCertificate, type KeptCertificate, LateCertificate } from '#proxy/certificate'
 import type { RunWorld } from './world.ts'
 
 /** Where the control plane is, and who this workload is to it. token: absent when all is remembered. */
 export type Invitation = { readonly host: string; readonly port: number; readonly identity: SpiffeId; readonly token?: string }
 
+/** For the control plane, at each of its doors. */
 const patienceMs = 10_000
 
 /** Throws BadToken, ApiError or Unreachable, each with one sentence that says what to do. */
@@ -91,8 +92,13 @@ export async function becomeMember(
     log: world.log,
     onChange,
     signal,
+    patienceMs,
     ...(token === undefined ? {} : { token }),
     channel: tls => connectGrpc({ host, port, ...tls }),
+  }).catch((thrown: unknown) => {
+    if (!(thrown instanceof LateCertificate)) throw thrown
+    const remedy = `is "weft control" running there, and can this machine reach that port?`
+    throw new Error(`the control plane at ${host}:${port} does not answer (${thrown.message}); ${remedy}`)
   })
   return { certificate, tls: { host, port, ...certificate.tls } }
 }

@@ -24,8 +24,6 @@ import type { RunWorld } from './world.ts'
 const patienceMs = 30_000
 /** How long the last known configuration waits for the control plane before it is used. */
 const keptAfterMs = 1500
-/** Callers learn that a workload goes before it is told to: none of their requests is lost. */
-const leadMs = 150
 
 /** A command that ended before the mesh knew it waits so long for the verdict: a refused token is to be heard of. */
 const verdictMs = 1000
@@ -75,7 +73,7 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
     launched.resolve(workload)
     return workload
   }
-  const departure = new Departure(options, world, launched.promise, () => core.letGo())
+  const departure = new Departure(options, world, launched.promise, core)
   owned.defer(() => departure.forget())
 
   // Captured, the command starts at once: what it asks for waits until the proxy knows the mesh.
@@ -144,9 +142,8 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
   }
   const exit = await workload.exited
   link.leave()
-  await core.drain(options.drainMs)
-  await link.flush()
-  await link.left()
+  await core.drain(departure.leftMs(options.drainMs))
+  await link.farewell()
   return exitCodeOf(exit)
 }
 
@@ -171,31 +168,38 @@ const nodeOf = (options: RunOptions, ports: readonly WorkloadPort[], admin: stri
   version,
 })
 
-/** Passes signals on: the first that ends leaves the mesh before the command is told, a second is passed on at once. */
+/**
+ * Passes signals on. The first that ends leaves the mesh, waits for requests under way, and only then tells the command; a second is passed
+ * on at once.
+ */
 class Departure {
   readonly #leave = new AbortController()
   readonly #forget: () => void
   #link: Link | undefined
-  #isLeaving = false
+  #leftAt: number | undefined
 
-  /** letGo: called just before the command is told. */
-  constructor({ ports }: RunOptions, { onSignal }: RunWorld, workload: Promise<Workload>, letGo: () => void) {
+  constructor({ ports, drainMs }: RunOptions, { onSignal }: RunWorld, workload: Promise<Workload>, core: Core) {
     const pass = (name: NodeJS.Signals) => void workload.then(running => running.signal(name))
     this.#forget = onSignal(name => {
-      if (this.#isLeaving || (name !== 'SIGTERM' && name !== 'SIGINT')) return pass(name)
-      this.#isLeaving = true
+      if (this.#leftAt !== undefined || (name !== 'SIGTERM' && name !== 'SIGINT')) return pass(name)
+      this.#leftAt = performance.now()
       this.#leave.abort()
+      const haveHeard = this.#link?.isConnected ?? false
       this.#link?.leave()
-      const tell = () => {
-        letGo()
+      const quiet = ports.length > 0 ? core.quiet(haveHeard, drainMs) : Promise.resolve()
+      void quiet.then(() => {
+        core.letGo()
         pass(name)
-      }
-      setTimeout(tell, ports.length > 0 ? leadMs : 0)
+      })
     })
   }
   /** Aborted when a signal to end came. */
   get signal(): AbortSignal {
     return this.#leave.signal
+  }
+  /** Of so many milliseconds since it began; all of them when it did not. */
+  leftMs(ms: number): number {
+    return this.#leftAt === undefined ? ms : Math.max(0, this.#leftAt + ms - performance.now())
   }
   leaves(link: Link): void {
     this.#link = link

@@ -31,6 +31,8 @@ export type KeepCertificate = {
   readonly onChange?: (own: OwnCertificate) => void
   /** Ends the wait for a first certificate. */
   readonly signal?: AbortSignal
+  /** How long that wait may take; absent: for ever. */
+  readonly patienceMs?: number
 }
 
 /** How to know the control plane, and be known by it. */
@@ -48,6 +50,8 @@ export type KeptCertificate = {
 
 /** The certificate cannot be had: the message is one sentence that says what to do. */
 export class NoCertificate extends Error {}
+/** Waiting longer might help: the control plane was not reached. */
+export class LateCertificate extends NoCertificate {}
 
 /**
  * Resolves with a kept certificate at once, or else with the first from the control plane, for which it waits with back-off while that is
@@ -69,6 +73,7 @@ export async function keepCertificate(options: KeepCertificate): Promise<KeptCer
   const isValid = (): boolean => own !== undefined && own.notAfter > clock.now()
   // an expired one is not shown: a server refuses it even where it needs none
   const shown = (): KeyAndChain | undefined => (isValid() ? own : undefined)
+  let lastReason = 'it does not answer'
   let settle: { readonly resolve: () => void; readonly reject: (thrown: unknown) => void } | undefined
 
   const ask = async (): Promise<Life> => {
@@ -90,6 +95,7 @@ export async function keepCertificate(options: KeepCertificate): Promise<KeptCer
   const failed = (thrown: unknown, retryAt: number): void => {
     if (!own && isFinal(thrown)) return settle?.reject(thrown)
     const reason = thrown instanceof Error ? thrown.message : String(thrown)
+    lastReason = reason
     log.warn('no certificate from the control plane yet', {
       reason,
       retryInMs: retryAt - clock.now(),
@@ -106,6 +112,9 @@ export async function keepCertificate(options: KeepCertificate): Promise<KeptCer
   })
   if (!own) {
     const abort = (): void => settle?.reject(new NoCertificate('stopped before a certificate was had'))
+    const { patienceMs } = options
+    const giveUp = (): void => settle?.reject(new LateCertificate(`no certificate within ${patienceMs! / 1000} s: ${lastReason}`))
+    const cancel = patienceMs === undefined ? undefined : clock.after(patienceMs, giveUp)
     try {
       await new Promise<void>((resolve, reject) => {
         settle = { resolve, reject }
@@ -116,6 +125,7 @@ export async function keepCertificate(options: KeepCertificate): Promise<KeptCer
       rotation.stop()
       throw thrown
     } finally {
+      cancel?.()
       options.signal?.removeEventListener('abort', abort)
     }
   }

@@ -30,8 +30,10 @@ const backoff = { baseMs: 100, maxMs: 5000 }
 const absence = { baseMs: 100, maxMs: 1000 }
 /** How often counts go out while anything changes. */
 const pushMs = 1000
-/** How long a process that ends waits for the control plane to hear of it. */
-const farewellMs = 500
+/** How long a process that ends waits for a control plane that it has a connection to: a busy one is slow, a frozen one must not keep it. */
+const farewellMs = 5000
+/** And where there is no connection, for the attempt under way. */
+const vainMs = 500
 
 type Open<Out, In> = {
   readonly begin: (stream: GrpcStream<Out>) => void
@@ -50,6 +52,9 @@ export class Link {
   #configuration: { end(): void } | undefined
   #hasLeft = false
   readonly #over = Promise.withResolvers<void>()
+  readonly #counted = Promise.withResolvers<void>()
+  /** When it took its leave. */
+  #wasConnected = false
   #isClosed = false
   #isConnected = false
 
@@ -141,6 +146,7 @@ export class Link {
       message: () => {},
       over: () => {
         this.#metrics = undefined
+        if (this.#hasLeft) this.#counted.resolve()
         stop?.()
       },
     })
@@ -182,22 +188,20 @@ export class Link {
   leave(): void {
     if (this.#hasLeft) return
     this.#hasLeft = true
+    this.#wasConnected = this.#isConnected
     this.#prober.stop()
     if (this.#configuration === undefined) this.#over.resolve()
     this.#configuration?.end()
   }
 
-  /** After `leave`: the control plane has heard it. A process that ended before would count as one that died. Does not wait for ever. */
-  async left(): Promise<void> {
-    await Promise.race([this.#over.promise, new Promise(resolve => setTimeout(resolve, farewellMs))])
-  }
-
-  /** Hands the last counts over, before a proxy ends. */
-  async flush(): Promise<void> {
+  /** After `leave`: hands the last counts over, and waits until the control plane has heard all. A process that ended before would count as one that died. Does not wait for ever. */
+  async farewell(): Promise<void> {
     const families = this.#options.meter.registry.collect('changed')
-    if (this.#metrics === undefined || families.length === 0) return
-    this.#metrics.send({ families })
-    await new Promise(resolve => setTimeout(resolve, 30))
+    if (families.length > 0) this.#metrics?.send({ families })
+    if (this.#metrics === undefined) this.#counted.resolve()
+    this.#metrics?.end()
+    const heard = Promise.all([this.#over.promise, this.#counted.promise])
+    await Promise.race([heard, new Promise(resolve => setTimeout(resolve, this.#wasConnected ? farewellMs : vainMs))])
   }
 
   close(): void {

@@ -25,6 +25,7 @@ describe('weft run', { skip }, () => {
   let folder: string
   /** It waits ten seconds: begun early, looked at late. */
   let alone: { readonly port: number; readonly done: Promise<Done> }
+  let astray: { readonly port: number; readonly done: Promise<Done> }
 
   before(async () => {
     mesh = await Mesh.start()
@@ -35,6 +36,12 @@ describe('weft run', { skip }, () => {
     caller = mesh.shell('caller')
     const port = await freePort()
     alone = { port, done: mesh.job('alone', ['echo', 'ran'], { flags: ['--control', `http://127.0.0.1:${port}`] }) }
+    const closed = await freePort()
+    const { token } = await mesh.client.createToken({ namespace: 'default', serviceAccount: 'astray' })
+    const [head, body = '', mac] = token.split('.')
+    const said = JSON.parse(Buffer.from(body, 'base64url').toString()) as Record<string, unknown>
+    const elsewhere = Buffer.from(JSON.stringify({ ...said, xds: `127.0.0.1:${closed}` })).toString('base64url')
+    astray = { port: closed, done: mesh.job('astray', ['sleep', '60'], { flags: ['--token', `${head}.${elsewhere}.${mac}`] }) }
     await Promise.all(['one', 'two', 'three'].map(name => mesh.healthy(name)))
   })
   after(() => mesh[Symbol.asyncDispose]())
@@ -105,6 +112,40 @@ describe('weft run', { skip }, () => {
       assert.ok(performance.now() - told < 5000, `${performance.now() - told} ms until it ended`)
       assert.deepEqual([code, answer.code, answer.stdout], [0, 0, 'leaver\n200'])
       assert.deepEqual(await mesh.healthOf('leaver'), [])
+    })
+
+    test('that would drop everything when it is told to end is told when what it serves is answered', async () => {
+      const running = mesh.run('abrupt', app('abrupt'), { flags: on8080, env: { ABRUPT: 'yes' } })
+      await mesh.healthy('abrupt')
+      const asked = mesh.job('hopeful', ['curl', '-sS', '--max-time', '20', 'http://abrupt:8080/slow?ms=1500', '-w', '%{http_code}'])
+      await mesh.until('the request', () => running.stdout.includes('slow'))
+      const { code } = await running.stop('SIGTERM')
+      const answer = await asked
+      assert.deepEqual([code, answer.code, answer.stdout], [9, 0, 'abrupt\n200'])
+    })
+
+    test('that is told to end twice ends at once', async () => {
+      const running = mesh.run('hasty', app('hasty'), { flags: [...on8080, '--drain', '60'], env: { ABRUPT: 'yes' } })
+      await mesh.healthy('hasty')
+      const asked = mesh.job('let-down', [
+        'curl',
+        '-sS',
+        '--max-time',
+        '40',
+        '-o',
+        '/dev/null',
+        '-w',
+        '%{http_code}',
+        'http://hasty:8080/slow?ms=30000',
+      ])
+      await mesh.until('the request', () => running.stdout.includes('slow'))
+      running.child.kill('SIGTERM')
+      await pause(300)
+      const told = performance.now()
+      const { code } = await running.stop('SIGTERM')
+      assert.ok(performance.now() - told < 5000, `${performance.now() - told} ms after the second signal`)
+      assert.equal(code, 9)
+      assert.match((await asked).stdout, /^50[234]$/)
     })
   })
 
@@ -304,6 +345,18 @@ describe('weft run', { skip }, () => {
       assert.match(waiting!, new RegExp(`waiting up to 10 s for the control plane at http://127.0.0.1:${port}`))
       assert.match(failed!, new RegExp(`^weft: .*127\\.0\\.0\\.1:${port}`))
       assert.deepEqual(more, [])
+    })
+
+    test('a token that leads to a port where nobody answers', async () => {
+      const { port, done } = astray
+      const { code, stdout, stderr } = await done
+      assert.deepEqual([code, stdout], [1, ''])
+      const said = stderr.split('\n').filter(line => line.startsWith('weft: '))
+      assert.equal(said.length, 1, stderr)
+      assert.match(
+        said[0]!,
+        new RegExp(`^weft: the control plane at 127\\.0\\.0\\.1:${port} does not answer .*within 10 s.*; is "weft control" running`),
+      )
     })
   })
 

@@ -36,4 +36,4 @@ server.on('upgrade', (request, socket) => {
 })
 
 server.listen(Number(port), '127.0.0.1')
-process.on('SIGTERM', () => server.close(() => process.exit(0)))
+process.on('SIGTERM', () => (process.env.ABRUPT ? process.exit(9) : server.close(() => process.exit(0))))
