@@ -21,9 +21,16 @@ export function lowerFilters(list: readonly HTTPFilter[], at: string, onBackend 
   let redirect: Redirect | undefined
   for (const [index, filter] of list.entries()) {
     const path = `${at}[${index}]`
-    if (filter.requestHeaderModifier) found.push({ type: 'request-headers', change: headerChange(filter.requestHeaderModifier) })
-    else if (filter.responseHeaderModifier) found.push({ type: 'response-headers', change: headerChange(filter.responseHeaderModifier) })
-    else if (filter.urlRewrite) found.push({ type: 'rewrite', ...withHost(filter.urlRewrite) })
+    if (filter.requestHeaderModifier) {
+      const { change, host } = hostApart(headerChange(filter.requestHeaderModifier))
+      found.push({ type: 'request-headers', change })
+      if (host !== undefined) found.push({ type: 'rewrite', host })
+      unsupported.push(...unchangeable(change, `${path}.requestHeaderModifier`))
+    } else if (filter.responseHeaderModifier) {
+      const change = headerChange(filter.responseHeaderModifier)
+      found.push({ type: 'response-headers', change })
+      unsupported.push(...unchangeable(change, `${path}.responseHeaderModifier`))
+    } else if (filter.urlRewrite) found.push({ type: 'rewrite', ...withHost(filter.urlRewrite) })
     else if (filter.requestRedirect && !onBackend) redirect = lowerRedirect(filter.requestRedirect)
     else
       unsupported.push({
@@ -31,7 +38,37 @@ export function lowerFilters(list: readonly HTTPFilter[], at: string, onBackend 
         says: `${filter.type} is not carried out yet${onBackend ? ' on a backendRef' : ''}`,
       })
   }
-  return { filters: inOrder(found.filter(says)), ...(redirect === undefined ? {} : { redirect }), unsupported }
+  const hosts = found.filter(filter => filter.type === 'rewrite' && filter.host !== undefined)
+  if (hosts.length > 1) {
+    const index = list.findIndex(filter => filter.requestHeaderModifier)
+    unsupported.push({ path: `${at}[${index}].requestHeaderModifier.set`, says: 'host is set here and by urlRewrite.hostname: remove one' })
+  }
+  return { filters: inOrder(joined(found.filter(says))), ...(redirect === undefined ? {} : { redirect }), unsupported }
+}
+
+/** The fields that a proxy writes itself, for one connection (RFC 9110 §7.6.1) or for the framing of one message; Envoy takes no change of Host here. */
+const ownFields = new Set(['host', 'connection', 'proxy-connection', 'keep-alive', 'transfer-encoding', 'upgrade', 'content-length'])
+
+/** To set Host is to rewrite it, as urlRewrite.hostname does (Envoy has no other way); in all else it cannot be changed. */
+function hostApart(change: HeaderChange): { readonly change: HeaderChange; readonly host: string | undefined } {
+  const host = change.set.find(field => field.name === 'host')?.value
+  return { change: host === undefined ? change : { ...change, set: change.set.filter(field => field.name !== 'host') }, host }
+}
+
+function unchangeable(change: HeaderChange, at: string): readonly Unsupported[] {
+  const names = { set: change.set.map(field => field.name), add: change.add.map(field => field.name), remove: change.remove }
+  return Object.entries(names).flatMap(([list, each]) =>
+    each
+      .filter(name => ownFields.has(name) || !/^[a-z0-9!#$%&'*+\-.^_`|~]+$/.test(name))
+      .map(name => ({ path: `${at}.${list}`, says: `"${name}" cannot be changed by a filter` })),
+  )
+}
+
+/** A host from one filter and a path from another are one rewrite. */
+function joined(filters: readonly Filter[]): readonly Filter[] {
+  const rewrites = filters.filter(filter => filter.type === 'rewrite')
+  if (rewrites.length < 2) return filters
+  return [...filters.filter(filter => filter.type !== 'rewrite'), Object.assign({}, ...rewrites) as Filter]
 }
 
 /** In one order, whatever the document's: each kind is there once at most, and none sees what another does. */

@@ -124,6 +124,16 @@ test("Envoy's default timeout of fifteen seconds is kept where nothing else is s
   assert.equal(routes({ match: { prefix: '/' }, route: { cluster: 'c', timeout: '0s' } })[0]!.timeouts, undefined)
 })
 
+test('fields that a proxy writes itself cannot be changed by a route', () => {
+  const at = (change: object) => () => routes({ match: { prefix: '/' }, ...to, ...change })
+  assert.throws(at({ requestHeadersToRemove: ['x-a', 'Host'] }), /request_headers_to_remove\[1\]: "host" cannot be changed here/)
+  assert.throws(
+    at({ responseHeadersToAdd: [{ header: { key: 'Content-Length', value: '1' } }] }),
+    /response_headers_to_add\[0\]: "content-length" cannot be changed here/,
+  )
+  assert.throws(at({ requestHeadersToAdd: [{ header: { key: ':path', value: '/' } }] }), /":path" cannot be changed here/)
+})
+
 test('what a route asks for and the proxy does not do is refused by name', () => {
   const match = { prefix: '/' }
   assert.throws(

@@ -11,7 +11,10 @@ const header = z.strictObject({
 })
 
 export const headerModifier = z.strictObject({
-  set: mapList(header, 'name').max(16).optional().describe('Headers that replace those of the same name.'),
+  set: mapList(header, 'name')
+    .max(16)
+    .optional()
+    .describe('Headers that replace those of the same name. Of a request also Host, as urlRewrite.hostname does.'),
   add: mapList(header, 'name').max(16).optional().describe('Headers that are added to those of the same name.'),
   remove: setList(z.string()).max(16).optional().describe('Names of headers that are taken out.'),
 })

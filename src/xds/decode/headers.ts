@@ -13,12 +13,19 @@ export type Changes = {
 }
 
 export function headerFilters(message: Changes, where: string): readonly Filter[] {
-  const request = changeOf(message.requestHeadersToAdd, message.requestHeadersToRemove, `${where}.request_headers_to_add`)
-  const response = changeOf(message.responseHeadersToAdd, message.responseHeadersToRemove, `${where}.response_headers_to_add`)
+  const request = changeOf(message.requestHeadersToAdd, message.requestHeadersToRemove, `${where}.request_headers_to`)
+  const response = changeOf(message.responseHeadersToAdd, message.responseHeadersToRemove, `${where}.response_headers_to`)
   return [
     ...(request === undefined ? [] : [{ type: 'request-headers' as const, change: request }]),
     ...(response === undefined ? [] : [{ type: 'response-headers' as const, change: response }]),
   ]
+}
+
+/** Host, as in Envoy, and what this proxy writes itself for each connection and message. */
+const own = new Set(['', 'host', 'connection', 'proxy-connection', 'keep-alive', 'transfer-encoding', 'upgrade', 'content-length'])
+
+function mustBeChangeable(name: string, where: string): void {
+  if (own.has(name) || name.startsWith(':')) refuse(where, `"${name}" cannot be changed here`)
 }
 
 function changeOf(additions: readonly HeaderValueOption[], removals: readonly string[], where: string): HeaderChange | undefined {
@@ -26,16 +33,18 @@ function changeOf(additions: readonly HeaderValueOption[], removals: readonly st
   const set: NameValue[] = []
   const add: NameValue[] = []
   additions.forEach((option, index) => {
-    const at = `${where}[${index}]`
+    const at = `${where}_add[${index}]`
     const field = { name: (option.header?.key ?? '').toLowerCase(), value: valueOf(option, at) }
-    if (field.name === '' || field.name.startsWith(':') || field.name === 'host') refuse(at, `"${field.name}" cannot be changed here`)
+    mustBeChangeable(field.name, at)
     if (field.value === '' && !option.keepEmptyValue) return // Envoy then adds nothing
     const replaces = option.append === undefined ? option.appendAction === Append.OVERWRITE_IF_EXISTS_OR_ADD : !option.append
     if (option.append === undefined && !replaces && option.appendAction !== Append.APPEND_IF_EXISTS_OR_ADD)
       refuse(`${at}.append_action`, 'only append and overwrite are carried out')
     ;(replaces ? set : add).push(field)
   })
-  return { set, add, remove: removals.map(name => name.toLowerCase()) }
+  const remove = removals.map(name => name.toLowerCase())
+  remove.forEach((name, index) => mustBeChangeable(name, `${where}_remove[${index}]`))
+  return { set, add, remove }
 }
 
 function valueOf({ header }: HeaderValueOption, where: string): string {
