@@ -4,7 +4,7 @@ export const rooms = {
   wire: { may: ['base'], node: [] },
   model: { may: ['base'], node: [] },
   identity: { may: ['base', 'wire'], node: ['crypto', 'util'], npm: ['jose'] },
-  xds: { may: ['base', 'wire', 'model'], node: [], npm: ['@bufbuild/protobuf', '@bufbuild/protobuf/wkt'] },
+  xds: { may: ['base', 'wire', 'model'], node: [], npm: ['@bufbuild/protobuf', '@bufbuild/protobuf/wkt', 'yaml'] },
   resources: { may: ['base'], node: [], npm: ['yaml', 'zod'] },
   compiler: { may: ['base', 'model', 'resources'], node: [] },
   api: { may: ['base', 'model', 'resources'], node: [] },

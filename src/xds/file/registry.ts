@@ -1,0 +1,46 @@
+/** The extensions that a file may name by `@type`; any other is refused by that name. */
+
+import { createRegistry } from '@bufbuild/protobuf'
+import { StructSchema } from '@bufbuild/protobuf/wkt'
+import { ClusterSchema } from '../gen/envoy/config/cluster/v3/cluster_pb.ts'
+import { ClusterLoadAssignmentSchema } from '../gen/envoy/config/endpoint/v3/endpoint_pb.ts'
+import { ListenerSchema } from '../gen/envoy/config/listener/v3/listener_pb.ts'
+import { FilterConfigSchema } from '../gen/envoy/config/route/v3/route_components_pb.ts'
+import { RouteConfigurationSchema } from '../gen/envoy/config/route/v3/route_pb.ts'
+import { RouterSchema } from '../gen/envoy/extensions/filters/http/router/v3/router_pb.ts'
+import { HttpInspectorSchema } from '../gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.ts'
+import { TlsInspectorSchema } from '../gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts'
+import { HttpConnectionManagerSchema } from '../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
+import { TcpProxySchema } from '../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts'
+import { DnsFilterConfigSchema } from '../gen/envoy/extensions/filters/udp/dns_filter/v3/dns_filter_pb.ts'
+import { RawBufferSchema } from '../gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.ts'
+import { SecretSchema } from '../gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts'
+import { DownstreamTlsContextSchema, UpstreamTlsContextSchema } from '../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts'
+import { SPIFFECertValidatorConfigSchema } from '../gen/envoy/extensions/transport_sockets/tls/v3/tls_spiffe_validator_config_pb.ts'
+import { HttpProtocolOptionsSchema } from '../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts'
+
+/** What stands at the top of a file, by its place in Envoy's `static_resources`. */
+export const resourceSchemas = {
+  listeners: ListenerSchema,
+  clusters: ClusterSchema,
+  secrets: SecretSchema,
+  routes: RouteConfigurationSchema,
+  endpoints: ClusterLoadAssignmentSchema,
+} as const
+
+export const registry = createRegistry(
+  ...Object.values(resourceSchemas),
+  HttpConnectionManagerSchema,
+  TcpProxySchema,
+  RouterSchema,
+  FilterConfigSchema,
+  StructSchema,
+  DnsFilterConfigSchema,
+  HttpInspectorSchema,
+  TlsInspectorSchema,
+  RawBufferSchema,
+  DownstreamTlsContextSchema,
+  UpstreamTlsContextSchema,
+  SPIFFECertValidatorConfigSchema,
+  HttpProtocolOptionsSchema,
+)
