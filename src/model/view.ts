@@ -61,7 +61,12 @@ export type ValueMatch = { readonly name: string; readonly type: 'exact' | 'rege
 export type Action =
   | { readonly type: 'forward'; readonly backends: readonly WeightedBackend[] }
   | { readonly type: 'redirect'; readonly redirect: Redirect }
-  | { readonly type: 'respond'; readonly status: number; readonly reason: 'rule-invalid' | 'backend-invalid'; readonly detail: string }
+  | {
+      readonly type: 'respond'
+      readonly status: number
+      readonly reason: 'rule-invalid' | 'backend-invalid' | 'no-listener'
+      readonly detail: string
+    }
 
 export type PathChange = { readonly type: 'full' | 'prefix'; readonly value: string }
 export type Redirect = {
@@ -87,7 +92,8 @@ export type Backend = {
   readonly service: string // `SERVICE.NAMESPACE`
   readonly type: 'endpoints' | 'local' // endpoints: see `View.endpoints`; local: 127.0.0.1:port inside the workload
   readonly port: number
-  readonly protocol: 'http1' | 'http2' | 'tcp'
+  /** What its workload is spoken to in; `downstream`: HTTP in the version that the caller used. Between proxies the version is agreed by ALPN. */
+  readonly protocol: 'http1' | 'http2' | 'downstream' | 'tcp'
   readonly balance: 'round-robin' | 'least-request'
   readonly connectTimeoutMs: number
   /** Mutual TLS towards endpoints that have `mtls`: the SPIFFE ids of which the peer must prove one. */

@@ -159,7 +159,7 @@ const backend: fc.Arbitrary<Omit<Backend, 'name'>> = fc.record({
   service: word,
   type: fc.constantFrom('endpoints' as const, 'local' as const),
   port,
-  protocol: fc.constantFrom('http1' as const, 'http2' as const, 'tcp' as const),
+  protocol: fc.constantFrom('http1' as const, 'http2' as const, 'downstream' as const, 'tcp' as const),
   balance: fc.constantFrom('round-robin' as const, 'least-request' as const),
   connectTimeoutMs: fc.integer({ min: 1, max: 60_000 }),
   identities: fc.array(

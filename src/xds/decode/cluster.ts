@@ -13,6 +13,7 @@ import {
 import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '../gen/envoy/config/endpoint/v3/endpoint_pb.ts'
 import {
   HttpProtocolOptions_ExplicitHttpConfigSchema,
+  HttpProtocolOptions_UseDownstreamHttpConfigSchema,
   HttpProtocolOptionsSchema,
 } from '../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts'
 import { alpnOf, meshTls, serverNameOf, socketMetadata } from '../types.ts'
@@ -32,8 +33,9 @@ const checkCluster = carries(ClusterSchema, [
   'transport_socket_matches',
   'metadata',
 ])
-const checkOptions = carries(HttpProtocolOptionsSchema, ['explicit_http_config'])
+const checkOptions = carries(HttpProtocolOptionsSchema, ['explicit_http_config', 'use_downstream_protocol_config'])
 const checkExplicit = carries(HttpProtocolOptions_ExplicitHttpConfigSchema, ['http_protocol_options', 'http2_protocol_options'])
+const checkDownstream = carries(HttpProtocolOptions_UseDownstreamHttpConfigSchema, ['http_protocol_options', 'http2_protocol_options'])
 const checkAssignment = carries(ClusterLoadAssignmentSchema, ['cluster_name', 'endpoints'])
 // A weight of the locality counts only with locality_weighted_lb_config, which no cluster that is accepted can have.
 const checkGroup = carries(LocalityLbEndpointsSchema, ['locality', 'lb_endpoints', 'metadata', 'load_balancing_weight'])
@@ -95,17 +97,22 @@ function protocolOf(message: Cluster, label: string | undefined): Backend['proto
   return found ?? 'tcp'
 }
 
-function optionsOf(message: Cluster): 'http1' | 'http2' | undefined {
-  let found: 'http1' | 'http2' | undefined
+function optionsOf(message: Cluster): Exclude<Backend['protocol'], 'tcp'> | undefined {
+  let found: Exclude<Backend['protocol'], 'tcp'> | undefined
   for (const [name, any] of Object.entries(message.typedExtensionProtocolOptions)) {
     const where = `typed_extension_protocol_options["${name}"]`
     if (name !== httpOptions) refuse(where, 'not carried out by this proxy')
     const options = unpack(any, HttpProtocolOptionsSchema, where)
     checkOptions(options, where)
-    const explicit = options.upstreamProtocolOptions
-    if (explicit.case !== 'explicitHttpConfig') refuse(where, 'explicit_http_config is needed')
-    checkExplicit(explicit.value, where)
-    found = explicit.value.protocolConfig.case === 'http2ProtocolOptions' ? 'http2' : 'http1'
+    const said = options.upstreamProtocolOptions
+    if (said.case === 'useDownstreamProtocolConfig') {
+      checkDownstream(said.value, where)
+      found = 'downstream'
+      continue
+    }
+    if (said.case !== 'explicitHttpConfig') refuse(where, 'explicit_http_config or use_downstream_protocol_config is needed')
+    checkExplicit(said.value, where)
+    found = said.value.protocolConfig.case === 'http2ProtocolOptions' ? 'http2' : 'http1'
   }
   return found
 }

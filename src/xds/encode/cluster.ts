@@ -7,7 +7,12 @@ import { HealthStatus } from '../gen/envoy/config/core/v3/health_check_pb.ts'
 import type { LocalityLbEndpoints } from '../gen/envoy/config/endpoint/v3/endpoint_components_pb.ts'
 import { LbEndpointSchema, LocalityLbEndpointsSchema } from '../gen/envoy/config/endpoint/v3/endpoint_components_pb.ts'
 import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '../gen/envoy/config/endpoint/v3/endpoint_pb.ts'
-import { HttpProtocolOptionsSchema } from '../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts'
+import {
+  type HttpProtocolOptions,
+  HttpProtocolOptions_ExplicitHttpConfigSchema,
+  HttpProtocolOptions_UseDownstreamHttpConfigSchema,
+  HttpProtocolOptionsSchema,
+} from '../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts'
 import { alpnOf, meshTls, serverNameOf, socketMetadata, weftMetadata } from '../types.ts'
 import { duration, fromAds, labels, typed } from './source.ts'
 import { plaintext, upstreamTls } from './tls.ts'
@@ -41,12 +46,19 @@ export function encodeBackend(backend: Backend): Cluster {
 
 function protocolOptions(protocol: Backend['protocol']) {
   if (protocol === 'tcp') return undefined
-  const explicit =
-    protocol === 'http2' ? ({ case: 'http2ProtocolOptions', value: {} } as const) : ({ case: 'httpProtocolOptions', value: {} } as const)
-  const options = create(HttpProtocolOptionsSchema, {
-    upstreamProtocolOptions: { case: 'explicitHttpConfig', value: { protocolConfig: explicit } },
-  })
-  return typed(HttpProtocolOptionsSchema, options).value
+  const upstreamProtocolOptions: HttpProtocolOptions['upstreamProtocolOptions'] =
+    protocol === 'downstream'
+      ? {
+          case: 'useDownstreamProtocolConfig',
+          value: create(HttpProtocolOptions_UseDownstreamHttpConfigSchema, { httpProtocolOptions: {}, http2ProtocolOptions: {} }),
+        }
+      : {
+          case: 'explicitHttpConfig',
+          value: create(HttpProtocolOptions_ExplicitHttpConfigSchema, {
+            protocolConfig: protocol === 'http2' ? { case: 'http2ProtocolOptions', value: {} } : { case: 'httpProtocolOptions', value: {} },
+          }),
+        }
+  return typed(HttpProtocolOptionsSchema, create(HttpProtocolOptionsSchema, { upstreamProtocolOptions })).value
 }
 
 const local = (backend: Backend): ClusterLoadAssignment =>
