@@ -73,7 +73,7 @@ export class Acceptor {
     await this.#carry(socket, { listener, view, peer: undefined, source: self() })
   }
 
-  /** From a caller on the mesh. peer: the SPIFFE id it proved; undefined over plaintext. */
+  /** From a caller at a listener's own address: on the mesh, or of this workload where the listener leads out. peer: the SPIFFE id it proved; undefined over plaintext. */
   async inbound(socket: Socket, name: string, peer: string | undefined, via: string | false | null): Promise<void> {
     const { view } = this.#place
     if (!(await this.#isReady(socket))) return
@@ -82,7 +82,8 @@ export class Acceptor {
     // A caller that agreed on http/1.1 has said what its bytes are; one that agreed on nothing speaks opaque bytes where both are possible.
     const settled: Listener =
       listener.protocol === 'detect' && peer !== undefined ? { ...listener, protocol: via === 'http/1.1' ? 'http' : 'tcp' } : listener
-    await this.#carry(socket, { listener: settled, view, peer, source: partyOf(peer) })
+    const source = listener.direction === 'outbound' ? this.#place.self() : partyOf(peer)
+    await this.#carry(socket, { listener: settled, view, peer, source })
   }
 
   /** From a caller that came in plaintext where the listener demands an identity. first: what it sent, still unread. */

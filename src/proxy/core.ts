@@ -13,7 +13,7 @@ import {
   type Socket,
   type TlsMaterial,
 } from '#io/net'
-import { emptyView, type Listener, type View } from '#model/view'
+import { emptyView, type Listener, type Protocol, type View } from '#model/view'
 import type { WorkloadPort } from '#model/workload'
 import { Acceptor } from './accept.ts'
 import { arrival } from './arrival.ts'
@@ -23,6 +23,8 @@ import { Meter } from './meter.ts'
 import { Pools } from './pool.ts'
 
 export type CoreOptions = {
+  /** False: it may speak plaintext only, and is ready without a certificate. */
+  readonly needsCertificate?: boolean
   readonly self: () => Party
   readonly dialLocal: (port: number, timeoutMs: number) => Promise<Socket>
   /** How long a connection waits for the first configuration. */
@@ -34,6 +36,9 @@ export type CoreOptions = {
 const leadMs = 150
 /** So long without a new request means that the callers have learnt it. */
 const silenceMs = 100
+
+/** What the TLS hello of a caller may agree on: opaque bytes agree on nothing. */
+const alpnOf = (protocol: Protocol | undefined): readonly string[] => (protocol === 'tcp' || protocol === 'tls' ? [] : ['http/1.1'])
 
 const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
 
@@ -115,7 +120,8 @@ export class Core implements AsyncDisposable {
   }
 
   #settle(): void {
-    if (this.#isReady || this.#view === emptyView || this.#credentials === undefined) return
+    const isKnown = this.#credentials !== undefined || this.#options.needsCertificate === false
+    if (this.#isReady || this.#view === emptyView || !isKnown) return
     this.#isReady = true
     for (const done of this.#waiting) done()
     this.#waiting.clear()
@@ -139,7 +145,7 @@ export class Core implements AsyncDisposable {
   /** Opens the port on which callers of the mesh reach one port of the workload; at: which, 0 for any free one. Mutual TLS is the listener's to demand. */
   async bind(port: Omit<WorkloadPort, 'bind'>, host: string, at = 0): Promise<WorkloadPort> {
     const name = `inbound/${port.port}`
-    const alpn = port.protocol === 'tcp' || port.protocol === 'tls' ? [] : ['http/1.1']
+    const alpn = alpnOf(port.protocol)
     let acceptor: SecureAcceptor | undefined
     const secure = () => {
       if (acceptor === undefined) this.#acceptors.push((acceptor = this.#secure(name, alpn)))
@@ -151,6 +157,27 @@ export class Core implements AsyncDisposable {
     })
     this.#listening.push(listening)
     return { ...port, bind: { host, port: listening.port } }
+  }
+
+  /** Opens a listener of the view at an address of its own, for callers that are not captured but come to it; port 0: any free one. */
+  async open(name: string, host: string, port: number): Promise<Listening> {
+    const acceptors = new Map<string, SecureAcceptor>()
+    const secure = () => {
+      const alpn = alpnOf(this.#view.listeners[name]?.protocol)
+      const known = acceptors.get(alpn.join())
+      if (known !== undefined) return known
+      const fresh = this.#secure(name, alpn)
+      this.#acceptors.push(fresh)
+      acceptors.set(alpn.join(), fresh)
+      return fresh
+    }
+    const listening = await listen(host, port, socket => {
+      socket.on('error', () => {})
+      const isPlain = this.#isReady && this.#view.listeners[name]?.tls === undefined
+      this.#caught(isPlain ? this.#acceptor.inbound(socket, name, undefined, null) : this.#arrived(socket, name, secure), socket)
+    })
+    this.#listening.push(listening)
+    return listening
   }
 
   /** Mutual TLS or plaintext: what the listener takes is asked for each connection, for it may change at any time. */
