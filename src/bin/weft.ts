@@ -54,6 +54,18 @@ function ended(): AbortSignal {
   return end.signal
 }
 
+/** For a server that is told to end twice: orderly, then at once. */
+function endings(): { readonly signal: AbortSignal; readonly insisted: AbortSignal } {
+  const [first, second] = [new AbortController(), new AbortController()]
+  for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => (first.signal.aborted ? second : first).abort())
+  return { signal: first.signal, insisted: second.signal }
+}
+
+function onHangup(heard: () => void): () => void {
+  process.on('SIGHUP', heard)
+  return () => void process.off('SIGHUP', heard)
+}
+
 process.exitCode = await main(process.argv.slice(2), {
   env: process.env,
   stdin: process.stdin,
@@ -74,6 +86,16 @@ process.exitCode = await main(process.argv.slice(2), {
       print: text => void process.stdout.write(text),
       signal: ended(),
       dashboard: here('../../dashboard/dist'),
+    }),
+  proxy: async options =>
+    (await import('./proxy.ts')).proxy(options, {
+      env: process.env,
+      pid: process.pid,
+      log: await log(),
+      say,
+      print: text => void process.stdout.write(text),
+      ...endings(),
+      onHangup,
     }),
   demo: async options =>
     (await import('./demo.ts')).demo(options, {

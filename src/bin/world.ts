@@ -24,6 +24,16 @@ export type ControlWorld = World & {
   readonly dashboard: string
 }
 
+export type ProxyWorld = ControlLike & {
+  readonly pid: number
+  /** Aborted when it is told to end a second time. */
+  readonly insisted: AbortSignal
+  /** Calls back when told to read its files again (SIGHUP). Returns what undoes it. */
+  readonly onHangup: (heard: () => void) => () => void
+}
+
+type ControlLike = Omit<ControlWorld, 'dashboard' | 'version'>
+
 export type DemoWorld = Pick<World, 'env' | 'say'> & {
   /** The command that is Weft itself: node, its flags, this program. */
   readonly self: readonly string[]

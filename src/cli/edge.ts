@@ -1,7 +1,7 @@
-/** What the command line is given by the program that was started: the world as values and streams, and the three commands that run processes. */
+/** What the command line is given by the program that was started: the world as values and streams, and the commands that run processes. */
 
 import type { Check } from '#io/checks'
-import type { ControlOptions, DemoOptions, RunOptions } from './options.ts'
+import type { ControlOptions, DemoOptions, ProxyOptions, RunOptions } from './options.ts'
 
 export type MachineCheck = Check
 
@@ -21,6 +21,7 @@ export type Edge = {
   /** Each resolves with the exit code. */
   readonly run: (options: RunOptions) => Promise<number>
   readonly control: (options: ControlOptions) => Promise<number>
+  readonly proxy: (options: ProxyOptions) => Promise<number>
   readonly demo: (options: DemoOptions) => Promise<number>
   /** What `weft check` asks of this machine; without it only the control plane is asked. */
   readonly checkMachine?: () => Promise<readonly MachineCheck[]>

@@ -1,4 +1,4 @@
-/** What `weft run`, `weft control` and `weft demo` are asked to do: flags read and checked, every problem said together. */
+/** What `weft run`, `weft control`, `weft proxy` and `weft demo` are asked to do: flags read and checked, every problem said together. */
 
 import type { Protocol } from '#model/view'
 import type { ProxyNode } from '#model/workload'
@@ -53,6 +53,15 @@ export type DemoOptions = {
   readonly output: 'table' | 'json'
   readonly rate?: number
   readonly keep: boolean
+}
+
+/** from, certs: as typed, relative to the working directory. adminPort: 0 any free one; absent: what the file says, or none. */
+export type ProxyOptions = {
+  readonly from: string
+  readonly certs?: string
+  readonly adminPort?: number
+  readonly drainMs: number
+  readonly json: boolean
 }
 
 /** As commander gives them: text, lists of text, switches. */
@@ -126,6 +135,17 @@ export function controlOptions(raw: Raw): ControlOptions {
   const data = flags.text('data')
   flags.stopIfWrong()
   return { api, xds, trustDomain, json, ...(leafLifeMs === undefined ? {} : { leafLifeMs }), ...(data === undefined ? {} : { data }) }
+}
+
+export function proxyOptions(raw: Raw): ProxyOptions {
+  const flags = new Flags(raw)
+  const from = flags.text('from') ?? flags.missing('--from', 'a file of Envoy resources, such as --from proxy.yaml', '')
+  const certs = flags.text('certs')
+  const adminPort = flags.whole('admin', 0, 65_535)
+  const drainMs = flags.duration('drain') ?? 5000
+  const json = flags.choice('output', ['json']) === 'json'
+  flags.stopIfWrong()
+  return { from, drainMs, json, ...(certs === undefined ? {} : { certs }), ...(adminPort === undefined ? {} : { adminPort }) }
 }
 
 export function demoOptions(raw: Raw): DemoOptions {

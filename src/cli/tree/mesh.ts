@@ -33,7 +33,30 @@ export function addMesh(program: Command, session: Session, act: Act): void {
     ['weft topology -o wide -n shop', 'with identities, edges of one namespace'],
   ])
 
-  const proxy = program.command('proxy').description('the proxies and what each was told').helpCommand(false)
+  const proxy = program
+    .command('proxy')
+    .description('the proxies and what each was told; with --from a proxy by a file, without a control plane')
+    .helpCommand(false)
+    .enablePositionalOptions()
+    .option(
+      '--from <file>',
+      'serve by the Envoy resources (static_resources, or a list with "@type") in this file, read again when it changes',
+    )
+    .option('--certs <folder>', 'with cert.pem, key.pem and ca.pem, where the file names no certificates')
+    .option('--admin <port>', 'metrics, readiness and configuration on loopback; 0: any free one')
+    .option('--drain <seconds>', 'how long requests under way may take at the end (default: 5)')
+    .addOption(outputFlag('json'))
+    .action(
+      act(async (flags: { readonly from?: string }, command: Command) => {
+        if (Object.keys(flags).length === 0) command.help({ error: true })
+        return session.edge.proxy((await import('../options.ts')).proxyOptions({ ...flags }))
+      }),
+    )
+  example(proxy, say, [
+    ['weft proxy --from proxy.yaml', 'see docs/guide/proxy-from-a-file.md'],
+    ['weft proxy --from proxy.yaml --certs ./certs --admin 9901 -o json', 'where it listens, as JSON'],
+    ['weft proxy list -A', 'the proxies of a mesh'],
+  ])
   const list = proxy
     .command('list')
     .description('every proxy and whether it is in sync')

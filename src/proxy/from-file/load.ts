@@ -1,0 +1,85 @@
+/** What a proxy from a file serves by, read and checked whole before any of it is used: resources, certificate, roots. */
+
+import { BadInput } from '#base/note'
+import { pemBlocks, readCertificate } from '#identity/certificate'
+import { isSpiffeId, spiffeParts } from '#identity/spiffe'
+import { readText } from '#io/files'
+import { secureContext, type TlsMaterial } from '#io/net'
+import type { View } from '#model/view'
+import { type FileConfig, readFileConfig, type Source } from '#xds/file'
+import { type Party, nobody } from '../entry.ts'
+
+/** path: the file. certs: a folder with cert.pem, key.pem and ca.pem, for what the file does not name. */
+export type Place = { readonly path: string; readonly certs: string | undefined }
+
+export type Certificate = { readonly identity: string; readonly notAfter: number }
+export type Loaded = {
+  readonly view: View
+  /** Undefined where nothing needs a certificate. */
+  readonly material: TlsMaterial | undefined
+  readonly certificate: Certificate | undefined
+  readonly self: Party
+  readonly adminPort: number | undefined
+}
+
+/** seen: told every file before it is read, so that all of them can be watched, good or bad. Throws BadInput or FileError. */
+export async function load({ path, certs }: Place, seen: (path: string) => void): Promise<Loaded> {
+  const text = (file: string): Promise<string> => {
+    seen(file)
+    return readText(file)
+  }
+  const config = readFileConfig(path, await text(path))
+  if (config.view.dns.length > 0) throw wrong(path, 'a DNS table is for captured workloads: nobody asks this proxy for names')
+  const folder = path.slice(0, path.lastIndexOf('/') + 1)
+  const pem = async (source: Source): Promise<string> =>
+    'text' in source ? source.text : text(source.file.startsWith('/') ? source.file : `${folder}${source.file}`)
+  const material = await materialOf(config, { path, certs }, pem)
+  const certificate = material && certificateOf(path, material)
+  const identity = certificate?.identity ?? ''
+  const parts = isSpiffeId(identity) ? spiffeParts(identity) : undefined
+  const service = config.node.cluster || parts?.workload?.serviceAccount || 'proxy'
+  return {
+    view: {
+      ...config.view,
+      trust: { domain: config.roots?.domain ?? parts?.trustDomain ?? '', roots: material?.roots ?? [] },
+    },
+    material,
+    certificate,
+    self: { ...nobody, service, namespace: parts?.workload?.namespace ?? '', workload: config.node.id || service, identity },
+    adminPort: config.adminPort,
+  }
+}
+
+async function materialOf(
+  { own, roots, needsCertificate }: FileConfig,
+  { path, certs }: Place,
+  pem: (source: Source) => Promise<string>,
+): Promise<TlsMaterial | undefined> {
+  if (!needsCertificate) return undefined
+  const inFolder = (name: string): Source | undefined => (certs === undefined ? undefined : { file: `${certs}/${name}` })
+  const [cert, key, ca] = [own?.cert ?? inFolder('cert.pem'), own?.key ?? inFolder('key.pem'), roots?.roots ?? inFolder('ca.pem')]
+  if (cert === undefined || key === undefined)
+    throw wrong(path, 'it asks for TLS but names no certificate: give tls_certificates with files, or --certs with a folder')
+  if (ca === undefined)
+    throw wrong(path, 'it asks for TLS but names no roots: give validation_context.trusted_ca with a file, or --certs with a folder')
+  const found = pemBlocks(await pem(ca), 'CERTIFICATE')
+  if (found.length === 0) throw wrong('file' in ca ? ca.file : path, 'it holds no certificate of a root (PEM)')
+  return { cert: await pem(cert), key: await pem(key), roots: found }
+}
+
+function certificateOf(path: string, material: TlsMaterial): Certificate {
+  try {
+    secureContext(material)
+    const leaf = readCertificate(pemBlocks(material.cert, 'CERTIFICATE')[0] ?? '')
+    const names = leaf.subjectAltName?.split(', ') ?? []
+    const identity = names.find(name => name.startsWith('URI:spiffe://'))?.slice('URI:'.length) ?? ''
+    return { identity, notAfter: leaf.validToDate.getTime() }
+  } catch (thrown) {
+    throw wrong(
+      path,
+      `the certificate and key that it names cannot be used together: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
+    )
+  }
+}
+
+const wrong = (file: string, says: string): BadInput => new BadInput([{ place: { file, line: 1, column: 1 }, says }])
