@@ -135,7 +135,8 @@ export function parseTrailers(text: string): Fields {
   return trailers
 }
 
-const neverTrailing = new Set(
+/** What would frame, route or authenticate a message has no meaning behind it. */
+export const neverTrailing: ReadonlySet<string> = new Set(
   'authorization cookie set-cookie content-encoding content-type content-range trailer max-forwards cache-control range location forwarded www-authenticate'.split(
     ' ',
   ),

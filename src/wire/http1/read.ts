@@ -6,7 +6,7 @@ import type { Fields } from '../http1.ts'
 import { ChunkedBody } from './chunked.ts'
 import { type Block, parseBlock, parseTrailers } from './head.ts'
 import type { Limits } from './limits.ts'
-import { latin1 } from './text.ts'
+import { latin1 } from '../text.ts'
 
 const CR = 13
 const LF = 10

@@ -4,7 +4,7 @@ import { noBytes } from '#base/bytes'
 import type { Fields, Length, RequestHead, ResponseHead } from '../http1.ts'
 import { mayTrail } from './head.ts'
 import { nameOf, token } from './names.ts'
-import { putLatin1 } from './text.ts'
+import { putLatin1 } from '../text.ts'
 
 /** A body piece larger than this is not copied: a second entry in the same writev costs less. */
 const copiedAtMost = 4_096

@@ -1,4 +1,4 @@
-/** Latin-1 between bytes and strings, the encoding of everything in HTTP/1.x that is not a body: one byte is one character, so nothing can change its length. */
+/** Latin-1 between bytes and strings, the encoding of everything in HTTP that is not a body: one byte is one character, so nothing can change its length. */
 
 type Latin1 = {
   latin1Slice(this: Uint8Array, from: number, to: number): string

@@ -1,0 +1,24 @@
+/** Which strings may be a value, a method, a path … in a head: no more than HTTP/1 can carry. */
+
+/** RFC 9113 §8.2.1 and RFC 9110 §5.5: no control character, no white space at either end. */
+export const isField = (value: string): boolean =>
+  value === '' || /^[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?$/.test(value)
+
+/** RFC 9110 §9.1. */
+export const isMethod = (value: string): boolean => /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(value)
+
+/** RFC 3986 §3.1, in lower case. */
+export const isScheme = (value: string): boolean => value === 'https' || value === 'http' || /^[a-z][a-z0-9+.-]*$/.test(value)
+
+/** RFC 3986 §3.3: printable ASCII, and no fragment (RFC 9110 §7.1). */
+export const isPath = (value: string): boolean => !/[^\x21\x22\x24-\x7e]/.test(value)
+
+/** RFC 3986 §3.2.2, without user information (RFC 9113 §8.3.1) and without a comma, which is what two Host lines become when somebody joined them. */
+export function isAuthority(value: string): boolean {
+  if (value === last) return true
+  const isValid = /^(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})*)(?::[0-9]{0,5})?$/.test(value)
+  if (isValid && value.length <= 255) last = value
+  return isValid
+}
+
+let last = ''
