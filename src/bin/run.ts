@@ -210,7 +210,7 @@ class Departure {
 }
 
 /** Whether the workload gets a namespace of its own. Throws when it was asked for and cannot be had. */
-async function chooseCapture({ capture }: RunOptions, { log }: RunWorld): Promise<boolean> {
+async function chooseCapture({ capture }: RunOptions, { say }: RunWorld): Promise<boolean> {
   if (capture === 'proxy') return false
   const verdict = await canCapture()
   if (verdict.ok && isInside()) return true
@@ -218,7 +218,7 @@ async function chooseCapture({ capture }: RunOptions, { log }: RunWorld): Promis
     ? { why: 'this process did not get the capabilities for it', remedy: 'start the plain node binary, not a wrapper' }
     : verdict
   if (capture === 'namespace') throw new Error(`the workload cannot be captured: ${why}. ${remedy}`)
-  log.warn(`the workload cannot be captured (${why}), so it gets HTTP_PROXY and a loopback address per service instead. ${remedy}`)
+  say(`weft: the workload cannot be captured (${why}), so it gets HTTP_PROXY and a loopback address per service instead. ${remedy}`)
   return false
 }
 

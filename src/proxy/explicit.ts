@@ -12,6 +12,9 @@ export type Explicit = AsyncDisposable & {
   readonly env: Readonly<Record<string, string>>
 }
 
+/** The loopback addresses of services are the mesh already. Twice, for programs that know no ranges. */
+const direct = 'localhost,127.0.0.1,127.0.0.0/8,::1'
+
 /** The view must be there already: services are given their addresses once, at the start of the workload. */
 export async function openExplicit(core: Core, log: Log): Promise<Explicit> {
   await using owned = new AsyncDisposableStack()
@@ -21,8 +24,8 @@ export async function openExplicit(core: Core, log: Log): Promise<Explicit> {
   const env: Record<string, string> = {
     HTTP_PROXY: address,
     http_proxy: address,
-    NO_PROXY: 'localhost,127.0.0.1,::1',
-    no_proxy: 'localhost,127.0.0.1,::1',
+    NO_PROXY: direct,
+    no_proxy: direct,
   }
   for (const listener of ownFirst(core)) {
     const host = loopbackOf(listener.host, block)

@@ -274,6 +274,15 @@ describe('weft run', { skip }, () => {
       assert.deepEqual([code, stdout, stderr], [0, 'two\ntwo\n', ''])
     })
 
+    test('the addresses of services are called without the HTTP proxy', async () => {
+      const { code, stdout } = await mesh.job('direct', sh('curl -sSv "http://$TWO_SERVICE_HOST:$TWO_SERVICE_PORT/" 2>&1'), {
+        flags: ['--capture', 'proxy'],
+      })
+      assert.equal(code, 0)
+      assert.doesNotMatch(stdout, /Uses proxy env variable http_proxy/i)
+      assert.match(stdout, /\ntwo\n/)
+    })
+
     test('redis-cli asks at the address that its environment names', { skip: hasRedis ? false : 'Redis is not installed' }, async () => {
       mesh.run('redis', ['redis-server', '--save', ''], { flags: ['--port', '6379'] })
       await mesh.healthy('redis')
@@ -294,7 +303,7 @@ describe('weft run', { skip }, () => {
       assert.deepEqual([code, stdout], [0, 'two\ntwo\n'], stderr)
       assert.match(
         stderr,
-        /^[^\n]*cannot be captured \([^\n]+\), so it gets HTTP_PROXY and a loopback address per service instead\.[^\n]*\n$/,
+        /^weft: the workload cannot be captured \([^\n]+\), so it gets HTTP_PROXY and a loopback address per service instead\.[^\n]*\n$/,
       )
     })
 
