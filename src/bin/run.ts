@@ -11,7 +11,7 @@ import { CommandFailed, launchWorkload, type Workload } from '#io/workload'
 import type { ProxyNode, WorkloadPort } from '#model/workload'
 import { openAdmin } from '#proxy/admin'
 import { Core } from '#proxy/core'
-import { answerDns } from '#proxy/dns'
+import { MeshDns, OutsideNames } from '#proxy/dns'
 import { openExplicit } from '#proxy/explicit'
 import { bindAsBefore } from '#proxy/kept-ports'
 import { keepView, keptView } from '#proxy/kept-view'
@@ -54,11 +54,19 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
     version: options.version ?? '',
     identity: invitation.identity,
   })
+  const outside = new OutsideNames({ virtual: options.externalVips })
   const core = owned.use(
-    new Core({ self, patienceMs, log, dialLocal: async (port, timeoutMs) => (await launched.promise).dial(port, { timeoutMs }) }),
+    new Core({
+      self,
+      patienceMs,
+      log,
+      outside,
+      dialLocal: async (port, timeoutMs) => (await launched.promise).dial(port, { timeoutMs }),
+      ...(options.detectMs === undefined ? {} : { detectMs: options.detectMs }),
+    }),
   )
   const ports = await openPorts(core, options, folder, log)
-  const forward = hostResolver()
+  const dns = new MeshDns({ view: () => core.view, ready: () => core.ready(), ask: hostResolver(), outside, now: () => performance.now() })
   const launch = async (extra: Readonly<Record<string, string>>): Promise<Workload> => {
     const workload = owned.use(
       await launchWorkload({
@@ -67,7 +75,7 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
         namespace: options.namespace,
         capture: isCaptured ? 'namespace' : 'none',
         onConnection: (socket, destination) => core.outbound(socket, destination),
-        onDnsQuery: (query, from) => answerDns(query, { view: () => core.view, ready: () => core.ready(), forward }, from),
+        onDnsQuery: (query, from) => dns.answer(query, from),
       }),
     )
     launched.resolve(workload)

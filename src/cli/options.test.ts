@@ -1,4 +1,5 @@
 import { test } from 'node:test'
+import { noExclusions } from '#base/exclusions'
 import assert from 'node:assert/strict'
 import { Stopped } from './exit.ts'
 import { controlOptions, demoOptions, runOptions, type Raw } from './options.ts'
@@ -27,6 +28,8 @@ test('a workload needs no more than a name and a command', () => {
     probe: { type: 'none' },
     publish: [],
     capture: 'auto',
+    exclude: noExclusions,
+    externalVips: false,
     adminPort: 0,
     drainMs: 5000,
     control,
@@ -169,3 +172,30 @@ test('the demo runs for a while or until interrupted', () => {
   })
   assert.equal(problemsOf(() => demoOptions({ for: '0', rate: '0' })).length, 2)
 })
+
+test('what interception leaves alone is ports, networks and users, as lists', () => {
+  const { exclude, detectMs, externalVips } = run({
+    name: 'a',
+    excludeOutboundPorts: ['5432,6000-6010', '9000'],
+    excludeOutboundCidrs: ['10.0.0.0/8, fd00::/8'],
+    excludeOutboundUids: ['backup,1001'],
+    detectTimeout: '200ms',
+    externalVips: true,
+  })
+  assert.deepEqual(exclude, {
+    ...noExclusions,
+    outboundPorts: ['5432', '6000-6010', '9000'],
+    outboundCidrs: ['10.0.0.0/8', 'fd00::/8'],
+    outboundUids: ['backup', '1001'],
+  })
+  assert.deepEqual([detectMs, externalVips], [200, true])
+})
+
+for (const [flag, text, says] of [
+  ['excludeOutboundPorts', '0', /must be ports/],
+  ['excludeOutboundPorts', '20-10', /must be ports/],
+  ['excludeOutboundCidrs', '10.0.0.0/33', /must be addresses or networks/],
+  ['excludeOutboundCidrs', '300.1.1.1', /must be addresses or networks/],
+  ['excludeOutboundUids', 'a; drop', /must be names or numbers/],
+] as const)
+  test(`${flag} "${text}" is refused`, () => assert.match(problemsOf(() => run({ name: 'a', [flag]: [text] })).join(), says))

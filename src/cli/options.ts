@@ -1,8 +1,10 @@
 /** What `weft run`, `weft control`, `weft proxy` and `weft demo` are asked to do: flags read and checked, every problem said together. */
 
+import type { Exclusions } from '#base/exclusions'
 import type { Protocol } from '#model/view'
 import type { ProxyNode } from '#model/workload'
 import type { ControlAddress } from './context.ts'
+import { readExclusions } from './flags/capture.ts'
 import { Flags } from './flags/collect.ts'
 import { readLabel, readPort, readPublish, readReadiness, type Publish, type RunPort } from './flags/workload.ts'
 
@@ -24,6 +26,12 @@ export type RunOptions = {
   readonly publish: readonly Publish[]
   /** auto: namespace where this machine allows it, else proxy. */
   readonly capture: 'auto' | 'namespace' | 'proxy'
+  /** Passed on plainly, without the mesh. */
+  readonly exclude: Exclusions
+  /** Every name outside the mesh gets a virtual address of its own. */
+  readonly externalVips: boolean
+  /** How long an undeclared port waits for first bytes; absent: as the proxy has it. */
+  readonly detectMs?: number
   /** A join token; absent: one is asked of the control plane. */
   readonly token?: string
   /** Where other proxies reach this one; absent: found out. */
@@ -92,6 +100,8 @@ export function runOptions(raw: Raw, command: readonly string[], control: Contro
   }
   const publish = flags.each('publish', readPublish)
   const capture = flags.choice('capture', ['auto', 'namespace', 'proxy']) ?? 'auto'
+  const exclude = readExclusions(flags)
+  const detectMs = readDetect(flags)
   const adminPort = flags.whole('adminPort', 0, 65_535) ?? 0
   const drainMs = flags.duration('drain') ?? 5000
   if (command.length === 0)
@@ -108,14 +118,24 @@ export function runOptions(raw: Raw, command: readonly string[], control: Contro
     probe,
     publish,
     capture,
+    exclude,
+    externalVips: raw['externalVips'] === true,
     adminPort,
     drainMs,
     control,
     command,
     ...(version === undefined ? {} : { version }),
+    ...(detectMs === undefined ? {} : { detectMs }),
     ...(token === undefined ? {} : { token }),
     ...(address === undefined ? {} : { address }),
   }
+}
+
+/** Shorter, and what comes in two pieces would not be told; longer, and users would feel it. */
+function readDetect(flags: Flags): number | undefined {
+  const detectMs = flags.duration('detectTimeout')
+  if (detectMs !== undefined && detectMs > 10_000) flags.wrong('--detect-timeout: must be at most 10s')
+  return detectMs
 }
 
 export function controlOptions(raw: Raw): ControlOptions {

@@ -25,6 +25,7 @@ export const metricNames = {
   opened: 'weft_tcp_connections_opened_total',
   closed: 'weft_tcp_connections_closed_total',
   active: 'weft_connections_active',
+  detections: 'weft_protocol_detections_total',
   rejections: 'weft_config_rejections_total',
   certificateExpiry: 'weft_certificate_expiry_seconds', // gauge: seconds left; label serial, lower-case hex
   startTime: 'process_start_time_seconds', // gauge: seconds since the epoch; tells a restart from a control plane that was away
@@ -54,6 +55,8 @@ export const requestLabels = [...edgeLabels, 'route', 'code', 'grpc_status', 're
 /** flow: sent (towards the destination) or received. */
 export const bytesLabels = [...edgeLabels, 'flow'] as const
 export const connectionLabels = [...edgeLabels] as const
+/** How it was found out what the bytes of a connection are. outcome: declared, sniffed (told by its first bytes), opaque (not told, or silent for too long). */
+export const detectionLabels = ['direction', 'listener', 'protocol', 'outcome'] as const
 /** reason: a failure code or ''. */
 export const closedLabels = [...edgeLabels, 'reason'] as const
 /** code_class: `2xx`…`5xx`. */

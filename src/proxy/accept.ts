@@ -10,6 +10,7 @@ import { refusePlaintext } from './arrival.ts'
 import { connect, type Connected, type Reach } from './connect.ts'
 import { Downstream, type EntryOf, type OnExchange } from './downstream.ts'
 import type { Exchange } from './exchange.ts'
+import type { OutsideNames } from './dns.ts'
 import { type Entry, nobody, type Party, partyOf } from './entry.ts'
 import type { Meter } from './meter.ts'
 import type { Pools } from './pool.ts'
@@ -29,10 +30,14 @@ export type Place = {
   readonly reach: Reach
   readonly meter: Meter
   readonly log: Log
+  /** How long a connection may be silent before it counts as opaque; absent: `usualDetectMs`. */
+  readonly detectMs?: number | undefined
+  /** What is known of hosts outside the mesh by their addresses. */
+  readonly outside?: OutsideNames | undefined
 }
 
 /** How long an undeclared port waits for first bytes before its connection counts as opaque (server-first protocols wait this long once). */
-const detectMs = 60
+const usualDetectMs = 60
 
 export class Acceptor {
   readonly #place: Place
@@ -119,11 +124,15 @@ export class Acceptor {
 
   async #carry(socket: Socket, entry: Entry): Promise<void> {
     const { listener } = entry
+    const { meter, detectMs } = this.#place
+    if (listener.protocol !== 'detect') meter.detected(listener, listener.protocol, 'declared')
     if (listener.protocol === 'http') return this.http(socket, () => entry)
     if (listener.protocol !== 'detect') return this.#tcp(socket, entry)
-    const first = await firstBytes(socket)
+    const first = await firstBytes(socket, detectMs ?? usualDetectMs)
     if (socket.destroyed) return
-    if (detect(first).kind === 'http1') this.http(socket, () => entry, first)
+    const { kind } = detect(first)
+    meter.detected(listener, kind === 'http1' ? 'http' : kind === 'tls' ? 'tls' : 'tcp', kind === 'http1' || kind === 'tls' ? 'sniffed' : 'opaque')
+    if (kind === 'http1') this.http(socket, () => entry, first)
     else await this.#tcp(socket, entry, first)
   }
 
@@ -202,10 +211,10 @@ export class Acceptor {
 
   /** Not a service of the mesh: on to where the workload wanted to go, counted as `external`. */
   async #passThrough(socket: Socket, { host, port }: { host: string; port: number }): Promise<void> {
-    const { view, self, log } = this.#place
+    const { view, self, log, outside } = this.#place
     const listener: Listener = { name: 'outbound/external', direction: 'outbound', host, port, protocol: 'tcp', service: 'external' }
     socket.on('error', () => {})
-    const upstream = dialTcp(host, port)
+    const upstream = dialTcp(outside?.hostOf(host) ?? host, port)
     const isOpen = await new Promise<boolean>(resolve => upstream.once('connect', () => resolve(true)).once('error', () => resolve(false)))
     if (!isOpen) {
       log.debug(`${host}:${port} is not of the mesh and does not answer`)
@@ -216,7 +225,7 @@ export class Acceptor {
       socket,
       { socket: upstream, identity: undefined },
       { listener, view, peer: undefined, source: self() },
-      { service: 'external', workload: `${host}:${port}` },
+      { service: 'external', workload: `${outside?.nameOf(host) ?? host}:${port}` },
     )
   }
 
@@ -262,7 +271,7 @@ export function listenerAt(view: View, host: string, port: number): Listener | u
 }
 
 /** What comes within the bound, until it can be told what it is; empty where the caller waits for the server to speak. */
-function firstBytes(socket: Socket): Promise<Uint8Array> {
+function firstBytes(socket: Socket, detectMs: number): Promise<Uint8Array> {
   return new Promise(resolve => {
     const parts: Uint8Array[] = []
     const finish = () => {

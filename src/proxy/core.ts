@@ -17,6 +17,7 @@ import { emptyView, type Listener, type Protocol, type View } from '#model/view'
 import type { WorkloadPort } from '#model/workload'
 import { Acceptor } from './accept.ts'
 import { arrival } from './arrival.ts'
+import type { OutsideNames } from './dns.ts'
 import type { EntryOf } from './downstream.ts'
 import type { Entry, Party } from './entry.ts'
 import { Meter } from './meter.ts'
@@ -30,6 +31,9 @@ export type CoreOptions = {
   /** How long a connection waits for the first configuration. */
   readonly patienceMs: number
   readonly log: Log
+  readonly outside?: OutsideNames
+  /** How long a port of unknown protocol waits for first bytes; absent: 60. */
+  readonly detectMs?: number
 }
 
 /** Within this time callers learn that a workload goes, when nothing is slow. */
@@ -72,6 +76,8 @@ export class Core implements AsyncDisposable {
       reach,
       meter: this.meter,
       log,
+      outside: options.outside,
+      detectMs: options.detectMs,
     })
     this.#sweeper = setInterval(() => {
       this.#pools.sweep(Date.now())

@@ -1,7 +1,7 @@
 /** Counts what passes: requests, latency, bytes and connections by who called whom. */
 
 import type { Clock } from '#base/clock'
-import { bytesLabels, closedLabels, connectionLabels, durationLabels, edgeLabels, metricNames, requestLabels } from '#model/metrics'
+import { bytesLabels, closedLabels, connectionLabels, detectionLabels, durationLabels, edgeLabels, metricNames, requestLabels } from '#model/metrics'
 import { type Entry, type Party, partyOf } from './entry.ts'
 import type { Exchange } from './exchange.ts'
 import { observe, Registry, type Sample } from './registry.ts'
@@ -35,6 +35,12 @@ export class Meter {
   readonly #opened = this.registry.family(metricNames.opened, 'counter', 'TCP connections carried', connectionLabels)
   readonly #closed = this.registry.family(metricNames.closed, 'counter', 'TCP connections ended', closedLabels)
   readonly #active = this.registry.family(metricNames.active, 'gauge', 'TCP connections being carried now', connectionLabels)
+  readonly #detections = this.registry.family(
+    metricNames.detections,
+    'counter',
+    'Connections by how their protocol was found out',
+    detectionLabels,
+  )
   readonly rejections = this.registry.family(metricNames.rejections, 'counter', 'Resources of the control plane that this proxy refused', [
     'type',
   ])
@@ -113,6 +119,11 @@ export class Meter {
       this.#closed.sample([...edge, reason]).value++
     }
     return { opened, active, close, sent: this.#bytes.sample([...edge, 'sent']), received: this.#bytes.sample([...edge, 'received']) }
+  }
+
+  /** It is settled what the bytes of a connection are. */
+  detected({ direction, name }: Entry['listener'], protocol: string, outcome: 'declared' | 'sniffed' | 'opaque'): void {
+    this.#detections.sample([direction, name, protocol, outcome]).value++
   }
 
   /** Values in the order of `edgeLabels`. */

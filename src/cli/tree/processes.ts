@@ -3,7 +3,7 @@
 import type { Command } from 'commander'
 import { controlOptions, demoOptions, runOptions } from '../options.ts'
 import type { Session } from '../session.ts'
-import { controlFlag, example, outputFlag, repeated, type Act, type RemoteFlags } from './shape.ts'
+import { addExclusions, controlFlag, example, outputFlag, repeated, type Act, type RemoteFlags } from './shape.ts'
 
 const alphabet = 'abcdefghijklmnopqrstuvwxyz0123456789'
 const sixRandom = (): string => [...crypto.getRandomValues(new Uint8Array(6))].map(byte => alphabet[byte % alphabet.length]).join('')
@@ -71,6 +71,8 @@ export function addProcesses(program: Command, session: Session, act: Act): void
     .option('--capture <how>', 'namespace: transparently, in a network namespace; proxy: by HTTP_PROXY; auto: what this machine allows')
     .option('--token <token>', 'a join token of weft token create; else one is asked of the control plane')
     .option('--address <host>', 'where other proxies reach this one')
+    .option('--external-vips', 'give every name outside the mesh a virtual address, so that hosts on one port are told apart')
+    .option('--detect-timeout <duration>', 'how long a port of unknown protocol waits for first bytes (default: 60ms)')
     .option('--admin-port <port>', 'of the proxy: metrics and state (default: any free one)')
     .option('--drain <seconds>', 'how long requests under way may take at the end (default: 5)')
     .addOption(controlFlag())
@@ -80,6 +82,7 @@ export function addProcesses(program: Command, session: Session, act: Act): void
         return edge.run(runOptions({ ...flags }, command, address, sixRandom()))
       }),
     )
+  addExclusions(run, 'outbound')
   example(run, say, [
     ['weft run --name orders --port 8080 -- node server.js', 'called as http://orders:8080 by the others'],
     ['weft run --name web --port web:80/http --publish 9000:80 -- nginx -g "daemon off;"', 'also at http://127.0.0.1:9000'],

@@ -24,6 +24,21 @@ export const outputFlag = (...choices: string[]): Option =>
 /** A flag that may be given again and again: all values, in order. */
 export const repeated = (flags: string, says: string): Option =>
   new Option(flags, says).argParser((text: string, before: readonly string[] | undefined) => [...(before ?? []), text])
+/** What interception leaves alone. */
+export function addExclusions(command: Command, ...directions: readonly ('outbound' | 'inbound')[]): void {
+  for (const direction of directions) {
+    const what = direction === 'outbound' ? 'connections to' : 'callers of'
+    command.addOption(repeated(`--exclude-${direction}-ports <ports>`, `leave ${what} these ports out of the mesh: 5432,6000-6010`))
+    command.addOption(
+      repeated(
+        `--exclude-${direction}-cidrs <networks>`,
+        `leave ${direction === 'outbound' ? what : 'callers from'} these networks out of it: 10.0.0.0/8`,
+      ),
+    )
+    if (direction === 'outbound')
+      command.addOption(repeated('--exclude-outbound-uids <users>', 'leave connections of these users out of it: backup,1001'))
+  }
+}
 export const fileFlag = (): Option => repeated('-f, --file <path>', 'a file, a folder, or - for standard input; may be repeated')
 export const recursiveFlag = (): Option => new Option('-R, --recursive', 'folders with all that is in them')
 

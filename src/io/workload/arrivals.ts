@@ -1,7 +1,7 @@
 /** What a captured workload sends: its TCP connections with where they were going, and its DNS questions. */
 
 import net from 'node:net'
-import { concat, noBytes } from '#base/bytes'
+import { answerDnsStream } from '../dns-server.ts'
 import type { Namespace } from '../namespace.ts'
 import { type Destination, originalDestination } from '../sockopt.ts'
 import { listenUdp } from '../udp.ts'
@@ -17,7 +17,8 @@ export type Arrivals = {
 export async function listenInside({ listeners }: Namespace, arrivals: Arrivals): Promise<AsyncDisposable> {
   await using opened = new AsyncDisposableStack()
   for (const fd of listeners.tcp) opened.use(await accept(fd, socket => hand(socket, arrivals)))
-  for (const fd of listeners.dnsTcp) opened.use(await accept(fd, socket => answerStream(socket, query => answered(arrivals, query, 'tcp'))))
+  for (const fd of listeners.dnsTcp)
+    opened.use(await accept(fd, socket => answerDnsStream(socket, query => answered(arrivals, query, 'tcp'))))
   for (const place of listeners.dnsUdp) opened.use(await listenUdp(place, query => answered(arrivals, query, 'udp')))
   return opened.move()
 }
@@ -57,33 +58,3 @@ function serverFailure(query: Uint8Array): Uint8Array | undefined {
   if (query.length < 12) return undefined
   return Uint8Array.of(query[0]!, query[1]!, query[2]! | 0x80, 2, 0, 0, 0, 0, 0, 0, 0, 0)
 }
-
-/** RFC 1035 §4.2.2: each message follows its length in two bytes. Answers may leave in another order (RFC 7766 §6.2.1.1). */
-function answerStream(socket: net.Socket, answer: (query: Uint8Array) => Promise<Uint8Array | undefined>): void {
-  let rest: Uint8Array = noBytes
-  let owed = 0
-  let ended = false
-  const finish = () => ended && owed === 0 && socket.end()
-  socket.setTimeout(30_000, () => socket.destroy())
-  socket.on('error', () => socket.destroy())
-  socket.on('end', () => {
-    ended = true
-    finish()
-  })
-  socket.on('data', (bytes: Uint8Array) => {
-    rest = concat([rest, bytes])
-    for (let size = frameSize(rest); size <= rest.length; size = frameSize(rest)) {
-      const query = rest.slice(2, size)
-      rest = rest.subarray(size)
-      owed += 1
-      void answer(query).then(reply => {
-        owed -= 1
-        if (reply && !socket.destroyed) socket.write(concat([Uint8Array.of(reply.length >> 8, reply.length & 0xff), reply]))
-        finish()
-      })
-    }
-  })
-  socket.resume()
-}
-
-const frameSize = (bytes: Uint8Array): number => (bytes.length < 2 ? Number.POSITIVE_INFINITY : 2 + ((bytes[0]! << 8) | bytes[1]!))

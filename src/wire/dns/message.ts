@@ -57,10 +57,18 @@ export type Soa = {
   readonly minimumSeconds: number
 }
 
-/** addresses: dotted IPv4 with a question of type A, IPv6 with AAAA; with code `ok` and none of them the name exists but has nothing of that type. */
+/** Where a service is reached (RFC 2782). Of equal weight and first choice, all of them. */
+export type Service = { readonly port: number; readonly target: string }
+
+/**
+ * addresses: dotted IPv4 with a question of type A, IPv6 with AAAA; services: with SRV; names: with PTR. With code `ok` and none of them the name exists but
+ * has nothing of that type.
+ */
 export type Answer = {
   readonly code: DnsCode
   readonly addresses?: readonly string[]
+  readonly services?: readonly Service[]
+  readonly names?: readonly string[]
   readonly ttlSeconds?: number
   readonly soa?: Soa | undefined
   readonly isAuthoritative?: boolean

@@ -29,7 +29,14 @@ export function encodeQuery(query: Query): Uint8Array {
  * An answer that does not fit is sent without records and marked as truncated, so that the asker comes back over TCP (RFC 2181 §9).
  */
 export function encodeAnswer(query: Query, answer: Answer, maxBytes = Math.min(query.edns?.udpBytes ?? 512, ourUdpBytes)): Uint8Array {
-  const records = (answer.addresses ?? []).map(address => addressRecord(query, address, answer.ttlSeconds ?? 0))
+  const ttlSeconds = answer.ttlSeconds ?? 0
+  const records = [
+    ...(answer.addresses ?? []).map(address => addressRecord(query, address, ttlSeconds)),
+    ...(answer.services ?? []).map(({ port, target }) =>
+      record(pointerToQuestion, dnsTypes.SRV, 1, ttlSeconds, concat([shorts(0, 100, port), nameBytes(target)])),
+    ),
+    ...(answer.names ?? []).map(name => record(pointerToQuestion, dnsTypes.PTR, 1, ttlSeconds, nameBytes(name))),
+  ]
   const soa = answer.soa && records.length === 0 ? [soaRecord(answer.soa)] : []
   const whole = message(query, answer, records, soa, 0)
   return whole.length <= maxBytes ? whole : message(query, answer, [], [], isTruncated)
