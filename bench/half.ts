@@ -1,56 +1,95 @@
-/** One Weft proxy on fixed ports, by a hand-made view and without a control plane: `node bench/half.ts out|in|hop|tcp --listen PORT --to PORT [--certs DIR]`. Stays in the foreground. */
+/** One proxy as `weft proxy --from` runs it, with everything on that a mesh has on: `bench/half out|in|hop|tcp --listen PORT --to PORT [--certs DIR]`. Stays in the foreground. */
 
-import { mkdtempSync, rmSync } from 'node:fs'
+import { X509Certificate } from 'node:crypto'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
+import process from 'node:process'
 import { parseArgs } from 'node:util'
-import { silent } from '../src/base/log.ts'
-import { dialTcp, listen, type Socket } from '../src/io/net.ts'
-import { Core } from '../src/proxy/core.ts'
-import { idOf, readMaterial, writeCertificates } from './certificates.ts'
-import { roles, service, viewFor, workloadPort } from './view.ts'
+import { type Role, resourcesFor, roles } from './resources.ts'
+
+const usage = `bench/half out|in|hop|tcp --listen PORT --to PORT [--certs DIR] [--protocol http|tcp] [--peer SPIFFE-ID] [--admin PORT] [-o json]
+
+  out  takes plaintext, speaks mutual TLS to an "in"      in   the reverse, to the workload
+  hop  HTTP/1 and h2c, plaintext on both sides            tcp  relays bytes, plaintext on both sides
+
+  --certs     ca.pem, and for out client.pem and client.key, for in server.pem and server.key (or cert.pem and key.pem)
+  --protocol  what out and in carry (http)
+  --peer      whom "out" must find at the other end (the SPIFFE id in server.pem, if that is there too)
+  --admin     port of metrics and state (none)`
 
 const text = { type: 'string' } as const
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { listen: text, to: text, certs: text } })
-const role = roles.find(known => known === positionals[0])
-const port = Number(values.listen)
-const to = Number(values.to)
-if (role === undefined || !(port > 0) || !(to > 0)) {
-  console.error(`usage: node bench/half.ts ${roles.join('|')} --listen PORT --to PORT [--certs DIR]`)
-  process.exit(2)
+const flag = { type: 'boolean' } as const
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    listen: text,
+    to: text,
+    certs: text,
+    protocol: text,
+    peer: text,
+    admin: text,
+    output: { ...text, short: 'o' },
+    help: { ...flag, short: 'h' },
+  },
+})
+if (values.help) {
+  console.log(usage)
+  process.exit(0)
+}
+const role = roles.find(known => known === positionals[0]) ?? misused(`the first word must be ${roles.join(', ')}`)
+const listen = portOf('--listen', values.listen)
+const to = portOf('--to', values.to)
+const protocol = values.protocol
+if (protocol !== undefined && protocol !== 'http' && protocol !== 'tcp') misused('--protocol must be http or tcp')
+
+const tls = role === 'out' || role === 'in' ? material(role) : undefined
+const folder = mkdtempSync(join(tmpdir(), 'weft-half-'))
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+const file = join(folder, `${role}.json`)
+const resources = resourcesFor(role, {
+  listen,
+  to,
+  ...(tls === undefined ? {} : { tls, server: values.peer ?? tls.server }),
+  ...(protocol === undefined ? {} : { protocol }),
+})
+writeFileSync(file, JSON.stringify(resources, undefined, 2))
+const asked = [
+  ...(values.admin === undefined ? [] : ['--admin', values.admin]),
+  ...(values.output === undefined ? [] : ['-o', values.output]),
+]
+process.argv = [process.argv[0]!, process.argv[1]!, 'proxy', '--from', file, ...asked]
+// From here on this is the command itself, which ends the process.
+await import('../src/bin/weft.ts')
+
+function portOf(name: string, given: string | undefined): number {
+  const port = Number(given)
+  return given !== undefined && Number.isInteger(port) && port >= 0 && port < 65_536 ? port : misused(`${name} must be a port`)
 }
 
-const who = role === 'in' ? 'server' : 'client'
-const material = values.certs === undefined ? await madeHere() : readMaterial(values.certs, who)
-const core = new Core({
-  self: () => ({ service: who, namespace: 'app', workload: `${who}-1`, version: '', identity: idOf(who) }),
-  dialLocal: () => dialled(to),
-  patienceMs: 5000,
-  log: silent,
-})
-core.present(material)
-core.swap(viewFor(role, port, to, material.roots))
-if (role === 'in') await core.bind({ name: 'main', port: workloadPort, protocol: 'http' }, '127.0.0.1', port)
-else await listen('127.0.0.1', port, socket => core.outbound(socket, service))
-
-/** The halves without TLS serve nobody by their certificate, but a proxy is ready only when it has one. */
-async function madeHere() {
-  const folder = mkdtempSync(join(tmpdir(), 'weft-bench-'))
-  try {
-    await writeCertificates(folder)
-    return readMaterial(folder, who)
-  } finally {
-    rmSync(folder, { recursive: true })
+/** Of this role where the folder tells roles apart. */
+function material(of: Role): { cert: string; key: string; ca: string; server: string } {
+  const from = resolve(values.certs ?? misused(`${of} needs --certs`))
+  const who = of === 'in' ? 'server' : 'client'
+  const has = (name: string) => existsSync(join(from, name))
+  const name = has(`${who}.pem`) ? [`${who}.pem`, `${who}.key`] : ['cert.pem', 'key.pem']
+  const [cert = '', key = ''] = name.map(each => join(from, each))
+  for (const each of [cert, key, join(from, 'ca.pem')]) if (!existsSync(each)) misused(`--certs: there is no ${each}`)
+  const own = identityIn(cert)
+  return {
+    cert,
+    key,
+    ca: join(from, 'ca.pem'),
+    server: has('server.pem') ? identityIn(join(from, 'server.pem')) : own.replace(/[^/]+$/, 'server'),
   }
 }
 
-function dialled(at: number): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = dialTcp('127.0.0.1', at)
-    socket.once('error', reject)
-    socket.once('connect', () => {
-      socket.off('error', reject)
-      resolve(socket)
-    })
-  })
+function identityIn(path: string): string {
+  const names = new X509Certificate(readFileSync(path)).subjectAltName?.split(', ') ?? []
+  return names.find(name => name.startsWith('URI:spiffe://'))?.slice(4) ?? misused(`${path} has no SPIFFE id`)
+}
+
+function misused(says: string): never {
+  console.error(`bench/half: ${says}\n\n${usage}`)
+  process.exit(2)
 }
