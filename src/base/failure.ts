@@ -169,7 +169,6 @@ export const failures = {
     says: 'the caller proved no identity and this port accepts none without',
     hint: 'call it from inside the mesh: weft run -- …',
   },
-  denied: { status: 403, grpc: 7, blame: 'policy', fate: 'final', says: 'a rule denies this request', hint: 'the detail names the rule' },
   overload: {
     status: 503,
     grpc: 8,

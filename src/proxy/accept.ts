@@ -6,6 +6,7 @@ import { breakOff, dialTcp, type Socket } from '#io/net'
 import { pickWeighted } from '#model/match'
 import type { Backend, Endpoint, Listener, View, WeightedBackend } from '#model/view'
 import { detect } from '#wire/detect'
+import { answer } from './answer.ts'
 import { refusePlaintext } from './arrival.ts'
 import { connect, type Connected, type Reach } from './connect.ts'
 import { Downstream, type EntryOf, type OnExchange } from './downstream.ts'
@@ -34,7 +35,15 @@ export type Place = {
   readonly detectMs?: number | undefined
   /** What is known of hosts outside the mesh by their addresses. */
   readonly outside?: OutsideNames | undefined
+  readonly limits: Limits
 }
+
+/** What one proxy carries at once; docs/reference/limits.md says what happens beyond. */
+export type Limits = { readonly connections: number; readonly requests: number }
+export const defaultLimits: Limits = { connections: 16_384, requests: 16_384 }
+
+/** How long a connection that came while the proxy drains may take for its request. */
+const drainingMs = 1000
 
 /** How long an undeclared port waits for first bytes before its connection counts as opaque (server-first protocols wait this long once). */
 const usualDetectMs = 60
@@ -48,6 +57,7 @@ export class Acceptor {
   readonly #underWay = new Set<Exchange>()
   #lastCalledAt = Number.NEGATIVE_INFINITY
   #isDraining = false
+  #requests = 0
 
   constructor(place: Place) {
     this.#place = place
@@ -57,6 +67,9 @@ export class Acceptor {
           this.#underWay.add(exchange)
           this.#lastCalledAt = exchange.startedAt
         }
+        this.#requests++
+        const refused = this.#whyNot(exchange)
+        if (refused !== undefined) return answer(exchange, refused)
         serve(exchange, place.pools).catch((bug: unknown) => {
           place.log.error('a bug ended a request', { error: bug instanceof Error ? (bug.stack ?? bug.message) : String(bug) })
           exchange.caller.abort()
@@ -64,9 +77,17 @@ export class Acceptor {
       },
       done: exchange => {
         this.#underWay.delete(exchange)
+        this.#requests--
         place.meter.request(exchange, performance.now())
       },
     }
+  }
+
+  /** What is not even begun: a caller of the mesh may try another endpoint at once, whatever its method. The workload may call out to the end. */
+  #whyNot(exchange: Exchange): Failure | undefined {
+    const { requests } = this.#place.limits
+    if (this.#requests > requests) return new Failure('overload', `${requests} requests at once`)
+    return this.#isDraining && exchange.entry.listener.direction === 'inbound' ? new Failure('draining') : undefined
   }
 
   /** From the workload, to wherever it wanted to go. */
@@ -124,6 +145,7 @@ export class Acceptor {
 
   async #carry(socket: Socket, entry: Entry): Promise<void> {
     const { listener } = entry
+    if (this.#isFull) return this.#overflow(socket, entry)
     const { meter, detectMs } = this.#place
     if (listener.protocol !== 'detect') meter.detected(listener, listener.protocol, 'declared')
     if (listener.protocol === 'http') return this.http(socket, () => entry)
@@ -136,12 +158,27 @@ export class Acceptor {
     else await this.#tcp(socket, entry, first)
   }
 
+  get #isFull(): boolean {
+    return this.openConnections >= this.#place.limits.connections
+  }
+
+  #overflow(socket: Socket, entry: Entry): void {
+    const { meter, log, limits } = this.#place
+    const failure = new Failure('overload', `${limits.connections} connections at once`)
+    meter.connection(entry, { service: entry.listener.service, workload: '', identity: undefined }).close(failure.code)
+    log.warn(`a connection to ${entry.listener.service} was refused: ${failure.says}`, { reason: failure.code })
+    socket.on('error', () => {})
+    breakOff(socket)
+  }
+
   /** A connection that is known to speak HTTP/1.x. */
   http(socket: Socket, entryOf: EntryOf, first?: Uint8Array): void {
+    if (this.#isFull) return breakOff(socket)
     const downstream = new Downstream(socket, entryOf, this.#on, first)
     this.#open.add(downstream)
     socket.once('close', () => this.#open.delete(downstream))
-    if (this.#isDraining) downstream.drain()
+    // Its first request is told to go elsewhere; silence is not waited for long.
+    if (this.#isDraining) setTimeout(() => downstream.drain(), drainingMs).unref()
   }
 
   async #tcp(socket: Socket, entry: Entry, first?: Uint8Array): Promise<void> {
@@ -213,6 +250,7 @@ export class Acceptor {
   async #passThrough(socket: Socket, { host, port }: { host: string; port: number }): Promise<void> {
     const { view, self, log, outside } = this.#place
     const listener: Listener = { name: 'outbound/external', direction: 'outbound', host, port, protocol: 'tcp', service: 'external' }
+    if (this.#isFull) return this.#overflow(socket, { listener, view, peer: undefined, source: self() })
     socket.on('error', () => {})
     const upstream = dialTcp(outside?.hostOf(host) ?? host, port)
     const isOpen = await new Promise<boolean>(resolve => upstream.once('connect', () => resolve(true)).once('error', () => resolve(false)))

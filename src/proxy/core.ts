@@ -15,7 +15,7 @@ import {
 } from '#io/net'
 import { emptyView, type Listener, type Protocol, type View } from '#model/view'
 import type { WorkloadPort } from '#model/workload'
-import { Acceptor } from './accept.ts'
+import { Acceptor, defaultLimits, type Limits } from './accept.ts'
 import { arrival } from './arrival.ts'
 import type { OutsideNames } from './dns.ts'
 import type { EntryOf } from './downstream.ts'
@@ -30,6 +30,7 @@ export type CoreOptions = {
   readonly dialLocal: (port: number, timeoutMs: number) => Promise<Socket>
   /** How long a connection waits for the first configuration. */
   readonly patienceMs: number
+  readonly limits?: Limits
   readonly log: Log
   readonly outside?: OutsideNames
   /** How long a port of unknown protocol waits for first bytes; absent: 60. */
@@ -78,6 +79,7 @@ export class Core implements AsyncDisposable {
       log,
       outside: options.outside,
       detectMs: options.detectMs,
+      limits: options.limits ?? defaultLimits,
     })
     this.#sweeper = setInterval(() => {
       this.#pools.sweep(Date.now())
@@ -136,6 +138,11 @@ export class Core implements AsyncDisposable {
   /** A connection that the workload made. */
   outbound(socket: Socket, destination: { host: string; port: number }): void {
     this.#caught(this.#acceptor.outbound(socket, destination), socket)
+  }
+
+  /** A connection that the workload made and that is left out of the mesh. */
+  excluded(socket: Socket, destination: { host: string; port: number }): void {
+    this.#caught(this.#acceptor.excluded(socket, destination), socket)
   }
 
   /** A connection that speaks HTTP and names the place of each request itself. */

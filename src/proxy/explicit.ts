@@ -111,7 +111,9 @@ function outside(host: string, port: number, view: View): { listener: Listener; 
     origin: 'outside the mesh',
     match: {},
     filters: [],
-    action: { type: 'forward', backends: [{ backend: name, weight: 1 }] },
+    action: isReachable
+      ? { type: 'forward', backends: [{ backend: name, weight: 1 }] }
+      : { type: 'respond', status: 404, reason: 'no-listener', detail: `${host}:${port}` },
   }
   const backend: Backend = {
     name,
@@ -128,7 +130,7 @@ function outside(host: string, port: number, view: View): { listener: Listener; 
     listener,
     view: {
       ...view,
-      routes: { [name]: { name, hosts: [{ name, domains: ['*'], routes: isReachable ? [route] : [] }] } },
+      routes: { [name]: { name, hosts: [{ name, domains: ['*'], routes: [route] }] } },
       backends: { [name]: backend },
       endpoints: { [name]: { backend: name, endpoints: [endpoint] } },
     },

@@ -6,6 +6,7 @@ import { workloadId } from '../../src/identity/spiffe.ts'
 import { dialTcp, listen, type Socket, type TlsMaterial } from '../../src/io/net.ts'
 import { silent } from '../../src/base/log.ts'
 import type { Endpoint, Protocol, Route, View } from '../../src/model/view.ts'
+import type { Limits } from '../../src/proxy/accept.ts'
 import { Core } from '../../src/proxy/core.ts'
 
 export const trustDomain = 'weft.test'
@@ -38,12 +39,19 @@ export const dialled = (port: number, host = '127.0.0.1'): Promise<Socket> =>
 export type Side = { readonly core: Core; readonly port: number }
 
 /** The proxy of a workload that listens on `appPort`; callers come to `port`. */
-export async function inboundSide(service: string, appPort: number, protocol: Protocol, material: TlsMaterial): Promise<Side> {
+export async function inboundSide(
+  service: string,
+  appPort: number,
+  protocol: Protocol,
+  material: TlsMaterial,
+  limits?: Limits,
+): Promise<Side> {
   const core = new Core({
     self: () => ({ service, namespace: 'default', workload: `${service}-1`, version: '', identity: identityOf(service) }),
     dialLocal: port => dialled(port),
     patienceMs: 5000,
     log: silent,
+    ...(limits === undefined ? {} : { limits }),
   })
   const bound = await core.bind({ name: 'main', port: appPort, protocol }, '127.0.0.1')
   const local = `local/${appPort}`

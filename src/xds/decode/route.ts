@@ -98,7 +98,8 @@ function decodeRoute(message: EnvoyRoute, where: string): Route {
       const { status, body } = message.action.value
       checkRespond(message.action.value, `${where}.direct_response`)
       if (status < 400) refuse(`${where}.direct_response`, `status ${status} is not carried out, only errors`)
-      const reason = textLabel(labels, 'reason') === 'backend-invalid' ? 'backend-invalid' : 'rule-invalid'
+      const said = textLabel(labels, 'reason')
+      const reason = said === 'backend-invalid' || said === 'no-listener' ? said : 'rule-invalid'
       const detail = textLabel(labels, 'detail') ?? (body === undefined ? '' : textOf(body, `${where}.direct_response.body`))
       return { ...shape, filters: headers, action: { type: 'respond', status, reason, detail } }
     }
