@@ -2,7 +2,10 @@
 
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
-import type { Role } from './view.ts'
+import type { Role } from './resources.ts'
+
+/** Where a proxy stands; h2out and h2in: the halves as gRPC needs them, where a peer must be told beforehand. */
+export type Stand = Role | 'h2out' | 'h2in'
 
 /** listen, to: ports on 127.0.0.1. folder: for configuration and logs. certs: see certificates.ts. */
 export type Place = { readonly listen: number; readonly to: number; readonly folder: string; readonly certs: string }
@@ -13,7 +16,7 @@ export type Peer = {
   readonly version: string
   /** What it does for a request, in a few words: nobody compares figures without it. */
   readonly does: string
-  readonly roles: Partial<Record<Role, (place: Place) => readonly string[]>>
+  readonly roles: Partial<Record<Stand, (place: Place) => readonly string[]>>
   /** Why a role is absent. */
   readonly lacks?: string
 }

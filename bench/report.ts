@@ -2,7 +2,7 @@
 
 import type { Measured } from './measure.ts'
 import type { Missing, Peer } from './peer.ts'
-import type { Scenario } from './scenarios.ts'
+import type { Pledge, Scenario } from './scenarios.ts'
 
 /** rounds: one entry for each time it was measured; undefined where that failed. */
 export type Row = {
@@ -17,6 +17,8 @@ export type Report = {
   readonly missing: readonly Missing[]
   /** Lines about when, where and how. */
   readonly facts: readonly string[]
+  /** Scenarios that were asked for and could not be measured, and why. */
+  readonly absent: readonly { readonly scenario: Scenario; readonly why: string }[]
 }
 
 const titles: Readonly<Record<string, string>> = {
@@ -30,13 +32,13 @@ const titles: Readonly<Record<string, string>> = {
   cpuPerGiB: 'CPU s per GiB',
   gbits: 'Gbit/s',
   idleMiB: 'idle MiB',
-  heldMiB: 'with 1,000 connections MiB',
+  heldMiB: 'with 1,000 idle connections MiB',
 }
 
 /** What is compared first: the cost. */
 const costs: Readonly<Record<Scenario['kind'], string>> = { requests: 'cpuUs', connections: 'cpuUs', bytes: 'cpuPerGiB', memory: 'idleMiB' }
 
-export function markdown({ rows, missing, facts }: Report): string {
+export function markdown({ rows, missing, facts, absent }: Report): string {
   const scenarios = [...new Set(rows.map(row => row.scenario))]
   const peers = [...new Set(rows.map(row => row.peer))].filter(peer => peer.name !== 'direct')
   return [
@@ -46,6 +48,8 @@ export function markdown({ rows, missing, facts }: Report): string {
     '|---|---|---|',
     ...peers.map(peer => `| ${peer.name} | ${peer.version} | ${peer.does} |`),
     ...missing.map(({ name, missing: why }) => `| ${name} | – | not measured: ${why} |`),
+    '',
+    ...promises(rows, absent),
     '',
     ...scenarios.flatMap(scenario => [
       `### ${scenario.name}`,
@@ -64,7 +68,7 @@ export function markdown({ rows, missing, facts }: Report): string {
 function table(scenario: Scenario, rows: readonly Row[]): readonly string[] {
   const weft = rows.find(row => row.peer.name === 'weft')
   const direct = rows.find(row => row.peer.name === 'direct')
-  const whole = rows.map(row => (scenario.load.rate === undefined || direct === undefined || row === direct ? row : withAdded(row, direct)))
+  const whole = rows.map(row => overDirect(scenario, row, direct))
   const columns = Object.keys(titles).filter(key => whole.some(row => row.rounds.some(round => round?.[key] !== undefined)))
   const cost = costs[scenario.kind]
   const line = (row: Row): string => {
@@ -79,9 +83,13 @@ function table(scenario: Scenario, rows: readonly Row[]): readonly string[] {
   ]
 }
 
+/** Latency over that of no proxy at all, where the rate is fixed. */
+const overDirect = (scenario: Scenario, row: Row, direct: Row | undefined): Row =>
+  scenario.load.rate === undefined || direct === undefined || row === direct ? row : withAdded(row, direct)
+
 const values = (row: Row, key: string): readonly number[] => row.rounds.flatMap(round => (round?.[key] === undefined ? [] : [round[key]]))
 
-/** Latency over that of no proxy at all, round by round. */
+/** Round by round. */
 function withAdded(row: Row, direct: Row): Row {
   const rounds = row.rounds.map((round, at) => {
     const base = direct.rounds[at]
@@ -91,15 +99,55 @@ function withAdded(row: Row, direct: Row): Row {
   return { ...row, rounds }
 }
 
+/** What was promised for each scenario, and whether it is so. */
+function promises(rows: readonly Row[], absent: Report['absent']): readonly string[] {
+  const measured = [...new Set(rows.map(row => row.scenario))].flatMap(scenario => {
+    const here = rows.filter(row => row.scenario === scenario)
+    const direct = here.find(row => row.peer.name === 'direct')
+    const rowOf = (name: string) => {
+      const row = here.find(({ peer }) => peer.name === name)
+      return row && overDirect(scenario, row, direct)
+    }
+    return scenario.pledges.map(pledge => [scenario, pledge, reached(pledge, rowOf)] as const)
+  })
+  const none = absent.flatMap(({ scenario, why }) => scenario.pledges.map(pledge => [scenario, pledge, why] as const))
+  if (measured.length + none.length === 0) return []
+  return [
+    '### Promises',
+    '',
+    '| row | figure of one Weft | promised | measured | kept |',
+    '|---|---|---:|---:|---|',
+    ...[...measured, ...none].map(([{ name }, { figure: key, most, of }, now]) => {
+      const unit = of === undefined ? '' : `× ${of}`
+      const [told, kept] =
+        typeof now === 'string' ? [now, ''] : [`${figure(now)}${of === undefined ? '' : '×'}`, now <= most ? 'yes' : '**no**']
+      return `| ${name} | ${titles[key]} | ≤ ${most}${unit} | ${told} | ${kept} |`
+    }),
+  ]
+}
+
+/** The figure, or why there is none. */
+function reached({ figure: key, of }: Pledge, rowOf: (name: string) => Row | undefined): number | string {
+  const weft = rowOf('weft')
+  if (weft === undefined || values(weft, key).length === 0) return weft?.failed === undefined ? 'not measured' : `failed: ${weft.failed}`
+  if (of === undefined) return median(values(weft, key))
+  const other = rowOf(of)
+  const found = other === undefined ? [] : ratios(weft, other, key)
+  return found.length > 0 ? median(found) : `${of} was not measured`
+}
+
 /** Of two figures of one round, for what the machine does besides changes from round to round; the median of these. */
 function ratioOf(weft: Row, other: Row, key: string): string {
-  const ratios = weft.rounds.flatMap((round, at) => {
+  const found = ratios(weft, other, key)
+  return found.length === 0 ? '' : `${median(found).toFixed(2)}×`
+}
+
+const ratios = (weft: Row, other: Row, key: string): readonly number[] =>
+  weft.rounds.flatMap((round, at) => {
     const ours = round?.[key]
     const theirs = other.rounds[at]?.[key]
     return ours === undefined || theirs === undefined || theirs === 0 ? [] : [ours / theirs]
   })
-  return ratios.length === 0 ? '' : `${median(ratios).toFixed(2)}×`
-}
 
 function cell(of: readonly number[]): string {
   if (of.length === 0) return ''

@@ -17,18 +17,20 @@ const results = new URL('RESULTS.md', import.meta.url)
 /** What people write below this line stays when the figures are written anew. */
 const byHand = '<!-- Below: written by people, kept by `npm run bench`. -->'
 
-const usage = `npm run bench -- [--quick] [--scenarios A,B] [--peers A,B] [--rounds N] [--seconds N] [--out FILE]
+const usage = `npm run bench -- [ROW…] [--quick] [--scenarios A,B] [--peers A,B] [--rounds N] [--seconds N] [--out FILE]
 
 Measures proxies side by side on loopback: CPU of the proxies, throughput, latency, memory.
   --quick       one short round, printed only
-  --scenarios   ${scenarios.map(({ name }) => name).join(', ')}
+  ROW, --scenarios
+                ${scenarios.map(({ name }) => name).join(', ')}
   --peers       ${peerNames.join(', ')}
   --rounds      times that all peers are gone through (3)
   --seconds     of each measurement (3)
   --out         where the report goes; all scenarios and peers together go to bench/RESULTS.md`
 
 const text = { type: 'string' } as const
-const { values } = parseArgs({
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
     quick: { type: 'boolean' },
     scenarios: text,
@@ -49,13 +51,13 @@ if (process.platform !== 'linux') {
 }
 const chosen = pick(
   '--scenarios',
-  values.scenarios,
+  positionals.length > 0 ? positionals.join(',') : values.scenarios,
   scenarios.map(({ name }) => name),
 )
 const names = pick('--peers', values.peers, peerNames)
 const rounds = Number(values.rounds ?? (values.quick ? 1 : 3))
 const seconds = Number(values.seconds ?? (values.quick ? 1 : 3))
-const isWhole = !values.quick && values.scenarios === undefined && values.peers === undefined
+const isWhole = !values.quick && positionals.length === 0 && values.scenarios === undefined && values.peers === undefined
 
 function pick(flag: string, given: string | undefined, known: readonly string[]): readonly string[] {
   if (given === undefined) return known
@@ -86,13 +88,24 @@ try {
   const application = await startApplication(generator, processes)
   const ground: Ground = { processes, generator, application, folder, certs, seconds, warmTurns: values.quick ? 2 : 6 }
   const rows: Row[] = []
-  for (const scenario of scenarios.filter(({ name }) => chosen.includes(name))) rows.push(...(await measureAll(scenario, peers, ground)))
+  const absent: Absent[] = []
+  for (const scenario of scenarios.filter(({ name }) => chosen.includes(name))) {
+    const why = scenario.absent ?? unableTo(generator, scenario)
+    if (why === undefined) rows.push(...(await measureAll(scenario, peers, ground)))
+    else absent.push({ scenario, why })
+  }
   isGood = rows.every(row => row.failed === undefined)
-  write(markdown({ rows, missing: [...missing, ...lacking(rows, peers)], facts: facts(generator) }))
+  write(markdown({ rows, missing: [...missing, ...lacking(rows, peers)], facts: facts(generator), absent }))
 } finally {
   await processes[Symbol.asyncDispose]()
 }
 cleanUp(isGood ? 0 : 1)
+
+type Absent = { readonly scenario: Scenario; readonly why: string }
+
+function unableTo({ lacks }: Generator, { load }: Scenario): string | undefined {
+  return lacks !== undefined && lacks.modes.includes(load.mode ?? '') ? `the load cannot be made: ${lacks.why}` : undefined
+}
 
 /** Goes round the peers in turn, so that a busy minute of the machine falls on all. */
 async function measureAll(scenario: Scenario, all: readonly Peer[], ground: Ground): Promise<readonly Row[]> {

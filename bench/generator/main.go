@@ -1,11 +1,15 @@
 // Backend and load generator of the bench, standard library only. generator/node.ts does the same, slower, where there is no Go.
 //
-//	generator backend HTTPPORT TCPPORT     GET /SIZE answers SIZE bytes; the TCP port reads a size (8 bytes, big-endian) and sends as many
+//	generator backend HTTPPORT TCPPORT GRPCPORT
+//	                                       /SIZE answers SIZE bytes, whatever was sent; the TCP port reads a size (8 bytes, big-endian) and
+//	                                       sends as many; the third echoes over HTTP/2 in plaintext, with trailers as gRPC has them
 //	generator load [flags]                 one run; prints one line of JSON (type result)
 package main
 
 import (
 	"bytes"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -14,7 +18,9 @@ import (
 	"io"
 	"log"
 	"net"
+	"net/http"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -35,22 +41,25 @@ type result struct {
 }
 
 func main() {
-	if len(os.Args) == 4 && os.Args[1] == "backend" {
+	if len(os.Args) == 5 && os.Args[1] == "backend" {
 		go accept(os.Args[3], serveBytes)
+		go serveGRPC(os.Args[4])
 		accept(os.Args[2], serveHTTP)
 	}
 	flags := flag.NewFlagSet("load", flag.ExitOnError)
-	mode := flags.String("mode", "http", "http | tcp (one connection after the other, one byte each) | bulk (one connection, -size bytes) | hold (idle connections until stdin ends)")
+	mode := flags.String("mode", "http", "http | tcp (one connection after the other, one byte each) | bulk (one connection, -size bytes) | mtls (a TLS connection for each request) | grpc (unary, eight streams a connection) | hold (idle connections until stdin ends)")
 	port := flags.String("port", "", "on 127.0.0.1")
 	connections := flags.Int("connections", 64, "")
 	seconds := flags.Float64("seconds", 3, "")
 	rate := flags.Int("rate", 0, "requests a second over all connections, evenly spaced; 0: each connection asks again at once")
 	size := flags.Int64("size", 1024, "of an answer")
+	body := flags.Int("body", 0, "bytes of a POST; 0: GET")
+	certs := flags.String("certs", "", "folder with ca.pem, client.pem, client.key")
 	flags.Parse(os.Args[2:])
 	var out any
 	switch *mode {
 	case "http":
-		out = askHTTP(*port, *connections, *size, *rate, *seconds)
+		out = askHTTP(*port, *connections, requestFor(*size, *body), *rate, *seconds)
 	case "tcp":
 		out = together(*connections, func(end time.Time, tally *tally) {
 			for time.Now().Before(end) {
@@ -59,6 +68,20 @@ func main() {
 				tally.add(began, err)
 			}
 		}, *seconds)
+	case "mtls":
+		secure, request := secureWith(*certs), requestFor(*size, 0)
+		out = together(*connections, func(end time.Time, tally *tally) {
+			for time.Now().Before(end) {
+				one := &client{port: *port, secure: secure}
+				began := time.Now()
+				tally.add(began, one.ask(request))
+				if one.conn != nil {
+					one.conn.Close()
+				}
+			}
+		}, *seconds)
+	case "grpc":
+		out = callGRPC(*port, *connections, *seconds)
 	case "bulk":
 		began := time.Now()
 		count, err := pull(*port, *size)
@@ -91,7 +114,7 @@ func accept(port string, serve func(net.Conn)) {
 }
 
 func serveHTTP(conn net.Conn) {
-	in, held, answers := make([]byte, 16384), 0, map[string][]byte{}
+	in, held, answers := make([]byte, 1<<16), 0, map[string][]byte{}
 	for {
 		count, err := conn.Read(in[held:])
 		if err != nil {
@@ -103,15 +126,23 @@ func serveHTTP(conn net.Conn) {
 			if end < 0 {
 				break
 			}
-			path, _, _ := bytes.Cut(in[len("GET /"):end], []byte(" "))
+			_, path, _ := bytes.Cut(in[:end], []byte(" /"))
+			path, _, _ = bytes.Cut(path, []byte(" "))
 			answer := answers[string(path)]
 			if answer == nil {
 				size, _ := strconv.Atoi(string(path))
 				answer = append([]byte("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nDate: Sat, 21 Nov 2026 10:00:00 GMT\r\nContent-Length: "+strconv.Itoa(size)+"\r\n\r\n"), make([]byte, size)...)
 				answers[string(path)] = answer
 			}
+			rest := end + 4 + max(0, contentLength(in[:end+2]))
+			for held < rest { // a body is read and left
+				rest, held = rest-held, 0
+				if held, err = conn.Read(in); err != nil {
+					return
+				}
+			}
 			conn.Write(answer)
-			held = copy(in, in[end+4:held])
+			held = copy(in, in[rest:held])
 		}
 	}
 }
@@ -174,8 +205,15 @@ func together(count int, run func(end time.Time, t *tally), seconds float64) res
 	return all
 }
 
-func askHTTP(port string, connections int, size int64, rate int, seconds float64) result {
-	request := fmt.Appendf(nil, "GET /%d HTTP/1.1\r\nHost: app.mesh.local\r\nUser-Agent: bench/1\r\nAccept: */*\r\n\r\n", size)
+func requestFor(size int64, body int) []byte {
+	const fields = "HTTP/1.1\r\nHost: app.mesh.local\r\nUser-Agent: bench/1\r\nAccept: */*\r\n"
+	if body == 0 {
+		return fmt.Appendf(nil, "GET /%d %s\r\n", size, fields)
+	}
+	return append(fmt.Appendf(nil, "POST /%d %sContent-Length: %d\r\n\r\n", size, fields, body), make([]byte, body)...)
+}
+
+func askHTTP(port string, connections int, request []byte, rate int, seconds float64) result {
 	// Connections are made beforehand: what is measured are requests.
 	clients := make([]*client, connections)
 	for at := range clients {
@@ -225,9 +263,10 @@ func moments(rate int, seconds float64) chan time.Time {
 }
 
 type client struct {
-	port string
-	conn net.Conn
-	in   []byte
+	port   string
+	secure *tls.Config
+	conn   net.Conn
+	in     []byte
 }
 
 // One exchange; a connection that failed is made anew for the next.
@@ -236,6 +275,9 @@ func (c *client) ask(request []byte) (err error) {
 		if c.conn, err = net.DialTimeout("tcp", "127.0.0.1:"+c.port, 5*time.Second); err != nil {
 			c.conn = nil
 			return err
+		}
+		if c.secure != nil {
+			c.conn = tls.Client(c.conn, c.secure)
 		}
 		c.in = make([]byte, 1<<17)
 	}
@@ -287,6 +329,75 @@ func contentLength(head []byte) int {
 		}
 	}
 	return -1
+}
+
+// Mutual TLS 1.3 as the client of the certificates, without resumption.
+func secureWith(folder string) *tls.Config {
+	own, err := tls.LoadX509KeyPair(filepath.Join(folder, "client.pem"), filepath.Join(folder, "client.key"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	roots, err := os.ReadFile(filepath.Join(folder, "ca.pem"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	secure := &tls.Config{Certificates: []tls.Certificate{own}, RootCAs: x509.NewCertPool(), ServerName: "server.mesh.local", MinVersion: tls.VersionTLS13}
+	secure.RootCAs.AppendCertsFromPEM(roots)
+	return secure
+}
+
+// ---- gRPC-shaped calls: a message of 100 bytes comes back, with a status in trailers
+
+func overH2() *http.Protocols {
+	both := new(http.Protocols)
+	both.SetUnencryptedHTTP2(true)
+	return both
+}
+
+func serveGRPC(port string) {
+	server := &http.Server{Addr: "127.0.0.1:" + port, Protocols: overH2(), HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 1000}}
+	server.Handler = http.HandlerFunc(func(answer http.ResponseWriter, asked *http.Request) {
+		message, _ := io.ReadAll(asked.Body)
+		answer.Header().Set("Content-Type", "application/grpc")
+		answer.Header().Set("Trailer", "Grpc-Status")
+		answer.Write(message)
+		answer.Header().Set("Grpc-Status", "0")
+	})
+	log.Fatal(server.ListenAndServe())
+}
+
+func callGRPC(port string, connections int, seconds float64) result {
+	message := append([]byte{0, 0, 0, 0, 100}, make([]byte, 100)...)
+	next := make(chan *http.Client, connections*8)
+	for range connections {
+		one := &http.Client{Transport: &http.Transport{Protocols: overH2()}, Timeout: 20 * time.Second}
+		for range 8 {
+			next <- one
+		}
+	}
+	return together(connections*8, func(end time.Time, tally *tally) {
+		mine := <-next
+		for time.Now().Before(end) {
+			began := time.Now()
+			tally.add(began, callOnce(mine, port, message))
+		}
+	}, seconds)
+}
+
+func callOnce(one *http.Client, port string, message []byte) error {
+	asked, _ := http.NewRequest("POST", "http://127.0.0.1:"+port+"/bench.Echo/Unary", bytes.NewReader(message))
+	asked.Header.Set("Content-Type", "application/grpc")
+	asked.Header.Set("Te", "trailers")
+	answer, err := one.Do(asked)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	back, err := io.ReadAll(answer.Body)
+	if err == nil && (len(back) != len(message) || answer.Trailer.Get("Grpc-Status") != "0") {
+		err = fmt.Errorf("%s, %d bytes, status %q", answer.Status, len(back), answer.Trailer.Get("Grpc-Status"))
+	}
+	return err
 }
 
 // A connection of its own that takes so many bytes.

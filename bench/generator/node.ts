@@ -11,9 +11,9 @@ if (what === 'backend') {
   accept(Number(second), serveBytes)
 } else {
   const text = { type: 'string' } as const
-  const options = { mode: text, port: text, connections: text, seconds: text, rate: text, size: text }
+  const options = { mode: text, port: text, connections: text, seconds: text, rate: text, size: text, body: text }
   const { values } = parseArgs({ args: process.argv.slice(3), options })
-  const { mode = 'http', connections = '64', seconds = '3', rate = '0', size = '1024' } = values
+  const { mode = 'http', connections = '64', seconds = '3', rate = '0', size = '1024', body = '0' } = values
   const port = Number(values.port)
   if (mode === 'hold') await hold(port, Number(connections))
   else if (mode === 'bulk') await bulk(port, Number(size))
@@ -22,7 +22,7 @@ if (what === 'backend') {
     const ms = Number(seconds) * 1000
     const began = performance.now()
     if (mode === 'tcp') await Promise.all(Array.from({ length: Number(connections) }, () => connectAgain(port, began + ms, tally)))
-    else await askHttp(port, Number(connections), Number(size), Number(rate), ms, tally)
+    else await askHttp(port, Number(connections), requestFor(Number(size), Number(body)), Number(rate), ms, tally)
     const took = Float64Array.from(tally.took).sort()
     const at = (share: number) => took[Math.floor(took.length * share)] ?? 0
     const done = (performance.now() - began) / 1000
@@ -47,17 +47,29 @@ function accept(port: number, serve: (socket: net.Socket) => void): void {
 function serveHttp(socket: net.Socket): void {
   const answers = new Map<string, Buffer>()
   let rest = ''
+  let left = 0
+  let owed: Buffer | undefined
   socket.on('data', (bytes: Buffer) => {
-    const heads = (rest + bytes.toString('latin1')).split('\r\n\r\n')
-    rest = heads.pop()!
-    for (const head of heads) {
-      const size = head.slice(5, head.indexOf(' ', 5))
+    rest += bytes.toString('latin1')
+    for (;;) {
+      const skipped = Math.min(left, rest.length)
+      rest = rest.slice(skipped)
+      left -= skipped
+      if (left > 0) return
+      if (owed !== undefined) socket.write(owed)
+      owed = undefined
+      const end = rest.indexOf('\r\n\r\n')
+      if (end < 0) return
+      const head = rest.slice(0, end + 2)
+      rest = rest.slice(end + 4)
+      left = Number(/\r\ncontent-length: (\d+)\r\n/i.exec(head)?.[1] ?? 0)
+      const [, size = '0'] = / \/(\d+) /.exec(head) ?? []
       let answer = answers.get(size)
       if (answer === undefined) {
         const lines = `HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nDate: Sat, 21 Nov 2026 10:00:00 GMT\r\nContent-Length: ${size}\r\n\r\n`
         answers.set(size, (answer = Buffer.concat([Buffer.from(lines), Buffer.alloc(Number(size))])))
       }
-      socket.write(answer)
+      owed = answer
     }
   })
 }
@@ -79,8 +91,9 @@ function serveBytes(socket: net.Socket): void {
   })
 }
 
-function requestFor(size: number): string {
-  return `GET /${size} HTTP/1.1\r\nHost: app.mesh.local\r\nUser-Agent: bench/1\r\nAccept: */*\r\n\r\n`
+function requestFor(size: number, body = 0): string {
+  const fields = 'HTTP/1.1\r\nHost: app.mesh.local\r\nUser-Agent: bench/1\r\nAccept: */*\r\n'
+  return body === 0 ? `GET /${size} ${fields}\r\n` : `POST /${size} ${fields}Content-Length: ${body}\r\n\r\n${'x'.repeat(body)}`
 }
 
 /** A connection and the way to ask on it: one exchange at a time. Answers must have a Content-Length. */
@@ -122,8 +135,7 @@ function client(port: number): Promise<(request: string, then: (failed?: string)
   })
 }
 
-async function askHttp(port: number, connections: number, size: number, rate: number, ms: number, tally: Tally): Promise<void> {
-  const request = requestFor(size)
+async function askHttp(port: number, connections: number, request: string, rate: number, ms: number, tally: Tally): Promise<void> {
   const idle = await Promise.all(Array.from({ length: connections }, () => client(port)))
   const began = performance.now()
   const due: number[] = []
