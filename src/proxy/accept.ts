@@ -2,21 +2,21 @@
 
 import { Failure } from '#base/failure'
 import type { Log } from '#base/log'
-import { breakOff, dialTcp, type Socket } from '#io/net'
-import { pickWeighted } from '#model/match'
-import type { Backend, Endpoint, Listener, View, WeightedBackend } from '#model/view'
+import { breakOff, type Socket } from '#io/net'
+import type { Listener, View } from '#model/view'
 import { detect } from '#wire/detect'
 import { answer } from './answer.ts'
 import { refusePlaintext } from './arrival.ts'
-import { connect, type Connected, type Reach } from './connect.ts'
+import type { Reach } from './connect.ts'
 import { Downstream, type EntryOf, type OnExchange } from './downstream.ts'
 import type { Exchange } from './exchange.ts'
 import type { OutsideNames } from './dns.ts'
 import { type Entry, nobody, type Party, partyOf } from './entry.ts'
+import { firstBytes } from './first-bytes.ts'
 import type { Meter } from './meter.ts'
+import { Opaque, outOfMesh } from './opaque.ts'
 import type { Pools } from './pool.ts'
-import { pickEndpoint, serve, shareOf } from './serve.ts'
-import { type Carried, carry } from './tcp.ts'
+import { serve } from './serve.ts'
 
 /** Whoever called through a published port. */
 const outside: Party = { ...nobody, service: 'outside' }
@@ -31,7 +31,7 @@ export type Place = {
   readonly reach: Reach
   readonly meter: Meter
   readonly log: Log
-  /** How long a connection may be silent before it counts as opaque; absent: `usualDetectMs`. */
+  /** How long a connection may be silent before it counts as opaque; absent: 60 ms. */
   readonly detectMs?: number | undefined
   /** What is known of hosts outside the mesh by their addresses. */
   readonly outside?: OutsideNames | undefined
@@ -45,13 +45,10 @@ export const defaultLimits: Limits = { connections: 16_384, requests: 16_384 }
 /** How long a connection that came while the proxy drains may take for its request. */
 const drainingMs = 1000
 
-/** How long an undeclared port waits for first bytes before its connection counts as opaque (server-first protocols wait this long once). */
-const usualDetectMs = 60
-
 export class Acceptor {
   readonly #place: Place
   readonly #open = new Set<Downstream>()
-  readonly #carried = new Set<Socket>()
+  readonly #opaque: Opaque
   readonly #on: OnExchange
   /** Requests of callers to this workload. */
   readonly #underWay = new Set<Exchange>()
@@ -61,6 +58,7 @@ export class Acceptor {
 
   constructor(place: Place) {
     this.#place = place
+    this.#opaque = new Opaque(place)
     this.#on = {
       begin: exchange => {
         if (exchange.entry.listener.direction === 'inbound') {
@@ -95,8 +93,18 @@ export class Acceptor {
     const { view, self } = this.#place
     if (!(await this.#isReady(socket))) return
     const listener = listenerAt(view(), destination.host, destination.port)
-    if (listener === undefined) return this.#passThrough(socket, destination)
+    if (listener === undefined) {
+      const entry = outOfMesh(destination, view, self())
+      if (this.#isFull) return this.#overflow(socket, entry)
+      return this.#opaque.passThrough(socket, entry)
+    }
     await this.#carry(socket, { listener, view, peer: undefined, source: self() })
+  }
+
+  /** From the workload, to where the operator does not want the mesh to be: whatever listens there, and even before the mesh is known. */
+  async excluded(socket: Socket, destination: { host: string; port: number }): Promise<void> {
+    const { view, self } = this.#place
+    await this.#opaque.passThrough(socket, outOfMesh(destination, view, self()))
   }
 
   /** From a caller at a listener's own address: on the mesh, or of this workload where the listener leads out. peer: the SPIFFE id it proved; undefined over plaintext. */
@@ -149,13 +157,17 @@ export class Acceptor {
     const { meter, detectMs } = this.#place
     if (listener.protocol !== 'detect') meter.detected(listener, listener.protocol, 'declared')
     if (listener.protocol === 'http') return this.http(socket, () => entry)
-    if (listener.protocol !== 'detect') return this.#tcp(socket, entry)
-    const first = await firstBytes(socket, detectMs ?? usualDetectMs)
+    if (listener.protocol !== 'detect') return this.#opaque.carry(socket, entry)
+    const first = await firstBytes(socket, detectMs)
     if (socket.destroyed) return
     const { kind } = detect(first)
-    meter.detected(listener, kind === 'http1' ? 'http' : kind === 'tls' ? 'tls' : 'tcp', kind === 'http1' || kind === 'tls' ? 'sniffed' : 'opaque')
+    meter.detected(
+      listener,
+      kind === 'http1' ? 'http' : kind === 'tls' ? 'tls' : 'tcp',
+      kind === 'http1' || kind === 'tls' ? 'sniffed' : 'opaque',
+    )
     if (kind === 'http1') this.http(socket, () => entry, first)
-    else await this.#tcp(socket, entry, first)
+    else await this.#opaque.carry(socket, entry, first)
   }
 
   get #isFull(): boolean {
@@ -181,92 +193,6 @@ export class Acceptor {
     if (this.#isDraining) setTimeout(() => downstream.drain(), drainingMs).unref()
   }
 
-  async #tcp(socket: Socket, entry: Entry, first?: Uint8Array): Promise<void> {
-    const { meter, log, view } = this.#place
-    socket.on('error', () => {})
-    let connected: Connected
-    let endpoint: Endpoint | undefined
-    try {
-      const picked = pickWeighted(entry.listener.backends ?? [], Math.random())
-      ;({ connected, endpoint } = await this.#reachOne(picked, view(), entry))
-    } catch (thrown) {
-      if (!(thrown instanceof Failure)) throw thrown
-      meter.connection(entry, { service: entry.listener.service, workload: '', identity: undefined }).close(thrown.code)
-      log.warn(`connection to ${entry.listener.service} ended: ${thrown.says}`, { reason: thrown.code, hint: thrown.hint })
-      return breakOff(socket)
-    }
-    await this.#relay(socket, connected, entry, { service: entry.listener.service, workload: endpoint?.workload ?? '' }, first)
-  }
-
-  async #relay(
-    socket: Socket,
-    connected: Connected,
-    entry: Entry,
-    to: { service: string; workload: string },
-    first?: Uint8Array,
-  ): Promise<void> {
-    const samples = this.#place.meter.connection(entry, { ...to, identity: connected.identity })
-    const carried: Carried = {
-      get from() {
-        return samples.sent.value
-      },
-      set from(value) {
-        samples.sent.value = value
-      },
-      get to() {
-        return samples.received.value
-      },
-      set to(value) {
-        samples.received.value = value
-      },
-    }
-    this.#carried.add(socket)
-    await carry(socket, connected.socket, carried, first)
-    this.#carried.delete(socket)
-    samples.close('')
-  }
-
-  async #reachOne(
-    picked: WeightedBackend | undefined,
-    view: View,
-    entry: Entry,
-  ): Promise<{ connected: Connected; endpoint: Endpoint | undefined; backend: Backend }> {
-    const { pools, reach } = this.#place
-    if (picked === undefined) throw new Failure('backend-invalid', entry.listener.name)
-    const share = shareOf(picked, view, entry.listener.name)
-    let tried: readonly Endpoint[] = []
-    for (;;) {
-      const endpoint = pickEndpoint(share, pools, tried)
-      try {
-        return { connected: await connect({ ...share.backend, protocol: 'tcp' }, endpoint, reach), endpoint, backend: share.backend }
-      } catch (thrown) {
-        if (!(thrown instanceof Failure) || thrown.fate !== 'safe' || endpoint === undefined || tried.length >= 3) throw thrown
-        tried = [...tried, endpoint]
-      }
-    }
-  }
-
-  /** Not a service of the mesh: on to where the workload wanted to go, counted as `external`. */
-  async #passThrough(socket: Socket, { host, port }: { host: string; port: number }): Promise<void> {
-    const { view, self, log, outside } = this.#place
-    const listener: Listener = { name: 'outbound/external', direction: 'outbound', host, port, protocol: 'tcp', service: 'external' }
-    if (this.#isFull) return this.#overflow(socket, { listener, view, peer: undefined, source: self() })
-    socket.on('error', () => {})
-    const upstream = dialTcp(outside?.hostOf(host) ?? host, port)
-    const isOpen = await new Promise<boolean>(resolve => upstream.once('connect', () => resolve(true)).once('error', () => resolve(false)))
-    if (!isOpen) {
-      log.debug(`${host}:${port} is not of the mesh and does not answer`)
-      upstream.destroy()
-      return breakOff(socket)
-    }
-    await this.#relay(
-      socket,
-      { socket: upstream, identity: undefined },
-      { listener, view, peer: undefined, source: self() },
-      { service: 'external', workload: `${outside?.nameOf(host) ?? host}:${port}` },
-    )
-  }
-
   /** Slow heads are answered 408, idle connections closed. */
   sweep(now: number): void {
     for (const downstream of this.#open) {
@@ -288,7 +214,7 @@ export class Acceptor {
   }
 
   get openConnections(): number {
-    return this.#open.size + this.#carried.size
+    return this.#open.size + this.#opaque.size
   }
 }
 
@@ -306,29 +232,4 @@ export function listenerAt(view: View, host: string, port: number): Listener | u
     byAddress.set(view, index)
   }
   return index.get(`${host}:${port}`)
-}
-
-/** What comes within the bound, until it can be told what it is; empty where the caller waits for the server to speak. */
-function firstBytes(socket: Socket, detectMs: number): Promise<Uint8Array> {
-  return new Promise(resolve => {
-    const parts: Uint8Array[] = []
-    const finish = () => {
-      clearTimeout(timer)
-      socket.off('data', onData)
-      socket.off('close', finish)
-      socket.off('end', finish)
-      socket.pause()
-      resolve(parts.length === 1 ? parts[0]! : Buffer.concat(parts))
-    }
-    const onData = (bytes: Uint8Array) => {
-      parts.push(bytes)
-      if (detect(parts.length === 1 ? bytes : Buffer.concat(parts)).kind !== 'more') finish()
-    }
-    const timer = setTimeout(finish, detectMs)
-    socket.on('error', () => {})
-    socket.on('data', onData)
-    socket.once('close', finish)
-    socket.once('end', finish)
-    socket.resume()
-  })
 }
