@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import http from 'node:http'
 import net, { type AddressInfo } from 'node:net'
+import tls from 'node:tls'
 import { after, before, describe, test } from 'node:test'
 import { inboundSide, materials, outboundSide, remote, type Side } from '../../test/harness/pair.ts'
-import type { TlsMaterial } from '../io/net.ts'
+import { dialTcp, secureClient, secureContext, type TlsMaterial } from '../io/net.ts'
 import type { Listener } from '../model/view.ts'
 
 /** What a plaintext caller hears until the connection ends; says: what it sends at once. */
@@ -88,6 +90,21 @@ describe('a port of the mesh', () => {
     })
     assert.match(heard, /served/)
     setMode(web, 'strict')
+  })
+
+  test('agrees on TLS 1.3 and a key exchange that a quantum computer does not break, between two proxies', async () => {
+    const secure = secureClient(dialTcp('127.0.0.1', web.port), secureContext(certificates.shop!), ['http/1.1'], '80.web.default.mesh')
+    await once(secure, 'secureConnect')
+    assert.equal(secure.getProtocol(), 'TLSv1.3')
+    assert.equal((secure.getEphemeralKeyInfo() as { name?: string } | null)?.name, 'X25519MLKEM768')
+    secure.destroy()
+  })
+
+  test('refuses a caller that speaks no TLS newer than 1.2', async () => {
+    const { key, cert, roots } = certificates.shop!
+    const secure = tls.connect({ port: web.port, key, cert, ca: [...roots], maxVersion: 'TLSv1.2', checkServerIdentity: () => undefined })
+    const [error] = (await once(secure, 'error')) as [NodeJS.ErrnoException]
+    assert.match(String(error.code), /PROTOCOL_VERSION/)
   })
 
   for (const protocol of ['tcp', 'detect'] as const)
