@@ -17,6 +17,7 @@ import { bindAsBefore } from '#proxy/kept-ports'
 import { keepView, keptView } from '#proxy/kept-view'
 import { Link } from '#proxy/link'
 import { askReadiness } from '#proxy/readiness'
+import { Datagrams } from '#proxy/udp'
 import { becomeMember, invited } from './join.ts'
 import type { RunWorld } from './world.ts'
 
@@ -66,6 +67,7 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
     }),
   )
   const ports = await openPorts(core, options, folder, log)
+  const datagrams = new Datagrams({ view: () => core.view, ready: () => core.ready(), meter: core.meter, log, outside })
   const dns = new MeshDns({ view: () => core.view, ready: () => core.ready(), ask: hostResolver(), outside, now: () => performance.now() })
   const launch = async (extra: Readonly<Record<string, string>>): Promise<Workload> => {
     const workload = owned.use(
@@ -74,7 +76,10 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
         env: { ...childEnvironment(world.env), ...extra },
         namespace: options.namespace,
         capture: isCaptured ? 'namespace' : 'none',
+        exclude: options.exclude,
         onConnection: (socket, destination) => core.outbound(socket, destination),
+        onExcluded: (socket, destination) => core.excluded(socket, destination),
+        onDatagram: session => datagrams.take(session),
         onDnsQuery: (query, from) => dns.answer(query, from),
       }),
     )
@@ -112,7 +117,13 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
     present()
   }
   core.meter.follow(() => certificate.current(), systemClock)
-  const admin = owned.use(await openAdmin(core, options.adminPort, () => certificate.current()))
+  const admin = owned.use(
+    await openAdmin(core, options.adminPort, () => certificate.current(), {
+      capture: isCaptured ? 'namespace' : 'proxy',
+      exclude: options.exclude,
+      externalVips: options.externalVips,
+    }),
+  )
 
   const keep = keepView(folder, log)
   let hasView = false

@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import process from 'node:process'
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
+import { type Exclusions, noExclusions } from '#base/exclusions'
 import type { Batch, Beginning, Exit, Listeners, Program, Told, Tools } from './namespace/messages.ts'
 import { hosts, resolvConf } from './namespace/names.ts'
 import { CaptureRefused, explain, missing, packages, type Machine, type Refusal, type Tool, type Verdict } from './namespace/refusal.ts'
@@ -46,7 +47,7 @@ export async function canCapture(): Promise<Verdict> {
     findTool('nft')!,
     findTool('mount')!,
     links(hasIpv6()),
-    capture,
+    capture(),
   ]
   const [file = '', ...args] = isInside() ? rehearsal : [unshare, '--map-current-user', '--keep-caps', ...rehearsal]
   const { code, says } = await run(file, args)
@@ -114,14 +115,21 @@ export type Namespace = AsyncDisposable & {
   readonly first: Batch
   readonly sockets: MessagePort
   readonly served: Int32Array<SharedArrayBuffer>
+  /** UDP sockets of flows, one for each that is asked for. */
+  readonly flows: MessagePort
   /** Starts the one program. Rejects with a system error (`code`) when it cannot be. */
   start(program: Program): Promise<{ readonly pid: number; readonly exited: Promise<Exit> }>
 }
 
+/** What is captured beside TCP and DNS, and what is left out of the mesh. */
+export type NamespaceOptions = { readonly datagrams?: boolean; readonly exclude?: Exclusions }
+
 /** namespace: the mesh namespace whose services plain names mean. Rejects with CaptureRefused. The thread inside ends at disposal, and with it a program that still runs. */
-export async function openNamespace(namespace: string): Promise<Namespace> {
+export async function openNamespace(namespace: string, options: NamespaceOptions = {}): Promise<Namespace> {
+  const { datagrams = false, exclude = noExclusions } = options
   const tools = requireTools()
   const { port1: sockets, port2 } = new MessageChannel()
+  const { port1: flows, port2: flowsInside } = new MessageChannel()
   const served = new Int32Array(new SharedArrayBuffer(4))
   const ipv6 = hasIpv6()
   const workerData: Beginning = {
@@ -129,12 +137,16 @@ export async function openNamespace(namespace: string): Promise<Namespace> {
     ipv6,
     served,
     sockets: port2,
+    flows: flowsInside,
+    datagrams,
+    exclude,
     root: process.getuid?.() === 0,
     resolvConf: resolvConf(namespace, readText('/etc/resolv.conf')),
     hosts: hosts(hostname(), readText('/etc/hosts')),
   }
-  const inside = new Worker(new URL('./namespace/inside.ts', import.meta.url), { workerData, transferList: [port2] })
+  const inside = new Worker(new URL('./namespace/inside.ts', import.meta.url), { workerData, transferList: [port2, flowsInside] })
   sockets.unref()
+  flows.unref()
   try {
     const ready = await heard(inside, 'ready')
     return {
@@ -142,11 +154,12 @@ export async function openNamespace(namespace: string): Promise<Namespace> {
       ipv6,
       sockets,
       served,
+      flows,
       start: program => start(inside, program),
-      [Symbol.asyncDispose]: () => close(inside, sockets),
+      [Symbol.asyncDispose]: () => close(inside, [sockets, flows]),
     }
   } catch (thrown) {
-    await close(inside, sockets)
+    await close(inside, [sockets, flows])
     throw thrown
   }
 }
@@ -176,8 +189,8 @@ async function start(inside: Worker, program: Program): Promise<{ pid: number; e
   return { pid, exited }
 }
 
-async function close(inside: Worker, sockets: MessagePort): Promise<void> {
-  sockets.close()
+async function close(inside: Worker, ports: readonly MessagePort[]): Promise<void> {
+  for (const port of ports) port.close()
   await inside.terminate()
 }
 

@@ -1,69 +1,33 @@
 /** The C library calls that Node has no words for: making sockets in this thread's network namespace, connecting them by number, asking where a redirected connection was going. */
 
 import net from 'node:net'
-import process from 'node:process'
-import { getSystemErrorName } from 'node:util'
+import { AF_INET, AF_INET6, type Destination, destinationIn, socketAddress } from './sockopt/address.ts'
+import { libc, made, SystemCallFailed } from './sockopt/libc.ts'
 
-export type Destination = { readonly host: string; readonly port: number }
+export { type Destination, socketAddress } from './sockopt/address.ts'
+export { type Datagram, receiveDatagram, refuseDatagram, signalWhenReadable } from './sockopt/datagrams.ts'
+export { SystemCallFailed } from './sockopt/libc.ts'
 
 /** linux/socket.h and its relatives; the same on every 64-bit architecture that Node runs on. */
-const AF_INET = 2
-const AF_INET6 = 10
 const SOCK_STREAM = 1
 const SOCK_DGRAM = 2
+const SOCK_RAW = 3
 const SOCK_NONBLOCK_CLOEXEC = 0o2004000
 const SOL_SOCKET = 1
 const SO_REUSEADDR = 2
 const SOL_IP = 0
 const SOL_IPV6 = 41
+const IP_TRANSPARENT = 19
+const IP_RECVORIGDSTADDR = 20
+const IPV6_RECVORIGDSTADDR = 74
+const IPV6_TRANSPARENT = 75
+const IPPROTO_ICMP = 1
+const IPPROTO_ICMPV6 = 58
 const IPV6_V6ONLY = 26
 /** linux/netfilter_ipv4.h; IP6T_SO_ORIGINAL_DST has the same number. */
 const SO_ORIGINAL_DST = 80
 const EALREADY = 114
 const EINPROGRESS = 115
-
-/** The call failed: `code` is the errno's name as Node writes it (`EPERM`). */
-export class SystemCallFailed extends Error {
-  readonly syscall: string
-  readonly errno: number
-  readonly code: string
-  constructor(syscall: string, errno: number, about = '') {
-    const code = getSystemErrorName(-errno)
-    super(`${syscall} ${code}${about === '' ? '' : ` ${about}`}`)
-    this.name = 'SystemCallFailed'
-    this.syscall = syscall
-    this.errno = -errno
-    this.code = code
-  }
-}
-
-type Libc = ReturnType<typeof bind>
-let bound: Libc | undefined
-
-/** Opened at the first call, so that machines without `node:ffi` can import this file. Throws a sentence that says what is missing. */
-function libc(): Libc {
-  bound ??= bind()
-  return bound
-}
-
-function bind() {
-  const ffi = process.getBuiltinModule('node:ffi')
-  if (ffi === undefined)
-    throw new Error(`Node ${process.version} has no node:ffi here: use Node 26.10 or newer, without --no-experimental-ffi`)
-  const { functions } = ffi.dlopen(null, {
-    socket: { arguments: ['i32', 'i32', 'i32'], return: 'i32' },
-    bind: { arguments: ['i32', 'pointer', 'u32'], return: 'i32' },
-    listen: { arguments: ['i32', 'i32'], return: 'i32' },
-    connect: { arguments: ['i32', 'pointer', 'u32'], return: 'i32' },
-    close: { arguments: ['i32'], return: 'i32' },
-    setsockopt: { arguments: ['i32', 'i32', 'i32', 'pointer', 'u32'], return: 'i32' },
-    getsockopt: { arguments: ['i32', 'i32', 'i32', 'pointer', 'pointer'], return: 'i32' },
-    unshare: { arguments: ['i32'], return: 'i32' },
-    mount: { arguments: ['string', 'string', 'string', 'u64', 'pointer'], return: 'i32' },
-    __errno_location: { arguments: [], return: 'pointer' },
-  })
-  return { ...functions, errno: () => ffi.getInt32(functions.__errno_location()) }
-}
 
 /** Throws when the C library cannot be reached; nothing else happens. */
 export const requireFfi = (): void => void libc()
@@ -85,8 +49,7 @@ export function originalDestination(socket: net.Socket): Destination | undefined
   const ipv4 = net.isIPv4(localAddress) || localAddress.startsWith('::ffff:')
   addressLength.writeUInt32LE(ipv4 ? 16 : 28)
   if (libc().getsockopt(fd, ipv4 ? SOL_IP : SOL_IPV6, SO_ORIGINAL_DST, address, addressLength) !== 0) return undefined
-  const port = address.readUInt16BE(2)
-  const host = ipv4 ? `${address[4]}.${address[5]}.${address[6]}.${address[7]}` : ipv6Text(address)
+  const { host, port } = destinationIn(address)
   if (port === localPort && (host === localAddress || localAddress === `::ffff:${host}`)) return undefined
   return { host, port }
 }
@@ -97,35 +60,47 @@ function fdOf(socket: net.Socket): number | undefined {
   return handle?.fd !== undefined && handle.fd >= 0 ? handle.fd : undefined
 }
 
-/** From a sockaddr_in6: the address stands at byte 8. */
-function ipv6Text(bytes: Buffer): string {
-  const groups = Array.from({ length: 8 }, (_, group) => bytes.readUInt16BE(8 + 2 * group).toString(16))
-  return new net.SocketAddress({ address: groups.join(':'), family: 'ipv6' }).address
-}
-
 // ── sockets by number: they belong to the network namespace of the thread that makes them ──
 
 /** An unconnected TCP socket: IPv6 ones reach IPv4 too. Throws SystemCallFailed (EAFNOSUPPORT: this kernel has no IPv6). */
 export const makeSocket = (ipv6: boolean): number =>
   made('socket', libc().socket(ipv6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK_CLOEXEC, 0))
 
-/** A bound socket, for TCP listening already: connections wait in its queue from now on. host: an IP address. */
-export function makeListener(kind: 'tcp' | 'udp', host: string, port: number): number {
+/**
+ * What a bound socket is for. tcp: connections, which wait in its queue from now on. udp: datagrams. datagrams: those that TPROXY leads here, with where they
+ * were going (`receiveDatagram`). flow: one flow of them, bound to where it was going, which several may share.
+ */
+export type Purpose = 'tcp' | 'udp' | 'datagrams' | 'flow'
+
+/** host: an IP address. Throws SystemCallFailed. */
+export function makeListener(purpose: Purpose, host: string, port: number): number {
   const ipv6 = net.isIPv6(host)
-  const { socket, bind: bindTo, listen, setsockopt, close } = libc()
-  const fd = made('socket', socket(ipv6 ? AF_INET6 : AF_INET, (kind === 'tcp' ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK_CLOEXEC, 0))
+  const { socket, bind: bindTo, listen, close } = libc()
+  const kind = purpose === 'tcp' ? SOCK_STREAM : SOCK_DGRAM
+  const fd = made('socket', socket(ipv6 ? AF_INET6 : AF_INET, kind | SOCK_NONBLOCK_CLOEXEC, 0))
   try {
-    if (ipv6) made('setsockopt', setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, one, 4))
-    if (kind === 'tcp') made('setsockopt', setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, one, 4))
+    if (ipv6) switchOn(fd, SOL_IPV6, IPV6_V6ONLY)
+    if (purpose === 'tcp' || purpose === 'flow') switchOn(fd, SOL_SOCKET, SO_REUSEADDR)
+    if (purpose === 'datagrams') {
+      switchOn(fd, ipv6 ? SOL_IPV6 : SOL_IP, ipv6 ? IPV6_TRANSPARENT : IP_TRANSPARENT)
+      switchOn(fd, ipv6 ? SOL_IPV6 : SOL_IP, ipv6 ? IPV6_RECVORIGDSTADDR : IP_RECVORIGDSTADDR)
+    }
+    if (purpose === 'flow') switchOn(fd, ipv6 ? SOL_IPV6 : SOL_IP, ipv6 ? IPV6_TRANSPARENT : IP_TRANSPARENT)
     const place = socketAddress(host, port)
     made('bind', bindTo(fd, place, place.length), `${host}:${port}`)
-    if (kind === 'tcp') made('listen', listen(fd, 4096))
+    if (purpose === 'tcp') made('listen', listen(fd, 4096))
     return fd
   } catch (thrown) {
     close(fd)
     throw thrown
   }
 }
+
+/** For `refuseDatagram`. */
+export const makeIcmpSocket = (ipv6: boolean): number =>
+  made('socket', libc().socket(ipv6 ? AF_INET6 : AF_INET, SOCK_RAW | SOCK_NONBLOCK_CLOEXEC, ipv6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
+
+const switchOn = (fd: number, level: number, option: number): number => made('setsockopt', libc().setsockopt(fd, level, option, one, 4))
 
 /**
  * Starts connecting; place is from `socketAddress`. A non-blocking connect(2) always says EINPROGRESS, for it holds the socket's lock; over loopback the answer is there as soon as
@@ -142,35 +117,7 @@ export function connectFd(fd: number, place: Buffer): 'connected' | 'pending' | 
 
 export const closeFd = (fd: number): void => void libc().close(fd)
 
-/** A sockaddr_in or sockaddr_in6. `::ffff:127.0.0.1` is how an IPv6 socket names an IPv4 address. */
-export function socketAddress(host: string, port: number): Buffer {
-  const ipv6 = net.isIPv6(host)
-  const place = Buffer.alloc(ipv6 ? 28 : 16)
-  place.writeUInt16LE(ipv6 ? AF_INET6 : AF_INET, 0)
-  place.writeUInt16BE(port, 2)
-  if (ipv6) groupsOf(host).forEach((group, at) => place.writeUInt16BE(group, 8 + 2 * at))
-  else host.split('.').forEach((part, at) => place.writeUInt8(Number(part), 4 + at))
-  return place
-}
-
-function groupsOf(host: string): number[] {
-  const plain = host.replace(
-    /(\d+)\.(\d+)\.(\d+)\.(\d+)$/,
-    (_, a, b, c, d) => `${((+a << 8) | +b).toString(16)}:${((+c << 8) | +d).toString(16)}`,
-  )
-  const [head = '', tail] = plain.split('::')
-  const read = (part: string) => (part === '' ? [] : part.split(':').map(group => Number.parseInt(group, 16)))
-  if (tail === undefined) return read(head)
-  const [left, right] = [read(head), read(tail)]
-  return [...left, ...Array.from({ length: 8 - left.length - right.length }, () => 0), ...right]
-}
-
 const one = Buffer.from([1, 0, 0, 0])
-
-function made(syscall: string, result: number, about = ''): number {
-  if (result < 0) throw new SystemCallFailed(syscall, libc().errno(), about)
-  return result
-}
 
 // ── namespaces and mounts of the calling thread ──
 

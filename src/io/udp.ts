@@ -1,6 +1,8 @@
-/** Datagrams: a question comes in, its answer goes back to where it came from. */
+/** Datagrams: a question comes in and its answer goes back to where it came from; or a flow of them to one place and back. */
 
 import dgram from 'node:dgram'
+import { lookup } from 'node:dns/promises'
+import net from 'node:net'
 
 export type UdpListening = AsyncDisposable & { readonly host: string; readonly port: number }
 
@@ -26,4 +28,61 @@ export function listenUdp(place: UdpPlace, answer: (query: Uint8Array) => Promis
     })
     socket.bind('fd' in place ? { fd: place.fd } : { address: place.host, port: place.port })
   })
+}
+
+/** A flow to one place, from a port of its own; only that place is heard. */
+export type UdpFlow = {
+  /** In order; before the flow is open they wait, a few of them. */
+  send(bytes: Uint8Array): void
+  close(): void
+}
+
+/** Sent before the name is found and the socket is there. */
+const mostWaiting = 64
+
+/**
+ * host: an address or a name. message: each datagram that comes back. failed: once, with a system error: ECONNREFUSED when the place says that nobody is there, ENOTFOUND…;
+ * the flow is closed then.
+ */
+export function dialUdp(
+  host: string,
+  port: number,
+  { message, failed }: { readonly message: (bytes: Uint8Array) => void; readonly failed: (error: NodeJS.ErrnoException) => void },
+): UdpFlow {
+  let socket: dgram.Socket | undefined
+  let isOpen = false
+  let isClosed = false
+  const waiting: Uint8Array[] = []
+  const close = () => {
+    if (isClosed) return
+    isClosed = true
+    socket?.removeAllListeners('message').close()
+  }
+  const fail = (error: Error) => {
+    if (isClosed) return
+    close()
+    failed(error)
+  }
+  const open = (address: string, family: number) => {
+    if (isClosed) return
+    socket = dgram.createSocket(family === 6 ? 'udp6' : 'udp4')
+    socket.on('error', fail)
+    socket.on('message', message)
+    socket.connect(port, address, () => {
+      isOpen = true
+      for (const bytes of waiting.splice(0)) socket!.send(bytes, unheard)
+    })
+  }
+  const unheard = (): void => {} // a refusal comes as `error` too
+  const family = net.isIP(host)
+  if (family !== 0) open(host, family)
+  else lookup(host).then(found => open(found.address, found.family), fail)
+  return {
+    send(bytes) {
+      if (isClosed) return
+      if (isOpen) socket!.send(bytes, unheard)
+      else if (waiting.length < mostWaiting) waiting.push(bytes)
+    },
+    close,
+  }
 }

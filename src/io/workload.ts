@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process'
 import type net from 'node:net'
 import { resolve } from 'node:path'
 import process from 'node:process'
+import type { Exclusions } from '#base/exclusions'
 import { findTool } from './namespace/tools.ts'
 import { type Exit, type Program, type Stdio, openNamespace } from './namespace.ts'
 import { dialTcp } from './net.ts'
@@ -14,6 +15,7 @@ import { clearAway, send } from './workload/remains.ts'
 
 export { CommandFailed } from './workload/program.ts'
 export { CaptureRefused } from './namespace.ts'
+export type { DatagramSession } from './workload/datagrams.ts'
 
 export type WorkloadOptions = Arrivals & {
   readonly command: readonly string[]
@@ -24,6 +26,8 @@ export type WorkloadOptions = Arrivals & {
   readonly namespace: string
   /** namespace: needs `reexecForCapture` to have said ok. none: the program is on the machine's network; nothing is captured, onConnection and onDnsQuery are never called. */
   readonly capture: 'namespace' | 'none'
+  /** TCP that is left out of the mesh goes to `onExcluded`. */
+  readonly exclude?: Exclusions
   /** For all three streams, or for each: as this process has it, nothing, or an open file descriptor. Default: inherit. */
   readonly stdio?: Stdio | readonly [Stdio, Stdio, Stdio]
   /** How long TERM may take to end what is left before KILL. Default 5 s. */
@@ -57,7 +61,12 @@ export async function launchWorkload(options: WorkloadOptions): Promise<Workload
 async function launchCaptured(program: Program, options: WorkloadOptions): Promise<Workload> {
   const { graceMs = 5000 } = options
   await using owned = new AsyncDisposableStack()
-  const namespace = owned.use(await openNamespace(options.namespace))
+  const namespace = owned.use(
+    await openNamespace(options.namespace, {
+      datagrams: options.onDatagram !== undefined,
+      ...(options.exclude === undefined ? {} : { exclude: options.exclude }),
+    }),
+  )
   owned.use(await listenInside(namespace, options))
   const dialling = owned.adopt(new Dialling(namespace), made => made.close())
   const { pid, exited } = await namespace.start(program)

@@ -26,6 +26,8 @@ export const metricNames = {
   closed: 'weft_tcp_connections_closed_total',
   active: 'weft_connections_active',
   detections: 'weft_protocol_detections_total',
+  udpSessions: 'weft_udp_sessions_total',
+  udpDatagrams: 'weft_udp_datagrams_total',
   rejections: 'weft_config_rejections_total',
   certificateExpiry: 'weft_certificate_expiry_seconds', // gauge: seconds left; label serial, lower-case hex
   startTime: 'process_start_time_seconds', // gauge: seconds since the epoch; tells a restart from a control plane that was away
@@ -55,6 +57,10 @@ export const requestLabels = [...edgeLabels, 'route', 'code', 'grpc_status', 're
 /** flow: sent (towards the destination) or received. */
 export const bytesLabels = [...edgeLabels, 'flow'] as const
 export const connectionLabels = [...edgeLabels] as const
+/** Of the workload's own sending. outcome: relayed, or refused where nobody takes them. */
+export const udpSessionLabels = ['destination_service', 'destination_workload', 'outcome'] as const
+/** flow: sent or received. */
+export const udpDatagramLabels = ['destination_service', 'destination_workload', 'flow'] as const
 /** How it was found out what the bytes of a connection are. outcome: declared, sniffed (told by its first bytes), opaque (not told, or silent for too long). */
 export const detectionLabels = ['direction', 'listener', 'protocol', 'outcome'] as const
 /** reason: a failure code or ''. */

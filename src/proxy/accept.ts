@@ -107,6 +107,12 @@ export class Acceptor {
     await this.#opaque.passThrough(socket, outOfMesh(destination, view, self()))
   }
 
+  /** From the workload, to where the operator does not want the mesh to be: whatever listens there, and even before the mesh is known. */
+  async excluded(socket: Socket, destination: { host: string; port: number }): Promise<void> {
+    const { view, self } = this.#place
+    await this.#opaque.passThrough(socket, outOfMesh(destination, view, self()))
+  }
+
   /** From a caller at a listener's own address: on the mesh, or of this workload where the listener leads out. peer: the SPIFFE id it proved; undefined over plaintext. */
   async inbound(socket: Socket, name: string, peer: string | undefined, via: string | false | null): Promise<void> {
     const { view } = this.#place

@@ -1,15 +1,20 @@
 /** The proxy's own page on loopback: metrics for Prometheus, readiness, the configuration in use. */
 
+import type { Exclusions } from '#base/exclusions'
 import { serveHttp } from '#io/http-server'
 import type { Core } from './core.ts'
 
 export type Admin = AsyncDisposable & { readonly url: string }
+
+/** How connections get in, and which do not. */
+type Interception = { readonly capture: string; readonly exclude: Exclusions; readonly externalVips: boolean }
 
 /** port 0: any free one. certificate: what `/status` tells of it. */
 export async function openAdmin(
   core: Core,
   port: number,
   certificate: () => { readonly notAfter: number; readonly identity: string } | undefined,
+  interception?: Interception,
 ): Promise<Admin> {
   const json = (value: unknown, status = 200) => ({
     status,
@@ -33,6 +38,7 @@ export async function openAdmin(
           return json({
             ready: core.isReady,
             draining: core.isDraining,
+            ...(interception === undefined ? {} : { interception }),
             certificate: certificate() && { identity: certificate()!.identity, notAfter: new Date(certificate()!.notAfter).toISOString() },
           })
         case '/':

@@ -145,6 +145,11 @@ export class Core implements AsyncDisposable {
     this.#caught(this.#acceptor.excluded(socket, destination), socket)
   }
 
+  /** A connection that the workload made and that is left out of the mesh. */
+  excluded(socket: Socket, destination: { host: string; port: number }): void {
+    this.#caught(this.#acceptor.excluded(socket, destination), socket)
+  }
+
   /** A connection that speaks HTTP and names the place of each request itself. */
   http(socket: Socket, entryOf: EntryOf, first: Uint8Array): void {
     this.#acceptor.http(socket, entryOf, first)

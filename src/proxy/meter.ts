@@ -1,7 +1,7 @@
 /** Counts what passes: requests, latency, bytes and connections by who called whom. */
 
 import type { Clock } from '#base/clock'
-import { bytesLabels, closedLabels, connectionLabels, detectionLabels, durationLabels, edgeLabels, metricNames, requestLabels } from '#model/metrics'
+import { bytesLabels, closedLabels, connectionLabels, detectionLabels, durationLabels, edgeLabels, metricNames, requestLabels, udpDatagramLabels, udpSessionLabels } from '#model/metrics'
 import { type Entry, type Party, partyOf } from './entry.ts'
 import type { Exchange } from './exchange.ts'
 import { observe, Registry, type Sample } from './registry.ts'
@@ -41,6 +41,8 @@ export class Meter {
     'Connections by how their protocol was found out',
     detectionLabels,
   )
+  readonly #udpSessions = this.registry.family(metricNames.udpSessions, 'counter', 'Flows of datagrams that the workload began', udpSessionLabels)
+  readonly #udpDatagrams = this.registry.family(metricNames.udpDatagrams, 'counter', 'Datagrams carried', udpDatagramLabels)
   readonly rejections = this.registry.family(metricNames.rejections, 'counter', 'Resources of the control plane that this proxy refused', [
     'type',
   ])
@@ -119,6 +121,16 @@ export class Meter {
       this.#closed.sample([...edge, reason]).value++
     }
     return { opened, active, close, sent: this.#bytes.sample([...edge, 'sent']), received: this.#bytes.sample([...edge, 'received']) }
+  }
+
+  /** A flow of datagrams of the workload: what to count as it goes. */
+  datagrams(service: string, to: string) {
+    return {
+      sessions: this.#udpSessions.sample([service, to, 'relayed']),
+      refused: this.#udpSessions.sample([service, to, 'refused']),
+      sent: this.#udpDatagrams.sample([service, to, 'sent']),
+      received: this.#udpDatagrams.sample([service, to, 'received']),
+    }
   }
 
   /** It is settled what the bytes of a connection are. */

@@ -88,6 +88,56 @@ for (const user of await users()) {
       assert.equal((await (await launch(user, [python, '-c', send])).ended).output, 'PermissionError\n')
     })
 
+    for (const [family, host] of [
+      ['AF_INET', '203.0.113.9'],
+      ['AF_INET6', '2001:db8::9'],
+    ] as const) {
+      test(`datagrams over ${family} arrive with where they were going, flow by flow, and answers come from there`, async () => {
+        const program = await launch(user, [python, '-c', conversing(family, host)], { UDP: '1' })
+        const { output } = await program.ended
+        const flow = ['a', 'b', 'c'].map((word, at) => `${host} 123 ${at + 1} ${word} ${host} 123\n`).join('')
+        assert.equal(output, flow + flow)
+        assert.equal(program.all('session').length, 2)
+        assert.equal(program.all('session-closed').length, 2)
+      })
+
+      test(`datagrams over ${family} that nobody takes are refused visibly`, async () => {
+        const send = `import socket;s=socket.socket(socket.${family},socket.SOCK_DGRAM);s.settimeout(20);s.connect(("${host}",9));s.send(b"x")\ntry: s.recv(9)\nexcept OSError as e: print(type(e).__name__)`
+        assert.equal((await (await launch(user, [python, '-c', send], { UDP: '1' })).ended).output, 'ConnectionRefusedError\n')
+      })
+    }
+
+    test('two hundred flows of datagrams at once are told apart', async () => {
+      const program = await launch(user, [python, '-c', crowding], { UDP: '1' })
+      assert.equal((await program.ended).output, '200\n')
+    })
+
+    test('ports and networks that are left out go by another way, the rest as ever', async () => {
+      const exclude = {
+        outboundPorts: ['81', '90-95'],
+        outboundCidrs: ['10.0.0.0/8', '2001:db8::/32'],
+        outboundUids: [],
+        inboundPorts: [],
+        inboundCidrs: [],
+      }
+      const urls = [
+        'http://203.0.113.1/',
+        'http://203.0.113.1:81/',
+        'http://203.0.113.1:93/',
+        'http://10.1.1.1/',
+        'http://[2001:db8::1]:5/',
+      ]
+      const program = await launch(user, ['curl', '-sS', '--no-progress-meter', '-w', '\\n', ...urls], { EXCLUDE: JSON.stringify(exclude) })
+      assert.equal((await program.ended).output, '203.0.113.1 80\nexcluded 81\nexcluded 93\nexcluded 80\nexcluded 5\n')
+    })
+
+    test('users that are left out go by another way', { skip: user.root ? false : 'only root can become another user' }, async () => {
+      const exclude = { outboundPorts: [], outboundCidrs: [], outboundUids: ['65534'], inboundPorts: [], inboundCidrs: [] }
+      const both = 'curl -s http://203.0.113.1/; echo; exec setpriv --reuid 65534 --clear-groups curl -s http://203.0.113.1/'
+      const program = await launch(user, ['sh', '-c', both], { EXCLUDE: JSON.stringify(exclude) })
+      assert.equal((await program.ended).output, '203.0.113.1 80\nexcluded 80')
+    })
+
     for (const code of [0, 3, 255]) {
       test(`exit code ${code} is passed on`, async () => {
         const { code: seen, told } = await (await launch(user, ['sh', '-c', `exit ${code}`])).ended
@@ -326,3 +376,20 @@ async function hostListener() {
     [Symbol.asyncDispose]: () => new Promise<void>(done => server.close(() => done())),
   }
 }
+
+/** Three datagrams each from an unconnected and a connected socket, printed with who answered. */
+function conversing(family: string, host: string): string {
+  return `import socket
+for connected in (0, 1):
+  s = socket.socket(socket.${family}, socket.SOCK_DGRAM); s.settimeout(20)
+  if connected: s.connect(("${host}", 123))
+  for word in (b"a", b"b", b"c"):
+    s.send(word) if connected else s.sendto(word, ("${host}", 123))
+    said, place = s.recvfrom(99); print(said.decode(), place[0], place[1])`
+}
+
+/** One datagram each from two hundred sockets, all sent before the first answer is read. */
+const crowding = `import socket
+all = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(200)]
+for at, s in enumerate(all): s.settimeout(20); s.sendto(str(at).encode(), ("203.0.113.9", 123))
+print(sum(s.recv(99).decode() == "203.0.113.9 123 1 %d" % at for at, s in enumerate(all)))`

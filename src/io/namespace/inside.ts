@@ -8,9 +8,9 @@ import { mkdirSync, mkdtempSync, existsSync, readlinkSync, realpathSync, rmSync,
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { parentPort, workerData } from 'node:worker_threads'
-import { SystemCallFailed, leaveHost, makeListener, makeSocket, mountEmpty, mountOver } from '../sockopt.ts'
-import type { Batch, Beginning, Listeners, Program, Told } from './messages.ts'
-import { capture, capturePort, comforts, dnsPort, links, settings } from './rules.ts'
+import { SystemCallFailed, leaveHost, makeIcmpSocket, makeListener, makeSocket, mountEmpty, mountOver } from '../sockopt.ts'
+import type { Batch, Beginning, Given, Listeners, Program, Told, Wanted } from './messages.ts'
+import { capture, capturePort, comforts, datagrams, dnsPort, excludedPort, links, settings } from './rules.ts'
 import { run } from './tools.ts'
 
 const beginning = workerData as Beginning
@@ -22,12 +22,18 @@ const batchSize = 64
 async function begin(): Promise<void> {
   try {
     leaveHost()
-    await Promise.all([addAddresses(), addRules()])
+    const [hasDatagrams] = await Promise.all([addRules(), addAddresses()])
     coverNames()
     for (const [name, value] of settings) attempt(() => writeFileSync(`/proc/sys/${name}`, value))
     beginning.sockets.on('message', serveSockets)
+    beginning.flows.on('message', giveFlow)
     parentPort!.on('message', start)
-    tell({ type: 'ready', listeners: makeListeners(), identity: readlinkSync('/proc/thread-self/ns/net'), first: makeBatch(batchSize) })
+    tell({
+      type: 'ready',
+      listeners: makeListeners(hasDatagrams),
+      identity: readlinkSync('/proc/thread-self/ns/net'),
+      first: makeBatch(batchSize),
+    })
   } catch (thrown) {
     tell({ type: 'refused', says: (thrown as Error).message })
   }
@@ -38,11 +44,17 @@ async function addAddresses(): Promise<void> {
   if (code !== 0) throw new Error(`ip: ${says}`)
 }
 
-async function addRules(): Promise<void> {
-  const whole = await run(beginning.tools.nft, ['-f', '-'], capture + comforts)
-  if (whole.code === 0) return
-  const bare = await run(beginning.tools.nft, ['-f', '-'], capture)
-  if (bare.code !== 0) throw new Error(`nft: ${bare.says}`)
+/** The most that this kernel takes, whole or not at all. True when datagrams are captured. */
+async function addRules(): Promise<boolean> {
+  const needed = capture(beginning.exclude)
+  const attempts = [...(beginning.datagrams ? [needed + comforts(true) + datagrams] : []), needed + comforts(false), needed]
+  let says = ''
+  for (const rules of attempts) {
+    const tried = await run(beginning.tools.nft, ['-f', '-'], rules)
+    if (tried.code === 0) return rules.includes('tproxy')
+    says = tried.says
+  }
+  throw new Error(`nft: ${says}`)
 }
 
 /** Resolvers that are asked through a socket file (systemd-resolved, nscd) would answer for the machine; without their folder, programs ask DNS. */
@@ -72,13 +84,19 @@ function cover(target: string, text: string, folder: string): void {
   mountOver(source, target)
 }
 
-function makeListeners(): Listeners {
+function makeListeners(hasDatagrams: boolean): Listeners {
+  const isLeftOut =
+    beginning.exclude.outboundPorts.length + beginning.exclude.outboundCidrs.length + beginning.exclude.outboundUids.length > 0
   const hosts = beginning.ipv6 ? ['127.0.0.1', '::1'] : ['127.0.0.1']
   return {
     tcp: hosts.map(host => makeListener('tcp', host, capturePort)),
     dnsTcp: hosts.map(host => makeListener('tcp', host, dnsPort)),
     // Bound to loopback, not to every address: from there the answer leaves with the source that the kernel turns back into the address that was asked.
     dnsUdp: hosts.map(host => ({ fd: makeListener('udp', host, dnsPort), ipv6: host === '::1' })),
+    excluded: isLeftOut ? hosts.map(host => makeListener('tcp', host, excludedPort)) : [],
+    datagrams: hasDatagrams
+      ? hosts.map(host => ({ fd: makeListener('datagrams', host, capturePort), icmp: makeIcmpSocket(host === '::1') }))
+      : [],
   }
 }
 
@@ -86,6 +104,16 @@ function serveSockets(): void {
   beginning.sockets.postMessage(makeBatch(batchSize))
   Atomics.add(beginning.served, 0, 1)
   Atomics.notify(beginning.served, 0)
+}
+
+function giveFlow({ id, host, port }: Wanted): void {
+  let given: Given
+  try {
+    given = { id, fd: makeListener('flow', host, port) }
+  } catch (thrown) {
+    given = { id, failed: (thrown as Error).message }
+  }
+  beginning.flows.postMessage(given)
 }
 
 function makeBatch(count: number): Batch {

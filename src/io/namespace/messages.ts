@@ -1,6 +1,7 @@
 /** What the thread inside a namespace and the thread outside say to each other. File descriptors are numbers that both can use. */
 
 import type { MessagePort } from 'node:worker_threads'
+import type { Exclusions } from '#base/exclusions'
 
 export type Tools = { readonly ip: string; readonly nft: string; readonly setpriv: string }
 
@@ -14,7 +15,16 @@ export type Beginning = {
   /** How many to make goes in, `Batch` comes out; `served` counts the batches, so that the outside may wait without its event loop. */
   readonly sockets: MessagePort
   readonly served: Int32Array<SharedArrayBuffer>
+  /** `Wanted` goes in, `Given` comes out. */
+  readonly flows: MessagePort
+  /** Whether datagrams are captured too; else they are refused. */
+  readonly datagrams: boolean
+  readonly exclude: Exclusions
 }
+
+/** A UDP socket inside: bound to where a flow of datagrams was going, or, without an address, any. */
+export type Wanted = { readonly id: number; readonly host: string; readonly port: number }
+export type Given = { readonly id: number; readonly fd?: number; readonly failed?: string }
 
 /** Unconnected TCP sockets; or the errno (negative) of why there are none. */
 export type Batch = { readonly fds: readonly number[]; readonly failed?: { readonly syscall: string; readonly errno: number } }
@@ -33,6 +43,10 @@ export type Listeners = {
   readonly tcp: readonly number[]
   readonly dnsTcp: readonly number[]
   readonly dnsUdp: readonly { readonly fd: number; readonly ipv6: boolean }[]
+  /** TCP connections that are left out of the mesh. */
+  readonly excluded: readonly number[]
+  /** Empty where datagrams are not captured. icmp: for refusing them. */
+  readonly datagrams: readonly { readonly fd: number; readonly icmp: number }[]
 }
 
 export type Exit = { readonly code: number | null; readonly signal: NodeJS.Signals | null }

@@ -36,6 +36,11 @@ type Entry = { readonly pattern: RegExp; readonly why: string; readonly remedy: 
 /** In order: the first that fits is told. */
 const table: readonly Entry[] = [
   {
+    pattern: /User does not exist/,
+    why: 'a user that is to be left out of the mesh is not known on this machine',
+    remedy: 'give names of /etc/passwd, or numbers (--exclude-outbound-uids, --uid)',
+  },
+  {
     pattern: /Permission denied|Operation not permitted|EPERM|EACCES/,
     when: machine => machine.apparmorRestricts && !machine.root,
     why: 'AppArmor keeps ordinary users from making user namespaces (kernel.apparmor_restrict_unprivileged_userns=1, the default of Ubuntu 24.04)',

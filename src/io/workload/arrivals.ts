@@ -3,20 +3,29 @@
 import net from 'node:net'
 import { answerDnsStream } from '../dns-server.ts'
 import type { Namespace } from '../namespace.ts'
+import { captureDatagrams, type DatagramSession } from './datagrams.ts'
 import { type Destination, originalDestination } from '../sockopt.ts'
 import { listenUdp } from '../udp.ts'
 
 export type Arrivals = {
   /** Every TCP connection that does not stay on the workload's loopback. Paused. The socket is the caller's from now on, errors included. */
   onConnection(socket: net.Socket, destination: Destination): void
+  /** The same for those that `exclude` leaves out of the mesh. Without it they are as the others. */
+  onExcluded?(socket: net.Socket, destination: Destination): void
+  /** A flow of datagrams begins that does not stay on the workload's loopback, DNS aside; its handlers are to be set at once. Without it datagrams are refused. */
+  onDatagram?(session: DatagramSession): void
   /** Every DNS message. undefined leaves it unanswered; a rejection is answered with SERVFAIL. */
   onDnsQuery(query: Uint8Array, from: 'udp' | 'tcp'): Promise<Uint8Array | undefined>
 }
 
 /** Accepts on the namespace's listeners until disposed of; open connections go on. */
-export async function listenInside({ listeners }: Namespace, arrivals: Arrivals): Promise<AsyncDisposable> {
+export async function listenInside(namespace: Namespace, arrivals: Arrivals): Promise<AsyncDisposable> {
+  const { listeners } = namespace
   await using opened = new AsyncDisposableStack()
-  for (const fd of listeners.tcp) opened.use(await accept(fd, socket => hand(socket, arrivals)))
+  for (const fd of listeners.tcp) opened.use(await accept(fd, socket => hand(socket, (taken, to) => arrivals.onConnection(taken, to))))
+  for (const fd of listeners.excluded)
+    opened.use(await accept(fd, socket => hand(socket, (taken, to) => (arrivals.onExcluded ?? arrivals.onConnection)(taken, to))))
+  if (listeners.datagrams.length > 0) opened.use(captureDatagrams(namespace, session => arrivals.onDatagram?.(session)))
   for (const fd of listeners.dnsTcp)
     opened.use(await accept(fd, socket => answerDnsStream(socket, query => answered(arrivals, query, 'tcp'))))
   for (const place of listeners.dnsUdp) opened.use(await listenUdp(place, query => answered(arrivals, query, 'udp')))
@@ -39,10 +48,10 @@ function accept(fd: number, onSocket: (socket: net.Socket) => void): Promise<Asy
 }
 
 /** A connection to the capture port itself would lead back here for ever: it is closed. */
-function hand(socket: net.Socket, { onConnection }: Arrivals): void {
+function hand(socket: net.Socket, take: Arrivals['onConnection']): void {
   const destination = originalDestination(socket)
   if (destination === undefined) socket.destroy()
-  else onConnection(socket, destination)
+  else take(socket, destination)
 }
 
 async function answered(arrivals: Arrivals, query: Uint8Array, from: 'udp' | 'tcp'): Promise<Uint8Array | undefined> {

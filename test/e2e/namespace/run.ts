@@ -4,7 +4,8 @@ import process from 'node:process'
 import { createInterface } from 'node:readline'
 import type { Socket } from 'node:net'
 import { reexecForCapture } from '../../../src/io/namespace.ts'
-import { CaptureRefused, CommandFailed, type Workload, launchWorkload } from '../../../src/io/workload.ts'
+import type { Exclusions } from '../../../src/base/exclusions.ts'
+import { CaptureRefused, CommandFailed, type DatagramSession, type Workload, launchWorkload } from '../../../src/io/workload.ts'
 
 const tell = (event: object): void => void process.stderr.write(`@${JSON.stringify(event)}\n`)
 
@@ -29,6 +30,13 @@ async function main(): Promise<number> {
     capture: 'namespace',
     stdio: ['ignore', 'inherit', 'inherit'],
     graceMs: 1000,
+    // What the test asks for by its environment.
+    ...(process.env['UDP'] === undefined ? {} : { onDatagram: answerDatagrams }),
+    ...(process.env['EXCLUDE'] === undefined ? {} : { exclude: JSON.parse(process.env['EXCLUDE']) as Exclusions }),
+    onExcluded(socket, destination) {
+      tell({ type: 'excluded', destination })
+      greet(socket, `excluded ${destination.port}`)
+    },
     onConnection(socket, destination) {
       tell({ type: 'captured', destination, paused: socket.isPaused(), halfOpen: socket.allowHalfOpen })
       greet(socket, `${destination.host} ${destination.port}`)
@@ -44,6 +52,15 @@ async function main(): Promise<number> {
   const exit = await workload.exited
   tell({ type: 'exited', ...exit })
   return exit.code ?? 0
+}
+
+/** Port 9 is refused; any other says where the datagram was going, and counts. */
+function answerDatagrams(session: DatagramSession): void {
+  if (session.to.port === 9) return session.close('refused')
+  let count = 0
+  tell({ type: 'session', to: session.to })
+  session.onMessage = bytes => session.send(Buffer.from(`${session.to.host} ${session.to.port} ${++count} ${Buffer.from(bytes)}`))
+  session.onClose = () => tell({ type: 'session-closed' })
 }
 
 /** HTTP enough for curl. */

@@ -1,0 +1,166 @@
+/** Datagrams of a captured workload, told apart into flows: one source, one destination, as a NAT has them. */
+
+import dgram from 'node:dgram'
+import type { Given, Wanted } from '../namespace/messages.ts'
+import type { Namespace } from '../namespace.ts'
+import { closeFd, type Datagram, type Destination, receiveDatagram, refuseDatagram, signalWhenReadable } from '../sockopt.ts'
+
+/** One flow, from its first datagram until it is closed by either side or was idle for too long. */
+export type DatagramSession = {
+  readonly from: Destination
+  /** Where the workload sends to. */
+  readonly to: Destination
+  /** Hears every datagram of the workload in order, the first one too when it is set at once. */
+  onMessage: (bytes: Uint8Array) => void
+  /** Called once, whoever ended it. */
+  onClose: () => void
+  /** To the workload, as from `to`. Over UDP nothing is promised: what cannot be sent is gone. */
+  send(bytes: Uint8Array): void
+  /** refused: the workload is told that nobody is there (ECONNREFUSED on a connected socket). The next datagram begins a new session. */
+  close(how?: 'refused'): void
+}
+
+/** RFC 4787 REQ-5: at least two minutes. */
+const idleMs = 120_000
+const mostSessions = 1024
+/** Of one flow, while its socket is made. */
+const mostWaiting = 64
+
+/** Captures until disposed of; then all sessions end. */
+export function captureDatagrams({ listeners, flows }: Namespace, onSession: (session: DatagramSession) => void): Disposable {
+  const sessions = new Map<string, Flow>()
+  const wanted = new Map<number, (given: Given) => void>()
+  let next = 0
+  flows.on('message', (given: Given) => {
+    wanted.get(given.id)?.(given)
+    wanted.delete(given.id)
+  })
+  flows.unref()
+  const makeSocket = (place: Destination) =>
+    new Promise<number>((resolve, reject) => {
+      const id = next++
+      wanted.set(id, ({ fd, failed }) => (fd === undefined ? reject(new Error(failed)) : resolve(fd)))
+      flows.postMessage({ id, host: place.host, port: place.port } satisfies Wanted)
+    })
+
+  const take = (datagram: Datagram, icmp: number): void => {
+    const { from, to, bytes } = datagram
+    const key = `${from.host} ${from.port} ${to.host} ${to.port}`
+    const known = sessions.get(key)
+    if (known !== undefined) return known.receive(bytes)
+    if (sessions.size >= mostSessions) longestIdle(sessions)?.close()
+    const flow = new Flow(datagram, {
+      makeSocket,
+      refuse: () => refuseDatagram(icmp, datagram),
+      closed: () => sessions.delete(key),
+    })
+    sessions.set(key, flow)
+    onSession(flow)
+    flow.receive(bytes)
+  }
+
+  const drain = (): void => {
+    for (const { fd, icmp } of listeners.datagrams)
+      for (let datagram = receiveDatagram(fd); datagram !== undefined; datagram = receiveDatagram(fd)) take(datagram, icmp)
+  }
+  // The handler must be there before the first signal, which would end the process otherwise, and after the last.
+  process.on('SIGIO', drain)
+  keepHandled()
+  for (const { fd } of listeners.datagrams) signalWhenReadable(fd)
+  drain()
+  const sweeper = setInterval(() => {
+    const before = performance.now() - idleMs
+    for (const flow of sessions.values()) if (flow.usedAt < before) flow.close()
+    drain() // a signal that was lost would cost a flow its beginning only
+  }, 5000).unref()
+  return {
+    [Symbol.dispose]() {
+      clearInterval(sweeper)
+      for (const flow of sessions.values()) flow.close()
+      for (const { fd, icmp } of listeners.datagrams) {
+        closeFd(fd)
+        closeFd(icmp)
+      }
+      process.off('SIGIO', drain)
+    },
+  }
+}
+
+let isHandled = false
+/** Once there is no handler left, SIGIO ends a process (signal(7)); one that is under way while the last namespace closes must not. */
+function keepHandled(): void {
+  if (isHandled) return
+  isHandled = true
+  process.on('SIGIO', () => {})
+}
+
+function longestIdle(sessions: ReadonlyMap<string, Flow>): Flow | undefined {
+  let oldest: Flow | undefined
+  for (const flow of sessions.values()) if (oldest === undefined || flow.usedAt < oldest.usedAt) oldest = flow
+  return oldest
+}
+
+type Around = {
+  readonly makeSocket: (place: Destination) => Promise<number>
+  readonly refuse: () => void
+  readonly closed: () => void
+}
+
+/** The kernel brings further datagrams to the flow's own socket as soon as that is connected; those before come by way of the first. */
+class Flow implements DatagramSession {
+  readonly from: Destination
+  readonly to: Destination
+  onMessage: (bytes: Uint8Array) => void = () => {}
+  onClose: () => void = () => {}
+  usedAt = performance.now()
+  readonly #around: Around
+  #socket: dgram.Socket | undefined
+  #waiting: Uint8Array[] = []
+  #isClosed = false
+
+  constructor({ from, to }: Datagram, around: Around) {
+    this.from = from
+    this.to = to
+    this.#around = around
+    around.makeSocket(to).then(
+      fd => this.#open(fd),
+      () => this.close('refused'),
+    )
+  }
+
+  #open(fd: number): void {
+    if (this.#isClosed) return closeFd(fd)
+    const socket = dgram.createSocket(this.to.host.includes(':') ? 'udp6' : 'udp4')
+    socket.on('error', () => this.close()) // the workload closed its socket
+    socket.on('message', bytes => this.receive(bytes))
+    socket.on('connect', () => {
+      if (this.#isClosed) return void socket.close()
+      this.#socket = socket
+      for (const bytes of this.#waiting.splice(0)) socket.send(bytes, ignore)
+    })
+    socket.bind({ fd }, () => socket.connect(this.from.port, this.from.host))
+  }
+
+  receive(bytes: Uint8Array): void {
+    this.usedAt = performance.now()
+    if (!this.#isClosed) this.onMessage(bytes)
+  }
+
+  send(bytes: Uint8Array): void {
+    this.usedAt = performance.now()
+    if (this.#isClosed) return
+    if (this.#socket !== undefined) this.#socket.send(bytes, ignore)
+    else if (this.#waiting.length < mostWaiting) this.#waiting.push(bytes)
+  }
+
+  close(how?: 'refused'): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#socket?.close()
+    if (how === 'refused') this.#around.refuse()
+    this.#around.closed()
+    this.onClose()
+  }
+}
+
+const ignore = (): void => {}

@@ -1,0 +1,81 @@
+/** Datagrams of the workload: to a service of the mesh they are handed on as sessions, to anywhere else relayed as a NAT would, or visibly refused. */
+
+import type { Log } from '#base/log'
+import { dialUdp } from '#io/udp'
+import type { DatagramSession } from '#io/workload'
+import { type Listener, type View } from '#model/view'
+import type { OutsideNames } from './dns.ts'
+import type { Meter } from './meter.ts'
+
+export type DatagramsOptions = {
+  readonly view: () => View
+  /** Resolves when the first view is there, or rejects when patience ends. */
+  readonly ready: () => Promise<void>
+  readonly meter: Meter
+  readonly log: Log
+  readonly outside?: OutsideNames
+  /**
+   * Takes a session to the virtual address of a service: sets its `onMessage` and `onClose` at once, and answers by `send` and `close`. False, or none: it is refused.
+   * listeners: of that address, on any port, for UDP ports have none of their own yet.
+   */
+  readonly onDatagram?: (session: DatagramSession, listeners: readonly Listener[]) => boolean
+}
+
+/** What comes while the first view is awaited; over UDP more need not be kept. */
+const mostWaiting = 64
+
+export class Datagrams {
+  readonly #options: DatagramsOptions
+
+  constructor(options: DatagramsOptions) {
+    this.#options = options
+  }
+
+  /** A flow begins. */
+  take(session: DatagramSession): void {
+    const waiting: Uint8Array[] = []
+    session.onMessage = bytes => void (waiting.length < mostWaiting && waiting.push(bytes))
+    this.#options.ready().then(
+      () => {
+        this.#route(session)
+        for (const bytes of waiting) session.onMessage(bytes)
+      },
+      () => session.close('refused'),
+    )
+  }
+
+  #route(session: DatagramSession): void {
+    const { view, onDatagram, log } = this.#options
+    const { host, port } = session.to
+    const listeners = Object.values(view().listeners).filter(listener => listener.direction === 'outbound' && listener.host === host)
+    if (listeners.length === 0 && !host.startsWith('240.77.')) return this.#relay(session)
+    if (onDatagram?.(session, listeners) === true) return
+    log.warn(`datagrams to ${listeners[0]?.service ?? host} on port ${port} are refused: no service takes UDP there`)
+    this.#options.meter.datagrams(listeners[0]?.service ?? '', `${host}:${port}`).refused.value++
+    session.close('refused')
+  }
+
+  /** Not of the mesh: on to where the workload wanted to go, from a port of its own, and back. */
+  #relay(session: DatagramSession): void {
+    const { meter, log, outside } = this.#options
+    const { host, port } = session.to
+    const samples = meter.datagrams('external', `${outside?.nameOf(host) ?? host}:${port}`)
+    const flow = dialUdp(outside?.hostOf(host) ?? host, port, {
+      message(bytes) {
+        samples.received.value++
+        session.send(bytes)
+      },
+      failed(error) {
+        log.debug(`${host}:${port} is not of the mesh and does not take datagrams`, { error: error.message })
+        samples.refused.value++
+        session.close('refused')
+      },
+    })
+    samples.sessions.value++
+    session.onMessage = bytes => {
+      samples.sent.value++
+      flow.send(bytes)
+    }
+    session.onClose = () => flow.close()
+  }
+}
