@@ -63,6 +63,15 @@ test('a folder is made with all above it, and given its mode when it exists', as
   await assert.rejects(makeFolder(join(folder.path, 'file')), /not a folder/)
 })
 
+test('a folder that a file system will not have is refused, not asked for for ever', {
+  skip: process.platform === 'linux' ? false : 'there is no /proc',
+}, async () => {
+  await assert.rejects(
+    makeFolder('/proc/nope/deeper'),
+    /cannot make the folder \/proc\/nope\/deeper: no folder can be made there; choose another place/,
+  )
+})
+
 test('a temporary folder goes with what is in it', async () => {
   const folder = await temporaryFolder()
   await writeAtomic(join(folder.path, 'x'), 'x')

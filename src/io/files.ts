@@ -22,6 +22,7 @@ const reasons: Readonly<Record<string, string>> = {
   EACCES: 'this user may not; check the owner and mode of the file and its folders',
   EPERM: 'this user may not; check the owner and mode of the file and its folders',
   EISDIR: 'it is a folder; name a file in it',
+  NOFOLDERS: 'no folder can be made there; choose another place',
   ENOTDIR: 'a part of the path is not a folder',
   ENOSPC: 'the disk is full; make room and try again',
   EDQUOT: "this user's disk quota is used up; make room and try again",
@@ -98,12 +99,30 @@ async function syncFolder(folder: string): Promise<void> {
 /** The folder and what is missing above it. mode is set on the last one, also when it exists. Throws FileError. Returns the path. */
 export async function makeFolder(path: string, mode?: number): Promise<string> {
   try {
-    await mkdir(path, { recursive: true, ...(mode === undefined ? {} : { mode }) })
+    await makeMissing(path, mode)
     if (mode !== undefined) await chmod(path, mode)
     return path
   } catch (thrown) {
-    const code = (thrown as NodeJS.ErrnoException).code === 'EEXIST' ? 'ENOTDIR' : undefined
-    throw told('make the folder', path, code ? Object.assign(new Error(), { code }) : thrown)
+    throw told('make the folder', path, thrown)
+  }
+}
+
+/** Not `recursive`: Node then asks again and again where a file system, such as /proc, says "no such file" of a folder that it will not have. */
+async function makeMissing(path: string, mode: number | undefined): Promise<void> {
+  const isThere = await stat(path).then(
+    found => found.isDirectory(),
+    () => false,
+  )
+  if (isThere) return
+  if (dirname(path) !== path) await makeMissing(dirname(path), undefined)
+  try {
+    await mkdir(path, mode === undefined ? {} : { mode })
+  } catch (thrown) {
+    const { code } = thrown as NodeJS.ErrnoException
+    if (code === 'ENOENT') throw Object.assign(new Error(), { code: 'NOFOLDERS' })
+    if (code !== 'EEXIST') throw thrown
+    // Somebody else was quicker, or a file is there.
+    if (!(await stat(path)).isDirectory()) throw Object.assign(new Error(), { code: 'ENOTDIR' })
   }
 }
 
