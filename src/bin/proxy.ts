@@ -46,9 +46,10 @@ async function serve({ from, certs, adminPort, drainMs, json }: ProxyOptions, wo
   )
   const wanted = adminPort ?? running.adminPort
   if (wanted !== undefined) admin = owned.use(await openAdmin(running.core, wanted, () => running.certificate)).url
+  // Whoever reads what is told may signal at once.
+  owned.defer(world.onHangup(() => void running.reread()))
   tell()
   isTold = true
-  owned.defer(world.onHangup(() => void running.reread()))
   await aborted(world.signal)
   await Promise.race([running.core.drain(drainMs), aborted(world.insisted)])
 }
