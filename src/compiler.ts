@@ -122,8 +122,8 @@ function conflicted(verdicts: readonly Verdict[], lost: readonly Attachment<unkn
 
 function declaredBy(ports: readonly ServicePort[]): Mesh['declared'] {
   const found: Record<string, SelectedPort[]> = {}
-  for (const { namespace, selector, target, spoken } of ports) {
-    if (spoken !== 'detect') (found[namespace] ??= []).push({ selector, target, protocol: spoken })
+  for (const { namespace, selector, target, protocol } of ports) {
+    if (protocol !== 'detect') (found[namespace] ??= []).push({ selector, target, protocol })
   }
   return found
 }

@@ -137,6 +137,14 @@ export const failures = {
     says: 'the endpoint proved another identity than the one expected',
     hint: 'the detail names both SPIFFE ids',
   },
+  'stream-refused': {
+    status: 503,
+    grpc: 14,
+    blame: 'upstream',
+    fate: 'safe',
+    says: 'the endpoint took no more requests on the connection',
+    hint: 'it is shutting down or overloaded; another endpoint takes over',
+  },
   'upstream-reset': {
     status: 502,
     grpc: 14,
@@ -184,6 +192,14 @@ export const failures = {
     fate: 'safe',
     says: 'the proxy is shutting down',
     hint: 'try again; another endpoint takes over',
+  },
+  'drain-deadline': {
+    status: 503,
+    grpc: 14,
+    blame: 'mesh',
+    fate: 'final',
+    says: 'the proxy ended before this did',
+    hint: 'give it longer with --drain, or let the caller connect anew sooner',
   },
   'not-ready': {
     status: 503,

@@ -76,7 +76,7 @@ function judge(route: AnyRoute, ref: ParentRef, at: string, gathered: Gathered, 
   if (http.length === 0)
     return no(
       unsupported,
-      `${at}: port ${ports.map(port => `${port.port} speaks ${port.spoken}`).join(', ')}: HTTPRoute is carried out for HTTP/1.1 only`,
+      `${at}: port ${ports.map(port => `${port.port} speaks ${port.protocol}`).join(', ')}: an HTTPRoute holds for ports of HTTP`,
     )
   return { ports: http, says: 'The route holds' }
 }

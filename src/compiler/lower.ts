@@ -6,7 +6,7 @@ import type { HTTPRoute, TCPRoute } from '#resources/gateway-api'
 import type { Attachment } from './attach.ts'
 import { inOrder } from './order.ts'
 import type { Policies } from './policies.ts'
-import { backendProtocol } from './protocol.ts'
+import { backendProtocol, isHttp, isOpaque } from './protocol.ts'
 import type { LoweredRoute } from './rules.ts'
 import type { ServicePort } from './services.ts'
 
@@ -37,7 +37,7 @@ export function lowerPorts(ports: readonly ServicePort[], byPort: ByPort, lowere
     const itself: readonly WeightedBackend[] = [{ backend: port.key, weight: 1 }]
     // a TCPRoute takes every connection, so nothing is looked into
     const protocol = tcp === undefined ? port.protocol : 'tcp'
-    const looks = protocol === 'http' || protocol === 'detect'
+    const looks = isHttp(protocol)
     const name = `outbound/${port.key}`
     listeners[name] = {
       name,
@@ -46,7 +46,7 @@ export function lowerPorts(ports: readonly ServicePort[], byPort: ByPort, lowere
       port: port.port,
       protocol,
       ...(looks ? { routes: port.key } : {}),
-      ...(protocol === 'http' ? {} : { backends: tcp === undefined ? itself : lowered.tcp.get(tcp)! }),
+      ...(isOpaque(protocol) ? { backends: tcp === undefined ? itself : lowered.tcp.get(tcp)! } : {}),
       service: `${port.service}.${port.namespace}`,
     }
     if (!looks) continue

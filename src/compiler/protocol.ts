@@ -1,6 +1,6 @@
 /** What a service port speaks: said by appProtocol, else by the port's name, else by its workloads, else found out. */
 
-import type { Protocol } from '#model/view'
+import type { Backend, Protocol } from '#model/view'
 
 const byAppProtocol: Readonly<Record<string, Protocol>> = {
   http: 'http',
@@ -44,10 +44,14 @@ export function protocolOf(
   return said.size === 1 ? [...said][0]! : 'detect'
 }
 
-/** HTTP/2 is not looked into yet: it crosses as opaque bytes, one connection to one endpoint. */
-export const carriedAs = (protocol: Protocol): Protocol => (protocol === 'http2' || protocol === 'grpc' ? 'tcp' : protocol)
+export const isHttp = (protocol: Protocol): boolean => protocol !== 'tcp' && protocol !== 'tls'
 
-export const isHttp = (protocol: Protocol): boolean => protocol === 'http' || protocol === 'detect'
+/** Its bytes may turn out, or are known, to be nothing that is looked into. */
+export const isOpaque = (protocol: Protocol): boolean => !isHttp(protocol) || protocol === 'detect'
 
-/** How the proxy speaks to the backend. */
-export const backendProtocol = (protocol: Protocol): 'http1' | 'tcp' => (isHttp(protocol) ? 'http1' : 'tcp')
+/** How the workload is spoken to at last. */
+export function backendProtocol(protocol: Protocol): Backend['protocol'] {
+  if (protocol === 'detect') return 'downstream'
+  if (protocol === 'http') return 'http1'
+  return isHttp(protocol) ? 'http2' : 'tcp'
+}

@@ -36,7 +36,7 @@ export function resolve(
       `Service ${name} has no port ${ref.port}${ports.length > 0 ? `; it has ${ports.map(each => each.port).join(', ')}` : ''}`,
     )
   if (from.kind === 'HTTPRoute' && !isHttp(port.protocol))
-    return no('UnsupportedProtocol', `port ${ref.port} of Service ${name} speaks ${port.spoken}, to which an HTTPRoute cannot lead yet`)
+    return no('UnsupportedProtocol', `port ${ref.port} of Service ${name} speaks ${port.protocol}, to which an HTTPRoute cannot lead`)
   return { backend: port.key }
 }
 

@@ -5,7 +5,7 @@ import type { Inventory, Workload, WorkloadPort } from '#model/workload'
 import type { Service, ServiceSpec } from '#resources/core'
 import type { Note } from './gather.ts'
 import { nameOf, namespaceOf } from './gather.ts'
-import { carriedAs, protocolOf } from './protocol.ts'
+import { protocolOf } from './protocol.ts'
 
 type PortSpec = NonNullable<ServiceSpec['ports']>[number]
 
@@ -17,8 +17,6 @@ export type ServicePort = {
   readonly port: number
   readonly name?: string
   readonly host?: string
-  readonly spoken: Protocol
-  /** As which the proxies carry it. */
   readonly protocol: Protocol
   readonly selector: Readonly<Record<string, string>>
   readonly target: number | string
@@ -64,12 +62,6 @@ export function findServices(services: readonly Service[], inventory: Inventory)
       if (host === undefined) continue
       if (before === undefined) places.set(place, about)
       else notes.push({ about, path: 'spec.clusterIP', says: `${place} is taken by ${before}: calls go there` })
-      if (made.protocol !== made.spoken)
-        notes.push({
-          about,
-          path: `spec.ports[${at}]`,
-          says: `${made.spoken} is carried as opaque TCP for now: no routes, one connection goes to one endpoint`,
-        })
     }
     by.set(
       nameOf(service),
@@ -83,7 +75,7 @@ function makePort(service: Service, port: PortSpec, host: string | undefined, se
   const namespace = namespaceOf(service)
   const target = port.targetPort ?? port.port
   const reached = selected.map(workload => ({ workload, port: portOf(workload, target) }))
-  const spoken = protocolOf(
+  const protocol = protocolOf(
     port,
     reached.flatMap(each => (each.port === undefined ? [] : [each.port.protocol])),
   )
@@ -94,8 +86,7 @@ function makePort(service: Service, port: PortSpec, host: string | undefined, se
     port: port.port,
     ...(port.name === undefined ? {} : { name: port.name }),
     ...(host === undefined ? {} : { host }),
-    spoken,
-    protocol: carriedAs(spoken),
+    protocol,
     selector: service.spec?.selector ?? {},
     target,
     endpoints: reached.flatMap(each => endpointOf(each.workload, each.port, target)),

@@ -5,7 +5,7 @@ import type { Backend, Listener, Protocol, RouteTable, View } from '#model/view'
 import type { ProxyNode, WorkloadPort } from '#model/workload'
 import { keep } from './keep.ts'
 import { byName } from './names.ts'
-import { backendProtocol, carriedAs, isHttp } from './protocol.ts'
+import { backendProtocol, isHttp, isOpaque } from './protocol.ts'
 import { portOf, selects } from './services.ts'
 
 type Shared = Pick<View, 'listeners' | 'routes' | 'dns'>
@@ -45,7 +45,7 @@ type TakenIn = { readonly listener: Listener; readonly table: RouteTable | undef
 
 /** The way from the mesh to one port of the workload: `inbound/PORT` leads to `local/PORT`. */
 function takeIn(mesh: Mesh, node: ProxyNode, port: WorkloadPort, bind: { readonly host: string; readonly port: number }): TakenIn {
-  const protocol = carriedAs(spokenAt(mesh, node, port))
+  const protocol = spokenAt(mesh, node, port)
   const name = `inbound/${port.port}`
   const backends = [{ backend: `local/${port.port}`, weight: 1 }]
   const service = `${node.service}.${node.namespace}`
@@ -57,7 +57,7 @@ function takeIn(mesh: Mesh, node: ProxyNode, port: WorkloadPort, bind: { readonl
       protocol,
       tls: { mode: mesh.mtls },
       ...(isHttp(protocol) ? { routes: name } : {}),
-      ...(protocol === 'http' ? {} : { backends }),
+      ...(isOpaque(protocol) ? { backends } : {}),
       service,
     },
     table: isHttp(protocol)

@@ -1,18 +1,20 @@
 /** What happens to a connection that came in: which listener it met, what its bytes are, who carries it. */
 
-import { Failure } from '#base/failure'
+import { Failure, type FailureCode } from '#base/failure'
 import type { Log } from '#base/log'
 import { breakOff, type Socket } from '#io/net'
 import type { Listener, View } from '#model/view'
-import { detect } from '#wire/detect'
+import { beginsHttp2, detect } from '#wire/detect'
 import { answer } from './answer.ts'
 import { refusePlaintext } from './arrival.ts'
 import type { Reach } from './connect.ts'
-import { Downstream, type EntryOf, type OnExchange } from './downstream.ts'
+import { type CallerConnection, Downstream, type EntryOf, type OnExchange } from './downstream.ts'
+import { Http2Downstream } from './downstream-http2.ts'
 import type { Exchange } from './exchange.ts'
 import type { OutsideNames } from './dns.ts'
 import { type Entry, nobody, type Party, partyOf } from './entry.ts'
 import { firstBytes } from './first-bytes.ts'
+import { hopAlpn } from './hop.ts'
 import type { Meter } from './meter.ts'
 import { Opaque, outOfMesh } from './opaque.ts'
 import type { Pools } from './pool.ts'
@@ -42,18 +44,25 @@ export type Place = {
 export type Limits = { readonly connections: number; readonly requests: number }
 export const defaultLimits: Limits = { connections: 16_384, requests: 16_384 }
 
+/** How long it is asked whether a silent caller of HTTP speaks version 2; from then on it is taken for version 1, whose reader has limits of its own. */
+const firstRequestMs = 60_000
+
+/** What detected bytes count as. */
+const spokenAs = { http1: 'http', http2: 'http2', tls: 'tls', opaque: 'tcp', more: 'tcp' } as const
+
 /** How long a connection that came while the proxy drains may take for its request. */
 const drainingMs = 1000
 
 export class Acceptor {
   readonly #place: Place
-  readonly #open = new Set<Downstream>()
+  readonly #open = new Set<CallerConnection>()
   readonly #opaque: Opaque
   readonly #on: OnExchange
   /** Requests of callers to this workload. */
   readonly #underWay = new Set<Exchange>()
   #lastCalledAt = Number.NEGATIVE_INFINITY
   #isDraining = false
+  #isRetiring = false
   #requests = 0
 
   constructor(place: Place) {
@@ -107,23 +116,17 @@ export class Acceptor {
     await this.#opaque.passThrough(socket, outOfMesh(destination, view, self()))
   }
 
-  /** From the workload, to where the operator does not want the mesh to be: whatever listens there, and even before the mesh is known. */
-  async excluded(socket: Socket, destination: { host: string; port: number }): Promise<void> {
-    const { view, self } = this.#place
-    await this.#opaque.passThrough(socket, outOfMesh(destination, view, self()))
-  }
-
   /** From a caller at a listener's own address: on the mesh, or of this workload where the listener leads out. peer: the SPIFFE id it proved; undefined over plaintext. */
   async inbound(socket: Socket, name: string, peer: string | undefined, via: string | false | null): Promise<void> {
     const { view } = this.#place
     if (!(await this.#isReady(socket))) return
     const listener = view().listeners[name]
     if (listener === undefined) return void socket.destroy()
-    // A caller that agreed on http/1.1 has said what its bytes are; one that agreed on nothing speaks opaque bytes where both are possible.
+    // A caller that agreed on a version of HTTP has said what its bytes are; one that agreed on nothing speaks opaque bytes where both are possible.
     const settled: Listener =
-      listener.protocol === 'detect' && peer !== undefined ? { ...listener, protocol: via === 'http/1.1' ? 'http' : 'tcp' } : listener
+      listener.protocol === 'detect' && peer !== undefined ? { ...listener, protocol: typeof via === 'string' ? 'http' : 'tcp' } : listener
     const source = listener.direction === 'outbound' ? this.#place.self() : partyOf(peer)
-    await this.#carry(socket, { listener: settled, view, peer, source })
+    await this.#carry(socket, { listener: settled, view, peer, source }, via)
   }
 
   /** From a caller that came in plaintext where the listener demands an identity. first: what it sent, still unread. */
@@ -157,23 +160,30 @@ export class Acceptor {
     }
   }
 
-  async #carry(socket: Socket, entry: Entry): Promise<void> {
+  async #carry(socket: Socket, entry: Entry, via?: string | false | null): Promise<void> {
     const { listener } = entry
     if (this.#isFull) return this.#overflow(socket, entry)
     const { meter, detectMs } = this.#place
     if (listener.protocol !== 'detect') meter.detected(listener, listener.protocol, 'declared')
-    if (listener.protocol === 'http') return this.http(socket, () => entry)
+    if (listener.protocol === 'http' || listener.protocol === 'http2' || listener.protocol === 'grpc') return this.#http(socket, entry, via)
     if (listener.protocol !== 'detect') return this.#opaque.carry(socket, entry)
     const first = await firstBytes(socket, detectMs)
     if (socket.destroyed) return
     const { kind } = detect(first)
-    meter.detected(
-      listener,
-      kind === 'http1' ? 'http' : kind === 'tls' ? 'tls' : 'tcp',
-      kind === 'http1' || kind === 'tls' ? 'sniffed' : 'opaque',
-    )
+    meter.detected(listener, spokenAs[kind], spokenAs[kind] === 'tcp' ? 'opaque' : 'sniffed')
     if (kind === 'http1') this.http(socket, () => entry, first)
+    else if (kind === 'http2') this.#http2(socket, entry, false, first)
     else await this.#opaque.carry(socket, entry, first)
+  }
+
+  /** HTTP of whichever version: agreed on in the handshake, or told by the first bytes. */
+  async #http(socket: Socket, entry: Entry, via: string | false | null | undefined): Promise<void> {
+    if (via === hopAlpn || via === 'h2') return this.#http2(socket, entry, via === hopAlpn)
+    if (via === 'http/1.1') return this.http(socket, () => entry)
+    const first = await firstBytes(socket, firstRequestMs, beginsHttp2)
+    if (socket.destroyed) return
+    if (beginsHttp2(first) === true) this.#http2(socket, entry, false, first)
+    else this.http(socket, () => entry, first)
   }
 
   get #isFull(): boolean {
@@ -192,19 +202,24 @@ export class Acceptor {
   /** A connection that is known to speak HTTP/1.x. */
   http(socket: Socket, entryOf: EntryOf, first?: Uint8Array): void {
     if (this.#isFull) return breakOff(socket)
-    const downstream = new Downstream(socket, entryOf, this.#on, first)
+    this.#keep(socket, new Downstream(socket, entryOf, this.#on, first))
+  }
+
+  #http2(socket: Socket, entry: Entry, isWeft: boolean, first?: Uint8Array): void {
+    this.#keep(socket, new Http2Downstream(socket, () => entry, this.#on, isWeft, first))
+  }
+
+  #keep(socket: Socket, downstream: CallerConnection): void {
     this.#open.add(downstream)
     socket.once('close', () => this.#open.delete(downstream))
     // Its first request is told to go elsewhere; silence is not waited for long.
     if (this.#isDraining) setTimeout(() => downstream.drain(), drainingMs).unref()
+    else if (this.#isRetiring) downstream.retire()
   }
 
   /** Slow heads are answered 408, idle connections closed. */
   sweep(now: number): void {
-    for (const downstream of this.#open) {
-      const idle = downstream.idleMs(now)
-      if (idle > 3_600_000 || (downstream.isMidHead && idle > 60_000)) downstream.timeOut()
-    }
+    for (const downstream of this.#open) downstream.sweep(now)
   }
 
   /** Whether no caller's request has been under way for so long. Tunnels do not count: nobody knows when those are done. now: performance.now(). */
@@ -217,6 +232,18 @@ export class Acceptor {
   drain(): void {
     this.#isDraining = true
     for (const downstream of this.#open) downstream.drain()
+  }
+
+  /** Others take new connections; those that are open are served until they have heard of it. */
+  retire(): void {
+    this.#isRetiring = true
+    for (const downstream of this.#open) downstream.retire()
+  }
+
+  /** Ends all that is still open; reason: what is counted for each request and connection that this breaks. */
+  cut(reason: FailureCode): void {
+    for (const downstream of this.#open) downstream.cut(reason)
+    this.#opaque.cut(reason)
   }
 
   get openConnections(): number {

@@ -3,6 +3,7 @@
 import { Failure, type FailureCode, failures } from '#base/failure'
 import { field, type ResponseHead } from '#wire/http1'
 import type { Exchange } from './exchange.ts'
+import { isGrpc } from './grpc.ts'
 
 /** Header that carries the failure code of base/failure.ts; `x-weft-error-detail` carries the sentence. */
 export const errorField = 'x-weft-error'
@@ -42,8 +43,6 @@ export function answer(exchange: Exchange, failure: Failure): void {
 export function answerRedirect(exchange: Exchange, location: string, status: number): void {
   reply(exchange, status, ['location', location], new Uint8Array(0))
 }
-
-export const isGrpc = (exchange: Exchange): boolean => /^application\/grpc(?:$|[+;])/.test(exchange.header('content-type') ?? '')
 
 /** Trailers-only (gRPC over HTTP/2, "Responses"): the status of the same meaning, and the sentence. */
 function answerGrpc(exchange: Exchange, failure: Failure): void {

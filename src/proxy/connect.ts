@@ -4,8 +4,8 @@ import { Failure } from '#base/failure'
 import { dialTcp, peerUris, type SecureContext, type Socket, secureClient } from '#io/net'
 import type { Backend, Endpoint } from '#model/view'
 
-/** A socket that is connected and, where the endpoint asks for it, secured; `identity` is what the peer proved. */
-export type Connected = { readonly socket: Socket; readonly identity: string | undefined }
+/** A socket that is connected and, where the endpoint asks for it, secured; `identity` is what the peer proved, `alpn` what it chose of the offers. */
+export type Connected = { readonly socket: Socket; readonly identity: string | undefined; readonly alpn?: string | undefined }
 
 /** How this proxy reaches out: its own credentials, and the way into the workload it stands for. */
 export type Reach = {
@@ -15,7 +15,13 @@ export type Reach = {
   readonly dialLocal: (port: number, timeoutMs: number) => Promise<Socket>
 }
 
-export async function connect(backend: Backend, endpoint: Endpoint | undefined, reach: Reach): Promise<Connected> {
+/** offers: names for ALPN (RFC 7301), best first; none for opaque bytes. */
+export async function connect(
+  backend: Backend,
+  endpoint: Endpoint | undefined,
+  reach: Reach,
+  offers: readonly string[],
+): Promise<Connected> {
   if (endpoint === undefined)
     return {
       socket: await reach.dialLocal(backend.port, backend.connectTimeoutMs).catch(failed(`127.0.0.1:${backend.port}`)),
@@ -28,8 +34,7 @@ export async function connect(backend: Backend, endpoint: Endpoint | undefined, 
     }
   const credentials = reach.credentials()
   if (credentials === undefined) throw new Failure('not-ready', 'this proxy has no certificate yet')
-  const alpn = backend.protocol === 'tcp' ? [] : ['http/1.1']
-  const secure = secureClient(dialTcp(endpoint.host, endpoint.port), credentials, alpn, serverName(backend))
+  const secure = secureClient(dialTcp(endpoint.host, endpoint.port), credentials, offers, serverName(backend))
   await opened(secure, 'secureConnect', backend.connectTimeoutMs, endpoint)
   const proved = peerUris(secure)
   const identity = proved.find(uri => backend.identities.includes(uri))
@@ -40,7 +45,7 @@ export async function connect(backend: Backend, endpoint: Endpoint | undefined, 
       `${endpoint.host}:${endpoint.port} proved ${proved.join(', ') || 'none'}, expected ${backend.identities.join(' or ') || 'one of this backend, which has none'}`,
     )
   }
-  return { socket: secure, identity }
+  return { socket: secure, identity, alpn: typeof secure.alpnProtocol === 'string' ? secure.alpnProtocol : undefined }
 }
 
 /** `8080.catalog.default.mesh`: the name in the TLS hello, for proxies that many workloads share. */

@@ -20,6 +20,7 @@ import { arrival } from './arrival.ts'
 import type { OutsideNames } from './dns.ts'
 import type { EntryOf } from './downstream.ts'
 import type { Entry, Party } from './entry.ts'
+import { hopAlpn } from './hop.ts'
 import { Meter } from './meter.ts'
 import { Pools } from './pool.ts'
 
@@ -31,11 +32,15 @@ export type CoreOptions = {
   /** How long a connection waits for the first configuration. */
   readonly patienceMs: number
   readonly limits?: Limits
+  /** Opens a port for callers; absent: this process does. A worker is given sockets that it shares with others. */
+  readonly listen?: Listen
   readonly log: Log
   readonly outside?: OutsideNames
   /** How long a port of unknown protocol waits for first bytes; absent: 60. */
   readonly detectMs?: number
 }
+
+export type Listen = (host: string, port: number, onSocket: (socket: Socket) => void, name: string) => Promise<Listening>
 
 /** Within this time callers learn that a workload goes, when nothing is slow. */
 const leadMs = 150
@@ -43,7 +48,8 @@ const leadMs = 150
 const silenceMs = 100
 
 /** What the TLS hello of a caller may agree on: opaque bytes agree on nothing. */
-const alpnOf = (protocol: Protocol | undefined): readonly string[] => (protocol === 'tcp' || protocol === 'tls' ? [] : ['http/1.1'])
+const alpnOf = (protocol: Protocol | undefined): readonly string[] =>
+  protocol === 'tcp' || protocol === 'tls' ? [] : [hopAlpn, 'h2', 'http/1.1']
 
 const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
 
@@ -54,6 +60,9 @@ export class Core implements AsyncDisposable {
   readonly #pools: Pools
   readonly #listening: Listening[] = []
   readonly #acceptors: SecureAcceptor[] = []
+  readonly #listen: Listen
+  /** Every connection of a caller, from before it is known what it speaks. */
+  readonly #callers = new Set<Socket>()
   readonly #waiting = new Set<() => void>()
   readonly #sweeper: NodeJS.Timeout
   #view: View = emptyView
@@ -64,6 +73,7 @@ export class Core implements AsyncDisposable {
 
   constructor(options: CoreOptions) {
     this.#options = options
+    this.#listen = options.listen ?? listen
     this.meter = new Meter(options.self, Date.now())
     const reach = { credentials: () => this.#credentials, dialLocal: options.dialLocal }
     this.#pools = new Pools(reach)
@@ -107,6 +117,7 @@ export class Core implements AsyncDisposable {
   present(material: TlsMaterial): void {
     this.#material = material
     this.#credentials = secureContext(material)
+    this.#pools.retire()
     for (const acceptor of this.#acceptors) acceptor.renew(material)
     this.#settle()
   }
@@ -145,11 +156,6 @@ export class Core implements AsyncDisposable {
     this.#caught(this.#acceptor.excluded(socket, destination), socket)
   }
 
-  /** A connection that the workload made and that is left out of the mesh. */
-  excluded(socket: Socket, destination: { host: string; port: number }): void {
-    this.#caught(this.#acceptor.excluded(socket, destination), socket)
-  }
-
   /** A connection that speaks HTTP and names the place of each request itself. */
   http(socket: Socket, entryOf: EntryOf, first: Uint8Array): void {
     this.#acceptor.http(socket, entryOf, first)
@@ -169,12 +175,22 @@ export class Core implements AsyncDisposable {
       if (acceptor === undefined) this.#acceptors.push((acceptor = this.#secure(name, alpn)))
       return acceptor
     }
-    const listening = await listen(host, at, socket => {
-      socket.on('error', () => {})
+    const listening = await this.#openFor(name, host, at, socket => {
       this.#caught(this.#arrived(socket, name, secure), socket)
     })
-    this.#listening.push(listening)
     return { ...port, bind: { host, port: listening.port } }
+  }
+
+  async #openFor(name: string, host: string, port: number, onSocket: (socket: Socket) => void): Promise<Listening> {
+    const arrive = (socket: Socket) => {
+      this.#callers.add(socket)
+      socket.once('close', () => this.#callers.delete(socket))
+      socket.on('error', () => {})
+      onSocket(socket)
+    }
+    const listening = await this.#listen(host, port, arrive, name)
+    this.#listening.push(listening)
+    return listening
   }
 
   /** Opens a listener of the view at an address of its own, for callers that are not captured but come to it; port 0: any free one. */
@@ -189,13 +205,10 @@ export class Core implements AsyncDisposable {
       acceptors.set(alpn.join(), fresh)
       return fresh
     }
-    const listening = await listen(host, port, socket => {
-      socket.on('error', () => {})
+    return this.#openFor(name, host, port, socket => {
       const isPlain = this.#isReady && this.#view.listeners[name]?.tls === undefined
       this.#caught(isPlain ? this.#acceptor.inbound(socket, name, undefined, null) : this.#arrived(socket, name, secure), socket)
     })
-    this.#listening.push(listening)
-    return listening
   }
 
   /** Mutual TLS or plaintext: what the listener takes is asked for each connection, for it may change at any time. */
@@ -234,9 +247,9 @@ export class Core implements AsyncDisposable {
 
   /** A plaintext door for callers outside the mesh, such as a browser on this machine: leads to the same inbound listener, without an identity. */
   async publish(host: string, port: number, workloadPort: number): Promise<Listening> {
-    const listening = await listen(host, port, socket => this.#caught(this.#acceptor.published(socket, `inbound/${workloadPort}`), socket))
-    this.#listening.push(listening)
-    return listening
+    return this.#openFor(`published/${workloadPort}`, host, port, socket =>
+      this.#caught(this.#acceptor.published(socket, `inbound/${workloadPort}`), socket),
+    )
   }
 
   #caught(work: Promise<void>, socket: Socket): void {
@@ -261,13 +274,28 @@ export class Core implements AsyncDisposable {
     while (!this.#acceptor.isQuiet(haveHeard ? silenceMs : 0, performance.now()) && performance.now() < end) await pause(10)
   }
 
-  /** Stops taking callers, lets what runs end, at most this long. The workload may still call out meanwhile. */
+  /** Stops taking callers, lets what runs end, at most this long; then the rest is closed and counted. The workload may still call out meanwhile. */
   async drain(deadlineMs: number): Promise<void> {
     this.#isDraining = true
     for (const listening of this.#listening) listening.stop()
     this.#acceptor.drain()
+    await this.#emptied(deadlineMs)
+  }
+
+  /**
+   * Another process accepts on the same sockets now: what is open here is served to its end, new requests on it too, and each caller learns
+   * with its next answer that it should connect anew. At most this long; then the rest is closed and counted.
+   */
+  async retire(deadlineMs: number): Promise<void> {
+    for (const listening of this.#listening) listening.stop()
+    this.#acceptor.retire()
+    await this.#emptied(deadlineMs)
+  }
+
+  async #emptied(deadlineMs: number): Promise<void> {
     const end = performance.now() + deadlineMs
-    while (this.#acceptor.openConnections > 0 && performance.now() < end) await pause(20)
+    while (this.#acceptor.openConnections + this.#callers.size > 0 && performance.now() < end) await pause(20)
+    this.#acceptor.cut('drain-deadline')
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,7 +1,7 @@
 /** A caller's HTTP/1.1 connection: bytes to requests, answers to bytes, one exchange at a time in order (pipelining waits in the codec). */
 
 import { noBytes } from '#base/bytes'
-import { Failure } from '#base/failure'
+import { Failure, type FailureCode } from '#base/failure'
 import { breakOff, type Socket } from '#io/net'
 import { type Fields, type Length, type RequestHead, type ResponseHead, type ServerEvent, serverCodec } from '#wire/http1'
 import { answer } from './answer.ts'
@@ -16,7 +16,23 @@ const nothingAsked: RequestHead = { method: 'GET', target: '/', minor: 1, fields
 
 export type OnExchange = { readonly begin: (exchange: Exchange) => void; readonly done: (exchange: Exchange) => void }
 
-export class Downstream implements Caller {
+/** A connection of callers, whatever it speaks. */
+export interface CallerConnection {
+  /** After the exchanges under way, if any, it closes. */
+  drain(): void
+  /** The caller learns with its next answer that it should connect anew, and is served until then. */
+  retire(): void
+  /** Breaks off now; reason: what is counted for an exchange under way. */
+  cut(reason: FailureCode): void
+  /** Ends what is too slow or idles too long. now: performance.now(). */
+  sweep(now: number): void
+}
+
+/** How long a head may take from its first byte, and a connection be kept without one. */
+const headMs = 60_000
+const idleMs = 3_600_000
+
+export class Downstream implements Caller, CallerConnection {
   readonly #socket: Socket
   readonly #entryOf: EntryOf
   readonly #on: OnExchange
@@ -107,23 +123,26 @@ export class Downstream implements Caller {
     this.#socket.destroy()
   }
 
-  /** After the exchange under way, if any, the connection closes. */
   drain(): void {
     this.#isDraining = true
     if (this.#exchange === undefined) this.#socket.end(() => this.#socket.destroy())
   }
 
-  /** Milliseconds since bytes last came, for the sweep of idle and slow callers; 0 while an exchange runs. */
-  idleMs(now: number): number {
-    return this.#exchange === undefined ? now - this.#lastActive : 0
+  retire(): void {
+    this.#isDraining = true
   }
-  /** A head was begun and has not come to its end. */
-  get isMidHead(): boolean {
-    return this.#exchange === undefined && !this.#codec.isIdle
+  cut(reason: FailureCode): void {
+    if (this.#exchange !== undefined) this.#exchange.reason ||= reason
+    this.#socket.destroy()
   }
-  timeOut(): void {
-    if (this.isMidHead) this.#refuse(new Failure('request-timeout'))
-    else this.#socket.destroy()
+
+  /** A slow head is answered 408. */
+  sweep(now: number): void {
+    if (this.#exchange !== undefined) return
+    const isMidHead = !this.#codec.isIdle
+    const silent = now - this.#lastActive
+    if (isMidHead && silent > headMs) this.#refuse(new Failure('request-timeout'))
+    else if (silent > idleMs) this.#socket.destroy()
   }
 
   // Caller

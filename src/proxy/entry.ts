@@ -20,6 +20,10 @@ export type Entry = {
   /** SPIFFE id that the caller proved; undefined over plaintext. Outbound: this proxy's own workload is the caller. */
   readonly peer: string | undefined
   readonly source: Party
+  /** Inbound: the SPIFFE id under which this proxy was called. */
+  readonly own?: string
+  /** Inbound, of a caller without an identity: the address that it called from. */
+  readonly address?: string
 }
 
 /** `spiffe://TD/ns/NS/sa/SA` → its namespace and service account. */

@@ -6,8 +6,14 @@ import { detect } from '#wire/detect'
 /** How long an undeclared port waits for first bytes before its connection counts as opaque (server-first protocols wait this long once). */
 const usualDetectMs = 60
 
-/** What comes within the bound, until it can be told what it is; empty where the caller waits for the server to speak. */
-export function firstBytes(socket: Socket, detectMs = usualDetectMs): Promise<Uint8Array> {
+const tell = (bytes: Uint8Array): boolean | undefined => detect(bytes).kind !== 'more' || undefined
+
+/** What comes within the bound, until `isTold` gives an answer; empty where the caller waits for the server to speak. */
+export function firstBytes(
+  socket: Socket,
+  detectMs = usualDetectMs,
+  isTold: (bytes: Uint8Array) => boolean | undefined = tell,
+): Promise<Uint8Array> {
   return new Promise(resolve => {
     const parts: Uint8Array[] = []
     const finish = () => {
@@ -20,7 +26,7 @@ export function firstBytes(socket: Socket, detectMs = usualDetectMs): Promise<Ui
     }
     const onData = (bytes: Uint8Array) => {
       parts.push(bytes)
-      if (detect(parts.length === 1 ? bytes : Buffer.concat(parts)).kind !== 'more') finish()
+      if (isTold(parts.length === 1 ? bytes : Buffer.concat(parts)) !== undefined) finish()
     }
     const timer = setTimeout(finish, detectMs)
     socket.on('error', () => {})

@@ -1,7 +1,18 @@
 /** Counts what passes: requests, latency, bytes and connections by who called whom. */
 
 import type { Clock } from '#base/clock'
-import { bytesLabels, closedLabels, connectionLabels, detectionLabels, durationLabels, edgeLabels, metricNames, requestLabels, udpDatagramLabels, udpSessionLabels } from '#model/metrics'
+import {
+  bytesLabels,
+  closedLabels,
+  connectionLabels,
+  detectionLabels,
+  durationLabels,
+  edgeLabels,
+  metricNames,
+  requestLabels,
+  udpDatagramLabels,
+  udpSessionLabels,
+} from '#model/metrics'
 import { type Entry, type Party, partyOf } from './entry.ts'
 import type { Exchange } from './exchange.ts'
 import { observe, Registry, type Sample } from './registry.ts'
@@ -41,7 +52,12 @@ export class Meter {
     'Connections by how their protocol was found out',
     detectionLabels,
   )
-  readonly #udpSessions = this.registry.family(metricNames.udpSessions, 'counter', 'Flows of datagrams that the workload began', udpSessionLabels)
+  readonly #udpSessions = this.registry.family(
+    metricNames.udpSessions,
+    'counter',
+    'Flows of datagrams that the workload began',
+    udpSessionLabels,
+  )
   readonly #udpDatagrams = this.registry.family(metricNames.udpDatagrams, 'counter', 'Datagrams carried', udpDatagramLabels)
   readonly rejections = this.registry.family(metricNames.rejections, 'counter', 'Resources of the control plane that this proxy refused', [
     'type',

@@ -1,6 +1,6 @@
 /** Connections of which only the bytes matter: to which endpoint each goes, what is counted of it, how many there are. */
 
-import { Failure } from '#base/failure'
+import { Failure, type FailureCode } from '#base/failure'
 import { breakOff, dialTcp, type Socket } from '#io/net'
 import { pickWeighted } from '#model/match'
 import type { Backend, Endpoint, Listener, View, WeightedBackend } from '#model/view'
@@ -12,7 +12,8 @@ import { type Carried, carry } from './tcp.ts'
 
 export class Opaque {
   readonly #place: Place
-  readonly #carried = new Set<Socket>()
+  /** With what ends each. */
+  readonly #carried = new Map<Socket, (reason: FailureCode) => void>()
 
   constructor(place: Place) {
     this.#place = place
@@ -20,6 +21,10 @@ export class Opaque {
 
   get size(): number {
     return this.#carried.size
+  }
+
+  cut(reason: FailureCode): void {
+    for (const end of [...this.#carried.values()]) end(reason)
   }
 
   /** To one of the listener's backends. first: what was read off the socket already. */
@@ -62,10 +67,15 @@ export class Opaque {
         samples.received.value = value
       },
     }
-    this.#carried.add(socket)
+    let reason: FailureCode | '' = ''
+    this.#carried.set(socket, why => {
+      reason = why
+      socket.destroy()
+      connected.socket.destroy()
+    })
     await carry(socket, connected.socket, carried, first)
     this.#carried.delete(socket)
-    samples.close('')
+    samples.close(reason)
   }
 
   async #reachOne(
@@ -80,7 +90,7 @@ export class Opaque {
     for (;;) {
       const endpoint = pickEndpoint(share, pools, tried)
       try {
-        return { connected: await connect({ ...share.backend, protocol: 'tcp' }, endpoint, reach), endpoint, backend: share.backend }
+        return { connected: await connect(share.backend, endpoint, reach, []), endpoint, backend: share.backend }
       } catch (thrown) {
         if (!(thrown instanceof Failure) || thrown.fate !== 'safe' || endpoint === undefined || tried.length >= 3) throw thrown
         tried = [...tried, endpoint]

@@ -1,20 +1,17 @@
-/** Upstream connections by endpoint: idle ones kept for the next request, requests in flight counted for the balancer. */
+/** Ways to endpoints: what connects to each, and how many requests are in flight there, for the balancer. */
 
 import type { Backend, Endpoint } from '#model/view'
-import { type Connected, connect, type Reach } from './connect.ts'
-import { Http1Upstream } from './upstream-http1.ts'
+import type { Reach } from './connect.ts'
+import { Lane } from './lane.ts'
 
-/** One endpoint of one backend. */
-export type EndpointPool = { readonly idle: Http1Upstream[]; inFlight: number; lastUsed: number }
-
-const maxIdle = 256
+/** One endpoint of one backend. The lanes are one and the same unless the endpoint is spoken to as its caller speaks. */
+export type EndpointPool = { readonly http1: Lane; readonly http2: Lane; inFlight: number; lastUsed: number }
 
 export class Pools {
   readonly #reach: Reach
   readonly #pools = new Map<string, EndpointPool>()
   /** The pool of an endpoint object of a current view, without building its key again. */
   #known = new WeakMap<object, EndpointPool>()
-  #isClosed = false
 
   constructor(reach: Reach) {
     this.#reach = reach
@@ -24,15 +21,20 @@ export class Pools {
     const object = endpoint ?? backend
     let pool = this.#known.get(object)
     if (pool === undefined) {
+      const kind = `${backend.name}|${backend.protocol}`
       const key =
-        endpoint === undefined
-          ? backend.name
-          : `${backend.name}|${endpoint.host}:${endpoint.port}|${endpoint.mtls ? backend.identities.join() : 'plain'}`
+        endpoint === undefined ? kind : `${kind}|${endpoint.host}:${endpoint.port}|${endpoint.mtls ? backend.identities.join() : 'plain'}`
       pool = this.#pools.get(key)
-      if (pool === undefined) this.#pools.set(key, (pool = { idle: [], inFlight: 0, lastUsed: 0 }))
+      if (pool === undefined) this.#pools.set(key, (pool = this.#poolOf(backend, endpoint)))
       this.#known.set(object, pool)
     }
     return pool
+  }
+
+  #poolOf(backend: Backend, endpoint: Endpoint | undefined): EndpointPool {
+    const http1 = new Lane(backend, endpoint, this.#reach, true)
+    const http2 = backend.protocol === 'downstream' ? new Lane(backend, endpoint, this.#reach, false) : http1
+    return { http1, http2, inFlight: 0, lastUsed: 0 }
   }
 
   load =
@@ -40,31 +42,12 @@ export class Pools {
     (endpoint: Endpoint): number =>
       this.of(backend, endpoint).inFlight
 
-  /** A connection that is free: the one used last, since it is the least likely to be closed by the peer. */
-  idle(pool: EndpointPool): Http1Upstream | undefined {
-    const now = Date.now()
-    for (let upstream = pool.idle.pop(); upstream !== undefined; upstream = pool.idle.pop()) {
-      if (upstream.isUsable && !upstream.isStale(now)) return upstream
-      upstream.close()
-    }
-    return undefined
-  }
-
-  async open(backend: Backend, endpoint: Endpoint | undefined, pool: EndpointPool): Promise<Http1Upstream> {
-    const connected: Connected = await connect(backend, endpoint, this.#reach)
-    return new Http1Upstream(connected, upstream => {
-      if (this.#isClosed || pool.idle.length >= maxIdle) upstream.close()
-      else pool.idle.push(upstream)
-    })
-  }
-
-  /** Closes what idles longer than its peer said it would keep it; drops pools of endpoints that are gone. now: ms. */
+  /** Closes what idles too long; drops pools of endpoints that are gone. now: ms of Date.now(). */
   sweep(now: number): void {
     for (const [key, pool] of this.#pools) {
-      const kept = pool.idle.filter(upstream => upstream.isUsable && !upstream.isStale(now))
-      for (const upstream of pool.idle) if (!kept.includes(upstream)) upstream.close()
-      pool.idle.splice(0, pool.idle.length, ...kept)
-      if (kept.length > 0 || pool.inFlight > 0) pool.lastUsed = now
+      pool.http1.sweep(now)
+      if (pool.http2 !== pool.http1) pool.http2.sweep(now)
+      if (!pool.http1.isEmpty || !pool.http2.isEmpty || pool.inFlight > 0) pool.lastUsed = now
       else if (now - pool.lastUsed > 300_000) {
         this.#pools.delete(key)
         this.#known = new WeakMap()
@@ -72,9 +55,17 @@ export class Pools {
     }
   }
 
-  /** Idle connections made with old credentials or identities end; those in use end after their request. */
+  /** Credentials changed: what was made with the old ones ends when its exchanges have. */
+  retire(): void {
+    for (const lane of this.#lanes()) lane.retire()
+  }
+
+  /** From now on no connection is kept. */
   close(): void {
-    this.#isClosed = true
-    for (const pool of this.#pools.values()) for (const upstream of pool.idle.splice(0)) upstream.close()
+    for (const lane of this.#lanes()) lane.close()
+  }
+
+  #lanes(): Lane[] {
+    return [...this.#pools.values()].flatMap(({ http1, http2 }) => [http1, http2])
   }
 }

@@ -13,6 +13,7 @@ import type { Backend, Endpoint, EndpointSet, Filter, Route, View, WeightedBacke
 import { type Fields, forwardable, type RequestHead, type ResponseHead, withField } from '#wire/http1'
 import { answer, answerRedirect } from './answer.ts'
 import type { Exchange } from './exchange.ts'
+import { answered, forwarded } from './forwarding.ts'
 import { limitOf } from './limit.ts'
 import type { Pools } from './pool.ts'
 import type { Upstream } from './upstream.ts'
@@ -100,9 +101,10 @@ async function forward(exchange: Exchange, route: Permitted, share: Share, pools
     let upstream: Upstream | undefined
     try {
       // Where one connection broke the others that are kept may be broken too.
-      if (broken === 'none') upstream = pools.idle(pool)
+      const lane = exchange.isHttp1 ? pool.http1 : pool.http2
+      if (broken === 'none') upstream = lane.take()
       if (upstream === undefined) {
-        const opening = pools.open(share.backend, endpoint, pool)
+        const opening = lane.open()
         upstream = await (limit === undefined ? opening : limit.opened(opening))
       }
       exchange.identity = upstream.identity
@@ -150,7 +152,7 @@ export function pickEndpoint({ backend, endpoints }: Share, pools: Pools, tried:
 
 /** The head that goes out: hop-by-hop fields dropped, the target in origin-form, the route's changes made. */
 function requestHead(exchange: Exchange, route: Route, share: Share): RequestHead {
-  let fields: Fields = forwardable(exchange.head.fields)
+  let fields: Fields = forwarded(forwardable(exchange.head.fields), exchange.entry)
   let target = exchange.head.target
   if (target.charCodeAt(0) !== 47 && exchange.path !== '*') {
     // RFC 9112 §3.2.2: the authority of an absolute target replaces what Host says.
@@ -174,11 +176,20 @@ const asIs = (head: ResponseHead): ResponseHead => ({
   fields: forwardable(head.fields),
 })
 
+const ofWorkload = (head: ResponseHead): ResponseHead => {
+  const passed = asIs(head)
+  return { ...passed, fields: answered(passed.fields) }
+}
+
 function responseEditor(route: Route, share: Share): (head: ResponseHead) => ResponseHead {
-  if (route.filters.length === 0 && share.filters.length === 0) return asIs
+  const plain = share.endpoints === undefined ? ofWorkload : asIs
+  if (route.filters.length === 0 && share.filters.length === 0) return plain
   const changes = [...route.filters, ...share.filters].flatMap(filter => (filter.type === 'response-headers' ? [filter.change] : []))
-  if (changes.length === 0) return asIs
-  return head => ({ ...asIs(head), fields: changes.reduce<readonly string[]>(changeFields, forwardable(head.fields)) })
+  if (changes.length === 0) return plain
+  return head => {
+    const passed = plain(head)
+    return { ...passed, fields: changes.reduce<readonly string[]>(changeFields, passed.fields) }
+  }
 }
 
 const facts = (exchange: Exchange, route: Route) => ({

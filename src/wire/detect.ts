@@ -26,6 +26,13 @@ export function detect(bytes: Uint8Array): Detected {
   return { kind: requestLine(bytes) }
 }
 
+/** Whether an HTTP connection begins in version 2; undefined: more bytes must tell. No method begins with PRI (RFC 9113 §3.4). */
+export function beginsHttp2(bytes: Uint8Array): boolean | undefined {
+  const start = preface.subarray(0, 3)
+  if (!agrees(bytes, start)) return false
+  return bytes.length < start.length ? undefined : true
+}
+
 /** Redis, SMTP and others begin with text too, so a line that only looks like HTTP is HTTP when it names the version, or begins with a known method and a path. */
 function requestLine(bytes: Uint8Array): 'http1' | 'opaque' | 'more' {
   for (const method of knownMethods) {

@@ -1,0 +1,168 @@
+/** A caller's HTTP/2 connection: bytes to streams, each an exchange of its own; what they write in one turn of the event loop leaves in one write. */
+
+import { noBytes } from '#base/bytes'
+import type { FailureCode } from '#base/failure'
+import type { Socket } from '#io/net'
+import { serverCodec2, type ServerEvent2 } from '#wire/http2'
+import { type Connection, Http2Caller } from './caller-http2.ts'
+import type { CallerConnection, EntryOf, OnExchange } from './downstream.ts'
+import { Exchange } from './exchange.ts'
+import { unwrap } from './hop.ts'
+import { Turn } from './turn.ts'
+
+/** Kept without a stream this long; what a browser or a client library keeps is less. */
+const idleMs = 3_600_000
+/** As long for the first stream. */
+const firstMs = 60_000
+
+export class Http2Downstream implements CallerConnection, Connection {
+  readonly codec = serverCodec2()
+  /** The other end is a Weft proxy too: see hop.ts. */
+  readonly isWeft: boolean
+  readonly #socket: Socket
+  readonly #entryOf: EntryOf
+  readonly #on: OnExchange
+  readonly #turn = new Turn()
+  readonly #callers = new Map<number, Http2Caller>()
+  #isCongested = false
+  #isDead = false
+  #isUsed = false
+  #lastActive = performance.now()
+
+  /** first: bytes that were read before this connection was known to be HTTP/2. */
+  constructor(socket: Socket, entryOf: EntryOf, on: OnExchange, isWeft: boolean, first?: Uint8Array) {
+    this.#socket = socket
+    this.#entryOf = entryOf
+    this.#on = on
+    this.isWeft = isWeft
+    socket.on('data', (bytes: Uint8Array) => this.#take(this.codec.receive(bytes)))
+    socket.on('end', () => this.#ended())
+    socket.on('drain', () => {
+      this.#isCongested = false
+      this.#write()
+      if (!this.#isCongested) socket.resume()
+    })
+    socket.on('error', () => {})
+    socket.on('close', () => this.#gone())
+    if (first !== undefined) this.#take(this.codec.receive(first))
+    socket.resume()
+    this.flush()
+  }
+
+  #take(events: readonly ServerEvent2[]): void {
+    this.#lastActive = performance.now()
+    for (const event of events) {
+      switch (event.type) {
+        case 'request':
+          this.#begin(event)
+          break
+        case 'failed':
+          return this.#fail()
+        case 'refused':
+        case 'goaway':
+        case 'pong':
+          break
+        default:
+          this.#callers.get(event.stream)?.receive(event)
+      }
+    }
+    this.flush()
+  }
+
+  #begin(event: Extract<ServerEvent2, { type: 'request' }>): void {
+    this.#isUsed = true
+    const { fields, isHttp1 } = this.isWeft ? unwrap(event.head.fields) : { fields: event.head.fields, isHttp1: false }
+    const isOffer = event.protocol !== undefined
+    const head = { method: isOffer ? 'GET' : event.head.method, target: event.head.target, minor: 1 as const, fields }
+    const caller = new Http2Caller(this, event.stream, isOffer)
+    const length = isOffer ? 0 : event.length
+    const exchange = new Exchange(
+      head,
+      length,
+      event.protocol,
+      event.expectsContinue,
+      this.#entryOf(head),
+      caller,
+      this.#lastActive,
+      isHttp1,
+    )
+    caller.exchange = exchange
+    this.#callers.set(event.stream, caller)
+    // What offers another protocol has no body of its own, as in HTTP/1; what follows belongs to that protocol.
+    if (isOffer) exchange.bodyEnd([])
+    this.#on.begin(exchange)
+  }
+
+  over(stream: number, exchange: Exchange): void {
+    if (this.#callers.delete(stream)) this.#on.done(exchange)
+  }
+
+  flush(): void {
+    this.#turn.atEnd(this.#write)
+  }
+  readonly #write = (): void => {
+    if (this.#isDead || this.#isCongested) return
+    const owed = this.codec.drain()
+    if (owed.length > 1) this.#socket.cork()
+    for (const bytes of owed) if (!this.#socket.write(bytes)) this.#isCongested = true
+    if (owed.length > 1) this.#socket.uncork()
+    // A caller that does not read what it is sent is not listened to either.
+    if (this.#isCongested) this.#socket.pause()
+    if (this.codec.mustClose) this.#close()
+    else if (this.codec.hasEvents) this.#take(this.codec.receive(noBytes))
+  }
+
+  #fail(): void {
+    this.#loseAll()
+    this.#isCongested = false
+    this.#write()
+    this.#close()
+  }
+
+  #loseAll(): void {
+    for (const caller of [...this.#callers.values()]) caller.gone()
+  }
+
+  #close(): void {
+    if (this.#isDead) return
+    this.#isDead = true
+    this.#socket.end()
+    this.#socket.resume()
+    setTimeout(() => this.#socket.destroy(), 1000).unref()
+  }
+
+  #ended(): void {
+    this.#take(this.codec.receiveEnd())
+    if (this.#callers.size === 0) this.#close()
+    else this.drain()
+  }
+
+  #gone(): void {
+    this.#isDead = true
+    this.#loseAll()
+    this.#socket.destroy()
+  }
+
+  /** No new stream from now on; the connection closes after those under way. */
+  drain(): void {
+    if (this.#isDead) return
+    this.codec.send({ type: 'goaway', code: 0 })
+    this.flush()
+  }
+
+  retire(): void {
+    this.drain()
+  }
+  cut(reason: FailureCode): void {
+    for (const { exchange } of this.#callers.values()) if (exchange !== undefined) exchange.reason ||= reason
+    this.#socket.destroy()
+  }
+
+  sweep(now: number): void {
+    this.codec.tick(now)
+    if (this.#callers.size > 0 || now - this.#lastActive < (this.#isUsed ? idleMs : firstMs)) return
+    this.drain()
+    this.#write()
+    this.#close()
+  }
+}

@@ -1,0 +1,156 @@
+/** An HTTP/2 connection to an endpoint: carries many exchanges at once; what they write in one turn of the event loop leaves in one write. */
+
+import { noBytes } from '#base/bytes'
+import { Failure } from '#base/failure'
+import type { Socket } from '#io/net'
+import { type ClientEvent2, clientCodec2 } from '#wire/http2'
+import type { Connected } from './connect.ts'
+import { hopAlpn } from './hop.ts'
+import { type Carrier, Http2Upstream } from './upstream-http2.ts'
+import { Turn } from './turn.ts'
+
+/** A connection on which nothing came this long is asked for a sign of life; without one as long again it is given up. */
+const silenceMs = 20_000
+/** Kept without a request this long. */
+const idleMs = 300_000
+
+export class Multiplexed implements Carrier {
+  readonly identity: string | undefined
+  readonly isWeft: boolean
+  readonly codec = clientCodec2()
+  readonly #socket: Socket
+  readonly #turn = new Turn()
+  readonly #streams = new Map<number, Http2Upstream>()
+  readonly #onOver: () => void
+  /** Done when the peer's settings are known, or the connection is lost before. */
+  readonly settled: Promise<void>
+  #settle: (() => void) | undefined
+  #isDead = false
+  #isRetired = false
+  #isCongested = false
+  #lastHeard = performance.now()
+  #lastUsed = this.#lastHeard
+  #isAsked = false
+  served = 0
+
+  /** onOver: it takes no new exchange from now on. */
+  constructor({ socket, identity, alpn }: Connected, onOver: () => void) {
+    this.#socket = socket
+    this.identity = identity
+    this.isWeft = alpn === hopAlpn
+    this.#onOver = onOver
+    this.settled = new Promise(resolve => (this.#settle = resolve))
+    socket.on('data', (bytes: Uint8Array) => this.#take(this.codec.receive(bytes)))
+    socket.on('drain', () => {
+      this.#isCongested = false
+      this.#write()
+    })
+    socket.on('end', () => this.#take(this.codec.receiveEnd()))
+    socket.on('error', () => {})
+    socket.on('close', () => this.#lost())
+    socket.resume()
+    this.flush()
+  }
+
+  /** One more exchange may begin on it. */
+  get isOpen(): boolean {
+    return !this.#isDead && !this.#isRetired && this.codec.canOpen
+  }
+
+  /** The means to carry one exchange. */
+  stream(): Http2Upstream {
+    return new Http2Upstream(this)
+  }
+
+  begin(id: number, upstream: Http2Upstream): void {
+    this.#streams.set(id, upstream)
+    this.#lastUsed = performance.now()
+  }
+  over(id: number): void {
+    if (!this.#streams.delete(id)) return
+    this.served++
+    if (this.#streams.size === 0 && (this.#isRetired || this.codec.isDraining)) this.close()
+  }
+
+  flush(): void {
+    this.#turn.atEnd(this.#write)
+  }
+  readonly #write = (): void => {
+    if (this.#isDead || this.#isCongested) return
+    const owed = this.codec.drain()
+    if (owed.length > 1) this.#socket.cork()
+    for (const bytes of owed) if (!this.#socket.write(bytes)) this.#isCongested = true
+    if (owed.length > 1) this.#socket.uncork()
+    if (this.codec.mustClose) this.#socket.end()
+    else if (this.codec.hasEvents) this.#take(this.codec.receive(noBytes))
+  }
+
+  #take(events: readonly ClientEvent2[]): void {
+    this.#lastHeard = performance.now()
+    this.#isAsked = false
+    for (const event of events) {
+      switch (event.type) {
+        case 'failed':
+          return this.#broke(event.failure)
+        case 'goaway':
+          this.#isRetired = true
+          this.#onOver()
+          break
+        case 'settings':
+          this.#settle?.()
+          break
+        case 'pong':
+          break
+        default:
+          this.#streams.get(event.stream)?.receive(event)
+      }
+    }
+    this.flush()
+  }
+
+  #lost(): void {
+    this.#broke(new Failure('upstream-reset', this.served > 0 ? 'a kept connection was closed' : 'before an answer'))
+  }
+
+  #broke(failure: Failure): void {
+    if (!this.#isDead) this.#write()
+    this.#over()
+    const streams = [...this.#streams.values()]
+    this.#streams.clear()
+    for (const stream of streams) stream.broke(failure)
+    this.#socket.destroySoon()
+  }
+
+  #over(): void {
+    this.#isDead = true
+    this.#settle?.()
+    this.#onOver()
+  }
+
+  /** Asks a silent peer for a sign of life, ends what idles or is dead. now: performance.now(). */
+  sweep(now: number): void {
+    this.codec.tick(now)
+    if (this.#streams.size === 0 && now - this.#lastUsed > idleMs) return this.close()
+    if (now - this.#lastHeard < silenceMs) return
+    if (this.#isAsked && now - this.#lastHeard > 2 * silenceMs) return this.#broke(new Failure('upstream-reset', 'the peer fell silent'))
+    if (this.#isAsked) return
+    this.#isAsked = true
+    this.codec.send({ type: 'ping', token: 1 })
+    this.flush()
+  }
+
+  /** Ends after the exchanges under way. */
+  retire(): void {
+    this.#isRetired = true
+    this.#onOver()
+    if (this.#streams.size === 0) this.close()
+  }
+
+  close(): void {
+    if (this.#isDead) return
+    this.codec.send({ type: 'goaway', code: 0 })
+    this.#write()
+    this.#over()
+    this.#socket.end(() => this.#socket.destroy())
+  }
+}

@@ -1,0 +1,237 @@
+/** One exchange on an HTTP/2 connection to an endpoint: request out, answer back, credit given as bytes are passed on. */
+
+import { Failure } from '#base/failure'
+import { field, type RequestHead, type ResponseHead, withField } from '#wire/http1'
+import { type ClientCodec2, type ClientEvent2, errorCodes } from '#wire/http2'
+import { refusalOf } from './answer.ts'
+import type { BodySink, Exchange } from './exchange.ts'
+import { unwrap, wrapHttp1 } from './hop.ts'
+import type { Upstream } from './upstream.ts'
+import { acceptOf } from './websocket.ts'
+
+/** The connection, as its exchanges see it. */
+export interface Carrier {
+  readonly identity: string | undefined
+  readonly isWeft: boolean
+  readonly codec: ClientCodec2
+  readonly settled: Promise<void>
+  /** Exchanges completed. */
+  readonly served: number
+  begin(id: number, upstream: Http2Upstream): void
+  over(id: number): void
+  /** Writes, at the end of this turn, what the codec holds. */
+  flush(): void
+}
+
+type StreamEvent = Extract<ClientEvent2, { readonly stream: number }>
+
+export class Http2Upstream implements Upstream, BodySink {
+  readonly #carrier: Carrier
+  #id = 0
+  #exchange: Exchange | undefined
+  #settle: { resolve: () => void; reject: (failure: Failure) => void } | undefined
+  #editResponse: ((head: ResponseHead) => ResponseHead) | undefined
+  #isAnswered = false
+  /** The request is out as a whole. */
+  #isSent = false
+  /** The answer is in as a whole. */
+  #isWhole = false
+  /** The request that offers another protocol has ended, as it does in HTTP/1; what it opens goes on. */
+  #hasOffered = false
+  /** Bytes of the answer that its reader has not taken yet: the peer gets no credit for them. */
+  #owed = 0
+
+  constructor(carrier: Carrier) {
+    this.#carrier = carrier
+  }
+
+  get identity(): string | undefined {
+    return this.#carrier.identity
+  }
+  get isAnswered(): boolean {
+    return this.#isAnswered
+  }
+  get isReused(): boolean {
+    return this.#carrier.served > 0 && !this.#isAnswered
+  }
+
+  relay(exchange: Exchange, head: RequestHead, editResponse: (head: ResponseHead) => ResponseHead): Promise<void> {
+    this.#exchange = exchange
+    this.#editResponse = editResponse
+    exchange.onWritable = () => this.#credit()
+    return new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject }
+      // Whether the peer takes other protocols is known when its settings are.
+      if (exchange.upgrade !== undefined && !this.#carrier.codec.allowsProtocol)
+        void this.#carrier.settled.then(() => {
+          if (this.#carrier.codec.allowsProtocol) this.#send(exchange, head)
+          else this.#finish(new Failure('not-implemented', `the endpoint takes no ${exchange.upgrade} over HTTP/2 (RFC 8441)`))
+        })
+      else this.#send(exchange, head)
+    })
+  }
+
+  #send(exchange: Exchange, head: RequestHead): void {
+    if (this.#exchange !== exchange) return
+    const { codec, isWeft } = this.#carrier
+    if (!codec.canOpen) return this.#finish(new Failure('stream-refused', 'the connection takes no more'))
+    const { upgrade } = exchange
+    this.#isSent = exchange.length === 0 && upgrade === undefined && exchange.method !== 'CONNECT'
+    const fields = isWeft && exchange.isHttp1 ? wrapHttp1(head.fields) : head.fields
+    this.#id = codec.open({
+      head: { method: upgrade === undefined ? head.method : 'CONNECT', target: head.target, minor: 1, fields },
+      scheme: this.identity === undefined ? 'http' : 'https',
+      length: exchange.length === 'close' || upgrade !== undefined ? 'chunked' : exchange.length,
+      protocol: upgrade,
+      isEnd: this.#isSent,
+    })
+    this.#carrier.begin(this.#id, this)
+    exchange.readBody(this)
+    this.#carrier.flush()
+  }
+
+  // The request body, from the caller.
+
+  data(bytes: Uint8Array): void {
+    if (this.#exchange === undefined || this.#isSent) return
+    const { codec } = this.#carrier
+    codec.send({ type: 'data', stream: this.#id, bytes })
+    if (!codec.isWritable(this.#id)) this.#exchange.caller.readBody(false)
+  }
+  end(trailers: readonly string[]): void {
+    const exchange = this.#exchange
+    if (exchange === undefined || this.#isSent) return
+    if (exchange.upgrade !== undefined && !this.#hasOffered) {
+      this.#hasOffered = true
+      return
+    }
+    this.#isSent = true
+    this.#carrier.codec.send({ type: 'end', stream: this.#id, trailers })
+    if (this.#isWhole) this.#finish(undefined)
+  }
+  flush(): void {
+    this.#carrier.flush()
+  }
+  gone(): void {
+    this.close()
+  }
+  /** The time of the exchange is over. A tunnel that stands has no limit. */
+  expire(failure: Failure): void {
+    if (this.#exchange === undefined || this.#exchange.isTunnel) return
+    this.#reset(errorCodes.cancel)
+    this.broke(failure, errorCodes.cancel)
+  }
+
+  // The answer, from the endpoint.
+
+  receive(event: StreamEvent): void {
+    const exchange = this.#exchange
+    if (exchange === undefined) return
+    switch (event.type) {
+      case 'informational':
+        return exchange.caller.informational(event.head)
+      case 'response':
+        if (!this.#respond(exchange, event.head, event.length)) return
+        break
+      case 'data':
+        exchange.sentBytes += event.bytes.length
+        exchange.caller.data(event.bytes)
+        this.#owed += event.bytes.length
+        break
+      case 'end':
+        return this.#ended(exchange, event.trailers)
+      case 'writable':
+        return exchange.caller.readBody(true)
+      case 'reset': {
+        // The answer is whole and the rest of the request was not wanted (RFC 9113 §8.1).
+        if (this.#isWhole) return this.#finish(undefined)
+        const failure = event.failure ?? new Failure('upstream-reset', `the stream was reset, code ${event.code}`)
+        return this.broke(event.isSafe ? new Failure('stream-refused') : failure, event.code)
+      }
+    }
+    if (exchange.caller.flush()) this.#credit()
+  }
+
+  #respond(exchange: Exchange, received: ResponseHead, length: number | 'chunked'): boolean {
+    const refused = refusalOf(received, this.identity, exchange)
+    if (refused !== undefined) {
+      this.#reset(errorCodes.cancel)
+      this.#finish(refused)
+      return false
+    }
+    this.#isAnswered = true
+    const head = this.#editResponse!(this.#asHttp1(exchange, received))
+    exchange.status = head.status
+    exchange.isTunnel = head.status === 101 || (exchange.method === 'CONNECT' && head.status < 300)
+    exchange.caller.respond(head, length)
+    return true
+  }
+
+  /** The form that the rest of the proxy knows: as HTTP/1 has it. */
+  #asHttp1(exchange: Exchange, head: ResponseHead): ResponseHead {
+    const fields = this.#carrier.isWeft ? unwrap(head.fields).fields : head.fields
+    if (exchange.upgrade === undefined || head.status !== 200) return fields === head.fields ? head : { ...head, fields }
+    const key = exchange.header('sec-websocket-key')
+    const accepted =
+      key === undefined || field(fields, 'sec-websocket-accept') !== undefined
+        ? fields
+        : withField(fields, 'Sec-WebSocket-Accept', acceptOf(key))
+    return { status: 101, reason: 'Switching Protocols', minor: 1, fields: withField(accepted, 'Upgrade', exchange.upgrade) }
+  }
+
+  #credit(): void {
+    if (this.#owed === 0 || this.#exchange === undefined) return
+    this.#carrier.codec.consumed(this.#id, this.#owed)
+    this.#owed = 0
+    this.#carrier.flush()
+  }
+
+  #ended(exchange: Exchange, trailers: readonly string[]): void {
+    this.#isWhole = true
+    exchange.grpcStatus = grpcStatusIn(trailers) ?? exchange.grpcStatus
+    exchange.caller.end(trailers)
+    exchange.caller.flush()
+    // Of a tunnel only one half ended.
+    if (exchange.isTunnel && !this.#isSent) return
+    // The answer is whole before the request is: the rest of it is of no use to anyone (RFC 9113 §8.1).
+    if (!exchange.isBodyComplete) this.#reset(errorCodes.noError)
+    this.#finish(undefined)
+  }
+
+  /** The stream or its connection is lost. code: what the caller is told, where it speaks HTTP/2 as well. */
+  broke(failure: Failure, code?: number): void {
+    const exchange = this.#exchange
+    if (exchange === undefined) return
+    if (!this.#isAnswered) return this.#finish(failure)
+    exchange.reason = failure.code
+    this.#finish(undefined)
+    exchange.caller.abort(code)
+  }
+
+  #reset(code: number): void {
+    if (this.#id === 0 || this.#exchange === undefined) return
+    this.#carrier.codec.send({ type: 'reset', stream: this.#id, code })
+    this.#carrier.flush()
+  }
+
+  #finish(failure: Failure | undefined): void {
+    const exchange = this.#exchange
+    if (exchange === undefined) return
+    exchange.onWritable = undefined
+    exchange.stopBody()
+    this.#exchange = undefined
+    if (this.#id !== 0) this.#carrier.over(this.#id)
+    if (failure === undefined) this.#settle?.resolve()
+    else this.#settle?.reject(failure)
+  }
+
+  close(): void {
+    this.#reset(errorCodes.cancel)
+    this.#finish(undefined)
+  }
+}
+
+function grpcStatusIn(trailers: readonly string[]): number | undefined {
+  const said = trailers.length === 0 ? undefined : field(trailers, 'grpc-status')
+  return said === undefined ? undefined : Number(said)
+}
