@@ -16,13 +16,12 @@ import type { Platform } from '#platforms/platform'
 import type { Resource } from '#resources/kind'
 import { apiVersionOf } from '#resources/kind'
 import { kindOf, kinds } from '#resources/registry'
-import { keepView, onlyEndpointsDiffer } from './compile-loop/keep-view.ts'
 import type { Operation, Store } from './store.ts'
 
 export type CompileLoopOptions = {
   readonly store: Store
   readonly platform: Platform
-  /** Read at every compile; call `refresh` when it changed. */
+  /** Read at every compile. The authority's root stays as long as the process: where it could change, `refresh` has to be called. */
   readonly trust: () => CompileOptions
   readonly clock: Clock
   readonly log: Log
@@ -73,8 +72,7 @@ export class CompileLoop {
     const mesh = this.#current?.mesh
     if (mesh === undefined || before?.mesh === mesh) return before
     if (before !== undefined && onlyEndpointsDiffer(before.mesh, mesh)) return { mesh, view: { ...before.view, endpoints: mesh.endpoints } }
-    const view = viewFor(mesh, node)
-    return { mesh, view: before === undefined ? view : keepView(before.view, view) }
+    return { mesh, view: viewFor(mesh, node, before?.view) }
   }
 
   /** Something changed that a compile depends on. */
@@ -157,6 +155,10 @@ export class CompileLoop {
     }
   }
 }
+
+/** The commonest change by far: an endpoint came, went, or is in other health. */
+const onlyEndpointsDiffer = (before: Mesh, now: Mesh): boolean =>
+  (Object.keys(now) as (keyof Mesh)[]).every(key => key === 'endpoints' || before[key] === now[key])
 
 type Input = { readonly resources: readonly Resource[]; readonly inventory: Inventory; readonly trust: string }
 

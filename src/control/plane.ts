@@ -77,7 +77,15 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
 
   const xds = { host: reachable(options.xds.host), port: grpc.port }
   const parts = { version, startedAt, store, authority, loop, discovery, platform, traffic, xds: () => xds, now: () => clock.now() }
-  const operator = createOperatorApi({ store, version, extra: meshRoutes(parts), staticFiles: staticFiles(options.dashboard), log })
+  const operator = createOperatorApi({
+    store,
+    version,
+    complete: (resource, old) => platform.complete(resource, old),
+    admit: resource => platform.admit(resource),
+    extra: meshRoutes(parts),
+    staticFiles: staticFiles(options.dashboard),
+    log,
+  })
   const http = await serveHttp({ ...options.api, handler: operator.handler, refuse: operator.refuse })
   owned.defer(() => http.close())
   const kept = owned.move()

@@ -1,5 +1,6 @@
 /** What every platform gives the control plane: who is running, and how that changes. Resources themselves are in the store. */
 
+import type { Problem } from '#base/note'
 import type { Health } from '#model/view'
 import type { Inventory, ProxyNode } from '#model/workload'
 import type { Resource } from '#resources/kind'
@@ -18,6 +19,10 @@ export interface Platform {
   disconnect(id: string): void
   /** What is known of the proxy of a workload, if it ever had one, also from before this control plane started. */
   lastKnown(id: string): WorkloadStatus['proxy']
+  /** The document with what the platform decides filled in, such as the address of a Service. Changes nothing: it may be a dry run. */
+  complete(resource: Resource, old: Resource | undefined): Resource
+  /** What is wrong with a document beside the others. */
+  admit(resource: Resource): readonly Problem[]
   /** It said good-bye: no more traffic from now on. */
   leave(id: string): void
   close(): void

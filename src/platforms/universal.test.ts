@@ -224,3 +224,25 @@ test('a workload that cannot be removed because the disk is full is removed late
   clock.advance(5000)
   assert.deepEqual(healths(platform), [])
 })
+
+test('a Service is given its address when it is written, keeps it when it is written again without, and cannot have that of another', () => {
+  const { platform, store } = start()
+  const service = (name: string, spec: Record<string, unknown>): Resource => ({
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name, namespace: 'default' },
+    spec: { ports: [{ port: 80 }], ...spec },
+  })
+  const completed = platform.complete(service('a', {}), undefined) as Service
+  assert.match(completed.spec?.clusterIP ?? '', /^240\.77\./)
+  assert.deepEqual(platform.complete(service('a', {}), undefined), completed, 'a dry run takes nothing')
+  store.transact([{ type: 'create', resource: completed }])
+  assert.deepEqual(platform.complete(service('a', { type: 'ClusterIP' }), completed), {
+    ...service('a', { type: 'ClusterIP', clusterIP: completed.spec?.clusterIP }),
+  })
+  assert.deepEqual(platform.admit(completed), [])
+  assert.deepEqual(platform.admit(service('b', { clusterIP: completed.spec?.clusterIP })), [
+    { path: 'spec.clusterIP', says: 'is the address of Service default/a: leave it out, and one that is free is given' },
+  ])
+  assert.deepEqual(platform.admit(service('b', { clusterIP: 'None' })), [])
+})

@@ -10,10 +10,11 @@
 
 import type { Clock } from '#base/clock'
 import type { Log } from '#base/log'
-import { BadInput } from '#base/note'
+import { BadInput, type Problem } from '#base/note'
 import type { Health } from '#model/view'
 import type { Inventory, ProxyNode, Workload } from '#model/workload'
 import type { Service } from '#resources/core'
+import type { Resource } from '#resources/kind'
 import type { WorkloadResource, WorkloadStatus } from '#resources/weft'
 import type { Operation, Platform, ResourceStore } from './platform.ts'
 import { Services } from './universal/services.ts'
@@ -120,6 +121,17 @@ export class Universal implements Platform {
     this.#remove(id)
   }
 
+  complete(resource: Resource, old: Resource | undefined): Resource {
+    if (!isService(resource)) return resource
+    return this.#services.withAddress(resource, (old as Service | undefined)?.spec?.clusterIP) ?? resource
+  }
+
+  admit(resource: Resource): readonly Problem[] {
+    const owner = isService(resource) ? this.#services.otherOwner(resource) : undefined
+    if (owner === undefined) return []
+    return [{ path: 'spec.clusterIP', says: `is the address of Service ${owner}: leave it out, and one that is free is given` }]
+  }
+
   close(): void {
     for (const cancel of this.#leaving.values()) cancel()
     for (const end of this.#ends) end()
@@ -184,7 +196,7 @@ export class Universal implements Platform {
   }
 
   #giveAddress(service: Service): void {
-    const addressed = this.#services.withAddress(service)
+    const addressed = this.#services.give(service)
     if (addressed === undefined) return
     const operation: Operation = { type: 'update', resource: addressed }
     this.#attempt(() => void this.#store.transact([operation]))
@@ -196,5 +208,7 @@ function healthAtFirst(node: ProxyNode, before: Health | undefined): Health {
   if (node.probe.type === 'none') return 'healthy'
   return before === 'healthy' || before === 'degraded' ? before : 'unhealthy'
 }
+
+const isService = (resource: Resource): resource is Service => resource.kind === 'Service' && resource.apiVersion === 'v1'
 
 const timeOf = (ms: number): string => new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z')

@@ -50,16 +50,27 @@ export class Services {
     return [...own, ...this.#ensure(node, labelOf(`${node.service}-${version}`), { app: node.service, version })]
   }
 
-  /** The same Service with a virtual IP, where it needs one and has none. */
-  withAddress(service: Service): Service | undefined {
+  /** The same Service with a virtual IP, where it needs one and has none: the one it had, else one that is free. Takes nothing: it may be a dry run. */
+  withAddress(service: Service, before?: string): Service | undefined {
     const { spec } = service
     const has = spec?.clusterIP !== undefined && spec.clusterIP !== ''
     if (has || spec?.type === 'ExternalName' || service.metadata.deletionTimestamp !== undefined) return undefined
     const key = keyOf(service)
-    const address = virtualAddress(key, candidate => (this.#owners.get(candidate) ?? key) !== key)
-    this.#owners.set(address, key)
-    this.#addresses.set(key, address)
+    const address = before || virtualAddress(key, candidate => (this.#owners.get(candidate) ?? key) !== key)
     return { ...service, spec: { ...(spec ?? { type: 'ClusterIP' }), clusterIP: address } }
+  }
+
+  /** The same, and it is taken from now on: two of one transaction must not get one address. */
+  give(service: Service): Service | undefined {
+    const addressed = this.withAddress(service)
+    if (addressed !== undefined) this.see(addressed)
+    return addressed
+  }
+
+  /** `NAMESPACE/NAME` of the other Service that has the address which this one asks for. */
+  otherOwner(service: Service): string | undefined {
+    const owner = this.#owners.get(service.spec?.clusterIP ?? '')
+    return owner === keyOf(service) ? undefined : owner
   }
 
   #ensure(node: ProxyNode, name: string, selector: Readonly<Record<string, string>>): Operation[] {
@@ -72,7 +83,7 @@ export class Services {
         metadata: { name, namespace: node.namespace, annotations: { [madeBy]: 'workload' } },
         spec: { type: 'ClusterIP', selector: { ...selector }, ports: merged([], node.ports) },
       }
-      return [{ type: 'create', resource: this.withAddress(service) ?? service }]
+      return [{ type: 'create', resource: this.give(service) ?? service }]
     }
     // A Service that a person wrote is theirs.
     if (found.metadata.annotations?.[madeBy] !== 'workload' || !sameLabels(found.spec?.selector ?? {}, selector)) return []
