@@ -34,7 +34,7 @@ const isOneOff = (name: string, value: string): boolean => name === ':path' && v
 /** RFC 7541 §7.1.3: a short cookie can be guessed. */
 const shortCookie = 20
 
-const unwritable = /[^\t\x20-\x7e\x80-\xff]/
+export const unwritable = /[^\t\x20-\x7e\x80-\xff]/
 
 export class Encoder {
   readonly #ownLimit: number
@@ -70,6 +70,12 @@ export class Encoder {
     if (this.#smallest < this.#maxSize) at = putInteger(into, at, 0x20, 5, this.#smallest)
     this.#smallest = undefined
     return putInteger(into, at, 0x20, 5, this.#maxSize)
+  }
+
+  /** What was written since begin() is thrown away. The table of the reader lacks what it put into this one, so both begin anew. */
+  abandon(): void {
+    this.#smallest = 0
+    this.#evict(this.#maxSize)
   }
 
   /**

@@ -17,11 +17,10 @@ const noFields: Fields = []
 class Client extends Connection<ClientEvent2> implements ClientCodec2 {
   constructor(limits: Limits2) {
     super(limits, false)
-    this.lastStream = -1
   }
 
   get canOpen(): boolean {
-    return !this.isDraining && !this.mustClose && this.live < this.peer.maxStreams && this.lastStream < largestStream - 1
+    return !this.isDraining && !this.mustClose && this.streams.live < this.peer.maxStreams && this.streams.last < largestStream - 1
   }
   get allowsProtocol(): boolean {
     return this.peer.allowsProtocol
@@ -38,7 +37,7 @@ class Client extends Connection<ClientEvent2> implements ClientCodec2 {
       throw new Error('HTTP/2 codec: the peer takes no extended CONNECT; see allowsProtocol')
     const line = lineOf(request)
     const isTunnel = head.method === 'CONNECT'
-    const id = this.lastStream + 2
+    const id = this.streams.last + 2
     const stream = new Stream(id, false, this.peer.initialWindow, this.limits.streamWindow)
     stream.isBodilessRead = head.method === 'HEAD'
     stream.isTunnel = isTunnel
@@ -48,19 +47,14 @@ class Client extends Connection<ClientEvent2> implements ClientCodec2 {
       stream.write('end')
     }
     this.heads.request(id, line, head.fields, isTunnel ? undefined : lengthToWrite(head.method, length), isEnd, this.sender.maxFrame)
-    this.lastStream = id
-    this.streams.set(id, stream)
-    this.live++
+    this.streams.last = id
+    this.streams.add(stream)
     if (isEnd) this.flushed(stream)
     return id
   }
 
-  protected override settled(): void {
+  protected settled(): void {
     this.events.push({ type: 'settings' })
-  }
-
-  protected isIdle(id: number): boolean {
-    return id > this.lastStream || (id & 1) === 0
   }
 
   protected block(id: number, isEnd: boolean, bytes: Uint8Array, from: number, to: number): void {

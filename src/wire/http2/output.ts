@@ -29,7 +29,8 @@ export class Output {
   reserve(count: number): void {
     if (this.bytes.length - this.at >= count) return
     this.#close()
-    const chunk = count <= leastRest ? spare.pop() : undefined
+    const newest = spare.at(-1)
+    const chunk = newest !== undefined && newest.bytes.length - newest.from >= count ? spare.pop() : undefined
     this.bytes = chunk?.bytes ?? Buffer.allocUnsafeSlow(Math.max(chunkBytes, count))
     this.at = this.#from = chunk?.from ?? 0
   }

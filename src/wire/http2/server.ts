@@ -29,56 +29,56 @@ class Server extends Connection<ServerEvent2> implements ServerCodec2 {
   }
 
   #informational(id: number, { status, fields }: ResponseHead): void {
-    const stream = this.known(id)
+    const stream = this.streams.known(id)
     if (stream === undefined) return
     if (status < 100 || status > 199 || status === 101) throw new Error(`HTTP/2 codec: ${status} is not informational`)
-    stream.write('interim')
+    if (stream.writing !== 'head') throw new Error(`HTTP/2 codec: an informational response while the response is "${stream.writing}"`)
     this.heads.response(id, status, fields, undefined, false, this.sender.maxFrame)
+    stream.write('interim')
   }
 
   #response({ stream: id, head, length, isEnd = false }: Response): void {
-    const stream = this.known(id)
+    const stream = this.streams.known(id)
     if (stream === undefined) return
     const { status, fields } = head
     if (!Number.isInteger(status) || status < 200 || status > 999)
       throw new Error(`HTTP/2 codec: a response of status ${status} cannot be written`)
+    if (stream.writing !== 'head') throw new Error(`HTTP/2 codec: a response while the response is "${stream.writing}"`)
     const isTunnel = stream.isTunnel && status < 300
-    stream.isTunnel = isTunnel
     stream.isBodilessWritten ||= status === 204 || status === 304
-    stream.write('head')
-    if (!stream.isBodilessWritten && !isTunnel && typeof length === 'number') stream.announced = length
-    if (isEnd) {
-      if (stream.announced > 0) throw new Error('HTTP/2 codec: a response with a length ends with its head')
-      stream.write('end')
-    }
+    const announced = !stream.isBodilessWritten && !isTunnel && typeof length === 'number' ? length : -1
+    if (isEnd && announced > 0) throw new Error('HTTP/2 codec: a response with a length ends with its head')
     this.heads.response(id, status, fields, isTunnel ? undefined : lengthToWrite(stream, head, length), isEnd, this.sender.maxFrame)
+    stream.write('head')
+    stream.isTunnel = isTunnel
+    stream.announced = announced
+    if (isEnd) stream.write('end')
     if (isEnd) this.flushed(stream)
   }
 
-  protected isIdle(id: number): boolean {
-    return id > this.lastStream || (id & 1) === 0
-  }
+  protected settled(): void {}
 
   protected block(id: number, isEnd: boolean, bytes: Uint8Array, from: number, to: number): void {
     if ((id & 1) === 0) throw new Fault(errorCodes.protocolError, 'RFC 9113 §5.1.1: a client opened a stream with an even number')
     const stream = this.streams.get(id)
     if (stream !== undefined) this.#trailers(stream, isEnd, bytes, from, to)
-    else if (id <= this.lastStream) {
+    else if (id <= this.streams.last) {
       this.head.skip(bytes, from, to)
-      if (this.closed.how(id) === undefined)
+      if (this.streams.how(id) === undefined)
         throw new Fault(errorCodes.protocolError, 'RFC 9113 §5.1.1: a stream number smaller than one before')
       this.stray(id, 'HEADERS')
     } else this.#request(id, isEnd, bytes, from, to)
   }
 
   #request(id: number, isEnd: boolean, bytes: Uint8Array, from: number, to: number): void {
-    this.lastStream = id
+    this.streams.last = id
     const { head, limits } = this
     if (id > this.lastServed) return head.skip(bytes, from, to)
     head.read(bytes, from, to, 'request')
     if (head.isTooLarge) return this.#tooLarge(id, isEnd)
-    if (this.live >= limits.maxStreams) return this.#refuse(id, errorCodes.refusedStream, `more than ${limits.maxStreams} streams at once`)
-    if (this.openHeadBytes + head.size > limits.maxOpenHeadBytes)
+    if (this.streams.live >= limits.maxStreams)
+      return this.#refuse(id, errorCodes.refusedStream, `more than ${limits.maxStreams} streams at once`)
+    if (this.streams.headBytes + head.size > limits.maxOpenHeadBytes)
       return this.#refuse(id, errorCodes.refusedStream, `more than ${limits.maxOpenHeadBytes} bytes of heads at once`)
     const { contentLength, method, fields, protocol } = head
     if (head.problem === '' && contentLength !== undefined && contentLength > 0) {
@@ -88,11 +88,9 @@ class Server extends Connection<ServerEvent2> implements ServerCodec2 {
     if (head.problem !== '') return this.#refuse(id, errorCodes.protocolError, head.problem)
 
     const stream = new Stream(id, true, this.peer.initialWindow, limits.streamWindow)
-    this.streams.set(id, stream)
-    this.live++
-    this.worked()
     stream.headBytes = head.size
-    this.openHeadBytes += head.size
+    this.streams.add(stream)
+    this.guard.worked(2)
     stream.expected = contentLength ?? -1
     stream.isBodilessWritten = method === 'HEAD'
     stream.isTunnel = method === 'CONNECT'
@@ -124,17 +122,19 @@ class Server extends Connection<ServerEvent2> implements ServerCodec2 {
 
   /** RFC 6585 §5. The rest of the request is not wanted. */
   #tooLarge(id: number, isEnd: boolean): void {
-    this.countReset()
+    this.guard.reset()
+    this.guard.reply()
     this.heads.response(id, 431, noFields, 0, true, this.sender.maxFrame)
     if (!isEnd) writeReset(this.output, id, errorCodes.noError)
-    this.closed.add(id, 'dropped')
+    this.streams.refused(id)
     this.events.push({ type: 'refused', stream: id, failure: new Failure('header-too-large', '') })
   }
 
   #refuse(id: number, code: 1 | 7, detail: string): void {
-    this.countReset()
+    this.guard.reset()
+    this.guard.reply()
     writeReset(this.output, id, code)
-    this.closed.add(id, 'dropped')
+    this.streams.refused(id)
     this.events.push({ type: 'refused', stream: id, failure: new Failure(code === 7 ? 'overload' : 'bad-request', detail) })
   }
 }

@@ -13,12 +13,13 @@ export interface FrameSink {
 }
 
 const least = 256
-const wanted = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1')
+/** RFC 9113 §3.4: how a client begins. */
+export const preface: Uint8Array = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1')
 
 export class FrameReader {
   readonly #sink: FrameSink
   readonly #maxFrame: number
-  #preface: number
+  #prefaceLeft: number
   // The beginning of a frame that is not whole yet.
   #held: Uint8Array | undefined
   #heldLength = 0
@@ -31,7 +32,7 @@ export class FrameReader {
   constructor(sink: FrameSink, maxFrame: number, expectsPreface: boolean) {
     this.#sink = sink
     this.#maxFrame = maxFrame
-    this.#preface = expectsPreface ? wanted.length : 0
+    this.#prefaceLeft = expectsPreface ? preface.length : 0
   }
 
   /** Nothing of a frame is outstanding. */
@@ -41,8 +42,8 @@ export class FrameReader {
 
   receive(bytes: Uint8Array): void {
     let at = 0
-    while (this.#preface > 0 && at < bytes.length)
-      if (bytes[at++] !== wanted[wanted.length - this.#preface--])
+    while (this.#prefaceLeft > 0 && at < bytes.length)
+      if (bytes[at++] !== preface[preface.length - this.#prefaceLeft--])
         throw new Fault(errorCodes.protocolError, 'RFC 9113 §3.4: the connection does not begin with the preface of HTTP/2')
     while (at < bytes.length) {
       if (this.#isInData) at = this.#takeData(bytes, at)
@@ -92,7 +93,8 @@ export class FrameReader {
       if (this.#heldLength > 0) larger.set(this.#held!.subarray(0, this.#heldLength))
       this.#held = larger
     }
-    for (let index = from; index < to; index++) this.#held[this.#heldLength++] = bytes[index]!
+    this.#held.set(bytes.subarray(from, to), this.#heldLength)
+    this.#heldLength += to - from
   }
 
   #deliver(bytes: Uint8Array, at: number, to: number): void {

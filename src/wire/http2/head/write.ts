@@ -1,7 +1,7 @@
 /** Heads and trailers as HEADERS and CONTINUATION frames, RFC 9113 §6.2 and §8: what is written is valid whatever road it came, or an Error. */
 
 import type { Fields } from '../../http1.ts'
-import { type Encoder, fieldRoom } from '../../hpack.ts'
+import { type Encoder, fieldRoom, unwritable } from '../../hpack.ts'
 import { flags, frameTypes } from '../codes.ts'
 import { frameHeader, putFrameHeader } from '../frames/write.ts'
 import { kinds, type Name, nameOf, ownName } from '../names.ts'
@@ -70,6 +70,14 @@ export class HeadWriter {
     this.#end(stream, isEnd, status >= 200, maxFrame)
   }
 
+  /** Throws an Error for trailers that cannot be written: later, when their turn comes, it would be too late. */
+  checkTrailers(fields: Fields): void {
+    for (let at = 0; at < fields.length; at += 2) {
+      const name = this.#name(fields[at]!)
+      if (unwritable.test(fields[at + 1]!)) throw new Error(`HTTP/2 codec: the value of ${name.lower} cannot be written (RFC 9110 §5.5)`)
+    }
+  }
+
   /** They end the stream. */
   trailers(stream: number, fields: Fields, maxFrame: number): void {
     this.#begin(fields, 0)
@@ -102,7 +110,13 @@ export class HeadWriter {
   }
 
   #field(name: Name, value: string): void {
-    this.#at = this.#encoder.field(this.#bytes, this.#at, name, value)
+    if (isPadded(value)) value = value.replace(padding, '')
+    try {
+      this.#at = this.#encoder.field(this.#bytes, this.#at, name, value)
+    } catch (thrown) {
+      this.#encoder.abandon()
+      throw thrown
+    }
   }
 
   #fields(fields: Fields): void {
@@ -116,8 +130,10 @@ export class HeadWriter {
 
   #name(text: string): Name {
     const name = nameOf(text)
-    if (name === undefined || name.kind >= kinds.method)
+    if (name === undefined || name.kind >= kinds.method) {
+      this.#encoder.abandon()
       throw new Error(`HTTP/2 codec: ${JSON.stringify(text)} is not a field name (RFC 9110 §5.1)`)
+    }
     return name
   }
 
@@ -149,6 +165,11 @@ export class HeadWriter {
     }
   }
 }
+
+/** Blanks around a value are not part of it (RFC 9110 §5.5), and RFC 9113 §8.2.1 forbids them. */
+const padding = /^[\t ]+|[\t ]+$/g
+const isBlank = (code: number): boolean => code === 0x20 || code === 0x09
+const isPadded = (value: string): boolean => isBlank(value.charCodeAt(0)) || isBlank(value.charCodeAt(value.length - 1))
 
 /** RFC 9113 §8.2.2: of TE, `trailers` is all that may be said. */
 const asksForTrailers = (te: string): boolean => te === 'trailers' || /(?:^|,)[ \t]*trailers[ \t]*(?:,|$)/i.test(te)

@@ -11,21 +11,20 @@ export function grown(window: number, by: number): number | undefined {
 /** What a peer may send on one stream. */
 export class Credit {
   readonly #size: number
-  #left: number
   #owed = 0
+  /** What may still come. */
+  left: number
   /** Received and not consumed. */
   held = 0
 
   constructor(size: number) {
     this.#size = size
-    this.#left = size
+    this.left = size
   }
 
-  /** False: the peer sent more than it may. */
-  take(bytes: number): boolean {
-    this.#left -= bytes
+  take(bytes: number): void {
+    this.left -= bytes
     this.held += bytes
-    return this.#left >= 0
   }
 
   /** Returns the increment of a WINDOW_UPDATE that is due, or 0: half a window at a time. */
@@ -35,7 +34,7 @@ export class Credit {
     if (this.#owed * 2 < this.#size) return 0
     const due = this.#owed
     this.#owed = 0
-    this.#left += due
+    this.left += due
     return due
   }
 }
@@ -53,6 +52,7 @@ export class SharedCredit {
     this.#left = size
   }
 
+  /** False: the peer sent more than it may. */
   take(bytes: number): boolean {
     this.#left -= bytes
     this.#held += bytes

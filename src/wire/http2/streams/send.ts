@@ -31,8 +31,14 @@ export class Sender {
     this.#onFlushed = onFlushed
   }
 
-  get isEmpty(): boolean {
-    return this.#line.length === 0
+  /** Whether flush() would write something. */
+  get canFlush(): boolean {
+    return this.#line.length > 0 && (this.window > 0 || this.#line.some(stream => stream.queued === 0))
+  }
+
+  /** The connection's window lets more through than is queued. */
+  get hasWindow(): boolean {
+    return this.#queued < this.window
   }
 
   isWritable(stream: Stream): boolean {
