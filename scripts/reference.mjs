@@ -17,16 +17,21 @@ if (process.argv.includes('--check')) {
   const stale = [...pages]
     .filter(([name, text]) => !existsSync(join(folder, name)) || readFileSync(join(folder, name), 'utf8') !== text)
     .map(([name]) => name)
-  const extra = globSync('*.md', { cwd: folder }).filter(name => !pages.has(name))
+  const extra = outdated()
   if (stale.length + extra.length > 0) {
     console.error(`docs/reference is not current (${[...stale, ...extra].join(', ')}): run node scripts/reference.mjs`)
     process.exit(1)
   }
 } else {
   mkdirSync(folder, { recursive: true })
-  for (const name of globSync('*.md', { cwd: folder })) if (!pages.has(name)) rmSync(join(folder, name))
+  for (const name of outdated()) rmSync(join(folder, name))
   for (const [name, text] of pages) writeFileSync(join(folder, name), text)
   console.log(`${pages.size} pages in docs/reference`)
+}
+
+/** Pages of kinds that are gone; those written by hand stay. */
+function outdated() {
+  return globSync('*.md', { cwd: folder }).filter(name => !pages.has(name) && readFileSync(join(folder, name), 'utf8').startsWith(madeBy))
 }
 
 function pageName(kind) {
@@ -38,7 +43,7 @@ function index() {
     kind =>
       `| [${kind.kind}](${pageName(kind)}) | \`${apiVersionOf(kind)}\` | ${kind.namespaced ? 'a namespace' : 'the whole mesh'} | ${cell(firstSentence(kind.description))} |`,
   )
-  return `${madeBy}# Reference\n\nEvery kind that the mesh reads, and [every way in which it ends a request itself](failures.md).\n\n| Kind | apiVersion | Lives in | What it is |\n| --- | --- | --- | --- |\n${rows.join('\n')}\n`
+  return `${madeBy}# Reference\n\nEvery kind that the mesh reads, [every way in which it ends a request itself](failures.md), and [what it does with header fields](headers.md).\n\n| Kind | apiVersion | Lives in | What it is |\n| --- | --- | --- | --- |\n${rows.join('\n')}\n`
 }
 
 function kindPage(kind) {

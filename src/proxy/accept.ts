@@ -40,6 +40,10 @@ export type Place = {
   readonly limits: Limits
 }
 
+/** Where a caller without an identity is; an IPv4 address as such, also where it came to an IPv6 socket. */
+const addressOf = ({ remoteAddress }: Socket): { readonly address?: string } =>
+  remoteAddress === undefined ? {} : { address: remoteAddress.replace(/^::ffff:(?=[0-9.]+$)/, '') }
+
 /** What one proxy carries at once; docs/reference/limits.md says what happens beyond. */
 export type Limits = { readonly connections: number; readonly requests: number }
 export const defaultLimits: Limits = { connections: 16_384, requests: 16_384 }
@@ -126,7 +130,8 @@ export class Acceptor {
     const settled: Listener =
       listener.protocol === 'detect' && peer !== undefined ? { ...listener, protocol: typeof via === 'string' ? 'http' : 'tcp' } : listener
     const source = listener.direction === 'outbound' ? this.#place.self() : partyOf(peer)
-    await this.#carry(socket, { listener: settled, view, peer, source }, via)
+    const by = peer === undefined ? addressOf(socket) : { own: this.#place.self().identity }
+    await this.#carry(socket, { listener: settled, view, peer, source, ...by }, via)
   }
 
   /** From a caller that came in plaintext where the listener demands an identity. first: what it sent, still unread. */
@@ -146,7 +151,7 @@ export class Acceptor {
     const listener = view().listeners[name]
     if (listener === undefined) return void socket.destroy()
     const { tls: _, ...open } = listener
-    await this.#carry(socket, { listener: open, view, peer: undefined, source: outside })
+    await this.#carry(socket, { listener: open, view, peer: undefined, source: outside, ...addressOf(socket) })
   }
 
   async #isReady(socket: Socket): Promise<boolean> {

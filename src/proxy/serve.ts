@@ -101,10 +101,9 @@ async function forward(exchange: Exchange, route: Permitted, share: Share, pools
     let upstream: Upstream | undefined
     try {
       // Where one connection broke the others that are kept may be broken too.
-      const lane = exchange.isHttp1 ? pool.http1 : pool.http2
-      if (broken === 'none') upstream = lane.take()
+      if (broken === 'none') upstream = pools.idle(pool)
       if (upstream === undefined) {
-        const opening = lane.open()
+        const opening = pools.open(share.backend, endpoint, pool)
         upstream = await (limit === undefined ? opening : limit.opened(opening))
       }
       exchange.identity = upstream.identity

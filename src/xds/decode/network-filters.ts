@@ -3,6 +3,8 @@
 import type { Any } from '@bufbuild/protobuf/wkt'
 import type { WeightedBackend } from '#model/view'
 import {
+  HttpConnectionManager_ForwardClientCertDetails as Certificate,
+  HttpConnectionManager_SetCurrentClientCertDetailsSchema,
   HttpConnectionManager_UpgradeConfigSchema,
   HttpConnectionManagerSchema,
 } from '../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
@@ -13,7 +15,7 @@ import {
 import { invalidCluster } from '../types.ts'
 import { carries, msOf, mustBeAds, refuse, typeName, unpack } from './carried.ts'
 
-// server_header_transformation, generate_request_id and use_remote_address decide what Envoy adds to headers; this proxy adds nothing of the kind.
+// server_header_transformation, generate_request_id and use_remote_address decide what Envoy adds to headers; what this proxy adds is always the same.
 const checkHttp = carries(HttpConnectionManagerSchema, [
   'codec_type',
   'stat_prefix',
@@ -23,8 +25,11 @@ const checkHttp = carries(HttpConnectionManagerSchema, [
   'upgrade_configs',
   'generate_request_id',
   'use_remote_address',
+  'forward_client_cert_details',
+  'set_current_client_cert_details',
 ])
 const checkUpgrade = carries(HttpConnectionManager_UpgradeConfigSchema, ['upgrade_type', 'enabled'])
+const checkDetails = carries(HttpConnectionManager_SetCurrentClientCertDetailsSchema, ['uri'])
 const checkTcp = carries(TcpProxySchema, ['stat_prefix', 'cluster', 'weighted_clusters', 'idle_timeout'])
 const checkWeight = carries(TcpProxy_WeightedCluster_ClusterWeightSchema, ['name', 'weight'])
 
@@ -47,6 +52,11 @@ export function httpOf(any: Any, where: string): Http {
     if (upgrade.upgradeType.toLowerCase() !== 'websocket')
       refuse(`${where}.upgrade_configs[${index}]`, `upgrade "${upgrade.upgradeType}" is not carried out by this proxy`)
   })
+  const certificate = manager.forwardClientCertDetails
+  if (certificate !== Certificate.SANITIZE && certificate !== Certificate.SANITIZE_SET)
+    refuse(`${where}.forward_client_cert_details`, 'only SANITIZE and SANITIZE_SET are carried out')
+  if (manager.setCurrentClientCertDetails !== undefined)
+    checkDetails(manager.setCurrentClientCertDetails, `${where}.set_current_client_cert_details`)
   if (manager.codecType === 3) refuse(`${where}.codec_type`, 'HTTP/3 is not carried out by this proxy')
   return { routes: routeSpecifier.value.routeConfigName, codec: manager.codecType }
 }

@@ -16,6 +16,7 @@ import { HttpInspectorSchema } from '../gen/envoy/extensions/filters/listener/ht
 import { TlsInspectorSchema } from '../gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts'
 import {
   HttpConnectionManager_CodecType,
+  HttpConnectionManager_ForwardClientCertDetails as Certificate,
   HttpConnectionManager_ServerHeaderTransformation,
   HttpConnectionManagerSchema,
 } from '../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
@@ -103,6 +104,10 @@ function httpFilter(listener: Listener) {
     routeSpecifier: { case: 'rds', value: { configSource: fromAds, routeConfigName: listener.routes } },
     httpFilters: [{ name: 'envoy.filters.http.router', configType: typed(RouterSchema, create(RouterSchema)) }],
     serverHeaderTransformation: HttpConnectionManager_ServerHeaderTransformation.PASS_THROUGH,
+    // Who called is written from its certificate, whatever the caller says.
+    ...(listener.direction === 'inbound'
+      ? { forwardClientCertDetails: Certificate.SANITIZE_SET, setCurrentClientCertDetails: { uri: true } }
+      : {}),
     upgradeConfigs: [{ upgradeType: 'websocket' }],
   })
   return { name: 'envoy.filters.network.http_connection_manager', configType: typed(HttpConnectionManagerSchema, manager) }
