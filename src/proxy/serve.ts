@@ -101,9 +101,10 @@ async function forward(exchange: Exchange, route: Permitted, share: Share, pools
     let upstream: Upstream | undefined
     try {
       // Where one connection broke the others that are kept may be broken too.
-      if (broken === 'none') upstream = pools.idle(pool)
+      const lane = exchange.isHttp1 ? pool.http1 : pool.http2
+      if (broken === 'none') upstream = lane.take()
       if (upstream === undefined) {
-        const opening = pools.open(share.backend, endpoint, pool)
+        const opening = lane.open()
         upstream = await (limit === undefined ? opening : limit.opened(opening))
       }
       exchange.identity = upstream.identity
