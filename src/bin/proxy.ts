@@ -3,7 +3,9 @@
 import { resolve } from 'node:path'
 import type { ProxyOptions } from '#cli/options'
 import { openAdmin } from '#proxy/admin'
-import { FileProxy, type Opened } from '#proxy/from-file'
+import type { Opened } from '#proxy/from-file'
+import type { Served } from './proxy/served.ts'
+import type { WorkersOptions } from './proxy/workers.ts'
 import type { ProxyWorld } from './world.ts'
 
 export async function proxy(options: ProxyOptions, world: ProxyWorld): Promise<number> {
@@ -17,41 +19,54 @@ export async function proxy(options: ProxyOptions, world: ProxyWorld): Promise<n
   }
 }
 
-async function serve({ from, certs, adminPort, drainMs, json }: ProxyOptions, world: ProxyWorld): Promise<void> {
+async function serve({ from, certs, adminPort, drainMs, json, workers }: ProxyOptions, world: ProxyWorld): Promise<void> {
   await using owned = new AsyncDisposableStack()
   const path = resolve(from)
   let admin: string | undefined
-  let opened: readonly Opened[] = []
   let isTold = false
-  const tell = (): void => {
-    const listeners = opened.map(({ name, direction, protocol, host, port }) => ({ name, direction, protocol, host, port }))
+  const tell = (listeners: readonly Opened[]): void => {
     if (json) return world.print(`${JSON.stringify({ pid: world.pid, ...(admin === undefined ? {} : { admin }), listeners })}\n`)
     for (const { name, direction, protocol, host, port } of listeners) world.print(`${name}  ${host}:${port}  ${direction} ${protocol}\n`)
     if (admin !== undefined) world.print(`admin  ${admin}\n`)
   }
   const running = owned.use(
-    await FileProxy.start({
-      path,
-      certs: certs === undefined ? undefined : resolve(certs),
-      log: world.log,
-      onListening: now => {
-        opened = now
-        if (isTold) tell()
-      },
-      onChange: outcome => {
-        if ('refused' in outcome) world.say(`weft: not taken, what was good before stays:\n${outcome.refused}`)
+    await start(workers, {
+      place: { path, certs: certs === undefined ? undefined : resolve(certs) },
+      drainMs,
+      world,
+      onListening: listeners => isTold && tell(listeners),
+      onChange: refused => {
+        if (refused !== undefined) world.say(`weft: not taken, what was good before stays:\n${refused}`)
         else world.log.info('the file was read again and taken', { path })
       },
     }),
   )
   const wanted = adminPort ?? running.adminPort
-  if (wanted !== undefined) admin = owned.use(await openAdmin(running.core, wanted, () => running.certificate)).url
+  const page = (asked: string) => running.page(asked)
+  if (wanted !== undefined) admin = owned.use(await openAdmin(page, wanted, () => running.restart())).url
   // Whoever reads what is told may signal at once.
-  owned.defer(world.onHangup(() => void running.reread()))
-  tell()
+  owned.defer(world.onHangup(() => running.reread()))
+  owned.defer(world.onRestart(() => void restart(running, world)))
+  tell(running.listeners)
   isTold = true
   await aborted(world.signal)
-  await Promise.race([running.core.drain(drainMs), aborted(world.insisted)])
+  await Promise.race([running.drain(drainMs), aborted(world.insisted)])
+}
+
+/** Modules of the data plane are read where it runs only: an owner of workers is to stay small. */
+async function start(count: number | undefined, options: Omit<WorkersOptions, 'count'>): Promise<Served> {
+  if (count === undefined) return (await import('./proxy/alone.ts')).serveAlone(options)
+  const workers = new (await import('./proxy/workers.ts')).Workers({ ...options, count })
+  await workers.start()
+  return workers
+}
+
+async function restart(running: Served, { say }: ProxyWorld): Promise<void> {
+  try {
+    say(`weft: ${await running.restart()}`)
+  } catch (thrown) {
+    say(`weft: not restarted, what ran before goes on: ${thrown instanceof Error ? thrown.message : String(thrown)}`)
+  }
 }
 
 const aborted = (signal: AbortSignal): Promise<void> =>

@@ -9,7 +9,7 @@ import { canCapture, isInside } from '#io/namespace'
 import { hostResolver } from '#io/resolver'
 import { CommandFailed, launchWorkload, type Workload } from '#io/workload'
 import type { ProxyNode, WorkloadPort } from '#model/workload'
-import { openAdmin } from '#proxy/admin'
+import { openAdmin, pageOf } from '#proxy/admin'
 import { Core } from '#proxy/core'
 import { MeshDns, OutsideNames } from '#proxy/dns'
 import { openExplicit } from '#proxy/explicit'
@@ -117,12 +117,9 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
     present()
   }
   core.meter.follow(() => certificate.current(), systemClock)
+  const interception = { capture: isCaptured ? 'namespace' : 'proxy', exclude: options.exclude, externalVips: options.externalVips }
   const admin = owned.use(
-    await openAdmin(core, options.adminPort, () => certificate.current(), {
-      capture: isCaptured ? 'namespace' : 'proxy',
-      exclude: options.exclude,
-      externalVips: options.externalVips,
-    }),
+    await openAdmin(path => pageOf({ core, certificate: () => certificate.current(), interception }, path), options.adminPort),
   )
 
   const keep = keepView(folder, log)

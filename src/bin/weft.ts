@@ -61,9 +61,17 @@ function endings(): { readonly signal: AbortSignal; readonly insisted: AbortSign
   return { signal: first.signal, insisted: second.signal }
 }
 
-function onHangup(heard: () => void): () => void {
-  process.on('SIGHUP', heard)
-  return () => void process.off('SIGHUP', heard)
+const on =
+  (name: NodeJS.Signals) =>
+  (heard: () => void): (() => void) => {
+    process.on(name, heard)
+    return () => void process.off(name, heard)
+  }
+
+// Started by a proxy of ours, which speaks to it over the channel that came with it: no command line.
+if (process.argv[2] === 'worker' && process.send !== undefined) {
+  await (await import('./worker.ts')).work({ log: await log() })
+  process.exit()
 }
 
 process.exitCode = await main(process.argv.slice(2), {
@@ -95,7 +103,9 @@ process.exitCode = await main(process.argv.slice(2), {
       say,
       print: text => void process.stdout.write(text),
       ...endings(),
-      onHangup,
+      onHangup: on('SIGHUP'),
+      onRestart: on('SIGUSR2'),
+      worker: [process.execPath, ...process.execArgv, here('./weft.ts'), 'worker'],
     }),
   demo: async options =>
     (await import('./demo.ts')).demo(options, {

@@ -24,7 +24,13 @@ export type ControlWorld = World & {
   readonly dashboard: string
 }
 
+export type WorkerWorld = Pick<World, 'log'>
+
 export type ProxyWorld = ControlLike & {
+  /** The command of a worker of this program. */
+  readonly worker: readonly string[]
+  /** Calls back when told to exchange what serves for new processes (SIGUSR2). Returns what undoes it. */
+  readonly onRestart: (heard: () => void) => () => void
   readonly pid: number
   /** Aborted when it is told to end a second time. */
   readonly insisted: AbortSignal

@@ -68,6 +68,8 @@ export type ProxyOptions = {
   readonly from: string
   readonly certs?: string
   readonly adminPort?: number
+  /** Processes that accept and relay; absent: this one does. */
+  readonly workers?: number
   readonly drainMs: number
   readonly json: boolean
 }
@@ -162,10 +164,18 @@ export function proxyOptions(raw: Raw): ProxyOptions {
   const from = flags.text('from') ?? flags.missing('--from', 'a file of Envoy resources, such as --from proxy.yaml', '')
   const certs = flags.text('certs')
   const adminPort = flags.whole('admin', 0, 65_535)
+  const workers = flags.whole('workers', 1, 256)
   const drainMs = flags.duration('drain') ?? 5000
   const json = flags.choice('output', ['json']) === 'json'
   flags.stopIfWrong()
-  return { from, drainMs, json, ...(certs === undefined ? {} : { certs }), ...(adminPort === undefined ? {} : { adminPort }) }
+  return {
+    from,
+    drainMs,
+    json,
+    ...(certs === undefined ? {} : { certs }),
+    ...(adminPort === undefined ? {} : { adminPort }),
+    ...(workers === undefined ? {} : { workers }),
+  }
 }
 
 export function demoOptions(raw: Raw): DemoOptions {

@@ -12,16 +12,29 @@ export type Listening = AsyncDisposable & {
   stop(): void
 }
 
+/** How sockets arrive, whoever owns the one that is listened on. */
+export const acceptOptions = { pauseOnConnect: true, allowHalfOpen: true, noDelay: true } as const
+
+const servers = new WeakMap<Listening, net.Server>()
+/** For handing it to another process. Throws when it was not opened here. */
+export function serverOf(listening: Listening): net.Server {
+  const server = servers.get(listening)
+  if (server === undefined) throw new Error(`${listening.host}:${listening.port} was not opened by this process`)
+  return server
+}
+
 /** port 0: any free one. Rejects with a sentence that names the port and what to do. Sockets arrive paused. */
 export function listen(host: string, port: number, onSocket: (socket: Socket) => void): Promise<Listening> {
   return new Promise((resolve, reject) => {
-    const server = net.createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, onSocket)
+    const server = net.createServer(acceptOptions, onSocket)
     server.once('error', error => reject(listenError(error, host, port)))
     server.listen({ host, port, backlog: 1024 }, () => {
       const { port: bound } = server.address() as net.AddressInfo
       server.on('error', () => {})
       const stop = () => server.close()
-      resolve({ host, port: bound, stop, [Symbol.asyncDispose]: () => new Promise<void>(done => server.close(() => done())) })
+      const listening = { host, port: bound, stop, [Symbol.asyncDispose]: () => new Promise<void>(done => server.close(() => done())) }
+      servers.set(listening, server)
+      resolve(listening)
     })
   })
 }

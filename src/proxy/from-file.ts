@@ -4,11 +4,15 @@ import type { Log } from '#base/log'
 import { dialTcp, type Listening, type Socket } from '#io/net'
 import { watchFiles } from '#io/watch'
 import type { Listener } from '#model/view'
-import { Core } from './core.ts'
+import { Core, type Listen } from './core.ts'
 import { type Certificate, load, type Loaded, type Place } from './from-file/load.ts'
+
+export type { Place } from './from-file/load.ts'
 
 export type FileProxyOptions = Place & {
   readonly log: Log
+  /** Opens listeners; absent: this process does. */
+  readonly listen?: Listen
   /** After the first reading, and after each that changed where the proxy listens. */
   readonly onListening: (listening: readonly Opened[]) => void
   /** What came of a change: taken, or why not. */
@@ -17,6 +21,9 @@ export type FileProxyOptions = Place & {
 
 export type Opened = Pick<Listener, 'name' | 'direction' | 'protocol'> & { readonly host: string; readonly port: number }
 
+/** wanted: as the file has it, where port 0 is any free one. */
+type Open = { readonly listening: Listening; readonly opened: Opened; readonly wanted: Pick<Listener, 'name' | 'host' | 'port'> }
+
 /** How often files are looked at. */
 const everyMs = 500
 
@@ -24,7 +31,7 @@ export class FileProxy implements AsyncDisposable {
   readonly core: Core
   readonly #options: FileProxyOptions
   /** By name and address: one that stays the same keeps its socket, and with port 0 its port. */
-  #open = new Map<string, { readonly listening: Listening; readonly opened: Opened }>()
+  #open = new Map<string, Open>()
   #loaded: Loaded
   #watched = new Set<string>()
   #unwatch = (): void => {}
@@ -39,6 +46,7 @@ export class FileProxy implements AsyncDisposable {
       patienceMs: 5000,
       needsCertificate: loaded.material !== undefined,
       log: options.log,
+      ...(options.listen === undefined ? {} : { listen: options.listen }),
     })
   }
 
@@ -62,6 +70,22 @@ export class FileProxy implements AsyncDisposable {
   }
   get adminPort(): number | undefined {
     return this.#loaded.adminPort
+  }
+
+  /** What this process accepts on. */
+  get sockets(): readonly Open[] {
+    return [...this.#open.values()]
+  }
+
+  async drain(deadlineMs: number): Promise<void> {
+    this.#unwatch()
+    await this.core.drain(deadlineMs)
+  }
+
+  /** Others accept on the same sockets now; see `Core.retire`. The file is not looked at any more. */
+  async retire(deadlineMs: number): Promise<void> {
+    this.#unwatch()
+    await this.core.retire(deadlineMs)
   }
 
   /** Reads everything again now. Resolves when it is taken or refused. */
@@ -90,12 +114,12 @@ export class FileProxy implements AsyncDisposable {
   /** New addresses are opened first: when one cannot be, nothing has changed. */
   async #take(loaded: Loaded): Promise<void> {
     const wanted = new Map(Object.values(loaded.view.listeners).map(each => [`${each.name} ${each.host} ${each.port}`, each]))
-    const fresh = new Map<string, { readonly listening: Listening; readonly opened: Opened }>()
+    const fresh = new Map<string, Open>()
     try {
       for (const [key, { name, direction, protocol, host, port }] of wanted) {
         if (this.#open.has(key)) continue
         const listening = await this.core.open(name, host, port)
-        fresh.set(key, { listening, opened: { name, direction, protocol, host, port: listening.port } })
+        fresh.set(key, { listening, wanted: { name, host, port }, opened: { name, direction, protocol, host, port: listening.port } })
       }
     } catch (thrown) {
       for (const { listening } of fresh.values()) listening.stop()

@@ -44,7 +44,8 @@ export function addMesh(program: Command, session: Session, act: Act): void {
     )
     .option('--certs <folder>', 'with cert.pem, key.pem and ca.pem, where the file names no certificates')
     .option('--admin <port>', 'metrics, readiness and configuration on loopback; 0: any free one')
-    .option('--drain <seconds>', 'how long requests under way may take at the end (default: 5)')
+    .option('--workers <number>', 'so many processes accept and relay, replaced when they crash (default: this one does)')
+    .option('--drain <seconds>', 'how long what is open may take at the end and at a restart (default: 5)')
     .addOption(outputFlag('json'))
     .action(
       act(async (flags: { readonly from?: string }, command: Command) => {
