@@ -6,7 +6,7 @@ import type { RunOptions } from '#cli/options'
 import { makeFolder, userState } from '#io/files'
 import { connectGrpc } from '#io/grpc'
 import { canCapture, isInside } from '#io/namespace'
-import { hostResolver } from '#io/resolver'
+import { hostResolver, machineServers } from '#io/resolver'
 import { CommandFailed, launchWorkload, type Workload } from '#io/workload'
 import type { ProxyNode, WorkloadPort } from '#model/workload'
 import { openAdmin, pageOf } from '#proxy/admin'
@@ -18,6 +18,7 @@ import { keepView, keptView } from '#proxy/kept-view'
 import { Link } from '#proxy/link'
 import { askReadiness } from '#proxy/readiness'
 import { Datagrams } from '#proxy/udp'
+import { adoptHost } from './capture.ts'
 import { becomeMember, invited } from './join.ts'
 import type { RunWorld } from './world.ts'
 
@@ -68,10 +69,10 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
   )
   const ports = await openPorts(core, options, folder, log)
   const datagrams = new Datagrams({ view: () => core.view, ready: () => core.ready(), meter: core.meter, log, outside })
-  const dns = new MeshDns({ view: () => core.view, ready: () => core.ready(), ask: hostResolver(), outside, now: () => performance.now() })
+  const dns = new MeshDns({ view: () => core.view, ready: () => core.ready(), ask: hostResolver({ servers: machineServers({ passStub: options.host !== undefined }) }), outside, now: () => performance.now() })
   const launch = async (extra: Readonly<Record<string, string>>): Promise<Workload> => {
-    const workload = owned.use(
-      await launchWorkload({
+    const onDnsQuery = (query: Uint8Array, from: 'udp' | 'tcp') => dns.answer(query, from)
+    const started = options.host === undefined ? launchWorkload({
         command: options.command,
         env: { ...childEnvironment(world.env), ...extra },
         namespace: options.namespace,
@@ -80,9 +81,9 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
         onConnection: (socket, destination) => core.outbound(socket, destination),
         onExcluded: (socket, destination) => core.excluded(socket, destination),
         onDatagram: session => datagrams.take(session),
-        onDnsQuery: (query, from) => dns.answer(query, from),
-      }),
-    )
+        onDnsQuery,
+      }) : adoptHost(options.host, options, core, onDnsQuery, world)
+    const workload = owned.use(await started)
     launched.resolve(workload)
     return workload
   }
@@ -117,7 +118,7 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
     present()
   }
   core.meter.follow(() => certificate.current(), systemClock)
-  const interception = { capture: isCaptured ? 'namespace' : 'proxy', exclude: options.exclude, externalVips: options.externalVips }
+  const interception = { capture: options.host !== undefined ? 'host' : isCaptured ? 'namespace' : 'proxy', exclude: options.exclude, externalVips: options.externalVips }
   const admin = owned.use(
     await openAdmin(path => pageOf({ core, certificate: () => certificate.current(), interception }, path), options.adminPort),
   )
@@ -226,7 +227,8 @@ class Departure {
 }
 
 /** Whether the workload gets a namespace of its own. Throws when it was asked for and cannot be had. */
-async function chooseCapture({ capture }: RunOptions, { say }: RunWorld): Promise<boolean> {
+async function chooseCapture({ capture, host }: RunOptions, { say }: RunWorld): Promise<boolean> {
+  if (host !== undefined) return true // by the packet filter, which refuses by itself
   if (capture === 'proxy') return false
   const verdict = await canCapture()
   if (verdict.ok && isInside()) return true

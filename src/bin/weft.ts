@@ -37,10 +37,11 @@ const log = async (level?: string) =>
   })
 
 /** Calls back for each signal that is ours to pass on. A Ctrl-C at a terminal reaches the command by itself; it only must not end us before it. */
-function onSignal(heard: (name: NodeJS.Signals) => void): () => void {
-  if (process.stdin.isTTY) process.on('SIGINT', () => {})
+function onSignal(heard: (name: NodeJS.Signals) => void, hasCommand = true): () => void {
+  const isAtTerminal = process.stdin.isTTY && hasCommand
+  if (isAtTerminal) process.on('SIGINT', () => {})
   const names = (['SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGINT'] as const).filter(
-    name => name in constants.signals && !(name === 'SIGINT' && process.stdin.isTTY),
+    name => name in constants.signals && !(name === 'SIGINT' && isAtTerminal),
   )
   for (const name of names) process.on(name, heard)
   return () => {
@@ -84,7 +85,15 @@ process.exitCode = await main(process.argv.slice(2), {
   cwd: process.cwd(),
   configFolder: userConfig(process.env),
   version,
-  run: async options => (await import('./run.ts')).run(options, { env: process.env, version, log: await log(), say, onSignal }),
+  cleanCapture: async options => (await import('./capture.ts')).clean(options, say),
+  run: async options =>
+    (await import('./run.ts')).run(options, {
+      env: process.env,
+      version,
+      log: await log(),
+      say,
+      onSignal: heard => onSignal(heard, options.host === undefined),
+    }),
   control: async options =>
     (await import('./control.ts')).control(options, {
       env: process.env,

@@ -1,7 +1,7 @@
 /** What the command line is given by the program that was started: the world as values and streams, and the commands that run processes. */
 
 import type { Check } from '#io/checks'
-import type { ControlOptions, DemoOptions, ProxyOptions, RunOptions } from './options.ts'
+import type { CleanOptions, ControlOptions, DemoOptions, ProxyOptions, RunOptions } from './options.ts'
 
 export type MachineCheck = Check
 
@@ -20,6 +20,8 @@ export type Edge = {
   readonly version: string
   /** Each resolves with the exit code. */
   readonly run: (options: RunOptions) => Promise<number>
+  /** Takes away rules of host-wide interception. */
+  readonly cleanCapture: (options: CleanOptions) => Promise<number>
   readonly control: (options: ControlOptions) => Promise<number>
   readonly proxy: (options: ProxyOptions) => Promise<number>
   readonly demo: (options: DemoOptions) => Promise<number>

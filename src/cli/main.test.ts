@@ -38,6 +38,7 @@ async function weft(folder: string, argv: readonly string[], given: Partial<Edge
     configFolder: join(folder, 'config'),
     version: '1.2.3',
     run: never,
+    cleanCapture: never,
     control: never,
     proxy: never,
     demo: never,

@@ -4,7 +4,7 @@ import type { Exclusions } from '#base/exclusions'
 import type { Protocol } from '#model/view'
 import type { ProxyNode } from '#model/workload'
 import type { ControlAddress } from './context.ts'
-import { readExclusions } from './flags/capture.ts'
+import { readExclusions, readUids } from './flags/capture.ts'
 import { Flags } from './flags/collect.ts'
 import { readLabel, readPort, readPublish, readReadiness, type Publish, type RunPort } from './flags/workload.ts'
 
@@ -42,7 +42,18 @@ export type RunOptions = {
   readonly drainMs: number
   readonly control: ControlAddress
   readonly command: readonly string[]
+  /** Instead of a command: programs of this machine that run already. */
+  readonly host?: HostOptions
 }
+
+export type HostOptions = {
+  readonly select: { readonly uids: readonly string[]; readonly cgroups: readonly string[]; readonly all: boolean }
+  /** Callers arrive by TPROXY, not by a rewritten destination. */
+  readonly transparent: boolean
+}
+
+/** all: the rules of captures that live, too. */
+export type CleanOptions = { readonly all: boolean }
 
 /** port 0: any free one. data: as typed, relative to the working directory; absent: the user's state folder. json: says where it listens as one JSON line. */
 export type ControlOptions = {
@@ -106,7 +117,8 @@ export function runOptions(raw: Raw, command: readonly string[], control: Contro
   const detectMs = readDetect(flags)
   const adminPort = flags.whole('adminPort', 0, 65_535) ?? 0
   const drainMs = flags.duration('drain') ?? 5000
-  if (command.length === 0)
+  const host = readHost(raw, flags)
+  if (command.length === 0 && host === undefined)
     flags.wrong('the command to run is missing: put it behind --, such as: weft run --name orders --port 8080 -- node server.js')
   const [token, address, namespace] = [flags.text('token'), flags.text('address'), flags.label('namespace') ?? control.namespace]
   flags.stopIfWrong()
@@ -127,10 +139,24 @@ export function runOptions(raw: Raw, command: readonly string[], control: Contro
     control,
     command,
     ...(version === undefined ? {} : { version }),
+    ...(host === undefined ? {} : { host }),
     ...(detectMs === undefined ? {} : { detectMs }),
     ...(token === undefined ? {} : { token }),
     ...(address === undefined ? {} : { address }),
   }
+}
+
+/** Only `weft capture` has these flags, and says so by `onHost`. */
+function readHost(raw: Raw, flags: Flags): HostOptions | undefined {
+  if (raw['onHost'] !== true) return undefined
+  const select = {
+    uids: flags.each('uid', readUids).flat(),
+    cgroups: flags.each('cgroup', text => (/^[^"\s{};]+$/.test(text) ? { value: text } : { says: 'must be a path below /sys/fs/cgroup' })),
+    all: raw['all'] === true,
+  }
+  if (select.uids.length + select.cgroups.length === 0 && !select.all)
+    flags.wrong('which programs? give --uid USER, --cgroup PATH or --all; each but --all may be repeated')
+  return { select, transparent: raw['transparent'] === true }
 }
 
 /** Shorter, and what comes in two pieces would not be told; longer, and users would feel it. */

@@ -2,6 +2,7 @@
 
 import { Command } from 'commander'
 import type { Session } from './session.ts'
+import { addCapture } from './tree/capture.ts'
 import { addMesh } from './tree/mesh.ts'
 import { addProcesses } from './tree/processes.ts'
 import { addResources } from './tree/resources.ts'
@@ -43,6 +44,7 @@ export function buildProgram(session: Session, ended: (code: number) => void): C
     async (...given) =>
       ended(await run(...given))
   addProcesses(program, session, act)
+  addCapture(program, session, act)
   addResources(program, session, act)
   addMesh(program, session, act)
   addSetup(program, session, act)

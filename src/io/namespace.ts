@@ -5,6 +5,7 @@ import { hostname } from 'node:os'
 import process from 'node:process'
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import { type Exclusions, noExclusions } from '#base/exclusions'
+import { CAP_NET_ADMIN, CAP_SYS_ADMIN, holds } from './namespace/capabilities.ts'
 import type { Batch, Beginning, Exit, Listeners, Program, Told, Tools } from './namespace/messages.ts'
 import { hosts, resolvConf } from './namespace/names.ts'
 import { CaptureRefused, explain, missing, packages, type Machine, type Refusal, type Tool, type Verdict } from './namespace/refusal.ts'
@@ -82,11 +83,7 @@ export async function reexecForCapture(): Promise<Verdict> {
 }
 
 /** Has this process the two capabilities (capabilities(7): CAP_NET_ADMIN 12, CAP_SYS_ADMIN 21) over the user namespace it lives in? Root on the machine has, root in most containers has not, and who went through `reexecForCapture` has. */
-export function isInside(): boolean {
-  if (process.platform !== 'linux') return false
-  const held = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '0'}`)
-  return ((held >> 12n) & (held >> 21n) & 1n) === 1n
-}
+export const isInside = (): boolean => holds(CAP_NET_ADMIN, CAP_SYS_ADMIN)
 
 const hasIpv6 = (): boolean => existsSync('/proc/net/if_inet6')
 

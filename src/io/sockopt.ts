@@ -67,28 +67,29 @@ export const makeSocket = (ipv6: boolean): number =>
   made('socket', libc().socket(ipv6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK_CLOEXEC, 0))
 
 /**
- * What a bound socket is for. tcp: connections, which wait in its queue from now on. udp: datagrams. datagrams: those that TPROXY leads here, with where they
+ * What a bound socket is for. tcp: connections, which wait in its queue from now on. transparent: those that TPROXY leads here. udp: datagrams. datagrams: those that TPROXY leads here, with where they
  * were going (`receiveDatagram`). flow: one flow of them, bound to where it was going, which several may share.
  */
-export type Purpose = 'tcp' | 'udp' | 'datagrams' | 'flow'
+export type Purpose = 'tcp' | 'transparent' | 'udp' | 'datagrams' | 'flow'
 
 /** host: an IP address. Throws SystemCallFailed. */
 export function makeListener(purpose: Purpose, host: string, port: number): number {
   const ipv6 = net.isIPv6(host)
   const { socket, bind: bindTo, listen, close } = libc()
-  const kind = purpose === 'tcp' ? SOCK_STREAM : SOCK_DGRAM
+  const isStream = purpose === 'tcp' || purpose === 'transparent'
+  const kind = isStream ? SOCK_STREAM : SOCK_DGRAM
   const fd = made('socket', socket(ipv6 ? AF_INET6 : AF_INET, kind | SOCK_NONBLOCK_CLOEXEC, 0))
   try {
     if (ipv6) switchOn(fd, SOL_IPV6, IPV6_V6ONLY)
-    if (purpose === 'tcp' || purpose === 'flow') switchOn(fd, SOL_SOCKET, SO_REUSEADDR)
+    if (isStream || purpose === 'flow') switchOn(fd, SOL_SOCKET, SO_REUSEADDR)
     if (purpose === 'datagrams') {
       switchOn(fd, ipv6 ? SOL_IPV6 : SOL_IP, ipv6 ? IPV6_TRANSPARENT : IP_TRANSPARENT)
       switchOn(fd, ipv6 ? SOL_IPV6 : SOL_IP, ipv6 ? IPV6_RECVORIGDSTADDR : IP_RECVORIGDSTADDR)
     }
-    if (purpose === 'flow') switchOn(fd, ipv6 ? SOL_IPV6 : SOL_IP, ipv6 ? IPV6_TRANSPARENT : IP_TRANSPARENT)
+    if (purpose === 'flow' || purpose === 'transparent') switchOn(fd, ipv6 ? SOL_IPV6 : SOL_IP, ipv6 ? IPV6_TRANSPARENT : IP_TRANSPARENT)
     const place = socketAddress(host, port)
     made('bind', bindTo(fd, place, place.length), `${host}:${port}`)
-    if (purpose === 'tcp') made('listen', listen(fd, 4096))
+    if (isStream) made('listen', listen(fd, 4096))
     return fd
   } catch (thrown) {
     close(fd)

@@ -63,6 +63,8 @@ export class Core implements AsyncDisposable {
   readonly #listen: Listen
   /** Every connection of a caller, from before it is known what it speaks. */
   readonly #callers = new Set<Socket>()
+  /** By port of the workload: who meets its callers. */
+  readonly #doors = new Map<number, (socket: Socket) => void>()
   readonly #waiting = new Set<() => void>()
   readonly #sweeper: NodeJS.Timeout
   #view: View = emptyView
@@ -175,10 +177,20 @@ export class Core implements AsyncDisposable {
       if (acceptor === undefined) this.#acceptors.push((acceptor = this.#secure(name, alpn)))
       return acceptor
     }
-    const listening = await this.#openFor(name, host, at, socket => {
-      this.#caught(this.#arrived(socket, name, secure), socket)
-    })
+    const arrived = (socket: Socket) => this.#caught(this.#arrived(socket, name, secure), socket)
+    this.#doors.set(port.port, arrived)
+    const listening = await this.#openFor(name, host, at, arrived)
     return { ...port, bind: { host, port: listening.port } }
+  }
+
+  /** A caller that dialled the workload's own port and was captured on its way: it is met as at the port of the mesh. */
+  intercepted(socket: Socket, port: number): void {
+    const arrived = this.#doors.get(port)
+    if (arrived === undefined) return void socket.destroy()
+    this.#callers.add(socket)
+    socket.once('close', () => this.#callers.delete(socket))
+    socket.on('error', () => {})
+    arrived(socket)
   }
 
   async #openFor(name: string, host: string, port: number, onSocket: (socket: Socket) => void): Promise<Listening> {

@@ -3,10 +3,7 @@
 import type { Command } from 'commander'
 import { controlOptions, demoOptions, runOptions } from '../options.ts'
 import type { Session } from '../session.ts'
-import { addExclusions, controlFlag, example, outputFlag, repeated, type Act, type RemoteFlags } from './shape.ts'
-
-const alphabet = 'abcdefghijklmnopqrstuvwxyz0123456789'
-const sixRandom = (): string => [...crypto.getRandomValues(new Uint8Array(6))].map(byte => alphabet[byte % alphabet.length]).join('')
+import { addExclusions, controlFlag, example, outputFlag, repeated, sixRandom, type Act, type RemoteFlags } from './shape.ts'
 
 export function addProcesses(program: Command, session: Session, act: Act): void {
   const { edge, say } = session

@@ -24,6 +24,9 @@ export const outputFlag = (...choices: string[]): Option =>
 /** A flag that may be given again and again: all values, in order. */
 export const repeated = (flags: string, says: string): Option =>
   new Option(flags, says).argParser((text: string, before: readonly string[] | undefined) => [...(before ?? []), text])
+const alphabet = 'abcdefghijklmnopqrstuvwxyz0123456789'
+export const sixRandom = (): string => [...crypto.getRandomValues(new Uint8Array(6))].map(byte => alphabet[byte % alphabet.length]).join('')
+
 /** What interception leaves alone. */
 export function addExclusions(command: Command, ...directions: readonly ('outbound' | 'inbound')[]): void {
   for (const direction of directions) {
