@@ -128,6 +128,8 @@ export class Http2Caller implements Caller {
   #finish(): void {
     const exchange = this.exchange
     if (exchange === undefined) return
+    // What was held back for a reader that wants no more counts against the whole connection.
+    this.#credit()
     this.exchange = undefined
     this.#connection.over(this.#stream, exchange)
   }

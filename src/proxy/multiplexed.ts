@@ -21,6 +21,8 @@ export class Multiplexed implements Carrier {
   readonly #socket: Socket
   readonly #turn = new Turn()
   readonly #streams = new Map<number, Http2Upstream>()
+  /** With something to be passed on to its caller. */
+  readonly #touched: Http2Upstream[] = []
   readonly #onOver: () => void
   /** Done when the peer's settings are known, or the connection is lost before. */
   readonly settled: Promise<void>
@@ -101,10 +103,14 @@ export class Multiplexed implements Carrier {
           break
         case 'pong':
           break
-        default:
-          this.#streams.get(event.stream)?.receive(event)
+        default: {
+          const upstream = this.#streams.get(event.stream)
+          if (upstream?.receive(event) === true) this.#touched.push(upstream)
+        }
       }
     }
+    // What came for one caller in this read, its head and its body, leaves in one write.
+    if (this.#touched.length > 0) for (const upstream of this.#touched.splice(0)) upstream.passOn()
     this.flush()
   }
 

@@ -38,6 +38,8 @@ export class Http2Upstream implements Upstream, BodySink {
   #isWhole = false
   /** The request that offers another protocol has ended, as it does in HTTP/1; what it opens goes on. */
   #hasOffered = false
+  /** Something of the answer waits for `passOn`. */
+  #isTouched = false
   /** Bytes of the answer that its reader has not taken yet: the peer gets no credit for them. */
   #owed = 0
 
@@ -124,32 +126,59 @@ export class Http2Upstream implements Upstream, BodySink {
 
   // The answer, from the endpoint.
 
-  receive(event: StreamEvent): void {
+  /** True when there is something new to pass on: `passOn` is to be called once the whole read was looked at. */
+  receive(event: StreamEvent): boolean {
     const exchange = this.#exchange
-    if (exchange === undefined) return
+    if (exchange === undefined) return false
     switch (event.type) {
       case 'informational':
-        return exchange.caller.informational(event.head)
+        exchange.caller.informational(event.head)
+        return false
       case 'response':
-        if (!this.#respond(exchange, event.head, event.length)) return
-        break
+        return this.#respond(exchange, event.head, event.length) && this.#touch()
       case 'data':
         exchange.sentBytes += event.bytes.length
         exchange.caller.data(event.bytes)
         this.#owed += event.bytes.length
-        break
+        return this.#touch()
       case 'end':
-        return this.#ended(exchange, event.trailers)
+        this.#isWhole = true
+        exchange.grpcStatus = grpcStatusIn(event.trailers) ?? exchange.grpcStatus
+        exchange.caller.end(event.trailers)
+        return this.#touch()
       case 'writable':
-        return exchange.caller.readBody(true)
+        exchange.caller.readBody(true)
+        return false
       case 'reset': {
         // The answer is whole and the rest of the request was not wanted (RFC 9113 §8.1).
-        if (this.#isWhole) return this.#finish(undefined)
+        if (this.#isWhole) return false
         const failure = event.failure ?? new Failure('upstream-reset', `the stream was reset, code ${event.code}`)
-        return this.broke(event.isSafe ? new Failure('stream-refused') : failure, event.code)
+        this.broke(event.isSafe ? new Failure('stream-refused') : failure, event.code)
+        return false
       }
     }
-    if (exchange.caller.flush()) this.#credit()
+  }
+
+  #touch(): boolean {
+    if (this.#isTouched) return false
+    this.#isTouched = true
+    return true
+  }
+
+  /** Writes to the caller what came in this read. */
+  passOn(): void {
+    this.#isTouched = false
+    const exchange = this.#exchange
+    if (exchange === undefined) return
+    const isOpen = exchange.caller.flush()
+    // What is whole takes no more than is here already.
+    if (isOpen || this.#isWhole) this.#credit()
+    if (!this.#isWhole) return
+    // Of a tunnel only one half ended.
+    if (exchange.isTunnel && !this.#isSent) return
+    // The answer is whole before the request is: the rest of it is of no use to anyone (RFC 9113 §8.1).
+    if (!exchange.isBodyComplete) this.#reset(errorCodes.noError)
+    this.#finish(undefined)
   }
 
   #respond(exchange: Exchange, received: ResponseHead, length: number | 'chunked'): boolean {
@@ -184,18 +213,6 @@ export class Http2Upstream implements Upstream, BodySink {
     this.#carrier.codec.consumed(this.#id, this.#owed)
     this.#owed = 0
     this.#carrier.flush()
-  }
-
-  #ended(exchange: Exchange, trailers: readonly string[]): void {
-    this.#isWhole = true
-    exchange.grpcStatus = grpcStatusIn(trailers) ?? exchange.grpcStatus
-    exchange.caller.end(trailers)
-    exchange.caller.flush()
-    // Of a tunnel only one half ended.
-    if (exchange.isTunnel && !this.#isSent) return
-    // The answer is whole before the request is: the rest of it is of no use to anyone (RFC 9113 §8.1).
-    if (!exchange.isBodyComplete) this.#reset(errorCodes.noError)
-    this.#finish(undefined)
   }
 
   /** The stream or its connection is lost. code: what the caller is told, where it speaks HTTP/2 as well. */
