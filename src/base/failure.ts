@@ -25,6 +25,14 @@ export const failures = {
     says: 'the request is not valid HTTP',
     hint: 'the detail names the rule of RFC 9112 that it breaks',
   },
+  'proxy-header-invalid': {
+    status: 400,
+    grpc: 13,
+    blame: 'downstream',
+    fate: 'final',
+    says: 'the connection does not begin with a PROXY header, as this port demands',
+    hint: 'only a balancer that speaks the PROXY protocol may call this port: turn it on there, or take --accept-proxy-protocol away',
+  },
   'header-too-large': {
     status: 431,
     grpc: 8,

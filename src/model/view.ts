@@ -18,6 +18,8 @@ export type Listener = {
   readonly protocol: Protocol
   /** Inbound only: strict refuses what is not mutual TLS; permissive takes plaintext too; absent: plaintext only. */
   readonly tls?: { readonly mode: 'strict' | 'permissive' }
+  /** Inbound: each connection begins with a PROXY header, before TLS; one without is refused. */
+  readonly proxyProtocol?: true
   /** Name of the route table, for http and detect. */
   readonly routes?: string
   /** Where opaque bytes go, for tcp and detect. */
@@ -96,6 +98,8 @@ export type Backend = {
   readonly protocol: 'http1' | 'http2' | 'downstream' | 'tcp'
   readonly balance: 'round-robin' | 'least-request'
   readonly connectTimeoutMs: number
+  /** What is reached without TLS expects a PROXY header of this version in front of each connection. */
+  readonly proxyProtocol?: 'v1' | 'v2'
   /** Mutual TLS towards endpoints that have `mtls`: the SPIFFE ids of which the peer must prove one. */
   readonly identities: readonly string[]
 }

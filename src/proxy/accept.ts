@@ -5,6 +5,7 @@ import type { Log } from '#base/log'
 import { breakOff, type Socket } from '#io/net'
 import type { Listener, View } from '#model/view'
 import { beginsHttp2, detect } from '#wire/detect'
+import type { Ends } from '#wire/proxy-protocol'
 import { answer } from './answer.ts'
 import { refusePlaintext } from './arrival.ts'
 import type { Reach } from './connect.ts'
@@ -18,6 +19,7 @@ import { hopAlpn } from './hop.ts'
 import type { Meter } from './meter.ts'
 import { Opaque, outOfMesh } from './opaque.ts'
 import type { Pools } from './pool.ts'
+import { endsOf, readHeader } from './proxy-header.ts'
 import { serve } from './serve.ts'
 
 /** Whoever called through a published port. */
@@ -39,10 +41,6 @@ export type Place = {
   readonly outside?: OutsideNames | undefined
   readonly limits: Limits
 }
-
-/** Where a caller without an identity is; an IPv4 address as such, also where it came to an IPv6 socket. */
-const addressOf = ({ remoteAddress }: Socket): { readonly address?: string } =>
-  remoteAddress === undefined ? {} : { address: remoteAddress.replace(/^::ffff:(?=[0-9.]+$)/, '') }
 
 /** What one proxy carries at once; docs/reference/limits.md says what happens beyond. */
 export type Limits = { readonly connections: number; readonly requests: number }
@@ -111,7 +109,8 @@ export class Acceptor {
       if (this.#isFull) return this.#overflow(socket, entry)
       return this.#opaque.passThrough(socket, entry)
     }
-    await this.#carry(socket, { listener, view, peer: undefined, source: self() })
+    const ends = endsOf(socket)
+    await this.#carry(socket, { listener, view, peer: undefined, source: self(), ends: ends && { ...ends, destination } })
   }
 
   /** From the workload, to where the operator does not want the mesh to be: whatever listens there, and even before the mesh is known. */
@@ -121,37 +120,52 @@ export class Acceptor {
   }
 
   /** From a caller at a listener's own address: on the mesh, or of this workload where the listener leads out. peer: the SPIFFE id it proved; undefined over plaintext. */
-  async inbound(socket: Socket, name: string, peer: string | undefined, via: string | false | null): Promise<void> {
-    const { view } = this.#place
+  async inbound(socket: Socket, name: string, peer: string | undefined, via: string | false | null, ends = endsOf(socket)): Promise<void> {
+    const { view, self } = this.#place
     if (!(await this.#isReady(socket))) return
     const listener = view().listeners[name]
     if (listener === undefined) return void socket.destroy()
     // A caller that agreed on a version of HTTP has said what its bytes are; one that agreed on nothing speaks opaque bytes where both are possible.
     const settled: Listener =
       listener.protocol === 'detect' && peer !== undefined ? { ...listener, protocol: typeof via === 'string' ? 'http' : 'tcp' } : listener
-    const source = listener.direction === 'outbound' ? this.#place.self() : partyOf(peer)
-    const by = peer === undefined ? addressOf(socket) : { own: this.#place.self().identity }
-    await this.#carry(socket, { listener: settled, view, peer, source, ...by }, via)
+    const source = listener.direction === 'outbound' ? self() : partyOf(peer)
+    await this.#carry(socket, { listener: settled, view, peer, source, own: self().identity, ends }, via)
   }
 
   /** From a caller that came in plaintext where the listener demands an identity. first: what it sent, still unread. */
   refuse(socket: Socket, listener: Listener, first: Uint8Array): void {
-    const { view, meter, log } = this.#place
     const failure = new Failure('identity-required', listener.name)
-    const entry: Entry = { listener, view, peer: undefined, source: outside }
-    meter.connection(entry, { service: listener.service, workload: '', identity: undefined }).close(failure.code)
-    log.warn(`a caller of ${listener.name} was refused: it speaks plaintext`, { reason: failure.code })
+    this.#refused(listener, failure, 'it speaks plaintext')
     refusePlaintext(socket, first, failure)
   }
 
+  /** Who called whom, as the balancer in front says; undefined where it does not, and then the connection is over. */
+  async announced(socket: Socket, listener: Listener): Promise<Ends | undefined> {
+    try {
+      return (await readHeader(socket)) ?? endsOf(socket)
+    } catch (thrown) {
+      if (!(thrown instanceof Failure)) throw thrown
+      this.#refused(listener, thrown, thrown.says)
+      breakOff(socket)
+      return undefined
+    }
+  }
+
+  #refused(listener: Listener, { code }: Failure, why: string): void {
+    const { view, meter, log } = this.#place
+    const entry: Entry = { listener, view, peer: undefined, source: outside }
+    meter.connection(entry, { service: listener.service, workload: '', identity: undefined }).close(code)
+    log.warn(`a caller of ${listener.name} was refused: ${why}`, { reason: code })
+  }
+
   /** From outside the mesh, through a port that somebody published on purpose: no identity, so the listener's demand for one is lifted here and only here. */
-  async published(socket: Socket, name: string): Promise<void> {
+  async published(socket: Socket, name: string, ends = endsOf(socket)): Promise<void> {
     const { view } = this.#place
     if (!(await this.#isReady(socket))) return
     const listener = view().listeners[name]
     if (listener === undefined) return void socket.destroy()
     const { tls: _, ...open } = listener
-    await this.#carry(socket, { listener: open, view, peer: undefined, source: outside, ...addressOf(socket) })
+    await this.#carry(socket, { listener: open, view, peer: undefined, source: outside, ends })
   }
 
   async #isReady(socket: Socket): Promise<boolean> {

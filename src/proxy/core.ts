@@ -218,24 +218,23 @@ export class Core implements AsyncDisposable {
       return fresh
     }
     return this.#openFor(name, host, port, socket => {
-      const isPlain = this.#isReady && this.#view.listeners[name]?.tls === undefined
-      this.#caught(isPlain ? this.#acceptor.inbound(socket, name, undefined, null) : this.#arrived(socket, name, secure), socket)
+      this.#caught(this.#arrived(socket, name, secure), socket)
     })
   }
 
   /** Mutual TLS or plaintext: what the listener takes is asked for each connection, for it may change at any time. */
   async #arrived(socket: Socket, name: string, secure: () => SecureAcceptor): Promise<void> {
-    try {
-      if (!this.#isReady) await this.ready()
-    } catch {
-      return void socket.destroy()
-    }
+    if (!(await this.#isReadyFor(socket))) return
     const listener = this.#view.listeners[name]
-    const arrived = listener === undefined ? undefined : await arrival(socket, listener)
-    if (listener === undefined || arrived === undefined) return void socket.destroy()
+    if (listener === undefined) return void socket.destroy()
+    const ends = listener.proxyProtocol === true ? await this.#acceptor.announced(socket, listener) : undefined
+    if (listener.proxyProtocol === true && ends === undefined) return
+    if (listener.tls === undefined) return this.#acceptor.inbound(socket, name, undefined, null, ends)
+    const arrived = await arrival(socket, listener)
+    if (arrived === undefined) return void socket.destroy()
     if (arrived.kind === 'tls') return secure().accept(socket)
     if (listener.tls?.mode === 'strict') return this.#acceptor.refuse(socket, listener, arrived.first)
-    await this.#acceptor.inbound(socket, name, undefined, null)
+    await this.#acceptor.inbound(socket, name, undefined, null, ends)
   }
 
   #secure(name: string, alpn: readonly string[]): SecureAcceptor {
@@ -257,11 +256,30 @@ export class Core implements AsyncDisposable {
     )
   }
 
-  /** A plaintext door for callers outside the mesh, such as a browser on this machine: leads to the same inbound listener, without an identity. */
-  async publish(host: string, port: number, workloadPort: number): Promise<Listening> {
+  /** A plaintext door for callers outside the mesh, such as a browser on this machine: leads to the same inbound listener, without an identity. demandsHeader: behind a balancer that speaks the PROXY protocol. */
+  async publish(host: string, port: number, workloadPort: number, demandsHeader = false): Promise<Listening> {
     return this.#openFor(`published/${workloadPort}`, host, port, socket =>
-      this.#caught(this.#acceptor.published(socket, `inbound/${workloadPort}`), socket),
+      this.#caught(this.#published(socket, `inbound/${workloadPort}`, demandsHeader), socket),
     )
+  }
+
+  async #published(socket: Socket, name: string, demandsHeader: boolean): Promise<void> {
+    if (!demandsHeader) return this.#acceptor.published(socket, name)
+    if (!(await this.#isReadyFor(socket))) return
+    const listener = this.#view.listeners[name]
+    if (listener === undefined) return void socket.destroy()
+    const ends = await this.#acceptor.announced(socket, listener)
+    if (ends !== undefined) await this.#acceptor.published(socket, name, ends)
+  }
+
+  async #isReadyFor(socket: Socket): Promise<boolean> {
+    try {
+      if (!this.#isReady) await this.ready()
+      return !socket.destroyed
+    } catch {
+      socket.destroy()
+      return false
+    }
   }
 
   #caught(work: Promise<void>, socket: Socket): void {

@@ -1,6 +1,7 @@
 /** Where a connection came in: the listener it met, who is calling, and the view it began with. */
 
 import type { Listener, View } from '#model/view'
+import type { Ends } from '#wire/proxy-protocol'
 
 /** The end of an edge that is known before the request is read. */
 export type Party = {
@@ -22,8 +23,8 @@ export type Entry = {
   readonly source: Party
   /** Inbound: the SPIFFE id under which this proxy was called. */
   readonly own?: string
-  /** Inbound, of a caller without an identity: the address that it called from. */
-  readonly address?: string
+  /** Who called whom by address: the ends of the connection, or those that a balancer in front of it names. */
+  readonly ends?: Ends | undefined
 }
 
 /** `spiffe://TD/ns/NS/sa/SA` → its namespace and service account. */

@@ -14,6 +14,7 @@ const met = (direction: Listener['direction'], more: Partial<Entry> = {}, servic
   source: nobody,
   ...more,
 })
+const ends = { source: { host: '192.0.2.7', port: 5000 }, destination: { host: '192.0.2.1', port: 80 } }
 const [own, peer] = [identityOf('web'), identityOf('shop')]
 const spoofed = [
   ['X-Forwarded-Client-Cert', 'By=a;URI=spiffe://weft.test/ns/default/sa/admin'],
@@ -60,7 +61,7 @@ describe('a request', () => {
     ])
   })
   test('from outside loses all of it and says where it came from', () => {
-    assert.deepEqual(forwarded([...spoofed, ...plain], met('inbound', { address: '192.0.2.7' }), made), [
+    assert.deepEqual(forwarded([...spoofed, ...plain], met('inbound', { ends }), made), [
       ...plain,
       'x-request-id',
       'made',
@@ -72,7 +73,7 @@ describe('a request', () => {
   })
   test('does not change the array that it came with', () => {
     const fields = Object.freeze([...plain, ...spoofed])
-    forwarded(fields, met('inbound', { address: '192.0.2.7' }))
+    forwarded(fields, met('inbound', { ends }))
     forwarded(fields, met('inbound', { peer, own }))
   })
 })

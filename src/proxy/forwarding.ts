@@ -28,7 +28,7 @@ export function forwarded(fields: Fields, entry: Entry, makeId: () => string = r
   if (!hasId && service !== 'external') added.push('x-request-id', makeId())
   if (direction === 'inbound') {
     if (entry.peer !== undefined) added.push('x-forwarded-client-cert', certificateField(entry.own ?? '', entry.peer))
-    else if (entry.address !== undefined) added.push('x-forwarded-for', entry.address, 'x-forwarded-proto', 'http')
+    else if (entry.ends !== undefined) added.push('x-forwarded-for', entry.ends.source.host, 'x-forwarded-proto', 'http')
   }
   if (added.length === 0) return kept ?? fields
   return kept === undefined ? [...fields, ...added] : [...kept, ...added]
