@@ -167,7 +167,7 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
 async function openPorts(core: Core, options: RunOptions, folder: string, log: Log): Promise<WorkloadPort[]> {
   const ports = await bindAsBefore(core, options.ports, options.address ?? '127.0.0.1', folder, log)
   for (const { host, hostPort, port } of options.publish) {
-    const published = await core.publish(host, hostPort, port)
+    const published = await core.publish(host, hostPort, port, options.acceptProxyProtocol)
     log.info(`port ${port} of ${options.name} is published at http://${published.host}:${published.port}`)
   }
   return ports

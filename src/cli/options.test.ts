@@ -199,3 +199,8 @@ for (const [flag, text, says] of [
   ['excludeOutboundUids', 'a; drop', /must be names or numbers/],
 ] as const)
   test(`${flag} "${text}" is refused`, () => assert.match(problemsOf(() => run({ name: 'a', [flag]: [text] })).join(), says))
+
+test('a demand for PROXY headers is about published ports, and is told where there are none', () => {
+  assert.equal(run({ name: 'a', port: ['80'], publish: ['0:80'], acceptProxyProtocol: true }).acceptProxyProtocol, true)
+  assert.throws(() => run({ name: 'a', port: ['80'], acceptProxyProtocol: true }), /--accept-proxy-protocol .* add --publish/)
+})

@@ -24,6 +24,8 @@ export type RunOptions = {
   readonly probe: ProxyNode['probe']
   /** Ports of this machine that lead to ports of the workload. */
   readonly publish: readonly Publish[]
+  /** Each connection to a published port begins with a PROXY header. */
+  readonly acceptProxyProtocol?: true
   /** auto: namespace where this machine allows it, else proxy. */
   readonly capture: 'auto' | 'namespace' | 'proxy'
   /** Passed on plainly, without the mesh. */
@@ -112,6 +114,8 @@ export function runOptions(raw: Raw, command: readonly string[], control: Contro
     type: flags.choice('ready', ['tcp', 'none']) ?? (ports.length > 0 ? 'tcp' : 'none'),
   }
   const publish = flags.each('publish', readPublish)
+  if (raw['acceptProxyProtocol'] === true && publish.length === 0)
+    flags.wrong('--accept-proxy-protocol is about published ports: add --publish, or take it away')
   const capture = flags.choice('capture', ['auto', 'namespace', 'proxy']) ?? 'auto'
   const exclude = readExclusions(flags)
   const detectMs = readDetect(flags)
@@ -131,6 +135,7 @@ export function runOptions(raw: Raw, command: readonly string[], control: Contro
     labels,
     probe,
     publish,
+    ...(raw['acceptProxyProtocol'] === true ? { acceptProxyProtocol: true } : {}),
     capture,
     exclude,
     externalVips: raw['externalVips'] === true,

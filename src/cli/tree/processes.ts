@@ -65,6 +65,10 @@ export function addProcesses(program: Command, session: Session, act: Act): void
     .addOption(
       repeated('--publish <ports>', 'a port of this machine that leads to one of the workload: [HOST:]HOSTPORT:PORT; may be repeated'),
     )
+    .option(
+      '--accept-proxy-protocol',
+      'published ports are called by a balancer that speaks the PROXY protocol, 1 or 2: its header says who calls, and who sends none is refused',
+    )
     .option('--capture <how>', 'namespace: transparently, in a network namespace; proxy: by HTTP_PROXY; auto: what this machine allows')
     .option('--token <token>', 'a join token of weft token create; else one is asked of the control plane')
     .option('--address <host>', 'where other proxies reach this one')
