@@ -122,8 +122,13 @@ export interface Http2Codec<Event, Command> {
   drain(room?: number): Uint8Array[]
   /** The reader has passed on body bytes of a stream: the peer may send as many more. */
   consumed(stream: number, bytes: number): void
-  /** Whether more body may be sent now: little is queued and the windows are open. When not, a `writable` event follows. False for a stream that is gone. */
+  /**
+   * Whether more body may be sent now: little is queued and the windows are open. When not, a `writable` event follows; if the message is ended before that, it
+   * follows when all of it is written. False for a stream that is gone.
+   */
   isWritable(stream: number): boolean
+  /** Bytes of body that were sent and are not drained yet. */
+  queued(stream: number): number
   /** A monotonic clock, in milliseconds, about once a second. */
   tick(nowMs: number): void
   /** drain() made events (`writable`): receive(no bytes) tells them. */
@@ -131,6 +136,8 @@ export interface Http2Codec<Event, Command> {
   /** Something is owed to the peer. */
   readonly wantsDrain: boolean
   readonly openStreams: number
+  /** A header block has begun and has not ended: nothing else can come on the connection. */
+  readonly isMidHead: boolean
   /** A GOAWAY was sent or received. */
   readonly isDraining: boolean
   /** Nothing more will happen: write what drain() gives and close. */
@@ -143,6 +150,8 @@ export interface ClientCodec2 extends Http2Codec<ClientEvent2, ClientCommand2> {
   /** Begins a request and returns its stream. Ask `canOpen` first. */
   open(request: Request2): number
   readonly canOpen: boolean
+  /** How many streams may be opened now. */
+  readonly room: number
   /** The peer takes extended CONNECT (RFC 8441). */
   readonly allowsProtocol: boolean
 }

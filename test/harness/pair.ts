@@ -5,8 +5,8 @@ import { newKey } from '../../src/identity/key.ts'
 import { workloadId } from '../../src/identity/spiffe.ts'
 import { dialTcp, listen, type Socket, type TlsMaterial } from '../../src/io/net.ts'
 import { silent } from '../../src/base/log.ts'
-import type { Endpoint, Protocol, Route, View } from '../../src/model/view.ts'
-import type { Limits } from '../../src/proxy/accept.ts'
+import type { Backend, Endpoint, Protocol, Route, View } from '../../src/model/view.ts'
+import { defaultLimits, type Limits } from '../../src/proxy/accept.ts'
 import { Core } from '../../src/proxy/core.ts'
 
 export const trustDomain = 'weft.test'
@@ -38,20 +38,21 @@ export const dialled = (port: number, host = '127.0.0.1'): Promise<Socket> =>
 
 export type Side = { readonly core: Core; readonly port: number }
 
-/** The proxy of a workload that listens on `appPort`; callers come to `port`. */
+/** The proxy of a workload that listens on `appPort` and is spoken to in `to`; callers come to `port`. */
 export async function inboundSide(
   service: string,
   appPort: number,
   protocol: Protocol,
   material: TlsMaterial,
-  limits?: Limits,
+  limits?: Partial<Limits>,
+  to: Backend['protocol'] = 'http1',
 ): Promise<Side> {
   const core = new Core({
     self: () => ({ service, namespace: 'default', workload: `${service}-1`, version: '', identity: identityOf(service) }),
     dialLocal: port => dialled(port),
     patienceMs: 5000,
     log: silent,
-    ...(limits === undefined ? {} : { limits }),
+    ...(limits === undefined ? {} : { limits: { ...defaultLimits, ...limits } }),
   })
   const bound = await core.bind({ name: 'main', port: appPort, protocol }, '127.0.0.1')
   const local = `local/${appPort}`
@@ -76,7 +77,7 @@ export async function inboundSide(
         service: `${service}.default`,
         type: 'local',
         port: appPort,
-        protocol: 'http1',
+        protocol: to,
         balance: 'round-robin',
         connectTimeoutMs: 2000,
         identities: [],
@@ -105,7 +106,7 @@ export const forwardTo = (...backends: readonly string[]): Route => ({
 export function remote(
   service: string,
   ports: readonly number[],
-  options: { mtls?: boolean; identities?: readonly string[]; protocol?: 'http1' | 'tcp' } = {},
+  options: { mtls?: boolean; identities?: readonly string[]; protocol?: Backend['protocol'] } = {},
 ): Pick<View, 'backends' | 'endpoints'> {
   const name = `default/${service}:80`
   const { mtls = true, identities = [identityOf(service)], protocol = 'http1' } = options

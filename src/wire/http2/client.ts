@@ -20,7 +20,11 @@ class Client extends Connection<ClientEvent2> implements ClientCodec2 {
   }
 
   get canOpen(): boolean {
-    return !this.isDraining && !this.mustClose && this.streams.live < this.peer.maxStreams && this.streams.last < largestStream - 1
+    return this.room > 0
+  }
+  get room(): number {
+    if (this.isDraining || this.mustClose || this.streams.last >= largestStream - 1) return 0
+    return Math.max(0, this.peer.maxStreams - this.streams.live)
   }
   get allowsProtocol(): boolean {
     return this.peer.allowsProtocol

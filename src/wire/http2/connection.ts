@@ -36,6 +36,9 @@ export abstract class Connection<Event> extends Control<Event> implements FrameS
   get openStreams(): number {
     return this.streams.live
   }
+  get isMidHead(): boolean {
+    return !this.isOver && this.#block.stream !== 0
+  }
   get isDraining(): boolean {
     return this.isLeaving || this.hasPeerLeft || this.isOver
   }
@@ -86,6 +89,10 @@ export abstract class Connection<Event> extends Control<Event> implements FrameS
 
   isWritable(id: number): boolean {
     return this.streams.isWritable(id)
+  }
+
+  queued(id: number): number {
+    return this.streams.get(id)?.queued ?? 0
   }
 
   tick(nowMs: number): void {

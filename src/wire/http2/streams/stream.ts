@@ -50,7 +50,6 @@ export class Stream {
   isReady = false
   /** How many pieces at the end of the queue, since the last drain, are only lent. */
   lent = 0
-  isAwaited = false
 
   constructor(id: number, isServer: boolean, window: number, credit: number) {
     this.id = id

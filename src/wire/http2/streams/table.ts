@@ -83,10 +83,15 @@ export class Streams {
   /** Whether more body may be sent. When not, `nowWritable` tells when it may. */
   isWritable(id: number): boolean {
     const stream = this.#byId.get(id)
-    if (stream === undefined || stream.writing !== 'body') return false
+    if (stream === undefined || stream.writing === 'head' || stream.writing === 'done') return false
     if (this.#sender.isWritable(stream)) return true
     this.#awaited.add(stream)
     return false
+  }
+
+  /** Somebody was told that it is not writable, and not yet that it is again. */
+  isAwaited(stream: Stream): boolean {
+    return this.#awaited.has(stream)
   }
 
   nowWritable(tell: (id: number) => void): void {
