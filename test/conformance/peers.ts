@@ -1,0 +1,80 @@
+/** Where the suites, clients and servers of others come from: fetched or built once into the user's cache folder, or the reason why not. */
+
+import { spawnSync } from 'node:child_process'
+import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import process from 'node:process'
+
+export type Found = { readonly path: string }
+export type Missing = { readonly missing: string }
+
+export const cacheFolder = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'weft', 'peers')
+
+/** Of this machine; /usr/sbin is looked at too, which users do not have in PATH. */
+export function installed(name: string, debian = name): Found | Missing {
+  for (const folder of [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin']) {
+    const path = join(folder, name)
+    try {
+      accessSync(path, constants.X_OK)
+      return { path }
+    } catch {}
+  }
+  return { missing: `${name} is not installed (Debian: apt-get install ${debian})` }
+}
+
+/** A Go command at a version, such as `google.golang.org/grpc/interop/client@v1.76.0`. */
+export function goCommand(name: string, at: string): Found | Missing {
+  const go = installed('go', 'golang')
+  return once(`${name}-${at.split('@')[1]}`, join(name), folder => {
+    if ('missing' in go) return go.missing
+    const env = { ...process.env, GOBIN: folder, CGO_ENABLED: '0', GOFLAGS: '-trimpath' }
+    const ran = run(go.path, ['install', '-ldflags=-s -w', at], { env })
+    const built = join(folder, at.split('@')[0]!.split('/').at(-1)!)
+    if (ran === undefined && built !== join(folder, name)) renameSync(built, join(folder, name))
+    return ran
+  })
+}
+
+/** A repository at a commit. */
+export const checkout = (name: string, url: string, commit: string): Found | Missing =>
+  once(`${name}-${commit.slice(0, 12)}`, '.', folder => {
+    const git = installed('git')
+    if ('missing' in git) return git.missing
+    return run(git.path, ['clone', '--quiet', url, folder]) ?? run(git.path, ['-C', folder, 'checkout', '--quiet', commit])
+  })
+
+/** A Python with packages, such as `websockets==15.0`. Its path is that of the interpreter. */
+export const python = (name: string, ...packages: readonly string[]): Found | Missing =>
+  once(`python-${name}-${packages.map(each => each.replace(/[^\w.]+/g, '-')).join('-')}`, join('bin', 'python'), folder => {
+    const python3 = installed('python3')
+    if ('missing' in python3) return python3.missing
+    const quiet = ['--quiet', '--disable-pip-version-check']
+    return run(python3.path, ['-m', 'venv', folder]) ?? run(join(folder, 'bin', 'python'), ['-m', 'pip', 'install', ...quiet, ...packages])
+  })
+
+/** make: fills the folder and returns why it could not. What it made is kept whole or not at all; a folder that knows its own path (a venv) is made in place. */
+function once(name: string, file: string, make: (folder: string) => string | undefined): Found | Missing {
+  const folder = join(cacheFolder, name)
+  const done = `${folder}.done`
+  if (existsSync(done) && existsSync(join(folder, file))) return { path: join(folder, file) }
+  mkdirSync(cacheFolder, { recursive: true })
+  console.error(`… fetching ${name}, once`)
+  rmSync(folder, { recursive: true, force: true })
+  mkdirSync(folder)
+  const why = make(folder)
+  if (why !== undefined || !existsSync(join(folder, file))) {
+    rmSync(folder, { recursive: true, force: true })
+    return { missing: `${name} could not be had: ${why ?? `it has no ${file}`}` }
+  }
+  // Whoever looks finds it only now; a link would do as well as an empty folder.
+  renameSync(mkdtempSync(`${folder}.`), done)
+  return { path: join(folder, file) }
+}
+
+/** The last line of what it said when it failed. */
+function run(file: string, args: readonly string[], options: { readonly env?: NodeJS.ProcessEnv } = {}): string | undefined {
+  const ran = spawnSync(file, args, { encoding: 'utf8', timeout: 600_000, ...options })
+  if (ran.status === 0) return undefined
+  return (ran.error?.message ?? `${ran.stdout}${ran.stderr}`).trim().split('\n').at(-1) ?? 'it failed without a word'
+}
