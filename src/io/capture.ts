@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import net from 'node:net'
 import process from 'node:process'
 import type { Exclusions } from '#base/exclusions'
+import { findCgroup } from './capture/cgroup.ts'
 import { install, removeLeftovers } from './capture/filter.ts'
 import type { Plan, Selection } from './capture/plan.ts'
 import { type AnswerDns, listenDns } from './dns-server.ts'
@@ -59,6 +60,8 @@ export function canCaptureHost(): Verdict {
 export async function captureHost(options: HostCaptureOptions): Promise<HostCapture> {
   const verdict = canCaptureHost()
   if (!verdict.ok) throw new Error(`${verdict.why}: ${verdict.remedy}`)
+  const { exclude, mode } = options
+  const select = { ...options.select, cgroups: options.select.cgroups.map(path => findCgroup(path)) }
   const cleaned = await removeLeftovers()
   const ipv6 = existsSync('/proc/net/if_inet6')
   await using owned = new AsyncDisposableStack()
@@ -73,7 +76,6 @@ export async function captureHost(options: HostCaptureOptions): Promise<HostCapt
   const before = process.getegid!()
   process.setegid!(gid)
   owned.defer(() => process.setegid!(before))
-  const { select, exclude, mode } = options
   const plan: Plan = { select, exclude, inbound: options.inbound, mode, gid, ipv6, ports: { outbound, inbound, dns } }
   const installed = owned.use(await install(plan))
   const kept = owned.move()

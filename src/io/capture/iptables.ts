@@ -12,10 +12,7 @@ export function iptablesRules(owner: Owner, plan: Plan, family: Family): string 
   const portMatch = (port: string): string => `-p tcp --dport ${port.replace('-', ':')}`
   const whom = select.all
     ? ['']
-    : [
-        ...select.uids.map(uid => `-m owner --uid-owner ${uid} `),
-        ...select.cgroups.map(path => `-m cgroup --path ${path.replace(/^\/(sys\/fs\/cgroup\/)?/, '').replace(/\/$/, '')} `),
-      ]
+    : [...select.uids.map(uid => `-m owner --uid-owner ${uid} `), ...select.cgroups.map(({ path }) => `-m cgroup --path ${path} `)]
   const rules = [
     `-A ${all} -m owner --gid-owner ${gid} -j RETURN`,
     ...whom.map(match => `-A ${all} ${match}-j ${selected}`),

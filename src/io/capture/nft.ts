@@ -1,6 +1,7 @@
 /** Host-wide interception as one nftables table, in one line, so that it stands whole or not at all. */
 
 import type { Exclusions } from '#base/exclusions'
+import type { Cgroup } from './cgroup.ts'
 import { type Plan, virtualBlocks } from './plan.ts'
 
 /** owned: the kernel takes the table away when the process that made it ends, however it ends (Linux 5.12). */
@@ -22,11 +23,7 @@ function outbound({ select, gid }: Plan): string[] {
 
 const quoted = (value: string): string => (/^\d+$/.test(value) ? value : `"${value}"`)
 
-/** level: how many folders deep it lies. */
-function cgroupMatch(path: string): string {
-  const plain = path.replace(/^\/(sys\/fs\/cgroup\/)?/, '').replace(/\/$/, '')
-  return `socket cgroupv2 level ${plain.split('/').length} "${plain}" `
-}
+const cgroupMatch = ({ nft, level }: Cgroup): string => `socket cgroupv2 level ${level} "${nft}" `
 
 /** DNS comes before loopback, for systemd-resolved is asked at 127.0.0.53. */
 function selected({ exclude, ports, ipv6 }: Plan): string[] {

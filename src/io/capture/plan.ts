@@ -2,18 +2,19 @@
 
 import { readFileSync } from 'node:fs'
 import type { Exclusions } from '#base/exclusions'
+import type { Cgroup } from './cgroup.ts'
 
 export type Selection = {
   /** Names or numbers of users whose connections are captured. */
   readonly uids: readonly string[]
-  /** Below /sys/fs/cgroup, such as `system.slice/orders.service`. */
+  /** Below where cgroups of version 2 are mounted, such as `system.slice/orders.service`. */
   readonly cgroups: readonly string[]
   /** Everything on this machine but the proxy itself. */
   readonly all: boolean
 }
 
 export type Plan = {
-  readonly select: Selection
+  readonly select: Omit<Selection, 'cgroups'> & { readonly cgroups: readonly Cgroup[] }
   readonly exclude: Exclusions
   /** Ports of the workload whose callers from other machines are captured. */
   readonly inbound: readonly number[]
