@@ -4,7 +4,9 @@ import { constants, accessSync, existsSync, readFileSync, statfsSync, lstatSync 
 import { dirname, resolve } from 'node:path'
 import process from 'node:process'
 import { setTimeout as pause } from 'node:timers/promises'
+import { readFacts } from './checks/facts.ts'
 import { portOwner } from './checks/port-owner.ts'
+import { restrictions } from './checks/restrictions.ts'
 import { packages } from './namespace/refusal.ts'
 import { findTool } from './namespace/tools.ts'
 import { canCapture } from './namespace.ts'
@@ -24,11 +26,14 @@ export type CheckOptions = {
 /** Never rejects. In the order in which a person would mend things. */
 export async function checkMachine({ dataFolder, ports }: CheckOptions): Promise<Check[]> {
   const linux = process.platform === 'linux'
+  const capture = await checkCapture()
   return [
     checkNode(process.versions.node),
     checkFfi(),
     ...(linux ? (['ip', 'nft', 'unshare', 'setpriv'] as const).map(checkTool) : []),
-    await checkCapture(),
+    capture,
+    // Where capture was tried and works, what might forbid it does not.
+    ...(linux ? restrictions(readFacts()).filter(({ name }) => capture.ok !== 'yes' || name !== 'user namespaces') : []),
     ...(await Promise.all(ports.map(({ port, purpose }) => checkPort(port, purpose)))),
     await checkClock(),
     checkData(resolve(dataFolder)),
