@@ -10,7 +10,7 @@
  *   commands ─▶ server.ts | client.ts ─▶ head/write.ts, streams/send.ts: heads at once, bodies in turn when drained ─▶ output.ts ─▶ bytes
  *
  * Driving it: receive(bytes) and act on the events; send() what is to be said; once a turn of the event loop write what drain() gives. When the socket is full do not
- * drain (or give drain() the room that is left) and do not receive: what is owed then stays bounded. After drain() look at `hasEvents`: if so, receive(no bytes).
+ * drain (or give drain() the room that is left) and do not receive: what is owed then stays bounded. After drain() look at `hasEvents`: if so, receive(no bytes), act, and drain again.
  * Call consumed() as body bytes are passed on: nothing else lets the peer send more. Call tick() about once a second: it forgives the small sins of long connections.
  * Events may view the array that was received. Data given to send() may be handed out again by drain(), now or after the peer opened its window: it must stay as it
  * is until written, or be sent with `isLent`.

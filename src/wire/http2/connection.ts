@@ -24,7 +24,7 @@ export abstract class Connection<Event> extends Control<Event> implements FrameS
     this.#block = new Block(limits.maxBlockBytes, limits.maxBlockFrames)
     if (!isServer) this.output.piece(preface)
     writeSettings(this.output, ownSettings(limits, isServer))
-    writeWindowUpdate(this.output, 0, limits.connectionWindow - 65_535)
+    if (limits.connectionWindow > 65_535) writeWindowUpdate(this.output, 0, limits.connectionWindow - 65_535)
   }
 
   get hasEvents(): boolean {
