@@ -63,7 +63,7 @@ export abstract class Life<Event> {
 
   /** Our message is complete and written. */
   protected flushed(stream: Stream): void {
-    if (this.streams.isAwaited(stream)) this.events.push({ type: 'writable', stream: stream.id })
+    if (this.streams.takeAwaited(stream)) this.events.push({ type: 'writable', stream: stream.id })
     stream.write('flushed')
     if (stream.isClosed) this.#ended(stream)
     else if (this.isServer && !stream.isTunnel) {

@@ -89,9 +89,9 @@ export class Streams {
     return false
   }
 
-  /** Somebody was told that it is not writable, and not yet that it is again. */
-  isAwaited(stream: Stream): boolean {
-    return this.#awaited.has(stream)
+  /** Whether somebody was told that it is not writable, and not yet that it is again. Who asks tells them now. */
+  takeAwaited(stream: Stream): boolean {
+    return this.#awaited.size > 0 && this.#awaited.delete(stream)
   }
 
   nowWritable(tell: (id: number) => void): void {
