@@ -4,6 +4,7 @@ import { resolve } from 'node:path'
 import type { ProxyOptions } from '#cli/options'
 import { openAdmin } from '#proxy/admin'
 import type { Opened } from '#proxy/from-file'
+import type { ServedDns } from './proxy/dns.ts'
 import type { Served } from './proxy/served.ts'
 import type { WorkersOptions } from './proxy/workers.ts'
 import type { ProxyWorld } from './world.ts'
@@ -19,23 +20,26 @@ export async function proxy(options: ProxyOptions, world: ProxyWorld): Promise<n
   }
 }
 
-async function serve({ from, certs, adminPort, drainMs, json, workers }: ProxyOptions, world: ProxyWorld): Promise<void> {
+async function serve({ from, certs, adminPort, drainMs, json, workers, dnsPort }: ProxyOptions, world: ProxyWorld): Promise<void> {
   await using owned = new AsyncDisposableStack()
   const path = resolve(from)
   let admin: string | undefined
+  let dns: ServedDns | undefined
   let isTold = false
   const tell = (listeners: readonly Opened[]): void => {
-    if (json) return world.print(`${JSON.stringify({ pid: world.pid, ...(admin === undefined ? {} : { admin }), listeners })}\n`)
+    if (json) return world.print(`${JSON.stringify({ pid: world.pid, ...(admin === undefined ? {} : { admin }), ...(dns === undefined ? {} : { dns: dns.port }), listeners })}\n`)
     for (const { name, direction, protocol, host, port } of listeners) world.print(`${name}  ${host}:${port}  ${direction} ${protocol}\n`)
     if (admin !== undefined) world.print(`admin  ${admin}\n`)
+    if (dns !== undefined) world.print(`dns  127.0.0.1:${dns.port}\n`)
   }
   const running = owned.use(
     await start(workers, {
-      place: { path, certs: certs === undefined ? undefined : resolve(certs) },
+      place: { path, certs: certs === undefined ? undefined : resolve(certs), answersDns: dnsPort !== undefined },
       drainMs,
       world,
       onListening: listeners => isTold && tell(listeners),
       onChange: refused => {
+        void dns?.renew()
         if (refused !== undefined) world.say(`weft: not taken, what was good before stays:\n${refused}`)
         else world.log.info('the file was read again and taken', { path })
       },
@@ -44,6 +48,7 @@ async function serve({ from, certs, adminPort, drainMs, json, workers }: ProxyOp
   const wanted = adminPort ?? running.adminPort
   const page = (asked: string) => running.page(asked)
   if (wanted !== undefined) admin = owned.use(await openAdmin(page, wanted, () => running.restart())).url
+  if (dnsPort !== undefined) dns = owned.use(await (await import('./proxy/dns.ts')).serveDns(running, dnsPort))
   // Whoever reads what is told may signal at once.
   owned.defer(world.onHangup(() => running.reread()))
   owned.defer(world.onRestart(() => void restart(running, world)))

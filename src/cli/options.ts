@@ -83,6 +83,8 @@ export type ProxyOptions = {
   readonly adminPort?: number
   /** Processes that accept and relay; absent: this one does. */
   readonly workers?: number
+  /** Of mesh DNS on loopback, 0: any free one; absent: there is none. */
+  readonly dnsPort?: number
   readonly drainMs: number
   readonly json: boolean
 }
@@ -196,6 +198,7 @@ export function proxyOptions(raw: Raw): ProxyOptions {
   const certs = flags.text('certs')
   const adminPort = flags.whole('admin', 0, 65_535)
   const workers = flags.whole('workers', 1, 256)
+  const dnsPort = flags.whole('dns', 0, 65_535)
   const drainMs = flags.duration('drain') ?? 5000
   const json = flags.choice('output', ['json']) === 'json'
   flags.stopIfWrong()
@@ -206,6 +209,7 @@ export function proxyOptions(raw: Raw): ProxyOptions {
     ...(certs === undefined ? {} : { certs }),
     ...(adminPort === undefined ? {} : { adminPort }),
     ...(workers === undefined ? {} : { workers }),
+    ...(dnsPort === undefined ? {} : { dnsPort }),
   }
 }
 

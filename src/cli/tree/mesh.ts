@@ -44,6 +44,7 @@ export function addMesh(program: Command, session: Session, act: Act): void {
     )
     .option('--certs <folder>', 'with cert.pem, key.pem and ca.pem, where the file names no certificates')
     .option('--admin <port>', 'metrics, readiness and configuration on loopback; 0: any free one')
+    .option('--dns <port>', 'answer DNS on loopback too, names of the file first; 0: any free port')
     .option('--workers <number>', 'so many processes accept and relay, replaced when they crash (default: this one does)')
     .option('--drain <seconds>', 'how long what is open may take at the end and at a restart (default: 5)')
     .addOption(outputFlag('json'))

@@ -10,7 +10,8 @@ import { type FileConfig, readFileConfig, type Source } from '#xds/file'
 import { type Party, nobody } from '../entry.ts'
 
 /** path: the file. certs: a folder with cert.pem, key.pem and ca.pem, for what the file does not name. */
-export type Place = { readonly path: string; readonly certs: string | undefined }
+/** answersDns: somebody asks for the names of the file (`--dns`). */
+export type Place = { readonly path: string; readonly certs: string | undefined; readonly answersDns?: boolean }
 
 export type Certificate = { readonly identity: string; readonly notAfter: number }
 export type Loaded = {
@@ -23,13 +24,13 @@ export type Loaded = {
 }
 
 /** seen: told every file before it is read, so that all of them can be watched, good or bad. Throws BadInput or FileError. */
-export async function load({ path, certs }: Place, seen: (path: string) => void): Promise<Loaded> {
+export async function load({ path, certs, answersDns = false }: Place, seen: (path: string) => void): Promise<Loaded> {
   const text = (file: string): Promise<string> => {
     seen(file)
     return readText(file)
   }
   const config = readFileConfig(path, await text(path))
-  if (config.view.dns.length > 0) throw wrong(path, 'a DNS table is for captured workloads: nobody asks this proxy for names')
+  if (config.view.dns.length > 0 && !answersDns) throw wrong(path, 'it has a DNS table, yet nobody asks this proxy for names: start it with --dns PORT')
   const folder = path.slice(0, path.lastIndexOf('/') + 1)
   const pem = async (source: Source): Promise<string> =>
     'text' in source ? source.text : text(source.file.startsWith('/') ? source.file : `${folder}${source.file}`)
