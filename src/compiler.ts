@@ -122,8 +122,10 @@ function conflicted(verdicts: readonly Verdict[], lost: readonly Attachment<unkn
 
 function declaredBy(ports: readonly ServicePort[]): Mesh['declared'] {
   const found: Record<string, SelectedPort[]> = {}
-  for (const { namespace, selector, target, protocol } of ports) {
-    if (protocol !== 'detect') (found[namespace] ??= []).push({ selector, target, protocol })
+  for (const { namespace, selector, target, protocol, proxyProtocol } of ports) {
+    if (protocol === 'detect' && proxyProtocol === undefined) continue
+    const header = proxyProtocol === undefined ? {} : { proxyProtocol }
+    ;(found[namespace] ??= []).push({ selector, target, protocol, ...header })
   }
   return found
 }

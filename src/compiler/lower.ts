@@ -78,6 +78,7 @@ export function lowerBackends(ports: readonly ServicePort[], { callingOf }: Poli
       protocol: backendProtocol(port.protocol),
       ...callingOf(port),
       identities: port.identities,
+      ...(port.proxyProtocol === undefined ? {} : { proxyProtocol: port.proxyProtocol }),
     }
     endpoints[key] = { backend: key, endpoints: port.endpoints }
   }

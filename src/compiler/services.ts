@@ -22,6 +22,7 @@ export type ServicePort = {
   readonly target: number | string
   readonly endpoints: readonly Endpoint[]
   readonly identities: readonly string[]
+  readonly proxyProtocol?: 'v1' | 'v2'
 }
 
 /** by: `NAMESPACE/SERVICE` → its ports, in order of number; known also when it has none. */
@@ -49,6 +50,7 @@ export function findServices(services: readonly Service[], inventory: Inventory)
         says: 'a headless Service has no virtual IP: it can be a backend, but is not called by name yet',
       })
     const selected = select(spec.selector ?? {}, workloads.get(namespaceOf(service)) ?? [])
+    const proxyProtocol = announcedBy(service, about, notes)
     const ports: ServicePort[] = []
     for (const [at, port] of (spec.ports ?? []).entries()) {
       if ((port.protocol ?? 'TCP') !== 'TCP') {
@@ -57,7 +59,7 @@ export function findServices(services: readonly Service[], inventory: Inventory)
       }
       const place = `${host}:${port.port}`
       const before = host === undefined ? undefined : places.get(place)
-      const made = makePort(service, port, before === undefined ? host : undefined, selected)
+      const made = { ...makePort(service, port, before === undefined ? host : undefined, selected), ...proxyProtocol }
       ports.push(made)
       if (host === undefined) continue
       if (before === undefined) places.set(place, about)
@@ -69,6 +71,21 @@ export function findServices(services: readonly Service[], inventory: Inventory)
     )
   }
   return { ports: [...by.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([, ports]) => ports), by, notes }
+}
+
+const annotation = 'weft.dev/proxy-protocol'
+
+/** Whether the workloads want a PROXY header, of which version. */
+function announcedBy(service: Service, about: string, notes: Note[]): Pick<ServicePort, 'proxyProtocol'> {
+  const said = service.metadata.annotations?.[annotation]
+  if (said === undefined) return {}
+  if (said === 'v1' || said === 'v2') return { proxyProtocol: said }
+  notes.push({
+    about,
+    path: `metadata.annotations["${annotation}"]`,
+    says: `is "${said}" and counts for nothing: write v1 or v2, or take it away`,
+  })
+  return {}
 }
 
 function makePort(service: Service, port: PortSpec, host: string | undefined, selected: readonly Workload[]): ServicePort {

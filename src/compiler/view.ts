@@ -89,6 +89,7 @@ function takeIn(mesh: Mesh, node: ProxyNode, port: WorkloadPort, bind: { readonl
       balance: 'round-robin',
       connectTimeoutMs: 5000,
       identities: [],
+      ...headerFor(mesh, node, port),
     },
   }
 }
@@ -96,10 +97,15 @@ function takeIn(mesh: Mesh, node: ProxyNode, port: WorkloadPort, bind: { readonl
 /** What the workload says; where it says nothing, what the Services say that select it, if they agree: so a server that speaks first is not waited for. */
 function spokenAt(mesh: Mesh, node: ProxyNode, port: WorkloadPort): Protocol {
   if (port.protocol !== 'detect') return port.protocol
-  const said = new Set(
-    (mesh.declared[node.namespace] ?? [])
-      .filter(each => selects(each.selector, node) && portOf(node, each.target)?.port === port.port)
-      .map(each => each.protocol),
-  )
+  const said = new Set(declaredOf(mesh, node, port).flatMap(each => (each.protocol === 'detect' ? [] : [each.protocol])))
   return said.size === 1 ? [...said][0]! : 'detect'
 }
+
+/** Where one Service wants version 1 and another version 2, it is 2: whoever reads that reads both. */
+function headerFor(mesh: Mesh, node: ProxyNode, port: WorkloadPort): Pick<Backend, 'proxyProtocol'> {
+  const said = declaredOf(mesh, node, port).flatMap(each => each.proxyProtocol ?? [])
+  return said.length === 0 ? {} : { proxyProtocol: said.includes('v2') ? 'v2' : 'v1' }
+}
+
+const declaredOf = (mesh: Mesh, node: ProxyNode, port: WorkloadPort): Mesh['declared'][string] =>
+  (mesh.declared[node.namespace] ?? []).filter(each => selects(each.selector, node) && portOf(node, each.target)?.port === port.port)

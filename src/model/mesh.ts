@@ -10,6 +10,8 @@ export type SelectedPort = {
   readonly selector: Readonly<Record<string, string>>
   readonly target: number | string
   readonly protocol: Protocol
+  /** It expects a PROXY header in front of each connection. */
+  readonly proxyProtocol?: 'v1' | 'v2'
 }
 
 /** Objects that did not change between two compiles are the same objects, so that their encoding can be kept. */

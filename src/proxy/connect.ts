@@ -3,6 +3,8 @@
 import { Failure } from '#base/failure'
 import { dialTcp, peerUris, type SecureContext, type Socket, secureClient } from '#io/net'
 import type { Backend, Endpoint } from '#model/view'
+import type { Ends } from '#wire/proxy-protocol'
+import { writeHeader } from './proxy-header.ts'
 
 /** A socket that is connected and, where the endpoint asks for it, secured; `identity` is what the peer proved, `alpn` what it chose of the offers. */
 export type Connected = { readonly socket: Socket; readonly identity: string | undefined; readonly alpn?: string | undefined }
@@ -15,13 +17,20 @@ export type Reach = {
   readonly dialLocal: (port: number, timeoutMs: number) => Promise<Socket>
 }
 
-/** offers: names for ALPN (RFC 7301), best first; none for opaque bytes. */
+/** offers: names for ALPN (RFC 7301), best first; none for opaque bytes. ends: who called whom, for a workload that wants to know it by a PROXY header. */
 export async function connect(
   backend: Backend,
   endpoint: Endpoint | undefined,
   reach: Reach,
   offers: readonly string[],
+  ends?: Ends,
 ): Promise<Connected> {
+  const connected = await made(backend, endpoint, reach, offers)
+  if (backend.proxyProtocol !== undefined && endpoint?.mtls !== true) writeHeader(connected.socket, backend.proxyProtocol, ends)
+  return connected
+}
+
+async function made(backend: Backend, endpoint: Endpoint | undefined, reach: Reach, offers: readonly string[]): Promise<Connected> {
   if (endpoint === undefined)
     return {
       socket: await reach.dialLocal(backend.port, backend.connectTimeoutMs).catch(failed(`127.0.0.1:${backend.port}`)),

@@ -2,6 +2,7 @@
 
 import { Failure } from '#base/failure'
 import type { Backend, Endpoint } from '#model/view'
+import type { Ends } from '#wire/proxy-protocol'
 import { connect, type Reach } from './connect.ts'
 import { hopAlpn } from './hop.ts'
 import { Multiplexed } from './multiplexed.ts'
@@ -27,6 +28,7 @@ export class Lane {
   readonly #backend: Backend
   readonly #endpoint: Endpoint | undefined
   readonly #reach: Reach
+  readonly #ends: Ends | undefined
   readonly #manner: Manner
   readonly #idle: Http1Upstream[] = []
   readonly #multiplexed: Multiplexed[] = []
@@ -35,8 +37,9 @@ export class Lane {
   #isHttp1Only = false
   #isClosed = false
 
-  /** isHttp1: what the callers speak. */
-  constructor(backend: Backend, endpoint: Endpoint | undefined, reach: Reach, isHttp1: boolean) {
+  /** isHttp1: what the callers speak. ends: of the one caller that it is for, where the workload wants to know it. */
+  constructor(backend: Backend, endpoint: Endpoint | undefined, reach: Reach, isHttp1: boolean, ends?: Ends) {
+    this.#ends = ends
     this.#backend = backend
     this.#endpoint = endpoint
     this.#reach = reach
@@ -66,12 +69,12 @@ export class Lane {
       const upstream = this.take()
       if (upstream !== undefined) return upstream
     }
-    return this.#http1(await connect(this.#backend, this.#endpoint, this.#reach, offers.slice(-1)))
+    return this.#http1(await connect(this.#backend, this.#endpoint, this.#reach, offers.slice(-1), this.#ends))
   }
 
   async #openMultiplexed(): Promise<void> {
     const { offers } = this.#manner
-    const connected = await connect(this.#backend, this.#endpoint, this.#reach, offers)
+    const connected = await connect(this.#backend, this.#endpoint, this.#reach, offers, this.#ends)
     if (offers.length > 0 && connected.alpn !== hopAlpn && connected.alpn !== 'h2') {
       this.#isHttp1Only = true
       this.#idle.push(this.#http1(connected))

@@ -1,6 +1,7 @@
 /** Ways to endpoints: what connects to each, and how many requests are in flight there, for the balancer. */
 
 import type { Backend, Endpoint } from '#model/view'
+import type { Ends } from '#wire/proxy-protocol'
 import type { Reach } from './connect.ts'
 import { Lane } from './lane.ts'
 
@@ -11,7 +12,7 @@ export class Pools {
   readonly #reach: Reach
   readonly #pools = new Map<string, EndpointPool>()
   /** The pool of an endpoint object of a current view, without building its key again. */
-  #known = new WeakMap<object, EndpointPool>()
+  #known = new WeakMap<object, { readonly backend: Backend; readonly pool: EndpointPool }>()
 
   constructor(reach: Reach) {
     this.#reach = reach
@@ -19,15 +20,15 @@ export class Pools {
 
   of(backend: Backend, endpoint: Endpoint | undefined): EndpointPool {
     const object = endpoint ?? backend
-    let pool = this.#known.get(object)
-    if (pool === undefined) {
-      const kind = `${backend.name}|${backend.protocol}`
-      const key =
-        endpoint === undefined ? kind : `${kind}|${endpoint.host}:${endpoint.port}|${endpoint.mtls ? backend.identities.join() : 'plain'}`
-      pool = this.#pools.get(key)
-      if (pool === undefined) this.#pools.set(key, (pool = this.#poolOf(backend, endpoint)))
-      this.#known.set(object, pool)
-    }
+    const known = this.#known.get(object)
+    // The endpoint may be the same while the way to it changed.
+    if (known?.backend === backend) return known.pool
+    const kind = `${backend.name}|${backend.protocol}|${backend.connectTimeoutMs}|${backend.proxyProtocol ?? ''}`
+    const key =
+      endpoint === undefined ? kind : `${kind}|${endpoint.host}:${endpoint.port}|${endpoint.mtls ? backend.identities.join() : 'plain'}`
+    let pool = this.#pools.get(key)
+    if (pool === undefined) this.#pools.set(key, (pool = this.#poolOf(backend, endpoint)))
+    this.#known.set(object, { backend, pool })
     return pool
   }
 
@@ -35,6 +36,12 @@ export class Pools {
     const http1 = new Lane(backend, endpoint, this.#reach, true)
     const http2 = backend.protocol === 'downstream' ? new Lane(backend, endpoint, this.#reach, false) : http1
     return { http1, http2, inFlight: 0, lastUsed: 0 }
+  }
+
+  /** For one exchange only, where a PROXY header names its caller in front of the connection; close it afterwards. Undefined where none is wanted. */
+  alone(backend: Backend, endpoint: Endpoint | undefined, isHttp1: boolean, ends: Ends | undefined): Lane | undefined {
+    if (backend.proxyProtocol === undefined || endpoint?.mtls === true) return undefined
+    return new Lane(backend, endpoint, this.#reach, isHttp1, ends)
   }
 
   load =

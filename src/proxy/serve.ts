@@ -99,9 +99,10 @@ async function forward(exchange: Exchange, route: Permitted, share: Share, pools
     const limit = limitOf(route, exchange.startedAt, attempt === 1 ? exchange.startedAt : performance.now())
     pool.inFlight++
     let upstream: Upstream | undefined
+    const alone = pools.alone(share.backend, endpoint, exchange.isHttp1, exchange.entry.ends)
     try {
       // Where one connection broke the others that are kept may be broken too.
-      const lane = exchange.isHttp1 ? pool.http1 : pool.http2
+      const lane = alone ?? (exchange.isHttp1 ? pool.http1 : pool.http2)
       if (broken === 'none') upstream = lane.take()
       if (upstream === undefined) {
         const opening = lane.open()
@@ -117,6 +118,7 @@ async function forward(exchange: Exchange, route: Permitted, share: Share, pools
       if (endpoint !== undefined) tried = [...tried, endpoint]
     } finally {
       limit?.stop()
+      alone?.close()
       pool.inFlight--
     }
   }

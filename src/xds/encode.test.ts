@@ -141,32 +141,37 @@ const listener: fc.Arbitrary<Omit<Listener, 'name'>> = fc
     port,
     protocol: fc.constantFrom('http', 'http2', 'grpc', 'tcp', 'tls', 'detect'),
     tls: optional(fc.constantFrom('strict' as const, 'permissive' as const)),
+    demandsHeader: fc.boolean(),
     routes: word,
     backends: opaque,
     service: word,
   })
-  .map(({ direction, host, port, protocol, tls, routes, backends, service }) => ({
+  .map(({ direction, host, port, protocol, tls, demandsHeader, routes, backends, service }) => ({
     direction,
     host,
     port,
     protocol: protocol as Listener['protocol'],
     ...(direction === 'inbound' && tls ? { tls: { mode: tls } } : {}),
+    ...(direction === 'inbound' && demandsHeader ? { proxyProtocol: true as const } : {}),
     ...(['tcp', 'tls'].includes(protocol) ? {} : { routes }),
     ...(['tcp', 'tls', 'detect'].includes(protocol) ? { backends } : {}),
     service,
   }))
-const backend: fc.Arbitrary<Omit<Backend, 'name'>> = fc.record({
-  service: word,
-  type: fc.constantFrom('endpoints' as const, 'local' as const),
-  port,
-  protocol: fc.constantFrom('http1' as const, 'http2' as const, 'downstream' as const, 'tcp' as const),
-  balance: fc.constantFrom('round-robin' as const, 'least-request' as const),
-  connectTimeoutMs: fc.integer({ min: 1, max: 60_000 }),
-  identities: fc.array(
-    word.map(name => `spiffe://weft.test/ns/default/sa/${name}`),
-    { maxLength: 2 },
-  ),
-})
+const backend: fc.Arbitrary<Omit<Backend, 'name'>> = fc
+  .record({
+    service: word,
+    type: fc.constantFrom('endpoints' as const, 'local' as const),
+    port,
+    protocol: fc.constantFrom('http1' as const, 'http2' as const, 'downstream' as const, 'tcp' as const),
+    balance: fc.constantFrom('round-robin' as const, 'least-request' as const),
+    connectTimeoutMs: fc.integer({ min: 1, max: 60_000 }),
+    identities: fc.array(
+      word.map(name => `spiffe://weft.test/ns/default/sa/${name}`),
+      { maxLength: 2 },
+    ),
+    proxyProtocol: optional(fc.constantFrom('v1' as const, 'v2' as const)),
+  })
+  .map(({ proxyProtocol, ...rest }) => ({ ...rest, ...(proxyProtocol === undefined ? {} : { proxyProtocol }) }))
 const endpoints: fc.Arbitrary<Omit<EndpointSet, 'backend'>> = fc
   .record({
     endpoints: fc.array(

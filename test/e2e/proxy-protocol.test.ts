@@ -10,7 +10,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import type { TlsMaterial } from '../../src/io/net.ts'
-import { inboundSide, materials, type Side } from '../harness/pair.ts'
+import type { Backend } from '../../src/model/view.ts'
+import { inboundSide, materials, outboundSide, remote, type Side } from '../harness/pair.ts'
 
 const lacks = (program: string, ...version: readonly string[]): string | false =>
   spawnSync(program, version).error === undefined ? false : `${program} is not installed`
@@ -142,4 +143,77 @@ describe('a published port that demands a PROXY header', () => {
     socket.destroy()
     assert.match(heard, /"x-forwarded-for":"192\.0\.2\.7"/)
   })
+})
+
+describe('a workload that expects a PROXY header', { skip: lacks('nginx', '-v') }, () => {
+  let certificates: Record<string, TlsMaterial>
+  let nginx: AsyncDisposable
+  let nginxPort: number
+
+  before(async () => {
+    certificates = await materials('web', 'shop')
+    nginxPort = await freePort()
+    const configuration = (folder: string) =>
+      [
+        `pid ${folder}/pid; error_log stderr; daemon off; master_process off;`,
+        'events {}',
+        'http {',
+        ' access_log off;',
+        ...['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(name => ` ${name}_temp_path ${folder}/${name};`),
+        ` server { listen 127.0.0.1:${nginxPort} proxy_protocol;`,
+        '  location / { return 200 "$proxy_protocol_addr $connection_requests"; } }',
+        '}',
+        '',
+      ].join('\n')
+    nginx = await started('nginx', (file, folder) => ['-p', folder, '-c', file], configuration, nginxPort)
+  })
+  after(() => nginx[Symbol.asyncDispose]())
+
+  for (const protocol of ['http', 'tcp', 'detect'] as const)
+    for (const version of ['v1', 'v2'] as const)
+      test(`such as nginx behind a port of ${protocol}, learns its callers by version ${version}, each request its own`, async () => {
+        const web = await inboundSide('web', nginxPort, protocol, certificates.web!)
+        announcing(web, version, protocol === 'detect' ? 'downstream' : protocol === 'tcp' ? 'tcp' : 'http1')
+        const { port } = await web.core.publish('127.0.0.1', 0, nginxPort)
+        for (const address of ['127.0.0.5', '127.0.0.6', '127.0.0.5']) {
+          const heard = await ask(port, address)
+          assert.deepEqual([heard.status, heard.body], [200, `${address} 1`])
+        }
+        // Kept alive by the caller, and yet a connection of its own behind the proxy for each request of HTTP.
+        const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
+        const bodies: string[] = []
+        for (let count = 0; count < 3; count++)
+          bodies.push(
+            await (
+              await new Promise<http.IncomingMessage>(resolve =>
+                http.get({ port, host: '127.0.0.1', localAddress: '127.0.0.9', agent }, resolve),
+              )
+            )
+              .toArray()
+              .then(parts => Buffer.concat(parts).toString()),
+          )
+        agent.destroy()
+        assert.deepEqual(bodies, protocol === 'tcp' ? ['127.0.0.9 1', '127.0.0.9 2', '127.0.0.9 3'] : Array(3).fill('127.0.0.9 1'))
+        await web.core[Symbol.asyncDispose]()
+      })
+
+  test('without a proxy of its own, gets it from the proxy of its caller', async () => {
+    const parts = remote('web', [nginxPort], { mtls: false })
+    const [name, backend] = Object.entries(parts.backends)[0]!
+    await using outside = await outboundSide('shop', certificates.shop!, 'http', {
+      ...parts,
+      backends: { [name]: { ...backend, proxyProtocol: 'v2' } },
+    })
+    assert.equal((await ask(outside.port, '127.0.0.8')).body, '127.0.0.8 1')
+    outside.swap(parts)
+    assert.equal((await ask(outside.port, '127.0.0.8')).status, 502)
+  })
+
+  const announcing = ({ core }: Side, proxyProtocol: 'v1' | 'v2', protocol: Backend['protocol']) =>
+    core.swap({
+      ...core.view,
+      backends: Object.fromEntries(
+        Object.entries(core.view.backends).map(([name, backend]) => [name, { ...backend, proxyProtocol, protocol }]),
+      ),
+    })
 })

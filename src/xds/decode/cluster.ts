@@ -18,7 +18,7 @@ import {
 } from '../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts'
 import { alpnOf, meshTls, serverNameOf, socketMetadata } from '../types.ts'
 import { carries, hostAndPort, labelsOf, msOf, mustBeAds, refuse, textLabel, unpack } from './carried.ts'
-import { upstreamOf } from './tls.ts'
+import { headerOf, isPlaintext, upstreamOf } from './tls.ts'
 
 const checkCluster = carries(ClusterSchema, [
   'name',
@@ -31,6 +31,7 @@ const checkCluster = carries(ClusterSchema, [
   'typed_extension_protocol_options',
   'http2_protocol_options',
   'transport_socket_matches',
+  'transport_socket',
   'metadata',
 ])
 const checkOptions = carries(HttpProtocolOptionsSchema, ['explicit_http_config', 'use_downstream_protocol_config'])
@@ -60,6 +61,7 @@ export function decodeBackend(message: Cluster): Backend {
     balance: balanceOf(message),
     connectTimeoutMs: message.connectTimeout === undefined ? 5000 : msOf(message.connectTimeout),
     identities: identitiesOf(message, { port, service, protocol }),
+    ...proxyProtocolOf(message),
   }
 }
 
@@ -122,6 +124,18 @@ function balanceOf({ lbPolicy }: Cluster): Backend['balance'] {
   return lbPolicy === Cluster_LbPolicy.LEAST_REQUEST
     ? 'least-request'
     : refuse('lb_policy', 'only ROUND_ROBIN and LEAST_REQUEST are carried out')
+}
+
+/** What endpoints without TLS are reached by: transport_socket, or where endpoints are told apart the last of the matches. */
+function proxyProtocolOf({ transportSocket, transportSocketMatches }: Cluster): Pick<Backend, 'proxyProtocol'> {
+  const last = transportSocketMatches.at(-1)
+  if (transportSocket !== undefined) {
+    if (last !== undefined) refuse('transport_socket', 'not carried out beside transport_socket_matches')
+    if (!isPlaintext(transportSocket) && headerOf(transportSocket, 'transport_socket') === undefined)
+      refuse('transport_socket', `not carried out but for plaintext; TLS is for endpoints with tlsMode "${meshTls.tlsMode}"`)
+  }
+  const version = headerOf(transportSocket ?? last?.transportSocket, 'transport_socket')
+  return version === undefined ? {} : { proxyProtocol: version }
 }
 
 function identitiesOf(message: Cluster, backend: Pick<Backend, 'port' | 'service' | 'protocol'>): readonly string[] {

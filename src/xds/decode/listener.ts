@@ -1,11 +1,17 @@
 /** envoy.config.listener.v3.Listener → Listener, or the DNS table. */
 
 import type { DnsName, Listener, WeightedBackend } from '#model/view'
-import { httpNames, payloadsOf } from '../encode/listener.ts'
+import { httpNames, payloadsOf, proxyProtocolFilter } from '../encode/listener.ts'
 import { SocketAddress_Protocol } from '../gen/envoy/config/core/v3/address_pb.ts'
 import { TrafficDirection } from '../gen/envoy/config/core/v3/base_pb.ts'
-import { type FilterChain, FilterChainMatchSchema, FilterChainSchema } from '../gen/envoy/config/listener/v3/listener_components_pb.ts'
+import {
+  type FilterChain,
+  FilterChainMatchSchema,
+  FilterChainSchema,
+  type ListenerFilter,
+} from '../gen/envoy/config/listener/v3/listener_components_pb.ts'
 import { type Listener as EnvoyListener, ListenerSchema } from '../gen/envoy/config/listener/v3/listener_pb.ts'
+import { ProxyProtocolSchema } from '../gen/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol_pb.ts'
 import { HttpConnectionManager_CodecType } from '../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
 import { DnsFilterConfigSchema } from '../gen/envoy/extensions/filters/udp/dns_filter/v3/dns_filter_pb.ts'
 import { carries, hostAndPort, labelsOf, refuse, textLabel, unpack } from './carried.ts'
@@ -41,6 +47,7 @@ const checkDnsListener = carries(ListenerSchema, [
   'enable_reuse_port',
 ])
 const checkDns = carries(DnsFilterConfigSchema, ['stat_prefix', 'server_config', 'client_config'])
+const checkProxyProtocol = carries(ProxyProtocolSchema, ['stat_prefix'])
 const checkChain = carries(FilterChainSchema, ['name', 'filter_chain_match', 'filters', 'transport_socket', 'metadata'])
 const checkMatch = carries(FilterChainMatchSchema, ['transport_protocol', 'application_protocols'])
 
@@ -52,7 +59,10 @@ export function decodeListener(message: EnvoyListener): DecodedListener {
   if (message.listenerFilters.some(filter => filter.name === 'envoy.filters.udp.dns_filter'))
     return { type: 'dns', value: decodeDns(message) }
   checkListener(message, '')
+  const header = message.listenerFilters.find(filter => filter.name === proxyProtocolFilter)
+  if (header !== undefined) checkHeader(header, message)
   for (const filter of message.listenerFilters) {
+    if (filter === header) continue
     if (!/^envoy\.(filters\.)?listener\.(tls_inspector|http_inspector|original_dst)$/.test(filter.name))
       refuse('listener_filters', `${filter.name} is not carried out by this proxy`)
   }
@@ -78,11 +88,21 @@ export function decodeListener(message: EnvoyListener): DecodedListener {
       ...hostAndPort(message.address, 'address'),
       protocol: protocolOf(http, backends !== undefined, textLabel(labels, 'protocol')),
       ...(secure ? { tls: { mode: plain ? 'permissive' : 'strict' } as const } : {}),
+      ...(header === undefined ? {} : { proxyProtocol: true as const }),
       ...(http === undefined ? {} : { routes: http.routes }),
       ...(backends === undefined ? {} : { backends }),
       service: textLabel(labels, 'service') ?? '',
     },
   }
+}
+
+/** Every connection must begin with the header: one that may be left out can be forged. */
+function checkHeader(filter: ListenerFilter, message: EnvoyListener): void {
+  const where = 'listener_filters'
+  if (message.trafficDirection === TrafficDirection.OUTBOUND) refuse(where, `${filter.name} is carried out for inbound listeners only`)
+  if (message.listenerFilters[0] !== filter) refuse(where, `${filter.name} must be the first: its header comes before all else`)
+  if (filter.configType.case !== 'typedConfig') refuse(where, 'only typed_config is carried out')
+  checkProxyProtocol(unpack(filter.configType.value, ProxyProtocolSchema, where), where)
 }
 
 type Chain = {

@@ -9,6 +9,8 @@ import {
   TlsParameters_TlsProtocol,
   TlsParametersSchema,
 } from '../gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts'
+import { ProxyProtocolConfig_Version, ProxyProtocolConfigSchema } from '../gen/envoy/config/core/v3/proxy_protocol_pb.ts'
+import { ProxyProtocolUpstreamTransportSchema } from '../gen/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.ts'
 import { type Secret, SecretSchema } from '../gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts'
 import {
   CommonTlsContext_CombinedCertificateValidationContextSchema,
@@ -37,6 +39,8 @@ const checkNames = carries(CertificateValidationContextSchema, ['match_typed_sub
 const checkRoots = carries(CertificateValidationContextSchema, ['trusted_ca', 'custom_validator_config'])
 const checkUp = carries(UpstreamTlsContextSchema, ['common_tls_context', 'sni'])
 const checkDown = carries(DownstreamTlsContextSchema, ['common_tls_context', 'require_client_certificate'])
+const checkHeader = carries(ProxyProtocolUpstreamTransportSchema, ['config', 'transport_socket'])
+const checkVersion = carries(ProxyProtocolConfigSchema, ['version'])
 const checkSecret = carries(SecretSchema, ['name', 'validation_context'])
 
 /** What an upstream context demands of the peer. */
@@ -44,7 +48,7 @@ export type UpstreamTls = { readonly identities: readonly string[]; readonly alp
 
 /** Undefined for plaintext. */
 export function upstreamOf(socket: TransportSocket | undefined, where: string): UpstreamTls | undefined {
-  if (isPlaintext(socket)) return undefined
+  if (isPlaintext(socket) || headerOf(socket, where) !== undefined) return undefined
   const context = unpack(socket?.configType.value, UpstreamTlsContextSchema, where)
   checkUp(context, where)
   const { names, alpn } = readCommon(context.commonTlsContext, where)
@@ -56,6 +60,17 @@ export function upstreamOf(socket: TransportSocket | undefined, where: string): 
   })
   if (identities.length === 0) refuse(where, 'the identities that the peer may prove are missing')
   return { identities, alpn, serverName: context.sni }
+}
+
+/** The PROXY header that goes in front of plaintext; undefined for none, and for TLS. */
+export function headerOf(socket: TransportSocket | undefined, where: string): 'v1' | 'v2' | undefined {
+  if (typeName(socket?.configType.value) !== ProxyProtocolUpstreamTransportSchema.typeName) return undefined
+  const transport = unpack(socket?.configType.value, ProxyProtocolUpstreamTransportSchema, where)
+  checkHeader(transport, where)
+  if (!isPlaintext(transport.transportSocket))
+    refuse(`${where}.transport_socket`, 'a PROXY header is carried out in front of plaintext only')
+  if (transport.config !== undefined) checkVersion(transport.config, `${where}.config`)
+  return transport.config?.version === ProxyProtocolConfig_Version.V2 ? 'v2' : 'v1'
 }
 
 /** Whether the chain is mutual TLS. */
@@ -71,7 +86,7 @@ export function checkDownstream(socket: TransportSocket | undefined, where: stri
   return true
 }
 
-const isPlaintext = (socket: TransportSocket | undefined): boolean =>
+export const isPlaintext = (socket: TransportSocket | undefined): boolean =>
   socket === undefined || typeName(socket.configType.value) === 'envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer'
 
 function readCommon(

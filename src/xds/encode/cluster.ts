@@ -15,12 +15,13 @@ import {
 } from '../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts'
 import { alpnOf, meshTls, serverNameOf, socketMetadata, weftMetadata } from '../types.ts'
 import { duration, fromAds, labels, typed } from './source.ts'
-import { plaintext, upstreamTls } from './tls.ts'
+import { announced, plaintext, upstreamTls } from './tls.ts'
 
 export const httpOptions = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions'
 
 export function encodeBackend(backend: Backend): Cluster {
   const options = protocolOptions(backend.protocol)
+  const bare = backend.proxyProtocol === undefined ? plaintext : announced(backend.proxyProtocol)
   return create(ClusterSchema, {
     name: backend.name,
     ...(backend.type === 'endpoints'
@@ -38,8 +39,9 @@ export function encodeBackend(backend: Backend): Cluster {
               match: meshTls,
               transportSocket: upstreamTls(backend.identities, alpnOf[backend.protocol], serverNameOf(backend)),
             },
-            { name: 'plaintext', match: {}, transportSocket: plaintext },
+            { name: 'plaintext', match: {}, transportSocket: bare },
           ],
+    ...(backend.identities.length === 0 && backend.proxyProtocol !== undefined ? { transportSocket: bare } : {}),
     metadata: labels({ service: backend.service, port: backend.port, protocol: backend.protocol }),
   })
 }

@@ -13,6 +13,7 @@ import {
 import { type Listener as EnvoyListener, ListenerSchema } from '../gen/envoy/config/listener/v3/listener_pb.ts'
 import { RouterSchema } from '../gen/envoy/extensions/filters/http/router/v3/router_pb.ts'
 import { HttpInspectorSchema } from '../gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.ts'
+import { ProxyProtocolSchema } from '../gen/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol_pb.ts'
 import { TlsInspectorSchema } from '../gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts'
 import {
   HttpConnectionManager_CodecType,
@@ -42,6 +43,7 @@ export const payloadsOf: Readonly<Record<Listener['protocol'], readonly Payload[
 /** What the inspectors call HTTP: in clear from its first bytes, in TLS from the ALPN of the hello. */
 export const httpNames = { raw_buffer: ['http/1.0', 'http/1.1', 'h2c'], tls: ['http/1.1', 'h2'] } as const
 
+export const proxyProtocolFilter = 'envoy.filters.listener.proxy_protocol'
 const httpInspector = create(ListenerFilterSchema, {
   name: 'envoy.filters.listener.http_inspector',
   configType: typed(HttpInspectorSchema, create(HttpInspectorSchema)),
@@ -51,13 +53,18 @@ const tlsInspector = create(ListenerFilterSchema, {
   configType: typed(TlsInspectorSchema, create(TlsInspectorSchema)),
 })
 
+const proxyProtocol = create(ListenerFilterSchema, {
+  name: proxyProtocolFilter,
+  configType: typed(ProxyProtocolSchema, create(ProxyProtocolSchema)),
+})
+
 export function encodeListener(listener: Listener): EnvoyListener {
   const payloads = payloadsOf[listener.protocol]
   const detects = payloads.length > 1
   const transports: readonly Transport[] =
     listener.tls === undefined ? ['raw_buffer'] : listener.tls.mode === 'strict' ? ['tls'] : ['tls', 'raw_buffer']
   const chains = transports.flatMap(transport => payloads.map(payload => chainOf(listener, transport, payload, transports.length > 1)))
-  const inspectors: ListenerFilter[] = []
+  const inspectors: ListenerFilter[] = listener.proxyProtocol === true ? [proxyProtocol] : []
   if (listener.tls?.mode === 'permissive' || (listener.tls !== undefined && detects)) inspectors.push(tlsInspector)
   if (detects && transports.includes('raw_buffer')) inspectors.push(httpInspector)
   // With one transport, what is not HTTP goes to the default chain; with two, every chain says its own.
@@ -73,7 +80,9 @@ export function encodeListener(listener: Listener): EnvoyListener {
     ...(fallback === undefined ? {} : { defaultFilterChain: fallback }),
     listenerFilters: inspectors,
     // A server may speak first: a client that stays silent is not HTTP, and is waited for only this long.
-    ...(inspectors.length > 0 ? { listenerFiltersTimeout: duration(500), continueOnListenerFiltersTimeout: true } : {}),
+    ...(inspectors.length > 0
+      ? { listenerFiltersTimeout: duration(500), continueOnListenerFiltersTimeout: listener.proxyProtocol !== true }
+      : {}),
     metadata: labels({ service: listener.service, protocol: listener.protocol }),
   })
 }

@@ -10,6 +10,8 @@ import {
   SubjectAltNameMatcher_SanType,
   TlsParameters_TlsProtocol,
 } from '../gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts'
+import { ProxyProtocolConfig_Version } from '../gen/envoy/config/core/v3/proxy_protocol_pb.ts'
+import { ProxyProtocolUpstreamTransportSchema } from '../gen/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.ts'
 import { RawBufferSchema } from '../gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.ts'
 import { type Secret, SecretSchema } from '../gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts'
 import { SPIFFECertValidatorConfigSchema } from '../gen/envoy/extensions/transport_sockets/tls/v3/tls_spiffe_validator_config_pb.ts'
@@ -84,6 +86,19 @@ export const plaintext: TransportSocket = create(TransportSocketSchema, {
   name: 'envoy.transport_sockets.raw_buffer',
   configType: typed(RawBufferSchema, create(RawBufferSchema)),
 })
+
+/** Plaintext behind a PROXY header. */
+export const announced = (version: 'v1' | 'v2'): TransportSocket =>
+  create(TransportSocketSchema, {
+    name: 'envoy.transport_sockets.upstream_proxy_protocol',
+    configType: typed(
+      ProxyProtocolUpstreamTransportSchema,
+      create(ProxyProtocolUpstreamTransportSchema, {
+        config: { version: version === 'v1' ? ProxyProtocolConfig_Version.V1 : ProxyProtocolConfig_Version.V2 },
+        transportSocket: plaintext,
+      }),
+    ),
+  })
 
 /**
  * With a trust domain Envoy's SPIFFE validator, which accepts identities of that domain only. The domain is not a SAN matcher: those of a secret are
