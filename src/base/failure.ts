@@ -177,6 +177,22 @@ export const failures = {
     says: 'the endpoint did not answer within the timeout',
     hint: 'see timeouts of the route',
   },
+  'caller-gone': {
+    status: 499,
+    grpc: 1,
+    blame: 'downstream',
+    fate: 'final',
+    says: 'the caller broke the connection off',
+    hint: 'look at the log of the calling process; a timeout of its own is the usual reason',
+  },
+  'idle-timeout': {
+    status: 408,
+    grpc: 4,
+    blame: 'downstream',
+    fate: 'final',
+    says: 'nothing passed on the connection for as long as it may be idle',
+    hint: 'let the program ask for TCP keep-alive of its own protocol, or raise the idle timeout',
+  },
   'identity-required': {
     status: 403,
     grpc: 16,

@@ -2,6 +2,9 @@
 
 import net from 'node:net'
 import tls from 'node:tls'
+import { resetOnClose } from './sockopt.ts'
+
+export { type Count, pour } from './net/pour.ts'
 
 export type Socket = net.Socket
 export type SecureContext = tls.SecureContext
@@ -110,10 +113,12 @@ export function peerUris(socket: tls.TLSSocket): string[] {
   return names.split(', ').flatMap(name => (name.startsWith('URI:') ? [name.slice(4)] : []))
 }
 
-/** Ends a connection so that its peer sees that it is not whole: by a reset, or under TLS by an end without close_notify (RFC 8446 §6.1), for Node resets TCP sockets only. */
+/** Ends a connection so that its peer sees that it is not whole: by a reset; under TLS, where that cannot be had, by an end without close_notify (RFC 8446 §6.1). */
 export function breakOff(socket: Socket): void {
-  if (socket instanceof tls.TLSSocket) socket.destroy()
-  else socket.resetAndDestroy()
+  if (!(socket instanceof tls.TLSSocket)) return void socket.resetAndDestroy()
+  // Node resets TCP sockets only. (Resetting the one beneath crashes Node 26 when TLS is just handing over what it has decrypted.)
+  resetOnClose(socket)
+  socket.destroy()
 }
 
 export const isIp = (host: string): boolean => net.isIP(host) !== 0

@@ -1,6 +1,7 @@
 /** The C library calls that Node has no words for: making sockets in this thread's network namespace, connecting them by number, asking where a redirected connection was going. */
 
 import net from 'node:net'
+import process from 'node:process'
 import { AF_INET, AF_INET6, type Destination, destinationIn, socketAddress } from './sockopt/address.ts'
 import { libc, made, SystemCallFailed } from './sockopt/libc.ts'
 
@@ -15,6 +16,7 @@ const SOCK_RAW = 3
 const SOCK_NONBLOCK_CLOEXEC = 0o2004000
 const SOL_SOCKET = 1
 const SO_REUSEADDR = 2
+const SO_LINGER = 13
 const SOL_IP = 0
 const SOL_IPV6 = 41
 const IP_TRANSPARENT = 19
@@ -58,6 +60,17 @@ export function originalDestination(socket: net.Socket): Destination | undefined
 function fdOf(socket: net.Socket): number | undefined {
   const { _handle: handle } = socket as unknown as { _handle?: { fd?: number } | null }
   return handle?.fd !== undefined && handle.fd >= 0 ? handle.fd : undefined
+}
+
+/** When the socket is closed, its peer sees a reset and what was not sent is dropped (SO_LINGER of 0 s, socket(7)). False where it cannot be set. */
+export function resetOnClose(socket: net.Socket): boolean {
+  const fd = fdOf(socket)
+  if (fd === undefined || process.platform !== 'linux') return false
+  try {
+    return libc().setsockopt(fd, SOL_SOCKET, SO_LINGER, atOnce, 8) === 0
+  } catch {
+    return false // without the C library
+  }
 }
 
 // ── sockets by number: they belong to the network namespace of the thread that makes them ──
@@ -119,6 +132,8 @@ export function connectFd(fd: number, place: Buffer): 'connected' | 'pending' | 
 export const closeFd = (fd: number): void => void libc().close(fd)
 
 const one = Buffer.from([1, 0, 0, 0])
+/** struct linger: on, 0 seconds. */
+const atOnce = Buffer.from([1, 0, 0, 0, 0, 0, 0, 0])
 
 // ── namespaces and mounts of the calling thread ──
 

@@ -8,7 +8,10 @@ import type { Place } from './accept.ts'
 import { connect, type Connected } from './connect.ts'
 import type { Entry, Party } from './entry.ts'
 import { pickEndpoint, shareOf } from './serve.ts'
-import { type Carried, carry } from './tcp.ts'
+import { carry } from './tcp.ts'
+
+/** How long nothing may pass where nobody says otherwise; Envoy's own default. */
+const idleMs = 3_600_000
 
 export class Opaque {
   readonly #place: Place
@@ -24,7 +27,7 @@ export class Opaque {
   }
 
   cut(reason: FailureCode): void {
-    for (const end of [...this.#carried.values()]) end(reason)
+    for (const end of this.#carried.values()) end(reason)
   }
 
   /** To one of the listener's backends. first: what was read off the socket already. */
@@ -53,29 +56,15 @@ export class Opaque {
     first?: Uint8Array,
   ): Promise<void> {
     const samples = this.#place.meter.connection(entry, { ...to, identity: connected.identity })
-    const carried: Carried = {
-      get from() {
-        return samples.sent.value
-      },
-      set from(value) {
-        samples.sent.value = value
-      },
-      get to() {
-        return samples.received.value
-      },
-      set to(value) {
-        samples.received.value = value
-      },
-    }
     let reason: FailureCode | '' = ''
     this.#carried.set(socket, why => {
       reason = why
       socket.destroy()
       connected.socket.destroy()
     })
-    await carry(socket, connected.socket, carried, first)
+    const ended = await carry(socket, connected.socket, samples, idleMs, first)
     this.#carried.delete(socket)
-    samples.close(reason)
+    samples.close(reason || ended)
   }
 
   async #reachOne(
@@ -90,7 +79,7 @@ export class Opaque {
     for (;;) {
       const endpoint = pickEndpoint(share, pools, tried)
       try {
-        return { connected: await connect(share.backend, endpoint, reach, [], entry.ends), endpoint, backend: share.backend }
+        return { connected: await connect(share.backend, endpoint, reach, []), endpoint, backend: share.backend }
       } catch (thrown) {
         if (!(thrown instanceof Failure) || thrown.fate !== 'safe' || endpoint === undefined || tried.length >= 3) throw thrown
         tried = [...tried, endpoint]

@@ -1,48 +1,50 @@
-/** Opaque bytes both ways between two sockets, with half-close, back-pressure and counts. */
+/** Opaque bytes both ways between two sockets, with half-close, back-pressure, counts, and the reason why it ended. */
 
-import type { Socket } from '#io/net'
+import { breakOff, type Count, pour, type Socket } from '#io/net'
 
-/** from: bytes read off the accepted side; to: bytes read off the dialled side. */
-export type Carried = { from: number; to: number }
+/** '': both ends were done. `caller-gone`, `upstream-reset`: the accepted or the dialled connection broke, and the other was broken off. */
+export type Ended = '' | 'caller-gone' | 'upstream-reset' | 'idle-timeout'
 
-/** Ends when both directions have ended or either socket broke. `carried` is counted up as bytes pass; first: bytes of `a` that were read already. */
-export function carry(a: Socket, b: Socket, carried: Carried, first?: Uint8Array): Promise<void> {
+/** sent: bytes read off the accepted side; received: bytes read off the dialled side. Counted up as they pass. */
+export type Counts = { readonly sent: Count; readonly received: Count }
+
+/** Ends when both sockets are closed. first: bytes of `a` that were read already. idleMs: how long nothing may pass; 0: no limit. */
+export function carry(a: Socket, b: Socket, { sent, received }: Counts, idleMs: number, first?: Uint8Array): Promise<Ended> {
   return new Promise(done => {
-    let open = 2
-    const closed = () => {
-      if (--open === 0) done()
-      else {
-        // A socket that is gone, not half-closed, takes the other with it once that has sent what it holds.
-        if (a.destroyed && !b.destroyed) b.end(() => b.destroySoon())
-        if (b.destroyed && !a.destroyed) a.end(() => a.destroySoon())
-      }
+    let ended: Ended = ''
+    let open = Number(!a.closed) + Number(!b.closed)
+    if (open === 0) return done('')
+    const broke = (other: Socket, why: Ended) => {
+      if (open === 2) ended ||= why
+      if (!other.destroyed) breakOff(other)
     }
-    pour(a, b, size => (carried.from += size))
-    pour(b, a, size => (carried.to += size))
-    for (const [socket, other] of [
-      [a, b],
-      [b, a],
-    ] as const) {
-      socket.on('error', () => other.destroy())
-      socket.once('close', closed)
+    // One that is gone, not half-closed, takes the other with it once that has sent what it holds.
+    const closed = (other: Socket) => {
+      if (--open === 0) return done(ended)
+      if (other.destroyed) return
+      if (idleMs > 0) other.setTimeout(idleMs, () => other.destroy())
+      other.end(() => other.destroySoon())
     }
+    a.on('error', () => broke(b, 'caller-gone'))
+    b.on('error', () => broke(a, 'upstream-reset'))
+    a.once('close', () => closed(b))
+    b.once('close', () => closed(a))
+    // All that passes is read or written by `a`.
+    if (idleMs > 0)
+      a.setTimeout(idleMs, () => {
+        ended ||= 'idle-timeout'
+        a.destroy()
+        b.destroy()
+      })
     if (first !== undefined && first.length > 0) {
-      carried.from += first.length
+      sent.value += first.length
       b.write(first)
     }
-    if (a.destroyed) b.destroy()
-    if (b.destroyed) a.destroy()
-    if (a.readableEnded) b.end()
-    a.resume()
-    b.resume()
+    if (a.destroyed || b.destroyed) {
+      a.destroy()
+      b.destroy()
+    }
+    pour(a, b, sent)
+    pour(b, a, received)
   })
-}
-
-function pour(source: Socket, sink: Socket, count: (bytes: number) => void): void {
-  source.on('data', (bytes: Uint8Array) => {
-    count(bytes.length)
-    if (!sink.write(bytes)) source.pause()
-  })
-  sink.on('drain', () => source.resume())
-  source.on('end', () => sink.end())
 }
