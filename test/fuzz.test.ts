@@ -3,12 +3,14 @@
 import { test } from 'node:test'
 import { check as dns } from '../fuzz/dns.ts'
 import { check as detect } from '../fuzz/detect.ts'
+import { check as hpack } from '../fuzz/hpack.ts'
 import { check as http1 } from '../fuzz/http1.ts'
+import { check as http2 } from '../fuzz/http2.ts'
 import { check as proxyProtocol } from '../fuzz/proxy-protocol.ts'
 
 const cases = 3_000
 
-for (const [name, check] of Object.entries({ http1, detect, dns, 'proxy-protocol': proxyProtocol }))
+for (const [name, check] of Object.entries({ http1, http2, hpack, detect, dns, 'proxy-protocol': proxyProtocol }))
   test(`${name}: ${cases} hostile cases keep the promises of the fuzz target`, () => {
     for (let seed = 1; seed <= cases; seed++) {
       try {

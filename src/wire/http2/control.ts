@@ -102,10 +102,7 @@ export abstract class Control<Event> extends Bodies<Event> {
     }
     const purpose = read32(bytes, from)
     if (purpose === pingForCaller) this.events.push({ type: 'pong', token: read32(bytes, from + 4) })
-    else if (purpose !== pingForEnd || !this.isLeaving) return
-    // nghttp2 acknowledges ahead of requests that it holds already: what comes before the second acknowledgement was begun before the GOAWAY was read.
-    else if (read32(bytes, from + 4) === 0) writePing(this.output, pingForEnd, 1)
-    else this.#leaveNow()
+    else if (purpose === pingForEnd && this.isLeaving) this.#leaveNow()
   }
 
   protected goawayFrame(id: number, bytes: Uint8Array, from: number, to: number): void {

@@ -58,7 +58,7 @@ test('however the bytes are cut, however small the windows, both ends tell the s
     fc.property(
       fc.array(exchange, { minLength: 1, maxLength: 5 }),
       fc.array(fc.integer({ min: 1, max: 3_000 }), { minLength: 1, maxLength: 6 }),
-      fc.array(fc.integer({ min: 0, max: 30_000 }), { minLength: 1, maxLength: 4 }),
+      fc.array(fc.integer({ min: 1, max: 30_000 }), { minLength: 1, maxLength: 4 }),
       fc.constantFrom(65_535, 100_000),
       (exchanges, sizes, rooms, window) => {
         const limits = { streamWindow: window, connectionWindow: window }
@@ -126,7 +126,7 @@ const lengthOf = (of: Body): Length2 => (of.isCounted ? Buffer.concat(of.pieces)
 
 /** A request without content says so by its end, or where its method lets one expect content by its length. */
 function toldLength({ method, body: of }: Exchange): Length2 {
-  if (of.pieces.length === 0 && of.trailers.length === 0) return 0
+  if (bytesOf(of) === '' && of.trailers.length === 0) return 0
   return lengthOf(of) === 0 && method !== 'POST' ? 'chunked' : lengthOf(of)
 }
 
