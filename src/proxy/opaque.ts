@@ -79,7 +79,7 @@ export class Opaque {
     for (;;) {
       const endpoint = pickEndpoint(share, pools, tried)
       try {
-        return { connected: await connect(share.backend, endpoint, reach, []), endpoint, backend: share.backend }
+        return { connected: await connect(share.backend, endpoint, reach, [], entry.ends), endpoint, backend: share.backend }
       } catch (thrown) {
         if (!(thrown instanceof Failure) || thrown.fate !== 'safe' || endpoint === undefined || tried.length >= 3) throw thrown
         tried = [...tried, endpoint]
