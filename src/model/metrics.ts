@@ -25,6 +25,11 @@ export const metricNames = {
   opened: 'weft_tcp_connections_opened_total',
   closed: 'weft_tcp_connections_closed_total',
   active: 'weft_connections_active',
+  refused: 'weft_requests_refused_total',
+  failed: 'weft_connections_failed_total',
+  upstreamConnections: 'weft_upstream_connections',
+  upstreamStreams: 'weft_upstream_streams',
+  upstreamWaiting: 'weft_upstream_waiting',
   detections: 'weft_protocol_detections_total',
   udpSessions: 'weft_udp_sessions_total',
   udpDatagrams: 'weft_udp_datagrams_total',
@@ -63,6 +68,12 @@ export const udpSessionLabels = ['destination_service', 'destination_workload', 
 export const udpDatagramLabels = ['destination_service', 'destination_workload', 'flow'] as const
 /** How it was found out what the bytes of a connection are. outcome: declared, sniffed (told by its first bytes), opaque (not told, or silent for too long). */
 export const detectionLabels = ['direction', 'listener', 'protocol', 'outcome'] as const
+/** Requests that never became one: they have no edge. code: `431`, or `0` for a stream that was reset. */
+export const refusedLabels = ['direction', 'listener', 'code', 'reason'] as const
+/** Connections of callers that were ended for what came on them. */
+export const failedLabels = ['direction', 'listener', 'reason'] as const
+/** From this proxy to one endpoint. alpn: what was agreed: weft, h2 or http/1.1; without TLS, what is spoken. */
+export const upstreamLabels = ['destination_service', 'destination_workload', 'alpn'] as const
 /** reason: a failure code or ''. */
 export const closedLabels = [...edgeLabels, 'reason'] as const
 /** code_class: `2xx`…`5xx`. */

@@ -43,14 +43,22 @@ export type Place = {
 }
 
 /** What one proxy carries at once; docs/reference/limits.md says what happens beyond. */
-export type Limits = { readonly connections: number; readonly requests: number }
-export const defaultLimits: Limits = { connections: 16_384, requests: 16_384 }
+export type Limits = {
+  readonly connections: number
+  readonly requests: number
+  /** How long nothing may pass on an exchange, neither of the request nor of the answer. Tunnels and gRPC, which keep watch themselves, may be silent. */
+  readonly stillMs: number
+}
+export const defaultLimits: Limits = { connections: 16_384, requests: 16_384, stillMs: 300_000 }
 
 /** How long it is asked whether a silent caller of HTTP speaks version 2; from then on it is taken for version 1, whose reader has limits of its own. */
 const firstRequestMs = 60_000
 
 /** What detected bytes count as. */
 const spokenAs = { http1: 'http', http2: 'http2', tls: 'tls', opaque: 'tcp', more: 'tcp' } as const
+
+/** How often it is said that callers do the same wrong. */
+const tellAgainMs = 60_000
 
 /** How long a connection that came while the proxy drains may take for its request. */
 const drainingMs = 1000
@@ -60,34 +68,43 @@ export class Acceptor {
   readonly #open = new Set<CallerConnection>()
   readonly #opaque: Opaque
   readonly #on: OnExchange
-  /** Requests of callers to this workload. */
   readonly #underWay = new Set<Exchange>()
   #lastCalledAt = Number.NEGATIVE_INFINITY
   #isDraining = false
   #isRetiring = false
-  #requests = 0
+  /** What callers did wrong and was logged: once for each of them in a while, for they may do it often. */
+  readonly #told = new Set<string>()
+  #toldSince = 0
 
   constructor(place: Place) {
     this.#place = place
     this.#opaque = new Opaque(place)
     this.#on = {
       begin: exchange => {
-        if (exchange.entry.listener.direction === 'inbound') {
-          this.#underWay.add(exchange)
-          this.#lastCalledAt = exchange.startedAt
-        }
-        this.#requests++
+        this.#underWay.add(exchange)
+        if (exchange.entry.listener.direction === 'inbound') this.#lastCalledAt = exchange.startedAt
         const refused = this.#whyNot(exchange)
         if (refused !== undefined) return answer(exchange, refused)
-        serve(exchange, place.pools).catch((bug: unknown) => {
-          place.log.error('a bug ended a request', { error: bug instanceof Error ? (bug.stack ?? bug.message) : String(bug) })
+        serve(exchange, place.pools, bug => {
+          exchange.bug ??= bug
+          exchange.callerGone()
           exchange.caller.abort()
         })
       },
       done: exchange => {
         this.#underWay.delete(exchange)
-        this.#requests--
+        // Nothing of it is held for the caller any more.
+        exchange.onWritable?.()
+        if (exchange.bug !== undefined) this.#tellBug(exchange)
         place.meter.request(exchange, performance.now())
+      },
+      refused: (entry, failure, status) => {
+        place.meter.refused(entry, failure.code, status)
+        this.#tellOnce(entry, `a request to ${entry.listener.service} was refused: ${failure.says}`, failure)
+      },
+      failed: (entry, failure) => {
+        place.meter.failed(entry.listener, failure.code)
+        this.#tellOnce(entry, `a connection to ${entry.listener.service} was ended: ${failure.says}`, failure)
       },
     }
   }
@@ -95,7 +112,7 @@ export class Acceptor {
   /** What is not even begun: a caller of the mesh may try another endpoint at once, whatever its method. The workload may call out to the end. */
   #whyNot(exchange: Exchange): Failure | undefined {
     const { requests } = this.#place.limits
-    if (this.#requests > requests) return new Failure('overload', `${requests} requests at once`)
+    if (this.#underWay.size > requests) return new Failure('overload', `${requests} requests at once`)
     return this.#isDraining && exchange.entry.listener.direction === 'inbound' ? new Failure('draining') : undefined
   }
 
@@ -236,15 +253,40 @@ export class Acceptor {
     else if (this.#isRetiring) downstream.retire()
   }
 
-  /** Slow heads are answered 408, idle connections closed. */
+  #tellBug({ bug, entry }: Exchange): void {
+    this.#place.log.error(`a bug ended a request to ${entry.listener.service}`, {
+      error: bug instanceof Error ? (bug.stack ?? bug.message) : String(bug),
+    })
+  }
+
+  #tellOnce(entry: Entry, text: string, { code }: Failure): void {
+    const key = `${entry.listener.name}|${entry.peer ?? ''}|${code}`
+    if (this.#told.has(key) || this.#told.size > 100) return
+    this.#told.add(key)
+    this.#place.log.warn(text, { reason: code, by: entry.peer ?? entry.source.service })
+  }
+
+  /** Slow heads are answered 408, what stands still is ended, idle connections closed. */
   sweep(now: number): void {
     for (const downstream of this.#open) downstream.sweep(now)
+    const { stillMs } = this.#place.limits
+    for (const exchange of this.#underWay)
+      if (exchange.stillFor(now) > stillMs && !exchange.isTunnel && !exchange.isGrpc) exchange.expire(this.#stillness(exchange))
+    if (now - this.#toldSince < tellAgainMs) return
+    this.#toldSince = now
+    this.#told.clear()
+  }
+
+  /** Whose turn it was. */
+  #stillness(exchange: Exchange): Failure {
+    const detail = `nothing passed for ${this.#place.limits.stillMs} ms`
+    return new Failure(exchange.isBodyComplete ? 'upstream-timeout' : 'request-timeout', detail)
   }
 
   /** Whether no caller's request has been under way for so long. Tunnels do not count: nobody knows when those are done. now: performance.now(). */
   isQuiet(forMs: number, now: number): boolean {
     if (now - this.#lastCalledAt < forMs) return false
-    for (const exchange of this.#underWay) if (!exchange.isTunnel) return false
+    for (const { entry, isTunnel } of this.#underWay) if (!isTunnel && entry.listener.direction === 'inbound') return false
     return true
   }
 

@@ -37,6 +37,7 @@ export function pageOf({ core, certificate, interception }: Subject, path: strin
         draining: core.isDraining,
         ...(interception === undefined ? {} : { interception }),
         certificate: own && { identity: own.identity, notAfter: new Date(own.notAfter).toISOString() },
+        upstreams: core.upstreams,
         process: ownUse(),
       })
     }

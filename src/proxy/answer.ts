@@ -3,7 +3,6 @@
 import { Failure, type FailureCode, failures } from '#base/failure'
 import { field, type ResponseHead } from '#wire/http1'
 import type { Exchange } from './exchange.ts'
-import { isGrpc } from './grpc.ts'
 
 /** Header that carries the failure code of base/failure.ts; `x-weft-error-detail` carries the sentence. */
 export const errorField = 'x-weft-error'
@@ -12,8 +11,8 @@ export const errorField = 'x-weft-error'
 export function answer(exchange: Exchange, failure: Failure): void {
   exchange.reason = failure.code
   if (exchange.isGone) return
-  if (exchange.status !== 0) return exchange.caller.abort()
-  if (isGrpc(exchange)) return answerGrpc(exchange, failure)
+  if (exchange.status !== 0) return breakOffAnswer(exchange, failure)
+  if (exchange.isGrpc) return answerGrpc(exchange, failure)
   const told = {
     error: failure.code,
     blame: failure.blame,
@@ -44,32 +43,35 @@ export function answerRedirect(exchange: Exchange, location: string, status: num
   reply(exchange, status, ['location', location], new Uint8Array(0))
 }
 
+/**
+ * An answer that has begun cannot become another: it ends so that the caller sees that it is not whole. A gRPC answer ends with a status that says why.
+ * code: of RFC 9113 §7, by which the endpoint broke it off; it is passed on as it is.
+ */
+export function breakOffAnswer(exchange: Exchange, failure: Failure, code?: number): void {
+  exchange.reason = failure.code
+  if (exchange.isGone) return
+  if (!exchange.isGrpc || code !== undefined) return exchange.caller.abort(code)
+  exchange.stopBody()
+  exchange.caller.end(grpcFields(exchange, failure))
+  exchange.caller.flush()
+}
+
 /** Trailers-only (gRPC over HTTP/2, "Responses"): the status of the same meaning, and the sentence. */
 function answerGrpc(exchange: Exchange, failure: Failure): void {
-  const message = encodeURIComponent(`${failure.says} (${failure.hint})`.slice(0, 500)).replaceAll('%20', ' ')
   exchange.status = 200
   exchange.stopBody()
-  exchange.grpcStatus = failures[failure.code].grpc
   exchange.caller.respond(
-    {
-      status: 200,
-      reason: '',
-      minor: 1,
-      fields: [
-        'content-type',
-        'application/grpc',
-        'grpc-status',
-        String(exchange.grpcStatus),
-        'grpc-message',
-        message,
-        errorField,
-        failure.code,
-      ],
-    },
+    { status: 200, reason: '', minor: 1, fields: ['content-type', 'application/grpc', ...grpcFields(exchange, failure)] },
     0,
   )
   exchange.caller.end([])
   exchange.caller.flush()
+}
+
+function grpcFields(exchange: Exchange, failure: Failure): readonly string[] {
+  exchange.grpcStatus ??= failures[failure.code].grpc
+  const message = encodeURIComponent(`${failure.says} (${failure.hint})`.slice(0, 500)).replaceAll('%20', ' ')
+  return ['grpc-status', String(exchange.grpcStatus), 'grpc-message', message, errorField, failure.code]
 }
 
 /** The proxy at the other end says that the request never reached its workload: then another endpoint may be tried. Believed only from a proven peer. */

@@ -19,7 +19,7 @@ export class Http2Caller implements Caller {
   exchange: Exchange | undefined
   readonly #connection: Connection
   readonly #stream: number
-  /** Asked for another protocol (RFC 8441): what it sends is held until that is agreed. */
+  /** Asked for another protocol (CONNECT, also that of RFC 8441): what it sends is held until that is agreed. As no credit is given for it, that is one window at most. */
   readonly #isOffer: boolean
   #held: StreamEvent[] = []
   /** A head whose body is empty so far: if it stays so, the end goes with it. */
@@ -27,6 +27,8 @@ export class Http2Caller implements Caller {
   #isOpen = true
   #hasEnded = false
   #hasSent = false
+  /** Of what was sent no more is left than leaves at once. */
+  #isTaken = false
   /** Body bytes that were passed on and not yet credited. */
   #owed = 0
 
@@ -54,22 +56,24 @@ export class Http2Caller implements Caller {
         this.#hasEnded = true
         exchange.bodyEnd(event.trailers)
         exchange.bodyFlush()
-        if (this.#hasSent) this.#finish()
+        if (this.#hasSent && this.#isTaken) this.#finish()
         return
       case 'reset':
-        return this.gone()
+        return this.gone(event.code)
       case 'writable':
-        return exchange.onWritable?.()
+        if (!this.#hasSent) return exchange.onWritable?.()
+        this.#isTaken = true
+        if (this.#hasEnded || !exchange.isTunnel) this.#finish()
     }
   }
 
   /** Reset by the caller, or lost with its connection. */
-  gone(): void {
+  gone(code?: number): void {
     const exchange = this.exchange
     if (exchange === undefined) return
     this.exchange = undefined
     if (!exchange.isTunnel) exchange.reason ||= 'caller-gone'
-    exchange.callerGone()
+    exchange.callerGone(code)
     this.#connection.over(this.#stream, exchange)
   }
 
@@ -85,15 +89,17 @@ export class Http2Caller implements Caller {
   respond(head: ResponseHead, length: Length): void {
     const exchange = this.exchange
     if (exchange === undefined) return
-    const isAgreed = head.status === 101
+    const isAgreed = this.#isOffer && (head.status === 101 || (exchange.method === 'CONNECT' && head.status < 300))
     // An accepted offer is a 200 here (RFC 8441 §5), without the field by which HTTP/1 says so.
-    const plain = isAgreed ? { ...head, status: 200, fields: withoutField(head.fields, 'upgrade') } : head
-    const fields = this.#connection.isWeft && exchange.isHttp1 ? wrapHttp1(plain.fields) : plain.fields
-    this.#head = { head: { ...plain, fields }, length: isAgreed || length === 'close' ? 'chunked' : length }
+    const plain = head.status === 101 ? { ...head, status: 200, fields: withoutField(head.fields, 'upgrade') } : head
+    this.#head = { head: this.#wrapped(plain, exchange), length: isAgreed || length === 'close' ? 'chunked' : length }
     if (!isAgreed) return
     this.#sendHead(false)
     exchange.isTunnel = true
     for (const event of this.#held.splice(0)) this.receive(event)
+  }
+  #wrapped(head: ResponseHead, exchange: Exchange): ResponseHead {
+    return this.#connection.isWeft && exchange.isHttp1 ? { ...head, fields: wrapHttp1(head.fields) } : head
   }
   #sendHead(isEnd: boolean): void {
     if (this.#head === undefined) return
@@ -101,7 +107,8 @@ export class Http2Caller implements Caller {
     this.#head = undefined
   }
   informational(head: ResponseHead): void {
-    this.#connection.codec.send({ type: 'informational', stream: this.#stream, head })
+    if (this.exchange === undefined) return
+    this.#connection.codec.send({ type: 'informational', stream: this.#stream, head: this.#wrapped(head, this.exchange) })
     this.#connection.flush()
   }
   data(bytes: Uint8Array): void {
@@ -109,20 +116,24 @@ export class Http2Caller implements Caller {
     this.#connection.codec.send({ type: 'data', stream: this.#stream, bytes })
   }
   end(trailers: Fields): void {
+    const { codec } = this.#connection
     this.#hasSent = true
-    if (this.#head !== undefined && trailers.length === 0) return this.#sendHead(true)
+    if (this.#head !== undefined && trailers.length === 0) {
+      this.#isTaken = true
+      return this.#sendHead(true)
+    }
     this.#sendHead(false)
-    this.#connection.codec.send({ type: 'end', stream: this.#stream, trailers })
+    // When not, the codec says so as soon as all of it is written: until then the exchange goes on, and its endpoint gets no more credit.
+    this.#isTaken = codec.isWritable(this.#stream)
+    codec.send({ type: 'end', stream: this.#stream, trailers })
   }
   flush(): boolean {
     const { codec } = this.#connection
     this.#sendHead(false)
     this.#connection.flush()
-    if (this.#hasSent && (this.#hasEnded || this.exchange?.isTunnel !== true)) {
-      this.#finish()
-      return true
-    }
-    return codec.isWritable(this.#stream)
+    if (!this.#hasSent) return codec.isWritable(this.#stream)
+    if (this.#isTaken && (this.#hasEnded || this.exchange?.isTunnel !== true)) this.#finish()
+    return this.#isTaken
   }
 
   #finish(): void {

@@ -79,6 +79,7 @@ export class Core implements AsyncDisposable {
     this.meter = new Meter(options.self, Date.now())
     const reach = { credentials: () => this.#credentials, dialLocal: options.dialLocal }
     this.#pools = new Pools(reach)
+    this.meter.watch(() => this.#pools.standings())
     const { self, log } = options
     this.#acceptor = new Acceptor({
       view: () => this.#view,
@@ -101,6 +102,10 @@ export class Core implements AsyncDisposable {
 
   get view(): View {
     return this.#view
+  }
+  /** The connections to endpoints. */
+  get upstreams(): ReturnType<Pools['standings']> {
+    return this.#pools.standings()
   }
   get isReady(): boolean {
     return this.#isReady

@@ -1,22 +1,26 @@
 /** A caller's HTTP/2 connection: bytes to streams, each an exchange of its own; what they write in one turn of the event loop leaves in one write. */
 
 import { noBytes } from '#base/bytes'
-import type { FailureCode } from '#base/failure'
+import { Failure, type FailureCode } from '#base/failure'
 import type { Socket } from '#io/net'
-import { serverCodec2, type ServerEvent2 } from '#wire/http2'
+import { errorCodes, type ServerCodec2, serverCodec2, type ServerEvent2 } from '#wire/http2'
 import { type Connection, Http2Caller } from './caller-http2.ts'
-import type { CallerConnection, EntryOf, OnExchange } from './downstream.ts'
+import { type CallerConnection, type EntryOf, nothingAsked, type OnExchange } from './downstream.ts'
 import { Exchange } from './exchange.ts'
-import { unwrap } from './hop.ts'
+import { hopLimits, unwrap } from './hop.ts'
 import { Turn } from './turn.ts'
 
 /** Kept without a stream this long; what a browser or a client library keeps is less. */
 const idleMs = 3_600_000
 /** As long for the first stream. */
 const firstMs = 60_000
+/** As long from the beginning of a head to its end: nothing else can come on the connection meanwhile. */
+const headMs = 60_000
+/** A caller with streams of which nothing was heard for so long is asked for a sign of life; without one as long again it is given up. */
+const silenceMs = 20_000
 
 export class Http2Downstream implements CallerConnection, Connection {
-  readonly codec = serverCodec2()
+  readonly codec: ServerCodec2
   /** The other end is a Weft proxy too: see hop.ts. */
   readonly isWeft: boolean
   readonly #socket: Socket
@@ -27,7 +31,9 @@ export class Http2Downstream implements CallerConnection, Connection {
   #isCongested = false
   #isDead = false
   #isUsed = false
+  #isAsked = false
   #lastActive = performance.now()
+  #midHeadSince: number | undefined
 
   /** first: bytes that were read before this connection was known to be HTTP/2. */
   constructor(socket: Socket, entryOf: EntryOf, on: OnExchange, isWeft: boolean, first?: Uint8Array) {
@@ -35,6 +41,7 @@ export class Http2Downstream implements CallerConnection, Connection {
     this.#entryOf = entryOf
     this.#on = on
     this.isWeft = isWeft
+    this.codec = serverCodec2(isWeft ? hopLimits : {})
     socket.on('data', (bytes: Uint8Array) => this.#take(this.codec.receive(bytes)))
     socket.on('end', () => this.#ended())
     socket.on('drain', () => {
@@ -51,14 +58,18 @@ export class Http2Downstream implements CallerConnection, Connection {
 
   #take(events: readonly ServerEvent2[]): void {
     this.#lastActive = performance.now()
+    this.#isAsked = false
     for (const event of events) {
       switch (event.type) {
         case 'request':
           this.#begin(event)
           break
         case 'failed':
+          this.#on.failed(this.#entryOf(nothingAsked), event.failure)
           return this.#fail()
         case 'refused':
+          this.#on.refused(this.#entryOf(nothingAsked), event.failure, event.failure.code === 'header-too-large' ? 431 : 0)
+          break
         case 'goaway':
         case 'pong':
           break
@@ -72,8 +83,8 @@ export class Http2Downstream implements CallerConnection, Connection {
   #begin(event: Extract<ServerEvent2, { type: 'request' }>): void {
     this.#isUsed = true
     const { fields, isHttp1 } = this.isWeft ? unwrap(event.head.fields) : { fields: event.head.fields, isHttp1: false }
-    const isOffer = event.protocol !== undefined
-    const head = { method: isOffer ? 'GET' : event.head.method, target: event.head.target, minor: 1 as const, fields }
+    const isOffer = event.head.method === 'CONNECT'
+    const head = { method: event.protocol === undefined ? event.head.method : 'GET', target: event.head.target, minor: 1 as const, fields }
     const caller = new Http2Caller(this, event.stream, isOffer)
     const length = isOffer ? 0 : event.length
     const exchange = new Exchange(
@@ -120,7 +131,7 @@ export class Http2Downstream implements CallerConnection, Connection {
   }
 
   #loseAll(): void {
-    for (const caller of [...this.#callers.values()]) caller.gone()
+    for (const caller of this.#callers.values()) caller.gone()
   }
 
   #close(): void {
@@ -160,9 +171,31 @@ export class Http2Downstream implements CallerConnection, Connection {
 
   sweep(now: number): void {
     this.codec.tick(now)
-    if (this.#callers.size > 0 || now - this.#lastActive < (this.#isUsed ? idleMs : firstMs)) return
+    this.#midHeadSince = this.codec.isMidHead ? (this.#midHeadSince ?? now) : undefined
+    if (this.#midHeadSince !== undefined && now - this.#midHeadSince > headMs) return this.#giveUp('a head was not completed in time')
+    const silent = now - this.#lastActive
+    if (this.#callers.size > 0) return this.#ask(silent)
+    if (silent < (this.#isUsed ? idleMs : firstMs)) return
     this.drain()
     this.#write()
     this.#close()
+  }
+
+  /** One that does not read is not read either; its own sign of life are the bytes that it takes. */
+  #ask(silentMs: number): void {
+    if (this.#isCongested || silentMs < silenceMs) return
+    if (this.#isAsked) {
+      if (silentMs > 2 * silenceMs) this.#socket.destroy()
+      return
+    }
+    this.#isAsked = true
+    this.codec.send({ type: 'ping', token: 1 })
+    this.flush()
+  }
+
+  #giveUp(why: string): void {
+    this.#on.failed(this.#entryOf(nothingAsked), new Failure('request-timeout', why))
+    this.codec.send({ type: 'goaway', code: errorCodes.enhanceYourCalm })
+    this.#fail()
   }
 }

@@ -12,9 +12,16 @@ import { Turn } from './turn.ts'
 /** Which listener a request met: the same for all of a captured connection, each its own for a client that was given a proxy by HTTP_PROXY. */
 export type EntryOf = (head: RequestHead) => Entry
 
-const nothingAsked: RequestHead = { method: 'GET', target: '/', minor: 1, fields: [] }
+export const nothingAsked: RequestHead = { method: 'GET', target: '/', minor: 1, fields: [] }
 
-export type OnExchange = { readonly begin: (exchange: Exchange) => void; readonly done: (exchange: Exchange) => void }
+export type OnExchange = {
+  readonly begin: (exchange: Exchange) => void
+  readonly done: (exchange: Exchange) => void
+  /** A request that never became one, and what it was answered: 0 where its stream was reset. */
+  readonly refused: (entry: Entry, failure: Failure, status: number) => void
+  /** The connection is ended for what came on it. */
+  readonly failed: (entry: Entry, failure: Failure) => void
+}
 
 /** A connection of callers, whatever it speaks. */
 export interface CallerConnection {
@@ -51,7 +58,7 @@ export class Downstream implements Caller, CallerConnection {
     this.#on = on
     socket.on('data', (bytes: Uint8Array) => this.#take(this.#codec.receive(bytes)))
     socket.on('end', () => this.#ended())
-    socket.on('drain', () => this.#exchange?.onWritable?.())
+    socket.on('drain', () => (this.#isFinished ? this.#finish() : this.#exchange?.onWritable?.()))
     socket.on('error', () => {})
     socket.on('close', () => this.#gone())
     if (first !== undefined) this.#take(this.#codec.receive(first))
@@ -164,13 +171,16 @@ export class Downstream implements Caller, CallerConnection {
   }
 
   flush(): boolean {
-    let isOpen = true
     const owed = this.#codec.drain()
     if (owed.length > 1) this.#socket.cork()
-    for (const bytes of owed) isOpen = this.#socket.write(bytes)
+    for (const bytes of owed) this.#socket.write(bytes)
     if (owed.length > 1) this.#socket.uncork()
+    const isOpen = !this.#socket.writableNeedDrain
     if (this.#isTunnelShut) this.#socket.end()
-    if (this.#isFinished) this.#finish()
+    if (!this.#isFinished) return isOpen
+    // A caller that does not read its answers gets no more of them: the next request waits until this one is taken.
+    if (isOpen) this.#finish()
+    else this.#socket.pause()
     return isOpen
   }
 

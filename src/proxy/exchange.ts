@@ -1,19 +1,24 @@
 /** One request and its answer, as the steps of `serve` see it, whatever protocol carries it. */
 
+import { Failure } from '#base/failure'
 import type { RequestFacts } from '#model/match'
 import type { Route } from '#model/view'
 import type { Fields, Length, RequestHead, ResponseHead } from '#wire/http1'
 import { field } from '#wire/http1'
 import type { Entry } from './entry.ts'
+import type { Upstream } from './upstream.ts'
 
 /** Takes a request body as it arrives; `flush` says that no more comes in this turn, so write what you hold. */
 export interface BodySink {
   data(bytes: Uint8Array): void
   end(trailers: Fields): void
   flush(): void
-  /** The caller is gone before the exchange was complete. */
-  gone(): void
+  /** The caller is gone before the exchange was complete. code: of RFC 9113 §7, where it gave one. */
+  gone(code?: number): void
 }
+
+/** Of a request body that is handed on so much is remembered until the answer begins, so that a request which was not taken can be sent elsewhere. */
+const maxKeptBytes = 65_536
 
 /** The caller's side of an exchange: implemented per protocol. */
 export interface Caller {
@@ -21,7 +26,7 @@ export interface Caller {
   informational(head: ResponseHead): void
   data(bytes: Uint8Array): void
   end(trailers: Fields): void
-  /** Writes what was handed over; false when the caller reads too slowly: `onWritable` is called when it goes on. */
+  /** Writes what was handed over; false when the caller reads too slowly: `onWritable` is called when it goes on, or when the exchange is over. */
   flush(): boolean
   /** Lets body bytes come, or holds them back. */
   readBody(open: boolean): void
@@ -57,15 +62,27 @@ export class Exchange implements RequestFacts {
   sentBytes = 0
 
   #sink: BodySink | undefined
+  /** Came while nobody took it. */
   #held: Uint8Array[] = []
+  /** Was handed on. */
+  #kept: Uint8Array[] = []
+  #keptBytes = 0
   #trailers: Fields | undefined
   isGone = false
   /** CONNECT or Upgrade was accepted: bytes pass both ways, each half ends by itself. */
   isTunnel = false
-  /** Set by whoever relays the answer: the caller reads again. */
+  /** Set by whoever relays the answer: the caller reads again, or holds nothing any more. */
   onWritable: (() => void) | undefined
-  /** Body bytes were handed to an upstream, so the request cannot be sent again. */
+  /** More of the body was handed to an upstream than is remembered, so the request cannot be sent again. */
   isBodySpent = false
+  /** Who relays it now. */
+  upstream: Upstream | undefined
+  /** What could not be written on although it was read: two codecs disagree. */
+  bug: unknown
+  #isGrpc: boolean | undefined
+  /** For the sweep that ends what stands still: bytes and status at the last look, and when they changed. */
+  #movedTo = -1
+  #movedAt = 0
 
   constructor(
     head: RequestHead,
@@ -101,6 +118,12 @@ export class Exchange implements RequestFacts {
     return this.head.method
   }
 
+  /** gRPC over HTTP/2, not gRPC-Web: what it is answered is a gRPC status. */
+  get isGrpc(): boolean {
+    return (this.#isGrpc ??=
+      !this.isHttp1 && this.head.method === 'POST' && /^application\/grpc(?:$|[+;])/.test(field(this.head.fields, 'content-type') ?? ''))
+  }
+
   header(name: string): string | undefined {
     const fields = this.head.fields
     let joined: string | undefined
@@ -120,35 +143,85 @@ export class Exchange implements RequestFacts {
 
   bodyData(bytes: Uint8Array): void {
     this.receivedBytes += bytes.length
-    if (this.#sink !== undefined) this.#sink.data(bytes)
-    else {
+    if (this.#sink === undefined) {
       this.#held.push(bytes)
       this.caller.readBody(false)
+      return
+    }
+    this.#keep(bytes)
+    try {
+      this.#sink.data(bytes)
+    } catch (thrown) {
+      this.#unwritable(thrown)
     }
   }
 
   bodyEnd(trailers: Fields): void {
     this.#trailers = trailers
-    this.#sink?.end(trailers)
+    try {
+      this.#sink?.end(trailers)
+    } catch (thrown) {
+      this.#unwritable(thrown)
+    }
   }
 
   bodyFlush(): void {
     this.#sink?.flush()
   }
 
-  callerGone(): void {
+  /** code: of RFC 9113 §7, where the caller gave one. */
+  callerGone(code?: number): void {
     this.isGone = true
-    this.#sink?.gone()
+    this.#sink?.gone(code)
+  }
+
+  /** Nothing passed for so long that it is not waited for any longer. */
+  expire(failure: Failure): void {
+    if (this.upstream !== undefined) return this.upstream.expire(failure)
+    this.reason = failure.code
+    this.callerGone()
+    this.caller.abort()
+  }
+
+  #unwritable(thrown: unknown): void {
+    this.bug = thrown
+    this.upstream?.expire(new Failure('bad-request', thrown instanceof Error ? thrown.message : String(thrown)))
+  }
+
+  #keep(bytes: Uint8Array): void {
+    if (this.isBodySpent) return
+    this.#keptBytes += bytes.length
+    if (this.#keptBytes <= maxKeptBytes) this.#kept.push(bytes)
+    else this.#forget()
+  }
+
+  #forget(): void {
+    this.isBodySpent = this.length !== 0
+    this.#kept = []
+  }
+
+  /** How long nothing has passed. now: performance.now(). Exact to the time between two looks. */
+  stillFor(now: number): number {
+    const moved = this.receivedBytes + this.sentBytes + this.status
+    if (moved !== this.#movedTo) {
+      this.#movedTo = moved
+      this.#movedAt = now
+    }
+    return now - this.#movedAt
   }
 
   // From the relaying side.
 
-  /** Sends the body, what was held first, to a sink. */
+  /** Sends the body, what came so far first, to a sink. */
   readBody(sink: BodySink): void {
     this.#sink = sink
-    if (this.#held.length > 0 || this.#trailers === undefined) this.isBodySpent = this.length !== 0
-    for (const bytes of this.#held) sink.data(bytes)
+    for (const bytes of this.#kept) sink.data(bytes)
+    const held = this.#held
     this.#held = []
+    for (const bytes of held) {
+      this.#keep(bytes)
+      sink.data(bytes)
+    }
     if (this.#trailers !== undefined) sink.end(this.#trailers)
     else this.caller.readBody(true)
   }
@@ -156,5 +229,11 @@ export class Exchange implements RequestFacts {
   /** Takes the sink away again; body bytes are held back from now on. */
   stopBody(): void {
     this.#sink = undefined
+  }
+
+  /** The endpoint's answer begins: it is this one and no other. */
+  answeredBy(status: number): void {
+    this.status = status
+    this.#forget()
   }
 }

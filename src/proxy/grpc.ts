@@ -1,13 +1,31 @@
-/** What a gRPC call is, and what it asks of those who carry it (gRPC over HTTP/2, github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md). */
+/** What a gRPC call asks of those who carry it (gRPC over HTTP/2, github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md). */
 
+import { field } from '#wire/http1'
+import { errorCodes } from '#wire/http2'
 import type { Exchange } from './exchange.ts'
-
-export const isGrpc = (exchange: Exchange): boolean => /^application\/grpc(?:$|[+;])/.test(exchange.header('content-type') ?? '')
 
 const unitMs: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 0.001, n: 0.000_001 }
 
 /** Milliseconds that the caller gives the call as a whole; undefined where it sets no bound, or none that is one. */
 export function timeoutOf(exchange: Exchange): number | undefined {
-  const [, digits, unit] = /^(\d{1,8})([HMSmun])$/.exec(exchange.header('grpc-timeout') ?? '') ?? []
+  const said = field(exchange.head.fields, 'grpc-timeout')
+  if (said === undefined) return undefined
+  const [, digits, unit] = /^(\d{1,8})([HMSmun])$/.exec(said) ?? []
   return digits === undefined ? undefined : Number(digits) * unitMs[unit!]!
+}
+
+/** The status that clients take a reset stream for ("HTTP2 Transport Mapping", Errors): the proxy counts and tells the same. */
+export function statusOfReset(code: number): number {
+  switch (code) {
+    case errorCodes.refusedStream:
+      return 14 // UNAVAILABLE
+    case errorCodes.cancel:
+      return 1 // CANCELLED
+    case errorCodes.enhanceYourCalm:
+      return 8 // RESOURCE_EXHAUSTED
+    case errorCodes.inadequateSecurity:
+      return 7 // PERMISSION_DENIED
+    default:
+      return 13 // INTERNAL
+  }
 }

@@ -4,13 +4,24 @@
  */
 
 import type { Fields } from '#wire/http1'
+import type { Limits2 } from '#wire/http2'
 
 /** HTTP/2 (RFC 9113) with the fields of this file. */
 export const hopAlpn = 'weft'
 
+/** What passes one proxy has grown by a few fields when it reaches the next, and HTTP/2 counts 32 bytes for each: it must not be too large there. */
+export const hopLimits: Partial<Limits2> = {
+  maxHeadBytes: 131_072,
+  maxTrailerBytes: 16_384,
+  maxFields: 192,
+  maxBlockBytes: 262_144,
+  maxBlockFrames: 24,
+}
+
 const field = 'x-weft-http1'
-/** The usual form, `Content-Type`, of every name; other forms are spelled out. */
-const titled = '-'
+/** How most names of a message are written: `Content-Type` or `content-type`. The other ones follow, spelled out. */
+const titled = 't'
+const lowered = 'l'
 
 const titles = new Map<string, string>()
 const lowers = new Map<string, string>()
@@ -36,15 +47,25 @@ function lowerOf(name: string): string {
 
 /** Adds what the next Weft proxy must know to write this HTTP/1 message as it was. */
 export function wrapHttp1(fields: Fields): Fields {
-  let isTitled = true
-  let spelled = ''
+  let untitled = 0
+  let unlowered = 0
   for (let at = 0; at < fields.length; at += 2) {
     const name = fields[at]!
     const lower = lowerOf(name)
-    if (isTitled && titleOf(lower) !== name) isTitled = false
-    if (lower !== name) spelled += spelled === '' ? name : `,${name}`
+    if (lower !== name) unlowered++
+    if (titleOf(lower) !== name) untitled++
   }
-  return [...fields, field, isTitled ? titled : spelled]
+  const said = untitled === 0 ? titled : untitled <= unlowered ? spelled(fields, titled, titleOf) : spelled(fields, lowered, lower => lower)
+  return [...fields, field, said]
+}
+
+/** A name that is written in several ways is told as often as it occurs. */
+function spelled(fields: Fields, usual: string, form: (lower: string) => string): string {
+  const unusual = new Set<string>()
+  for (let at = 0; at < fields.length; at += 2) if (form(lowerOf(fields[at]!)) !== fields[at]) unusual.add(lowerOf(fields[at]!))
+  let said = usual
+  for (let at = 0; at < fields.length; at += 2) if (unusual.has(lowerOf(fields[at]!))) said += `,${fields[at]!}`
+  return said
 }
 
 /** The message as its own proxy read it. Without the field it was HTTP/2. */
@@ -52,17 +73,40 @@ export function unwrap(fields: Fields): { readonly fields: Fields; readonly isHt
   const at = fields.lastIndexOf(field)
   if (at < 0 || at % 2 === 1) return { fields, isHttp1: false }
   const said = fields[at + 1]!
-  const rest = fields.slice()
-  ;(rest as string[]).splice(at, 2)
-  return { fields: said === '' ? rest : restored(rest as string[], said), isHttp1: true }
+  const rest = fields.slice() as string[]
+  rest.splice(at, 2)
+  if (said[0] === titled) for (let index = 0; index < rest.length; index += 2) rest[index] = titleOf(rest[index]!)
+  if (said.length > 2) respell(rest, spellingsOf(said))
+  return { fields: rest, isHttp1: true }
 }
 
-function restored(fields: string[], said: string): Fields {
-  if (said === titled) {
-    for (let at = 0; at < fields.length; at += 2) fields[at] = titleOf(fields[at]!)
-    return fields
+/** By lower-case name, in order. */
+type Spellings = ReadonlyMap<string, readonly string[]>
+
+const spellings = new Map<string, Spellings>()
+
+/** Kept, for a caller says the same each time. */
+function spellingsOf(said: string): Spellings {
+  const known = spellings.get(said)
+  if (known !== undefined) return known
+  const made = new Map<string, string[]>()
+  for (const name of said.slice(2).split(',')) {
+    const of = made.get(name.toLowerCase())
+    if (of === undefined) made.set(name.toLowerCase(), [name])
+    else of.push(name)
   }
-  const names = new Map(said.split(',').map(name => [name.toLowerCase(), name]))
-  for (let at = 0; at < fields.length; at += 2) fields[at] = names.get(fields[at]!) ?? fields[at]!
-  return fields
+  if (spellings.size < maxKnown && said.length < 1024) spellings.set(said, made)
+  return made
+}
+
+function respell(fields: string[], by: Spellings): void {
+  const seen = new Map<string, number>()
+  for (let at = 0; at < fields.length; at += 2) {
+    const lower = lowerOf(fields[at]!)
+    const of = by.get(lower)
+    if (of === undefined) continue
+    const turn = seen.get(lower) ?? 0
+    seen.set(lower, turn + 1)
+    fields[at] = of[turn] ?? of.at(-1)!
+  }
 }

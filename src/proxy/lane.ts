@@ -12,6 +12,9 @@ import { Http1Upstream } from './upstream-http1.ts'
 const maxIdle = 256
 /** A peer that takes few streams at once gets more connections, up to this many. */
 const maxMultiplexed = 16
+/** Where those carry as many as the peer takes, so many more requests wait, and not longer than this. */
+const maxWaiting = 1024
+const maxWaitMs = 30_000
 
 /** How exchanges may travel: many on a connection, and what is offered in the TLS hello for that. */
 type Manner = { readonly multiplexes: boolean; readonly offers: readonly string[] }
@@ -24,6 +27,11 @@ function mannerOf(protocol: Backend['protocol'], mtls: boolean, isHttp1: boolean
   return { multiplexes: true, offers: version === 'http2' ? [hopAlpn, 'h2'] : [hopAlpn, 'h2', 'http/1.1'] }
 }
 
+type Waiting = { readonly resolve: (upstream: Upstream) => void; readonly reject: (thrown: unknown) => void; readonly since: number }
+
+/** What there is to an endpoint now. alpn: what was agreed: `weft`, `h2` or `http/1.1`; without TLS, what is spoken. */
+export type Standing = { readonly alpn: string; readonly connections: number; readonly streams: number; readonly waiting: number }
+
 export class Lane {
   readonly #backend: Backend
   readonly #endpoint: Endpoint | undefined
@@ -32,10 +40,13 @@ export class Lane {
   readonly #manner: Manner
   readonly #idle: Http1Upstream[] = []
   readonly #multiplexed: Multiplexed[] = []
-  #opening: Promise<void> | undefined
+  /** Requests without a connection yet, the longest waiting first. */
+  #waiting: Waiting[] = []
+  #isOpening = false
   /** The peer chose HTTP/1.1. */
   #isHttp1Only = false
   #isClosed = false
+  #http1Open = 0
 
   /** isHttp1: what the callers speak. ends: of the one caller that it is for, where the workload wants to know it. */
   constructor(backend: Backend, endpoint: Endpoint | undefined, reach: Reach, isHttp1: boolean, ends?: Ends) {
@@ -61,15 +72,38 @@ export class Lane {
 
   /** A connection is made for it; or for many at once, where one can carry them. */
   async open(): Promise<Upstream> {
-    const { multiplexes, offers } = this.#manner
-    while (multiplexes && !this.#isHttp1Only) {
-      if (this.#multiplexed.length >= maxMultiplexed)
-        throw new Failure('overload', `${this.#backend.name}: all ${maxMultiplexed} connections carry as many streams as the peer takes`)
-      await (this.#opening ??= this.#openMultiplexed().finally(() => (this.#opening = undefined)))
-      const upstream = this.take()
-      if (upstream !== undefined) return upstream
-    }
-    return this.#http1(await connect(this.#backend, this.#endpoint, this.#reach, offers.slice(-1), this.#ends))
+    if (this.#manner.multiplexes && !this.#isHttp1Only) return this.#turn()
+    return this.#http1(await connect(this.#backend, this.#endpoint, this.#reach, this.#manner.offers.slice(-1), this.#ends))
+  }
+
+  /** When one of the connections has room. */
+  #turn(): Promise<Upstream> {
+    if (this.#waiting.length >= maxWaiting)
+      return Promise.reject(new Failure('overload', `${this.#backend.name}: ${maxWaiting} requests wait for a connection`))
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ resolve, reject, since: performance.now() })
+      this.#serveWaiting()
+    })
+  }
+
+  /** Those who wait longest get what room there is. Another connection is made where there is none, and the newest one has said how many it takes. */
+  #serveWaiting(): void {
+    if (this.#waiting.length === 0) return
+    for (const connection of this.#multiplexed)
+      while (this.#waiting.length > 0 && connection.isOpen) this.#waiting.shift()!.resolve(connection.stream())
+    if (this.#waiting.length === 0 || this.#isOpening || this.#multiplexed.length >= maxMultiplexed) return
+    if (this.#multiplexed.at(-1)?.isSettled === false) return
+    this.#isOpening = true
+    this.#openMultiplexed().then(
+      () => {
+        this.#isOpening = false
+        this.#serveWaiting()
+      },
+      (thrown: unknown) => {
+        this.#isOpening = false
+        for (const { reject } of this.#waiting.splice(0)) reject(thrown)
+      },
+    )
   }
 
   async #openMultiplexed(): Promise<void> {
@@ -77,22 +111,45 @@ export class Lane {
     const connected = await connect(this.#backend, this.#endpoint, this.#reach, offers, this.#ends)
     if (offers.length > 0 && connected.alpn !== hopAlpn && connected.alpn !== 'h2') {
       this.#isHttp1Only = true
-      this.#idle.push(this.#http1(connected))
+      const [first, ...others] = this.#waiting.splice(0)
+      if (first === undefined) this.#idle.push(this.#http1(connected))
+      else first.resolve(this.#http1(connected))
+      for (const { resolve, reject } of others) this.open().then(resolve, reject)
       return
     }
-    const connection = new Multiplexed(connected, () => {
-      const at = this.#multiplexed.indexOf(connection)
-      if (at >= 0) this.#multiplexed.splice(at, 1)
+    const connection = new Multiplexed(connected, {
+      over: () => {
+        const at = this.#multiplexed.indexOf(connection)
+        if (at < 0) return
+        this.#multiplexed.splice(at, 1)
+        this.#serveWaiting()
+      },
+      room: () => this.#serveWaiting(),
     })
-    if (this.#isClosed) connection.retire()
-    else this.#multiplexed.push(connection)
+    this.#multiplexed.push(connection)
+    if (!this.#isClosed) return
+    // It was closed meanwhile: those who waited for it are still served.
+    this.#serveWaiting()
+    connection.retire()
   }
 
   #http1(connected: Awaited<ReturnType<typeof connect>>): Http1Upstream {
+    this.#http1Open++
+    connected.socket.once('close', () => this.#http1Open--)
     return new Http1Upstream(connected, upstream => {
       if (this.#isClosed || this.#idle.length >= maxIdle) upstream.close()
       else this.#idle.push(upstream)
     })
+  }
+
+  standings(): Standing[] {
+    const waiting = this.#waiting.length
+    const found = [hopAlpn, 'h2'].flatMap(alpn => {
+      const of = this.#multiplexed.filter(({ isWeft }) => isWeft === (alpn === hopAlpn))
+      return of.length === 0 ? [] : [{ alpn, connections: of.length, streams: of.reduce((sum, { streams }) => sum + streams, 0), waiting }]
+    })
+    if (this.#http1Open > 0) found.push({ alpn: 'http/1.1', connections: this.#http1Open, streams: 0, waiting })
+    return found
   }
 
   get isEmpty(): boolean {
@@ -104,13 +161,16 @@ export class Lane {
     const kept = this.#idle.filter(upstream => upstream.isUsable && !upstream.isStale(now))
     for (const upstream of this.#idle) if (!kept.includes(upstream)) upstream.close()
     this.#idle.splice(0, this.#idle.length, ...kept)
-    for (const connection of [...this.#multiplexed]) connection.sweep(performance.now())
+    const at = performance.now()
+    for (const connection of this.#multiplexed.slice()) connection.sweep(at)
+    while (this.#waiting.length > 0 && at - this.#waiting[0]!.since > maxWaitMs)
+      this.#waiting.shift()!.reject(new Failure('overload', `${this.#backend.name}: no connection had room within ${maxWaitMs} ms`))
   }
 
   /** Connections take no new exchange; those under way are carried to their end. */
   retire(): void {
     for (const upstream of this.#idle.splice(0)) upstream.close()
-    for (const connection of [...this.#multiplexed]) connection.retire()
+    for (const connection of this.#multiplexed.slice()) connection.retire()
   }
 
   /** As `retire`, and connections that are in use now are not kept afterwards either. */

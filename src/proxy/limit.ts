@@ -2,6 +2,8 @@
 
 import { Failure } from '#base/failure'
 import type { Route } from '#model/view'
+import type { Exchange } from './exchange.ts'
+import { timeoutOf } from './grpc.ts'
 import type { Upstream } from './upstream.ts'
 
 /** The longest time that a timer takes, 24 days: a longer one would go off at once. */
@@ -42,14 +44,18 @@ export class Limit {
 
 /**
  * The limit of a try that begins now; undefined where there is none. Throws when the time of the whole request is over.
- * startedAt, now: ms of performance.now(); the request counts from its head. 0 is no limit (Gateway API HTTPRouteTimeouts).
+ * now: ms of performance.now(); the request counts from its head. 0 is no limit (Gateway API HTTPRouteTimeouts). A gRPC call has as long as its
+ * caller gives it, if that is less: the proxy does not rely on both ends to keep it.
  */
-export function limitOf({ timeouts }: Route, startedAt: number, now: number): Limit | undefined {
-  if (timeouts === undefined) return undefined
-  const { requestMs = 0, tryMs = 0 } = timeouts
-  const leftMs = requestMs - (now - startedAt)
-  if (requestMs > 0 && (tryMs === 0 || leftMs <= tryMs)) {
-    const detail = `timeouts.request of ${requestMs} ms`
+export function limitOf({ timeouts }: Route, exchange: Exchange, now: number): Limit | undefined {
+  const callMs = exchange.isGrpc ? timeoutOf(exchange) : undefined
+  if (timeouts === undefined && callMs === undefined) return undefined
+  const { requestMs = 0, tryMs = 0 } = timeouts ?? {}
+  const isCall = callMs !== undefined && (requestMs === 0 || callMs < requestMs)
+  const wholeMs = isCall ? callMs : requestMs
+  const leftMs = wholeMs - (now - exchange.startedAt)
+  if ((isCall || requestMs > 0) && (tryMs === 0 || leftMs <= tryMs)) {
+    const detail = isCall ? `grpc-timeout of ${callMs} ms` : `timeouts.request of ${requestMs} ms`
     if (leftMs <= 0) throw new Failure('upstream-timeout', detail)
     return new Limit(leftMs, detail)
   }

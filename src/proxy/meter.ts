@@ -6,19 +6,26 @@ import {
   closedLabels,
   connectionLabels,
   detectionLabels,
+  failedLabels,
   durationLabels,
   edgeLabels,
   metricNames,
+  refusedLabels,
   requestLabels,
   udpDatagramLabels,
   udpSessionLabels,
+  upstreamLabels,
 } from '#model/metrics'
 import { type Entry, type Party, partyOf } from './entry.ts'
 import type { Exchange } from './exchange.ts'
+import type { Standing } from './lane.ts'
 import { observe, Registry, type Sample } from './registry.ts'
 
 /** The other end, as far as it is known when the counting is done. */
 export type Destination = { readonly service: string; readonly workload: string; readonly identity: string | undefined }
+
+/** What there is to one endpoint now. */
+export type UpstreamStanding = Standing & { readonly service: string; readonly workload: string }
 
 type RequestSamples = { readonly requests: Sample; readonly duration: Sample; readonly sent: Sample; readonly received: Sample }
 export type ConnectionSamples = {
@@ -51,6 +58,18 @@ export class Meter {
     'counter',
     'Connections by how their protocol was found out',
     detectionLabels,
+  )
+  readonly #refused = this.registry.family(
+    metricNames.refused,
+    'counter',
+    'Streams of HTTP/2 that were refused before they were a request',
+    refusedLabels,
+  )
+  readonly #failed = this.registry.family(
+    metricNames.failed,
+    'counter',
+    'HTTP/2 connections of callers ended for what they sent',
+    failedLabels,
   )
   readonly #udpSessions = this.registry.family(
     metricNames.udpSessions,
@@ -98,19 +117,22 @@ export class Meter {
     const route = exchange.route?.origin ?? ''
     const code = exchange.status
     const { entry, service, workload, identity, reason } = exchange
-    const found = this.#found.at(entry.listener.name).at(entry.peer).at(service).at(workload).at(identity).at(route).at(code).at(reason)
-    const samples = (found.samples ??= this.#samplesOf(exchange, route, String(code)))
+    const protocol = exchange.isGrpc ? 'grpc' : exchange.isHttp1 ? 'http' : 'http2'
+    const grpc = exchange.isGrpc ? grpcStatusOf(exchange) : undefined
+    const seen = this.#found.at(entry.listener.name).at(entry.peer).at(service).at(workload).at(identity).at(route)
+    const found = seen.at(protocol).at(code).at(grpc).at(reason)
+    const samples = (found.samples ??= this.#samplesOf(exchange, route, String(code), protocol, grpc))
     samples.requests.value++
     observe(samples.duration, (now - exchange.startedAt) / 1000)
     samples.sent.value += exchange.receivedBytes
     samples.received.value += exchange.sentBytes
   }
 
-  #samplesOf(exchange: Exchange, route: string, code: string): RequestSamples {
-    const edge = this.#edge(exchange.entry, exchange, 'http')
+  #samplesOf(exchange: Exchange, route: string, code: string, protocol: string, grpc: number | undefined): RequestSamples {
+    const edge = this.#edge(exchange.entry, exchange, protocol)
     const by = new Map(edgeLabels.map((label, at) => [label, edge[at]!]))
     return {
-      requests: this.#requests.sample([...edge, route, code, '', exchange.reason]),
+      requests: this.#requests.sample([...edge, route, code, grpc === undefined ? '' : String(grpc), exchange.reason]),
       duration: this.#duration.sample([
         by.get('direction')!,
         by.get('source_service')!,
@@ -123,6 +145,34 @@ export class Meter {
       sent: this.#bytes.sample([...edge, 'sent']),
       received: this.#bytes.sample([...edge, 'received']),
     }
+  }
+
+  /** A stream that never became a request. status: what it was answered, 0 for a reset. */
+  refused({ listener }: Entry, reason: string, status: number): void {
+    this.#refused.sample([listener.direction, listener.name, String(status), reason]).value++
+  }
+
+  /** A caller's connection is ended for what came on it. */
+  failed({ direction, name }: Entry['listener'], reason: string): void {
+    this.#failed.sample([direction, name, reason]).value++
+  }
+
+  /** Tells from now on what there is to endpoints at the moment of each reading. */
+  watch(standings: () => Iterable<UpstreamStanding>): void {
+    const gauges = [
+      this.registry.family(metricNames.upstreamConnections, 'gauge', 'Connections to an endpoint', upstreamLabels),
+      this.registry.family(metricNames.upstreamStreams, 'gauge', 'Requests under way to an endpoint over HTTP/2', upstreamLabels),
+      this.registry.family(metricNames.upstreamWaiting, 'gauge', 'Requests that wait for a connection to an endpoint', upstreamLabels),
+    ] as const
+    this.registry.before(() => {
+      for (const { samples } of gauges) for (const sample of samples.values()) sample.value = 0
+      for (const { service, workload, alpn, connections, streams, waiting } of standings()) {
+        const labels = [service, workload, alpn]
+        gauges[0].sample(labels).value += connections
+        gauges[1].sample(labels).value += streams
+        gauges[2].sample(labels).value += waiting
+      }
+    })
   }
 
   /** A TCP connection begins; add to `sent` and `received` as bytes pass, call `close` once. */
@@ -180,6 +230,12 @@ export class Meter {
       mtls,
     ]
   }
+}
+
+/** What the caller of a gRPC call takes it to have ended with: gone callers have cancelled it, and HTTP without a status of gRPC is UNKNOWN. */
+function grpcStatusOf({ grpcStatus, reason }: Exchange): number {
+  if (grpcStatus !== undefined && Number.isInteger(grpcStatus) && grpcStatus >= 0 && grpcStatus <= 16) return grpcStatus
+  return reason === 'caller-gone' ? 1 : 2
 }
 
 /** Samples by what was seen, a map for each thing in turn: a key joined of all would be built and hashed anew for every request. */

@@ -3,9 +3,9 @@
 import { noBytes } from '#base/bytes'
 import { Failure } from '#base/failure'
 import type { Socket } from '#io/net'
-import { type ClientEvent2, clientCodec2 } from '#wire/http2'
+import { type ClientCodec2, type ClientEvent2, clientCodec2 } from '#wire/http2'
 import type { Connected } from './connect.ts'
-import { hopAlpn } from './hop.ts'
+import { hopAlpn, hopLimits } from './hop.ts'
 import { type Carrier, Http2Upstream } from './upstream-http2.ts'
 import { Turn } from './turn.ts'
 
@@ -14,33 +14,38 @@ const silenceMs = 20_000
 /** Kept without a request this long. */
 const idleMs = 300_000
 
+/** over: it takes no new exchange from now on. room: it may take one more, after it could not. */
+type On = { readonly over: () => void; readonly room: () => void }
+
 export class Multiplexed implements Carrier {
   readonly identity: string | undefined
   readonly isWeft: boolean
-  readonly codec = clientCodec2()
+  readonly codec: ClientCodec2
   readonly #socket: Socket
   readonly #turn = new Turn()
   readonly #streams = new Map<number, Http2Upstream>()
   /** With something to be passed on to its caller. */
   readonly #touched: Http2Upstream[] = []
-  readonly #onOver: () => void
+  readonly #on: On
   /** Done when the peer's settings are known, or the connection is lost before. */
   readonly settled: Promise<void>
   #settle: (() => void) | undefined
   #isDead = false
   #isRetired = false
+  /** Exchanges that are to be carried and have not begun. */
+  #reserved = 0
   #isCongested = false
   #lastHeard = performance.now()
   #lastUsed = this.#lastHeard
   #isAsked = false
   served = 0
 
-  /** onOver: it takes no new exchange from now on. */
-  constructor({ socket, identity, alpn }: Connected, onOver: () => void) {
+  constructor({ socket, identity, alpn }: Connected, on: On) {
     this.#socket = socket
     this.identity = identity
     this.isWeft = alpn === hopAlpn
-    this.#onOver = onOver
+    this.codec = clientCodec2(this.isWeft ? hopLimits : {})
+    this.#on = on
     this.settled = new Promise(resolve => (this.#settle = resolve))
     socket.on('data', (bytes: Uint8Array) => this.#take(this.codec.receive(bytes)))
     socket.on('drain', () => {
@@ -56,11 +61,19 @@ export class Multiplexed implements Carrier {
 
   /** One more exchange may begin on it. */
   get isOpen(): boolean {
-    return !this.#isDead && !this.#isRetired && this.codec.canOpen
+    return !this.#isDead && !this.#isRetired && this.codec.room > this.#reserved
+  }
+  /** The peer has said how many it takes. */
+  get isSettled(): boolean {
+    return this.#settle === undefined
+  }
+  get streams(): number {
+    return this.#streams.size
   }
 
-  /** The means to carry one exchange. */
+  /** The means to carry one exchange: room is kept for it until it begins or is closed. */
   stream(): Http2Upstream {
+    this.#reserved++
     return new Http2Upstream(this)
   }
 
@@ -71,7 +84,15 @@ export class Multiplexed implements Carrier {
   over(id: number): void {
     if (!this.#streams.delete(id)) return
     this.served++
-    if (this.#streams.size === 0 && (this.#isRetired || this.codec.isDraining)) this.close()
+    this.#changed()
+  }
+  release(): void {
+    this.#reserved--
+    this.#changed()
+  }
+  #changed(): void {
+    if (this.#streams.size + this.#reserved === 0 && (this.#isRetired || this.codec.isDraining)) this.close()
+    else this.#on.room()
   }
 
   flush(): void {
@@ -93,25 +114,42 @@ export class Multiplexed implements Carrier {
     for (const event of events) {
       switch (event.type) {
         case 'failed':
+          this.#passOn()
           return this.#broke(event.failure)
         case 'goaway':
           this.#isRetired = true
-          this.#onOver()
+          this.#on.over()
+          this.#changed()
           break
         case 'settings':
-          this.#settle?.()
+          this.#settled()
+          this.#on.room()
           break
         case 'pong':
           break
         default: {
           const upstream = this.#streams.get(event.stream)
-          if (upstream?.receive(event) === true) this.#touched.push(upstream)
+          if (upstream === undefined) break
+          try {
+            if (upstream.receive(event)) this.#touched.push(upstream)
+          } catch (thrown) {
+            upstream.fail(thrown, 'upstream-invalid')
+          }
         }
       }
     }
-    // What came for one caller in this read, its head and its body, leaves in one write.
-    if (this.#touched.length > 0) for (const upstream of this.#touched.splice(0)) upstream.passOn()
+    this.#passOn()
     this.flush()
+  }
+
+  /** What came for one caller in this read, its head and its body, leaves in one write. */
+  #passOn(): void {
+    if (this.#touched.length > 0) for (const upstream of this.#touched.splice(0)) upstream.passOn()
+  }
+
+  #settled(): void {
+    this.#settle?.()
+    this.#settle = undefined
   }
 
   #lost(): void {
@@ -129,16 +167,21 @@ export class Multiplexed implements Carrier {
 
   #over(): void {
     this.#isDead = true
-    this.#settle?.()
-    this.#onOver()
+    this.#settled()
+    this.#on.over()
   }
 
   /** Asks a silent peer for a sign of life, ends what idles or is dead. now: performance.now(). */
   sweep(now: number): void {
     this.codec.tick(now)
-    if (this.#streams.size === 0 && now - this.#lastUsed > idleMs) return this.close()
+    if (this.#streams.size + this.#reserved === 0 && now - this.#lastUsed > idleMs) return this.close()
     if (now - this.#lastHeard < silenceMs) return
-    if (this.#isAsked && now - this.#lastHeard > 2 * silenceMs) return this.#broke(new Failure('upstream-reset', 'the peer fell silent'))
+    if (this.#isAsked && now - this.#lastHeard > 2 * silenceMs) {
+      this.#broke(new Failure('upstream-reset', `the peer was silent for ${2 * silenceMs} ms`))
+      // What is still to be written nobody will read.
+      this.#socket.destroy()
+      return
+    }
     if (this.#isAsked) return
     this.#isAsked = true
     this.codec.send({ type: 'ping', token: 1 })
@@ -148,8 +191,8 @@ export class Multiplexed implements Carrier {
   /** Ends after the exchanges under way. */
   retire(): void {
     this.#isRetired = true
-    this.#onOver()
-    if (this.#streams.size === 0) this.close()
+    this.#on.over()
+    if (this.#streams.size + this.#reserved === 0) this.close()
   }
 
   close(): void {
@@ -158,5 +201,7 @@ export class Multiplexed implements Carrier {
     this.#write()
     this.#over()
     this.#socket.end(() => this.#socket.destroy())
+    // A peer that does not read its end is not waited for.
+    setTimeout(() => this.#socket.destroy(), 1000).unref()
   }
 }

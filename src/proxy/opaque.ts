@@ -7,7 +7,7 @@ import type { Backend, Endpoint, Listener, View, WeightedBackend } from '#model/
 import type { Place } from './accept.ts'
 import { connect, type Connected } from './connect.ts'
 import type { Entry, Party } from './entry.ts'
-import { pickEndpoint, shareOf } from './serve.ts'
+import { pickEndpoint, shareOf } from './share.ts'
 import { carry } from './tcp.ts'
 
 /** How long nothing may pass where nobody says otherwise; Envoy's own default. */

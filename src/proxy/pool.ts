@@ -3,10 +3,19 @@
 import type { Backend, Endpoint } from '#model/view'
 import type { Ends } from '#wire/proxy-protocol'
 import type { Reach } from './connect.ts'
-import { Lane } from './lane.ts'
+import { Lane, type Standing } from './lane.ts'
 
 /** One endpoint of one backend. The lanes are one and the same unless the endpoint is spoken to as its caller speaks. */
-export type EndpointPool = { readonly http1: Lane; readonly http2: Lane; inFlight: number; lastUsed: number }
+export type EndpointPool = {
+  readonly http1: Lane
+  readonly http2: Lane
+  readonly service: string
+  readonly workload: string
+  /** Where it is: an address, or the workload behind this proxy. */
+  readonly at: string
+  inFlight: number
+  lastUsed: number
+}
 
 export class Pools {
   readonly #reach: Reach
@@ -35,7 +44,8 @@ export class Pools {
   #poolOf(backend: Backend, endpoint: Endpoint | undefined): EndpointPool {
     const http1 = new Lane(backend, endpoint, this.#reach, true)
     const http2 = backend.protocol === 'downstream' ? new Lane(backend, endpoint, this.#reach, false) : http1
-    return { http1, http2, inFlight: 0, lastUsed: 0 }
+    const at = endpoint === undefined ? `127.0.0.1:${backend.port}` : `${endpoint.host}:${endpoint.port}`
+    return { http1, http2, service: backend.service, workload: endpoint?.workload ?? '', at, inFlight: 0, lastUsed: 0 }
   }
 
   /** For one exchange only, where a PROXY header names its caller in front of the connection; close it afterwards. Undefined where none is wanted. */
@@ -48,6 +58,13 @@ export class Pools {
     (backend: Backend) =>
     (endpoint: Endpoint): number =>
       this.of(backend, endpoint).inFlight
+
+  /** What there is to each endpoint now. */
+  standings(): (Standing & { readonly service: string; readonly workload: string; readonly endpoint: string })[] {
+    return [...this.#pools.values()].flatMap(({ http1, http2, service, workload, at }) =>
+      [...http1.standings(), ...(http2 === http1 ? [] : http2.standings())].map(each => ({ service, workload, endpoint: at, ...each })),
+    )
+  }
 
   /** Closes what idles too long; drops pools of endpoints that are gone. now: ms of Date.now(). */
   sweep(now: number): void {

@@ -1,13 +1,14 @@
 /** An HTTP/1.1 connection to an endpoint: carries one exchange at a time, then is kept for the next. */
 
-import { Failure } from '#base/failure'
+import { Failure, type FailureCode } from '#base/failure'
 import type { Socket } from '#io/net'
-import { type ClientEvent, clientCodec, field, type RequestHead, type ResponseHead } from '#wire/http1'
-import { refusalOf } from './answer.ts'
+import { type ClientEvent, clientCodec, field, forwardable, type RequestHead, type ResponseHead } from '#wire/http1'
+import { breakOffAnswer, refusalOf } from './answer.ts'
 import type { BodySink, Exchange } from './exchange.ts'
 import type { Connected } from './connect.ts'
 import { Turn } from './turn.ts'
-import type { Upstream } from './upstream.ts'
+import type { Outcome, Upstream } from './upstream.ts'
+import { withKey } from './websocket.ts'
 
 /** How an idle connection is judged when its peer said nothing (RFC 9112 has no default; most servers keep a minute or more). */
 const defaultIdleMs = 55_000
@@ -19,7 +20,7 @@ export class Http1Upstream implements Upstream, BodySink {
   readonly #turn = new Turn()
   readonly #onIdle: (upstream: Http1Upstream) => void
   #exchange: Exchange | undefined
-  #settle: { resolve: () => void; reject: (failure: Failure) => void } | undefined
+  #outcome: Outcome | undefined
   #editResponse: ((head: ResponseHead) => ResponseHead) | undefined
   #hasAnswered = false
   #isDead = false
@@ -55,19 +56,24 @@ export class Http1Upstream implements Upstream, BodySink {
     return this.#codec.exchanges > 0 && !this.#codec.isAnswered
   }
 
-  /** Sends the request, relays the answer to the exchange's caller; settles when both are complete. Rejects with a Failure while nothing was answered. */
-  relay(exchange: Exchange, head: RequestHead, editResponse: (head: ResponseHead) => ResponseHead): Promise<void> {
+  relay(exchange: Exchange, head: RequestHead, editResponse: (head: ResponseHead) => ResponseHead, outcome: Outcome): void {
     this.#exchange = exchange
     this.#editResponse = editResponse
+    this.#outcome = outcome
     this.#hasAnswered = false
-    exchange.onWritable = () => this.#socket.resume()
-    return new Promise((resolve, reject) => {
-      this.#settle = { resolve, reject }
-      this.#codec.send({ type: 'request', head, length: exchange.length, upgrade: exchange.upgrade })
+    exchange.onWritable = this.#resume
+    const isWebSocket = exchange.upgrade !== undefined && /\bwebsocket\b/i.test(exchange.upgrade)
+    const asked = isWebSocket ? { ...head, fields: withKey(head.fields) } : head
+    try {
+      // CONNECT and what offers another protocol have no body of their own.
+      this.#codec.send({ type: 'request', head: asked, length: exchange.length, upgrade: exchange.upgrade })
       exchange.readBody(this)
-      this.flush()
-    })
+    } catch (thrown) {
+      return this.#fail(thrown, 'bad-request')
+    }
+    this.flush()
   }
+  readonly #resume = (): void => void this.#socket.resume()
 
   // The request body, from the caller.
 
@@ -93,6 +99,12 @@ export class Http1Upstream implements Upstream, BodySink {
     this.#finish(undefined)
     this.close()
   }
+  /** One side sent what the other cannot be told. */
+  #fail(thrown: unknown, code: FailureCode): void {
+    if (this.#exchange === undefined) return
+    this.#exchange.bug = thrown
+    this.#broke(new Failure(code, thrown instanceof Error ? thrown.message : String(thrown)))
+  }
   /** The time of the exchange is over. A tunnel that stands has no limit. */
   expire(failure: Failure): void {
     if (this.#exchange?.isTunnel === false) this.#broke(failure)
@@ -101,19 +113,27 @@ export class Http1Upstream implements Upstream, BodySink {
   // The answer, from the endpoint.
 
   #take(events: readonly ClientEvent[], ended = false): void {
+    try {
+      this.#follow(events, ended)
+    } catch (thrown) {
+      this.#fail(thrown, 'upstream-invalid')
+    }
+  }
+
+  #follow(events: readonly ClientEvent[], ended: boolean): void {
     const exchange = this.#exchange
     for (const event of events) {
       if (exchange === undefined || this.#exchange !== exchange) break
       switch (event.type) {
         case 'informational':
-          exchange.caller.informational(event.head)
+          exchange.caller.informational({ ...event.head, fields: forwardable(event.head.fields) })
           break
         case 'response': {
           const refused = refusalOf(event.head, this.identity, exchange)
           if (refused !== undefined) return this.#broke(refused)
           this.#hasAnswered = true
           const head = this.#editResponse!(event.head)
-          exchange.status = head.status
+          exchange.answeredBy(head.status)
           exchange.isTunnel = this.#codec.tunnel
           this.#idleMs = keptFor(event.head) // the edited head has lost Keep-Alive, which is for this hop only
           exchange.caller.respond(head, event.length)
@@ -168,20 +188,18 @@ export class Http1Upstream implements Upstream, BodySink {
     if (exchange === undefined) return
     if (!this.#hasAnswered) this.#finish(failure)
     else {
-      exchange.reason = failure.code
       this.#finish(undefined)
-      exchange.caller.abort()
+      breakOffAnswer(exchange, failure)
     }
     this.close()
   }
 
   #finish(failure: Failure | undefined): void {
-    const settle = this.#settle
+    const outcome = this.#outcome
     if (this.#exchange !== undefined) this.#exchange.onWritable = undefined
     this.#exchange = undefined
-    this.#settle = undefined
-    if (failure === undefined) settle?.resolve()
-    else settle?.reject(failure)
+    this.#outcome = undefined
+    outcome?.settled(failure)
   }
 
   close(): void {

@@ -1,12 +1,13 @@
 /** One exchange on an HTTP/2 connection to an endpoint: request out, answer back, credit given as bytes are passed on. */
 
-import { Failure } from '#base/failure'
-import { field, type RequestHead, type ResponseHead, withField } from '#wire/http1'
+import { Failure, type FailureCode } from '#base/failure'
+import { field, forwardable, type RequestHead, type ResponseHead, withField } from '#wire/http1'
 import { type ClientCodec2, type ClientEvent2, errorCodes } from '#wire/http2'
-import { refusalOf } from './answer.ts'
+import { breakOffAnswer, refusalOf } from './answer.ts'
 import type { BodySink, Exchange } from './exchange.ts'
+import { statusOfReset } from './grpc.ts'
 import { unwrap, wrapHttp1 } from './hop.ts'
-import type { Upstream } from './upstream.ts'
+import type { Outcome, Upstream } from './upstream.ts'
 import { acceptOf } from './websocket.ts'
 
 /** The connection, as its exchanges see it. */
@@ -17,6 +18,8 @@ export interface Carrier {
   readonly settled: Promise<void>
   /** Exchanges completed. */
   readonly served: number
+  /** One that was to be carried has begun, or will not. */
+  release(): void
   begin(id: number, upstream: Http2Upstream): void
   over(id: number): void
   /** Writes, at the end of this turn, what the codec holds. */
@@ -29,7 +32,7 @@ export class Http2Upstream implements Upstream, BodySink {
   readonly #carrier: Carrier
   #id = 0
   #exchange: Exchange | undefined
-  #settle: { resolve: () => void; reject: (failure: Failure) => void } | undefined
+  #outcome: Outcome | undefined
   #editResponse: ((head: ResponseHead) => ResponseHead) | undefined
   #isAnswered = false
   /** The request is out as a whole. */
@@ -42,6 +45,8 @@ export class Http2Upstream implements Upstream, BodySink {
   #isTouched = false
   /** Bytes of the answer that its reader has not taken yet: the peer gets no credit for them. */
   #owed = 0
+  /** Room on the connection is kept for it until it begins. */
+  #isReserved = true
 
   constructor(carrier: Carrier) {
     this.#carrier = carrier
@@ -57,39 +62,53 @@ export class Http2Upstream implements Upstream, BodySink {
     return this.#carrier.served > 0 && !this.#isAnswered
   }
 
-  relay(exchange: Exchange, head: RequestHead, editResponse: (head: ResponseHead) => ResponseHead): Promise<void> {
+  relay(exchange: Exchange, head: RequestHead, editResponse: (head: ResponseHead) => ResponseHead, outcome: Outcome): void {
     this.#exchange = exchange
     this.#editResponse = editResponse
-    exchange.onWritable = () => this.#credit()
-    return new Promise((resolve, reject) => {
-      this.#settle = { resolve, reject }
-      // Whether the peer takes other protocols is known when its settings are.
-      if (exchange.upgrade !== undefined && !this.#carrier.codec.allowsProtocol)
-        void this.#carrier.settled.then(() => {
-          if (this.#carrier.codec.allowsProtocol) this.#send(exchange, head)
-          else this.#finish(new Failure('not-implemented', `the endpoint takes no ${exchange.upgrade} over HTTP/2 (RFC 8441)`))
-        })
-      else this.#send(exchange, head)
-    })
+    this.#outcome = outcome
+    exchange.onWritable = this.#credited
+    // Whether the peer takes other protocols is known when its settings are.
+    if (exchange.upgrade !== undefined && !this.#carrier.codec.allowsProtocol)
+      void this.#carrier.settled.then(() => this.#send(exchange, head))
+    else this.#send(exchange, head)
   }
+  readonly #credited = (): void => this.#credit()
 
   #send(exchange: Exchange, head: RequestHead): void {
     if (this.#exchange !== exchange) return
     const { codec, isWeft } = this.#carrier
-    if (!codec.canOpen) return this.#finish(new Failure('stream-refused', 'the connection takes no more'))
     const { upgrade } = exchange
-    this.#isSent = exchange.length === 0 && upgrade === undefined && exchange.method !== 'CONNECT'
+    this.#release()
+    if (!codec.canOpen) return this.#finish(new Failure('stream-refused', 'the connection takes no more'))
+    if (upgrade !== undefined && !codec.allowsProtocol)
+      return this.#finish(new Failure('not-implemented', `the endpoint takes no ${upgrade} over HTTP/2 (RFC 8441)`))
+    this.#isSent = exchange.length === 0 && !isOffer(exchange)
     const fields = isWeft && exchange.isHttp1 ? wrapHttp1(head.fields) : head.fields
-    this.#id = codec.open({
-      head: { method: upgrade === undefined ? head.method : 'CONNECT', target: head.target, minor: 1, fields },
-      scheme: this.identity === undefined ? 'http' : 'https',
-      length: exchange.length === 'close' || upgrade !== undefined ? 'chunked' : exchange.length,
-      protocol: upgrade,
-      isEnd: this.#isSent,
-    })
+    try {
+      this.#id = codec.open({
+        head: { method: upgrade === undefined ? head.method : 'CONNECT', target: head.target, minor: 1, fields },
+        scheme: this.identity === undefined ? 'http' : 'https',
+        length: exchange.length === 'close' || isOffer(exchange) ? 'chunked' : exchange.length,
+        protocol: upgrade,
+        isEnd: this.#isSent,
+      })
+    } catch (thrown) {
+      // What HTTP/1 lets pass and HTTP/2 does not, such as a Host that is none.
+      return this.#finish(new Failure('bad-request', thrown instanceof Error ? thrown.message : String(thrown)))
+    }
     this.#carrier.begin(this.#id, this)
-    exchange.readBody(this)
+    try {
+      exchange.readBody(this)
+    } catch (thrown) {
+      this.fail(thrown, 'bad-request')
+    }
     this.#carrier.flush()
+  }
+
+  #release(): void {
+    if (!this.#isReserved) return
+    this.#isReserved = false
+    this.#carrier.release()
   }
 
   // The request body, from the caller.
@@ -103,7 +122,7 @@ export class Http2Upstream implements Upstream, BodySink {
   end(trailers: readonly string[]): void {
     const exchange = this.#exchange
     if (exchange === undefined || this.#isSent) return
-    if (exchange.upgrade !== undefined && !this.#hasOffered) {
+    if (isOffer(exchange) && !this.#hasOffered) {
       this.#hasOffered = true
       return
     }
@@ -114,14 +133,23 @@ export class Http2Upstream implements Upstream, BodySink {
   flush(): void {
     this.#carrier.flush()
   }
-  gone(): void {
-    this.close()
+  /** code: that of the caller, where it gave one. */
+  gone(code?: number): void {
+    this.#reset(code ?? errorCodes.cancel)
+    this.#finish(undefined)
   }
   /** The time of the exchange is over. A tunnel that stands has no limit. */
   expire(failure: Failure): void {
     if (this.#exchange === undefined || this.#exchange.isTunnel) return
     this.#reset(errorCodes.cancel)
-    this.broke(failure, errorCodes.cancel)
+    this.broke(failure)
+  }
+  /** One side sent what the other cannot be told. */
+  fail(thrown: unknown, code: FailureCode): void {
+    if (this.#exchange === undefined) return
+    this.#exchange.bug = thrown
+    this.#reset(errorCodes.cancel)
+    this.broke(new Failure(code, thrown instanceof Error ? thrown.message : String(thrown)), errorCodes.internalError)
   }
 
   // The answer, from the endpoint.
@@ -132,7 +160,7 @@ export class Http2Upstream implements Upstream, BodySink {
     if (exchange === undefined) return false
     switch (event.type) {
       case 'informational':
-        exchange.caller.informational(event.head)
+        exchange.caller.informational(interim(this.#unwrapped(event.head)))
         return false
       case 'response':
         return this.#respond(exchange, event.head, event.length) && this.#touch()
@@ -171,13 +199,12 @@ export class Http2Upstream implements Upstream, BodySink {
     const exchange = this.#exchange
     if (exchange === undefined) return
     const isOpen = exchange.caller.flush()
-    // What is whole takes no more than is here already.
-    if (isOpen || this.#isWhole) this.#credit()
+    if (isOpen) this.#credit()
     if (!this.#isWhole) return
     // Of a tunnel only one half ended.
     if (exchange.isTunnel && !this.#isSent) return
     // The answer is whole before the request is: the rest of it is of no use to anyone (RFC 9113 §8.1).
-    if (!exchange.isBodyComplete) this.#reset(errorCodes.noError)
+    if (!this.#isSent || this.#carrier.codec.queued(this.#id) > 0) this.#reset(errorCodes.noError)
     this.#finish(undefined)
   }
 
@@ -189,8 +216,9 @@ export class Http2Upstream implements Upstream, BodySink {
       return false
     }
     this.#isAnswered = true
+    if (length === 0) exchange.grpcStatus = grpcStatusIn(received.fields)
     const head = this.#editResponse!(this.#asHttp1(exchange, received))
-    exchange.status = head.status
+    exchange.answeredBy(head.status)
     exchange.isTunnel = head.status === 101 || (exchange.method === 'CONNECT' && head.status < 300)
     exchange.caller.respond(head, length)
     return true
@@ -198,14 +226,19 @@ export class Http2Upstream implements Upstream, BodySink {
 
   /** The form that the rest of the proxy knows: as HTTP/1 has it. */
   #asHttp1(exchange: Exchange, head: ResponseHead): ResponseHead {
-    const fields = this.#carrier.isWeft ? unwrap(head.fields).fields : head.fields
-    if (exchange.upgrade === undefined || head.status !== 200) return fields === head.fields ? head : { ...head, fields }
+    const passed = this.#unwrapped(head)
+    if (exchange.upgrade === undefined || head.status !== 200) return passed
+    const { fields } = passed
     const key = exchange.header('sec-websocket-key')
     const accepted =
       key === undefined || field(fields, 'sec-websocket-accept') !== undefined
         ? fields
         : withField(fields, 'Sec-WebSocket-Accept', acceptOf(key))
     return { status: 101, reason: 'Switching Protocols', minor: 1, fields: withField(accepted, 'Upgrade', exchange.upgrade) }
+  }
+
+  #unwrapped(head: ResponseHead): ResponseHead {
+    return this.#carrier.isWeft ? { ...head, fields: unwrap(head.fields).fields } : head
   }
 
   #credit(): void {
@@ -215,14 +248,14 @@ export class Http2Upstream implements Upstream, BodySink {
     this.#carrier.flush()
   }
 
-  /** The stream or its connection is lost. code: what the caller is told, where it speaks HTTP/2 as well. */
+  /** The stream or its connection is lost. code: what the endpoint gave as the reason, if it did. */
   broke(failure: Failure, code?: number): void {
     const exchange = this.#exchange
     if (exchange === undefined) return
+    if (code !== undefined && failure.code !== 'stream-refused' && exchange.isGrpc) exchange.grpcStatus = statusOfReset(code)
     if (!this.#isAnswered) return this.#finish(failure)
-    exchange.reason = failure.code
     this.#finish(undefined)
-    exchange.caller.abort(code)
+    breakOffAnswer(exchange, failure, code)
   }
 
   #reset(code: number): void {
@@ -234,19 +267,32 @@ export class Http2Upstream implements Upstream, BodySink {
   #finish(failure: Failure | undefined): void {
     const exchange = this.#exchange
     if (exchange === undefined) return
-    exchange.onWritable = undefined
+    // What the caller has not taken yet still counts against the connection.
+    exchange.onWritable = this.#owed === 0 ? undefined : () => this.#settleDebt(exchange)
     exchange.stopBody()
     this.#exchange = undefined
+    this.#release()
     if (this.#id !== 0) this.#carrier.over(this.#id)
-    if (failure === undefined) this.#settle?.resolve()
-    else this.#settle?.reject(failure)
+    this.#outcome?.settled(failure)
+  }
+
+  #settleDebt(exchange: Exchange): void {
+    exchange.onWritable = undefined
+    this.#carrier.codec.consumed(this.#id, this.#owed)
+    this.#owed = 0
+    this.#carrier.flush()
   }
 
   close(): void {
-    this.#reset(errorCodes.cancel)
-    this.#finish(undefined)
+    this.#release()
+    this.gone()
   }
 }
+
+/** What it offers must be accepted before bytes of it may pass; the request itself has no body. */
+const isOffer = ({ upgrade, method }: Exchange): boolean => upgrade !== undefined || method === 'CONNECT'
+
+const interim = (head: ResponseHead): ResponseHead => ({ ...head, fields: forwardable(head.fields) })
 
 function grpcStatusIn(trailers: readonly string[]): number | undefined {
   const said = trailers.length === 0 ? undefined : field(trailers, 'grpc-status')

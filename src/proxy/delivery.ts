@@ -1,0 +1,137 @@
+/** The way of one request to an endpoint: to one after another while nothing of it was taken and trying again is safe. */
+
+import { Failure } from '#base/failure'
+import type { Endpoint, Route } from '#model/view'
+import type { RequestHead, ResponseHead } from '#wire/http1'
+import { answer } from './answer.ts'
+import type { Exchange } from './exchange.ts'
+import { requestHead, responseEditor } from './heads.ts'
+import type { Lane } from './lane.ts'
+import { type Limit, limitOf } from './limit.ts'
+import type { EndpointPool, Pools } from './pool.ts'
+import { pickEndpoint, type Share } from './share.ts'
+import type { Outcome, Upstream } from './upstream.ts'
+
+/** How many endpoints are tried when a connection cannot be made or a kept one turns out closed. */
+const maxTries = 4
+
+const none: readonly Endpoint[] = []
+
+/** By callbacks and not by promises, of which every request would make several. */
+export class Delivery implements Outcome {
+  readonly #exchange: Exchange
+  readonly #route: Route
+  readonly #share: Share
+  readonly #pools: Pools
+  readonly #onBug: (bug: unknown) => void
+  readonly #head: RequestHead
+  readonly #edit: (head: ResponseHead) => ResponseHead
+  #tries = 0
+  #tried = none
+  #broken: Broken = 'none'
+  // Of the try under way:
+  #endpoint: Endpoint | undefined
+  #pool: EndpointPool | undefined
+  #limit: Limit | undefined
+  #alone: Lane | undefined
+  #upstream: Upstream | undefined
+
+  /** onBug: what is no Failure, once the caller of `begin` is out of reach. */
+  constructor(exchange: Exchange, route: Route, share: Share, pools: Pools, onBug: (bug: unknown) => void) {
+    this.#exchange = exchange
+    this.#route = route
+    this.#share = share
+    this.#pools = pools
+    this.#onBug = onBug
+    this.#head = requestHead(exchange, route, share)
+    this.#edit = responseEditor(route, share)
+  }
+
+  /** Throws a Failure when there is nowhere to go, or no time left. */
+  begin(): void {
+    const exchange = this.#exchange
+    const { backend } = this.#share
+    const endpoint = pickEndpoint(this.#share, this.#pools, this.#tried)
+    exchange.service = backend.service
+    exchange.workload = endpoint?.workload ?? ''
+    this.#tries++
+    this.#upstream = undefined
+    this.#endpoint = endpoint
+    this.#limit = limitOf(this.#route, exchange, this.#tries === 1 ? exchange.startedAt : performance.now())
+    this.#alone = this.#pools.alone(backend, endpoint, exchange.isHttp1, exchange.entry.ends)
+    const pool = this.#pools.of(backend, endpoint)
+    this.#pool = pool
+    pool.inFlight++
+    const lane = this.#alone ?? (exchange.isHttp1 ? pool.http1 : pool.http2)
+    // Where one connection broke the others that are kept may be broken too.
+    const upstream = this.#broken === 'none' ? lane.take() : undefined
+    if (upstream !== undefined) this.#relay(upstream)
+    else (this.#limit === undefined ? lane.open() : this.#limit.opened(lane.open())).then(this.#opened, this.#notOpened)
+  }
+
+  readonly #opened = (upstream: Upstream): void => {
+    try {
+      this.#relay(upstream)
+    } catch (bug) {
+      this.#onBug(bug)
+    }
+  }
+  readonly #notOpened = (thrown: unknown): void => {
+    if (thrown instanceof Failure) this.settled(thrown)
+    else this.#onBug(thrown)
+  }
+
+  #relay(upstream: Upstream): void {
+    const exchange = this.#exchange
+    this.#upstream = upstream
+    exchange.identity = upstream.identity
+    if (exchange.isGone) {
+      upstream.close()
+      return this.#over()
+    }
+    this.#limit?.relayedBy(upstream)
+    exchange.upstream = upstream
+    upstream.relay(exchange, this.#head, this.#edit, this)
+  }
+
+  #over(): void {
+    this.#limit?.stop()
+    this.#alone?.close()
+    this.#exchange.upstream = undefined
+    if (this.#pool !== undefined) this.#pool.inFlight--
+    this.#pool = undefined
+  }
+
+  /** The try is over: answered as a whole, or failed before an answer. */
+  settled(failure: Failure | undefined): void {
+    this.#over()
+    if (failure === undefined) return
+    if (this.#tries >= maxTries || !mayTryAgain(failure, this.#exchange, this.#upstream, this.#broken))
+      return answer(this.#exchange, failure)
+    if (failure.fate === 'reused') this.#broken = this.#upstream?.isReused === true ? 'kept' : 'fresh'
+    if (this.#endpoint !== undefined) this.#tried = [...this.#tried, this.#endpoint]
+    try {
+      this.begin()
+    } catch (thrown) {
+      if (thrown instanceof Failure) answer(this.#exchange, thrown)
+      else this.#onBug(thrown)
+    }
+  }
+}
+
+const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
+
+/** Which connection broke before it answered this request, if any. */
+type Broken = 'none' | 'kept' | 'fresh'
+
+/**
+ * Again if nothing was sent (also where the time of a try went by before there was a connection); and, for methods that may be repeated
+ * (RFC 9110 §9.2.2), if the connection broke before a byte of the answer: a kept one may have been closed just then (RFC 9112 §9.3.1), with
+ * a fresh one its peer may have died. That counts once: it may be this request that kills its peers.
+ */
+function mayTryAgain(failure: Failure, exchange: Exchange, upstream: Upstream | undefined, broken: Broken): boolean {
+  if (exchange.isGone || exchange.isBodySpent) return false
+  if (failure.fate === 'safe' || (failure.code === 'upstream-timeout' && upstream === undefined)) return true
+  if (failure.fate !== 'reused' || upstream === undefined || upstream.isAnswered || !idempotent.has(exchange.method)) return false
+  return upstream.isReused || broken !== 'fresh'
+}
