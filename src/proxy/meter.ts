@@ -87,7 +87,8 @@ export class Meter {
     'Seconds until the certificate of this workload expires',
     ['serial'],
   )
-  readonly #found = new Found()
+  readonly #found = new Found<RequestSamples>()
+  readonly #foundTcp = new Found<ConnectionSamples>()
 
   constructor(self: () => Party, startedAt: number) {
     this.#self = self
@@ -177,16 +178,28 @@ export class Meter {
 
   /** A TCP connection begins; add to `sent` and `received` as bytes pass, call `close` once. */
   connection(entry: Entry, destination: Destination): ConnectionSamples {
+    const { service, workload, identity } = destination
+    const found = this.#foundTcp.at(entry.listener.name).at(entry.peer).at(service).at(workload).at(identity)
+    const samples = (found.samples ??= this.#connectionSamples(entry, destination))
+    samples.opened.value++
+    samples.active.value++
+    return samples
+  }
+
+  #connectionSamples(entry: Entry, destination: Destination): ConnectionSamples {
     const edge = this.#edge(entry, destination, 'tcp')
     const active = this.#active.sample(edge)
-    const opened = this.#opened.sample(edge)
-    opened.value++
-    active.value++
     const close = (reason: string) => {
       active.value--
       this.#closed.sample([...edge, reason]).value++
     }
-    return { opened, active, close, sent: this.#bytes.sample([...edge, 'sent']), received: this.#bytes.sample([...edge, 'received']) }
+    return {
+      opened: this.#opened.sample(edge),
+      active,
+      close,
+      sent: this.#bytes.sample([...edge, 'sent']),
+      received: this.#bytes.sample([...edge, 'received']),
+    }
   }
 
   /** A flow of datagrams of the workload: what to count as it goes. */
@@ -239,11 +252,11 @@ function grpcStatusOf({ grpcStatus, reason }: Exchange): number {
 }
 
 /** Samples by what was seen, a map for each thing in turn: a key joined of all would be built and hashed anew for every request. */
-class Found {
-  readonly #next = new Map<string | number | undefined, Found>()
-  samples: RequestSamples | undefined
+class Found<Samples> {
+  readonly #next = new Map<string | number | undefined, Found<Samples>>()
+  samples: Samples | undefined
 
-  at(seen: string | number | undefined): Found {
+  at(seen: string | number | undefined): Found<Samples> {
     let next = this.#next.get(seen)
     if (next === undefined) this.#next.set(seen, (next = new Found()))
     return next
