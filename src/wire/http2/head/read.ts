@@ -23,7 +23,9 @@ export class HeadReader implements FieldSink {
   readonly #maxFields: number
   #as: As = 'request'
   #limit = 0
-  #list: string[] = []
+  /** Filled anew for each block and then copied once, at its size. */
+  readonly #list: string[] = []
+  #count = 0
   #isAfterPseudo = false
   #hosts = 0
   #host = ''
@@ -51,15 +53,22 @@ export class HeadReader implements FieldSink {
     this.#maxFields = maxFields * 2
   }
 
+  /** Of a message without a problem. Taken once. */
   get fields(): Fields {
-    return this.#list
+    return this.#count === 0 ? noFields : this.#list.slice(0, this.#count)
+  }
+
+  #push(name: string, value: string): void {
+    this.#list[this.#count++] = name
+    this.#list[this.#count++] = value
   }
 
   /** Throws a Failure when the block is broken. */
   read(bytes: Uint8Array, from: number, to: number, as: As): void {
     this.#as = as
     this.#limit = as === 'trailers' ? this.#maxTrailer : this.#maxHead
-    this.#list = as === 'request' ? ['host', ''] : []
+    this.#count = 0
+    if (as === 'request') this.#push('host', '')
     this.#isAfterPseudo = false
     this.#hosts = 0
     this.#host = ''
@@ -76,8 +85,8 @@ export class HeadReader implements FieldSink {
     this.contentLength = undefined
     this.expectsContinue = false
     this.#decoder.decode(bytes, from, to, this)
-    if (this.isTooLarge || this.problem !== '') this.#list = noFields as string[]
-    else if (as === 'request') this.#finishRequest()
+    if (this.isTooLarge || this.problem !== '') return
+    if (as === 'request') this.#finishRequest()
     else if (as === 'response' && this.status === 0) this.problem = 'RFC 9113 §8.3.2: no :status'
   }
 
@@ -89,7 +98,7 @@ export class HeadReader implements FieldSink {
   field(entry: Entry): void {
     this.size += entry.size
     if (this.problem !== '' || this.isTooLarge) return
-    if (this.size > this.#limit || this.#list.length >= this.#maxFields) {
+    if (this.size > this.#limit || this.#count >= this.#maxFields) {
       this.isTooLarge = true
       return
     }
@@ -98,10 +107,10 @@ export class HeadReader implements FieldSink {
     if ((note & badField) !== 0) this.problem = whyBad(name)
     else if (this.#as === 'trailers') {
       if ((note & kindBits) >= kinds.method) this.problem = 'RFC 9113 §8.1: a pseudo-header field in trailers'
-      else if ((note & mayTrail) !== 0) this.#list.push(name, value)
+      else if ((note & mayTrail) !== 0) this.#push(name, value)
     } else if ((note & kindBits) === kinds.plain) {
       this.#isAfterPseudo = true
-      this.#list.push(name, value)
+      this.#push(name, value)
     } else if ((note & kindBits) >= kinds.method) this.#pseudo(note & kindBits, name, value)
     else this.#special(note & kindBits, name, value)
   }
@@ -147,9 +156,9 @@ export class HeadReader implements FieldSink {
         this.#list[this.#cookieAt] += `; ${value}`
         return
       }
-      this.#cookieAt = this.#list.length + 1
+      this.#cookieAt = this.#count + 1
     } else if (kind === kinds.expect) this.expectsContinue = value.toLowerCase() === '100-continue'
-    this.#list.push(name, value)
+    this.#push(name, value)
   }
 
   #finishRequest(): void {

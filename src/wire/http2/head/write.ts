@@ -1,7 +1,7 @@
 /** Heads and trailers as HEADERS and CONTINUATION frames, RFC 9113 §6.2 and §8: what is written is valid whatever road it came, or an Error. */
 
 import type { Fields } from '../../http1.ts'
-import { type Encoder, fieldRoom, unwritable } from '../../hpack.ts'
+import { type Encoder, fieldRoom, isWritable } from '../../hpack.ts'
 import { flags, frameTypes } from '../codes.ts'
 import { frameHeader, putFrameHeader } from '../frames/write.ts'
 import { kinds, type Name, nameOf, ownName } from '../names.ts'
@@ -74,7 +74,7 @@ export class HeadWriter {
   checkTrailers(fields: Fields): void {
     for (let at = 0; at < fields.length; at += 2) {
       const name = this.#name(fields[at]!)
-      if (unwritable.test(fields[at + 1]!)) throw new Error(`HTTP/2 codec: the value of ${name.lower} cannot be written (RFC 9110 §5.5)`)
+      if (!isWritable(fields[at + 1]!)) throw new Error(`HTTP/2 codec: the value of ${name.lower} cannot be written (RFC 9110 §5.5)`)
     }
   }
 

@@ -46,7 +46,8 @@ export class Sender {
   }
 
   data(stream: Stream, bytes: Uint8Array, isLent: boolean): void {
-    stream.queue.push(bytes)
+    if (stream.queue === undefined) stream.queue = [bytes]
+    else stream.queue.push(bytes)
     stream.queued += bytes.length
     this.#queued += bytes.length
     if (isLent) {
@@ -74,7 +75,7 @@ export class Sender {
   drop(stream: Stream): void {
     this.#queued -= stream.queued
     stream.queued = 0
-    stream.queue = []
+    stream.queue = undefined
     stream.lent = 0
     stream.trailers = undefined
     stream.reading = stream.writing = 'done'
@@ -139,7 +140,7 @@ export class Sender {
     this.window -= size
     stream.queued -= size
     this.#queued -= size
-    const { queue } = stream
+    const queue = stream.queue!
     let done = 0
     while (size > 0) {
       const piece = queue[done]!
@@ -152,7 +153,7 @@ export class Sender {
         stream.queueAt = 0
       } else stream.queueAt += taken
     }
-    if (done === queue.length) stream.queue = []
+    if (done === queue.length) stream.queue = undefined
     else if (done > 0) queue.splice(0, done)
     stream.lent = Math.max(0, stream.lent - done)
   }
@@ -160,6 +161,6 @@ export class Sender {
 
 /** What was only lent and stays in the queue. */
 function keepLent(stream: Stream): void {
-  for (let index = 0; index < stream.lent; index++) stream.queue[index] = Uint8Array.from(stream.queue[index]!)
+  for (let index = 0; index < stream.lent; index++) stream.queue![index] = Uint8Array.from(stream.queue![index]!)
   stream.lent = 0
 }

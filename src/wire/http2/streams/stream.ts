@@ -40,7 +40,7 @@ export class Stream {
   headBytes = 0
   /** Sent: what the peer lets us send, the pieces that wait for it, and the bytes of body that are announced and were not given; -1: any number. */
   window: number
-  queue: Uint8Array[] = []
+  queue: Uint8Array[] | undefined
   /** Where in the first piece the rest begins. */
   queueAt = 0
   queued = 0
