@@ -4,6 +4,7 @@ import type { CleanOptions, HostOptions, RunOptions } from '#cli/options'
 import { captureHost, canCaptureHost, removeLeftovers } from '#io/capture'
 import type { AnswerDns } from '#io/dns-server'
 import { dialTcp, type Socket } from '#io/net'
+import { dialUdp } from '#io/udp'
 import type { Workload } from '#io/workload'
 import type { Core } from '#proxy/core'
 import type { RunWorld } from './world.ts'
@@ -52,6 +53,7 @@ export async function adoptHost(
     exited,
     signal: name => void (['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'].includes(name) && end()),
     dialNow,
+    dialUdp: (port, on) => dialUdp('127.0.0.1', port, on),
     dial: (port, { timeoutMs = 0 } = {}) => connected(dialNow(port), timeoutMs),
     [Symbol.asyncDispose]: end,
   }

@@ -3,6 +3,7 @@
 import dgram from 'node:dgram'
 import { lookup } from 'node:dns/promises'
 import net from 'node:net'
+import { closeFd } from './sockopt.ts'
 
 export type UdpListening = AsyncDisposable & { readonly host: string; readonly port: number }
 
@@ -37,18 +38,16 @@ export type UdpFlow = {
   close(): void
 }
 
+export type UdpHandlers = { readonly message: (bytes: Uint8Array) => void; readonly failed: (error: NodeJS.ErrnoException) => void }
+
 /** Sent before the name is found and the socket is there. */
 const mostWaiting = 64
 
 /**
  * host: an address or a name. message: each datagram that comes back. failed: once, with a system error: ECONNREFUSED when the place says that nobody is there, ENOTFOUND…;
- * the flow is closed then.
+ * the flow is closed then. made: a bound socket to use, such as one of another network namespace; host is an address then.
  */
-export function dialUdp(
-  host: string,
-  port: number,
-  { message, failed }: { readonly message: (bytes: Uint8Array) => void; readonly failed: (error: NodeJS.ErrnoException) => void },
-): UdpFlow {
+export function dialUdp(host: string, port: number, { message, failed }: UdpHandlers, made?: Promise<number>): UdpFlow {
   let socket: dgram.Socket | undefined
   let isOpen = false
   let isClosed = false
@@ -63,19 +62,22 @@ export function dialUdp(
     close()
     failed(error)
   }
-  const open = (address: string, family: number) => {
-    if (isClosed) return
+  const open = (address: string, family: number, fd?: number) => {
+    if (isClosed) return fd === undefined ? undefined : closeFd(fd)
     socket = dgram.createSocket(family === 6 ? 'udp6' : 'udp4')
     socket.on('error', fail)
     socket.on('message', message)
-    socket.connect(port, address, () => {
+    socket.on('connect', () => {
       isOpen = true
       for (const bytes of waiting.splice(0)) socket!.send(bytes, unheard)
     })
+    if (fd === undefined) socket.connect(port, address)
+    else socket.bind({ fd }, () => socket!.connect(port, address))
   }
   const unheard = (): void => {} // a refusal comes as `error` too
   const family = net.isIP(host)
-  if (family !== 0) open(host, family)
+  if (made !== undefined) made.then(fd => open(host, family, fd), fail)
+  else if (family !== 0) open(host, family)
   else lookup(host).then(found => open(found.address, found.family), fail)
   return {
     send(bytes) {

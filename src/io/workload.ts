@@ -8,8 +8,10 @@ import type { Exclusions } from '#base/exclusions'
 import { findTool } from './namespace/tools.ts'
 import { type Exit, type Program, type Stdio, openNamespace } from './namespace.ts'
 import { dialTcp } from './net.ts'
+import { dialUdp, type UdpFlow, type UdpHandlers } from './udp.ts'
 import { type Arrivals, listenInside } from './workload/arrivals.ts'
 import { Dialling } from './workload/dialling.ts'
+import { FlowSockets } from './workload/flow-sockets.ts'
 import { requireProgram } from './workload/program.ts'
 import { clearAway, send } from './workload/remains.ts'
 
@@ -44,6 +46,8 @@ export type Workload = AsyncDisposable & {
   dial(port: number, options?: { readonly timeoutMs?: number }): Promise<net.Socket>
   /** The same without a promise: `connect` or `error` follows in a later turn. Bytes may be written at once. */
   dialNow(port: number): net.Socket
+  /** A flow of datagrams to 127.0.0.1:port as the workload sees it, from a port of its own. */
+  dialUdp(port: number, on: UdpHandlers): UdpFlow
 }
 
 /**
@@ -67,7 +71,8 @@ async function launchCaptured(program: Program, options: WorkloadOptions): Promi
       ...(options.exclude === undefined ? {} : { exclude: options.exclude }),
     }),
   )
-  owned.use(await listenInside(namespace, options))
+  const sockets = new FlowSockets(namespace)
+  owned.use(await listenInside(namespace, sockets, options))
   const dialling = owned.adopt(new Dialling(namespace), made => made.close())
   const { pid, exited } = await namespace.start(program)
   const gone = exited.then(() => clearAway(namespace.identity, graceMs))
@@ -79,6 +84,7 @@ async function launchCaptured(program: Program, options: WorkloadOptions): Promi
     pid,
     exited,
     dialNow,
+    dialUdp: (port, on) => dialUdp('127.0.0.1', port, on, sockets.make({ host: '127.0.0.1', port: 0 })),
     dial: (port, { timeoutMs } = {}) => connected(dialNow(port), port, timeoutMs),
     signal,
     async [Symbol.asyncDispose]() {
@@ -103,6 +109,7 @@ async function launchPlain({ command, env, cwd, stdio }: Program, { graceMs = 50
     pid,
     exited,
     dialNow,
+    dialUdp: (port, on) => dialUdp('127.0.0.1', port, on),
     dial: (port, { timeoutMs } = {}) => connected(dialNow(port), port, timeoutMs),
     signal,
     [Symbol.asyncDispose]: () => end(signal, exited, graceMs),

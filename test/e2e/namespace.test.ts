@@ -233,6 +233,15 @@ for (const user of await users()) {
       await program.ended
     })
 
+    test('a program that takes datagrams gets them from outside its namespace, and one that does not is a refusal', async () => {
+      const echo =
+        'import socket;s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM);s.bind(("",5300));print("up",flush=True)\nwhile 1:\n  d,a=s.recvfrom(99);s.sendto(d.upper()+b" "+a[0].encode(),a)'
+      const program = await launch(user, [python, '-c', echo])
+      await program.printed('up')
+      assert.deepEqual(await program.dial(5300, true), { reply: 'HELLO 127.0.0.1' })
+      assert.deepEqual(await program.dial(5301, true), { code: 'ECONNREFUSED' })
+    })
+
     test('localhost and its own name lead a program to itself, and its files say that the mesh answers', async () => {
       const own =
         'import socket;print(socket.gethostbyname("localhost"),socket.gethostbyname(socket.gethostname()));print(open("/etc/resolv.conf").read())'
@@ -304,10 +313,10 @@ async function launch(user: User, command: readonly string[], env: Record<string
     })
   const begun = await until(() => told.find(({ type }) => ['launched', 'failed', 'refused'].includes(type)))
   let asked = 0
-  const dial = async (port: number): Promise<{ reply?: string; code?: string; error?: string }> => {
+  const dial = async (port: number, udp = false): Promise<{ reply?: string; code?: string; error?: string }> => {
     asked += 1
     const id = asked
-    child.stdin.write(`${JSON.stringify({ id, port, send: 'hello' })}\n`)
+    child.stdin.write(`${JSON.stringify({ id, port, send: 'hello', udp })}\n`)
     const { type: _, id: __, ...rest } = await until(() => told.find(event => event.type === 'dialled' && event['id'] === id))
     return rest
   }

@@ -4,6 +4,7 @@ import net from 'node:net'
 import { answerDnsStream } from '../dns-server.ts'
 import type { Namespace } from '../namespace.ts'
 import { captureDatagrams, type DatagramSession } from './datagrams.ts'
+import type { FlowSockets } from './flow-sockets.ts'
 import { type Destination, originalDestination } from '../sockopt.ts'
 import { listenUdp } from '../udp.ts'
 
@@ -19,13 +20,13 @@ export type Arrivals = {
 }
 
 /** Accepts on the namespace's listeners until disposed of; open connections go on. */
-export async function listenInside(namespace: Namespace, arrivals: Arrivals): Promise<AsyncDisposable> {
+export async function listenInside(namespace: Namespace, sockets: FlowSockets, arrivals: Arrivals): Promise<AsyncDisposable> {
   const { listeners } = namespace
   await using opened = new AsyncDisposableStack()
   for (const fd of listeners.tcp) opened.use(await accept(fd, socket => hand(socket, (taken, to) => arrivals.onConnection(taken, to))))
   for (const fd of listeners.excluded)
     opened.use(await accept(fd, socket => hand(socket, (taken, to) => (arrivals.onExcluded ?? arrivals.onConnection)(taken, to))))
-  if (listeners.datagrams.length > 0) opened.use(captureDatagrams(namespace, session => arrivals.onDatagram?.(session)))
+  if (listeners.datagrams.length > 0) opened.use(captureDatagrams(namespace, sockets, session => arrivals.onDatagram?.(session)))
   for (const fd of listeners.dnsTcp)
     opened.use(await accept(fd, socket => answerDnsStream(socket, query => answered(arrivals, query, 'tcp'))))
   for (const place of listeners.dnsUdp) opened.use(await listenUdp(place, query => answered(arrivals, query, 'udp')))

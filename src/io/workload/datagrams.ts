@@ -1,9 +1,9 @@
 /** Datagrams of a captured workload, told apart into flows: one source, one destination, as a NAT has them. */
 
 import dgram from 'node:dgram'
-import type { Given, Wanted } from '../namespace/messages.ts'
 import type { Namespace } from '../namespace.ts'
 import { closeFd, type Datagram, type Destination, receiveDatagram, refuseDatagram, signalWhenReadable } from '../sockopt.ts'
+import type { FlowSockets } from './flow-sockets.ts'
 
 /** One flow, from its first datagram until it is closed by either side or was idle for too long. */
 export type DatagramSession = {
@@ -27,22 +27,12 @@ const mostSessions = 1024
 const mostWaiting = 64
 
 /** Captures until disposed of; then all sessions end. */
-export function captureDatagrams({ listeners, flows }: Namespace, onSession: (session: DatagramSession) => void): Disposable {
+export function captureDatagrams(
+  { listeners }: Namespace,
+  sockets: FlowSockets,
+  onSession: (session: DatagramSession) => void,
+): Disposable {
   const sessions = new Map<string, Flow>()
-  const wanted = new Map<number, (given: Given) => void>()
-  let next = 0
-  flows.on('message', (given: Given) => {
-    wanted.get(given.id)?.(given)
-    wanted.delete(given.id)
-  })
-  flows.unref()
-  const makeSocket = (place: Destination) =>
-    new Promise<number>((resolve, reject) => {
-      const id = next++
-      wanted.set(id, ({ fd, failed }) => (fd === undefined ? reject(new Error(failed)) : resolve(fd)))
-      flows.postMessage({ id, host: place.host, port: place.port } satisfies Wanted)
-    })
-
   const take = (datagram: Datagram, icmp: number): void => {
     const { from, to, bytes } = datagram
     const key = `${from.host} ${from.port} ${to.host} ${to.port}`
@@ -50,7 +40,7 @@ export function captureDatagrams({ listeners, flows }: Namespace, onSession: (se
     if (known !== undefined) return known.receive(bytes)
     if (sessions.size >= mostSessions) longestIdle(sessions)?.close()
     const flow = new Flow(datagram, {
-      makeSocket,
+      makeSocket: place => sockets.make(place),
       refuse: () => refuseDatagram(icmp, datagram),
       closed: () => sessions.delete(key),
     })

@@ -46,9 +46,9 @@ async function main(): Promise<number> {
       return answer(query)
     },
   })
+  process.on('SIGTERM', () => workload.signal('SIGTERM')) // before it is told: whoever hears it may signal at once
   tell({ type: 'launched', pid: workload.pid })
-  process.on('SIGTERM', () => workload.signal('SIGTERM'))
-  createInterface(process.stdin).on('line', line => void dial(workload, JSON.parse(line) as { id: number; port: number; send: string }))
+  createInterface(process.stdin).on('line', line => void dial(workload, JSON.parse(line) as Dial))
   const exit = await workload.exited
   tell({ type: 'exited', ...exit })
   return exit.code ?? 0
@@ -70,7 +70,19 @@ function greet(socket: Socket, text: string): void {
   socket.once('data', () => socket.end(`HTTP/1.0 200 OK\r\nContent-Length: ${text.length}\r\n\r\n${text}`))
 }
 
-async function dial(workload: Workload, { id, port, send }: { id: number; port: number; send: string }): Promise<void> {
+type Dial = { readonly id: number; readonly port: number; readonly send: string; readonly udp?: boolean }
+
+async function dial(workload: Workload, { id, port, send, udp = false }: Dial): Promise<void> {
+  if (udp) {
+    const flow = workload.dialUdp(port, {
+      message: bytes => {
+        tell({ type: 'dialled', id, reply: Buffer.from(bytes).toString() })
+        flow.close()
+      },
+      failed: ({ code }) => tell({ type: 'dialled', id, code }),
+    })
+    return flow.send(Buffer.from(send))
+  }
   try {
     const socket = await workload.dial(port, { timeoutMs: 5000 })
     const parts: Buffer[] = []
