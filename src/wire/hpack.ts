@@ -12,5 +12,5 @@
 
 export { Decoder, type FieldSink, initialTableSize } from './hpack/decode.ts'
 export { Encoder, fieldRoom, isWritable } from './hpack/encode.ts'
-export { Entry, entryOverhead } from './hpack/entry.ts'
+export { Entry } from './hpack/entry.ts'
 export { HeaderName } from './hpack/header-name.ts'
