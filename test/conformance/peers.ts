@@ -1,7 +1,8 @@
 /** Where the suites, clients and servers of others come from: fetched or built once into the user's cache folder, or the reason why not. */
 
 import { spawnSync } from 'node:child_process'
-import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import process from 'node:process'
@@ -34,6 +35,28 @@ export function goCommand(name: string, at: string): Found | Missing {
     if (ran === undefined && built !== join(folder, name)) renameSync(built, join(folder, name))
     return ran
   })
+}
+
+/** A program of this repository in Go, with modules of others. source: its folder. */
+export const goProgram = (name: string, source: string): Found | Missing =>
+  once(`${name}-${contentOf(source)}`, name, folder => {
+    const go = installed('go', 'golang')
+    if ('missing' in go) return go.missing
+    return run(go.path, ['build', '-trimpath', '-o', join(folder, name), '.'], { cwd: source, env: { ...process.env, CGO_ENABLED: '0' } })
+  })
+
+/** A package of npm with what it needs, such as `ws@8.18.0`. Its path is the folder to resolve it from. */
+export const npmPackage = (at: string): Found | Missing =>
+  once(`npm-${at.replace(/[^\w.]+/g, '-')}`, '.', folder => {
+    const npm = installed('npm')
+    if ('missing' in npm) return npm.missing
+    return run(npm.path, ['install', '--silent', '--no-audit', '--no-fund', '--no-save', '--ignore-scripts', '--prefix', folder, at])
+  })
+
+function contentOf(folder: string): string {
+  const hash = createHash('sha256')
+  for (const name of readdirSync(folder).sort()) hash.update(readFileSync(join(folder, name)))
+  return hash.digest('hex').slice(0, 12)
 }
 
 /** A repository at a commit. */
@@ -73,7 +96,11 @@ function once(name: string, file: string, make: (folder: string) => string | und
 }
 
 /** The last line of what it said when it failed. */
-function run(file: string, args: readonly string[], options: { readonly env?: NodeJS.ProcessEnv } = {}): string | undefined {
+function run(
+  file: string,
+  args: readonly string[],
+  options: { readonly env?: NodeJS.ProcessEnv; readonly cwd?: string } = {},
+): string | undefined {
   const ran = spawnSync(file, args, { encoding: 'utf8', timeout: 600_000, ...options })
   if (ran.status === 0) return undefined
   return (ran.error?.message ?? `${ran.stdout}${ran.stderr}`).trim().split('\n').at(-1) ?? 'it failed without a word'

@@ -1,0 +1,3 @@
+module weft.dev/e2e/protocols
+
+go 1.24
