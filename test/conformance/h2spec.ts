@@ -1,19 +1,17 @@
 /** Runs h2spec (github.com/summerwind/h2spec), strictly, against the HTTP/2 codec on a socket, or against whatever listens: `node test/conformance/h2spec.ts [HOST PORT]`. Prints `h2spec: PASSED/ALL`. */
 
 import { spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { homedir } from 'node:os'
-import { delimiter, join } from 'node:path'
 import process from 'node:process'
 import { serveHttp2 } from './http2-server.ts'
+import { type Found, goCommand, isKept, type Missing } from './peers.ts'
 
-const cached = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'weft', 'peers', 'h2spec-latest', 'h2spec')
+const version = 'v2.2.1+incompatible'
 
-/** Where the program is; undefined: nowhere. */
-export const h2specPath = (): string | undefined =>
-  [cached, ...(process.env['PATH'] ?? '').split(delimiter).map(folder => join(folder, 'h2spec'))].find(path => existsSync(path))
+/** The program, built when it is not there yet. */
+const h2spec = (): Found | Missing => goCommand('h2spec', `github.com/summerwind/h2spec/cmd/h2spec@${version}`)
 
-export const howToGetH2spec = `h2spec is not on this machine; with Go: GOBIN=${cached.replace(/\/h2spec$/, '')} go install github.com/summerwind/h2spec/cmd/h2spec@latest`
+/** Its path when it was built before; undefined: it was not. */
+export const h2specPath = (): string | undefined => (isKept(`h2spec-${version}`) ? (h2spec() as Found).path : undefined)
 
 /** passed of all cases, and what h2spec says about those that failed. */
 export async function runH2spec(
@@ -32,14 +30,14 @@ export async function runH2spec(
 }
 
 if (import.meta.main) {
-  const path = h2specPath()
-  if (path === undefined) {
-    console.error(howToGetH2spec)
+  const found = h2spec()
+  if ('missing' in found) {
+    console.error(found.missing)
     process.exit(2)
   }
   const [host, port, ...only] = process.argv.slice(2)
   await using own = port === undefined ? await serveHttp2() : undefined
-  const { passed, all, report } = await runH2spec(path, host ?? '127.0.0.1', port === undefined ? own!.port : Number(port), ...only)
+  const { passed, all, report } = await runH2spec(found.path, host ?? '127.0.0.1', port === undefined ? own!.port : Number(port), ...only)
   if (report !== '') console.log(report)
   console.log(`h2spec: ${passed}/${all}`)
   process.exitCode = passed === all ? 0 : 1

@@ -1,10 +1,10 @@
 /** Every story of github.com/http2jp/hpack-test-case: what other encoders wrote is read here, and what is written here is read again. `node test/conformance/hpack.ts [FOLDER]` prints `hpack: HELD/ALL blocks`. */
 
-import { existsSync, globSync, readFileSync } from 'node:fs'
-import { homedir } from 'node:os'
+import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
 import { Decoder, Encoder, type Entry, HeaderName } from '../../src/wire/hpack.ts'
+import { checkout, type Found, isKept, type Missing } from './peers.ts'
 
 type Story = {
   readonly cases: readonly {
@@ -15,10 +15,14 @@ type Story = {
   }[]
 }
 
-const cached = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'weft', 'peers', 'hpack-test-case')
+const commit = '8a1406e7d14bfcb6c046021f13cc15cfb162726d'
 
-export const storiesFolder = (): string | undefined => (existsSync(join(cached, 'nghttp2')) ? cached : undefined)
-export const howToGetStories = `the HPACK stories are not on this machine: git clone --depth 1 https://github.com/http2jp/hpack-test-case ${cached}`
+/** Their folder, fetched when it is not there yet. */
+const stories = (): Found | Missing => checkout('hpack-test-case', 'https://github.com/http2jp/hpack-test-case', commit)
+
+/** Their folder when it was fetched before; undefined: it was not. */
+export const storiesFolder = (): string | undefined =>
+  isKept(`hpack-test-case-${commit.slice(0, 12)}`) ? (stories() as Found).path : undefined
 
 /** Counts of header blocks, and which did not hold. */
 export function readStories(folder: string): { readonly all: number; readonly writers: number; readonly wrong: readonly string[] } {
@@ -60,12 +64,12 @@ function write(encoder: Encoder, fields: readonly string[]): Uint8Array {
 }
 
 if (import.meta.main) {
-  const folder = process.argv[2] ?? storiesFolder()
-  if (folder === undefined) {
-    console.error(howToGetStories)
+  const found = process.argv[2] === undefined ? stories() : { path: process.argv[2] }
+  if ('missing' in found) {
+    console.error(found.missing)
     process.exit(2)
   }
-  const { all, writers, wrong } = readStories(folder)
+  const { all, writers, wrong } = readStories(found.path)
   for (const where of wrong) console.log(`wrong: ${where}`)
   console.log(`hpack: ${all - wrong.length}/${all} blocks, of ${writers} collections`)
   process.exitCode = wrong.length === 0 && all > 0 ? 0 : 1

@@ -12,6 +12,9 @@ export type Missing = { readonly missing: string }
 
 export const cacheFolder = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'weft', 'peers')
 
+/** Whether it was fetched before, for tests, which fetch nothing. */
+export const isKept = (name: string): boolean => existsSync(join(cacheFolder, `${name}.done`))
+
 /** Of this machine; /usr/sbin is looked at too, which users do not have in PATH. */
 export function installed(name: string, debian = name): Found | Missing {
   for (const folder of [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin']) {
