@@ -1,10 +1,11 @@
 /** One proxy as `weft proxy --from` runs it, with everything on that a mesh has on: `bench/half out|in|hop|tcp --listen PORT --to PORT [--certs DIR]`. Stays in the foreground. */
 
-import { X509Certificate } from 'node:crypto'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createHash, X509Certificate } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import process from 'node:process'
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { type Role, resourcesFor, roles } from './resources.ts'
 
@@ -44,23 +45,30 @@ const protocol = values.protocol
 if (protocol !== undefined && protocol !== 'http' && protocol !== 'tcp') misused('--protocol must be http or tcp')
 
 const tls = role === 'out' || role === 'in' ? material(role) : undefined
-const folder = mkdtempSync(join(tmpdir(), 'weft-half-'))
-process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
-const file = join(folder, `${role}.json`)
 const resources = resourcesFor(role, {
   listen,
   to,
   ...(tls === undefined ? {} : { tls, server: values.peer ?? tls.server }),
   ...(protocol === undefined ? {} : { protocol }),
 })
-writeFileSync(file, JSON.stringify(resources, undefined, 2))
+const file = kept(JSON.stringify(resources, undefined, 2))
 const asked = [
   ...(values.admin === undefined ? [] : ['--admin', values.admin]),
   ...(values.output === undefined ? [] : ['-o', values.output]),
 ]
-process.argv = [process.argv[0]!, process.argv[1]!, 'proxy', '--from', file, ...asked]
-// From here on this is the command itself, which ends the process.
-await import('../src/bin/weft.ts')
+// From here on this process is the command itself, as users have it, and nothing of what made the file is in its memory.
+process.execve!(fileURLToPath(new URL('../weft', import.meta.url)), ['weft', 'proxy', '--from', file, ...asked], process.env)
+
+/** A file of this content, which outlives this program; the same for the same content, so that they do not pile up. */
+function kept(content: string): string {
+  const folder = join(tmpdir(), `weft-half-${process.getuid?.() ?? 0}`)
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  const path = join(folder, `${createHash('sha256').update(content).digest('hex').slice(0, 16)}.json`)
+  const fresh = `${path}.${process.pid}`
+  writeFileSync(fresh, content)
+  renameSync(fresh, path)
+  return path
+}
 
 function portOf(name: string, given: string | undefined): number {
   const port = Number(given)
