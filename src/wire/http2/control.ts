@@ -49,7 +49,8 @@ export abstract class Control<Event> extends Bodies<Event> {
     const stream = this.streams.get(id)
     if (stream === undefined || stream.isClosed) return this.guard.noise()
     const code = read32(bytes, from)
-    if (this.isServer) this.guard.reset()
+    // One that was answered in part cost the peer a round trip too, and ends so wherever somebody watches a list or a page is left.
+    if (this.isServer && stream.writing === 'head') this.guard.reset()
     this.gone(stream, code, code === errorCodes.refusedStream)
   }
 
