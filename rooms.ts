@@ -33,6 +33,8 @@ export const rooms = {
       'zlib',
       'util',
       'events',
+      'v8',
+      'vm',
     ],
     npm: ['@grpc/grpc-js', 'pino'],
   },

@@ -69,8 +69,12 @@ const on =
     return () => void process.off(name, heard)
   }
 
+/** For the processes that stay. */
+const rest = async (): Promise<unknown> => (await import('#io/memory')).giveBackWhenResting()
+
 // Started by a proxy of ours, which speaks to it over the channel that came with it: no command line.
 if (process.argv[2] === 'worker' && process.send !== undefined) {
+  await rest()
   await (await import('./worker.ts')).work({ log: await log() })
   process.exit()
 }
@@ -86,16 +90,19 @@ process.exitCode = await main(process.argv.slice(2), {
   configFolder: userConfig(process.env),
   version,
   cleanCapture: async options => (await import('./capture.ts')).clean(options, say),
-  run: async options =>
-    (await import('./run.ts')).run(options, {
+  run: async options => {
+    await rest()
+    return (await import('./run.ts')).run(options, {
       env: process.env,
       version,
       log: await log(),
       say,
       onSignal: heard => onSignal(heard, options.host === undefined),
-    }),
-  control: async options =>
-    (await import('./control.ts')).control(options, {
+    })
+  },
+  control: async options => {
+    await rest()
+    return (await import('./control.ts')).control(options, {
       env: process.env,
       version,
       log: await log('info'),
@@ -103,9 +110,11 @@ process.exitCode = await main(process.argv.slice(2), {
       print: text => void process.stdout.write(text),
       signal: ended(),
       dashboard: here('../../dashboard/dist'),
-    }),
-  proxy: async options =>
-    (await import('./proxy.ts')).proxy(options, {
+    })
+  },
+  proxy: async options => {
+    await rest()
+    return (await import('./proxy.ts')).proxy(options, {
       env: process.env,
       pid: process.pid,
       log: await log(),
@@ -115,7 +124,8 @@ process.exitCode = await main(process.argv.slice(2), {
       onHangup: on('SIGHUP'),
       onRestart: on('SIGUSR2'),
       worker: [process.execPath, ...process.execArgv, here('./weft.ts'), 'worker'],
-    }),
+    })
+  },
   demo: async options =>
     (await import('./demo.ts')).demo(options, {
       env: process.env,

@@ -8,6 +8,8 @@ export type Ask = (probe: Probe) => Promise<void>
 
 /** Until a port first serves it is asked this often: a workload that starts should be found soon. */
 const eagerMs = 25
+/** So often, which is about five seconds; from then on less and less. */
+const eagerTries = 200
 
 export class Prober {
   readonly #ask: Ask
@@ -36,7 +38,7 @@ export class Prober {
     this.#later(reportMs, round, report)
   }
 
-  async #run(probe: Probe, round: number): Promise<void> {
+  async #run(probe: Probe, round: number, tries = 1): Promise<void> {
     const status = await this.#ask(probe).then(
       () => 'healthy' as const,
       () => 'unhealthy' as const,
@@ -48,7 +50,8 @@ export class Prober {
     this.#known.set(key, result)
     if (before?.status !== status) this.#report([...this.#known.values()])
     const wasEverHealthy = before?.status === 'healthy' || status === 'healthy'
-    this.#later(wasEverHealthy ? probe.intervalMs : Math.min(probe.intervalMs, eagerMs), round, () => void this.#run(probe, round))
+    const waitMs = wasEverHealthy ? probe.intervalMs : Math.min(probe.intervalMs, eagerMs * 1.05 ** Math.max(0, tries - eagerTries))
+    this.#later(waitMs, round, () => void this.#run(probe, round, tries + 1))
   }
 
   #later(ms: number, round: number, run: () => void): void {

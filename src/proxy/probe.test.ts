@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { TestClock } from '#base/clock'
+import type { Probe } from '#xds/rpcs'
+import { Prober } from './probe.ts'
+
+const probe: Probe = { name: 'probe/8080', host: '127.0.0.1', port: 8080, check: { type: 'tcp' }, timeoutMs: 1000, intervalMs: 1000 }
+
+/** How often a port was asked in each of so many seconds. */
+async function asked(seconds: number, serves: (second: number) => boolean): Promise<readonly number[]> {
+  const clock = new TestClock()
+  const counts: number[] = []
+  let second = 0
+  const prober = new Prober(
+    async () => {
+      counts[second] = (counts[second] ?? 0) + 1
+      if (!serves(second)) throw new Error('refused')
+    },
+    clock,
+    () => {},
+  )
+  prober.follow({ reportMs: 1000, probes: [probe] })
+  for (; second < seconds; second++)
+    for (let ms = 0; ms < 1000; ms += 5) {
+      await new Promise(resolve => setImmediate(resolve))
+      clock.advance(5)
+    }
+  prober.stop()
+  return counts
+}
+
+test('a port that does not serve yet is asked eagerly at first, then as often as one that serves', async () => {
+  const counts = await asked(30, () => false)
+  assert.ok(counts[0]! >= 35 && counts[3]! >= 35, `${counts}`)
+  assert.ok(counts[29]! <= 2, `${counts}`)
+})
+
+test('a port that serves is asked once in its interval', async () => {
+  const counts = await asked(5, second => second > 0)
+  assert.deepEqual(counts.slice(2), [1, 1, 1])
+})
