@@ -125,7 +125,7 @@ export class Sender {
         stream.id,
       )
       output.at += frameHeader
-      this.#pieces(stream, size)
+      if (size > 0) this.#pieces(stream, size)
       this.frames++
     }
     if (isLast) {
