@@ -6,7 +6,7 @@ import process from 'node:process'
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import { type Exclusions, noExclusions } from '#base/exclusions'
 import { CAP_NET_ADMIN, CAP_SYS_ADMIN, holds } from './namespace/capabilities.ts'
-import type { Batch, Beginning, Exit, Listeners, Program, Told, Tools } from './namespace/messages.ts'
+import type { Batch, Beginning, Exit, Listeners, News, Order, Program, Told, Tools } from './namespace/messages.ts'
 import { hosts, resolvConf } from './namespace/names.ts'
 import { CaptureRefused, explain, missing, packages, type Machine, type Refusal, type Tool, type Verdict } from './namespace/refusal.ts'
 import { capture, links } from './namespace/rules.ts'
@@ -129,7 +129,7 @@ export async function openNamespace(namespace: string, options: NamespaceOptions
   const { port1: flows, port2: flowsInside } = new MessageChannel()
   const served = new Int32Array(new SharedArrayBuffer(4))
   const ipv6 = hasIpv6()
-  const workerData: Beginning = {
+  const beginning: Beginning = {
     tools,
     ipv6,
     served,
@@ -141,11 +141,13 @@ export async function openNamespace(namespace: string, options: NamespaceOptions
     resolvConf: resolvConf(namespace, readText('/etc/resolv.conf')),
     hosts: hosts(hostname(), readText('/etc/hosts')),
   }
-  const inside = new Worker(new URL('./namespace/inside.ts', import.meta.url), { workerData, transferList: [port2, flowsInside] })
   sockets.unref()
   flows.unref()
+  const inside = new Inside()
   try {
-    const ready = await heard(inside, 'ready')
+    const isReady = inside.heard('ready')
+    inside.order({ type: 'open', id: inside.id, beginning }, [port2, flowsInside])
+    const ready = await isReady
     return {
       ...ready,
       ipv6,
@@ -178,33 +180,77 @@ function checkFfi(): Refusal | undefined {
   }
 }
 
-async function start(inside: Worker, program: Program): Promise<{ pid: number; exited: Promise<Exit> }> {
-  const exited = heard(inside, 'exited').then(({ code, signal }) => ({ code, signal }))
+async function start(inside: Inside, program: Program): Promise<{ pid: number; exited: Promise<Exit> }> {
+  const exited = inside.heard('exited').then(({ code, signal }) => ({ code, signal }))
   exited.catch(() => {}) // who awaits it is told; when the start fails, nobody does
-  inside.postMessage(program)
-  const { pid } = await heard(inside, 'started')
+  const started = inside.heard('started')
+  inside.order({ type: 'start', id: inside.id, program })
+  const { pid } = await started
   return { pid, exited }
 }
 
-async function close(inside: Worker, ports: readonly MessagePort[]): Promise<void> {
+async function close(inside: Inside, ports: readonly MessagePort[]): Promise<void> {
   for (const port of ports) port.close()
-  await inside.terminate()
+  await inside.close()
 }
 
-/** The next message of that type. Rejects when the thread tells of a failure instead, or ends. */
-function heard<Type extends Told['type']>(inside: Worker, type: Type): Promise<Extract<Told, { type: Type }>> {
-  return new Promise((resolve, reject) => {
-    const settle = (act: () => void) => {
-      inside.off('message', onTold).off('error', onError).off('exit', onExit)
-      act()
-    }
-    const onTold = (told: Told) => {
-      if (told.type === type) settle(() => resolve(told as Extract<Told, { type: Type }>))
-      else if (told.type === 'refused') settle(() => reject(new CaptureRefused(explain(told.says, machine()))))
-      else if (told.type === 'unstarted') settle(() => reject(Object.assign(new Error(told.says), { code: told.code })))
-    }
-    const onError = (thrown: unknown) => settle(() => reject(thrown as Error))
-    const onExit = () => settle(() => reject(new Error('the thread inside the namespace ended')))
-    inside.on('message', onTold).on('error', onError).on('exit', onExit)
-  })
+/** The thread of this process that lives in namespaces, while there is one; by id, who waits for what is told of it. */
+let shared: { readonly thread: Worker; readonly open: Map<number, Inside> } | undefined
+let count = 0
+
+/** One namespace in the shared thread: a thread of its own for each would cost more than a workload does. */
+class Inside {
+  readonly id = (count += 1)
+  readonly #shared: NonNullable<typeof shared>
+  readonly #waiting = new Map<News['type'], PromiseWithResolvers<never>>()
+
+  constructor() {
+    this.#shared = shared ??= begin()
+    this.#shared.open.set(this.id, this)
+  }
+
+  order(order: Order, transfer: readonly MessagePort[] = []): void {
+    this.#shared.thread.postMessage(order, transfer)
+  }
+
+  /** The next news of that type. Rejects when a failure is told of instead, or the thread ends. */
+  heard<Type extends News['type']>(type: Type): Promise<Extract<News, { type: Type }>> {
+    const waiting = Promise.withResolvers<never>()
+    this.#waiting.set(type, waiting)
+    return waiting.promise
+  }
+
+  told(news: News): void {
+    if (news.type === 'refused') return this.failed(new CaptureRefused(explain(news.says, machine())))
+    if (news.type === 'unstarted') return this.failed(Object.assign(new Error(news.says), { code: news.code }))
+    this.#waiting.get(news.type)?.resolve(news as never)
+    this.#waiting.delete(news.type)
+  }
+
+  failed(why: unknown): void {
+    for (const { reject } of this.#waiting.values()) reject(why)
+    this.#waiting.clear()
+  }
+
+  async close(): Promise<void> {
+    const { thread, open } = this.#shared
+    if (!open.delete(this.id)) return
+    if (open.size > 0) return this.order({ type: 'close', id: this.id })
+    if (shared === this.#shared) shared = undefined
+    await thread.terminate()
+    this.failed(new Error('the namespace was closed'))
+  }
+}
+
+function begin(): NonNullable<typeof shared> {
+  const thread = new Worker(new URL('./namespace/inside.ts', import.meta.url))
+  const open = new Map<number, Inside>()
+  const failed = (why: unknown) => {
+    if (shared?.thread === thread) shared = undefined
+    for (const inside of open.values()) inside.failed(why)
+  }
+  thread.on('message', ({ id, ...news }: Told) => open.get(id)?.told(news as News))
+  thread.on('error', failed)
+  thread.on('exit', () => failed(new Error('the thread inside the namespaces ended')))
+  return { thread, open }
 }

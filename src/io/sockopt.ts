@@ -148,6 +148,12 @@ export function leaveHost(): void {
   made('mount', libc().mount('none', '/', 'none', MS_REC_PRIVATE, null), 'private /')
 }
 
+/** This thread, and what it spawns, goes into namespaces that it has left, by open `/proc/thread-self/ns/net` and `…/mnt` (setns(2)). Throws SystemCallFailed. */
+export function enter(network: number, mounts: number): void {
+  made('setns', libc().setns(network, CLONE_NEWNET), 'network')
+  made('setns', libc().setns(mounts, CLONE_NEWNS), 'mounts')
+}
+
 /** `target` shows `source` from now on, in this thread's mounts only. Throws SystemCallFailed. */
 export const mountOver = (source: string, target: string): void =>
   void made('mount', libc().mount(source, target, 'none', MS_BIND, null), target)

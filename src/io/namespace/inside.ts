@@ -1,55 +1,109 @@
 /**
- * The thread that lives in a workload's namespaces: it makes them, makes sockets there for the main thread, and starts the program there.
+ * The thread that lives in the namespaces of workloads: it makes them, makes sockets there for the main thread, and starts the programs there.
  * Only what happens on this very thread is inside: synchronous file calls are, asynchronous ones are not (Node runs them on other threads).
+ * It is in one namespace at a time, so whatever waits enters its own again before it goes on.
  */
 
 import { spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, existsSync, readlinkSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readlinkSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { parentPort, workerData } from 'node:worker_threads'
-import { SystemCallFailed, leaveHost, makeIcmpSocket, makeListener, makeSocket, mountEmpty, mountOver } from '../sockopt.ts'
-import type { Batch, Beginning, Given, Listeners, Program, Told, Wanted } from './messages.ts'
+import process from 'node:process'
+import { parentPort } from 'node:worker_threads'
+import { SystemCallFailed, enter, leaveHost, makeIcmpSocket, makeListener, makeSocket, mountEmpty, mountOver } from '../sockopt.ts'
+import type { Batch, Beginning, Given, Listeners, News, Order, Program, Told, Wanted } from './messages.ts'
 import { capture, capturePort, comforts, datagrams, dnsPort, excludedPort, links, settings } from './rules.ts'
 import { run } from './tools.ts'
 
-const beginning = workerData as Beginning
-const tell = (told: Told): void => parentPort!.postMessage(told)
+/** The namespaces of a workload, or of nobody: open files that lead into them. */
+type Place = { readonly id: number; readonly network: number; readonly mounts: number; readonly programs: Set<number> }
+type Inhabited = Place & { readonly beginning: Beginning }
+
+const tell = (id: number, news: News): void => parentPort!.postMessage({ id, ...news } satisfies Told)
 
 /** Enough for a burst while the next batch is on its way. */
 const batchSize = 64
 
-async function begin(): Promise<void> {
+const places = new Map<number, Inhabited>()
+/** Nobody's: where this thread is when the one it was in is closed, and what the mounts of the next are copied from. */
+let nowhere: Place | undefined
+let current: Place | undefined
+/** One is opened after the other. */
+let opening: Promise<void> = Promise.resolve()
+
+parentPort!.on('message', (order: Order) => {
+  switch (order.type) {
+    case 'open':
+      opening = opening.then(() => open(order.id, order.beginning))
+      return
+    case 'start':
+      return start(places.get(order.id)!, order.program)
+    case 'close':
+      return close(order.id)
+  }
+})
+
+function go(place: Place): void {
+  if (current === place) return
+  enter(place.network, place.mounts)
+  current = place
+}
+
+/** Leaves the namespaces that this thread is in for fresh ones, with a copy of the mounts. */
+function leave(id: number): Place {
+  leaveHost()
+  const network = openSync('/proc/thread-self/ns/net', 'r')
+  current = { id, network, mounts: openSync('/proc/thread-self/ns/mnt', 'r'), programs: new Set() }
+  return current
+}
+
+async function open(id: number, beginning: Beginning): Promise<void> {
   try {
-    leaveHost()
-    const [hasDatagrams] = await Promise.all([addRules(), addAddresses()])
-    coverNames()
+    nowhere ??= leave(0)
+    go(nowhere)
+    const place: Inhabited = Object.assign(leave(id), { beginning })
+    places.set(id, place)
+    const [hasDatagrams] = await Promise.all([addRules(place), addAddresses(beginning)])
+    go(place)
+    coverNames(beginning)
     for (const [name, value] of settings) attempt(() => writeFileSync(`/proc/sys/${name}`, value))
-    beginning.sockets.on('message', serveSockets)
-    beginning.flows.on('message', giveFlow)
-    parentPort!.on('message', start)
-    tell({
+    beginning.sockets.on('message', () => serveSockets(place))
+    beginning.flows.on('message', (wanted: Wanted) => giveFlow(place, wanted))
+    tell(id, {
       type: 'ready',
-      listeners: makeListeners(hasDatagrams),
+      listeners: makeListeners(beginning, hasDatagrams),
       identity: readlinkSync('/proc/thread-self/ns/net'),
-      first: makeBatch(batchSize),
+      first: makeBatch(beginning),
     })
   } catch (thrown) {
-    tell({ type: 'refused', says: (thrown as Error).message })
+    tell(id, { type: 'refused', says: (thrown as Error).message })
   }
 }
 
-async function addAddresses(): Promise<void> {
-  const { code, says } = await run(beginning.tools.ip, ['-batch', '-'], links(beginning.ipv6))
+/** What still runs there is told to end, as by the death of its parent. */
+function close(id: number): void {
+  const place = places.get(id)
+  if (place === undefined) return
+  places.delete(id)
+  for (const pid of place.programs) attempt(() => process.kill(pid, 'SIGTERM'))
+  if (current === place) go(nowhere!)
+  closeSync(place.network)
+  closeSync(place.mounts)
+}
+
+async function addAddresses({ tools, ipv6 }: Beginning): Promise<void> {
+  const { code, says } = await run(tools.ip, ['-batch', '-'], links(ipv6))
   if (code !== 0) throw new Error(`ip: ${says}`)
 }
 
 /** The most that this kernel takes, whole or not at all. True when datagrams are captured. */
-async function addRules(): Promise<boolean> {
+async function addRules(place: Inhabited): Promise<boolean> {
+  const { beginning } = place
   const needed = capture(beginning.exclude)
   const attempts = [...(beginning.datagrams ? [needed + comforts(true) + datagrams] : []), needed + comforts(false), needed]
   let says = ''
   for (const rules of attempts) {
+    go(place)
     const tried = await run(beginning.tools.nft, ['-f', '-'], rules)
     if (tried.code === 0) return rules.includes('tproxy')
     says = tried.says
@@ -61,7 +115,7 @@ async function addRules(): Promise<boolean> {
 const askedByFile = ['/run/systemd/resolve', '/run/nscd', '/var/run/nscd']
 
 /** Without /etc/resolv.conf, or where it leads nowhere, resolvers ask 127.0.0.1, which is captured as well: only the search list is lost. */
-function coverNames(): void {
+function coverNames(beginning: Beginning): void {
   const resolv = attempt(() => realpathSync('/etc/resolv.conf'))
   const covered = [...new Set(askedByFile.flatMap(folder => attempt(() => realpathSync(folder)) ?? []))]
   for (const folder of covered) attempt(() => mountEmpty(folder))
@@ -84,7 +138,7 @@ function cover(target: string, text: string, folder: string): void {
   mountOver(source, target)
 }
 
-function makeListeners(hasDatagrams: boolean): Listeners {
+function makeListeners(beginning: Beginning, hasDatagrams: boolean): Listeners {
   const isLeftOut =
     beginning.exclude.outboundPorts.length + beginning.exclude.outboundCidrs.length + beginning.exclude.outboundUids.length > 0
   const hosts = beginning.ipv6 ? ['127.0.0.1', '::1'] : ['127.0.0.1']
@@ -100,26 +154,29 @@ function makeListeners(hasDatagrams: boolean): Listeners {
   }
 }
 
-function serveSockets(): void {
-  beginning.sockets.postMessage(makeBatch(batchSize))
+function serveSockets(place: Inhabited): void {
+  const { beginning } = place
+  go(place)
+  beginning.sockets.postMessage(makeBatch(beginning))
   Atomics.add(beginning.served, 0, 1)
   Atomics.notify(beginning.served, 0)
 }
 
-function giveFlow({ id, host, port }: Wanted): void {
+function giveFlow(place: Inhabited, { id, host, port }: Wanted): void {
+  go(place)
   let given: Given
   try {
     given = { id, fd: makeListener('flow', host, port) }
   } catch (thrown) {
     given = { id, failed: (thrown as Error).message }
   }
-  beginning.flows.postMessage(given)
+  place.beginning.flows.postMessage(given)
 }
 
-function makeBatch(count: number): Batch {
+function makeBatch({ ipv6 }: Beginning): Batch {
   const fds: number[] = []
   try {
-    while (fds.length < count) fds.push(makeSocket(beginning.ipv6))
+    while (fds.length < batchSize) fds.push(makeSocket(ipv6))
     return { fds }
   } catch (thrown) {
     if (!(thrown instanceof SystemCallFailed)) throw thrown
@@ -137,15 +194,23 @@ const withheld = (root: boolean): string[] =>
     : ['--inh-caps=-all', '--ambient-caps=-all', '--bounding-set=-all', '--no-new-privs']
 
 /** `setpriv` becomes the program, so its process, exit code and signals are the program's own. TERM reaches it when this process dies. */
-function start({ command, env, cwd, stdio }: Program): void {
+function start(place: Inhabited, { command, env, cwd, stdio }: Program): void {
+  const { id, beginning, programs } = place
+  go(place)
   const child = spawn(beginning.tools.setpriv, ['--pdeathsig', 'TERM', ...withheld(beginning.root), '--', ...command], {
     cwd,
     env,
     stdio: [...stdio],
   })
-  child.once('error', error => tell({ type: 'unstarted', code: (error as NodeJS.ErrnoException).code ?? '', says: error.message }))
-  child.once('spawn', () => tell({ type: 'started', pid: child.pid! }))
-  child.once('exit', (code, signal) => tell({ type: 'exited', code, signal }))
+  child.once('error', error => tell(id, { type: 'unstarted', code: (error as NodeJS.ErrnoException).code ?? '', says: error.message }))
+  child.once('spawn', () => {
+    programs.add(child.pid!)
+    tell(id, { type: 'started', pid: child.pid! })
+  })
+  child.once('exit', (code, signal) => {
+    programs.delete(child.pid!)
+    tell(id, { type: 'exited', code, signal })
+  })
 }
 
 function attempt<T>(act: () => T): T | undefined {
@@ -155,5 +220,3 @@ function attempt<T>(act: () => T): T | undefined {
     return undefined
   }
 }
-
-await begin()

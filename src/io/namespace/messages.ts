@@ -5,7 +5,13 @@ import type { Exclusions } from '#base/exclusions'
 
 export type Tools = { readonly ip: string; readonly nft: string; readonly setpriv: string }
 
-/** Given to the inside thread when it begins. */
+/** One thread serves all namespaces of its process; id: of one of them. */
+export type Order =
+  | { readonly type: 'open'; readonly id: number; readonly beginning: Beginning }
+  | { readonly type: 'start'; readonly id: number; readonly program: Program }
+  | { readonly type: 'close'; readonly id: number }
+
+/** What a namespace is to be. */
 export type Beginning = {
   readonly tools: Tools
   readonly root: boolean
@@ -51,7 +57,8 @@ export type Listeners = {
 
 export type Exit = { readonly code: number | null; readonly signal: NodeJS.Signals | null }
 
-export type Told =
+export type Told = { readonly id: number } & News
+export type News =
   | {
       readonly type: 'ready'
       readonly listeners: Listeners /** As `/proc/PID/ns/net` shows it: `net:[4026532281]`. */

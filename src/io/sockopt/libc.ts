@@ -43,6 +43,7 @@ function bind() {
     setsockopt: { arguments: ['i32', 'i32', 'i32', 'pointer', 'u32'], return: 'i32' },
     getsockopt: { arguments: ['i32', 'i32', 'i32', 'pointer', 'pointer'], return: 'i32' },
     unshare: { arguments: ['i32'], return: 'i32' },
+    setns: { arguments: ['i32', 'i32'], return: 'i32' },
     mount: { arguments: ['string', 'string', 'string', 'u64', 'pointer'], return: 'i32' },
     __errno_location: { arguments: [], return: 'pointer' },
   })
