@@ -53,9 +53,8 @@ export function captureDatagrams(
     for (const { fd, icmp } of listeners.datagrams)
       for (let datagram = receiveDatagram(fd); datagram !== undefined; datagram = receiveDatagram(fd)) take(datagram, icmp)
   }
-  // The handler must be there before the first signal, which would end the process otherwise, and after the last.
-  process.on('SIGIO', drain)
-  keepHandled()
+  drains.add(drain)
+  handleSignal() // before the first signal
   for (const { fd } of listeners.datagrams) signalWhenReadable(fd)
   drain()
   const sweeper = setInterval(() => {
@@ -71,17 +70,22 @@ export function captureDatagrams(
         closeFd(fd)
         closeFd(icmp)
       }
-      process.off('SIGIO', drain)
+      drains.delete(drain)
     },
   }
 }
 
+/** Of all namespaces of this process, which have one signal between them. */
+const drains = new Set<() => void>()
 let isHandled = false
-/** Once there is no handler left, SIGIO ends a process (signal(7)); one that is under way while the last namespace closes must not. */
-function keepHandled(): void {
+
+/** Once there is no handler left, SIGIO ends a process (signal(7)); one that is under way while the last namespace closes must not. So it stays. */
+function handleSignal(): void {
   if (isHandled) return
   isHandled = true
-  process.on('SIGIO', () => {})
+  process.on('SIGIO', () => {
+    for (const drain of drains) drain()
+  })
 }
 
 function longestIdle(sessions: ReadonlyMap<string, Flow>): Flow | undefined {
