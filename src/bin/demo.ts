@@ -4,7 +4,7 @@ import { connect, type Client } from '#api/client'
 import type { TopologyEdge } from '#api/mesh-api'
 import type { DemoOptions } from '#cli/options'
 import { tableLines } from '#cli/table'
-import { temporaryFolder } from '#io/files'
+import { temporaryFolder, writeAtomic } from '#io/files'
 import { listen } from '#io/net'
 import { type Process, startProcess } from '#io/process'
 import { type DemoProgram, edges, load, services } from './demo/shop.ts'
@@ -25,7 +25,7 @@ export async function demo(options: DemoOptions, world: DemoWorld): Promise<numb
     command: readonly string[],
     env: Readonly<Record<string, string>> = {},
     onLine?: (line: string) => void,
-  ): Promise<void> => {
+  ): Promise<Process> => {
     const logFile = `${folder.path}/${name}.log`
     const process = await startProcess({
       command,
@@ -36,7 +36,9 @@ export async function demo(options: DemoOptions, world: DemoWorld): Promise<numb
     })
     running.push(process)
     void process.exited.then(({ code, signal: by }) => lost(`${name} ended (${by ?? `exit code ${code}`}); its log is ${logFile}`))
+    return process
   }
+  let shoppers: Promise<Process> | undefined
   let keep = options.keep
   try {
     say('… starting the control plane')
@@ -44,17 +46,17 @@ export async function demo(options: DemoOptions, world: DemoWorld): Promise<numb
     say(`… starting ${services.length + 1} workloads, each by: weft run --name NAME --port PORT -- node PROGRAM.mjs`)
     const wrap = ({ name, args, script, env }: DemoProgram, more: Readonly<Record<string, string>> = {}) =>
       start(name, [...world.self, 'run', '--control', control, ...args, '--', world.node, script], { ...env, ...more })
-    await Promise.all(services.map(program => wrap(program)))
+    // All at once; the load begins when there is something to load, for its first request is to succeed.
+    const opening = `${folder.path}/opening`
+    shoppers = wrap(load, { OPENING: opening, ...(options.rate === undefined ? {} : { RATE: String(options.rate) }) })
+    await Promise.all([shoppers, ...services.map(program => wrap(program))])
     const client = connect(control)
     const meshed = Promise.race([died.promise, everyService(client, signal)])
-    // The load begins when there is something to load: its first request is to succeed.
-    const failed =
-      (await meshed) ??
-      (signal.aborted
-        ? undefined
-        : await wrap(load, options.rate === undefined ? {} : { RATE: String(options.rate) }).then(() =>
-            Promise.race([died.promise, everyEdge(client, signal)]),
-          ))
+    let failed = await meshed
+    if (failed === undefined && !signal.aborted) {
+      await writeAtomic(opening, '')
+      failed = await Promise.race([died.promise, everyEdge(client, signal)])
+    }
     if (signal.aborted) return 0
     if (failed !== undefined) {
       keep = true
@@ -89,7 +91,7 @@ export async function demo(options: DemoOptions, world: DemoWorld): Promise<numb
     return 1
   } finally {
     // The load first, so that nothing fails on the way down; the control plane last.
-    await running.at(-1)?.stop()
+    await (await shoppers?.catch(() => undefined))?.stop()
     await Promise.all(running.slice(1).map(process => process.stop()))
     await running[0]?.stop()
     if (keep) say(`logs and data are kept in ${folder.path}`)
@@ -102,7 +104,7 @@ type Start = (
   command: readonly string[],
   env?: Readonly<Record<string, string>>,
   onLine?: (line: string) => void,
-) => Promise<void>
+) => Promise<unknown>
 
 /** Ports 7070 and 7071 where they are free, else any. Resolves with the URL of the operator API. */
 async function startControl(world: DemoWorld, folder: string, start: Start): Promise<string> {
@@ -148,7 +150,7 @@ async function everyService(client: Client, signal: AbortSignal): Promise<string
   let ready = 0
   while (Date.now() < until && !signal.aborted) {
     const proxies = await client.proxies().catch(() => [])
-    ready = proxies.filter(({ health, state }) => health === 'healthy' && state === 'synced').length
+    ready = proxies.filter(({ service, health, state }) => service !== load.name && health === 'healthy' && state === 'synced').length
     if (ready >= services.length) return undefined
     await pause(50, signal)
   }
