@@ -15,7 +15,7 @@ import { MeshDns, OutsideNames } from '#proxy/dns'
 import { openExplicit } from '#proxy/explicit'
 import { bindAsBefore } from '#proxy/kept-ports'
 import { keepView, keptView } from '#proxy/kept-view'
-import { Link } from '#proxy/link'
+import { Link, type Shelf } from '#proxy/link'
 import { askReadiness } from '#proxy/readiness'
 import { Datagrams } from '#proxy/udp'
 import { adoptHost } from './capture.ts'
@@ -30,10 +30,17 @@ const keptAfterMs = 1500
 /** A command that ended before the mesh knew it waits so long for the verdict: a refused token is to be heard of. */
 const verdictMs = 1000
 
-export async function run(options: RunOptions, world: RunWorld): Promise<number> {
+/** With the other workloads of one process. */
+export type Shared = {
+  readonly shelf?: Shelf
+  /** It has its certificate. */
+  readonly onMember?: () => void
+}
+
+export async function run(options: RunOptions, world: RunWorld, shared: Shared = {}): Promise<number> {
   try {
     const isCaptured = await chooseCapture(options, world)
-    return await runMeshed(options, world, isCaptured)
+    return await runMeshed(options, world, isCaptured, shared)
   } catch (thrown) {
     world.say(`weft: ${thrown instanceof Error ? thrown.message : String(thrown)}`)
     if (world.env['WEFT_DEBUG'] === '1' && thrown instanceof Error) world.say(thrown.stack ?? '')
@@ -41,7 +48,7 @@ export async function run(options: RunOptions, world: RunWorld): Promise<number>
   }
 }
 
-async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boolean): Promise<number> {
+async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boolean, shared: Shared): Promise<number> {
   const { log } = world
   await using owned = new AsyncDisposableStack()
   const folder = await makeFolder(`${userState(world.env)}/proxies/${options.namespace}.${options.service}`, 0o700)
@@ -69,20 +76,30 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
   )
   const ports = await openPorts(core, options, folder, log)
   const datagrams = new Datagrams({ view: () => core.view, ready: () => core.ready(), meter: core.meter, log, outside })
-  const dns = new MeshDns({ view: () => core.view, ready: () => core.ready(), ask: hostResolver({ servers: machineServers({ passStub: options.host !== undefined }) }), outside, now: () => performance.now() })
+  const dns = new MeshDns({
+    view: () => core.view,
+    ready: () => core.ready(),
+    ask: hostResolver({ servers: machineServers({ passStub: options.host !== undefined }) }),
+    outside,
+    now: () => performance.now(),
+  })
   const launch = async (extra: Readonly<Record<string, string>>): Promise<Workload> => {
     const onDnsQuery = (query: Uint8Array, from: 'udp' | 'tcp') => dns.answer(query, from)
-    const started = options.host === undefined ? launchWorkload({
-        command: options.command,
-        env: { ...childEnvironment(world.env), ...extra },
-        namespace: options.namespace,
-        capture: isCaptured ? 'namespace' : 'none',
-        exclude: options.exclude,
-        onConnection: (socket, destination) => core.outbound(socket, destination),
-        onExcluded: (socket, destination) => core.excluded(socket, destination),
-        onDatagram: session => datagrams.take(session),
-        onDnsQuery,
-      }) : adoptHost(options.host, options, core, onDnsQuery, world)
+    const started =
+      options.host === undefined
+        ? launchWorkload({
+            command: options.command,
+            env: { ...childEnvironment(world.env), ...options.env, ...extra },
+            ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+            namespace: options.namespace,
+            capture: isCaptured ? 'namespace' : 'none',
+            exclude: options.exclude,
+            onConnection: (socket, destination) => core.outbound(socket, destination),
+            onExcluded: (socket, destination) => core.excluded(socket, destination),
+            onDatagram: session => datagrams.take(session),
+            onDnsQuery,
+          })
+        : adoptHost(options.host, options, core, onDnsQuery, world)
     const workload = owned.use(await started)
     launched.resolve(workload)
     return workload
@@ -110,6 +127,7 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
     return exitCodeOf(await workload.exited)
   }
   const { certificate, tls } = membership
+  shared.onMember?.()
   owned.defer(() => certificate.stop())
   const channel = connectGrpc(tls)
   owned.defer(() => channel.close())
@@ -118,7 +136,11 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
     present()
   }
   core.meter.follow(() => certificate.current(), systemClock)
-  const interception = { capture: options.host !== undefined ? 'host' : isCaptured ? 'namespace' : 'proxy', exclude: options.exclude, externalVips: options.externalVips }
+  const interception = {
+    capture: options.host !== undefined ? 'host' : isCaptured ? 'namespace' : 'proxy',
+    exclude: options.exclude,
+    externalVips: options.externalVips,
+  }
   const admin = owned.use(
     await openAdmin(path => pageOf({ core, certificate: () => certificate.current(), interception }, path), options.adminPort),
   )
@@ -131,6 +153,7 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
     meter: core.meter,
     clock: systemClock,
     log,
+    shelf: shared.shelf,
     probe: probe => launched.promise.then(running => askReadiness(probe, running.dial)),
     onView: view => {
       const hasNewRoots = view.trust.roots.join() !== core.view.trust.roots.join()

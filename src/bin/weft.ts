@@ -17,7 +17,7 @@ if (major < 26 || (major === 26 && minor < 10)) {
 }
 
 // A workload's proxy must own its user namespace before anything is opened; where that cannot be had, `run` says so and falls back.
-if (process.argv[2] === 'run' && process.platform === 'linux' && !asksForNoCapture(process.argv))
+if ((process.argv[2] === 'run' || process.argv[2] === 'node') && process.platform === 'linux' && !asksForNoCapture(process.argv))
   await reexecForCapture().catch(() => canCapture())
 
 function asksForNoCapture(argv: readonly string[]): boolean {
@@ -98,6 +98,16 @@ process.exitCode = await main(process.argv.slice(2), {
       log: await log(),
       say,
       onSignal: heard => onSignal(heard, options.host === undefined),
+    })
+  },
+  node: async workloads => {
+    await rest()
+    return (await import('./node.ts')).node(workloads, {
+      env: process.env,
+      version,
+      log: await log(),
+      say,
+      onSignal: heard => onSignal(heard, true),
     })
   },
   control: async options => {

@@ -23,6 +23,8 @@ export type Edge = {
   /** Takes away rules of host-wide interception. */
   readonly cleanCapture: (options: CleanOptions) => Promise<number>
   readonly control: (options: ControlOptions) => Promise<number>
+  /** Many workloads behind one proxy. */
+  readonly node: (workloads: readonly RunOptions[]) => Promise<number>
   readonly proxy: (options: ProxyOptions) => Promise<number>
   readonly demo: (options: DemoOptions) => Promise<number>
   /** What `weft check` asks of this machine; without it only the control plane is asked. */

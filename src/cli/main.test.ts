@@ -39,6 +39,7 @@ async function weft(folder: string, argv: readonly string[], given: Partial<Edge
     version: '1.2.3',
     run: never,
     cleanCapture: never,
+    node: never,
     control: never,
     proxy: never,
     demo: never,

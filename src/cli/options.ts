@@ -44,6 +44,10 @@ export type RunOptions = {
   readonly drainMs: number
   readonly control: ControlAddress
   readonly command: readonly string[]
+  /** Beside what this process has. */
+  readonly env?: Readonly<Record<string, string>>
+  /** Absent: where this process is. */
+  readonly cwd?: string
   /** Instead of a command: programs of this machine that run already. */
   readonly host?: HostOptions
 }

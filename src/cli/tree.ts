@@ -4,6 +4,7 @@ import { Command } from 'commander'
 import type { Session } from './session.ts'
 import { addCapture } from './tree/capture.ts'
 import { addMesh } from './tree/mesh.ts'
+import { addNode } from './tree/node.ts'
 import { addProcesses } from './tree/processes.ts'
 import { addResources } from './tree/resources.ts'
 import { addSetup } from './tree/setup.ts'
@@ -44,6 +45,7 @@ export function buildProgram(session: Session, ended: (code: number) => void): C
     async (...given) =>
       ended(await run(...given))
   addProcesses(program, session, act)
+  addNode(program, session, act)
   addCapture(program, session, act)
   addResources(program, session, act)
   addMesh(program, session, act)

@@ -7,11 +7,13 @@ import type { Rpc } from '#base/rpc'
 import type { GrpcChannel, GrpcStream } from '#io/grpc'
 import type { View } from '#model/view'
 import type { ProxyNode } from '#model/workload'
-import { AdsClient, type ClientEvent } from '#xds/client'
+import { AdsClient, type ClientEvent, type Shelf } from '#xds/client'
 import { nodeOf } from '#xds/node'
 import { callDelta, type HealthReport, type MetricsMessage, streamHealthCheck, streamMetrics } from '#xds/rpcs'
 import type { Meter } from './meter.ts'
 import { Prober } from './probe.ts'
+
+export { Shelf } from '#xds/client'
 
 export type LinkOptions = {
   readonly node: ProxyNode
@@ -23,6 +25,8 @@ export type LinkOptions = {
   readonly probe: ConstructorParameters<typeof Prober>[0]
   readonly clock: Clock
   readonly log: Log
+  /** Decoded resources, shared with other proxies of this process. */
+  readonly shelf?: Shelf | undefined
 }
 
 const backoff = { baseMs: 100, maxMs: 5000 }
@@ -60,7 +64,7 @@ export class Link {
 
   constructor(options: LinkOptions) {
     this.#options = options
-    this.#ads = new AdsClient({ node: nodeOf(options.node) })
+    this.#ads = new AdsClient({ node: nodeOf(options.node), ...(options.shelf === undefined ? {} : { shelf: options.shelf }) })
     this.#prober = new Prober(options.probe, options.clock, results => this.#health?.send({ type: 'results', results }))
     this.#follow()
     this.#report()

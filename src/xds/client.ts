@@ -13,10 +13,13 @@
 
 import { emptyView, type View } from '#model/view'
 import { Holdings } from './client/holdings.ts'
+import type { Shelf } from './client/shelf.ts'
 import { decodeResource } from './decode.ts'
 import type { DeltaRequest, ReceivedDelta } from './messages.ts'
 import type { Node } from './node.ts'
 import { rootSecret, type TypeUrl, typeUrls } from './types.ts'
+
+export { Shelf } from './client/shelf.ts'
 
 export type ClientEvent =
   /** A new view; parts that did not change are the same objects. `ready`: it is whole, all that it names is there. */
@@ -27,6 +30,8 @@ export type AdsClientOptions = {
   readonly node: Node
   /** How long a value waits for what it needs; 15 s unless said, as Envoy's initial_fetch_timeout. */
   readonly patienceMs?: number
+  /** Shared with other clients of this process. */
+  readonly shelf?: Shelf
 }
 
 const order: readonly TypeUrl[] = [typeUrls.cluster, typeUrls.endpoints, typeUrls.secret, typeUrls.listener, typeUrls.route]
@@ -35,6 +40,7 @@ const wildcards: readonly TypeUrl[] = [typeUrls.cluster, typeUrls.listener]
 export class AdsClient {
   readonly #node: Node
   readonly #patienceMs: number
+  readonly #shelf: Shelf | undefined
   readonly #held = new Holdings()
   /** What is subscribed by name on this stream. */
   readonly #asked = new Map<TypeUrl, Set<string>>(order.map(type => [type, new Set()]))
@@ -46,8 +52,9 @@ export class AdsClient {
   #ready = false
   #waitsUntil: number | undefined
 
-  constructor({ node, patienceMs = 15_000 }: AdsClientOptions) {
+  constructor({ node, patienceMs = 15_000, shelf }: AdsClientOptions) {
     this.#node = node
+    this.#shelf = shelf
     this.#patienceMs = patienceMs
   }
 
@@ -97,7 +104,11 @@ export class AdsClient {
     const refused: string[] = []
     for (const { name, version, typeUrl: found, body } of reply.resources) {
       if (this.#held.has(typeUrl, name, version)) continue
-      const decoded = found === typeUrl ? decodeResource(typeUrl, name, body) : { rejected: `announced as ${typeUrl}, but is ${found}` }
+      const decode = () => decodeResource(typeUrl, name, body)
+      const decoded =
+        found === typeUrl
+          ? (this.#shelf?.find(typeUrl, name, body, decode) ?? decode())
+          : { rejected: `announced as ${typeUrl}, but is ${found}` }
       if ('part' in decoded) {
         this.#held.take(typeUrl, name, version, decoded.part)
         continue
