@@ -57,6 +57,14 @@ export const failures = {
     says: 'the request uses a feature that this proxy does not carry',
     hint: 'the detail names it',
   },
+  'version-not-supported': {
+    status: 505,
+    grpc: 12,
+    blame: 'downstream',
+    fate: 'final',
+    says: 'the request is in a version of HTTP that is not spoken here',
+    hint: 'the detail names it (RFC 9110 §15.6.6)',
+  },
   'request-timeout': {
     status: 408,
     grpc: 4,

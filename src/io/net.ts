@@ -113,6 +113,13 @@ export function peerUris(socket: tls.TLSSocket): string[] {
   return names.split(', ').flatMap(name => (name.startsWith('URI:') ? [name.slice(4)] : []))
 }
 
+/** Says no more and reads on for a moment, so that what was said is not lost to a reset (RFC 9112 §9.6). */
+export function closeInOrder(socket: Socket): void {
+  socket.end()
+  socket.resume()
+  setTimeout(() => socket.destroy(), 1000).unref()
+}
+
 /** Ends a connection so that its peer sees that it is not whole: by a reset; under TLS, where that cannot be had, by an end without close_notify (RFC 8446 §6.1). */
 export function breakOff(socket: Socket): void {
   if (!(socket instanceof tls.TLSSocket)) return void socket.resetAndDestroy()

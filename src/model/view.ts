@@ -22,11 +22,18 @@ export type Listener = {
   readonly proxyProtocol?: true
   /** Name of the route table, for http and detect. */
   readonly routes?: string
-  /** Where opaque bytes go, for tcp and detect. */
+  /** Where opaque bytes go, for tcp, tls and detect. With `serverNames`: what names none of them; absent then: it is closed. */
   readonly backends?: readonly WeightedBackend[]
+  /** Where TLS goes that is not decrypted here, by the server name in its first message (SNI). Each name stands once. */
+  readonly serverNames?: readonly ServerNames[]
+  /** How long nothing may pass on a connection of opaque bytes; 0: no limit; absent: one hour. */
+  readonly idleMs?: number
   /** `SERVICE.NAMESPACE`, the destination label of metrics. */
   readonly service: string
 }
+
+/** names: lower case, exact, or `*.suffix` for all names below it. */
+export type ServerNames = { readonly names: readonly string[]; readonly backends: readonly WeightedBackend[] }
 
 /** weight: parts of the sum; 0 gets nothing. backend: a name in `View.backends`, or undefined where the reference is invalid: its share is answered 500. */
 export type WeightedBackend = { readonly backend: string | undefined; readonly weight: number; readonly filters?: readonly Filter[] }
@@ -66,7 +73,8 @@ export type Action =
   | {
       readonly type: 'respond'
       readonly status: number
-      readonly reason: 'rule-invalid' | 'backend-invalid' | 'no-listener'
+      /** Why the mesh itself refuses; absent: the answer is what somebody configured, with `detail` as its body. */
+      readonly reason?: 'rule-invalid' | 'backend-invalid' | 'no-listener'
       readonly detail: string
     }
 

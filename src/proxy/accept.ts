@@ -2,9 +2,9 @@
 
 import { Failure, type FailureCode } from '#base/failure'
 import type { Log } from '#base/log'
-import { breakOff, type Socket } from '#io/net'
+import { breakOff, closeInOrder, type Socket } from '#io/net'
 import type { Listener, View } from '#model/view'
-import { beginsHttp2, detect } from '#wire/detect'
+import { beginsHttp2, detect, isForeign } from '#wire/detect'
 import type { Ends } from '#wire/proxy-protocol'
 import { answer } from './answer.ts'
 import { refusePlaintext } from './arrival.ts'
@@ -219,7 +219,9 @@ export class Acceptor {
     const first = await firstBytes(socket, firstRequestMs, beginsHttp2)
     if (socket.destroyed) return
     if (beginsHttp2(first) === true) this.#http2(socket, entry, false, first)
-    else this.http(socket, () => entry, first)
+    else if (isForeign(first)) {
+      this.#turnAway(socket, entry, new Failure('bad-request', 'the first line is not of HTTP'), closeInOrder)
+    } else this.http(socket, () => entry, first)
   }
 
   get #isFull(): boolean {
@@ -227,12 +229,15 @@ export class Acceptor {
   }
 
   #overflow(socket: Socket, entry: Entry): void {
-    const { meter, log, limits } = this.#place
-    const failure = new Failure('overload', `${limits.connections} connections at once`)
+    this.#turnAway(socket, entry, new Failure('overload', `${this.#place.limits.connections} connections at once`))
+  }
+
+  #turnAway(socket: Socket, entry: Entry, failure: Failure, close: (socket: Socket) => void = breakOff): void {
+    const { meter, log } = this.#place
     meter.connection(entry, { service: entry.listener.service, workload: '', identity: undefined }).close(failure.code)
     log.warn(`a connection to ${entry.listener.service} was refused: ${failure.says}`, { reason: failure.code })
     socket.on('error', () => {})
-    breakOff(socket)
+    close(socket)
   }
 
   /** A connection that is known to speak HTTP/1.x. */

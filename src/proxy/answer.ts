@@ -43,6 +43,13 @@ export function answerRedirect(exchange: Exchange, location: string, status: num
   reply(exchange, status, ['location', location], new Uint8Array(0))
 }
 
+/** What a route says is answered in place of any endpoint. */
+export function answerAsConfigured(exchange: Exchange, status: number, text: string): void {
+  const mayHaveBody = status !== 204 && status !== 304
+  const body = new TextEncoder().encode(mayHaveBody ? text : '')
+  reply(exchange, status, body.length > 0 ? ['content-type', 'text/plain; charset=utf-8'] : [], body)
+}
+
 /**
  * An answer that has begun cannot become another: it ends so that the caller sees that it is not whole. A gRPC answer ends with a status that says why.
  * code: of RFC 9113 §7, by which the endpoint broke it off; it is passed on as it is.

@@ -1,7 +1,7 @@
 /** How a caller begins at a port of the mesh: its first bytes tell TLS from plaintext, and are left where they are. */
 
 import type { Failure } from '#base/failure'
-import type { Socket } from '#io/net'
+import { closeInOrder, type Socket } from '#io/net'
 import type { Listener } from '#model/view'
 import { detect } from '#wire/detect'
 
@@ -54,8 +54,6 @@ export function refusePlaintext(socket: Socket, first: Uint8Array, failure: Fail
     `content-length: ${Buffer.byteLength(body)}`,
     'connection: close',
   ]
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
-  // What it still sends is read for a moment, so that the answer is not lost to a reset (RFC 9112 §9.6).
-  socket.resume()
-  setTimeout(() => socket.destroy(), 1000).unref()
+  socket.write(`${head.join('\r\n')}\r\n\r\n${body}`)
+  closeInOrder(socket)
 }

@@ -180,6 +180,16 @@ describe('two proxies with mutual TLS between them', () => {
     assert.equal((await ask(outside.port, '/hello')).status, 200)
   })
 
+  test('a request whose body is not well-formed is answered 400 while no answer has begun, and its workload gets no more of it', async () => {
+    const socket = net.connect(outside.port, '127.0.0.1')
+    socket.write('POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n')
+    setTimeout(() => socket.write('zz\r\n'), 50)
+    const chunks: Buffer[] = []
+    for await (const chunk of socket) chunks.push(chunk as Buffer)
+    assert.match(Buffer.concat(chunks).toString(), /^HTTP\/1.1 400 [\s\S]*x-weft-error: bad-request/)
+    assert.equal((await ask(outside.port, '/hello')).status, 200)
+  })
+
   test('a request that is not HTTP is answered 400 with the reason and nothing is forwarded', async () => {
     const socket = net.connect(outside.port, '127.0.0.1')
     socket.write('GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n')

@@ -2,7 +2,7 @@
 
 import { noBytes } from '#base/bytes'
 import { Failure, type FailureCode } from '#base/failure'
-import { breakOff, type Socket } from '#io/net'
+import { breakOff, closeInOrder, type Socket } from '#io/net'
 import { type Fields, type Length, type RequestHead, type ResponseHead, type ServerEvent, serverCodec } from '#wire/http1'
 import { answer } from './answer.ts'
 import type { Entry } from './entry.ts'
@@ -34,6 +34,9 @@ export interface CallerConnection {
   /** Ends what is too slow or idles too long. now: performance.now(). */
   sweep(now: number): void
 }
+
+/** How long a caller that has closed its half waits for an answer, or for more of it. Envoy, nginx, Go and Node do not let it wait at all. */
+const doubtMs = 2_000
 
 /** How long a head may take from its first byte, and a connection be kept without one. */
 const headMs = 60_000
@@ -100,12 +103,13 @@ export class Downstream implements Caller, CallerConnection {
     if (!this.#codec.wantsBytes && !this.#socket.isPaused()) this.#socket.pause()
   }
 
-  /** What was read is not HTTP: the mesh answers, unless an answer to the same request is under way. */
+  /** What was read is not HTTP: the mesh answers, unless an answer to the same request has begun. */
   #refuse(failure: Failure): void {
     const running = this.#exchange
     if (running !== undefined) {
+      if (running.status === 0) answer(running, failure)
       running.callerGone()
-      this.abort()
+      if (this.#exchange === running) this.abort()
       return
     }
     const exchange = new Exchange(nothingAsked, 0, undefined, false, this.#entryOf(nothingAsked), this, performance.now())
@@ -116,7 +120,20 @@ export class Downstream implements Caller, CallerConnection {
   #ended(): void {
     this.#take(this.#codec.receiveEnd())
     if (this.#exchange === undefined) this.#socket.end()
-    else if (!this.#exchange.isTunnel) this.#isDraining = true
+    else if (!this.#exchange.isTunnel) {
+      this.#isDraining = true
+      this.#doubt(this.#exchange)
+    }
+  }
+
+  /** Whether a caller that sends no more still listens cannot be seen before something is written to it: as long as bytes pass it does, else it is gone. */
+  #doubt(exchange: Exchange): void {
+    const sent = exchange.sentBytes + exchange.status
+    setTimeout(() => {
+      if (this.#exchange !== exchange) return
+      if (exchange.sentBytes + exchange.status === sent) this.#socket.destroy()
+      else this.#doubt(exchange)
+    }, doubtMs).unref()
   }
 
   #gone(): void {
@@ -190,10 +207,7 @@ export class Downstream implements Caller, CallerConnection {
     this.#exchange = undefined
     if (exchange !== undefined) this.#on.done(exchange)
     if (this.#codec.mustClose || this.#isDraining) {
-      // Half-close first and read on for a moment, so that the answer is not lost to a reset (RFC 9112 §9.6).
-      this.#socket.end()
-      this.#socket.resume()
-      setTimeout(() => this.#socket.destroy(), 1000).unref()
+      closeInOrder(this.#socket)
       return
     }
     // The next request may have been held back by the codec or by a body that nobody wanted.

@@ -11,7 +11,7 @@ import { Failure } from '#base/failure'
 import { chooseRoute, pickWeighted } from '#model/match'
 import { locationOf } from '#model/rewrite'
 import type { Route, View } from '#model/view'
-import { answer, answerRedirect } from './answer.ts'
+import { answer, answerAsConfigured, answerRedirect } from './answer.ts'
 import { Delivery } from './delivery.ts'
 import type { Exchange } from './exchange.ts'
 import type { Pools } from './pool.ts'
@@ -25,6 +25,7 @@ export function serve(exchange: Exchange, pools: Pools, onBug: (bug: unknown) =>
     const permitted = permit(exchange, route)
     if (permitted.action.type === 'redirect')
       return answerRedirect(exchange, locationOf(permitted.action.redirect, facts(exchange, permitted)), permitted.action.redirect.status)
+    if (permitted.action.type === 'respond') return answerAsConfigured(exchange, permitted.action.status, permitted.action.detail)
     new Delivery(exchange, permitted, backendOf(permitted, view), pools, onBug).begin()
   } catch (thrown) {
     if (thrown instanceof Failure) answer(exchange, thrown)
@@ -50,7 +51,7 @@ function permit(exchange: Exchange, route: Route): Permitted {
   const { listener, peer } = exchange.entry
   if (listener.direction === 'inbound' && listener.tls?.mode === 'strict' && peer === undefined)
     throw new Failure('identity-required', listener.name)
-  if (route.action.type === 'respond') throw new Failure(route.action.reason, route.action.detail)
+  if (route.action.type === 'respond' && route.action.reason !== undefined) throw new Failure(route.action.reason, route.action.detail)
   return route as Permitted
 }
 

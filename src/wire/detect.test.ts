@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { test } from 'node:test'
 import tls from 'node:tls'
-import { detect } from './detect.ts'
+import { beginsHttp2, detect, isForeign } from './detect.ts'
 
 const bytes = (text: string): Uint8Array => Buffer.from(text, 'latin1')
 
@@ -152,4 +152,19 @@ test('a name that is no host name is left out', async () => {
   const at = hello.indexOf('a.example')
   hello[at] = 0
   assert.deepEqual(detect(hello), { kind: 'tls' })
+})
+
+test('a first line without a method that is known and without a version is foreign to HTTP', () => {
+  const bytes = (text: string) => new TextEncoder().encode(text)
+  for (const line of ['INVALID CONNECTION PREFACE\r\n\r\n', 'EHLO mail.example\r\n']) assert.equal(isForeign(bytes(line)), true, line)
+  for (const line of ['GET /\r\n', 'FETCH /x HTTP/9.9\r\n', 'B{D / HTTP/1.1\r\n', 'no end yet'])
+    assert.equal(isForeign(bytes(line)), false, line)
+})
+
+test('HTTP/2 is told from HTTP/1 by three bytes', () => {
+  const bytes = (text: string) => new TextEncoder().encode(text)
+  assert.deepEqual(
+    ['PRI * HTT', 'PR', 'POST / HTTP/1.1', 'PUT'].map(text => beginsHttp2(bytes(text))),
+    [true, undefined, false, false],
+  )
 })

@@ -33,6 +33,13 @@ export function beginsHttp2(bytes: Uint8Array): boolean | undefined {
   return bytes.length < start.length ? undefined : true
 }
 
+/** Whether a first line is HTTP of no version and by no method: who sends it would not understand an answer in HTTP either. */
+export function isForeign(bytes: Uint8Array): boolean {
+  const end = bytes.indexOf(LF)
+  if (end < 0 || knownMethods.some(method => agrees(bytes, method))) return false
+  return !String.fromCharCode(...bytes.subarray(0, Math.min(end, maxLineBytes))).includes('HTTP/')
+}
+
 /** Redis, SMTP and others begin with text too, so a line that only looks like HTTP is HTTP when it names the version, or begins with a known method and a path. */
 function requestLine(bytes: Uint8Array): 'http1' | 'opaque' | 'more' {
   for (const method of knownMethods) {

@@ -83,13 +83,58 @@ test('what a listener asks for and the proxy does not do is refused by name', ()
   assert.throws(() => listener({ ...chain(manager()), useOriginalDst: true }), /^Error: use_original_dst: not carried out/)
   assert.throws(
     () => listener({ filterChains: [{ filters: [manager()], filterChainMatch: { serverNames: ['a'] } }] }),
-    /filter_chain_match\.server_names: not carried out/,
+    /filter_chain_match\.server_names: carried out only for a tcp_proxy chain/,
   )
   assert.throws(() => listener({ ...chain(manager()), trafficDirection: 'UNSPECIFIED' }), /traffic_direction: must be/)
   assert.throws(
     () => listener({ filterChains: [{ filters: [manager()] }, { filters: [manager()] }] }),
     /two chains for the same kind of connection/,
   )
+})
+
+const relay = (cluster: string, more: Record<string, JsonValue> = {}) => ({
+  filters: [
+    {
+      name: 'tcp',
+      typedConfig: {
+        '@type': 'type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy',
+        statPrefix: 'x',
+        cluster,
+        ...more,
+      },
+    },
+  ],
+})
+const byName = (...names: string[]) => ({ filterChainMatch: { serverNames: names, transportProtocol: 'tls' } })
+
+test('chains by server name, as Istio writes them, lead to a place each; the default chain takes the others', () => {
+  const { protocol, serverNames, backends, idleMs } = listener({
+    filterChains: [
+      { ...byName('a.test', '*.a.test'), ...relay('a', { idleTimeout: '90s' }) },
+      { ...byName('b.test'), ...relay('b', { idleTimeout: '90s' }) },
+    ],
+    defaultFilterChain: relay('rest', { idleTimeout: '90s' }),
+  })
+  assert.deepEqual(
+    { protocol, serverNames, backends, idleMs },
+    {
+      protocol: 'tls',
+      serverNames: [
+        { names: ['a.test', '*.a.test'], backends: [{ backend: 'a', weight: 1 }] },
+        { names: ['b.test'], backends: [{ backend: 'b', weight: 1 }] },
+      ],
+      backends: [{ backend: 'rest', weight: 1 }],
+      idleMs: 90_000,
+    },
+  )
+  const chains =
+    (...filterChains: JsonValue[]) =>
+    () =>
+      listener({ filterChains })
+  assert.throws(chains({ ...byName('a'), ...relay('a') }, { ...byName('a'), ...relay('b') }), /server_names: "a" stands in two chains/)
+  assert.throws(chains({ ...byName('*'), ...relay('a') }), /"\*" is no name in lower case/)
+  assert.throws(chains({ ...byName('A.test'), ...relay('a') }), /"A\.test" is no name in lower case/)
+  assert.throws(chains({ ...byName('a'), ...relay('a') }, { filters: [manager()] }), /only where all chains are tcp_proxy/)
 })
 
 test('matches that the model has no word for become the same pattern', () => {
@@ -149,7 +194,7 @@ test('what a route asks for and the proxy does not do is refused by name', () =>
     () => routes({ match, ...to, requestHeadersToAdd: [{ header: { key: 'x', value: '%REQ(host)%' } }] }),
     /the substitution in "%REQ\(host\)%"/,
   )
-  assert.throws(() => routes({ match, directResponse: { status: 200 } }), /status 200 is not carried out/)
+  assert.throws(() => routes({ match, directResponse: { status: 101 } }), /101 is no status of an answer/)
   assert.throws(() => routes({ match: { safeRegex: { regex: '(' } }, ...to }), /the pattern cannot be used/)
   assert.throws(() => routes({ match, route: { cluster: 'c', prefixRewrite: '/x' } }), /would run into the first segment/)
 })

@@ -83,6 +83,9 @@ export function decodeRouteTable(message: RouteConfiguration): RouteTable {
   }
 }
 
+/** Why a route of ours refuses; what others write has none of these. */
+const reasons = ['rule-invalid', 'backend-invalid', 'no-listener'] as const
+
 function decodeRoute(message: EnvoyRoute, where: string): Route {
   checkRoute(message, where)
   const labels = labelsOf(message.metadata)
@@ -97,11 +100,10 @@ function decodeRoute(message: EnvoyRoute, where: string): Route {
     case 'directResponse': {
       const { status, body } = message.action.value
       checkRespond(message.action.value, `${where}.direct_response`)
-      if (status < 400) refuse(`${where}.direct_response`, `status ${status} is not carried out, only errors`)
-      const said = textLabel(labels, 'reason')
-      const reason = said === 'backend-invalid' || said === 'no-listener' ? said : 'rule-invalid'
+      const reason = reasons.find(known => known === textLabel(labels, 'reason'))
+      if (status < 200 || status > 599) refuse(`${where}.direct_response.status`, `${status} is no status of an answer (200 to 599)`)
       const detail = textLabel(labels, 'detail') ?? (body === undefined ? '' : textOf(body, `${where}.direct_response.body`))
-      return { ...shape, filters: headers, action: { type: 'respond', status, reason, detail } }
+      return { ...shape, filters: headers, action: { type: 'respond', status, detail, ...(reason === undefined ? {} : { reason }) } }
     }
     default:
       return refuse(where, 'route, redirect or direct_response is needed')

@@ -46,7 +46,10 @@ function encodeRoute(route: Route): EnvoyRoute {
     name: route.name,
     match: encodeMatch(route.match),
     ...changesOf(route.filters),
-    metadata: labels({ origin: route.origin, ...(action.type === 'respond' ? { reason: action.reason, detail: action.detail } : {}) }),
+    metadata: labels({
+      origin: route.origin,
+      ...(action.type === 'respond' && action.reason !== undefined ? { reason: action.reason, detail: action.detail } : {}),
+    }),
     action:
       action.type === 'forward'
         ? { case: 'route', value: forward(route, action) }
@@ -54,7 +57,12 @@ function encodeRoute(route: Route): EnvoyRoute {
           ? { case: 'redirect', value: redirect(action.redirect, route.match) }
           : {
               case: 'directResponse',
-              value: { status: action.status, body: { specifier: { case: 'inlineString', value: action.detail.slice(0, 1000) } } },
+              value: {
+                status: action.status,
+                body: {
+                  specifier: { case: 'inlineString', value: action.reason === undefined ? action.detail : action.detail.slice(0, 1000) },
+                },
+              },
             },
   })
 }
