@@ -26,6 +26,7 @@ export class Http2Caller implements Caller {
   #head: { readonly head: ResponseHead; readonly length: number | 'chunked' } | undefined
   #isOpen = true
   #hasEnded = false
+  #hasBegun = false
   #hasSent = false
   /** Of what was sent no more is left than leaves at once. */
   #isTaken = false
@@ -103,6 +104,7 @@ export class Http2Caller implements Caller {
   }
   #sendHead(isEnd: boolean): void {
     if (this.#head === undefined) return
+    this.#hasBegun = true
     this.#connection.codec.send({ type: 'response', stream: this.#stream, ...this.#head, isEnd })
     this.#head = undefined
   }
@@ -131,7 +133,7 @@ export class Http2Caller implements Caller {
     const { codec } = this.#connection
     this.#sendHead(false)
     this.#connection.flush()
-    if (!this.#hasSent) return codec.isWritable(this.#stream)
+    if (!this.#hasSent) return !this.#hasBegun || codec.isWritable(this.#stream)
     if (this.#isTaken && (this.#hasEnded || this.exchange?.isTunnel !== true)) this.#finish()
     return this.#isTaken
   }

@@ -138,12 +138,14 @@ export async function outboundSide(
   material: TlsMaterial,
   protocol: Protocol,
   parts: Partial<View>,
+  limits?: Partial<Limits>,
 ): Promise<OutboundSide & AsyncDisposable> {
   const core = new Core({
     self: () => ({ service, namespace: 'default', workload: `${service}-1`, version: '', identity: identityOf(service) }),
     dialLocal: port => dialled(port),
     patienceMs: 5000,
     log: silent,
+    ...(limits === undefined ? {} : { limits: { ...defaultLimits, ...limits } }),
   })
   const backend = Object.keys(parts.backends ?? {})[0] ?? 'none'
   const base: View = {

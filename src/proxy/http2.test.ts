@@ -1,0 +1,204 @@
+import assert from 'node:assert/strict'
+import { createHash, randomBytes } from 'node:crypto'
+import type http2 from 'node:http2'
+import { after, before, describe, test } from 'node:test'
+import {
+  type Ask,
+  type Client,
+  client,
+  combinations,
+  counted,
+  type Handler,
+  type Pair,
+  pairTo,
+  until,
+  type Workload,
+  workload,
+} from '../../test/harness/versions.ts'
+
+const sum = (bytes: Uint8Array): string => createHash('sha1').update(bytes).digest('hex')
+
+async function whole(ask: Ask): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  for await (const chunk of ask) chunks.push(chunk as Buffer)
+  return Buffer.concat(chunks)
+}
+
+/** What the workload saw of requests that were broken off, by path. */
+const brokenOff: string[] = []
+
+const handler: Handler = (ask, reply) => {
+  const url = new URL(ask.url!, 'http://web')
+  ask.on('error', () => {})
+  reply.on('error', () => {})
+  switch (url.pathname) {
+    case '/echo':
+      ask.pipe(reply)
+      return
+    case '/sum':
+      return void whole(ask).then(body => reply.end(sum(body)))
+    case '/trailers':
+      return void whole(ask).then(() => {
+        reply.writeHead(200, { trailer: 'x-sum' })
+        reply.write('body')
+        reply.addTrailers({ 'x-sum': String(ask.trailers['x-in']) })
+        reply.end()
+      })
+    case '/204':
+    case '/304':
+      reply.writeHead(Number(url.pathname.slice(1)), { etag: '"a"' })
+      return void reply.end()
+    case '/head':
+      reply.writeHead(200, { 'content-length': 1234 })
+      return void reply.end()
+    case '/hints':
+      reply.writeEarlyHints({ link: '</style.css>; rel=preload' })
+      return void reply.end('after hints')
+    case '/continue':
+      reply.writeContinue()
+      return void whole(ask).then(body => reply.end(`got ${body.length}`))
+    case '/refuse':
+      reply.writeHead(413, { 'content-type': 'text/plain' })
+      return void reply.end('too large')
+    case '/half':
+      reply.writeHead(200, {})
+      reply.write('half')
+      reply.on('close', () => brokenOff.push(ask.url!))
+      return
+    case '/never':
+      reply.on('close', () => brokenOff.push(ask.url!))
+      return
+    case '/reset':
+      const { stream } = reply
+      if (stream !== undefined) {
+        if (url.searchParams.has('late')) {
+          reply.writeHead(200)
+          reply.write('some')
+        }
+        setTimeout(() => stream.close(Number(url.searchParams.get('code'))), 20)
+      } else ask.socket.destroy()
+      return
+    default:
+      reply.end('ok')
+  }
+}
+
+for (const [from, to] of combinations) {
+  describe(`a caller of ${from} and a workload of ${to}`, { timeout: 60_000 }, () => {
+    let app: Workload
+    let pair: Pair
+    let caller: Client
+
+    before(async () => {
+      app = await workload(to, handler)
+      pair = await pairTo(app.port, to)
+      caller = client(from, pair.port)
+    })
+    after(async () => {
+      caller[Symbol.dispose]()
+      await pair[Symbol.asyncDispose]()
+      await app[Symbol.asyncDispose]()
+    })
+
+    test('bodies of many sizes come through whole, with a length and without', async () => {
+      for (const size of [0, 1, 16_383, 16_384, 16_385, 65_535, 65_536, 1_000_000, 20_000_000]) {
+        const body = randomBytes(size)
+        const told = await caller.ask('/echo', { method: 'POST', body, headers: { 'content-length': size } })
+        assert.deepEqual([told.status, told.body.length, sum(told.body)], [200, size, sum(body)])
+        const untold = await caller.ask('/sum', { method: 'POST', body })
+        assert.equal(String(untold.body), sum(body))
+      }
+    })
+
+    test('trailers come through both ways', async () => {
+      const answer = await caller.ask('/trailers', {
+        method: 'POST',
+        body: Buffer.from('x'),
+        trailers: { 'x-in': '42' },
+        headers: from === 'http1' ? { trailer: 'x-in', te: 'trailers' } : { te: 'trailers' },
+      })
+      assert.deepEqual([String(answer.body), answer.trailers['x-sum']], ['body', '42'])
+    })
+
+    test('HEAD, 204 and 304 have no body, and HEAD keeps the length that was told', async () => {
+      const head = await caller.ask('/head', { method: 'HEAD' })
+      assert.deepEqual([head.status, head.headers['content-length'], head.body.length], [200, '1234', 0])
+      for (const status of [204, 304]) {
+        const answer = await caller.ask(`/${status}`)
+        assert.deepEqual([answer.status, answer.headers['etag'], answer.body.length], [status, '"a"', 0])
+      }
+      assert.equal(String((await caller.ask('/plain')).body), 'ok')
+    })
+
+    test('100 and 103 come before the answer', async () => {
+      const went = await caller.ask('/continue', {
+        method: 'POST',
+        body: Buffer.alloc(1000),
+        headers: { expect: '100-continue', 'content-length': 1000 },
+        awaitsContinue: true,
+      })
+      assert.equal(String(went.body), 'got 1000')
+      const hinted = await caller.ask('/hints')
+      assert.equal(String(hinted.body), 'after hints')
+      assert.deepEqual(
+        hinted.before.map(({ status, headers }) => [status, headers['link']]),
+        [[103, '</style.css>; rel=preload']],
+      )
+    })
+
+    test('an answer that comes before the whole body is passed on at once, and the next request is served', async () => {
+      const request = caller.open('/refuse', { method: 'POST' })
+      request.on('error', () => {})
+      request.write(Buffer.alloc(10_000))
+      const head = await new Promise<{ statusCode?: number; ':status'?: number }>(resolve => request.once('response', resolve))
+      assert.equal(head.statusCode ?? head[':status'], 413)
+      request.destroy()
+      assert.equal(String((await caller.ask('/plain')).body), 'ok')
+    })
+
+    test('a caller that goes away breaks its request off at the workload too', async () => {
+      for (const path of ['/never?1', '/half?1']) {
+        brokenOff.length = 0
+        const request = caller.open(path)
+        request.on('error', () => {}).on('response', () => {})
+        request.end()
+        await until(() => counted(pair.inside, 'weft_upstream_streams') + counted(pair.inside, 'weft_upstream_connections') > 0, 'begun')
+        await new Promise(done => setTimeout(done, 50))
+        request.destroy()
+        await until(() => brokenOff.includes(path), `the end of ${path}`)
+      }
+    })
+
+    test('nothing is left behind', async () => {
+      await until(() => counted(pair.inside, 'weft_upstream_streams') === 0, 'no stream to the workload')
+      await until(() => counted(pair.outside, 'weft_upstream_streams') === 0, 'no stream to the other proxy')
+    })
+
+    if (from === 'http2' && to === 'http2')
+      test('the code of a reset is passed on both ways', async () => {
+        for (const code of [8, 7, 11, 2]) {
+          const stream = caller.open(`/reset?late&code=${code}`) as http2.ClientHttp2Stream
+          stream.on('error', () => {}).resume()
+          await new Promise(done => stream.once('close', done))
+          assert.equal(stream.rstCode, code)
+        }
+        const seen: number[] = []
+        const onStream = (stream: http2.ServerHttp2Stream) => stream.once('close', () => seen.push(stream.rstCode))
+        app.server.on('stream', onStream)
+        for (const code of [8, 11]) {
+          const stream = caller.open('/half') as http2.ClientHttp2Stream
+          stream.on('error', () => {})
+          await new Promise(done => stream.once('data', done))
+          stream.close(code)
+          await until(() => seen.includes(code), `code ${code} at the workload`)
+        }
+        app.server.off('stream', onStream)
+      })
+
+    test('an endpoint that breaks off before its answer is named in the answer', async () => {
+      if (from === 'http1' && to === 'http1') return
+      const answer = await caller.ask('/reset?code=2', { method: 'POST', body: Buffer.from('a') })
+      assert.deepEqual([answer.status, answer.headers['x-weft-error']], [502, 'upstream-reset'])
+    })
+  })
+}
