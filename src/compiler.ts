@@ -8,13 +8,14 @@
 
 import type { Mesh, Outbound, SelectedPort } from '#model/mesh'
 import type { Inventory } from '#model/workload'
+import type { TCPRoute, TLSRoute } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
 import type { Attachment, Verdict } from './compiler/attach.ts'
 import { attach } from './compiler/attach.ts'
 import type { Note } from './compiler/gather.ts'
 import { gather, nameOf } from './compiler/gather.ts'
 import { keep } from './compiler/keep.ts'
-import type { ByPort } from './compiler/lower.ts'
+import type { ByPort, PortRoutes } from './compiler/lower.ts'
 import { holding, lowerBackends, lowerPorts } from './compiler/lower.ts'
 import { findNames } from './compiler/names.ts'
 import { findPolicies } from './compiler/policies.ts'
@@ -23,7 +24,7 @@ import { lowerRules } from './compiler/rules.ts'
 import type { ServicePort } from './compiler/services.ts'
 import { findServices } from './compiler/services.ts'
 import type { ResourceStatus } from './compiler/status.ts'
-import { lowerTCP } from './compiler/tcp.ts'
+import { lowerTCP, namesOf } from './compiler/tcp.ts'
 
 export type { Note } from './compiler/gather.ts'
 export type { AncestorStatus, ParentStatus, ResourceStatus, Stated } from './compiler/status.ts'
@@ -47,15 +48,24 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
   const policies = findPolicies(gathered.meshes, gathered.backendPolicies, services, options.trustDomain)
 
   const http = attach(gathered.httpRoutes, gathered, services)
+  const tls = attach(gathered.tlsRoutes, gathered, services)
   const tcp = attach(gathered.tcpRoutes, gathered, services)
   const others = attach(gathered.otherRoutes, gathered, services)
   const httpLowered = new Map(gathered.httpRoutes.map(route => [route, lowerRules(route, services, grants)]))
-  const tcpLowered = new Map(gathered.tcpRoutes.map(route => [route, lowerTCP(route, services, grants)]))
+  const streams = [...gathered.tlsRoutes, ...gathered.tcpRoutes]
+  const tcpLowered = new Map(streams.map(route => [route, lowerTCP(route, services, grants)]))
   const lowered = { http: httpLowered, tcp: new Map([...tcpLowered].map(([route, { backends }]) => [route, backends])) }
 
-  const byScope = (scope: string | undefined): ByPort => holding(http.attachments, tcp.attachments, scope)
+  const attached = { http: http.attachments, tls: tls.attachments, tcp: tcp.attachments }
+  const byScope = (scope: string | undefined): ByPort => holding(attached, scope)
   const everyone = byScope(undefined)
-  const scopes = [...new Set([...http.attachments, ...tcp.attachments].flatMap(each => each.scope ?? []))].sort()
+  const scopes = [
+    ...new Set(
+      Object.values(attached)
+        .flat()
+        .flatMap(each => each.scope ?? []),
+    ),
+  ].sort()
   const consumers = new Map(scopes.map(scope => [scope, byScope(scope)]))
   const replaced = (byPort: ByPort): Outbound =>
     lowerPorts(
@@ -78,11 +88,12 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
     ...gathered.httpRoutes.map(route =>
       reportRoute(route, http.verdicts.get(route)!, { ...httpLowered.get(route)!, ruleCount: route.spec?.rules.length ?? 0 }),
     ),
-    ...gathered.tcpRoutes.map(route => {
-      const lost = tcp.attachments
+    ...streams.map(route => {
+      const { attachments, verdicts } = route.kind === 'TLSRoute' ? tls : tcp
+      const lost = [...attachments]
         .filter(each => each.route === route)
-        .filter(each => (each.scope === undefined ? everyone : consumers.get(each.scope)!).get(each.port.key)?.tcp !== route)
-      return reportRoute(route, conflicted(tcp.verdicts.get(route)!, lost), {
+        .filter(each => !holds(route, (each.scope === undefined ? everyone : consumers.get(each.scope)!).get(each.port.key)))
+      return reportRoute(route, conflicted(verdicts.get(route)!, lost), {
         ...tcpLowered.get(route)!,
         ruleCount: route.spec?.rules.length ?? 0,
       })
@@ -105,8 +116,15 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
         ]
       : [],
   )
-  const notes = [...services.notes, ...policies.notes, ...http.notes, ...tcp.notes, ...others.notes, ...hostnames]
+  const notes = [...services.notes, ...policies.notes, ...http.notes, ...tls.notes, ...tcp.notes, ...others.notes, ...hostnames]
   return keep<Compiled>(previous, { mesh, notes, statuses })
+}
+
+/** Whether any connection goes by it. */
+function holds(route: TLSRoute | TCPRoute, there: PortRoutes | undefined): boolean {
+  if (there === undefined) return false
+  const { names, unnamed } = namesOf(there.tls)
+  return there.tcp === route || unnamed === route || names.has(route)
 }
 
 /** A parent on which another route took the place says so; one port lost of several is enough, for half a split is no split. */
@@ -115,7 +133,7 @@ function conflicted(verdicts: readonly Verdict[], lost: readonly Attachment<unkn
   const ports = lost.map(each => each.port.key).join(', ')
   return verdicts.map(verdict =>
     verdict.reason === undefined
-      ? { ...verdict, reason: 'Conflicted', says: `another route holds on ${ports}: an HTTPRoute, or an older TCPRoute` }
+      ? { ...verdict, reason: 'Conflicted', says: `another route holds on ${ports}: of a more specific kind, or an older one` }
       : verdict,
   )
 }

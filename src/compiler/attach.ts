@@ -71,15 +71,18 @@ function judge(route: AnyRoute, ref: ParentRef, at: string, gathered: Gathered, 
       `${at}: Service ${name} has no such port; it has ${all.map(port => (port.name ? `${port.name} ${port.port}` : port.port)).join(', ') || 'none'}`,
     )
   if (route.kind === 'TCPRoute') return { ports, says: 'The route holds' }
+  if (route.kind === 'TLSRoute') {
+    const mayBeTls = ports.filter(port => !isHttp(port.protocol) || port.protocol === 'detect')
+    if (mayBeTls.length > 0) return { ports: mayBeTls, says: 'The route holds' }
+    return no(unsupported, `${at}: port ${spoken(ports)}: a TLSRoute holds for ports of TLS that is not decrypted`)
+  }
   if (route.kind !== 'HTTPRoute') return no(unsupported, `${at}: ${route.kind} is not carried out yet for a Service`)
   const http = ports.filter(port => isHttp(port.protocol))
-  if (http.length === 0)
-    return no(
-      unsupported,
-      `${at}: port ${ports.map(port => `${port.port} speaks ${port.protocol}`).join(', ')}: an HTTPRoute holds for ports of HTTP`,
-    )
+  if (http.length === 0) return no(unsupported, `${at}: port ${spoken(ports)}: an HTTPRoute holds for ports of HTTP`)
   return { ports: http, says: 'The route holds' }
 }
+
+const spoken = (ports: readonly ServicePort[]): string => ports.map(port => `${port.port} speaks ${port.protocol}`).join(', ')
 
 function gatewayVerdict(ref: ParentRef, name: string, at: string, { gateways, gatewayClasses }: Gathered): Judged | undefined {
   if (ref.kind === 'ListenerSet') return { ports: [], reason: unsupported, says: `${at}: ListenerSet is not carried out yet` }

@@ -2,7 +2,7 @@
 
 import type { Problem } from '#base/note'
 import type { Service } from '#resources/core'
-import type { Gateway, GatewayClass, HTTPRoute, ParentRef, ReferenceGrant, TCPRoute } from '#resources/gateway-api'
+import type { Gateway, GatewayClass, HTTPRoute, ParentRef, ReferenceGrant, TCPRoute, TLSRoute } from '#resources/gateway-api'
 import { gatewayGroup } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
 import type { BackendPolicy, MeshResource } from '#resources/weft'
@@ -17,6 +17,7 @@ export type OtherRoute = Resource<{ readonly parentRefs?: readonly ParentRef[] |
 export type Gathered = {
   readonly services: readonly Service[]
   readonly httpRoutes: readonly HTTPRoute[]
+  readonly tlsRoutes: readonly TLSRoute[]
   readonly tcpRoutes: readonly TCPRoute[]
   readonly otherRoutes: readonly OtherRoute[]
   readonly grants: readonly ReferenceGrant[]
@@ -46,8 +47,9 @@ export function gather(resources: readonly Resource[]): Gathered {
   return {
     services: of('', 'Service'),
     httpRoutes: of(gatewayGroup, 'HTTPRoute'),
+    tlsRoutes: of(gatewayGroup, 'TLSRoute'),
     tcpRoutes: of(gatewayGroup, 'TCPRoute'),
-    otherRoutes: of(gatewayGroup, 'GRPCRoute', 'TLSRoute', 'UDPRoute'),
+    otherRoutes: of(gatewayGroup, 'GRPCRoute', 'UDPRoute'),
     grants: of(gatewayGroup, 'ReferenceGrant'),
     gateways: of(gatewayGroup, 'Gateway'),
     gatewayClasses: of(gatewayGroup, 'GatewayClass'),

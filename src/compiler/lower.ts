@@ -2,41 +2,57 @@
 
 import type { Outbound } from '#model/mesh'
 import type { Backend, EndpointSet, Listener, Route, RouteTable, WeightedBackend } from '#model/view'
-import type { HTTPRoute, TCPRoute } from '#resources/gateway-api'
+import type { HTTPRoute, TCPRoute, TLSRoute } from '#resources/gateway-api'
 import type { Attachment } from './attach.ts'
 import { inOrder } from './order.ts'
 import type { Policies } from './policies.ts'
 import { backendProtocol, isHttp, isOpaque } from './protocol.ts'
 import type { LoweredRoute } from './rules.ts'
 import type { ServicePort } from './services.ts'
+import { lowerNames } from './tcp.ts'
 
-/** Routes that hold on one port for one scope; tcp: at most one. */
-export type PortRoutes = { readonly http: readonly HTTPRoute[]; readonly tcp: TCPRoute | undefined }
+/** Routes that hold on one port for one scope, of one kind only; tcp: at most one. */
+export type PortRoutes = { readonly http: readonly HTTPRoute[]; readonly tls: readonly TLSRoute[]; readonly tcp: TCPRoute | undefined }
 export type ByPort = ReadonlyMap<string, PortRoutes>
 
-/** Of each kind what holds on each port, for the clients of one scope: the more specific kind wins, and of TCPRoutes the oldest (GEP-1294). */
-export function holding(http: readonly Attachment<HTTPRoute>[], tcp: readonly Attachment<TCPRoute>[], scope: string | undefined): ByPort {
+export type AttachedRoutes = {
+  readonly http: readonly Attachment<HTTPRoute>[]
+  readonly tls: readonly Attachment<TLSRoute>[]
+  readonly tcp: readonly Attachment<TCPRoute>[]
+}
+
+/** Of each kind what holds on each port, for the clients of one scope: the more specific kind wins, and of TCPRoutes the oldest; TLSRoutes share it by name (GEP-1294). */
+export function holding({ http, tls, tcp }: AttachedRoutes, scope: string | undefined): ByPort {
   const found = new Map<string, PortRoutes>()
   for (const { route, port } of http.filter(each => each.scope === scope)) {
     const before = found.get(port.key)?.http ?? []
-    if (!before.includes(route)) found.set(port.key, { http: [...before, route], tcp: undefined })
+    if (!before.includes(route)) found.set(port.key, { ...none, http: [...before, route] })
+  }
+  for (const { route, port } of tls.filter(each => each.scope === scope)) {
+    const before = found.get(port.key) ?? none
+    if (before.http.length === 0 && !before.tls.includes(route)) found.set(port.key, { ...none, tls: [...before.tls, route] })
   }
   for (const { route, port } of tcp.filter(each => each.scope === scope))
-    if (!found.has(port.key)) found.set(port.key, { http: [], tcp: route })
+    if (!found.has(port.key)) found.set(port.key, { ...none, tcp: route })
   return found
 }
 
-type Lowered = { readonly http: ReadonlyMap<HTTPRoute, LoweredRoute>; readonly tcp: ReadonlyMap<TCPRoute, readonly WeightedBackend[]> }
+const none: PortRoutes = { http: [], tls: [], tcp: undefined }
+
+type Lowered = {
+  readonly http: ReadonlyMap<HTTPRoute, LoweredRoute>
+  readonly tcp: ReadonlyMap<TCPRoute | TLSRoute, readonly WeightedBackend[]>
+}
 
 export function lowerPorts(ports: readonly ServicePort[], byPort: ByPort, lowered: Lowered): Outbound {
   const listeners: Record<string, Listener> = {}
   const routes: Record<string, RouteTable> = {}
   for (const port of ports) {
     if (port.host === undefined) continue
-    const { http, tcp } = byPort.get(port.key) ?? { http: [], tcp: undefined }
+    const { http, tls, tcp } = byPort.get(port.key) ?? none
     const itself: readonly WeightedBackend[] = [{ backend: port.key, weight: 1 }]
-    // a TCPRoute takes every connection, so nothing is looked into
-    const protocol = tcp === undefined ? port.protocol : 'tcp'
+    // a TCPRoute takes every connection, so nothing is looked into; with TLSRoutes the first message is
+    const protocol = tls.length > 0 ? 'tls' : tcp === undefined ? port.protocol : 'tcp'
     const looks = isHttp(protocol)
     const name = `outbound/${port.key}`
     listeners[name] = {
@@ -46,7 +62,11 @@ export function lowerPorts(ports: readonly ServicePort[], byPort: ByPort, lowere
       port: port.port,
       protocol,
       ...(looks ? { routes: port.key } : {}),
-      ...(isOpaque(protocol) ? { backends: tcp === undefined ? itself : lowered.tcp.get(tcp)! } : {}),
+      ...(tls.length > 0
+        ? lowerNames(tls, lowered.tcp)
+        : isOpaque(protocol)
+          ? { backends: tcp === undefined ? itself : lowered.tcp.get(tcp)! }
+          : {}),
       service: `${port.service}.${port.namespace}`,
     }
     if (!looks) continue

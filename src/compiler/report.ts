@@ -31,7 +31,7 @@ export function reportRoute(route: Resource, verdicts: readonly Verdict[], outco
 function taken(route: Resource, { invalid, ruleCount }: Outcome): readonly Stated[] {
   const list = [...invalid.values()].flat()
   if (list.length === 0) return [state(route, 'Accepted', true, 'Accepted', 'The route holds')]
-  const answer = route.kind === 'TCPRoute' ? 'connections are closed' : 'requests that match are answered 500'
+  const answer = route.kind === 'TCPRoute' || route.kind === 'TLSRoute' ? 'connections are closed' : 'requests that match are answered 500'
   if (invalid.size >= ruleCount) return [state(route, 'Accepted', false, 'UnsupportedValue', `${tell(list)}; ${answer}`)]
   const which = [...invalid.keys()].join(', ')
   return [

@@ -37,6 +37,8 @@ export function resolve(
     )
   if (from.kind === 'HTTPRoute' && !isHttp(port.protocol))
     return no('UnsupportedProtocol', `port ${ref.port} of Service ${name} speaks ${port.protocol}, to which an HTTPRoute cannot lead`)
+  if (from.kind === 'TLSRoute' && isHttp(port.protocol) && port.protocol !== 'detect')
+    return no('UnsupportedProtocol', `port ${ref.port} of Service ${name} speaks ${port.protocol}, to which undecrypted TLS cannot lead`)
   return { backend: port.key }
 }
 

@@ -57,10 +57,21 @@ async function made(backend: Backend, endpoint: Endpoint | undefined, reach: Rea
   return { socket: secure, identity, alpn: typeof secure.alpnProtocol === 'string' ? secure.alpnProtocol : undefined }
 }
 
+/** To a host that the mesh knows nothing of, as it is. */
+export const connectOutside = async (host: string, port: number, timeoutMs: number): Promise<Connected> => ({
+  socket: await opened(dialTcp(host, port), 'connect', timeoutMs, { host, port }),
+  identity: undefined,
+})
+
 /** `8080.catalog.default.mesh`: the name in the TLS hello, for proxies that many workloads share. */
 const serverName = (backend: Backend): string => `${backend.port}.${backend.service}.mesh`
 
-function opened(socket: Socket, event: 'connect' | 'secureConnect', timeoutMs: number, endpoint: Endpoint): Promise<Socket> {
+function opened(
+  socket: Socket,
+  event: 'connect' | 'secureConnect',
+  timeoutMs: number,
+  endpoint: Pick<Endpoint, 'host' | 'port'>,
+): Promise<Socket> {
   const where = `${endpoint.host}:${endpoint.port}`
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {

@@ -1,17 +1,27 @@
 /** Connections of which only the bytes matter: to which endpoint each goes, what is counted of it, how many there are. */
 
 import { Failure, type FailureCode } from '#base/failure'
-import { breakOff, dialTcp, type Socket } from '#io/net'
+import { breakOff, type Socket } from '#io/net'
 import { pickWeighted } from '#model/match'
+import { backendsFor } from '#model/server-name'
 import type { Backend, Endpoint, Listener, View, WeightedBackend } from '#model/view'
+import { detect } from '#wire/detect'
 import type { Place } from './accept.ts'
-import { connect, type Connected } from './connect.ts'
+import { connect, connectOutside, type Connected } from './connect.ts'
 import type { Entry, Party } from './entry.ts'
+import { firstBytes } from './first-bytes.ts'
 import { pickEndpoint, shareOf } from './share.ts'
 import { carry } from './tcp.ts'
 
 /** How long nothing may pass where nobody says otherwise; Envoy's own default. */
-const idleMs = 3_600_000
+const usualIdleMs = 3_600_000
+/** How long a caller may take to say which server it wants: as long as a handshake may take as a whole. */
+const helloMs = 10_000
+/** How long a host outside the mesh may take to answer. */
+const outsideMs = 10_000
+
+/** TLS alert unrecognized_name, fatal (RFC 6066 §3, RFC 8446 §6): the caller learns why. */
+const unrecognizedName = Uint8Array.of(21, 3, 3, 0, 2, 2, 112)
 
 export class Opaque {
   readonly #place: Place
@@ -30,22 +40,30 @@ export class Opaque {
     for (const end of this.#carried.values()) end(reason)
   }
 
-  /** To one of the listener's backends. first: what was read off the socket already. */
+  /** To one of the listener's backends, of those that its server name has where it goes by names. first: what was read off the socket already. */
   async carry(socket: Socket, entry: Entry, first?: Uint8Array): Promise<void> {
-    const { meter, log, view } = this.#place
     socket.on('error', () => {})
-    let connected: Connected
-    let endpoint: Endpoint | undefined
+    const { listener } = entry
+    const hello = listener.serverNames === undefined ? first : (first ?? (await firstBytes(socket, helloMs)))
     try {
-      const picked = pickWeighted(entry.listener.backends ?? [], Math.random())
-      ;({ connected, endpoint } = await this.#reachOne(picked, view(), entry))
+      const backends = listener.serverNames === undefined ? listener.backends : backendsByName(listener, hello)
+      const { connected, endpoint, backend } = await this.#reachOne(pickWeighted(backends ?? [], Math.random()), entry)
+      await this.#relay(socket, connected, entry, { service: backend.service, workload: endpoint?.workload ?? '' }, hello)
     } catch (thrown) {
       if (!(thrown instanceof Failure)) throw thrown
-      meter.connection(entry, { service: entry.listener.service, workload: '', identity: undefined }).close(thrown.code)
-      log.warn(`connection to ${entry.listener.service} ended: ${thrown.says}`, { reason: thrown.code, hint: thrown.hint })
-      return breakOff(socket)
+      this.#refuse(socket, entry, thrown, { service: listener.service, workload: '' }, hello)
     }
-    await this.#relay(socket, connected, entry, { service: entry.listener.service, workload: endpoint?.workload ?? '' }, first)
+  }
+
+  /** Counted with the reason. A caller that spoke TLS to no known name is told so in TLS, others by a reset. */
+  #refuse(socket: Socket, entry: Entry, failure: Failure, to: { service: string; workload: string }, first?: Uint8Array): void {
+    const { meter, log } = this.#place
+    meter.connection(entry, { ...to, identity: undefined }).close(failure.code)
+    log.warn(`connection to ${to.workload || to.service} ended: ${failure.says}`, { reason: failure.code, hint: failure.hint })
+    if (failure.code !== 'no-route' || first === undefined || detect(first).kind !== 'tls') return breakOff(socket)
+    socket.end(unrecognizedName)
+    socket.resume()
+    setTimeout(() => socket.destroy(), 1000).unref()
   }
 
   async #relay(
@@ -62,19 +80,18 @@ export class Opaque {
       socket.destroy()
       connected.socket.destroy()
     })
-    const ended = await carry(socket, connected.socket, samples, idleMs, first)
+    const ended = await carry(socket, connected.socket, samples, entry.listener.idleMs ?? usualIdleMs, first)
     this.#carried.delete(socket)
     samples.close(reason || ended)
   }
 
   async #reachOne(
     picked: WeightedBackend | undefined,
-    view: View,
     entry: Entry,
   ): Promise<{ connected: Connected; endpoint: Endpoint | undefined; backend: Backend }> {
-    const { pools, reach } = this.#place
+    const { pools, reach, view } = this.#place
     if (picked === undefined) throw new Failure('backend-invalid', entry.listener.name)
-    const share = shareOf(picked, view, entry.listener.name)
+    const share = shareOf(picked, view(), entry.listener.name)
     let tried: readonly Endpoint[] = []
     for (;;) {
       const endpoint = pickEndpoint(share, pools, tried)
@@ -87,22 +104,33 @@ export class Opaque {
     }
   }
 
-  /** Not a service of the mesh: on to where the workload wanted to go, counted as `external`. entry: from `outOfMesh`. */
+  /** Not a service of the mesh: on to where the workload wanted to go, counted as `external` with that place as the workload. entry: from `outOfMesh`. */
   async passThrough(socket: Socket, entry: Entry): Promise<void> {
-    const { listener } = entry
-    const { log, outside } = this.#place
+    const { host, port } = entry.listener
+    const { outside } = this.#place
     socket.on('error', () => {})
-    const upstream = dialTcp(outside?.hostOf(listener.host) ?? listener.host, listener.port)
-    const isOpen = await new Promise<boolean>(resolve => upstream.once('connect', () => resolve(true)).once('error', () => resolve(false)))
-    if (!isOpen) {
-      log.debug(`${listener.host}:${listener.port} is not of the mesh and does not answer`)
-      upstream.destroy()
-      return breakOff(socket)
+    const to = { service: 'external', workload: placeOf(outside?.nameOf(host) ?? host, port) }
+    try {
+      const connected = await connectOutside(outside?.hostOf(host) ?? host, port, outsideMs)
+      await this.#relay(socket, connected, entry, to)
+    } catch (thrown) {
+      if (!(thrown instanceof Failure)) throw thrown
+      this.#refuse(socket, entry, thrown, to)
     }
-    const workload = `${outside?.nameOf(listener.host) ?? listener.host}:${listener.port}`
-    await this.#relay(socket, { socket: upstream, identity: undefined }, entry, { service: 'external', workload })
   }
 }
+
+/** Throws `no-route` where neither the name nor a default leads anywhere. hello: what the caller said within its time. */
+function backendsByName(listener: Listener, hello: Uint8Array | undefined): readonly WeightedBackend[] {
+  const said = detect(hello ?? new Uint8Array(0))
+  const found = backendsFor(listener, said.sni)
+  if (found !== undefined) return found
+  if (said.kind !== 'tls') throw new Failure('no-route', 'the caller does not speak TLS, and this port goes by server names')
+  throw new Failure('no-route', said.sni === undefined ? 'the caller names no server (SNI)' : `server name "${said.sni}"`)
+}
+
+/** `name:port`, IPv6 in brackets. */
+const placeOf = (host: string, port: number): string => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)
 
 /** How a connection to a destination that the mesh knows nothing of is spoken of. */
 export function outOfMesh({ host, port }: { host: string; port: number }, view: () => View, source: Party): Entry {

@@ -12,6 +12,7 @@ import type {
   PathChange,
   Route,
   RouteTable,
+  ServerNames,
   ValueMatch,
   View,
   WeightedBackend,
@@ -134,6 +135,11 @@ const opaque: fc.Arbitrary<WeightedBackend[]> = fc.array(fc.record({ backend: op
   minLength: 1,
   maxLength: 3,
 })
+const serverNames: fc.Arbitrary<ServerNames[]> = fc
+  .uniqueArray(fc.stringMatching(/^(\*\.)?[a-z]{1,4}\.[a-z]{1,4}$/), { minLength: 1, maxLength: 4 })
+  .chain(names =>
+    fc.tuple(...names.map(name => opaque.map(backends => ({ names: [name, `more.${name.replace('*.', '')}.${name.length}`], backends })))),
+  )
 const listener: fc.Arbitrary<Omit<Listener, 'name'>> = fc
   .record({
     direction: fc.constantFrom('outbound' as const, 'inbound' as const),
@@ -144,9 +150,12 @@ const listener: fc.Arbitrary<Omit<Listener, 'name'>> = fc
     demandsHeader: fc.boolean(),
     routes: word,
     backends: opaque,
+    serverNames: optional(serverNames),
+    hasOthers: fc.boolean(),
+    idleMs: optional(fc.constantFrom(0, 1, 90_000)),
     service: word,
   })
-  .map(({ direction, host, port, protocol, tls, demandsHeader, routes, backends, service }) => ({
+  .map(({ direction, host, port, protocol, tls, demandsHeader, routes, backends, serverNames, hasOthers, idleMs, service }) => ({
     direction,
     host,
     port,
@@ -154,7 +163,12 @@ const listener: fc.Arbitrary<Omit<Listener, 'name'>> = fc
     ...(direction === 'inbound' && tls ? { tls: { mode: tls } } : {}),
     ...(direction === 'inbound' && demandsHeader ? { proxyProtocol: true as const } : {}),
     ...(['tcp', 'tls'].includes(protocol) ? {} : { routes }),
-    ...(['tcp', 'tls', 'detect'].includes(protocol) ? { backends } : {}),
+    ...(direction === 'outbound' && protocol === 'tls' && serverNames
+      ? { serverNames, ...(hasOthers ? { backends } : {}) }
+      : ['tcp', 'tls', 'detect'].includes(protocol)
+        ? { backends }
+        : {}),
+    ...(['tcp', 'tls', 'detect'].includes(protocol) && idleMs !== undefined ? { idleMs } : {}),
     service,
   }))
 const backend: fc.Arbitrary<Omit<Backend, 'name'>> = fc

@@ -30,13 +30,16 @@ const tlsSpec = z.strictObject({
       }),
     )
     .optional()
-    .describe('Names in the TLS ClientHello (SNI) for which it holds. v1 requires at least one.'),
+    .describe(
+      'Names in the TLS ClientHello (SNI) for which it holds; the longest that fits wins. v1 requires at least one; absent: what no other route of the port names.',
+    ),
   useDefaultGateways: useDefaultGateways(),
   rules: streamRules(),
 })
 
 export type TCPRouteSpec = z.infer<typeof spec>
 export type TCPRoute = Resource<TCPRouteSpec>
+export type TLSRoute = Resource<z.infer<typeof tlsSpec>>
 
 const base = {
   group: gatewayGroup,
@@ -66,7 +69,7 @@ export const tlsRoute: Kind = {
   plural: 'tlsroutes',
   singular: 'tlsroute',
   description:
-    'A TLSRoute says where TLS connections go, by the server name in their first message, without being decrypted. It is read and checked, but not carried out yet: its status says so.',
+    'A TLSRoute says where TLS connections go, by the server name in their first message (SNI), without being decrypted. With a Service as parent it holds inside the mesh: what names none of its port is closed.',
   schema: z.strictObject({ spec: tlsSpec.describe('The parents, the server names and the rule.'), status: routeStatus() }),
 }
 

@@ -1,6 +1,6 @@
 /** envoy.config.listener.v3.Listener → Listener, or the DNS table. */
 
-import type { DnsName, Listener, WeightedBackend } from '#model/view'
+import type { DnsName, Listener } from '#model/view'
 import { httpNames, payloadsOf, proxyProtocolFilter } from '../encode/listener.ts'
 import { SocketAddress_Protocol } from '../gen/envoy/config/core/v3/address_pb.ts'
 import { TrafficDirection } from '../gen/envoy/config/core/v3/base_pb.ts'
@@ -15,7 +15,7 @@ import { ProxyProtocolSchema } from '../gen/envoy/extensions/filters/listener/pr
 import { HttpConnectionManager_CodecType } from '../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
 import { DnsFilterConfigSchema } from '../gen/envoy/extensions/filters/udp/dns_filter/v3/dns_filter_pb.ts'
 import { carries, hostAndPort, labelsOf, refuse, textLabel, unpack } from './carried.ts'
-import { type Http, httpOf, tcpOf } from './network-filters.ts'
+import { type Http, httpOf, type Tcp, tcpOf } from './network-filters.ts'
 import { checkDownstream } from './tls.ts'
 
 // stat_prefix, reuse_port, backlog and balance say nothing of where traffic goes.
@@ -49,7 +49,7 @@ const checkDnsListener = carries(ListenerSchema, [
 const checkDns = carries(DnsFilterConfigSchema, ['stat_prefix', 'server_config', 'client_config'])
 const checkProxyProtocol = carries(ProxyProtocolSchema, ['stat_prefix'])
 const checkChain = carries(FilterChainSchema, ['name', 'filter_chain_match', 'filters', 'transport_socket', 'metadata'])
-const checkMatch = carries(FilterChainMatchSchema, ['transport_protocol', 'application_protocols'])
+const checkMatch = carries(FilterChainMatchSchema, ['transport_protocol', 'application_protocols', 'server_names'])
 
 export type DecodedListener =
   | { readonly type: 'listener'; readonly value: Listener }
@@ -77,20 +77,32 @@ export function decodeListener(message: EnvoyListener): DecodedListener {
   const secure = chains.some(chain => chain.secure)
   const plain = chains.some(chain => !chain.secure)
   if (secure && direction === 'outbound') refuse('filter_chains', 'TLS is carried out for inbound listeners only')
+  const named = chains.filter(chain => chain.serverNames.length > 0)
+  if (named.length > 0) checkNames(named, chains)
   checkMatches(chains)
   const http = same(chains.flatMap(chain => (chain.http === undefined ? [] : [chain.http])))
-  const backends = same(chains.flatMap(chain => (chain.backends === undefined ? [] : [chain.backends])))
+  const tcp = same(chains.flatMap(chain => (chain.tcp === undefined || named.includes(chain) ? [] : [chain.tcp])))
+  const idleMs = same(chains.flatMap(chain => (chain.tcp === undefined ? [] : [chain.tcp.idleMs ?? null])))
   return {
     type: 'listener',
     value: {
       name: message.name,
       direction,
       ...hostAndPort(message.address, 'address'),
-      protocol: protocolOf(http, backends !== undefined, textLabel(labels, 'protocol')),
+      protocol: protocolOf(
+        http,
+        chains.some(chain => chain.tcp !== undefined),
+        named.length > 0,
+        textLabel(labels, 'protocol'),
+      ),
       ...(secure ? { tls: { mode: plain ? 'permissive' : 'strict' } as const } : {}),
       ...(header === undefined ? {} : { proxyProtocol: true as const }),
       ...(http === undefined ? {} : { routes: http.routes }),
-      ...(backends === undefined ? {} : { backends }),
+      ...(tcp === undefined ? {} : { backends: tcp.backends }),
+      ...(named.length === 0
+        ? {}
+        : { serverNames: named.map(({ serverNames, tcp }) => ({ names: serverNames, backends: tcp!.backends })) }),
+      ...(idleMs === undefined || idleMs === null ? {} : { idleMs }),
       service: textLabel(labels, 'service') ?? '',
     },
   }
@@ -110,8 +122,9 @@ type Chain = {
   readonly secure: boolean
   readonly transport: string
   readonly names: readonly string[]
+  readonly serverNames: readonly string[]
   readonly http?: Http
-  readonly backends?: readonly WeightedBackend[]
+  readonly tcp?: Tcp
 }
 
 function readChain(chain: FilterChain, where: string): Chain {
@@ -125,10 +138,32 @@ function readChain(chain: FilterChain, where: string): Chain {
   if (filter.configType.case !== 'typedConfig') refuse(`${where}.filters[0]`, 'only typed_config is carried out')
   const any = filter.configType.value
   const at = `${where}.filters[0]`
-  const shape = { where, secure, transport: match?.transportProtocol ?? '', names: match?.applicationProtocols ?? [] }
+  const shape = {
+    where,
+    secure,
+    transport: match?.transportProtocol ?? '',
+    names: match?.applicationProtocols ?? [],
+    serverNames: match?.serverNames ?? [],
+  }
   if (any.typeUrl.endsWith('.HttpConnectionManager')) return { ...shape, http: httpOf(any, at) }
-  if (any.typeUrl.endsWith('.TcpProxy')) return { ...shape, backends: tcpOf(any, at) }
+  if (any.typeUrl.endsWith('.TcpProxy')) return { ...shape, tcp: tcpOf(any, at) }
   return refuse(at, `${filter.name} is not carried out by this proxy`)
+}
+
+/** By name goes what passes undecrypted: opaque bytes of a listener that takes no TLS itself. */
+function checkNames(named: readonly Chain[], chains: readonly Chain[]): void {
+  const seen = new Set<string>()
+  for (const { where, serverNames, tcp, secure } of named) {
+    const at = `${where}.filter_chain_match.server_names`
+    if (tcp === undefined || secure) refuse(at, 'carried out only for a tcp_proxy chain without a transport socket')
+    for (const name of serverNames) {
+      if (!/^(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*$/.test(name)) refuse(at, `"${name}" is no name in lower case, nor *. before one`)
+      if (seen.has(name)) refuse(at, `"${name}" stands in two chains`)
+      seen.add(name)
+    }
+  }
+  if (chains.some(chain => chain.secure || chain.http !== undefined))
+    refuse('filter_chains', 'server_names are carried out only where all chains are tcp_proxy without a transport socket')
 }
 
 /** What a chain matches must be what the proxy does anyway: TLS apart from plaintext, and HTTP apart from other bytes where both have a chain. */
@@ -138,11 +173,12 @@ function checkMatches(chains: readonly Chain[]): void {
   for (const chain of chains) {
     const where = `${chain.where}.filter_chain_match`
     const own = chain.secure ? 'tls' : 'raw_buffer'
+    if (chain.serverNames.length > 0 && !chain.secure && /^(tls)?$/.test(chain.transport) && chain.names.length === 0) continue
     if (chain.transport !== '' && chain.transport !== own)
       refuse(where, `transport_protocol "${chain.transport}" does not fit the chain's transport socket`)
     if (mixed && chain.transport === '' && chain.where !== 'default_filter_chain')
       refuse(where, 'transport_protocol must tell TLS from plaintext')
-    const detects = chains.some(other => other.secure === chain.secure && other.backends !== undefined) && chain.http !== undefined
+    const detects = chains.some(other => other.secure === chain.secure && other.tcp !== undefined) && chain.http !== undefined
     if (!detects && chain.names.length > 0) refuse(where, 'application_protocols are carried out only to tell HTTP from a tcp_proxy chain')
     if (detects && !chain.names.includes('http/1.1')) refuse(where, 'application_protocols must name http/1.1 beside a tcp_proxy chain')
     const allowed: readonly string[] = httpNames[own]
@@ -168,8 +204,16 @@ function same<Value>(values: readonly Value[]): Value | undefined {
 }
 
 /** The label only says more than the filters do; it may not contradict them. */
-function protocolOf(http: Http | undefined, tcp: boolean, label: string | undefined): Listener['protocol'] {
-  const found = http === undefined ? 'tcp' : tcp ? 'detect' : http.codec === HttpConnectionManager_CodecType.HTTP2 ? 'http2' : 'http'
+function protocolOf(http: Http | undefined, tcp: boolean, byName: boolean, label: string | undefined): Listener['protocol'] {
+  const found = byName
+    ? 'tls'
+    : http === undefined
+      ? 'tcp'
+      : tcp
+        ? 'detect'
+        : http.codec === HttpConnectionManager_CodecType.HTTP2
+          ? 'http2'
+          : 'http'
   if (label === undefined) return found
   if (!(label in payloadsOf)) refuse('metadata', `"${label}" is no protocol`)
   const said = label as Listener['protocol']

@@ -61,17 +61,21 @@ export function httpOf(any: Any, where: string): Http {
   return { routes: routeSpecifier.value.routeConfigName, codec: manager.codecType }
 }
 
-export function tcpOf(any: Any, where: string): readonly WeightedBackend[] {
+/** idleMs: absent where Envoy's default holds, one hour. */
+export type Tcp = { readonly backends: readonly WeightedBackend[]; readonly idleMs?: number }
+
+export function tcpOf(any: Any, where: string): Tcp {
   const proxy = unpack(any, TcpProxySchema, where)
   checkTcp(proxy, where)
-  if (proxy.idleTimeout !== undefined && msOf(proxy.idleTimeout) !== 0) refuse(`${where}.idle_timeout`, 'only 0 is carried out')
   const clusters = proxy.clusterSpecifier
-  if (clusters.case === 'cluster') return [{ backend: backendNamed(clusters.value), weight: 1 }]
+  const idle = proxy.idleTimeout === undefined ? {} : { idleMs: msOf(proxy.idleTimeout) }
+  if (clusters.case === 'cluster') return { backends: [{ backend: backendNamed(clusters.value), weight: 1 }], ...idle }
   if (clusters.case === undefined) refuse(where, 'cluster or weighted_clusters is needed')
-  return clusters.value.clusters.map((share, index) => {
+  const backends = clusters.value.clusters.map((share, index) => {
     checkWeight(share, `${where}.weighted_clusters.clusters[${index}]`)
     return { backend: backendNamed(share.name), weight: share.weight }
   })
+  return { backends, ...idle }
 }
 
 export const backendNamed = (cluster: string): string | undefined => (cluster === invalidCluster ? undefined : cluster)

@@ -1,11 +1,12 @@
 /** Listener → envoy.config.listener.v3.Listener: one filter chain per way of speaking (TLS or not, HTTP or opaque), and the DNS table as a UDP listener. */
 
 import { create } from '@bufbuild/protobuf'
-import type { DnsName, Listener } from '#model/view'
+import type { DnsName, Listener, ServerNames } from '#model/view'
 import { SocketAddress_Protocol } from '../gen/envoy/config/core/v3/address_pb.ts'
 import { TrafficDirection } from '../gen/envoy/config/core/v3/base_pb.ts'
 import {
   type FilterChain,
+  FilterChainMatchSchema,
   FilterChainSchema,
   type ListenerFilter,
   ListenerFilterSchema,
@@ -59,6 +60,7 @@ const proxyProtocol = create(ListenerFilterSchema, {
 })
 
 export function encodeListener(listener: Listener): EnvoyListener {
+  if (listener.serverNames !== undefined) return encodeByName(listener, listener.serverNames)
   const payloads = payloadsOf[listener.protocol]
   const detects = payloads.length > 1
   const transports: readonly Transport[] =
@@ -70,12 +72,7 @@ export function encodeListener(listener: Listener): EnvoyListener {
   // With one transport, what is not HTTP goes to the default chain; with two, every chain says its own.
   const fallback = detects && transports.length === 1 ? chains.pop() : undefined
   return create(ListenerSchema, {
-    name: listener.name,
-    address: {
-      address: { case: 'socketAddress', value: { address: listener.host, portSpecifier: { case: 'portValue', value: listener.port } } },
-    },
-    trafficDirection: listener.direction === 'outbound' ? TrafficDirection.OUTBOUND : TrafficDirection.INBOUND,
-    ...(listener.direction === 'outbound' ? { bindToPort: false } : {}),
+    ...place(listener),
     filterChains: chains,
     ...(fallback === undefined ? {} : { defaultFilterChain: fallback }),
     listenerFilters: inspectors,
@@ -86,6 +83,34 @@ export function encodeListener(listener: Listener): EnvoyListener {
     metadata: labels({ service: listener.service, protocol: listener.protocol }),
   })
 }
+
+/** A chain for each set of server names; what names none of them goes to the default chain, or is closed. */
+function encodeByName(listener: Listener, serverNames: readonly ServerNames[]): EnvoyListener {
+  const chain = (name: string, { backends }: Pick<Listener, 'backends'>, match?: FilterChain['filterChainMatch']): FilterChain =>
+    create(FilterChainSchema, {
+      name,
+      ...(match === undefined ? {} : { filterChainMatch: match }),
+      filters: [tcpFilter({ ...listener, backends: backends ?? [] })],
+    })
+  return create(ListenerSchema, {
+    ...place(listener),
+    filterChains: serverNames.map(share =>
+      chain(share.names[0]!, share, create(FilterChainMatchSchema, { serverNames: [...share.names] })),
+    ),
+    ...(listener.backends === undefined ? {} : { defaultFilterChain: chain('other names', listener) }),
+    listenerFilters: [tlsInspector],
+    metadata: labels({ service: listener.service, protocol: listener.protocol }),
+  })
+}
+
+const place = ({ name, host, port, direction }: Listener) => ({
+  name,
+  address: {
+    address: { case: 'socketAddress' as const, value: { address: host, portSpecifier: { case: 'portValue' as const, value: port } } },
+  },
+  trafficDirection: direction === 'outbound' ? TrafficDirection.OUTBOUND : TrafficDirection.INBOUND,
+  ...(direction === 'outbound' ? { bindToPort: false } : {}),
+})
 
 function chainOf(listener: Listener, transport: Transport, payload: Payload, saysTransport: boolean): FilterChain {
   const names = listener.protocol === 'detect' && payload === 'http' ? httpNames[transport] : []
@@ -135,7 +160,7 @@ function tcpFilter(listener: Listener) {
             case: 'weightedClusters',
             value: { clusters: backends.map(({ backend, weight }) => ({ name: backend ?? invalidCluster, weight })) },
           },
-    idleTimeout: duration(0),
+    ...(listener.idleMs === undefined ? {} : { idleTimeout: duration(listener.idleMs) }),
   })
   return { name: 'envoy.filters.network.tcp_proxy', configType: typed(TcpProxySchema, proxy) }
 }
