@@ -1,6 +1,6 @@
 /**
  * Unmodified kubectl against the operator API. Whole, because it is one list of what kubectl does.
- * Runs with the kubectl of the PATH; WEFT_TEST_KUBECTLS names others (a list of paths joined by ":"), such as the 1.20 of Debian 12.
+ * Runs with the kubectl of the PATH; WEFT_TEST_KUBECTLS names others (a list of paths joined by ":"): .ci/run builds a current one (kubectl/) for it.
  */
 
 import { after, before, describe, test } from 'node:test'
