@@ -9,13 +9,21 @@ import type { Limits2 } from '#wire/http2'
 /** HTTP/2 (RFC 9113) with the fields of this file. */
 export const hopAlpn = 'weft'
 
-/** What passes one proxy has grown by a few fields when it reaches the next, and HTTP/2 counts 32 bytes for each: it must not be too large there. */
+/**
+ * What passes one proxy has grown by a few fields when it reaches the next, and HTTP/2 counts 32 bytes for each: it must not be too large there.
+ * All callers of a proxy share a connection: their resets and silences together must not end it. Larger frames spare calls on bulk.
+ */
 export const hopLimits: Partial<Limits2> = {
   maxHeadBytes: 131_072,
   maxTrailerBytes: 16_384,
   maxFields: 192,
   maxBlockBytes: 262_144,
   maxBlockFrames: 24,
+  maxFrameBytes: 65_536,
+  resetBurst: 10_000,
+  resetsPerSecond: 2_000,
+  noiseBurst: 20_000,
+  noisePerSecond: 4_000,
 }
 
 const field = 'x-weft-http1'
