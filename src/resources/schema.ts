@@ -83,28 +83,31 @@ export function openApiV3(group: string, version: string): JsonSchema | undefine
   const own = kinds.filter(kind => kind.group === group && versionsOf(kind).includes(version))
   if (own.length === 0) return undefined
   const parameter = ({ name, description, type }: Parameter) => ({ name, in: 'query', description, schema: { type, uniqueItems: true } })
-  const paths = own.flatMap(kind =>
-    Object.entries(pathsOf(kind, version)).map(([path, item]) => [
-      path,
-      Object.fromEntries(
-        Object.entries(item).map(([method, operation]) => [
-          method,
-          {
-            operationId: id(path, operation.action),
-            parameters: operation.parameters.map(parameter),
-            responses: { 200: { description: 'OK' } },
-            ...extra(operation),
-          },
-        ]),
-      ),
-    ]),
-  )
+  const paths = own.flatMap(kind => operations(kind, version, parameter))
   return {
     openapi: '3.0.0',
     info: { title: 'Weft', version: 'v0.1.0' },
     paths: Object.fromEntries(paths),
     components: { schemas: Object.assign({}, shared(), ...own.map(kind => definitionsOf(kind, version))) as JsonSchema },
   }
+}
+
+/** Each path of a kind with what can be done there, as both documents write it but for the parameters. */
+function operations(kind: Kind, version: string, parameter: (of: Parameter) => object): readonly (readonly [string, object])[] {
+  return Object.entries(pathsOf(kind, version)).map(([path, item]) => [
+    path,
+    Object.fromEntries(
+      Object.entries(item).map(([method, operation]) => [
+        method,
+        {
+          operationId: id(path, operation.action),
+          parameters: operation.parameters.map(parameter),
+          responses: { 200: { description: 'OK' } },
+          ...extra(operation),
+        },
+      ]),
+    ),
+  ])
 }
 
 /** What GET /openapi/v3 answers: where each document is. The hash changes when the document does; kubectl caches by it. */
@@ -133,22 +136,7 @@ export function openApiV2(): Swagger {
   const definitions = Object.assign({}, shared(), ...all.map(({ kind, version }) => definitionsOf(kind, version))) as Readonly<
     Record<string, JsonSchema>
   >
-  const paths = all.flatMap(({ kind, version }) =>
-    Object.entries(pathsOf(kind, version)).map(([path, item]) => [
-      path,
-      Object.fromEntries(
-        Object.entries(item).map(([method, operation]) => [
-          method,
-          {
-            operationId: id(path, operation.action),
-            parameters: operation.parameters.map(parameter),
-            responses: { 200: { description: 'OK' } },
-            ...extra(operation),
-          },
-        ]),
-      ),
-    ]),
-  )
+  const paths = all.flatMap(({ kind, version }) => operations(kind, version, parameter))
   return {
     swagger: '2.0',
     info: { title: 'Weft', version: 'v0.1.0' },

@@ -25,9 +25,8 @@ const cases = (program: Command, part: (place: Place) => readonly string[], line
     .map(place => line(place.path, part(place).join(' ')))
     .join('\n')
 
-/** Works on bash 3.2, which macOS has. */
-export const bashScript = (program: Command): string => `# bash completion for weft; made by: weft completion bash
-_weft_commands() {
+/** Two functions that bash and zsh read alike: the commands and the flags at a place. */
+const tables = (program: Command): string => `_weft_commands() {
   case "$1" in
 ${cases(
   program,
@@ -44,7 +43,11 @@ ${cases(
   (path, words) => `    "${path}") echo "${words}" ;;`,
 )}
   esac
-}
+}`
+
+/** Works on bash 3.2, which macOS has. */
+export const bashScript = (program: Command): string => `# bash completion for weft; made by: weft completion bash
+${tables(program)}
 _weft() {
   local cur="\${COMP_WORDS[COMP_CWORD]}" prev="\${COMP_WORDS[COMP_CWORD-1]}" path="" word i rest="" line files=""
   COMPREPLY=()
@@ -74,24 +77,7 @@ complete -F _weft weft
 
 export const zshScript = (program: Command): string => `#compdef weft
 # zsh completion for weft; made by: weft completion zsh
-_weft_commands() {
-  case "$1" in
-${cases(
-  program,
-  place => place.commands,
-  (path, words) => `    "${path}") echo "${words}" ;;`,
-)}
-  esac
-}
-_weft_flags() {
-  case "$1" in
-${cases(
-  program,
-  place => place.flags,
-  (path, words) => `    "${path}") echo "${words}" ;;`,
-)}
-  esac
-}
+${tables(program)}
 _weft() {
   local cur="\${words[CURRENT]}" prev="\${words[CURRENT-1]}" at="" word rest="" line i
   local -a found
@@ -130,21 +116,19 @@ function __weft_dynamic
     end
   end
 end
-function __weft_at
+function __weft_words
   set -l typed (commandline -opc)
   set -l words
   for word in $typed[2..-1]
     string match -q -- '-*' $word; or set -a words $word
   end
-  test "$words" = "$argv[1]"
+  echo "$words"
+end
+function __weft_at
+  test (__weft_words) = "$argv[1]"
 end
 function __weft_in
-  set -l typed (commandline -opc)
-  set -l words
-  for word in $typed[2..-1]
-    string match -q -- '-*' $word; or set -a words $word
-  end
-  string match -q -- "$argv[1] *" "$words "
+  string match -q -- "$argv[1] *" (__weft_words)" "
 end
 complete -c weft -f
 ${placesOf(program)
