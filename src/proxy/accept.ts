@@ -1,6 +1,7 @@
 /** What happens to a connection that came in: which listener it met, what its bytes are, who carries it. */
 
 import { Failure, type FailureCode } from '#base/failure'
+import { IdMap } from '#base/id-map'
 import type { Log } from '#base/log'
 import { breakOff, closeInOrder, type Socket } from '#io/net'
 import type { Listener, View } from '#model/view'
@@ -68,7 +69,8 @@ export class Acceptor {
   readonly #open = new Set<CallerConnection>()
   readonly #opaque: Opaque
   readonly #on: OnExchange
-  readonly #underWay = new Set<Exchange>()
+  readonly #underWay = new IdMap<Exchange>(64)
+  #last = 0
   #lastCalledAt = Number.NEGATIVE_INFINITY
   #isDraining = false
   #isRetiring = false
@@ -81,7 +83,8 @@ export class Acceptor {
     this.#opaque = new Opaque(place)
     this.#on = {
       begin: exchange => {
-        this.#underWay.add(exchange)
+        exchange.id = this.#last = (this.#last % 0x3fff_ffff) + 1
+        this.#underWay.set(exchange.id, exchange)
         if (exchange.entry.listener.direction === 'inbound') this.#lastCalledAt = exchange.startedAt
         const refused = this.#whyNot(exchange)
         if (refused !== undefined) return answer(exchange, refused)
@@ -92,7 +95,7 @@ export class Acceptor {
         })
       },
       done: exchange => {
-        this.#underWay.delete(exchange)
+        this.#underWay.delete(exchange.id)
         // Nothing of it is held for the caller any more.
         exchange.onWritable?.()
         if (exchange.bug !== undefined) this.#tellBug(exchange)
@@ -203,13 +206,15 @@ export class Acceptor {
     if (listener.protocol !== 'detect') meter.detected(listener, listener.protocol, 'declared')
     if (listener.protocol === 'http' || listener.protocol === 'http2' || listener.protocol === 'grpc') return this.#http(socket, entry, via)
     if (listener.protocol !== 'detect') return this.#opaque.carry(socket, entry)
-    const first = await firstBytes(socket, detectMs)
-    if (socket.destroyed) return
+    const ahead = this.#opaque.ahead(entry)
+    const first = await firstBytes(socket, detectMs, undefined, finish => ahead.start(finish))
+    if (socket.destroyed) return ahead.drop()
     const { kind } = detect(first)
+    if (kind === 'http1' || kind === 'http2') ahead.drop()
     meter.detected(listener, spokenAs[kind], spokenAs[kind] === 'tcp' ? 'opaque' : 'sniffed')
     if (kind === 'http1') this.http(socket, () => entry, first)
     else if (kind === 'http2') this.#http2(socket, entry, false, first)
-    else await this.#opaque.carry(socket, entry, first)
+    else await this.#opaque.carry(socket, entry, first, ahead)
   }
 
   /** HTTP of whichever version: agreed on in the handshake, or told by the first bytes. */
@@ -275,7 +280,7 @@ export class Acceptor {
   sweep(now: number): void {
     for (const downstream of this.#open) downstream.sweep(now)
     const { stillMs } = this.#place.limits
-    for (const exchange of this.#underWay)
+    for (const exchange of this.#underWay.values())
       if (exchange.stillFor(now) > stillMs && !exchange.isTunnel && !exchange.isGrpc) exchange.expire(this.#stillness(exchange))
     if (now - this.#toldSince < tellAgainMs) return
     this.#toldSince = now
@@ -291,7 +296,7 @@ export class Acceptor {
   /** Whether no caller's request has been under way for so long. Tunnels do not count: nobody knows when those are done. now: performance.now(). */
   isQuiet(forMs: number, now: number): boolean {
     if (now - this.#lastCalledAt < forMs) return false
-    for (const { entry, isTunnel } of this.#underWay) if (!isTunnel && entry.listener.direction === 'inbound') return false
+    for (const { entry, isTunnel } of this.#underWay.values()) if (!isTunnel && entry.listener.direction === 'inbound') return false
     return true
   }
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import http from 'node:http'
 import net, { type AddressInfo } from 'node:net'
 import { after, before, describe, test } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
 import {
   forwardTo,
   identityOf,
@@ -332,6 +333,15 @@ describe('opaque TCP through two proxies', () => {
     const said = await new Promise<Buffer>(resolve => net.connect(outside.port, '127.0.0.1').once('data', resolve))
     assert.equal(said.toString(), 'hello')
     assert.ok(Date.now() - began < 2000)
+    // With so much time to wait, what is heard at once was not waited for.
+    await using patient = await outboundSide('shop', certificates.shop!, 'detect', remote('any', [other.port]), undefined, 60_000)
+    const heard = new Promise<Buffer>(resolve => net.connect(patient.port, '127.0.0.1').once('data', resolve))
+    assert.equal((await heard).toString(), 'hello')
+    patient.swap(remote('any', [inside.port]))
+    const late = net.connect(patient.port, '127.0.0.1')
+    await pause(200) // long enough for the way to have been begun
+    late.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+    assert.match(Buffer.concat((await late.toArray()) as Buffer[]).toString(), /^HTTP\/1\.1 200 [^]*found$/)
     agent.destroy()
     app.closeAllConnections()
     app.close()

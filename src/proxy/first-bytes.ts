@@ -3,16 +3,20 @@
 import type { Socket } from '#io/net'
 import { detect } from '#wire/detect'
 
-/** How long an undeclared port waits for first bytes before its connection counts as opaque (server-first protocols wait this long once). */
+/** How long an undeclared port waits for first bytes before its connection counts as opaque. */
 const usualDetectMs = 60
+
+/** Callers that speak first do so within it, at least on their own machine: one that does not may be waiting for its server. */
+const promptMs = 5
 
 const tell = (bytes: Uint8Array): boolean | undefined => detect(bytes).kind !== 'more' || undefined
 
-/** What comes within the bound, until `isTold` gives an answer; empty where the caller waits for the server to speak. */
+/** What comes within the bound, until `isTold` gives an answer; empty where the caller waits for the server to speak. whenSilent: called if nothing came promptly, with what ends the wait. */
 export function firstBytes(
   socket: Socket,
   detectMs = usualDetectMs,
   isTold: (bytes: Uint8Array) => boolean | undefined = tell,
+  whenSilent?: (finish: () => void) => void,
 ): Promise<Uint8Array> {
   return new Promise(resolve => {
     const parts: Uint8Array[] = []
@@ -28,7 +32,13 @@ export function firstBytes(
       parts.push(bytes)
       if (isTold(parts.length === 1 ? bytes : Buffer.concat(parts)) !== undefined) finish()
     }
-    const timer = setTimeout(finish, detectMs)
+    let timer: NodeJS.Timeout
+    if (whenSilent === undefined || detectMs <= promptMs) timer = setTimeout(finish, detectMs)
+    else
+      timer = setTimeout(() => {
+        timer = setTimeout(finish, detectMs - promptMs)
+        if (parts.length === 0) whenSilent(finish)
+      }, promptMs)
     socket.on('error', () => {})
     socket.on('data', onData)
     socket.once('close', finish)

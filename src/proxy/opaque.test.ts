@@ -5,7 +5,7 @@ import tls from 'node:tls'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { identityOf, inboundSide, materials, type OutboundSide, outboundSide, remote, type Side } from '../../test/harness/pair.ts'
-import type { TlsMaterial } from '../io/net.ts'
+import { listen, type TlsMaterial } from '../io/net.ts'
 import type { Listener, View } from '../model/view.ts'
 
 /** Says who it is, with the first bytes that it got; reads on. */
@@ -186,4 +186,47 @@ describe('TLS by server name through two proxies', () => {
     for (const name of ['one', 'two'])
       assert.match(text, new RegExp(`weft_tcp_connections_opened_total\\{[^}]*destination_identity="${identityOf(name)}"`))
   })
+})
+
+describe('connections to hosts outside the mesh', () => {
+  for (const host of ['127.0.0.1', '::1'])
+    test(`reach ${host} as they are, break off where it breaks off or refuses, and are counted by place`, async t => {
+      const server = net.createServer(socket => {
+        socket.on('error', () => {})
+        socket.on('data', bytes => (String(bytes) === 'break' ? socket.resetAndDestroy() : socket.end(`heard ${String(bytes)}`)))
+      })
+      const isThere = await new Promise<boolean>(resolve => server.once('error', () => resolve(false)).listen(0, host, () => resolve(true)))
+      if (!isThere) return t.skip(`this machine has no ${host}`)
+      const port = portOf(server)
+      const { shop } = await materials('shop')
+      await using outside = await outboundSide('shop', shop!, 'detect', {})
+      const to = { host, port }
+      const front = await listen('127.0.0.1', 0, socket => outside.core.outbound(socket, to))
+      const call = () => net.connect({ port: front.port, host: '127.0.0.1', allowHalfOpen: true })
+      const polite = call()
+      polite.write('hello')
+      assert.equal(await heard(polite, () => false), 'heard hello')
+      polite.end()
+      const broken = call()
+      broken.write('break')
+      await assert.rejects(
+        heard(broken, () => false),
+        { code: 'ECONNRESET' },
+      )
+      server.close()
+      await assert.rejects(
+        heard(call(), () => false),
+        { code: 'ECONNRESET' },
+      )
+      const place = host === '::1' ? `[::1]:${port}` : `${host}:${port}`
+      const closed = () =>
+        outside.core.meter.registry
+          .text()
+          .split('\n')
+          .filter(line => line.startsWith('weft_tcp_connections_closed_total') && line.includes(`destination_workload="${place}"`))
+      const reasons = () => closed().map(line => /reason="([^"]*)"/.exec(line)![1])
+      while (closed().length < 3) await pause(5)
+      assert.deepEqual(reasons().sort(), ['', 'connect-refused', 'upstream-reset'])
+      front.stop()
+    })
 })

@@ -7,6 +7,7 @@ import { backendsFor } from '#model/server-name'
 import type { Backend, Endpoint, Listener, View, WeightedBackend } from '#model/view'
 import { detect } from '#wire/detect'
 import type { Place } from './accept.ts'
+import { Ahead } from './ahead.ts'
 import { connect, connectOutside, type Connected } from './connect.ts'
 import type { Entry, Party } from './entry.ts'
 import { firstBytes } from './first-bytes.ts'
@@ -22,6 +23,8 @@ const outsideMs = 10_000
 
 /** TLS alert unrecognized_name, fatal (RFC 6066 §3, RFC 8446 §6): the caller learns why. */
 const unrecognizedName = Uint8Array.of(21, 3, 3, 0, 2, 2, 112)
+
+type Reached = { readonly connected: Connected; readonly endpoint: Endpoint | undefined; readonly backend: Backend }
 
 export class Opaque {
   readonly #place: Place
@@ -40,14 +43,19 @@ export class Opaque {
     for (const end of this.#carried.values()) end(reason)
   }
 
-  /** To one of the listener's backends, of those that its server name has where it goes by names. first: what was read off the socket already. */
-  async carry(socket: Socket, entry: Entry, first?: Uint8Array): Promise<void> {
+  /** The way to one of the listener's backends, not begun. */
+  ahead(entry: Entry): Ahead<Reached> {
+    return new Ahead(() => this.#reachOne(pickWeighted(entry.listener.backends ?? [], Math.random()), entry))
+  }
+
+  /** To one of the listener's backends, of those that its server name has where it goes by names. first: what was read off the socket already. ahead: the way, where it was begun. */
+  async carry(socket: Socket, entry: Entry, first?: Uint8Array, ahead?: Ahead<Reached>): Promise<void> {
     socket.on('error', () => {})
     const { listener } = entry
     const hello = listener.serverNames === undefined ? first : (first ?? (await firstBytes(socket, helloMs)))
     try {
       const backends = listener.serverNames === undefined ? listener.backends : backendsByName(listener, hello)
-      const { connected, endpoint, backend } = await this.#reachOne(pickWeighted(backends ?? [], Math.random()), entry)
+      const { connected, endpoint, backend } = await (ahead?.take() ?? this.#reachOne(pickWeighted(backends ?? [], Math.random()), entry))
       await this.#relay(socket, connected, entry, { service: backend.service, workload: endpoint?.workload ?? '' }, hello)
     } catch (thrown) {
       if (!(thrown instanceof Failure)) throw thrown
@@ -85,10 +93,7 @@ export class Opaque {
     samples.close(reason || ended)
   }
 
-  async #reachOne(
-    picked: WeightedBackend | undefined,
-    entry: Entry,
-  ): Promise<{ connected: Connected; endpoint: Endpoint | undefined; backend: Backend }> {
+  async #reachOne(picked: WeightedBackend | undefined, entry: Entry): Promise<Reached> {
     const { pools, reach, view } = this.#place
     if (picked === undefined) throw new Failure('backend-invalid', entry.listener.name)
     const share = shareOf(picked, view(), entry.listener.name)

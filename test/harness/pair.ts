@@ -139,6 +139,7 @@ export async function outboundSide(
   protocol: Protocol,
   parts: Partial<View>,
   limits?: Partial<Limits>,
+  detectMs?: number,
 ): Promise<OutboundSide & AsyncDisposable> {
   const core = new Core({
     self: () => ({ service, namespace: 'default', workload: `${service}-1`, version: '', identity: identityOf(service) }),
@@ -146,6 +147,7 @@ export async function outboundSide(
     patienceMs: 5000,
     log: silent,
     ...(limits === undefined ? {} : { limits: { ...defaultLimits, ...limits } }),
+    ...(detectMs === undefined ? {} : { detectMs }),
   })
   const backend = Object.keys(parts.backends ?? {})[0] ?? 'none'
   const base: View = {
