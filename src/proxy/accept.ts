@@ -4,11 +4,14 @@ import { Failure, type FailureCode } from '#base/failure'
 import { IdMap } from '#base/id-map'
 import type { Log } from '#base/log'
 import { breakOff, closeInOrder, type Socket } from '#io/net'
+import type { DatagramSession } from '#io/udp'
+import { portName } from '#model/port'
 import type { Listener, View } from '#model/view'
 import { beginsHttp2, detect, isForeign } from '#wire/detect'
 import type { Ends } from '#wire/proxy-protocol'
 import { answer } from './answer.ts'
 import { refusePlaintext } from './arrival.ts'
+import { connectUdp, UdpCaller } from './caller-udp.ts'
 import type { Reach } from './connect.ts'
 import { type CallerConnection, Downstream, type EntryOf, type OnExchange } from './downstream.ts'
 import { Http2Downstream } from './downstream-http2.ts'
@@ -58,6 +61,9 @@ const firstRequestMs = 60_000
 /** What detected bytes count as. */
 const spokenAs = { http1: 'http', http2: 'http2', tls: 'tls', opaque: 'tcp', more: 'tcp' } as const
 
+/** Datagrams come in it, from another proxy. */
+const speaksHttp: ReadonlySet<Listener['protocol']> = new Set(['http', 'http2', 'grpc', 'udp'])
+
 /** How often it is said that callers do the same wrong. */
 const tellAgainMs = 60_000
 
@@ -67,6 +73,8 @@ const drainingMs = 1000
 export class Acceptor {
   readonly #place: Place
   readonly #open = new Set<CallerConnection>()
+  /** Of datagrams that began here. */
+  readonly #sessions = new Set<UdpCaller>()
   readonly #opaque: Opaque
   readonly #on: OnExchange
   readonly #underWay = new IdMap<Exchange>(64)
@@ -131,6 +139,15 @@ export class Acceptor {
     }
     const ends = endsOf(socket)
     await this.#carry(socket, { listener, view, peer: undefined, source: self(), ends: ends && { ...ends, destination } })
+  }
+
+  /** A flow of datagrams of the workload, or of a sender that came to the listener's own address. */
+  datagrams(session: DatagramSession, listener: Listener): void {
+    const { view, self, meter } = this.#place
+    const samples = meter.datagrams(listener.service, `${session.to.host}:${session.to.port}`)
+    const entry: Entry = { listener, view, peer: undefined, source: self() }
+    const caller = new UdpCaller(session, entry, this.#on, samples, () => this.#sessions.delete(caller))
+    this.#sessions.add(caller)
   }
 
   /** From the workload, to where the operator does not want the mesh to be: whatever listens there, and even before the mesh is known. */
@@ -204,7 +221,7 @@ export class Acceptor {
     if (this.#isFull) return this.#overflow(socket, entry)
     const { meter, detectMs } = this.#place
     if (listener.protocol !== 'detect') meter.detected(listener, listener.protocol, 'declared')
-    if (listener.protocol === 'http' || listener.protocol === 'http2' || listener.protocol === 'grpc') return this.#http(socket, entry, via)
+    if (speaksHttp.has(listener.protocol)) return this.#http(socket, entry, via)
     if (listener.protocol !== 'detect') return this.#opaque.carry(socket, entry)
     const ahead = this.#opaque.ahead(entry)
     const first = await firstBytes(socket, detectMs, undefined, finish => ahead.start(finish))
@@ -302,7 +319,14 @@ export class Acceptor {
 
   drain(): void {
     this.#isDraining = true
+    // Nobody says when a session is done: what is asked now is still answered, and then its caller goes elsewhere.
+    setTimeout(() => this.#endSessions(), drainingMs).unref()
     for (const downstream of this.#open) downstream.drain()
+  }
+
+  #endSessions(): void {
+    for (const exchange of this.#underWay.values())
+      if (exchange.upgrade === connectUdp && exchange.entry.listener.direction === 'inbound') exchange.expire(new Failure('draining'))
   }
 
   /** Others take new connections; those that are open are served until they have heard of it. */
@@ -315,6 +339,7 @@ export class Acceptor {
   cut(reason: FailureCode): void {
     for (const downstream of this.#open) downstream.cut(reason)
     this.#opaque.cut(reason)
+    for (const session of this.#sessions) session.cut(reason)
   }
 
   get openConnections(): number {
@@ -325,15 +350,15 @@ export class Acceptor {
 const byAddress = new WeakMap<View, Map<string, Listener>>()
 
 /** The outbound listener at a virtual address; the index is made once per view. */
-export function listenerAt(view: View, host: string, port: number): Listener | undefined {
+export function listenerAt(view: View, host: string, port: number, protocol: 'tcp' | 'udp' = 'tcp'): Listener | undefined {
   let index = byAddress.get(view)
   if (index === undefined) {
     index = new Map(
       Object.values(view.listeners)
         .filter(listener => listener.direction === 'outbound')
-        .map(listener => [`${listener.host}:${listener.port}`, listener]),
+        .map(listener => [`${listener.host}:${portName(listener.port, listener.protocol)}`, listener]),
     )
     byAddress.set(view, index)
   }
-  return index.get(`${host}:${port}`)
+  return index.get(`${host}:${portName(port, protocol)}`)
 }

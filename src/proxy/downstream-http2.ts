@@ -1,6 +1,7 @@
 /** A caller's HTTP/2 connection: bytes to streams, each an exchange of its own; what they write in one turn of the event loop leaves in one write. */
 
 import { noBytes } from '#base/bytes'
+import { IdMap } from '#base/id-map'
 import { Failure, type FailureCode } from '#base/failure'
 import type { Socket } from '#io/net'
 import { errorCodes, type ServerCodec2, serverCodec2, type ServerEvent2 } from '#wire/http2'
@@ -27,7 +28,7 @@ export class Http2Downstream implements CallerConnection, Connection {
   readonly #entryOf: EntryOf
   readonly #on: OnExchange
   readonly #turn = new Turn()
-  readonly #callers = new Map<number, Http2Caller>()
+  readonly #callers = new IdMap<Http2Caller>()
   #isCongested = false
   #isDead = false
   #isUsed = false

@@ -49,6 +49,8 @@ export class Exchange implements RequestFacts {
   readonly search: string
   readonly host: string
 
+  /** Among those under way in this process. */
+  id = 0
   /** What the steps found, for metrics and answers. */
   route: Route | undefined
   service = ''

@@ -24,14 +24,11 @@ export function forwarded(fields: Fields, entry: Entry, makeId: () => string = r
       kept?.push(fields[at]!, fields[at + 1]!)
     }
   }
-  const added: string[] = []
-  if (!hasId && service !== 'external') added.push('x-request-id', makeId())
-  if (direction === 'inbound') {
-    if (entry.peer !== undefined) added.push('x-forwarded-client-cert', certificateField(entry.own ?? '', entry.peer))
-    else if (entry.ends !== undefined) added.push('x-forwarded-for', entry.ends.source.host, 'x-forwarded-proto', 'http')
-  }
-  if (added.length === 0) return kept ?? fields
-  return kept === undefined ? [...fields, ...added] : [...kept, ...added]
+  const base = kept ?? fields
+  const identified = hasId || service === 'external' ? base : [...base, 'x-request-id', makeId()]
+  if (direction === 'outbound') return identified
+  if (entry.peer !== undefined) return [...identified, 'x-forwarded-client-cert', certificateField(entry.own ?? '', entry.peer)]
+  return entry.ends === undefined ? identified : [...identified, 'x-forwarded-for', entry.ends.source.host, 'x-forwarded-proto', 'http']
 }
 
 /** The answer of a workload without what only proxies may say: it could make its callers send a request twice. */
@@ -63,4 +60,11 @@ function certificateField(own: string, peer: string): string {
   return last.field
 }
 
-const randomId = (): string => crypto.randomUUID()
+/** A UUID of the random kind (RFC 9562 §5.4) whose last twelve digits count on from a random place: unique is all it has to be, and to make a whole one costs a request in twenty. */
+const series = crypto.randomUUID().slice(0, 24)
+let count = Math.floor(Math.random() * 2 ** 46) + 2 ** 47
+
+function randomId(): string {
+  count = count === 2 ** 48 - 1 ? 2 ** 47 : count + 1
+  return series + count.toString(16)
+}

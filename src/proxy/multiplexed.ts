@@ -1,6 +1,7 @@
 /** An HTTP/2 connection to an endpoint: carries many exchanges at once; what they write in one turn of the event loop leaves in one write. */
 
 import { noBytes } from '#base/bytes'
+import { IdMap } from '#base/id-map'
 import { Failure } from '#base/failure'
 import type { Socket } from '#io/net'
 import { type ClientCodec2, type ClientEvent2, clientCodec2 } from '#wire/http2'
@@ -23,7 +24,7 @@ export class Multiplexed implements Carrier {
   readonly codec: ClientCodec2
   readonly #socket: Socket
   readonly #turn = new Turn()
-  readonly #streams = new Map<number, Http2Upstream>()
+  readonly #streams = new IdMap<Http2Upstream>()
   /** With something to be passed on to its caller. */
   readonly #touched: Http2Upstream[] = []
   readonly #on: On
@@ -159,7 +160,7 @@ export class Multiplexed implements Carrier {
   #broke(failure: Failure): void {
     if (!this.#isDead) this.#write()
     this.#over()
-    const streams = [...this.#streams.values()]
+    const streams = this.#streams.values()
     this.#streams.clear()
     for (const stream of streams) stream.broke(failure)
     this.#socket.destroySoon()

@@ -1,12 +1,13 @@
 /** The streams of a connection: those that are open, those whose body is not read to its end yet, and what is remembered of those that are gone. */
 
+import { IdMap } from '#base/id-map'
 import type { SharedCredit } from './flow.ts'
 import { Closed } from './closed.ts'
 import type { Sender } from './send.ts'
 import type { Stream } from './stream.ts'
 
 export class Streams {
-  readonly #byId = new Map<number, Stream>()
+  readonly #byId = new IdMap<Stream>()
   readonly #closed = new Closed()
   readonly #awaited = new Set<Stream>()
   readonly #sender: Sender
@@ -28,7 +29,7 @@ export class Streams {
     return this.#byId.get(id)
   }
   all(): Stream[] {
-    return [...this.#byId.values()]
+    return this.#byId.values()
   }
 
   add(stream: Stream): void {
