@@ -60,11 +60,14 @@ function certificateField(own: string, peer: string): string {
   return last.field
 }
 
-/** A UUID of the random kind (RFC 9562 §5.4) whose last twelve digits count on from a random place: unique is all it has to be, and to make a whole one costs a request in twenty. */
-const series = crypto.randomUUID().slice(0, 24)
-let count = Math.floor(Math.random() * 2 ** 46) + 2 ** 47
+/** A UUID of the random kind (RFC 9562 §5.4) whose last eight digits count: unique is all it has to be, and to make a whole one costs a request in twenty. */
+let series = ''
+let count = 0
 
 function randomId(): string {
-  count = count === 2 ** 48 - 1 ? 2 ** 47 : count + 1
-  return series + count.toString(16)
+  if (series === '' || count === 0x1fff_ffff) {
+    series = crypto.randomUUID().slice(0, 28)
+    count = 0x1000_0000
+  }
+  return series + (++count).toString(16)
 }
