@@ -56,7 +56,11 @@ export class Opaque {
     try {
       const backends = listener.serverNames === undefined ? listener.backends : backendsByName(listener, hello)
       const { connected, endpoint, backend } = await (ahead?.take() ?? this.#reachOne(pickWeighted(backends ?? [], Math.random()), entry))
+      // The balancer counts a connection as a request under way.
+      const pool = this.#place.pools.of(backend, endpoint)
+      pool.inFlight++
       await this.#relay(socket, connected, entry, { service: backend.service, workload: endpoint?.workload ?? '' }, hello)
+      pool.inFlight--
     } catch (thrown) {
       if (!(thrown instanceof Failure)) throw thrown
       this.#refuse(socket, entry, thrown, { service: listener.service, workload: '' }, hello)
