@@ -346,6 +346,31 @@ describe('flow control', () => {
     assert.equal(codec.openStreams, 0)
   })
 
+  test('what waits for the window of its own stream does not keep other streams from being filled', () => {
+    const codec = server({}, settings([4, 10]))
+    ask(codec)
+    codec.send({ type: 'data', stream: 1, bytes: Buffer.alloc(100_000) })
+    assert.deepEqual(owed(codec), ['headers 1 1', 'data 1 10'])
+    assert.equal(codec.queued(1), 99_990)
+    codec.receive(headers(3, get))
+    codec.send({ type: 'response', stream: 3, head: ok, length: 'chunked' })
+    assert.deepEqual([codec.isWritable(1), codec.isWritable(3)], [false, true])
+  })
+
+  test('who was told to wait before the end hears when all is written', () => {
+    const codec = server({}, settings([4, 10]))
+    ask(codec)
+    codec.send({ type: 'data', stream: 1, bytes: Buffer.alloc(20) })
+    assert.equal(codec.isWritable(1), false)
+    codec.send({ type: 'end', stream: 1 })
+    codec.drain()
+    assert.deepEqual(typesOf(codec.receive(windowUpdate(1, 5))), [])
+    codec.drain()
+    codec.receive(windowUpdate(1, 5))
+    assert.deepEqual(owed(codec), ['data 1 5 end'])
+    assert.deepEqual(typesOf(codec.receive(new Uint8Array(0))), ['writable'])
+  })
+
   test('a window that a setting made negative waits, and is no error (RFC 9113 §6.9.2)', () => {
     const codec = server({}, settings([4, 10]))
     ask(codec)

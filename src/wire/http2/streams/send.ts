@@ -14,6 +14,7 @@ export class Sender {
   readonly #onFlushed: (stream: Stream) => void
   /** Streams with something to send, in turn. One whose own window is closed leaves the line until it opens. */
   #line: Stream[] = []
+  /** Bytes that wait for the connection's window. What waits for the window of its own stream must not keep the others from being filled. */
   #queued = 0
   /** Streams that were given pieces which are only lent. */
   #lent: Stream[] = []
@@ -49,7 +50,7 @@ export class Sender {
     if (stream.queue === undefined) stream.queue = [bytes]
     else stream.queue.push(bytes)
     stream.queued += bytes.length
-    this.#queued += bytes.length
+    this.#count(stream)
     if (isLent) {
       if (stream.lent === 0) this.#lent.push(stream)
       stream.lent = stream.queue.length
@@ -64,8 +65,16 @@ export class Sender {
     this.ready(stream)
   }
 
+  /** Its bytes or its window are others now. */
+  #count(stream: Stream): void {
+    const counted = Math.min(stream.queued, Math.max(0, stream.window))
+    this.#queued += counted - stream.counted
+    stream.counted = counted
+  }
+
   /** Puts a stream into the line, where its window allows it to send. */
   ready(stream: Stream): void {
+    this.#count(stream)
     if (stream.isReady || (stream.queued === 0 ? stream.writing !== 'ending' : stream.window <= 0)) return
     stream.isReady = true
     this.#line.push(stream)
@@ -73,8 +82,8 @@ export class Sender {
 
   /** What is queued will not be sent. */
   drop(stream: Stream): void {
-    this.#queued -= stream.queued
     stream.queued = 0
+    this.#count(stream)
     stream.queue = undefined
     stream.lent = 0
     stream.trailers = undefined
@@ -139,7 +148,7 @@ export class Sender {
     stream.window -= size
     this.window -= size
     stream.queued -= size
-    this.#queued -= size
+    this.#count(stream)
     const queue = stream.queue!
     let done = 0
     while (size > 0) {

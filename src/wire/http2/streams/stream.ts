@@ -44,6 +44,8 @@ export class Stream {
   /** Where in the first piece the rest begins. */
   queueAt = 0
   queued = 0
+  /** What of that the sender counts against the connection's window. */
+  counted = 0
   announced = -1
   trailers: Fields | undefined
   /** Stands in the sender's line. */
