@@ -77,7 +77,7 @@ export class Core implements AsyncDisposable {
     this.#options = options
     this.#listen = options.listen ?? listen
     this.meter = new Meter(options.self, Date.now())
-    const reach = { credentials: () => this.#credentials, dialLocal: options.dialLocal }
+    const reach = { credentials: () => this.#context(), dialLocal: options.dialLocal }
     this.#pools = new Pools(reach)
     this.meter.watch(() => this.#pools.standings())
     const { self, log } = options
@@ -123,10 +123,16 @@ export class Core implements AsyncDisposable {
   /** New connections use the new certificate and roots; open ones go on. */
   present(material: TlsMaterial): void {
     this.#material = material
-    this.#credentials = secureContext(material)
+    this.#credentials = undefined
     this.#pools.retire()
     for (const acceptor of this.#acceptors) acceptor.renew(material)
     this.#settle()
+  }
+
+  /** Made when it is first needed: it takes 50 KB, and many a workload of a node calls nobody. */
+  #context(): SecureContext | undefined {
+    if (this.#material !== undefined) this.#credentials ??= secureContext(this.#material)
+    return this.#credentials
   }
 
   /** The first view and the first certificate are there. Rejects with `not-ready` when patience ends. */
@@ -146,7 +152,7 @@ export class Core implements AsyncDisposable {
   }
 
   #settle(): void {
-    const isKnown = this.#credentials !== undefined || this.#options.needsCertificate === false
+    const isKnown = this.#material !== undefined || this.#options.needsCertificate === false
     if (this.#isReady || this.#view === emptyView || !isKnown) return
     this.#isReady = true
     for (const done of this.#waiting) done()
