@@ -33,6 +33,8 @@ const roots = [
   'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
   'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy',
   'envoy.extensions.filters.udp.dns_filter.v3.DnsFilterConfig',
+  'envoy.extensions.filters.udp.udp_proxy.session.http_capsule.v3.FilterConfig',
+  'envoy.extensions.filters.udp.udp_proxy.v3.UdpProxyConfig',
   'envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport',
   'envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer',
   'envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext',

@@ -56,6 +56,7 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
 
   const launched = Promise.withResolvers<Workload>()
   launched.promise.catch(() => {})
+  let running: Workload | undefined
   const self = () => ({
     service: options.service,
     namespace: options.namespace,
@@ -71,11 +72,20 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
       log,
       outside,
       dialLocal: async (port, timeoutMs) => (await launched.promise).dial(port, { timeoutMs }),
+      // Before it runs nobody takes datagrams, and nobody waits for that.
+      dialLocalUdp: (port, on) => (running === undefined ? noFlow : running.dialUdp(port, on)),
       ...(options.detectMs === undefined ? {} : { detectMs: options.detectMs }),
     }),
   )
   const ports = await openPorts(core, options, folder, log)
-  const datagrams = new Datagrams({ view: () => core.view, ready: () => core.ready(), meter: core.meter, log, outside })
+  const datagrams = new Datagrams({
+    view: () => core.view,
+    ready: () => core.ready(),
+    meter: core.meter,
+    log,
+    outside,
+    carry: (session, to) => core.datagrams(session, to),
+  })
   const dns = new MeshDns({
     view: () => core.view,
     ready: () => core.ready(),
@@ -101,6 +111,7 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
           })
         : adoptHost(options.host, options, core, onDnsQuery, world)
     const workload = owned.use(await started)
+    running = workload
     launched.resolve(workload)
     return workload
   }
@@ -195,6 +206,8 @@ async function openPorts(core: Core, options: RunOptions, folder: string, log: L
   }
   return ports
 }
+
+const noFlow = { send: () => {}, close: () => {} }
 
 const nodeOf = (options: RunOptions, ports: readonly WorkloadPort[], admin: string, version: string): ProxyNode => ({
   id: `${options.workload}.${options.namespace}`,

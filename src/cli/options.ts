@@ -6,7 +6,7 @@ import type { ProxyNode } from '#model/workload'
 import type { ControlAddress } from './context.ts'
 import { readExclusions, readUids } from './flags/capture.ts'
 import { Flags } from './flags/collect.ts'
-import { readLabel, readPort, readPublish, readReadiness, type Publish, type RunPort } from './flags/workload.ts'
+import { readLabel, readPort, readPublish, readReadiness, type Publish, type RunPort, samePort } from './flags/workload.ts'
 
 export type { ControlAddress } from './context.ts'
 
@@ -96,7 +96,7 @@ export type ProxyOptions = {
 /** As commander gives them: text, lists of text, switches. */
 export type Raw = Readonly<Record<string, unknown>>
 
-const protocols: readonly Protocol[] = ['http', 'http2', 'grpc', 'tcp', 'tls', 'detect']
+const protocols: readonly Protocol[] = ['http', 'http2', 'grpc', 'tcp', 'tls', 'udp', 'detect']
 
 /** random: six characters of a-z0-9. Throws Stopped with every problem. */
 export function runOptions(raw: Raw, command: readonly string[], control: ControlAddress, random: string): RunOptions {
@@ -108,7 +108,7 @@ export function runOptions(raw: Raw, command: readonly string[], control: Contro
     flags.wrong('--app-version and --version-label mean the same: give one')
   const ports = flags.each('port', text => readPort(text, protocols))
   for (const [at, port] of ports.entries())
-    if (ports.findIndex(other => other.port === port.port || other.name === port.name) < at)
+    if (ports.findIndex(other => samePort(other, port) || other.name === port.name) < at)
       flags.wrong(`--port ${port.port}: the port or its name is given twice`)
   const labels = Object.fromEntries([
     ['app', service],
@@ -117,7 +117,7 @@ export function runOptions(raw: Raw, command: readonly string[], control: Contro
   ]) as Record<string, string>
   if (raw['ready'] !== undefined && raw['readyHttp'] !== undefined) flags.wrong('--ready and --ready-http exclude each other: give one')
   const probe = flags.one('readyHttp', readReadiness) ?? {
-    type: flags.choice('ready', ['tcp', 'none']) ?? (ports.length > 0 ? 'tcp' : 'none'),
+    type: flags.choice('ready', ['tcp', 'none']) ?? (ports.some(({ protocol }) => protocol !== 'udp') ? 'tcp' : 'none'),
   }
   const publish = flags.each('publish', readPublish)
   if (raw['acceptProxyProtocol'] === true && publish.length === 0)

@@ -51,7 +51,7 @@ function watchHealth(out: GrpcStream<HealthOrders>, call: Call, platform: Platfo
   }
 }
 
-/** tcp: every declared port must accept. */
+/** tcp: every declared port must accept, but those of datagrams, which cannot be asked: where there are no others it is ready once started. */
 function ordersFor({ probe, ports }: ProxyNode, intervalMs: number): HealthOrders {
   const shape = { host: '127.0.0.1', timeoutMs: 1000, intervalMs } as const
   if (probe.type === 'http')
@@ -59,7 +59,7 @@ function ordersFor({ probe, ports }: ProxyNode, intervalMs: number): HealthOrder
       reportMs: intervalMs,
       probes: [{ ...shape, name: `probe/${probe.port}`, port: probe.port, check: { type: 'http', path: probe.path } }],
     }
-  const checked = probe.type === 'tcp' ? ports : []
+  const checked = probe.type === 'tcp' ? ports.filter(({ protocol }) => protocol !== 'udp') : []
   return { reportMs: intervalMs, probes: checked.map(({ port }) => ({ ...shape, name: `probe/${port}`, port, check: { type: 'tcp' } })) }
 }
 

@@ -5,6 +5,8 @@ import { lookup } from 'node:dns/promises'
 import net from 'node:net'
 import { closeFd } from './sockopt.ts'
 
+export { type DatagramSession, listenSessions, type UdpSessions } from './udp/sessions.ts'
+
 export type UdpListening = AsyncDisposable & { readonly host: string; readonly port: number }
 
 /** A place to bind, or a socket that is bound already. */

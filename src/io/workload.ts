@@ -17,7 +17,7 @@ import { clearAway, send } from './workload/remains.ts'
 
 export { CommandFailed } from './workload/program.ts'
 export { CaptureRefused } from './namespace.ts'
-export type { DatagramSession } from './workload/datagrams.ts'
+export type { DatagramSession } from './udp.ts'
 
 export type WorkloadOptions = Arrivals & {
   readonly command: readonly string[]

@@ -40,7 +40,7 @@ export const metricNames = {
 
 /**
  * Who calls whom. What a proxy does not know is ''; what it is itself may be left out (the push says it).
- * direction: outbound on the caller's proxy, inbound on the called one's. *_workload: NAME.NAMESPACE. protocol: http, http2, grpc or tcp. mtls: true or false.
+ * direction: outbound on the caller's proxy, inbound on the called one's. *_workload: NAME.NAMESPACE. protocol: http, http2, grpc, tcp or udp. mtls: true or false.
  */
 export const edgeLabels = [
   'direction',
@@ -64,7 +64,7 @@ export const bytesLabels = [...edgeLabels, 'flow'] as const
 export const connectionLabels = [...edgeLabels] as const
 /** Of the workload's own sending. outcome: relayed, or refused where nobody takes them. */
 export const udpSessionLabels = ['destination_service', 'destination_workload', 'outcome'] as const
-/** flow: sent or received. */
+/** flow: sent, received, or dropped where it could not be passed on at once. */
 export const udpDatagramLabels = ['destination_service', 'destination_workload', 'flow'] as const
 /** How it was found out what the bytes of a connection are. outcome: declared, sniffed (told by its first bytes), opaque (not told, or silent for too long). */
 export const detectionLabels = ['direction', 'listener', 'protocol', 'outcome'] as const

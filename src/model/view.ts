@@ -1,7 +1,7 @@
 /** The mesh as one proxy sees it: plain data, the same in both planes. Swapped whole; a request keeps the view it began with. */
 
-/** What the bytes of a port are. `detect`: look at the first bytes, within a bound, and treat what is not HTTP as opaque. */
-export type Protocol = 'http' | 'http2' | 'grpc' | 'tcp' | 'tls' | 'detect'
+/** What the bytes of a port are. `detect`: look at the first bytes, within a bound, and treat what is not HTTP as opaque. `udp`: datagrams; the same number may be a port of TCP too. */
+export type Protocol = 'http' | 'http2' | 'grpc' | 'tcp' | 'tls' | 'detect' | 'udp'
 
 export type Direction = 'outbound' | 'inbound'
 
@@ -11,7 +11,7 @@ export type Direction = 'outbound' | 'inbound'
  * Inbound: `host:port` is where the proxy itself is bound for callers; it leads to the workload's own port.
  */
 export type Listener = {
-  readonly name: string // `outbound/NAMESPACE/SERVICE:PORT` or `inbound/PORT`
+  readonly name: string // `outbound/NAMESPACE/SERVICE:PORT` or `inbound/PORT`, for udp with `/udp` at the end
   readonly direction: Direction
   readonly host: string
   readonly port: number
@@ -22,11 +22,11 @@ export type Listener = {
   readonly proxyProtocol?: true
   /** Name of the route table, for http and detect. */
   readonly routes?: string
-  /** Where opaque bytes go, for tcp, tls and detect. With `serverNames`: what names none of them; absent then: it is closed. */
+  /** Where opaque bytes go, for tcp, tls, detect and udp. With `serverNames`: what names none of them; absent then: it is closed. */
   readonly backends?: readonly WeightedBackend[]
   /** Where TLS goes that is not decrypted here, by the server name in its first message (SNI). Each name stands once. */
   readonly serverNames?: readonly ServerNames[]
-  /** How long nothing may pass on a connection of opaque bytes; 0: no limit; absent: one hour. */
+  /** How long nothing may pass on a connection of opaque bytes; 0: no limit; absent: one hour. Of udp: in a session; absent: one minute. */
   readonly idleMs?: number
   /** `SERVICE.NAMESPACE`, the destination label of metrics. */
   readonly service: string
@@ -96,14 +96,14 @@ export type Filter =
   | { readonly type: 'response-headers'; readonly change: HeaderChange }
   | { readonly type: 'rewrite'; readonly host?: string; readonly path?: PathChange }
 
-/** What a route leads to: `NAMESPACE/SERVICE:PORT`, or `local/PORT` for the workload behind an inbound listener. */
+/** What a route leads to: `NAMESPACE/SERVICE:PORT`, or `local/PORT` for the workload behind an inbound listener; for udp with `/udp` at the end. */
 export type Backend = {
   readonly name: string
   readonly service: string // `SERVICE.NAMESPACE`
   readonly type: 'endpoints' | 'local' // endpoints: see `View.endpoints`; local: 127.0.0.1:port inside the workload
   readonly port: number
-  /** What its workload is spoken to in; `downstream`: HTTP in the version that the caller used. Between proxies the version is agreed by ALPN. */
-  readonly protocol: 'http1' | 'http2' | 'downstream' | 'tcp'
+  /** What its workload is spoken to in; `downstream`: HTTP in the version that the caller used. Between proxies the version is agreed by ALPN; datagrams travel there in HTTP/2 (RFC 9298). */
+  readonly protocol: 'http1' | 'http2' | 'downstream' | 'tcp' | 'udp'
   readonly balance: 'round-robin' | 'least-request'
   readonly connectTimeoutMs: number
   /** What is reached without TLS expects a PROXY header of this version in front of each connection. */

@@ -298,7 +298,8 @@ export class Acceptor {
     for (const downstream of this.#open) downstream.sweep(now)
     const { stillMs } = this.#place.limits
     for (const exchange of this.#underWay.values())
-      if (exchange.stillFor(now) > stillMs && !exchange.isTunnel && !exchange.isGrpc) exchange.expire(this.#stillness(exchange))
+      if (exchange.stillFor(now) > stillMs && (!exchange.isTunnel || exchange.upgrade === connectUdp) && !exchange.isGrpc)
+        exchange.expire(this.#stillness(exchange))
     if (now - this.#toldSince < tellAgainMs) return
     this.#toldSince = now
     this.#told.clear()

@@ -2,6 +2,7 @@
 
 import { Failure } from '#base/failure'
 import { dialTcp, peerUris, type SecureContext, type Socket, secureClient } from '#io/net'
+import { dialUdp, type UdpFlow, type UdpHandlers } from '#io/udp'
 import type { Backend, Endpoint } from '#model/view'
 import type { Ends } from '#wire/proxy-protocol'
 import { writeHeader } from './proxy-header.ts'
@@ -15,7 +16,13 @@ export type Reach = {
   readonly credentials: () => SecureContext | undefined
   /** A connection to the workload's own port; rejects with the operating system's error. */
   readonly dialLocal: (port: number, timeoutMs: number) => Promise<Socket>
+  /** A flow of datagrams to the workload's own port, from a port of its own. */
+  readonly dialLocalUdp: (port: number, on: UdpHandlers) => UdpFlow
 }
+
+/** A flow of datagrams in the clear: to the workload, or to an endpoint that is not behind a proxy of the mesh. */
+export const openFlow = (backend: Backend, endpoint: Endpoint | undefined, reach: Reach, on: UdpHandlers): UdpFlow =>
+  endpoint === undefined ? reach.dialLocalUdp(backend.port, on) : dialUdp(endpoint.host, endpoint.port, on)
 
 /** offers: names for ALPN (RFC 7301), best first; none for opaque bytes. ends: who called whom, for a workload that wants to know it by a PROXY header. */
 export async function connect(

@@ -13,6 +13,8 @@ import {
   type Socket,
   type TlsMaterial,
 } from '#io/net'
+import { type DatagramSession, dialUdp, listenSessions, type UdpFlow, type UdpHandlers } from '#io/udp'
+import { portName } from '#model/port'
 import { emptyView, type Listener, type Protocol, type View } from '#model/view'
 import type { WorkloadPort } from '#model/workload'
 import { Acceptor, defaultLimits, type Limits } from './accept.ts'
@@ -29,6 +31,8 @@ export type CoreOptions = {
   readonly needsCertificate?: boolean
   readonly self: () => Party
   readonly dialLocal: (port: number, timeoutMs: number) => Promise<Socket>
+  /** Absent: on this machine's loopback. */
+  readonly dialLocalUdp?: (port: number, on: UdpHandlers) => UdpFlow
   /** How long a connection waits for the first configuration. */
   readonly patienceMs: number
   readonly limits?: Limits
@@ -77,7 +81,8 @@ export class Core implements AsyncDisposable {
     this.#options = options
     this.#listen = options.listen ?? listen
     this.meter = new Meter(options.self, Date.now())
-    const reach = { credentials: () => this.#context(), dialLocal: options.dialLocal }
+    const dialLocalUdp = options.dialLocalUdp ?? ((port: number, on: UdpHandlers) => dialUdp('127.0.0.1', port, on))
+    const reach = { credentials: () => this.#context(), dialLocal: options.dialLocal, dialLocalUdp }
     this.#pools = new Pools(reach)
     this.meter.watch(() => this.#pools.standings())
     const { self, log } = options
@@ -164,6 +169,23 @@ export class Core implements AsyncDisposable {
     this.#caught(this.#acceptor.outbound(socket, destination), socket)
   }
 
+  /** A flow of datagrams to a service; see `listenerAt`. */
+  datagrams(session: DatagramSession, listener: Listener): void {
+    this.#acceptor.datagrams(session, listener)
+  }
+
+  /** Opens a listener of datagrams at an address of its own, for senders that are not captured but come to it; port 0: any free one. */
+  async openDatagrams(name: string, host: string, port: number): Promise<Listening> {
+    const { port: bound, stop } = await listenSessions(host, port, session => {
+      const listener = this.#view.listeners[name]
+      if (listener === undefined) session.close()
+      else this.#acceptor.datagrams(session, listener)
+    })
+    const listening = { host, port: bound, stop, [Symbol.asyncDispose]: async () => stop() }
+    this.#listening.push(listening)
+    return listening
+  }
+
   /** A connection that the workload made and that is left out of the mesh. */
   excluded(socket: Socket, destination: { host: string; port: number }): void {
     this.#caught(this.#acceptor.excluded(socket, destination), socket)
@@ -181,7 +203,7 @@ export class Core implements AsyncDisposable {
 
   /** Opens the port on which callers of the mesh reach one port of the workload; at: which, 0 for any free one. Mutual TLS is the listener's to demand. */
   async bind(port: Omit<WorkloadPort, 'bind'>, host: string, at = 0): Promise<WorkloadPort> {
-    const name = `inbound/${port.port}`
+    const name = `inbound/${portName(port.port, port.protocol)}`
     const alpn = alpnOf(port.protocol)
     let acceptor: SecureAcceptor | undefined
     const secure = () => {
@@ -189,7 +211,7 @@ export class Core implements AsyncDisposable {
       return acceptor
     }
     const arrived = (socket: Socket) => this.#caught(this.#arrived(socket, name, secure), socket)
-    this.#doors.set(port.port, arrived)
+    if (port.protocol !== 'udp') this.#doors.set(port.port, arrived)
     const listening = await this.#openFor(name, host, at, arrived)
     return { ...port, bind: { host, port: listening.port } }
   }

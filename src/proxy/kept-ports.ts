@@ -2,13 +2,15 @@
 
 import type { Log } from '#base/log'
 import { readTextIfAny, writeAtomic } from '#io/files'
+import { portName } from '#model/port'
 import type { WorkloadPort } from '#model/workload'
 import type { Core } from './core.ts'
 
-/** By port of the workload: ports of this machine, the last first. Instances of one service share the list, each takes what is free. */
+/** By port of the workload, such as `80` or `53/udp`: ports of this machine, the last first. Instances of one service share the list, each takes what is free. */
 type Kept = Readonly<Record<string, readonly number[]>>
 
 const most = 16
+const keyOf = ({ port, protocol }: Pick<WorkloadPort, 'port' | 'protocol'>): string => portName(port, protocol)
 const fileIn = (folder: string): string => `${folder}/ports.json`
 
 /** Opens each port where it was before if that is free, else anywhere. Rejects when a port cannot be opened at all. */
@@ -21,10 +23,10 @@ export async function bindAsBefore(
 ): Promise<WorkloadPort[]> {
   const kept = await readKept(folder)
   const bound: WorkloadPort[] = []
-  for (const port of ports) bound.push(await bindOne(core, port, host, kept[port.port] ?? []))
+  for (const port of ports) bound.push(await bindOne(core, port, host, kept[keyOf(port)] ?? []))
   const next: Kept = Object.fromEntries(
-    bound.flatMap(({ port, bind }) =>
-      bind === undefined ? [] : [[port, [...new Set([bind.port, ...(kept[port] ?? [])])].slice(0, most)]],
+    bound.flatMap(port =>
+      port.bind === undefined ? [] : [[keyOf(port), [...new Set([port.bind.port, ...(kept[keyOf(port)] ?? [])])].slice(0, most)]],
     ),
   )
   await writeAtomic(fileIn(folder), `${JSON.stringify({ ...kept, ...next })}\n`, { mode: 0o600 }).catch((thrown: unknown) =>

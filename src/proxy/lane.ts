@@ -3,17 +3,18 @@
 import { Failure } from '#base/failure'
 import type { Backend, Endpoint } from '#model/view'
 import type { Ends } from '#wire/proxy-protocol'
-import { connect, type Reach } from './connect.ts'
+import { connect, openFlow, type Reach } from './connect.ts'
 import { hopAlpn } from './hop.ts'
 import { Multiplexed } from './multiplexed.ts'
 import type { Upstream } from './upstream.ts'
 import { Http1Upstream } from './upstream-http1.ts'
+import { UdpUpstream } from './upstream-udp.ts'
 
 const maxIdle = 256
 /** A peer that takes few streams at once gets more connections, up to this many. */
 const maxMultiplexed = 16
 /** Where those carry as many as the peer takes, so many more requests wait, and not longer than this. */
-const maxWaiting = 1024
+const maxWaiting = 4096
 const maxWaitMs = 30_000
 
 /** How exchanges may travel: many on a connection, and what is offered in the TLS hello for that. */
@@ -23,6 +24,7 @@ type Manner = { readonly multiplexes: boolean; readonly offers: readonly string[
 function mannerOf(protocol: Backend['protocol'], mtls: boolean, isHttp1: boolean): Manner {
   const version = protocol === 'downstream' ? (isHttp1 ? 'http1' : 'http2') : protocol
   if (!mtls) return { multiplexes: version === 'http2', offers: [] }
+  if (protocol === 'udp') return { multiplexes: true, offers: [hopAlpn, 'h2'] }
   if (protocol === 'downstream') return { multiplexes: true, offers: [hopAlpn, isHttp1 ? 'http/1.1' : 'h2'] }
   return { multiplexes: true, offers: version === 'http2' ? [hopAlpn, 'h2'] : [hopAlpn, 'h2', 'http/1.1'] }
 }
@@ -72,6 +74,8 @@ export class Lane {
 
   /** A connection is made for it; or for many at once, where one can carry them. */
   async open(): Promise<Upstream> {
+    if (this.#backend.protocol === 'udp' && !this.#manner.multiplexes)
+      return new UdpUpstream(on => openFlow(this.#backend, this.#endpoint, this.#reach, on))
     if (this.#manner.multiplexes && !this.#isHttp1Only) return this.#turn()
     return this.#http1(await connect(this.#backend, this.#endpoint, this.#reach, this.#manner.offers.slice(-1), this.#ends))
   }
@@ -110,6 +114,10 @@ export class Lane {
     const { offers } = this.#manner
     const connected = await connect(this.#backend, this.#endpoint, this.#reach, offers, this.#ends)
     if (offers.length > 0 && connected.alpn !== hopAlpn && connected.alpn !== 'h2') {
+      if (this.#backend.protocol === 'udp') {
+        connected.socket.destroy()
+        throw new Failure('tls-failed', 'the endpoint does not agree on HTTP/2, in which datagrams travel')
+      }
       this.#isHttp1Only = true
       const [first, ...others] = this.#waiting.splice(0)
       if (first === undefined) this.#idle.push(this.#http1(connected))

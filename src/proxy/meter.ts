@@ -28,6 +28,8 @@ export type Destination = { readonly service: string; readonly workload: string;
 export type UpstreamStanding = Standing & { readonly service: string; readonly workload: string }
 
 type RequestSamples = { readonly requests: Sample; readonly duration: Sample; readonly sent: Sample; readonly received: Sample }
+/** Of the flows of datagrams to one place. */
+export type DatagramSamples = Readonly<Record<'sessions' | 'refused' | 'sent' | 'received' | 'dropped', Sample>>
 export type ConnectionSamples = {
   readonly opened: Sample
   readonly active: Sample
@@ -50,8 +52,13 @@ export class Meter {
     durationLabels,
   )
   readonly #bytes = this.registry.family(metricNames.bytes, 'counter', 'Body bytes of HTTP, all bytes of TCP', bytesLabels)
-  readonly #opened = this.registry.family(metricNames.opened, 'counter', 'TCP connections carried', connectionLabels)
-  readonly #closed = this.registry.family(metricNames.closed, 'counter', 'TCP connections ended', closedLabels)
+  readonly #opened = this.registry.family(
+    metricNames.opened,
+    'counter',
+    'TCP connections carried, and sessions of UDP by the time they end',
+    connectionLabels,
+  )
+  readonly #closed = this.registry.family(metricNames.closed, 'counter', 'TCP connections and sessions of UDP ended', closedLabels)
   readonly #active = this.registry.family(metricNames.active, 'gauge', 'TCP connections being carried now', connectionLabels)
   readonly #detections = this.registry.family(
     metricNames.detections,
@@ -115,6 +122,7 @@ export class Meter {
 
   /** An exchange is over. now: performance.now(). */
   request(exchange: Exchange, now: number): void {
+    if (exchange.entry.listener.protocol === 'udp') return this.#session(exchange)
     const route = exchange.route?.origin ?? ''
     const code = exchange.status
     const { entry, service, workload, identity, reason } = exchange
@@ -186,8 +194,16 @@ export class Meter {
     return samples
   }
 
+  /** A session of datagrams is over: how long it stood says nothing of latency, so it is counted as a connection. */
+  #session({ entry, service, workload, identity, reason, receivedBytes, sentBytes }: Exchange): void {
+    const samples = this.connection(entry, { service, workload, identity })
+    samples.sent.value += receivedBytes
+    samples.received.value += sentBytes
+    samples.close(reason)
+  }
+
   #connectionSamples(entry: Entry, destination: Destination): ConnectionSamples {
-    const edge = this.#edge(entry, destination, 'tcp')
+    const edge = this.#edge(entry, destination, entry.listener.protocol === 'udp' ? 'udp' : 'tcp')
     const active = this.#active.sample(edge)
     const close = (reason: string) => {
       active.value--
@@ -203,12 +219,13 @@ export class Meter {
   }
 
   /** A flow of datagrams of the workload: what to count as it goes. */
-  datagrams(service: string, to: string) {
+  datagrams(service: string, to: string): DatagramSamples {
     return {
       sessions: this.#udpSessions.sample([service, to, 'relayed']),
       refused: this.#udpSessions.sample([service, to, 'refused']),
       sent: this.#udpDatagrams.sample([service, to, 'sent']),
       received: this.#udpDatagrams.sample([service, to, 'received']),
+      dropped: this.#udpDatagrams.sample([service, to, 'dropped']),
     }
   }
 

@@ -10,9 +10,10 @@
 import { Failure } from '#base/failure'
 import { chooseRoute, pickWeighted } from '#model/match'
 import { locationOf } from '#model/rewrite'
-import type { Route, View } from '#model/view'
+import type { Listener, Route, View } from '#model/view'
 import { answer, answerAsConfigured, answerRedirect } from './answer.ts'
 import { Delivery } from './delivery.ts'
+import { connectUdp } from './caller-udp.ts'
 import type { Exchange } from './exchange.ts'
 import type { Pools } from './pool.ts'
 import { type Share, shareOf } from './share.ts'
@@ -34,6 +35,8 @@ export function serve(exchange: Exchange, pools: Pools, onBug: (bug: unknown) =>
 }
 
 function routeOf(exchange: Exchange, view: View): Route {
+  const isDatagrams = exchange.upgrade?.toLowerCase() === connectUdp
+  if (isDatagrams || exchange.entry.listener.protocol === 'udp') return (exchange.route = routeOfDatagrams(exchange, view, isDatagrams))
   const table = view.routes[exchange.entry.listener.routes ?? '']
   if (table === undefined) throw new Failure('not-ready', `no routes yet for ${exchange.entry.listener.name}`)
   const route = chooseRoute(table, exchange)
@@ -42,6 +45,27 @@ function routeOf(exchange: Exchange, view: View): Route {
   return route
 }
 
+/** Whatever target it names (RFC 9298 §3.4): the port that it came to is the one that it leads to. */
+function routeOfDatagrams({ entry, isHttp1 }: Exchange, view: View, isDatagrams: boolean): Route {
+  if (entry.listener.protocol !== 'udp') throw new Failure('not-implemented', `${connectUdp} at a port that takes no datagrams`)
+  if (!isDatagrams || isHttp1)
+    throw new Failure('not-implemented', `this port takes datagrams, by ${connectUdp} over HTTP/2 only (RFC 9298)`)
+  const listener = view.listeners[entry.listener.name] ?? entry.listener
+  let route = datagramRoutes.get(listener)
+  if (route === undefined) datagramRoutes.set(listener, (route = forwardTo(listener)))
+  return route
+}
+
+const datagramRoutes = new WeakMap<Listener, Route>()
+
+const forwardTo = ({ name, backends }: Listener): Route => ({
+  name,
+  origin: name,
+  match: {},
+  filters: [],
+  action: { type: 'forward', backends: backends ?? [] },
+})
+
 declare const seal: unique symbol
 /** Policy admitted this request. Only `permit` makes one, so an unchecked request cannot be sent. */
 type Permitted = Route & { readonly [seal]: true }
@@ -49,7 +73,8 @@ type Permitted = Route & { readonly [seal]: true }
 /** Inbound ports of the mesh take callers with a proven identity only; what a rule answers itself is answered here. */
 function permit(exchange: Exchange, route: Route): Permitted {
   const { listener, peer } = exchange.entry
-  if (listener.direction === 'inbound' && listener.tls?.mode === 'strict' && peer === undefined)
+  // Datagrams come from proxies of the mesh or not at all.
+  if (listener.direction === 'inbound' && (listener.tls?.mode === 'strict' || listener.protocol === 'udp') && peer === undefined)
     throw new Failure('identity-required', listener.name)
   if (route.action.type === 'respond' && route.action.reason !== undefined) throw new Failure(route.action.reason, route.action.detail)
   return route as Permitted

@@ -1,9 +1,9 @@
 /** Datagrams of the workload: to a service of the mesh they are handed on as sessions, to anywhere else relayed as a NAT would, or visibly refused. */
 
 import type { Log } from '#base/log'
-import { dialUdp } from '#io/udp'
-import type { DatagramSession } from '#io/workload'
-import { type Listener, type View } from '#model/view'
+import { type DatagramSession, dialUdp } from '#io/udp'
+import type { Listener, View } from '#model/view'
+import { listenerAt } from './accept.ts'
 import type { OutsideNames } from './dns.ts'
 import type { Meter } from './meter.ts'
 
@@ -14,11 +14,8 @@ export type DatagramsOptions = {
   readonly meter: Meter
   readonly log: Log
   readonly outside?: OutsideNames
-  /**
-   * Takes a session to the virtual address of a service: sets its `onMessage` and `onClose` at once, and answers by `send` and `close`. False, or none: it is refused.
-   * listeners: of that address, on any port, for UDP ports have none of their own yet.
-   */
-  readonly onDatagram?: (session: DatagramSession, listeners: readonly Listener[]) => boolean
+  /** Takes a session to a service: sets its `onMessage` and `onClose` at once, and answers by `send` and `close`. */
+  readonly carry: (session: DatagramSession, listener: Listener) => void
 }
 
 /** What comes while the first view is awaited; over UDP more need not be kept. */
@@ -45,11 +42,12 @@ export class Datagrams {
   }
 
   #route(session: DatagramSession): void {
-    const { view, onDatagram, log } = this.#options
+    const { view, carry, log } = this.#options
     const { host, port } = session.to
+    const listener = listenerAt(view(), host, port, 'udp')
+    if (listener !== undefined) return carry(session, listener)
     const listeners = Object.values(view().listeners).filter(listener => listener.direction === 'outbound' && listener.host === host)
     if (listeners.length === 0 && !host.startsWith('240.77.')) return this.#relay(session)
-    if (onDatagram?.(session, listeners) === true) return
     log.warn(`datagrams to ${listeners[0]?.service ?? host} on port ${port} are refused: no service takes UDP there`)
     this.#options.meter.datagrams(listeners[0]?.service ?? '', `${host}:${port}`).refused.value++
     session.close('refused')

@@ -14,7 +14,9 @@ import { HTTPFaultSchema } from './gen/envoy/extensions/filters/http/fault/v3/fa
 import { RouterSchema } from './gen/envoy/extensions/filters/http/router/v3/router_pb.ts'
 import { HttpConnectionManagerSchema } from './gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
 import { TcpProxySchema } from './gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts'
-import { UpstreamTlsContextSchema } from './gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts'
+import { FilterConfigSchema as HttpCapsuleSchema } from './gen/envoy/extensions/filters/udp/udp_proxy/session/http_capsule/v3/http_capsule_pb.ts'
+import { UdpProxyConfigSchema } from './gen/envoy/extensions/filters/udp/udp_proxy/v3/udp_proxy_pb.ts'
+import { DownstreamTlsContextSchema, UpstreamTlsContextSchema } from './gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts'
 import { SecretSchema } from './gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts'
 import { typeUrls } from './types.ts'
 
@@ -24,6 +26,9 @@ const registry: Registry = createRegistry(
   HttpConnectionManagerSchema,
   TcpProxySchema,
   UpstreamTlsContextSchema,
+  DownstreamTlsContextSchema,
+  UdpProxyConfigSchema,
+  HttpCapsuleSchema,
 )
 
 /** Envoy's own configuration form, as others write it. */
@@ -135,6 +140,111 @@ test('chains by server name, as Istio writes them, lead to a place each; the def
   assert.throws(chains({ ...byName('*'), ...relay('a') }), /"\*" is no name in lower case/)
   assert.throws(chains({ ...byName('A.test'), ...relay('a') }), /"A\.test" is no name in lower case/)
   assert.throws(chains({ ...byName('a'), ...relay('a') }, { filters: [manager()] }), /only where all chains are tcp_proxy/)
+})
+
+const tunnel = { proxyHost: 'any', targetHost: '10.0.0.1', defaultTargetPort: 53 }
+const capsules = [
+  {
+    name: 'capsule',
+    typedConfig: {
+      '@type': 'type.googleapis.com/envoy.extensions.filters.udp.udp_proxy.session.http_capsule.v3.FilterConfig',
+    },
+  },
+]
+const udpProxy = (more: Record<string, JsonValue>, other: Record<string, JsonValue> = {}) =>
+  listener({
+    address: { socketAddress: { protocol: 'UDP', address: '10.0.0.1', portValue: 53 } },
+    listenerFilters: [
+      {
+        name: 'envoy.filters.udp_listener.udp_proxy',
+        typedConfig: {
+          '@type': 'type.googleapis.com/envoy.extensions.filters.udp.udp_proxy.v3.UdpProxyConfig',
+          statPrefix: 'x',
+          cluster: 'dns',
+          ...more,
+        },
+      },
+    ],
+    ...other,
+  })
+
+test('a UDP proxy that tunnels, as Envoy has it, is a listener of datagrams; what would lead elsewhere is refused by name', () => {
+  assert.deepEqual(udpProxy({ tunnelingConfig: tunnel, sessionFilters: capsules, idleTimeout: '30s' }), {
+    name: 'l',
+    direction: 'outbound',
+    host: '10.0.0.1',
+    port: 53,
+    protocol: 'udp',
+    backends: [{ backend: 'dns', weight: 1 }],
+    idleMs: 30_000,
+    service: '',
+  })
+  assert.deepEqual(udpProxy({}).backends, [{ backend: 'dns', weight: 1 }])
+  assert.throws(() => udpProxy({ tunnelingConfig: tunnel }), /session_filters: http_capsule, and no other/)
+  const tunnelled = (more: Record<string, JsonValue>) => () =>
+    udpProxy({ tunnelingConfig: { ...tunnel, ...more }, sessionFilters: capsules })
+  assert.throws(tunnelled({ targetHost: '10.9.9.9' }), /target_host and default_target_port must be the listener's own address/)
+  assert.throws(tunnelled({ usePost: true }), /use_post: not carried out/)
+  assert.throws(() => udpProxy({ useOriginalSrcIp: true }), /use_original_src_ip: not carried out/)
+  assert.throws(() => udpProxy({ idleTimeout: '0s' }), /idle_timeout: must be above 0/)
+  assert.throws(() => udpProxy({}, { trafficDirection: 'INBOUND' }), /must be OUTBOUND/)
+})
+
+const connectUdp = (more: Record<string, JsonValue> = {}, action: Record<string, JsonValue> = {}) =>
+  listener({
+    trafficDirection: 'INBOUND',
+    filterChains: [
+      {
+        transportSocket: {
+          name: 'tls',
+          typedConfig: {
+            '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext',
+            requireClientCertificate: true,
+            commonTlsContext: {
+              tlsCertificateSdsSecretConfigs: [{ name: 'default', sdsConfig: ads }],
+              validationContextSdsSecretConfig: { name: 'ROOTCA', sdsConfig: ads },
+            },
+          },
+        },
+        filters: [
+          {
+            name: 'hcm',
+            typedConfig: {
+              ...(({ rds: _, ...rest }) => rest)(manager().typedConfig),
+              http2ProtocolOptions: { allowConnect: true },
+              upgradeConfigs: [{ upgradeType: 'CONNECT-UDP' }],
+              routeConfig: {
+                virtualHosts: [
+                  {
+                    name: 'all',
+                    domains: ['*'],
+                    routes: [
+                      {
+                        match: { connectMatcher: {} },
+                        route: { cluster: 'app', upgradeConfigs: [{ upgradeType: 'CONNECT-UDP', connectConfig: {} }], ...action },
+                      },
+                    ],
+                  },
+                ],
+              },
+              ...more,
+            },
+          },
+        ],
+      },
+    ],
+  })
+
+test('HTTP/2 that takes CONNECT-UDP out of mutual TLS, as Envoy has it, is an inbound listener of datagrams', () => {
+  const { protocol, direction, tls, backends } = connectUdp()
+  assert.deepEqual(
+    { protocol, direction, tls, backends },
+    { protocol: 'udp', direction: 'inbound', tls: { mode: 'strict' }, backends: [{ backend: 'app', weight: 1 }] },
+  )
+  assert.throws(() => connectUdp({ http2ProtocolOptions: {} }), /needs allow_connect/)
+  assert.throws(() => connectUdp({ upgradeConfigs: [{ upgradeType: 'CONNECT-UDP' }, { upgradeType: 'websocket' }] }), /carried out alone/)
+  assert.throws(() => connectUdp({}, { upgradeConfigs: [{ upgradeType: 'CONNECT-UDP' }] }), /with connect_config/)
+  assert.throws(() => connectUdp({}, { timeout: '3s' }), /routes\[0\]\.timeout: not carried out/)
 })
 
 test('matches that the model has no word for become the same pattern', () => {

@@ -171,12 +171,24 @@ const listener: fc.Arbitrary<Omit<Listener, 'name'>> = fc
     ...(['tcp', 'tls', 'detect'].includes(protocol) && idleMs !== undefined ? { idleMs } : {}),
     service,
   }))
+const datagrams: fc.Arbitrary<Omit<Listener, 'name'>> = fc.oneof(
+  fc
+    .record({ host, port, backends: opaque, idleMs: optional(fc.constantFrom(1, 90_000)), service: word })
+    .map(given => bare({ direction: 'outbound' as const, protocol: 'udp' as const, ...given }) as Omit<Listener, 'name'>),
+  fc.record({ host, port, backend: word, service: word }).map(({ backend, ...given }) => ({
+    direction: 'inbound' as const,
+    protocol: 'udp' as const,
+    tls: { mode: 'strict' as const },
+    backends: [{ backend, weight: 1 }],
+    ...given,
+  })),
+)
 const backend: fc.Arbitrary<Omit<Backend, 'name'>> = fc
   .record({
     service: word,
     type: fc.constantFrom('endpoints' as const, 'local' as const),
     port,
-    protocol: fc.constantFrom('http1' as const, 'http2' as const, 'downstream' as const, 'tcp' as const),
+    protocol: fc.constantFrom('http1' as const, 'http2' as const, 'downstream' as const, 'tcp' as const, 'udp' as const),
     balance: fc.constantFrom('round-robin' as const, 'least-request' as const),
     connectTimeoutMs: fc.integer({ min: 1, max: 60_000 }),
     identities: fc.array(
@@ -220,7 +232,7 @@ const trust = fc.record({
   roots: fc.array(fc.stringMatching(/^[A-Za-z0-9+]{4,20}$/).map(pem), { minLength: 1, maxLength: 2 }),
 })
 const views = fc.record({
-  listeners: named(listener),
+  listeners: named(fc.oneof({ weight: 3, arbitrary: listener }, { weight: 1, arbitrary: datagrams })),
   routes: named(table),
   backends: named(backend),
   endpoints: named(endpoints, 'backend'),

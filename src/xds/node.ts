@@ -21,7 +21,7 @@ export function nodeOf(proxy: ProxyNode): Node {
   })
 }
 
-const protocols: ReadonlySet<string> = new Set(['http', 'http2', 'grpc', 'tcp', 'tls', 'detect'] satisfies Protocol[])
+const protocols: ReadonlySet<string> = new Set(['http', 'http2', 'grpc', 'tcp', 'tls', 'udp', 'detect'] satisfies Protocol[])
 const label = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
 const labelRule = 'must be of lower case letters, digits and dashes, at most 63'
 

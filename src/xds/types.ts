@@ -35,7 +35,10 @@ export const serverNameOf = (backend: { readonly port: number; readonly service:
   `${backend.port}.${backend.service}.mesh`
 
 /** What the upstream TLS hello offers: opaque bytes offer nothing. */
-export const alpnOf = { http1: ['http/1.1'], http2: ['h2'], downstream: [], tcp: [] } as const satisfies Record<string, readonly string[]>
+export const alpnOf = { http1: ['http/1.1'], http2: ['h2'], downstream: [], tcp: [], udp: ['h2'] } as const satisfies Record<
+  string,
+  readonly string[]
+>
 
 /** One resource as it goes over every stream: encoded once. `version` is a hash of its content. */
 export type EncodedResource = {

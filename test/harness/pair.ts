@@ -5,6 +5,7 @@ import { newKey } from '../../src/identity/key.ts'
 import { workloadId } from '../../src/identity/spiffe.ts'
 import { dialTcp, listen, type Socket, type TlsMaterial } from '../../src/io/net.ts'
 import { silent } from '../../src/base/log.ts'
+import { portName } from '../../src/model/port.ts'
 import type { Backend, Endpoint, Protocol, Route, View } from '../../src/model/view.ts'
 import { defaultLimits, type Limits } from '../../src/proxy/accept.ts'
 import { Core } from '../../src/proxy/core.ts'
@@ -55,22 +56,23 @@ export async function inboundSide(
     ...(limits === undefined ? {} : { limits: { ...defaultLimits, ...limits } }),
   })
   const bound = await core.bind({ name: 'main', port: appPort, protocol }, '127.0.0.1')
-  const local = `local/${appPort}`
+  const local = `local/${portName(appPort, protocol)}`
+  const name = `inbound/${portName(appPort, protocol)}`
   const view: View = {
     listeners: {
-      [`inbound/${appPort}`]: {
-        name: `inbound/${appPort}`,
+      [name]: {
+        name,
         direction: 'inbound',
         host: '127.0.0.1',
         port: bound.bind!.port,
         protocol,
         tls: { mode: 'strict' },
         service: `${service}.default`,
-        routes: `inbound/${appPort}`,
+        ...(protocol === 'udp' ? {} : { routes: name }),
         backends: [{ backend: local, weight: 1 }],
       },
     },
-    routes: { [`inbound/${appPort}`]: table(`inbound/${appPort}`, [forwardTo(local)]) },
+    routes: { [name]: table(name, [forwardTo(local)]) },
     backends: {
       [local]: {
         name: local,

@@ -13,7 +13,7 @@ const portOf = (text: string | undefined, least = 1): number | undefined => {
   return text !== undefined && /^\d{1,5}$/.test(text) && port >= least && port <= 65_535 ? port : undefined
 }
 
-/** `[name:]PORT[/protocol]`: 8080, web:8080/http. Without a name it is `port-8080`, without a protocol it is found out from the first bytes. */
+/** `[name:]PORT[/protocol]`: 8080, web:8080/http. Without a name it is `port-8080`, or `udp-8080` for datagrams; without a protocol it is found out from the first bytes. */
 export function readPort(text: string, protocols: readonly Protocol[]): Read<RunPort> {
   const [, name, digits, said = 'detect'] = /^(?:([^:/]*):)?([^:/]*)(?:\/(.*))?$/.exec(text) ?? []
   const port = portOf(digits)
@@ -22,8 +22,12 @@ export function readPort(text: string, protocols: readonly Protocol[]): Read<Run
   if (!protocol) return { says: `knows no protocol "${said}"; known: ${protocols.join(', ')}` }
   if (name !== undefined && !/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name))
     return { says: `has the name "${name}": names are lower-case letters, digits and "-"` }
-  return { value: { name: name ?? `port-${port}`, port, protocol } }
+  return { value: { name: name ?? `${protocol === 'udp' ? 'udp' : 'port'}-${port}`, port, protocol } }
 }
+
+/** TCP and UDP have numbers of their own. */
+export const samePort = (one: RunPort, other: RunPort): boolean =>
+  one.port === other.port && (one.protocol === 'udp') === (other.protocol === 'udp')
 
 export function readLabel(text: string): Read<readonly [string, string]> {
   const [, key = '', value = ''] = /^([^=]*)=(.*)$/.exec(text) ?? []

@@ -56,7 +56,7 @@ export function addProcesses(program: Command, session: Session, act: Act): void
     .addOption(
       repeated(
         '--port <port>',
-        'where it listens: [NAME:]PORT[/PROTOCOL], protocol http, http2, grpc, tcp, tls or detect; may be repeated',
+        'where it listens: [NAME:]PORT[/PROTOCOL], protocol http, http2, grpc, tcp, tls, udp or detect; may be repeated',
       ),
     )
     .addOption(repeated('--label <label>', 'KEY=VALUE; may be repeated'))

@@ -3,10 +3,10 @@
 import net from 'node:net'
 import { answerDnsStream } from '../dns-server.ts'
 import type { Namespace } from '../namespace.ts'
-import { captureDatagrams, type DatagramSession } from './datagrams.ts'
+import { captureDatagrams } from './datagrams.ts'
 import type { FlowSockets } from './flow-sockets.ts'
 import { type Destination, originalDestination } from '../sockopt.ts'
-import { listenUdp } from '../udp.ts'
+import { type DatagramSession, listenUdp } from '../udp.ts'
 
 export type Arrivals = {
   /** Every TCP connection that does not stay on the workload's loopback. Paused. The socket is the caller's from now on, errors included. */

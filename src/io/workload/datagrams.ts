@@ -3,22 +3,8 @@
 import dgram from 'node:dgram'
 import type { Namespace } from '../namespace.ts'
 import { closeFd, type Datagram, type Destination, receiveDatagram, refuseDatagram, signalWhenReadable } from '../sockopt.ts'
+import type { DatagramSession } from '../udp.ts'
 import type { FlowSockets } from './flow-sockets.ts'
-
-/** One flow, from its first datagram until it is closed by either side or was idle for too long. */
-export type DatagramSession = {
-  readonly from: Destination
-  /** Where the workload sends to. */
-  readonly to: Destination
-  /** Hears every datagram of the workload in order, the first one too when it is set at once. */
-  onMessage: (bytes: Uint8Array) => void
-  /** Called once, whoever ended it. */
-  onClose: () => void
-  /** To the workload, as from `to`. Over UDP nothing is promised: what cannot be sent is gone. */
-  send(bytes: Uint8Array): void
-  /** refused: the workload is told that nobody is there (ECONNREFUSED on a connected socket). The next datagram begins a new session. */
-  close(how?: 'refused'): void
-}
 
 /** RFC 4787 REQ-5: at least two minutes. */
 const idleMs = 120_000

@@ -16,6 +16,7 @@ const appProtocols: Readonly<Record<WorkloadPort['protocol'], string | undefined
   tcp: 'tcp',
   tls: 'tls',
   detect: undefined,
+  udp: undefined,
 }
 
 export class Services {
@@ -98,10 +99,11 @@ export class Services {
 function merged(old: readonly Port[], brought: readonly WorkloadPort[]): Port[] {
   const ports = [...old]
   for (const { name, port, protocol } of brought) {
-    if (ports.some(other => other.port === port)) continue
+    const transport = protocol === 'udp' ? 'UDP' : 'TCP'
+    if (ports.some(other => other.port === port && (other.protocol ?? 'TCP') === transport)) continue
     const appProtocol = appProtocols[protocol]
     const free = ports.some(other => other.name === name) ? labelOf(`${name}-${port}`) : name
-    ports.push({ name: free, protocol: 'TCP', port, targetPort: port, ...(appProtocol === undefined ? {} : { appProtocol }) })
+    ports.push({ name: free, protocol: transport, port, targetPort: port, ...(appProtocol === undefined ? {} : { appProtocol }) })
   }
   return ports
 }

@@ -8,9 +8,9 @@ const port = z.strictObject({
   name: dnsLabel().describe('Name, to which targetPort of a Service may refer.'),
   port: portNumber().describe('Where the process listens.'),
   protocol: z
-    .enum(['http', 'http2', 'grpc', 'tcp', 'tls', 'detect'])
+    .enum(['http', 'http2', 'grpc', 'tcp', 'tls', 'udp', 'detect'])
     .default('detect')
-    .describe('What is spoken; detect: found out from the first bytes.'),
+    .describe('What is spoken; detect: found out from the first bytes. Ports of udp have their own numbers.'),
   bind: z
     .strictObject({
       host: z.string().min(1).describe('Address on which its proxy takes mutual TLS.'),

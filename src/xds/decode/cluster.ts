@@ -3,6 +3,7 @@
 import type { Backend, Endpoint, EndpointSet, Health } from '#model/view'
 import { httpOptions } from '../encode/cluster.ts'
 import { type Cluster, Cluster_DiscoveryType, Cluster_LbPolicy, ClusterSchema } from '../gen/envoy/config/cluster/v3/cluster_pb.ts'
+import { SocketAddress_Protocol } from '../gen/envoy/config/core/v3/address_pb.ts'
 import { HealthStatus } from '../gen/envoy/config/core/v3/health_check_pb.ts'
 import {
   EndpointSchema,
@@ -47,8 +48,9 @@ export function decodeBackend(message: Cluster): Backend {
   checkCluster(message, '')
   const labels = labelsOf(message.metadata)
   const type = typeOf(message)
-  const protocol = protocolOf(message, textLabel(labels, 'protocol'))
-  const local = type === 'local' ? localPort(message.loadAssignment) : undefined
+  const place = type === 'local' ? localPlace(message.loadAssignment) : undefined
+  const local = place?.port
+  const protocol = protocolOf(message, textLabel(labels, 'protocol'), place?.isUdp)
   const port = typeof labels['port'] === 'number' ? labels['port'] : (local ?? 0)
   if (local !== undefined && local !== port) refuse('load_assignment', `leads to port ${local}, the label says ${port}`)
   const service = textLabel(labels, 'service') ?? ''
@@ -82,25 +84,34 @@ function typeOf(message: Cluster): Backend['type'] {
 }
 
 /** STATIC is the workload behind the proxy and nothing else. */
-function localPort(assignment: ClusterLoadAssignment | undefined): number {
+function localPlace(assignment: ClusterLoadAssignment | undefined): { readonly port: number; readonly isUdp: boolean } {
   const [group, ...groups] = assignment?.endpoints ?? []
   const [entry, ...entries] = group?.lbEndpoints ?? []
   if (assignment === undefined || entry === undefined || groups.length > 0 || entries.length > 0)
     refuse('load_assignment', 'a STATIC cluster must have exactly one endpoint')
-  const [endpoint] = decodeEndpoints(assignment).endpoints
+  const { hostIdentifier } = entry
+  const address = hostIdentifier.case === 'endpoint' ? hostIdentifier.value.address?.address : undefined
+  const isUdp = address?.case === 'socketAddress' && address.value.protocol === SocketAddress_Protocol.UDP
+  const [endpoint] = decodeEndpoints(assignment, isUdp ? SocketAddress_Protocol.UDP : SocketAddress_Protocol.TCP).endpoints
   if (endpoint!.host !== '127.0.0.1') refuse('load_assignment', `a STATIC cluster must lead to 127.0.0.1, not ${endpoint!.host}; use EDS`)
-  return endpoint!.port
+  return { port: endpoint!.port, isUdp }
 }
 
-function protocolOf(message: Cluster, label: string | undefined): Backend['protocol'] {
+/** isUdp: of the workload's port; undefined for endpoints, which are reached by HTTP/2 and where the label says that it carries datagrams. */
+function protocolOf(message: Cluster, label: string | undefined, isUdp: boolean | undefined): Backend['protocol'] {
   const found = message.http2ProtocolOptions === undefined ? optionsOf(message) : 'http2'
+  if (isUdp === true || (isUdp === undefined && label === 'udp' && found === 'http2')) {
+    if (found !== undefined && isUdp === true) refuse('typed_extension_protocol_options', `${found} is not spoken to a port of UDP`)
+    if (label !== undefined && label !== 'udp') refuse('metadata', `the label says ${label}, the address UDP`)
+    return 'udp'
+  }
   if (label === undefined) return found ?? 'http1' // what Envoy speaks when nothing is said
   if (label !== (found ?? 'tcp')) refuse('metadata', `the label says ${label}, the protocol options ${found ?? 'tcp'}`)
   return found ?? 'tcp'
 }
 
-function optionsOf(message: Cluster): Exclude<Backend['protocol'], 'tcp'> | undefined {
-  let found: Exclude<Backend['protocol'], 'tcp'> | undefined
+function optionsOf(message: Cluster): Exclude<Backend['protocol'], 'tcp' | 'udp'> | undefined {
+  let found: Exclude<Backend['protocol'], 'tcp' | 'udp'> | undefined
   for (const [name, any] of Object.entries(message.typedExtensionProtocolOptions)) {
     const where = `typed_extension_protocol_options["${name}"]`
     if (name !== httpOptions) refuse(where, 'not carried out by this proxy')
@@ -160,7 +171,10 @@ function identitiesOf(message: Cluster, backend: Pick<Backend, 'port' | 'service
   return identities
 }
 
-export function decodeEndpoints(message: ClusterLoadAssignment): EndpointSet {
+export function decodeEndpoints(
+  message: ClusterLoadAssignment,
+  protocol: SocketAddress_Protocol = SocketAddress_Protocol.TCP,
+): EndpointSet {
   checkAssignment(message, '')
   const endpoints: Endpoint[] = []
   message.endpoints.forEach((group, index) => {
@@ -171,19 +185,19 @@ export function decodeEndpoints(message: ClusterLoadAssignment): EndpointSet {
     const zone = at === undefined ? '' : at.subZone === '' ? at.zone : `${at.zone}/${at.subZone}`
     const locality = at === undefined || (at.region === '' && zone === '') ? {} : { locality: { region: at.region, zone } }
     group.lbEndpoints.forEach((entry, place) =>
-      endpoints.push({ ...decodeEndpoint(entry, `${where}.lb_endpoints[${place}]`), ...locality }),
+      endpoints.push({ ...decodeEndpoint(entry, `${where}.lb_endpoints[${place}]`, protocol), ...locality }),
     )
   })
   return { backend: message.clusterName, endpoints }
 }
 
-function decodeEndpoint(entry: LbEndpoint, where: string): Endpoint {
+function decodeEndpoint(entry: LbEndpoint, where: string, protocol: SocketAddress_Protocol): Endpoint {
   checkLbEndpoint(entry, where)
   if (entry.hostIdentifier.case !== 'endpoint') refuse(where, 'an endpoint is missing')
   checkEndpoint(entry.hostIdentifier.value, `${where}.endpoint`)
   const mode = entry.metadata?.filterMetadata[socketMetadata]?.['tlsMode']
   return {
-    ...hostAndPort(entry.hostIdentifier.value.address, `${where}.endpoint.address`),
+    ...hostAndPort(entry.hostIdentifier.value.address, `${where}.endpoint.address`, protocol),
     weight: entry.loadBalancingWeight ?? 1,
     health: healthOf(entry.healthStatus),
     mtls: mode === meshTls.tlsMode,

@@ -1,6 +1,7 @@
 /** envoy.config.listener.v3.Listener → Listener, or the DNS table. */
 
 import type { DnsName, Listener } from '#model/view'
+import { udpProxyFilter } from '../encode/datagrams.ts'
 import { httpNames, payloadsOf, proxyProtocolFilter } from '../encode/listener.ts'
 import { SocketAddress_Protocol } from '../gen/envoy/config/core/v3/address_pb.ts'
 import { TrafficDirection } from '../gen/envoy/config/core/v3/base_pb.ts'
@@ -15,6 +16,7 @@ import { ProxyProtocolSchema } from '../gen/envoy/extensions/filters/listener/pr
 import { HttpConnectionManager_CodecType } from '../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
 import { DnsFilterConfigSchema } from '../gen/envoy/extensions/filters/udp/dns_filter/v3/dns_filter_pb.ts'
 import { carries, hostAndPort, labelsOf, refuse, textLabel, unpack } from './carried.ts'
+import { connectUdpOf, decodeConnectUdp, decodeUdpProxy } from './datagrams.ts'
 import { type Http, httpOf, type Tcp, tcpOf } from './network-filters.ts'
 import { checkDownstream } from './tls.ts'
 
@@ -58,6 +60,9 @@ export type DecodedListener =
 export function decodeListener(message: EnvoyListener): DecodedListener {
   if (message.listenerFilters.some(filter => filter.name === 'envoy.filters.udp.dns_filter'))
     return { type: 'dns', value: decodeDns(message) }
+  if (message.listenerFilters.some(filter => filter.name === udpProxyFilter)) return { type: 'listener', value: decodeUdpProxy(message) }
+  const connectUdp = connectUdpOf(message)
+  if (connectUdp !== undefined) return { type: 'listener', value: decodeConnectUdp(message, connectUdp) }
   checkListener(message, '')
   const header = message.listenerFilters.find(filter => filter.name === proxyProtocolFilter)
   if (header !== undefined) checkHeader(header, message)

@@ -3,6 +3,7 @@
 import { create } from '@bufbuild/protobuf'
 import type { Backend, Endpoint, EndpointSet, Health } from '#model/view'
 import { type Cluster, Cluster_DiscoveryType, Cluster_LbPolicy, ClusterSchema } from '../gen/envoy/config/cluster/v3/cluster_pb.ts'
+import { SocketAddress_Protocol } from '../gen/envoy/config/core/v3/address_pb.ts'
 import { HealthStatus } from '../gen/envoy/config/core/v3/health_check_pb.ts'
 import type { LocalityLbEndpoints } from '../gen/envoy/config/endpoint/v3/endpoint_components_pb.ts'
 import { LbEndpointSchema, LocalityLbEndpointsSchema } from '../gen/envoy/config/endpoint/v3/endpoint_components_pb.ts'
@@ -20,7 +21,7 @@ import { announced, plaintext, upstreamTls } from './tls.ts'
 export const httpOptions = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions'
 
 export function encodeBackend(backend: Backend): Cluster {
-  const options = protocolOptions(backend.protocol)
+  const options = protocolOptions(backend)
   const bare = backend.proxyProtocol === undefined ? plaintext : announced(backend.proxyProtocol)
   return create(ClusterSchema, {
     name: backend.name,
@@ -46,8 +47,9 @@ export function encodeBackend(backend: Backend): Cluster {
   })
 }
 
-function protocolOptions(protocol: Backend['protocol']) {
-  if (protocol === 'tcp') return undefined
+/** Datagrams travel to endpoints of the mesh in HTTP/2. */
+function protocolOptions({ protocol, type }: Backend) {
+  if (protocol === 'tcp' || (protocol === 'udp' && type === 'local')) return undefined
   const upstreamProtocolOptions: HttpProtocolOptions['upstreamProtocolOptions'] =
     protocol === 'downstream'
       ? {
@@ -57,20 +59,25 @@ function protocolOptions(protocol: Backend['protocol']) {
       : {
           case: 'explicitHttpConfig',
           value: create(HttpProtocolOptions_ExplicitHttpConfigSchema, {
-            protocolConfig: protocol === 'http2' ? { case: 'http2ProtocolOptions', value: {} } : { case: 'httpProtocolOptions', value: {} },
+            protocolConfig:
+              protocol === 'http2' || protocol === 'udp'
+                ? { case: 'http2ProtocolOptions', value: {} }
+                : { case: 'httpProtocolOptions', value: {} },
           }),
         }
   return typed(HttpProtocolOptionsSchema, create(HttpProtocolOptionsSchema, { upstreamProtocolOptions })).value
 }
 
-const local = (backend: Backend): ClusterLoadAssignment =>
-  create(ClusterLoadAssignmentSchema, {
-    clusterName: backend.name,
-    endpoints: [{ lbEndpoints: [{ hostIdentifier: { case: 'endpoint', value: { address: addressOf('127.0.0.1', backend.port) } } }] }],
+function local({ name, port, protocol }: Backend): ClusterLoadAssignment {
+  const address = addressOf('127.0.0.1', port, protocol === 'udp' ? SocketAddress_Protocol.UDP : SocketAddress_Protocol.TCP)
+  return create(ClusterLoadAssignmentSchema, {
+    clusterName: name,
+    endpoints: [{ lbEndpoints: [{ hostIdentifier: { case: 'endpoint', value: { address } } }] }],
   })
+}
 
-const addressOf = (address: string, port: number) =>
-  ({ address: { case: 'socketAddress', value: { address, portSpecifier: { case: 'portValue', value: port } } } }) as const
+const addressOf = (address: string, port: number, protocol: SocketAddress_Protocol = SocketAddress_Protocol.TCP) =>
+  ({ address: { case: 'socketAddress', value: { protocol, address, portSpecifier: { case: 'portValue', value: port } } } }) as const
 
 const statusOf: Readonly<Record<Health, HealthStatus>> = {
   healthy: HealthStatus.HEALTHY,

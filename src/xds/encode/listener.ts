@@ -25,6 +25,7 @@ import {
 import { TcpProxySchema } from '../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts'
 import { DnsFilterConfigSchema } from '../gen/envoy/extensions/filters/udp/dns_filter/v3/dns_filter_pb.ts'
 import { dnsListener, invalidCluster } from '../types.ts'
+import { encodeDatagrams } from './datagrams.ts'
 import { duration, fromAds, labels, typed } from './source.ts'
 import { downstreamTls } from './tls.ts'
 
@@ -32,7 +33,7 @@ type Transport = 'tls' | 'raw_buffer'
 type Payload = 'http' | 'tcp'
 
 /** What the bytes of each protocol may turn out to be. */
-export const payloadsOf: Readonly<Record<Listener['protocol'], readonly Payload[]>> = {
+export const payloadsOf: Readonly<Record<Exclude<Listener['protocol'], 'udp'>, readonly Payload[]>> = {
   http: ['http'],
   http2: ['http'],
   grpc: ['http'],
@@ -61,11 +62,17 @@ const proxyProtocol = create(ListenerFilterSchema, {
 
 export function encodeListener(listener: Listener): EnvoyListener {
   if (listener.serverNames !== undefined) return encodeByName(listener, listener.serverNames)
-  const payloads = payloadsOf[listener.protocol]
+  const { protocol } = listener
+  if (protocol === 'udp') return encodeDatagrams(listener)
+  const payloads = payloadsOf[protocol]
   const detects = payloads.length > 1
   const transports: readonly Transport[] =
     listener.tls === undefined ? ['raw_buffer'] : listener.tls.mode === 'strict' ? ['tls'] : ['tls', 'raw_buffer']
-  const chains = transports.flatMap(transport => payloads.map(payload => chainOf(listener, transport, payload, transports.length > 1)))
+  const chains = transports.flatMap(transport =>
+    payloads.map(payload =>
+      chainOf(listener, transport, payload, { saysTransport: transports.length > 1, mayBeHttp: payloads.includes('http') }),
+    ),
+  )
   const inspectors: ListenerFilter[] = listener.proxyProtocol === true ? [proxyProtocol] : []
   if (listener.tls?.mode === 'permissive' || (listener.tls !== undefined && detects)) inspectors.push(tlsInspector)
   if (detects && transports.includes('raw_buffer')) inspectors.push(httpInspector)
@@ -112,13 +119,18 @@ const place = ({ name, host, port, direction }: Listener) => ({
   ...(direction === 'outbound' ? { bindToPort: false } : {}),
 })
 
-function chainOf(listener: Listener, transport: Transport, payload: Payload, saysTransport: boolean): FilterChain {
+function chainOf(
+  listener: Listener,
+  transport: Transport,
+  payload: Payload,
+  { saysTransport, mayBeHttp }: { readonly saysTransport: boolean; readonly mayBeHttp: boolean },
+): FilterChain {
   const names = listener.protocol === 'detect' && payload === 'http' ? httpNames[transport] : []
   const match = {
     ...(saysTransport ? { transportProtocol: transport } : {}),
     ...(names.length > 0 ? { applicationProtocols: [...names] } : {}),
   }
-  const alpn = payloadsOf[listener.protocol].includes('http') ? ['h2', 'http/1.1'] : []
+  const alpn = mayBeHttp ? ['h2', 'http/1.1'] : []
   return create(FilterChainSchema, {
     name: `${transport}/${payload}`,
     ...(Object.keys(match).length > 0 ? { filterChainMatch: match } : {}),

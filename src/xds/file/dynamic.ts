@@ -4,6 +4,7 @@ import { create } from '@bufbuild/protobuf'
 import { anyUnpack } from '@bufbuild/protobuf/wkt'
 import { decodeBackend } from '../decode/cluster.ts'
 import { labelsOf, refuse, textLabel } from '../decode/carried.ts'
+import { upgradeType } from '../encode/datagrams.ts'
 import { fromAds, typed } from '../encode/source.ts'
 import {
   type Cluster,
@@ -35,7 +36,9 @@ export function takeListener(listener: Listener, tls: NamedTls): { listener: Lis
       filters: each.filters.map((filter, at) => {
         if (filter.configType.case !== 'typedConfig') return filter
         const manager = anyUnpack(filter.configType.value, HttpConnectionManagerSchema)
-        if (manager?.routeSpecifier.case !== 'routeConfig') return filter
+        // The table of CONNECT-UDP is part of the listener.
+        const isDatagrams = manager?.upgradeConfigs.some(each => each.upgradeType.toUpperCase() === upgradeType)
+        if (manager?.routeSpecifier.case !== 'routeConfig' || isDatagrams === true) return filter
         const table = { ...manager.routeSpecifier.value, name: manager.routeSpecifier.value.name || listener.name }
         tables.push({ message: table, where: `${where}.filters[${at}].route_config` })
         const named = { case: 'rds' as const, value: create(RdsSchema, { configSource: fromAds, routeConfigName: table.name }) }
