@@ -52,6 +52,8 @@ export class Downstream implements Caller, CallerConnection {
   #isDraining = false
   #isFinished = false
   #isTunnelShut = false
+  /** Who takes the body wants more of it. */
+  #isBodyOpen = true
   #lastActive = performance.now()
 
   /** first: bytes that were read before this connection was known to be HTTP. */
@@ -194,11 +196,19 @@ export class Downstream implements Caller, CallerConnection {
     if (owed.length > 1) this.#socket.uncork()
     const isOpen = !this.#socket.writableNeedDrain
     if (this.#isTunnelShut) this.#socket.end()
+    if (this.#exchange?.isTunnel && !this.#codec.wantsBytes) this.#openTunnel()
     if (!this.#isFinished) return isOpen
     // A caller that does not read its answers gets no more of them: the next request waits until this one is taken.
     if (isOpen) this.#finish()
     else this.#socket.pause()
     return isOpen
+  }
+
+  /** What came before the offer was accepted belongs to what was offered. */
+  #openTunnel(): void {
+    this.#isBodyOpen = true
+    this.#take(this.#codec.receive(noBytes))
+    if (this.#isBodyOpen && this.#codec.wantsBytes) this.#socket.resume()
   }
 
   #finish(): void {
@@ -217,6 +227,7 @@ export class Downstream implements Caller, CallerConnection {
   }
 
   readBody(open: boolean): void {
+    this.#isBodyOpen = open
     if (open) {
       if (this.#socket.isPaused() && this.#codec.wantsBytes) this.#socket.resume()
     } else this.#socket.pause()

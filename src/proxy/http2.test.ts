@@ -84,7 +84,7 @@ const handler: Handler = (ask, reply) => {
 }
 
 for (const [from, to] of combinations) {
-  describe(`a caller of ${from} and a workload of ${to}`, { timeout: 60_000 }, () => {
+  describe(`a caller of ${from} and a workload of ${to}`, { timeout: 30_000 }, () => {
     let app: Workload
     let pair: Pair
     let caller: Client

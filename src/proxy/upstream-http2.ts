@@ -1,7 +1,7 @@
 /** One exchange on an HTTP/2 connection to an endpoint: request out, answer back, credit given as bytes are passed on. */
 
 import { Failure, type FailureCode } from '#base/failure'
-import { field, forwardable, type RequestHead, type ResponseHead, withField } from '#wire/http1'
+import { type Fields, field, forwardable, type RequestHead, type ResponseHead, withField } from '#wire/http1'
 import { type ClientCodec2, type ClientEvent2, errorCodes } from '#wire/http2'
 import { breakOffAnswer, refusalOf } from './answer.ts'
 import type { BodySink, Exchange } from './exchange.ts'
@@ -83,7 +83,8 @@ export class Http2Upstream implements Upstream, BodySink {
     if (upgrade !== undefined && !codec.allowsProtocol)
       return this.#finish(new Failure('not-implemented', `the endpoint takes no ${upgrade} over HTTP/2 (RFC 8441)`))
     this.#isSent = exchange.length === 0 && !isOffer(exchange)
-    const fields = isWeft && exchange.isHttp1 ? wrapHttp1(head.fields) : head.fields
+    const named = withAuthority(head.fields, exchange)
+    const fields = isWeft && exchange.isHttp1 ? wrapHttp1(named) : named
     try {
       this.#id = codec.open({
         head: { method: upgrade === undefined ? head.method : 'CONNECT', target: head.target, minor: 1, fields },
@@ -291,6 +292,10 @@ export class Http2Upstream implements Upstream, BodySink {
 
 /** What it offers must be accepted before bytes of it may pass; the request itself has no body. */
 const isOffer = ({ upgrade, method }: Exchange): boolean => upgrade !== undefined || method === 'CONNECT'
+
+/** HTTP/1.0 may do without Host; some servers of HTTP/2 reset what has no authority. */
+const withAuthority = (fields: Fields, { entry }: Exchange): Fields =>
+  field(fields, 'host') === undefined ? withField(fields, 'host', entry.listener.service) : fields
 
 const interim = (head: ResponseHead): ResponseHead => ({ ...head, fields: forwardable(head.fields) })
 
