@@ -1,11 +1,11 @@
 /**
  * One direction of a relay: what one socket reads, another writes, no faster than it can.
  *
- *   quiet ──a large read──▶ bulk ──many small reads, or somebody else needs the buffer──▶ quiet
+ *   new ──a large read──▶ bulk ──many small reads, or somebody else needs the buffer──▶ quiet ──a large read──▶ bulk
  *
- * Quiet connections all read into one buffer and write a copy of what came: a connection that idles holds nothing. In bulk a connection reads
- * into large buffers of its own and writes from them; such a buffer is read into again only when its write has completed, and with two of
- * them in flight the source waits. TLS decrypts 16 KiB at a time: in bulk that is gathered, and written once for each turn of the event loop.
+ * A connection begins as Node has it, for most are short: what it reads is written, and it waits for `drain`. With its first large read it
+ * takes large buffers of its own to read into and write from; such a buffer is read into again only when its write has completed, and with
+ * two of them in flight the source waits. Those that are quiet again share one buffer, of which they write copies, so that they hold nothing. TLS decrypts 16 KiB at a time: in bulk that is gathered, and written once for each turn of the event loop.
  */
 
 import type net from 'node:net'
@@ -31,13 +31,27 @@ const quietBuffer = Buffer.allocUnsafeSlow(65_536)
 
 /** Starts at once. What the source has read already goes first. The end of the source ends the sink; errors are the caller's to handle. */
 export function pour(source: net.Socket, sink: net.Socket, count: Count): void {
-  new Pour(source, sink, count)
+  const large = source instanceof tls.TLSSocket ? recordBytes : largeBytes
+  const data = (bytes: Buffer): void => {
+    count.value += bytes.length
+    if (sink.writable && !sink.write(bytes)) source.pause()
+    if (bytes.length < large) return
+    source.off('data', data).off('end', end)
+    sink.off('drain', drain)
+    new Bulk(source, sink, count)
+  }
+  const drain = (): void => void source.resume()
+  const end = (): void => void sink.end()
+  source.on('data', data).on('end', end)
+  sink.on('drain', drain)
+  if (source.readableEnded) sink.end()
+  else source.resume()
 }
 
 /** sent, filled: up to where it was given to the sink and up to where it was read. pending: writes of it that are not confirmed. */
 type Kept = { readonly bytes: Buffer; sent: number; filled: number; pending: number }
 
-class Pour implements Reader, Holder {
+class Bulk implements Reader, Holder {
   readonly #source: net.Socket
   readonly #sink: net.Socket
   readonly #count: Count
@@ -60,10 +74,11 @@ class Pour implements Reader, Holder {
     source.on('end', this.#ended)
     source.on('close', this.#closed)
     sink.on('drain', this.#drained)
+    this.#isStalled = sink.writableNeedDrain
     for (let early: Buffer | null; (early = source.read() as Buffer | null) !== null; ) this.#pass(early)
+    this.#renew()
     if (!readInto(source, this)) source.on('data', this.#pass)
-    if (source.readableEnded) this.#ended()
-    else if (this.#isStalled) source.pause()
+    if (this.#isStalled) source.pause()
     else source.resume()
   }
 
