@@ -50,7 +50,7 @@ function minorOf(line: string, at: number): 0 | 1 {
     if (line.endsWith('HTTP/1.1')) return 1
     if (line.endsWith('HTTP/1.0')) return 0
     if (/HTTP\/[0-9]\.[0-9]$/.test(line))
-      throw new Failure('version-not-supported', `${line.slice(-8)}; HTTP/1.0, HTTP/1.1 and HTTP/2 are understood`)
+      throw new Failure('version-not-supported', `RFC 9112 §2.3: ${line.slice(-8)}; HTTP/1.0 and HTTP/1.1 are understood`)
   }
   throw new Failure('bad-request', 'RFC 9112 §2.3: the version is not HTTP/1.0 or HTTP/1.1')
 }
