@@ -7,11 +7,17 @@ import { failures } from '../src/base/failure.ts'
 import { apiVersionOf } from '../src/resources/kind.ts'
 import { kinds, versionsOf } from '../src/resources/registry.ts'
 import { schemaOf } from '../src/resources/schema.ts'
+import { limitsPage } from './limits.mjs'
 
 const folder = join(dirname(fileURLToPath(import.meta.url)), '../docs/reference')
 const madeBy = '<!-- Written by scripts/reference.mjs from the schemas: change those, then run `node scripts/reference.mjs`. -->\n\n'
 
-const pages = new Map([['README.md', index()], ['failures.md', failurePage()], ...kinds.map(kind => [pageName(kind), kindPage(kind)])])
+const pages = new Map([
+  ['README.md', index()],
+  ['failures.md', failurePage()],
+  ['limits.md', limitsPage(madeBy)],
+  ...kinds.map(kind => [pageName(kind), kindPage(kind)]),
+])
 
 if (process.argv.includes('--check')) {
   const stale = [...pages]
@@ -43,7 +49,7 @@ function index() {
     kind =>
       `| [${kind.kind}](${pageName(kind)}) | \`${apiVersionOf(kind)}\` | ${kind.namespaced ? 'a namespace' : 'the whole mesh'} | ${cell(firstSentence(kind.description))} |`,
   )
-  return `${madeBy}# Reference\n\nEvery kind that the mesh reads, [every way in which it ends a request itself](failures.md), [what it does with header fields](headers.md), [the PROXY protocol](proxy-protocol.md) and [limits](limits.md).\n\n| Kind | apiVersion | Lives in | What it is |\n| --- | --- | --- | --- |\n${rows.join('\n')}\n`
+  return `${madeBy}# Reference\n\nEvery kind that the mesh reads, [every way in which it ends a request itself](failures.md), [how much it takes and what happens beyond](limits.md), [what it does with header fields](headers.md), [the PROXY protocol](proxy-protocol.md) and [limits](limits.md).\n\n| Kind | apiVersion | Lives in | What it is |\n| --- | --- | --- | --- |\n${rows.join('\n')}\n`
 }
 
 function kindPage(kind) {

@@ -99,10 +99,13 @@ export class Core implements AsyncDisposable {
       detectMs: options.detectMs,
       limits: options.limits ?? defaultLimits,
     })
-    this.#sweeper = setInterval(() => {
-      this.#pools.sweep(Date.now())
-      this.#acceptor.sweep(performance.now())
-    }, 5000).unref()
+    this.#sweeper = setInterval(() => this.sweep(performance.now()), 5000).unref()
+  }
+
+  /** Ends what stands still or idles too long. now: performance.now(). */
+  sweep(now: number): void {
+    this.#pools.sweep(Date.now())
+    this.#acceptor.sweep(now)
   }
 
   get view(): View {
