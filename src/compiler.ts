@@ -50,13 +50,14 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
   const http = attach(gathered.httpRoutes, gathered, services)
   const tls = attach(gathered.tlsRoutes, gathered, services)
   const tcp = attach(gathered.tcpRoutes, gathered, services)
+  const udp = attach(gathered.udpRoutes, gathered, services)
   const others = attach(gathered.otherRoutes, gathered, services)
   const httpLowered = new Map(gathered.httpRoutes.map(route => [route, lowerRules(route, services, grants)]))
-  const streams = [...gathered.tlsRoutes, ...gathered.tcpRoutes]
+  const streams = [...gathered.tlsRoutes, ...gathered.tcpRoutes, ...gathered.udpRoutes]
   const tcpLowered = new Map(streams.map(route => [route, lowerTCP(route, services, grants)]))
   const lowered = { http: httpLowered, tcp: new Map([...tcpLowered].map(([route, { backends }]) => [route, backends])) }
 
-  const attached = { http: http.attachments, tls: tls.attachments, tcp: tcp.attachments }
+  const attached = { http: http.attachments, tls: tls.attachments, tcp: [...tcp.attachments, ...udp.attachments] }
   const byScope = (scope: string | undefined): ByPort => holding(attached, scope)
   const everyone = byScope(undefined)
   const scopes = [
@@ -89,7 +90,7 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
       reportRoute(route, http.verdicts.get(route)!, { ...httpLowered.get(route)!, ruleCount: route.spec?.rules.length ?? 0 }),
     ),
     ...streams.map(route => {
-      const { attachments, verdicts } = route.kind === 'TLSRoute' ? tls : tcp
+      const { attachments, verdicts } = route.kind === 'TLSRoute' ? tls : route.kind === 'UDPRoute' ? udp : tcp
       const lost = [...attachments]
         .filter(each => each.route === route)
         .filter(each => !holds(route, (each.scope === undefined ? everyone : consumers.get(each.scope)!).get(each.port.key)))
@@ -116,7 +117,16 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
         ]
       : [],
   )
-  const notes = [...services.notes, ...policies.notes, ...http.notes, ...tls.notes, ...tcp.notes, ...others.notes, ...hostnames]
+  const notes = [
+    ...services.notes,
+    ...policies.notes,
+    ...http.notes,
+    ...tls.notes,
+    ...tcp.notes,
+    ...udp.notes,
+    ...others.notes,
+    ...hostnames,
+  ]
   return keep<Compiled>(previous, { mesh, notes, statuses })
 }
 
@@ -141,7 +151,7 @@ function conflicted(verdicts: readonly Verdict[], lost: readonly Attachment<unkn
 function declaredBy(ports: readonly ServicePort[]): Mesh['declared'] {
   const found: Record<string, SelectedPort[]> = {}
   for (const { namespace, selector, target, protocol, proxyProtocol } of ports) {
-    if (protocol === 'detect' && proxyProtocol === undefined) continue
+    if (protocol === 'udp' || (protocol === 'detect' && proxyProtocol === undefined)) continue
     const header = proxyProtocol === undefined ? {} : { proxyProtocol }
     ;(found[namespace] ??= []).push({ selector, target, protocol, ...header })
   }

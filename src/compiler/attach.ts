@@ -62,15 +62,19 @@ function judge(route: AnyRoute, ref: ParentRef, at: string, gathered: Gathered, 
   if (ref.group !== '' || ref.kind !== 'Service') return undefined
   const all = services.by.get(name)
   if (all === undefined) return no('NoMatchingParent', `${at}: Service ${name} does not exist`)
-  const ports = all.filter(
+  const named = all.filter(
     port => (ref.port === undefined || port.port === ref.port) && (ref.sectionName === undefined || port.name === ref.sectionName),
   )
+  // TCP and UDP may share a number; a route means the ports of its kind.
+  const ports = named.filter(port => (port.protocol === 'udp') === (route.kind === 'UDPRoute'))
+  if (named.length > 0 && ports.length === 0)
+    return no(unsupported, `${at}: port ${spoken(named)}: a ${route.kind} holds for ports of ${route.kind === 'UDPRoute' ? 'UDP' : 'TCP'}`)
   if (ports.length === 0)
     return no(
       'NoMatchingParent',
       `${at}: Service ${name} has no such port; it has ${all.map(port => (port.name ? `${port.name} ${port.port}` : port.port)).join(', ') || 'none'}`,
     )
-  if (route.kind === 'TCPRoute') return { ports, says: 'The route holds' }
+  if (route.kind === 'TCPRoute' || route.kind === 'UDPRoute') return { ports, says: 'The route holds' }
   if (route.kind === 'TLSRoute') {
     const mayBeTls = ports.filter(port => !isHttp(port.protocol) || port.protocol === 'detect')
     if (mayBeTls.length > 0) return { ports: mayBeTls, says: 'The route holds' }

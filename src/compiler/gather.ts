@@ -2,7 +2,7 @@
 
 import type { Problem } from '#base/note'
 import type { Service } from '#resources/core'
-import type { Gateway, GatewayClass, HTTPRoute, ParentRef, ReferenceGrant, TCPRoute, TLSRoute } from '#resources/gateway-api'
+import type { Gateway, GatewayClass, HTTPRoute, ParentRef, ReferenceGrant, TCPRoute, TLSRoute, UDPRoute } from '#resources/gateway-api'
 import { gatewayGroup } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
 import type { BackendPolicy, MeshResource } from '#resources/weft'
@@ -19,6 +19,7 @@ export type Gathered = {
   readonly httpRoutes: readonly HTTPRoute[]
   readonly tlsRoutes: readonly TLSRoute[]
   readonly tcpRoutes: readonly TCPRoute[]
+  readonly udpRoutes: readonly UDPRoute[]
   readonly otherRoutes: readonly OtherRoute[]
   readonly grants: readonly ReferenceGrant[]
   readonly gateways: readonly Gateway[]
@@ -49,7 +50,8 @@ export function gather(resources: readonly Resource[]): Gathered {
     httpRoutes: of(gatewayGroup, 'HTTPRoute'),
     tlsRoutes: of(gatewayGroup, 'TLSRoute'),
     tcpRoutes: of(gatewayGroup, 'TCPRoute'),
-    otherRoutes: of(gatewayGroup, 'GRPCRoute', 'UDPRoute'),
+    udpRoutes: of(gatewayGroup, 'UDPRoute'),
+    otherRoutes: of(gatewayGroup, 'GRPCRoute'),
     grants: of(gatewayGroup, 'ReferenceGrant'),
     gateways: of(gatewayGroup, 'Gateway'),
     gatewayClasses: of(gatewayGroup, 'GatewayClass'),

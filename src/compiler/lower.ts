@@ -11,7 +11,7 @@ import type { LoweredRoute } from './rules.ts'
 import type { ServicePort } from './services.ts'
 import { lowerNames } from './tcp.ts'
 
-/** Routes that hold on one port for one scope, of one kind only; tcp: at most one. */
+/** Routes that hold on one port for one scope, of one kind only; tcp: at most one, which for a port of UDP is a UDPRoute. */
 export type PortRoutes = { readonly http: readonly HTTPRoute[]; readonly tls: readonly TLSRoute[]; readonly tcp: TCPRoute | undefined }
 export type ByPort = ReadonlyMap<string, PortRoutes>
 
@@ -52,7 +52,7 @@ export function lowerPorts(ports: readonly ServicePort[], byPort: ByPort, lowere
     const { http, tls, tcp } = byPort.get(port.key) ?? none
     const itself: readonly WeightedBackend[] = [{ backend: port.key, weight: 1 }]
     // a TCPRoute takes every connection, so nothing is looked into; with TLSRoutes the first message is
-    const protocol = tls.length > 0 ? 'tls' : tcp === undefined ? port.protocol : 'tcp'
+    const protocol = tls.length > 0 ? 'tls' : tcp === undefined || port.protocol === 'udp' ? port.protocol : 'tcp'
     const looks = isHttp(protocol)
     const name = `outbound/${port.key}`
     listeners[name] = {

@@ -44,7 +44,7 @@ export function protocolOf(
   return said.size === 1 ? [...said][0]! : 'detect'
 }
 
-export const isHttp = (protocol: Protocol): boolean => protocol !== 'tcp' && protocol !== 'tls'
+export const isHttp = (protocol: Protocol): boolean => protocol !== 'tcp' && protocol !== 'tls' && protocol !== 'udp'
 
 /** Its bytes may turn out, or are known, to be nothing that is looked into. */
 export const isOpaque = (protocol: Protocol): boolean => !isHttp(protocol) || protocol === 'detect'
@@ -53,5 +53,6 @@ export const isOpaque = (protocol: Protocol): boolean => !isHttp(protocol) || pr
 export function backendProtocol(protocol: Protocol): Backend['protocol'] {
   if (protocol === 'detect') return 'downstream'
   if (protocol === 'http') return 'http1'
+  if (protocol === 'udp') return 'udp'
   return isHttp(protocol) ? 'http2' : 'tcp'
 }

@@ -16,6 +16,12 @@ type Outcome = {
   readonly ruleCount: number
 }
 
+const answers: Readonly<Record<string, string>> = {
+  TCPRoute: 'connections are closed',
+  TLSRoute: 'connections are closed',
+  UDPRoute: 'datagrams are refused',
+}
+
 const tell = (list: readonly Unsupported[]): string => list.map(each => `${each.path}: ${each.says}`).join('; ')
 
 /** verdicts: what each parent makes of the route. A route that no parent of ours is asked for has no status of ours. */
@@ -31,7 +37,7 @@ export function reportRoute(route: Resource, verdicts: readonly Verdict[], outco
 function taken(route: Resource, { invalid, ruleCount }: Outcome): readonly Stated[] {
   const list = [...invalid.values()].flat()
   if (list.length === 0) return [state(route, 'Accepted', true, 'Accepted', 'The route holds')]
-  const answer = route.kind === 'TCPRoute' || route.kind === 'TLSRoute' ? 'connections are closed' : 'requests that match are answered 500'
+  const answer = answers[route.kind] ?? 'requests that match are answered 500'
   if (invalid.size >= ruleCount) return [state(route, 'Accepted', false, 'UnsupportedValue', `${tell(list)}; ${answer}`)]
   const which = [...invalid.keys()].join(', ')
   return [

@@ -29,7 +29,14 @@ export function resolve(
     )
   const ports = services.by.get(name)
   if (!ports) return no('BackendNotFound', `Service ${name} does not exist`)
-  const port = ports.find(each => each.port === ref.port)
+  const isUdp = from.kind === 'UDPRoute'
+  const numbered = ports.filter(each => each.port === ref.port)
+  const port = numbered.find(each => (each.protocol === 'udp') === isUdp)
+  if (!port && numbered.length > 0)
+    return no(
+      'UnsupportedProtocol',
+      `port ${ref.port} of Service ${name} is one of ${isUdp ? 'TCP' : 'UDP'}, to which a ${from.kind} cannot lead`,
+    )
   if (!port)
     return no(
       'BackendNotFound',

@@ -1,5 +1,6 @@
-/** Second stage: each TCP port of each Service, with its virtual address, its protocol and the workloads behind it. */
+/** Second stage: each TCP and UDP port of each Service, with its virtual address, its protocol and the workloads behind it. */
 
+import { portName } from '#model/port'
 import type { Endpoint, Protocol } from '#model/view'
 import type { Inventory, Workload, WorkloadPort } from '#model/workload'
 import type { Service, ServiceSpec } from '#resources/core'
@@ -9,7 +10,7 @@ import { protocolOf } from './protocol.ts'
 
 type PortSpec = NonNullable<ServiceSpec['ports']>[number]
 
-/** key: `NAMESPACE/SERVICE:PORT`, the name of its route table and backend. host: the virtual IP; absent: it cannot be called by address. */
+/** key: `NAMESPACE/SERVICE:PORT`, with `/udp` behind it for UDP, the name of its route table and backend. host: the virtual IP; absent: it cannot be called by address. */
 export type ServicePort = {
   readonly key: string
   readonly namespace: string
@@ -53,13 +54,17 @@ export function findServices(services: readonly Service[], inventory: Inventory)
     const proxyProtocol = announcedBy(service, about, notes)
     const ports: ServicePort[] = []
     for (const [at, port] of (spec.ports ?? []).entries()) {
-      if ((port.protocol ?? 'TCP') !== 'TCP') {
+      if (port.protocol === 'SCTP') {
         notes.push({ about, path: `spec.ports[${at}].protocol`, says: `${port.protocol} is not carried out yet: the port is left out` })
         continue
       }
-      const place = `${host}:${port.port}`
+      const transport = port.protocol === 'UDP' ? 'udp' : 'tcp'
+      const place = `${host}:${portName(port.port, transport)}`
       const before = host === undefined ? undefined : places.get(place)
-      const made = { ...makePort(service, port, before === undefined ? host : undefined, selected), ...proxyProtocol }
+      const made = {
+        ...makePort(service, port, before === undefined ? host : undefined, selected),
+        ...(transport === 'udp' ? {} : proxyProtocol),
+      }
       ports.push(made)
       if (host === undefined) continue
       if (before === undefined) places.set(place, about)
@@ -91,13 +96,12 @@ function announcedBy(service: Service, about: string, notes: Note[]): Pick<Servi
 function makePort(service: Service, port: PortSpec, host: string | undefined, selected: readonly Workload[]): ServicePort {
   const namespace = namespaceOf(service)
   const target = port.targetPort ?? port.port
-  const reached = selected.map(workload => ({ workload, port: portOf(workload, target) }))
-  const protocol = protocolOf(
-    port,
-    reached.flatMap(each => (each.port === undefined ? [] : [each.port.protocol])),
-  )
+  const isUdp = port.protocol === 'UDP'
+  const reached = selected.map(workload => ({ workload, port: portOf(workload, target, isUdp) }))
+  const said = reached.flatMap(each => (each.port === undefined ? [] : [each.port.protocol]))
+  const protocol = isUdp ? 'udp' : protocolOf(port, said)
   return {
-    key: `${namespace}/${service.metadata.name}:${port.port}`,
+    key: `${namespace}/${service.metadata.name}:${portName(port.port, protocol)}`,
     namespace,
     service: service.metadata.name,
     port: port.port,
@@ -133,8 +137,15 @@ export function selects(
 const select = (selector: Readonly<Record<string, string>>, workloads: readonly Workload[]): readonly Workload[] =>
   workloads.filter(workload => selects(selector, workload))
 
-export const portOf = (workload: { readonly ports: readonly WorkloadPort[] }, target: number | string): WorkloadPort | undefined =>
-  workload.ports.find(each => (typeof target === 'number' ? each.port === target : each.name === target))
+/** TCP and UDP have numbers of their own. */
+export const portOf = (
+  workload: { readonly ports: readonly WorkloadPort[] },
+  target: number | string,
+  isUdp = false,
+): WorkloadPort | undefined =>
+  workload.ports.find(
+    each => (each.protocol === 'udp') === isUdp && (typeof target === 'number' ? each.port === target : each.name === target),
+  )
 
 /** Through its proxy with mutual TLS where that listens, else straight to the process, else not at all. */
 function endpointOf(workload: Workload, port: WorkloadPort | undefined, target: number | string): readonly Endpoint[] {

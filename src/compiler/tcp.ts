@@ -1,7 +1,7 @@
-/** Routes of connections that are not looked into: the backends of one TCPRoute or TLSRoute by weight, and which server name of a port leads where. */
+/** Routes of connections and datagrams that are not looked into: the backends of one TCPRoute, TLSRoute or UDPRoute by weight, and which server name of a port leads where. */
 
 import type { ServerNames, WeightedBackend } from '#model/view'
-import type { ReferenceGrant, TCPRoute, TLSRoute } from '#resources/gateway-api'
+import type { ReferenceGrant, TCPRoute, TLSRoute, UDPRoute } from '#resources/gateway-api'
 import type { Unsupported } from './filters.ts'
 import { namespaceOf } from './gather.ts'
 import type { LoweredRoute } from './rules.ts'
@@ -15,7 +15,7 @@ export type LoweredTCP = {
 }
 
 /** A connection whose share leads nowhere is closed, as is every connection of a route that asks for more than is carried out. */
-export function lowerTCP(route: TCPRoute | TLSRoute, services: Services, grants: readonly ReferenceGrant[]): LoweredTCP {
+export function lowerTCP(route: TCPRoute | TLSRoute | UDPRoute, services: Services, grants: readonly ReferenceGrant[]): LoweredTCP {
   const { kind } = route
   const rules = route.spec?.rules ?? []
   const refs: LoweredRoute['refs'][number][] = []

@@ -1,6 +1,7 @@
 /** One proxy's view, cut from the mesh: what its workload may call, and what is taken in for it. */
 
 import type { Mesh } from '#model/mesh'
+import { portName } from '#model/port'
 import type { Backend, Listener, Protocol, RouteTable, View } from '#model/view'
 import type { ProxyNode, WorkloadPort } from '#model/workload'
 import { keep } from './keep.ts'
@@ -43,11 +44,12 @@ function sharedBy(mesh: Mesh, namespace: string): Shared {
 
 type TakenIn = { readonly listener: Listener; readonly table: RouteTable | undefined; readonly backend: Backend }
 
-/** The way from the mesh to one port of the workload: `inbound/PORT` leads to `local/PORT`. */
+/** The way from the mesh to one port of the workload: `inbound/PORT` leads to `local/PORT`, with `/udp` behind both for UDP. */
 function takeIn(mesh: Mesh, node: ProxyNode, port: WorkloadPort, bind: { readonly host: string; readonly port: number }): TakenIn {
   const protocol = spokenAt(mesh, node, port)
-  const name = `inbound/${port.port}`
-  const backends = [{ backend: `local/${port.port}`, weight: 1 }]
+  const place = portName(port.port, protocol)
+  const name = `inbound/${place}`
+  const backends = [{ backend: `local/${place}`, weight: 1 }]
   const service = `${node.service}.${node.namespace}`
   return {
     listener: {
@@ -55,7 +57,8 @@ function takeIn(mesh: Mesh, node: ProxyNode, port: WorkloadPort, bind: { readonl
       direction: 'inbound',
       ...bind,
       protocol,
-      tls: { mode: mesh.mtls },
+      // Datagrams come by other proxies only.
+      tls: { mode: protocol === 'udp' ? 'strict' : mesh.mtls },
       ...(isHttp(protocol) ? { routes: name } : {}),
       ...(isOpaque(protocol) ? { backends } : {}),
       service,
@@ -81,7 +84,7 @@ function takeIn(mesh: Mesh, node: ProxyNode, port: WorkloadPort, bind: { readonl
         }
       : undefined,
     backend: {
-      name: `local/${port.port}`,
+      name: `local/${place}`,
       service,
       type: 'local',
       port: port.port,
@@ -103,7 +106,7 @@ function spokenAt(mesh: Mesh, node: ProxyNode, port: WorkloadPort): Protocol {
 
 /** Where one Service wants version 1 and another version 2, it is 2: whoever reads that reads both. */
 function headerFor(mesh: Mesh, node: ProxyNode, port: WorkloadPort): Pick<Backend, 'proxyProtocol'> {
-  const said = declaredOf(mesh, node, port).flatMap(each => each.proxyProtocol ?? [])
+  const said = port.protocol === 'udp' ? [] : declaredOf(mesh, node, port).flatMap(each => each.proxyProtocol ?? [])
   return said.length === 0 ? {} : { proxyProtocol: said.includes('v2') ? 'v2' : 'v1' }
 }
 

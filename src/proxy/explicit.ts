@@ -34,7 +34,11 @@ export async function openExplicit(core: Core, log: Log): Promise<Explicit> {
       .toUpperCase()
       .replaceAll(/[^A-Z0-9]/g, '_')
     try {
-      owned.use(await listen(host, listener.port, socket => core.outbound(socket, { host: listener.host, port: listener.port })))
+      owned.use(
+        listener.protocol === 'udp'
+          ? await core.openDatagrams(listener.name, host, listener.port)
+          : await listen(host, listener.port, socket => core.outbound(socket, { host: listener.host, port: listener.port })),
+      )
       env[`${name}_SERVICE_HOST`] ??= host
       env[`${name}_SERVICE_PORT`] ??= String(listener.port)
     } catch (thrown) {

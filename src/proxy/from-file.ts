@@ -24,6 +24,9 @@ export type Opened = Pick<Listener, 'name' | 'direction' | 'protocol'> & { reado
 /** wanted: as the file has it, where port 0 is any free one. */
 type Open = { readonly listening: Listening; readonly opened: Opened; readonly wanted: Pick<Listener, 'name' | 'host' | 'port'> }
 
+/** Whoever sends a datagram must find the process that knows its session. */
+const oneProcess = 'a socket of UDP is not shared by worker processes: start this proxy without --workers'
+
 /** How often files are looked at. */
 const everyMs = 500
 
@@ -118,7 +121,9 @@ export class FileProxy implements AsyncDisposable {
     try {
       for (const [key, { name, direction, protocol, host, port }] of wanted) {
         if (this.#open.has(key)) continue
-        const listening = await this.core.open(name, host, port)
+        const isDatagrams = protocol === 'udp' && direction === 'outbound'
+        if (isDatagrams && this.#options.listen !== undefined) throw new Error(`${name}: ${oneProcess}`)
+        const listening = await (isDatagrams ? this.core.openDatagrams(name, host, port) : this.core.open(name, host, port))
         fresh.set(key, { listening, wanted: { name, host, port }, opened: { name, direction, protocol, host, port: listening.port } })
       }
     } catch (thrown) {

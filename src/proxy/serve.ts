@@ -27,7 +27,7 @@ export function serve(exchange: Exchange, pools: Pools, onBug: (bug: unknown) =>
     if (permitted.action.type === 'redirect')
       return answerRedirect(exchange, locationOf(permitted.action.redirect, facts(exchange, permitted)), permitted.action.redirect.status)
     if (permitted.action.type === 'respond') return answerAsConfigured(exchange, permitted.action.status, permitted.action.detail)
-    new Delivery(exchange, permitted, backendOf(permitted, view), pools, onBug).begin()
+    new Delivery(exchange, permitted, backendOf(exchange, permitted, view), pools, onBug).begin()
   } catch (thrown) {
     if (thrown instanceof Failure) answer(exchange, thrown)
     else onBug(thrown)
@@ -80,11 +80,19 @@ function permit(exchange: Exchange, route: Route): Permitted {
   return route as Permitted
 }
 
-function backendOf(route: Permitted, view: View): Share {
+function backendOf(exchange: Exchange, route: Permitted, view: View): Share {
   if (route.action.type !== 'forward') throw new Failure('rule-invalid', route.origin)
   const picked = pickWeighted(route.action.backends, Math.random())
   if (picked === undefined) throw new Failure('backend-invalid', `${route.origin}: no backend has a weight above 0`)
-  return shareOf(picked, view, route.origin)
+  const share = shareOf(picked, view, route.origin)
+  const { name, protocol } = share.backend
+  const isDatagrams = exchange.entry.listener.protocol === 'udp'
+  if (isDatagrams ? protocol !== 'udp' && protocol !== 'http2' : protocol === 'udp')
+    throw new Failure(
+      'backend-invalid',
+      `${name} speaks ${protocol}: datagrams, and nothing else, go to backends of udp, or in a tunnel of HTTP/2`,
+    )
+  return share
 }
 
 const facts = (exchange: Exchange, route: Route) => ({

@@ -15,7 +15,7 @@ export type { HTTPMatch, HTTPRoute, HTTPRouteSpec, HTTPRule } from './gateway-ap
 export type { ReferenceGrant, ReferenceGrantSpec } from './gateway-api/reference-grant.ts'
 export type { BackendRef, ParentRef } from './gateway-api/references.ts'
 export { gatewayGroup } from './gateway-api/references.ts'
-export type { TCPRoute, TCPRouteSpec, TLSRoute } from './gateway-api/stream-route.ts'
+export type { TCPRoute, TCPRouteSpec, TLSRoute, UDPRoute } from './gateway-api/stream-route.ts'
 
 export const gatewayKinds: readonly Kind[] = [
   gatewayClass,

@@ -20,6 +20,11 @@ export async function serveAlone(options: Omit<WorkersOptions, 'count' | 'regist
   let retired: Promise<void> = Promise.resolve()
 
   async function handOver(): Promise<string> {
+    const datagrams = own.sockets.find(({ opened }) => opened.protocol === 'udp' && opened.direction === 'outbound')
+    if (datagrams !== undefined)
+      throw new Error(
+        `${datagrams.opened.name} takes datagrams, and a socket of UDP is not handed to another process: stop it and start it anew`,
+      )
     const fresh = new Workers({ ...options, count: 1, registry: own.core.meter.registry })
     try {
       await fresh.start(own.sockets)

@@ -7,7 +7,10 @@ import { backendRef, distinctNames, gatewayGroup, parentRefs, routeStatus, ruleN
 
 const rule = z.strictObject({
   name: ruleName(),
-  backendRefs: atomicList(backendRef).min(1).max(16).describe('Where it goes, by weight: one choice for each connection.'),
+  backendRefs: atomicList(backendRef)
+    .min(1)
+    .max(16)
+    .describe('Where it goes, by weight: one choice for each connection, or session of datagrams.'),
 })
 
 /** v1 takes one rule, v1alpha2 took up to 16: all are read; whoever carries the route out says what it does with a second. */
@@ -39,6 +42,7 @@ const tlsSpec = z.strictObject({
 
 export type TCPRouteSpec = z.infer<typeof spec>
 export type TCPRoute = Resource<TCPRouteSpec>
+export type UDPRoute = Resource<TCPRouteSpec>
 export type TLSRoute = Resource<z.infer<typeof tlsSpec>>
 
 const base = {
@@ -80,6 +84,6 @@ export const udpRoute: Kind = {
   plural: 'udproutes',
   singular: 'udproute',
   description:
-    'A UDPRoute says where the datagrams to its parents go, with weights. It is read and checked, but not carried out yet: its status says so.',
+    'A UDPRoute says where the datagrams to its parents go, with weights. With a Service as parent it splits sessions (one sender to one port) inside the mesh; a session stays where it began.',
   schema: z.strictObject({ spec: spec.describe('The parents and the rule.'), status: routeStatus() }),
 }
