@@ -13,10 +13,16 @@ export const idOf = (who: Who): string => workloadId(trustDomain, { namespace: '
 /** For peers that cannot check a SPIFFE id. */
 export const dnsNameOf = (who: Who): string => `${who}.${trustDomain}`
 
-/** Writes ca.pem, and for client and server NAME.pem, NAME.key and NAME.both (HAProxy wants one file). */
-export async function writeCertificates(folder: string): Promise<void> {
+/** Writes ca.pem, and for client and server NAME.pem, NAME.key and NAME.both (HAProxy wants one file). Resolves with what writes new ones of the same root. */
+export async function writeCertificates(folder: string): Promise<() => Promise<void>> {
   const root = createRoot(trustDomain, await newKey(), Date.now())
   writeFileSync(join(folder, 'ca.pem'), root.root)
+  const write = () => writeLeaves(folder, root)
+  await write()
+  return write
+}
+
+async function writeLeaves(folder: string, root: Parameters<typeof issueLeaf>[0]): Promise<void> {
   for (const who of ['client', 'server'] as const) {
     const key = await newKey()
     const id = workloadId(trustDomain, { namespace: 'app', serviceAccount: who })

@@ -109,8 +109,11 @@ export class Downstream implements Caller, CallerConnection {
   #refuse(failure: Failure): void {
     const running = this.#exchange
     if (running !== undefined) {
+      const { upstream } = running
       if (running.status === 0) answer(running, failure)
       running.callerGone()
+      // Answered here, it is no more the caller's: whoever carried it on would wait for the rest for ever.
+      upstream?.close()
       if (this.#exchange === running) this.abort()
       return
     }

@@ -60,10 +60,10 @@ export async function startFileProxy(file: string, flags: readonly string[] = []
 }
 
 /** A folder with certificates for a client and a server of one mesh; see bench/certificates.ts. */
-export async function certificateFolder(): Promise<Disposable & { readonly path: string }> {
+export async function certificateFolder(): Promise<Disposable & { readonly path: string; readonly renew: () => Promise<void> }> {
   const path = mkdtempSync(join(tmpdir(), 'weft-file-'))
-  await writeCertificates(path)
-  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) }
+  const renew = await writeCertificates(path)
+  return { path, renew, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) }
 }
 
 /** Writes the resources of a half there and starts it. */
