@@ -45,6 +45,21 @@ export async function proxyList(session: Session, { output = 'table', namespace,
   return exit.ok
 }
 
+/** A proxy of this machine, by the address of its admin pages. What serves is exchanged for new processes; the answer comes when those serve. */
+export async function proxyRestart({ say }: Session, admin: string): Promise<number> {
+  const url = URL.canParse(admin) ? new URL('/restart', admin) : undefined
+  if (url === undefined || url.protocol !== 'http:')
+    throw new Stopped(`"${admin}" is not the address of admin pages, such as http://127.0.0.1:9901`, exit.usage)
+  const answer = await fetch(url, { method: 'POST' }).catch((thrown: unknown) => {
+    const { cause, message } = thrown as Error
+    throw new Stopped(`${admin} cannot be reached: ${cause instanceof Error ? cause.message : message}`)
+  })
+  const text = (await answer.text()).trimEnd()
+  if (!answer.ok) throw new Stopped(answer.status === 404 ? `the proxy at ${admin} cannot be restarted: it is part of weft run` : text)
+  say.out(text)
+  return exit.ok
+}
+
 export async function proxyPart(
   session: Session,
   part: 'config' | 'endpoints' | 'routes',

@@ -59,6 +59,12 @@ export function addMesh(program: Command, session: Session, act: Act): void {
     ['weft proxy --from proxy.yaml --certs ./certs --admin 9901 -o json', 'where it listens, as JSON'],
     ['weft proxy list -A', 'the proxies of a mesh'],
   ])
+  const restart = proxy
+    .command('restart')
+    .description('exchange what serves of a proxy by a file for new processes, without a lost request; ends when those serve')
+    .argument('<admin>', 'address of its admin pages')
+    .action(act(async (admin: string) => (await import('../commands/proxy.ts')).proxyRestart(session, admin)))
+  example(restart, say, [['weft proxy restart http://127.0.0.1:9901', 'the same as kill -USR2 PID, with an answer']])
   const list = proxy
     .command('list')
     .description('every proxy and whether it is in sync')
