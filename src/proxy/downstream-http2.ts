@@ -3,7 +3,7 @@
 import { noBytes } from '#base/bytes'
 import { IdMap } from '#base/id-map'
 import { Failure, type FailureCode } from '#base/failure'
-import type { Socket } from '#io/net'
+import { readBytes, type Socket } from '#io/net'
 import { errorCodes, type ServerCodec2, serverCodec2, type ServerEvent2 } from '#wire/http2'
 import { type Connection, Http2Caller } from './caller-http2.ts'
 import { type CallerConnection, type EntryOf, nothingAsked, type OnExchange } from './downstream.ts'
@@ -43,7 +43,6 @@ export class Http2Downstream implements CallerConnection, Connection {
     this.#on = on
     this.isWeft = isWeft
     this.codec = serverCodec2(isWeft ? hopLimits : {})
-    socket.on('data', (bytes: Uint8Array) => this.#take(this.codec.receive(bytes)))
     socket.on('end', () => this.#ended())
     socket.on('drain', () => {
       this.#isCongested = false
@@ -53,6 +52,7 @@ export class Http2Downstream implements CallerConnection, Connection {
     socket.on('error', () => {})
     socket.on('close', () => this.#gone())
     if (first !== undefined) this.#take(this.codec.receive(first))
+    readBytes(socket, bytes => this.#take(this.codec.receive(bytes)))
     socket.resume()
     this.flush()
   }

@@ -2,7 +2,7 @@
 
 import { noBytes } from '#base/bytes'
 import { Failure, type FailureCode } from '#base/failure'
-import { breakOff, closeInOrder, type Socket } from '#io/net'
+import { breakOff, closeInOrder, readBytes, type Socket } from '#io/net'
 import { type Fields, type Length, type RequestHead, type ResponseHead, type ServerEvent, serverCodec } from '#wire/http1'
 import { answer } from './answer.ts'
 import type { Entry } from './entry.ts'
@@ -61,12 +61,12 @@ export class Downstream implements Caller, CallerConnection {
     this.#socket = socket
     this.#entryOf = entryOf
     this.#on = on
-    socket.on('data', (bytes: Uint8Array) => this.#take(this.#codec.receive(bytes)))
     socket.on('end', () => this.#ended())
     socket.on('drain', () => (this.#isFinished ? this.#finish() : this.#exchange?.onWritable?.()))
     socket.on('error', () => {})
     socket.on('close', () => this.#gone())
     if (first !== undefined) this.#take(this.#codec.receive(first))
+    readBytes(socket, bytes => this.#take(this.#codec.receive(bytes)))
     socket.resume()
   }
 

@@ -3,7 +3,7 @@
 import { noBytes } from '#base/bytes'
 import { IdMap } from '#base/id-map'
 import { Failure } from '#base/failure'
-import type { Socket } from '#io/net'
+import { readBytes, type Socket } from '#io/net'
 import { type ClientCodec2, type ClientEvent2, clientCodec2 } from '#wire/http2'
 import type { Connected } from './connect.ts'
 import { hopAlpn, hopLimits } from './hop.ts'
@@ -48,7 +48,6 @@ export class Multiplexed implements Carrier {
     this.codec = clientCodec2(this.isWeft ? hopLimits : {})
     this.#on = on
     this.settled = new Promise(resolve => (this.#settle = resolve))
-    socket.on('data', (bytes: Uint8Array) => this.#take(this.codec.receive(bytes)))
     socket.on('drain', () => {
       this.#isCongested = false
       this.#write()
@@ -56,6 +55,7 @@ export class Multiplexed implements Carrier {
     socket.on('end', () => this.#take(this.codec.receiveEnd()))
     socket.on('error', () => {})
     socket.on('close', () => this.#lost())
+    readBytes(socket, bytes => this.#take(this.codec.receive(bytes)))
     socket.resume()
     this.flush()
   }

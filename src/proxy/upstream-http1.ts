@@ -1,7 +1,7 @@
 /** An HTTP/1.1 connection to an endpoint: carries one exchange at a time, then is kept for the next. */
 
 import { Failure, type FailureCode } from '#base/failure'
-import type { Socket } from '#io/net'
+import { readBytes, type Socket } from '#io/net'
 import { type ClientEvent, clientCodec, field, forwardable, type RequestHead, type ResponseHead } from '#wire/http1'
 import { breakOffAnswer, refusalOf } from './answer.ts'
 import type { BodySink, Exchange } from './exchange.ts'
@@ -33,11 +33,11 @@ export class Http1Upstream implements Upstream, BodySink {
     this.#socket = socket
     this.identity = identity
     this.#onIdle = onIdle
-    socket.on('data', (bytes: Uint8Array) => this.#take(this.#codec.receive(bytes)))
     socket.on('drain', () => this.#exchange?.caller.readBody(true))
     socket.on('end', () => this.#take(this.#codec.receiveEnd(), true))
     socket.on('error', () => {})
     socket.on('close', () => this.#lost())
+    readBytes(socket, bytes => this.#take(this.#codec.receive(bytes)))
     socket.resume()
   }
 
