@@ -134,7 +134,8 @@ function client1(port: number): Client {
 function client2(port: number): Client {
   let kept: http2.ClientHttp2Session | undefined
   const session = () => {
-    if (kept === undefined || kept.closed || kept.destroyed) kept = http2.connect(`http://127.0.0.1:${port}`, { maxSessionMemory }).on('error', () => {})
+    if (kept === undefined || kept.closed || kept.destroyed)
+      kept = http2.connect(`http://127.0.0.1:${port}`, { maxSessionMemory }).on('error', () => {})
     return kept
   }
   const open = (path: string, { method = 'GET', headers = {}, trailers, body, awaitsContinue }: Question = {}) =>
