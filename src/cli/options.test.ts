@@ -204,3 +204,18 @@ test('a demand for PROXY headers is about published ports, and is told where the
   assert.equal(run({ name: 'a', port: ['80'], publish: ['0:80'], acceptProxyProtocol: true }).acceptProxyProtocol, true)
   assert.throws(() => run({ name: 'a', port: ['80'], acceptProxyProtocol: true }), /--accept-proxy-protocol .* add --publish/)
 })
+
+test('ports of UDP have numbers of their own, are not waited for, and cannot be published', () => {
+  const options = run({ name: 'dns', port: ['53/udp', '53/tcp'] })
+  assert.deepEqual(options.ports, [
+    { name: 'udp-53', port: 53, protocol: 'udp' },
+    { name: 'port-53', port: 53, protocol: 'tcp' },
+  ])
+  assert.deepEqual(options.probe, { type: 'tcp' })
+  assert.deepEqual(run({ name: 'dns', port: ['53/udp'] }).probe, { type: 'none' })
+  assert.match(
+    problemsOf(() => run({ name: 'dns', port: ['53/udp', 'other:53/udp'] })).join(),
+    /--port 53: the port or its name is given twice/,
+  )
+  assert.match(problemsOf(() => run({ name: 'dns', port: ['53/udp'], publish: ['9000:53'] })).join(), /only ports of TCP can be published/)
+})

@@ -120,6 +120,11 @@ export function runOptions(raw: Raw, command: readonly string[], control: Contro
     type: flags.choice('ready', ['tcp', 'none']) ?? (ports.some(({ protocol }) => protocol !== 'udp') ? 'tcp' : 'none'),
   }
   const publish = flags.each('publish', readPublish)
+  for (const { port } of publish) {
+    const declared = ports.filter(each => each.port === port)
+    if (declared.length > 0 && declared.every(({ protocol }) => protocol === 'udp'))
+      flags.wrong(`--publish leads to port ${port}, which takes datagrams: only ports of TCP can be published`)
+  }
   if (raw['acceptProxyProtocol'] === true && publish.length === 0)
     flags.wrong('--accept-proxy-protocol is about published ports: add --publish, or take it away')
   const capture = flags.choice('capture', ['auto', 'namespace', 'proxy']) ?? 'auto'

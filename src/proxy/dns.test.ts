@@ -12,6 +12,7 @@ import { describe, test, type TestContext } from 'node:test'
 import { promisify } from 'node:util'
 import { listenDns } from '#io/dns-server'
 import { hostResolver, machineServers } from '#io/resolver'
+import { portName } from '#model/port'
 import { emptyView, type View } from '#model/view'
 import { dnsTypes, encodeAnswer, encodeQuery, framed, parseQuery, parseReply, type Query } from '#wire/dns'
 import { MeshDns, OutsideNames } from './dns.ts'
@@ -23,8 +24,8 @@ const has = async (tool: string): Promise<string | false> =>
     () => `${tool} is not installed`,
   )
 
-const listenerAt = (port: number, protocol: 'http' | 'tcp') => ({
-  name: `outbound/default/catalog:${port}`,
+const listenerAt = (port: number, protocol: 'http' | 'tcp' | 'udp') => ({
+  name: `outbound/default/catalog:${portName(port, protocol)}`,
   direction: 'outbound' as const,
   host: '240.77.1.2',
   port,
@@ -33,7 +34,7 @@ const listenerAt = (port: number, protocol: 'http' | 'tcp') => ({
 })
 const view: View = {
   ...emptyView,
-  listeners: { a: listenerAt(8080, 'http'), b: listenerAt(5432, 'tcp') },
+  listeners: { a: listenerAt(8080, 'http'), b: listenerAt(5432, 'tcp'), c: listenerAt(8080, 'udp') },
   dns: ['catalog', 'catalog.default', 'catalog.default.svc', 'catalog.default.svc.cluster.local'].map(name => ({
     name,
     addresses: ['240.77.1.2'],
@@ -116,7 +117,10 @@ describe('dig asks the mesh', { skip: await has('dig') }, () => {
     const target = 'catalog.default.svc.cluster.local.'
     assert.equal(await dig('+short', '_http._tcp.catalog.default', 'SRV'), `0 100 8080 ${target}\n`)
     assert.equal(await dig('+short', '_5432._tcp.catalog.default.svc.cluster.local', 'SRV'), `0 100 5432 ${target}\n`)
+    assert.equal(await dig('+short', '_8080._tcp.catalog.default', 'SRV'), `0 100 8080 ${target}\n`)
+    assert.equal(await dig('+short', '_8080._udp.catalog.default', 'SRV'), `0 100 8080 ${target}\n`)
     assert.deepEqual((await dig('+short', 'catalog', 'SRV')).trim().split('\n').sort(), [`0 100 5432 ${target}`, `0 100 8080 ${target}`])
+    assert.match(await dig('_5432._udp.catalog.default', 'SRV'), /status: NXDOMAIN/)
     assert.match(await dig('_ldap._tcp.catalog.default', 'SRV'), /status: NXDOMAIN/)
   })
 

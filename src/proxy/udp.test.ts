@@ -138,6 +138,7 @@ test('a session ends when nothing passed for its idle time, at both proxies, and
     counted(core, 'weft_tcp_connections_closed_total', `direction="${direction}"`, 'protocol="udp"')
   await until(() => closedOnes(outside, 'outbound') === 1 && closedOnes(inside, 'inbound') === 1, 'the end of the session')
   assert.equal(counted(inside, 'weft_tcp_connections_closed_total', 'reason=""', identityOf('web')), 1)
+  assert.equal(counted(outside, 'weft_upstream_streams'), 0)
   one.send('b')
   await until(() => one.heard.length === 2, 'the second answer')
   assert.equal(counted(outside, 'weft_udp_sessions_total', 'outcome="relayed"'), 2)

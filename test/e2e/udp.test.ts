@@ -84,6 +84,12 @@ s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(10); s.connec
 try: print(s.recv(9))
 except OSError as error: print(type(error).__name__)'`
 
+  test('a program that is not captured reaches the service at its loopback address', async () => {
+    const ask = `exec ${python3} ${here('sessions.py')} $ECHO_SERVICE_HOST 7000 5 2 4`
+    const { code, stdout, stderr } = await mesh.job('plain', ['/bin/sh', '-c', ask], { flags: ['--capture', 'proxy'] })
+    assert.deepEqual([code, stdout], [0, '5\n'], stderr)
+  })
+
   test('where the server does not listen, the caller learns it as it would without the mesh', async () => {
     assert.equal(await caller.says(refused), 'ConnectionRefusedError\n')
   })

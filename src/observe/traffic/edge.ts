@@ -6,6 +6,9 @@ import { outside } from '#model/topology'
 import { bucketColumns } from './quantile.ts'
 import { Ring, stepOf } from './ring.ts'
 
+/** Protocols of which there are no requests to see; a session of datagrams counts as a connection. */
+const opaque: ReadonlySet<string> = new Set(['tcp', 'tls', 'udp'])
+
 /** Columns of an edge's ring; the latency buckets follow. For tcp, `calls` are connections opened and `ended` those closed. */
 export const column = { calls: 0, ended: 1, failed: 2, bytes: 3, active: 4, latency: 5 } as const
 
@@ -94,7 +97,7 @@ export function endsOf(labels: Readonly<Record<string, string>>, pushed: MetricS
     direction,
     source: named(read('source', direction === 'outbound' ? own : undefined)),
     destination: named(read('destination', direction === 'inbound' ? own : undefined)),
-    protocol: labels['protocol'] === 'tcp' || labels['protocol'] === 'tls' ? 'tcp' : 'http',
+    protocol: opaque.has(labels['protocol'] ?? '') ? 'tcp' : 'http',
     mtls: mtls === undefined || mtls === '' ? undefined : mtls === 'true',
   }
 }

@@ -31,7 +31,7 @@ export function meshAnswer(view: View, question: Question): Answer | undefined {
   const base = meshName(service?.[3] ?? name)
   const addresses = zone.addresses.get(base)
   if (addresses === undefined) return ownZones.some(own => name.endsWith(own)) ? nothing('no-such-name') : undefined
-  if (service !== null) return services(zone, base, addresses, service[1]!, question.type)
+  if (service !== null) return services(zone, base, addresses, { name: service[1]!, isUdp: service[2] === 'udp' }, question.type)
   if (question.type === dnsTypes.A || question.type === dnsTypes.ANY) return { code: 'ok', addresses, ttlSeconds, isAuthoritative: true }
   if (question.type === dnsTypes.SRV) return services(zone, base, addresses, undefined, question.type)
   return nothing('ok') // there is no IPv6 address, and no record of any other type
@@ -42,18 +42,23 @@ const nothing = (code: 'ok' | 'no-such-name'): Answer => ({ code, soa, isAuthori
 /** `catalog.default.mesh` is `catalog.default`. */
 const meshName = (name: string): string => (name.endsWith('.mesh') ? name.slice(0, -'.mesh'.length) : name)
 
-/** `_http._tcp.catalog`: by protocol, `_8080._tcp.catalog`: by number; plain `catalog`: all ports. Targets are whole names, as RFC 2782 wants. */
-function services(zone: Zone, name: string, addresses: readonly string[], port: string | undefined, type: number): Answer {
+/** `_http._tcp.catalog`: by protocol, `_8080._tcp.catalog`, `_53._udp.catalog`: by number; plain `catalog`: all ports. Targets are whole names, as RFC 2782 wants. */
+function services(zone: Zone, name: string, addresses: readonly string[], port: Wanted | undefined, type: number): Answer {
   const found = addresses
     .flatMap(address => zone.listeners.get(address) ?? [])
     .filter(listener => port === undefined || isNamed(listener, port))
   if (found.length === 0) return nothing(port === undefined ? 'ok' : 'no-such-name')
   if (type !== dnsTypes.SRV && type !== dnsTypes.ANY) return nothing('ok')
   const target = zone.names.get(addresses[0]!) ?? name
-  return { code: 'ok', services: found.map(listener => ({ port: listener.port, target })), ttlSeconds, isAuthoritative: true }
+  // TCP and UDP may share a number, and no record may stand twice (RFC 2181 §5).
+  const ports = [...new Set(found.map(listener => listener.port))]
+  return { code: 'ok', services: ports.map(each => ({ port: each, target })), ttlSeconds, isAuthoritative: true }
 }
 
-const isNamed = ({ protocol, port }: Listener, name: string): boolean => protocol === name || String(port) === name
+type Wanted = { readonly name: string; readonly isUdp: boolean }
+
+const isNamed = ({ protocol, port }: Listener, { name, isUdp }: Wanted): boolean =>
+  (protocol === 'udp') === isUdp && (protocol === name || String(port) === name)
 
 /** Of 240.77.0.0/16 all answers are the mesh's; other addresses may be known to others. */
 function pointer(zone: Zone, address: string, type: number): Answer | undefined {
