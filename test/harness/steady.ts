@@ -41,7 +41,8 @@ export class Steady implements AsyncDisposable {
       .then(
         () => void outcome.ok++,
         (why: unknown) => {
-          const says = why instanceof Error ? why.message : String(why)
+          // What follows, such as the time it took, is different for each.
+          const says = (why instanceof Error ? why.message : String(why)).split(/ after |,/)[0]!
           outcome.failed[says] = (outcome.failed[says] ?? 0) + 1
         },
       )
