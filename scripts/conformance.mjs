@@ -6,7 +6,11 @@ import { ready } from './ready.mjs'
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..')
 const node = ready({ dashboard: false })
-const ran = spawnSync(node, ['--disable-warning=ExperimentalWarning', join(root, 'test', 'conformance', 'run.ts'), ...process.argv.slice(2)], {
-  stdio: 'inherit',
-})
+const ran = spawnSync(
+  node,
+  ['--disable-warning=ExperimentalWarning', join(root, 'test', 'conformance', 'run.ts'), ...process.argv.slice(2)],
+  {
+    stdio: 'inherit',
+  },
+)
 process.exit(ran.status ?? 1)

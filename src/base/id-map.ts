@@ -12,7 +12,7 @@ export class IdMap<Value> {
   /** capacity: a power of two; it grows by itself. */
   constructor(capacity = 16) {
     this.#keys = new Int32Array(capacity)
-    this.#values = new Array<Value | undefined>(capacity).fill(undefined)
+    this.#values = Array.from<Value | undefined>({ length: capacity })
     this.#mask = capacity - 1
   }
 
@@ -84,7 +84,7 @@ export class IdMap<Value> {
     const keys = this.#keys
     const values = this.#values
     this.#keys = new Int32Array(keys.length * 2)
-    this.#values = new Array<Value | undefined>(keys.length * 2).fill(undefined)
+    this.#values = Array.from<Value | undefined>({ length: keys.length * 2 })
     this.#mask = this.#keys.length - 1
     keys.forEach((id, from) => {
       if (id === 0) return

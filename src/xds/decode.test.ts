@@ -210,7 +210,7 @@ const connectUdp = (more: Record<string, JsonValue> = {}, action: Record<string,
           {
             name: 'hcm',
             typedConfig: {
-              ...(({ rds: _, ...rest }) => rest)(manager().typedConfig),
+              ...Object.fromEntries(Object.entries(manager().typedConfig).filter(([name]) => name !== 'rds')),
               http2ProtocolOptions: { allowConnect: true },
               upgradeConfigs: [{ upgradeType: 'CONNECT-UDP' }],
               routeConfig: {
