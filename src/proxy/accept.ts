@@ -321,11 +321,12 @@ export class Acceptor {
   drain(): void {
     this.#isDraining = true
     // Nobody says when a session is done: what is asked now is still answered, and then its caller goes elsewhere.
-    setTimeout(() => this.#endSessions(), drainingMs).unref()
+    setTimeout(() => this.#endServed(), drainingMs).unref()
     for (const downstream of this.#open) downstream.drain()
   }
 
-  #endSessions(): void {
+  /** Sessions to the workload. */
+  #endServed(): void {
     for (const exchange of this.#underWay.values())
       if (exchange.upgrade === connectUdp && exchange.entry.listener.direction === 'inbound') exchange.expire(new Failure('draining'))
   }
@@ -340,11 +341,23 @@ export class Acceptor {
   cut(reason: FailureCode): void {
     for (const downstream of this.#open) downstream.cut(reason)
     this.#opaque.cut(reason)
-    for (const session of this.#sessions) session.cut(reason)
+    this.endSessions()
+  }
+
+  /** Of the workload, or of the senders to sockets of this proxy. Nothing says whether they were done. */
+  endSessions(): void {
+    for (const session of this.#sessions) session.cut('draining')
   }
 
   get openConnections(): number {
     return this.#open.size + this.#opaque.size
+  }
+
+  /** Those in which something passed a moment ago. now: performance.now(). */
+  busySessions(now: number): number {
+    let busy = 0
+    for (const session of this.#sessions) if (session.stillFor(now) < drainingMs) busy++
+    return busy
   }
 }
 

@@ -360,13 +360,15 @@ export class Core implements AsyncDisposable {
 
   async #emptied(deadlineMs: number): Promise<void> {
     const end = performance.now() + deadlineMs
-    while (this.#acceptor.openConnections + this.#callers.size > 0 && performance.now() < end) await pause(20)
+    const isServing = (now: number) => this.#acceptor.openConnections + this.#callers.size + this.#acceptor.busySessions(now) > 0
+    for (let now = performance.now(); now < end && isServing(now); now = performance.now()) await pause(20)
     this.#acceptor.cut('drain-deadline')
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#sweeper)
     for (const listening of this.#listening) listening.stop()
+    this.#acceptor.endSessions()
     this.#pools.close()
   }
 }

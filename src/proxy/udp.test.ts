@@ -240,6 +240,26 @@ test('the proxy in front of the program may go away: the next datagram begins a 
   await until(() => one.heard.length === 2, 'the second answer')
 })
 
+test('a proxy that ends answers what was just asked, takes no new session, and leaves no socket behind', async () => {
+  const app = await program(bytes => Buffer.from(`${bytes}!`))
+  const { port, outside } = await pair(app.port)
+  const one = await asker(port)
+  one.send('a')
+  await until(() => one.heard.length === 1, 'the first answer')
+  const drained = outside.drain(10_000)
+  one.send('b')
+  await until(() => one.heard.length === 2, 'the second answer')
+  const late = await asker(port)
+  late.send('c')
+  await drained
+  assert.deepEqual(late.heard, [])
+  assert.equal(counted(outside, 'weft_tcp_connections_closed_total', 'direction="outbound"', 'reason="draining"'), 1)
+  const again = dgram.createSocket('udp4')
+  again.bind(port, '127.0.0.1')
+  await once(again, 'listening')
+  again.close()
+})
+
 test('a flood that the other end does not take is dropped and counted, and other sessions go on', async () => {
   const app = await program(bytes => (bytes.length < 100 ? bytes : undefined))
   const { port, outside } = await pair(app.port)
