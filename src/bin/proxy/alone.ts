@@ -13,7 +13,6 @@ export async function serveAlone(options: Omit<WorkersOptions, 'count' | 'regist
     onListening: options.onListening,
     onChange: outcome => options.onChange('refused' in outcome ? outcome.refused : undefined),
   })
-  const { certificate } = own
   let workers: Workers | undefined
   let restarting: Promise<string> | undefined
   /** What this process still serves. */
@@ -44,7 +43,7 @@ export async function serveAlone(options: Omit<WorkersOptions, 'count' | 'regist
     get adminPort() {
       return workers?.adminPort ?? own.adminPort
     },
-    page: path => workers?.page(path) ?? pageOf({ core: own.core, certificate: () => certificate }, path),
+    page: path => workers?.page(path) ?? pageOf({ core: own.core, certificate: () => own.certificate }, path),
     reread: () => void (workers ?? own).reread(),
     restart: () => (restarting ??= (workers?.restart() ?? handOver()).finally(() => (restarting = undefined))),
     async drain(deadlineMs) {
