@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import dgram from 'node:dgram'
 import { once } from 'node:events'
+import http2 from 'node:http2'
 import net from 'node:net'
 import { after, before, test } from 'node:test'
 import { identityOf, inboundSide, materials, outboundSide, remote } from '../../test/harness/pair.ts'
@@ -273,6 +274,74 @@ test('a flood that the other end does not take is dropped and counted, and other
   await until(() => counted(outside, 'weft_udp_datagrams_total', 'flow="dropped"') > 0, 'dropped datagrams')
   one.send('after')
   await until(() => one.heard.length === 2, 'the answer to the other session')
+})
+
+/** A client of RFC 9298 made of Node's HTTP/2, as `web`. */
+async function masque(port: number) {
+  const { key, cert, roots } = known['web']!
+  const session = http2.connect(`https://127.0.0.1:${port}`, {
+    key,
+    cert,
+    ca: [...roots],
+    checkServerIdentity: () => undefined,
+    ALPNProtocols: ['h2'],
+  })
+  session.on('error', () => {})
+  after(() => session.destroy())
+  await once(session, 'remoteSettings')
+  const open = async (target: string) => {
+    const stream = session.request({
+      ':method': 'CONNECT',
+      ':protocol': 'connect-udp',
+      ':scheme': 'https',
+      ':authority': 'dns',
+      ':path': `/.well-known/masque/udp/${target}/`,
+      'capsule-protocol': '?1',
+    })
+    stream.on('error', () => {})
+    const heard: Buffer[] = []
+    stream.on('data', (bytes: Buffer) => heard.push(bytes))
+    const [answer] = (await once(stream, 'response')) as [http2.IncomingHttpHeaders & http2.IncomingHttpStatusHeader]
+    return { stream, answer, heard: () => Buffer.concat(heard).toString('latin1') }
+  }
+  return { session, open }
+}
+
+test('a client of RFC 9298 that is none of ours is served: what target it names changes nothing, and capsules that nobody knows are skipped', async () => {
+  const app = await program(bytes => Buffer.from(`${bytes}!`))
+  const { meshPort } = await pair(app.port)
+  const { open } = await masque(meshPort)
+  const { stream, answer, heard } = await open('192.0.2.1/9')
+  assert.deepEqual([answer[':status'], answer['capsule-protocol']], [200, '?1'])
+  stream.write(Buffer.from('\x17\x03xyz\x00\x02\x00a\x00\x03\x04zz\x00', 'latin1'))
+  stream.write(Buffer.from('\x02\x00b', 'latin1'))
+  await until(() => heard().length === 10, 'both answers')
+  assert.equal(heard(), '\x00\x03\x00a!\x00\x03\x00b!')
+  stream.end()
+  await once(stream, 'close')
+  assert.equal(stream.rstCode, 0)
+})
+
+test('a stream that is no capsules is reset, one that ends within a capsule too, and a lost connection ends its sessions', async () => {
+  const app = await program(bytes => bytes)
+  const { meshPort, inside } = await pair(app.port)
+  const { session, open } = await masque(meshPort)
+  for (const [wrong, isEnd] of [
+    ['\x00\x00', false],
+    ['\x00\x80\x02\x00\x00', false],
+    ['\x00\x05\x00a', true],
+  ] as const) {
+    const { stream } = await open('127.0.0.1/53')
+    if (isEnd) stream.end(Buffer.from(wrong, 'latin1'))
+    else stream.write(Buffer.from(wrong, 'latin1'))
+    await new Promise(done => stream.once('close', done)) // `once` minds the error
+    assert.equal(stream.rstCode, http2.constants.NGHTTP2_PROTOCOL_ERROR)
+  }
+  const over = (reason: string) => counted(inside, 'weft_tcp_connections_closed_total', 'protocol="udp"', `reason="${reason}"`)
+  assert.equal(over('bad-request'), 3)
+  await Promise.all([open('127.0.0.1/53'), open('127.0.0.1/53')])
+  session.destroy()
+  await until(() => over('') === 2, 'the end of the sessions')
 })
 
 test('a port of HTTP refuses connect-udp, and a port of datagrams refuses all else', async () => {
