@@ -27,7 +27,10 @@ async function serve({ from, certs, adminPort, drainMs, json, workers, dnsPort }
   let dns: ServedDns | undefined
   let isTold = false
   const tell = (listeners: readonly Opened[]): void => {
-    if (json) return world.print(`${JSON.stringify({ pid: world.pid, ...(admin === undefined ? {} : { admin }), ...(dns === undefined ? {} : { dns: dns.port }), listeners })}\n`)
+    if (json)
+      return world.print(
+        `${JSON.stringify({ pid: world.pid, ...(admin === undefined ? {} : { admin }), ...(dns === undefined ? {} : { dns: dns.port }), listeners })}\n`,
+      )
     for (const { name, direction, protocol, host, port } of listeners) world.print(`${name}  ${host}:${port}  ${direction} ${protocol}\n`)
     if (admin !== undefined) world.print(`admin  ${admin}\n`)
     if (dns !== undefined) world.print(`dns  127.0.0.1:${dns.port}\n`)

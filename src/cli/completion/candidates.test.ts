@@ -94,7 +94,7 @@ for (const { name, script, body } of shells)
     } catch {
       return t.skip(`${name} is not installed`)
     }
-    assert.deepEqual(ask('weft', 'proxy', ''), ['config', 'endpoints', 'list', 'routes'])
+    assert.deepEqual(ask('weft', 'proxy', ''), ['config', 'endpoints', 'list', 'restart', 'routes'])
     assert.deepEqual(ask('weft', 'stat'), ['status'])
     assert.deepEqual(ask('weft', 'get', 'svc', '--all'), ['--all-namespaces'])
     const asked = ask('weft', 'get', 'svc', '')

@@ -30,7 +30,8 @@ export async function load({ path, certs, answersDns = false }: Place, seen: (pa
     return readText(file)
   }
   const config = readFileConfig(path, await text(path))
-  if (config.view.dns.length > 0 && !answersDns) throw wrong(path, 'it has a DNS table, yet nobody asks this proxy for names: start it with --dns PORT')
+  if (config.view.dns.length > 0 && !answersDns)
+    throw wrong(path, 'it has a DNS table, yet nobody asks this proxy for names: start it with --dns PORT')
   const folder = path.slice(0, path.lastIndexOf('/') + 1)
   const pem = async (source: Source): Promise<string> =>
     'text' in source ? source.text : text(source.file.startsWith('/') ? source.file : `${folder}${source.file}`)
