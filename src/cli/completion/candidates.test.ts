@@ -26,7 +26,7 @@ const complete = async (line: string): Promise<readonly string[]> => {
 
 for (const [line, expected] of [
   ['st', ['status']],
-  ['proxy ', ['list', 'config', 'endpoints', 'routes']],
+  ['proxy ', ['list', 'config', 'endpoints', 'routes', 'restart']],
   ['proxy config or', ['orders', 'orders-abc.shop']],
   ['get h', ['httproutes']],
   ['get svc ', ['svc-one', 'svc-none']],
