@@ -26,7 +26,7 @@ const complete = async (line: string): Promise<readonly string[]> => {
 
 for (const [line, expected] of [
   ['st', ['status']],
-  ['proxy ', ['list', 'config', 'endpoints', 'routes', 'restart']],
+  ['proxy ', ['restart', 'list', 'config', 'endpoints', 'routes']],
   ['proxy config or', ['orders', 'orders-abc.shop']],
   ['get h', ['httproutes']],
   ['get svc ', ['svc-one', 'svc-none']],
@@ -50,7 +50,7 @@ test('the scripts hold every command and flag of the tree', () => {
       assert.ok(commands.length === 0 || script.includes(`"${path}") echo "${commands.join(' ')}"`), path)
       assert.ok(script.includes(`"${path}") echo "${flags.join(' ')}"`), path)
     }
-  assert.match(fishScript(program), /complete -c weft -n '__weft_at "proxy"' -a 'list config endpoints routes'/)
+  assert.match(fishScript(program), /complete -c weft -n '__weft_at "proxy"' -a 'restart list config endpoints routes'/)
 })
 
 type Shell = { readonly name: string; readonly script: string; readonly body: (words: readonly string[]) => string }
