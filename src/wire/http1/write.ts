@@ -1,5 +1,6 @@
 /** Text and body pieces in, bytes for the peer out: small pieces become one array, large ones are passed on as they are. */
 
+import { reasonOf } from './reasons.ts'
 import { noBytes } from '#base/bytes'
 import type { Fields, Length, RequestHead, ResponseHead } from '../http1.ts'
 import { mayTrail } from './head.ts'
@@ -126,7 +127,7 @@ export function fieldLines(fields: Fields, isTrailer = false): string {
 export function statusLine({ status, reason }: ResponseHead): string {
   if (!Number.isInteger(status) || status < 100 || status > 999 || unwritable.test(reason))
     throw new Error(`HTTP/1 codec: the status line of ${status} cannot be written`)
-  return `HTTP/1.1 ${status} ${reason}\r\n`
+  return `HTTP/1.1 ${status} ${reason === '' ? reasonOf(status) : reason}\r\n`
 }
 
 export function requestLine({ method, target }: RequestHead): string {

@@ -12,10 +12,19 @@ for turn in range(turns):
     for number, each in enumerate(sockets):
         each.send(f"{number}/{turn}".encode())
     for number, each in enumerate(sockets):
-        if not select.select([each], [], [], 10)[0]:
-            sys.exit(f"socket {number} heard nothing in turn {turn}")
-        name, source, said = each.recv(999).decode().split(" ")
-        if said != f"{number}/{turn}":
-            sys.exit(f"socket {number} heard {said} in turn {turn}")
-        sources.add(source)
+        # As programs on UDP do: what is not answered is asked again, and a late answer to an earlier question is passed over.
+        tries = 1
+        while True:
+            if not select.select([each], [], [], 3)[0]:
+                if (tries := tries + 1) > 4:
+                    sys.exit(f"socket {number} heard nothing in turn {turn}")
+                each.send(f"{number}/{turn}".encode())
+                continue
+            name, source, said = each.recv(999).decode().split(" ")
+            whose, _, asked = said.partition("/")
+            if whose != str(number) or int(asked) > turn:
+                sys.exit(f"socket {number} heard {said} in turn {turn}")
+            sources.add(source)
+            if int(asked) == turn:
+                break
 print(len(sources))
