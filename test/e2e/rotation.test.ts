@@ -8,7 +8,7 @@ import { Load, startServer, tell } from '../harness/load.ts'
 import { Mesh } from '../harness/mesh.ts'
 
 const verdict = await canCapture()
-const seconds = Number(process.env['FOR'] ?? 20)
+const seconds = Number(process.env['FOR'] ?? 12)
 const rate = Number(process.env['RATE'] ?? 400)
 
 test(`no request of ${rate} a second fails and no long-lived connection is cut while certificates are renewed, for ${seconds} s`, {

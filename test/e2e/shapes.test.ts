@@ -11,7 +11,7 @@ import { asUser, type Done, Mesh, root, type Running } from '../harness/mesh.ts'
 const verdict = await canCapture()
 const skip = verdict.ok ? false : `${verdict.why}: ${verdict.remedy}`
 
-const weft = [process.execPath, '--disable-warning=ExperimentalWarning', join(root, 'src/bin/weft.ts')]
+const weft = [process.execPath, '--disable-warning=ExperimentalWarning', process.env['WEFT_TEST_PROGRAM'] ?? join(root, 'src/bin/weft.ts')]
 const serve = `
 const [http, fs] = [require('node:http'), require('node:fs')]
 http.createServer((request, reply) => {

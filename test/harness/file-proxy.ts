@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline'
 import { resourcesFor, type Role } from '../../bench/resources.ts'
 import { writeCertificates } from '../../bench/certificates.ts'
 
-const program = join(import.meta.dirname, '../../src/bin/weft.ts')
+const program = process.env['WEFT_TEST_PROGRAM'] ?? join(import.meta.dirname, '../../src/bin/weft.ts')
 
 export type Told = {
   readonly pid: number
