@@ -13,7 +13,7 @@ export async function textAs(format: 'json' | 'yaml', value: unknown): Promise<s
 }
 
 export async function yamlText(value: unknown): Promise<string> {
-  const { stringify } = await import('yaml')
+  const { stringify } = await import('./yaml.ts')
   return stringify(value, { lineWidth: 0, aliasDuplicateObjects: false })
 }
 

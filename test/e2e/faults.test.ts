@@ -75,7 +75,7 @@ describe('faults under load', { skip: verdict.ok ? false : `${verdict.why}: ${ve
       if (!/^\d+$/.test(name)) continue
       try {
         const command = readFileSync(`/proc/${name}/cmdline`, 'utf8')
-        if (!command.endsWith('load/server.ts\0') || command.includes('weft.ts')) continue
+        if (!command.endsWith('load/server.ts\0') || command.includes('weft.ts') || command.includes('main.js')) continue
         const env = readFileSync(`/proc/${name}/environ`, 'utf8').split('\0')
         if (env.includes(`NAME=${instance}`) && env.includes(`HOME=${mesh.folder}/home`)) return Number(name)
       } catch {

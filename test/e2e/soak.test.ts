@@ -8,7 +8,7 @@ import { test } from 'node:test'
 import { root } from '../harness/mesh.ts'
 
 test('half a minute of mixed load with broken requests, changes and new certificates: nothing fails that should not, nothing stays open', context => {
-  const args = ['--disable-warning=ExperimentalWarning', join(root, 'test/soak.ts'), '--for', '12s']
+  const args = ['--disable-warning=ExperimentalWarning', join(root, 'test/soak.ts'), '--for', '20s']
   const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 180_000 })
   context.diagnostic(stdout)
   assert.equal(status, 0, `${stdout}\n${stderr}`)
