@@ -81,13 +81,17 @@ function grpcFields(exchange: Exchange, failure: Failure): readonly string[] {
   return ['grpc-status', String(exchange.grpcStatus), 'grpc-message', message, errorField, failure.code]
 }
 
-/** The proxy at the other end says that the request never reached its workload: then another endpoint may be tried. Believed only from a proven peer. */
+/**
+ * The proxy at the other end says that the request never reached its workload, or that the workload broke off before it answered: then another endpoint may
+ * be tried, in the second case once and if the request may be repeated. Believed only from a proven peer.
+ */
 export function refusalOf(head: ResponseHead, identity: string | undefined, exchange: Exchange): Failure | undefined {
-  if (identity === undefined || (head.status !== 503 && head.status !== 200)) return undefined
+  if (identity === undefined || (head.status !== 503 && head.status !== 502 && head.status !== 200)) return undefined
   const code = field(head.fields, errorField)
-  if (code === undefined || !Object.hasOwn(failures, code)) return undefined
+  if (code === undefined || !Object.hasOwn(failures, code) || exchange.isBodySpent) return undefined
   const failure = new Failure(code as FailureCode, field(head.fields, 'x-weft-error-detail') ?? '')
-  return failure.fate === 'safe' && !exchange.isBodySpent ? failure : undefined
+  if (failure.fate === 'safe') return failure
+  return failure.fate === 'reused' && exchange.isRepeatable && exchange.takeSecondChance() ? failure : undefined
 }
 
 function reply(exchange: Exchange, status: number, fields: readonly string[], body: Uint8Array): void {

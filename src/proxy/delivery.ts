@@ -43,6 +43,7 @@ export class Delivery implements Outcome {
     this.#share = share
     this.#pools = pools
     this.#onBug = onBug
+    exchange.hasSecondChance = share.endpoints !== undefined && share.endpoints.length > 1
     this.#head = requestHead(exchange, route, share)
     this.#edit = responseEditor(route, share)
   }
@@ -119,8 +120,6 @@ export class Delivery implements Outcome {
   }
 }
 
-const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
-
 /** Which connection broke before it answered this request, if any. */
 type Broken = 'none' | 'kept' | 'fresh'
 
@@ -132,6 +131,6 @@ type Broken = 'none' | 'kept' | 'fresh'
 function mayTryAgain(failure: Failure, exchange: Exchange, upstream: Upstream | undefined, broken: Broken): boolean {
   if (exchange.isGone || exchange.isBodySpent) return false
   if (failure.fate === 'safe' || (failure.code === 'upstream-timeout' && upstream === undefined)) return true
-  if (failure.fate !== 'reused' || upstream === undefined || upstream.isAnswered || !idempotent.has(exchange.method)) return false
+  if (failure.fate !== 'reused' || upstream === undefined || upstream.isAnswered || !exchange.isRepeatable) return false
   return upstream.isReused || broken !== 'fresh'
 }

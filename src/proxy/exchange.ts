@@ -34,6 +34,8 @@ export interface Caller {
   abort(code?: number): void
 }
 
+const repeatable = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
+
 export class Exchange implements RequestFacts {
   readonly head: RequestHead
   readonly length: Length
@@ -119,6 +121,17 @@ export class Exchange implements RequestFacts {
   get method(): string {
     return this.head.method
   }
+  /** May be sent twice (RFC 9110 §9.2.2). */
+  get isRepeatable(): boolean {
+    return repeatable.has(this.head.method)
+  }
+  /** Once, where there is an elsewhere: whether it is asked there after the workload of an endpoint broke off. It may be this request that kills those who get it. */
+  takeSecondChance(): boolean {
+    const had = this.hasSecondChance
+    this.hasSecondChance = false
+    return had
+  }
+  hasSecondChance = false
 
   /** gRPC over HTTP/2, not gRPC-Web: what it is answered is a gRPC status. */
   get isGrpc(): boolean {
