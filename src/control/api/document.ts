@@ -53,26 +53,30 @@ export function alignWithPath({ target }: Call, body: unknown): Resource {
   const { kind, version } = target.served
   const apiVersion = groupVersion(kind.group, version)
   if (body['apiVersion'] !== undefined && body['apiVersion'] !== apiVersion)
-    throw badRequest(`the apiVersion of the object (${String(body['apiVersion'])}) does not match the path, which is of ${apiVersion}`)
+    throw badRequest(`the apiVersion of the object (${said(body['apiVersion'])}) does not match the path, which is of ${apiVersion}`)
   if (body['kind'] !== undefined && body['kind'] !== kind.kind)
-    throw badRequest(`the kind of the object (${String(body['kind'])}) does not match the path, which is of ${kind.kind}`)
+    throw badRequest(`the kind of the object (${said(body['kind'])}) does not match the path, which is of ${kind.kind}`)
   const metadata = isObject(body['metadata']) ? body['metadata'] : {}
   const name = nameFor(metadata, target.name)
   if (!kind.namespaced) return { ...body, apiVersion, kind: kind.kind, metadata: { ...metadata, name } }
   const { namespace = target.namespace } = metadata
   if (namespace !== target.namespace)
     throw badRequest(
-      `the namespace of the object (${String(namespace)}) does not match the namespace on the URL (${target.namespace ?? 'none'})`,
+      `the namespace of the object (${said(namespace)}) does not match the namespace on the URL (${target.namespace ?? 'none'})`,
     )
   return { ...body, apiVersion, kind: kind.kind, metadata: { ...metadata, name, namespace: target.namespace } }
 }
 
+/** As it was sent: a value of another kind has no text of its own, and may have a `toString` that is none. */
+const said = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))
+
 function nameFor(metadata: Json, wanted: string | undefined): string {
   const { name, generateName } = metadata
+  if (name !== undefined && (typeof name !== 'string' || name === '')) throw badRequest(`metadata.name: must be a text, not ${said(name)}`)
   if (wanted === undefined && name === undefined && typeof generateName === 'string') return generateName + randomSuffix()
   if (wanted !== undefined && name !== undefined && name !== wanted)
-    throw badRequest(`the name of the object (${String(name)}) does not match the name on the URL (${wanted})`)
-  if (name !== undefined) return String(name)
+    throw badRequest(`the name of the object (${said(name)}) does not match the name on the URL (${wanted})`)
+  if (name !== undefined) return name
   if (wanted !== undefined) return wanted
   throw badRequest('metadata.name: is needed: a name, unique for its kind in its namespace')
 }
