@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import dgram from 'node:dgram'
 import net from 'node:net'
 import { test } from 'node:test'
 import { closeFd, connectFd, makeListener, makeSocket, originalDestination, SystemCallFailed, socketAddress } from './sockopt.ts'
@@ -49,4 +50,15 @@ test('a port that is taken is told with its address', { skip: linux }, async () 
   const { port } = server.address() as net.AddressInfo
   assert.throws(() => makeListener('tcp', '127.0.0.1', port), { code: 'EADDRINUSE', message: `bind EADDRINUSE 127.0.0.1:${port}` })
   server.close()
+})
+
+test('flows to one place have a port each: no two hear the same answers', { skip: linux }, async () => {
+  await using sockets = new AsyncDisposableStack()
+  const ports = new Set<number>()
+  for (let made = 0; made < 800; made++) {
+    const socket = sockets.adopt(dgram.createSocket('udp4'), socket => void socket.close())
+    await new Promise<void>(done => socket.bind({ fd: makeListener('flow', '127.0.0.1', 0) }, done))
+    ports.add(socket.address().port)
+  }
+  assert.equal(ports.size, 800)
 })

@@ -81,7 +81,7 @@ export const makeSocket = (ipv6: boolean): number =>
 
 /**
  * What a bound socket is for. tcp: connections, which wait in its queue from now on. transparent: those that TPROXY leads here. udp: datagrams. datagrams: those that TPROXY leads here, with where they
- * were going (`receiveDatagram`). flow: one flow of them, bound to where it was going, which several may share.
+ * were going (`receiveDatagram`). flow: one flow of them, bound to where it was going, which several may share; or on port 0, to a port that is its own.
  */
 export type Purpose = 'tcp' | 'transparent' | 'udp' | 'datagrams' | 'flow'
 
@@ -91,15 +91,17 @@ export function makeListener(purpose: Purpose, host: string, port: number): numb
   const { socket, bind: bindTo, listen, close } = libc()
   const isStream = purpose === 'tcp' || purpose === 'transparent'
   const kind = isStream ? SOCK_STREAM : SOCK_DGRAM
+  // A free port that may be shared is one that another flow has too (udp(7), SO_REUSEADDR): they would hear each other's answers.
+  const isShared = purpose === 'flow' && port !== 0
   const fd = made('socket', socket(ipv6 ? AF_INET6 : AF_INET, kind | SOCK_NONBLOCK_CLOEXEC, 0))
   try {
     if (ipv6) switchOn(fd, SOL_IPV6, IPV6_V6ONLY)
-    if (isStream || purpose === 'flow') switchOn(fd, SOL_SOCKET, SO_REUSEADDR)
+    if (isStream || isShared) switchOn(fd, SOL_SOCKET, SO_REUSEADDR)
     if (purpose === 'datagrams') {
       switchOn(fd, ipv6 ? SOL_IPV6 : SOL_IP, ipv6 ? IPV6_TRANSPARENT : IP_TRANSPARENT)
       switchOn(fd, ipv6 ? SOL_IPV6 : SOL_IP, ipv6 ? IPV6_RECVORIGDSTADDR : IP_RECVORIGDSTADDR)
     }
-    if (purpose === 'flow' || purpose === 'transparent') switchOn(fd, ipv6 ? SOL_IPV6 : SOL_IP, ipv6 ? IPV6_TRANSPARENT : IP_TRANSPARENT)
+    if (isShared || purpose === 'transparent') switchOn(fd, ipv6 ? SOL_IPV6 : SOL_IP, ipv6 ? IPV6_TRANSPARENT : IP_TRANSPARENT)
     const place = socketAddress(host, port)
     made('bind', bindTo(fd, place, place.length), `${host}:${port}`)
     if (isStream) made('listen', listen(fd, 4096))

@@ -111,7 +111,10 @@ class Flow implements DatagramSession {
   #open(fd: number): void {
     if (this.#isClosed) return closeFd(fd)
     const socket = dgram.createSocket(this.to.host.includes(':') ? 'udp6' : 'udp4')
-    socket.on('error', () => this.close()) // the workload closed its socket
+    socket.on('error', () => {
+      this.close() // the workload closed its socket
+      if (this.#socket === undefined) socket.close()
+    })
     socket.on('message', bytes => this.receive(bytes))
     socket.on('connect', () => {
       if (this.#isClosed) return void socket.close()
