@@ -68,8 +68,11 @@ export function dialUdp(host: string, port: number, { message, failed }: UdpHand
     if (isClosed) return fd === undefined ? undefined : closeFd(fd)
     socket = dgram.createSocket(family === 6 ? 'udp6' : 'udp4')
     socket.on('error', fail)
-    socket.on('message', message)
+    let place: net.AddressInfo | undefined
+    // Before it is connected a socket hears anybody.
+    socket.on('message', (bytes, from) => void (from.port === place?.port && from.address === place.address && message(bytes)))
     socket.on('connect', () => {
+      place = socket!.remoteAddress()
       isOpen = true
       for (const bytes of waiting.splice(0)) socket!.send(bytes, unheard)
     })

@@ -154,8 +154,9 @@ describe('the dashboard', { skip }, () => {
     await page.keyboard.press('Backspace')
     await page.keyboard.press('Backspace')
     await page.keyboard.type('30')
-    await page.getByTestId('valid').waitFor()
+    // At once: it opens when the text was judged.
     await page.keyboard.press('Control+s')
+    await page.locator('[data-testid=diff] [data-kind=added]').waitFor()
     assert.deepEqual(
       await page
         .locator('[data-testid=diff] [data-kind=removed], [data-testid=diff] [data-kind=added]')

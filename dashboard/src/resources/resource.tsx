@@ -54,7 +54,9 @@ function Existing({ kind, live }: { kind: Kind; live: Resource }): ReactNode {
   }, [live, isChanged, isBehind])
   const client = useQueryClient()
   const draft = useDraft(kind, text, base)
-  const [isComparing, setComparing] = useState(false)
+  // Asked for while it is still being judged, the comparison opens as soon as that is done; typing on takes the question back.
+  const [isAsked, ask] = useState(false)
+  const isComparing = isAsked && isChanged && draft.verdict === 'valid'
   const apply = useMutation({
     mutationFn: (resource: Resource) => write(kind, resource, base, false),
     onSuccess: saved => {
@@ -62,12 +64,14 @@ function Existing({ kind, live }: { kind: Kind; live: Resource }): ReactNode {
       client.setQueryData(objectQuery(kind, saved.metadata.namespace, saved.metadata.name).queryKey, whole)
       setBase(whole)
       setText(toText(whole))
-      setComparing(false)
+      ask(false)
     },
-    onError: thrown => isConflict(thrown) && setComparing(false),
+    onError: thrown => isConflict(thrown) && ask(false),
   })
-  const compare = (): void => {
-    if (isChanged && draft.verdict === 'valid') setComparing(true)
+  const compare = (): void => ask(true)
+  const type = (next: string): void => {
+    setText(next)
+    ask(false)
   }
   const takeTheirs = async (keepMine: boolean): Promise<void> => {
     const newest = await readObject(kind, live.metadata.namespace, live.metadata.name)
@@ -130,7 +134,7 @@ function Existing({ kind, live }: { kind: Kind; live: Resource }): ReactNode {
           </div>
           <Editor
             text={text}
-            change={setText}
+            change={type}
             marks={isChanged ? draft.marks : []}
             label={`${kind.kind} ${live.metadata.name} as YAML`}
             save={compare}
@@ -150,11 +154,11 @@ function Existing({ kind, live }: { kind: Kind; live: Resource }): ReactNode {
           </div>
         </aside>
       </div>
-      <Modal opened={isComparing} onClose={() => setComparing(false)} size="xl" title={`Apply to ${live.metadata.name}?`}>
+      <Modal opened={isComparing} onClose={() => ask(false)} size="xl" title={`Apply to ${live.metadata.name}?`}>
         <Diff before={toText(base)} after={text} />
         {apply.error && <ApplyError error={apply.error} />}
         <Group justify="flex-end" mt="md">
-          <Button variant="default" onClick={() => setComparing(false)}>
+          <Button variant="default" onClick={() => ask(false)}>
             Not yet
           </Button>
           <Button

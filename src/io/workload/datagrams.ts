@@ -27,6 +27,7 @@ export function captureDatagrams(
     if (sessions.size >= mostSessions) longestIdle(sessions)?.close()
     const flow = new Flow(datagram, {
       makeSocket: place => sockets.make(place),
+      stray: other => take(other, icmp),
       refuse: () => refuseDatagram(icmp, datagram),
       closed: () => sessions.delete(key),
     })
@@ -82,11 +83,15 @@ function longestIdle(sessions: ReadonlyMap<string, Flow>): Flow | undefined {
 
 type Around = {
   readonly makeSocket: (place: Destination) => Promise<number>
+  readonly stray: (datagram: Datagram) => void
   readonly refuse: () => void
   readonly closed: () => void
 }
 
-/** The kernel brings further datagrams to the flow's own socket as soon as that is connected; those before come by way of the first. */
+/**
+ * The kernel brings further datagrams to the flow's own socket as soon as that is connected; those before come by way of the first. Between bind(2) and connect(2)
+ * it may bring it those of other sources as well: they are not of this flow.
+ */
 class Flow implements DatagramSession {
   readonly from: Destination
   readonly to: Destination
@@ -115,7 +120,11 @@ class Flow implements DatagramSession {
       this.close() // the workload closed its socket
       if (this.#socket === undefined) socket.close()
     })
-    socket.on('message', bytes => this.receive(bytes))
+    socket.on('message', (bytes, { address, port }) => {
+      const host = address.split('%', 1)[0]!
+      if (port === this.from.port && host === this.from.host) this.receive(bytes)
+      else this.#around.stray({ bytes, from: { host, port }, to: this.to })
+    })
     socket.on('connect', () => {
       if (this.#isClosed) return void socket.close()
       this.#socket = socket
