@@ -295,7 +295,9 @@ async function launch(user: User, command: readonly string[], env: Record<string
   })
   createInterface(child.stderr).on('line', line => {
     errors += `${line}\n`
-    if (line.startsWith('@')) told.push(JSON.parse(line.slice(1)) as Told)
+    // What the program writes at the same time may stand before it.
+    const at = line.indexOf('@{"')
+    if (at >= 0) told.push(JSON.parse(line.slice(at + 1)) as Told)
     wake()
   })
   const ended = closed(child).then((code): Ended => ({ code, output, errors, told: told.find(({ type }) => type === 'exited') }))
