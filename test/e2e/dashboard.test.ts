@@ -108,9 +108,9 @@ describe('the dashboard', { skip }, () => {
     await edge.waitFor()
     await until('edge', 'data-rate', rate => rate > 5)
     assert.equal(await edge.getAttribute('data-mtls'), 'true')
-    await edge.click()
     const panel = page.getByTestId('edge-panel')
-    await panel.waitFor()
+    // The picture may move to make room for what it just learnt of, away from under the pointer.
+    await mesh.until('the panel of the edge', async () => (await panel.isVisible()) || (await edge.click(), false), patience)
     assert.deepEqual(await panel.getByTestId('identity').allInnerTexts(), [
       'spiffe://weft.local/ns/default/sa/reader',
       'spiffe://weft.local/ns/default/sa/reviews',
