@@ -47,6 +47,7 @@ function tests(name, files, concurrency) {
   console.log(
     `${good ? '✓' : '✗'} ${name}: ${count('pass')} passed, ${count('fail')} failed, ${count('skipped')} skipped (${((Date.now() - began) / 1000).toFixed(1)} s)`,
   )
+  console.log(`  slowest: ${slowest(ran.stdout)}`)
   for (const line of new Set(ran.stdout.match(/^.*# SKIP.*$/gm) ?? [])) console.log(`  ${line.trim()}`)
   if (!good)
     console.log(
@@ -57,6 +58,16 @@ function tests(name, files, concurrency) {
         .join('\n'),
       ran.stderr.slice(-8000),
     )
+}
+
+/** Of the tests and groups at the top of their files. */
+function slowest(tap) {
+  const found = [...tap.matchAll(/^(?:not )?ok \d+ - (.*)\n  ---\n  duration_ms: (\S+)/gm)]
+  const sorted = found.map(([, name, ms]) => ({ name, seconds: Number(ms) / 1000 })).sort((a, b) => b.seconds - a.seconds)
+  return sorted
+    .slice(0, 8)
+    .map(({ name, seconds }) => `${name} ${seconds.toFixed(0)} s`)
+    .join(' · ')
 }
 
 if (only.length > 0) tests('chosen tests', only, 1)
@@ -71,8 +82,10 @@ else {
     globSync(['test/*.test.ts', 'src/**/*.test.ts'], { cwd: root }).filter(file => !file.includes('xds/gen')),
     Math.max(2, cpus().length),
   )
-  // Two at once: most of their time is waiting.
-  tests('end to end', globSync('test/e2e/*.test.ts', { cwd: root }), 2)
+  // Two at once: most of their time is waiting. The longest goes first, so that it is not left alone at the end.
+  const isLong = file => file.endsWith('soak.test.ts')
+  const ends = globSync('test/e2e/*.test.ts', { cwd: root })
+  tests('end to end', [...ends.filter(isLong), ...ends.filter(file => !isLong(file))], 2)
 }
 console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`)
 process.exit(counts.failed > 0 ? 1 : 0)
