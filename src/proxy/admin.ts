@@ -15,7 +15,7 @@ export type Page = { readonly status: number; readonly headers?: Readonly<Record
 export type Subject = {
   readonly core: Core
   /** What `/status` tells of it. */
-  readonly certificate: () => { readonly notAfter: number; readonly identity: string } | undefined
+  readonly certificate: () => { readonly notAfter: number; readonly identity: string; readonly serial: string } | undefined
   readonly interception?: Interception
 }
 
@@ -36,7 +36,7 @@ export function pageOf({ core, certificate, interception }: Subject, path: strin
         ready: core.isReady,
         draining: core.isDraining,
         ...(interception === undefined ? {} : { interception }),
-        certificate: own && { identity: own.identity, notAfter: new Date(own.notAfter).toISOString() },
+        certificate: own && { identity: own.identity, serial: own.serial, notAfter: new Date(own.notAfter).toISOString() },
         upstreams: core.upstreams,
         process: ownUse(),
       })

@@ -1,5 +1,6 @@
 /** A proxy that serves by a file of resources, without a control plane: a good change is taken whole, a bad one is reported and changes nothing. */
 
+import { systemClock } from '#base/clock'
 import type { Log } from '#base/log'
 import { dialTcp, type Listening, type Socket } from '#io/net'
 import { watchFiles } from '#io/watch'
@@ -51,6 +52,7 @@ export class FileProxy implements AsyncDisposable {
       log: options.log,
       ...(options.listen === undefined ? {} : { listen: options.listen }),
     })
+    this.core.meter.follow(() => this.#loaded.certificate, systemClock)
   }
 
   /** Throws BadInput or FileError when the file cannot be used, an Error when an address cannot be opened. */

@@ -107,10 +107,12 @@ export class Meter {
    * Tells from now on how long the certificate is good for. That a second has passed is no news for the control plane: it is pushed after a
    * renewal, and now and then as the sign of life of a proxy that has nothing else to tell.
    */
-  follow(certificate: () => { readonly notAfter: number; readonly serial: string }, clock: Clock): void {
+  follow(certificate: () => { readonly notAfter: number; readonly serial: string } | undefined, clock: Clock): void {
     let pushedAt = Number.NEGATIVE_INFINITY
     this.registry.before(reading => {
-      const { notAfter, serial } = certificate()
+      const current = certificate()
+      if (current === undefined) return this.#certificate.samples.clear()
+      const { notAfter, serial } = current
       const now = clock.now()
       const isRenewed = !this.#certificate.has([serial])
       if (reading === 'changed' && !isRenewed && now - pushedAt < signOfLifeMs) return

@@ -1,4 +1,4 @@
-/** Hot restarts, crashes of workers and the drain deadline, with two proxies by files and mutual TLS between them. `RESTARTS=20 RATE=1000` repeats them. */
+/** Hot restarts, new certificates, crashes of workers and the drain deadline, with two proxies by files and mutual TLS between them. `RESTARTS=20 RATE=1000` repeats the first two. */
 
 import assert from 'node:assert/strict'
 import http from 'node:http'
@@ -45,6 +45,40 @@ async function restart({ admin }: FileProxyProcess): Promise<void> {
   assert.equal(answer.status, 200, await answer.text())
 }
 
+const kinds: readonly (readonly [string, () => Promise<Backend>, (port: number) => Client])[] = [
+  ['HTTP/1.1', () => httpBackend(1), port => http1Client(port)],
+  ['HTTP/2', () => httpBackend(2), port => http2Client(port)],
+  ['gRPC', grpcBackend, grpcClient],
+]
+
+suite('new certificates', () => {
+  const serialOf = async ({ admin }: FileProxyProcess): Promise<string> =>
+    ((await (await fetch(`${admin}/status`)).json()) as { readonly certificate: { readonly serial: string } }).certificate.serial
+
+  for (const [name, openBackend, openClient] of kinds)
+    test(`no request of ${rateOf(name)} a second of ${name} fails while both proxies get new ones ${restarts} times`, async context => {
+      using certs = await certificateFolder()
+      await using backend = await openBackend()
+      await using pair = await startPair(backend.port, certs.path, [])
+      await using load = new Steady(openClient(pair.outer.port), rateOf(name))
+      await pause(300)
+      for (let nth = 0; nth < restarts; nth++) {
+        const old = await Promise.all([serialOf(pair.outer), serialOf(pair.inner)])
+        await certs.renew()
+        for (const [at, proxy] of [pair.outer, pair.inner].entries()) while ((await serialOf(proxy)) === old[at]) await pause(20)
+        await pause(200)
+      }
+      const outcome = await load.stop()
+      context.diagnostic(JSON.stringify(outcome))
+      assert.match(
+        await metrics(pair.inner),
+        new RegExp(`weft_certificate_expiry_seconds\\{serial="${await serialOf(pair.inner)}"\\} [1-9]`),
+      )
+      assert.deepEqual(outcome.failed, {})
+      assert.ok(outcome.ok > rateOf(name) / 2, `only ${outcome.ok}`)
+    })
+})
+
 suite('hot restart', () => {
   let certs: Awaited<ReturnType<typeof certificateFolder>>
   before(async () => {
@@ -52,11 +86,6 @@ suite('hot restart', () => {
   })
   after(() => certs[Symbol.dispose]())
 
-  const kinds: readonly (readonly [string, () => Promise<Backend>, (port: number) => Client])[] = [
-    ['HTTP/1.1', () => httpBackend(1), port => http1Client(port)],
-    ['HTTP/2', () => httpBackend(2), port => http2Client(port)],
-    ['gRPC', grpcBackend, grpcClient],
-  ]
   for (const [name, openBackend, openClient] of kinds) {
     const rate = rateOf(name)
     for (const flags of name === 'HTTP/1.1' ? [[], ['--workers', '2']] : [['--workers', '1']])

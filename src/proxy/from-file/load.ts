@@ -1,7 +1,7 @@
 /** What a proxy from a file serves by, read and checked whole before any of it is used: resources, certificate, roots. */
 
 import { BadInput } from '#base/note'
-import { pemBlocks, readCertificate } from '#identity/certificate'
+import { pemBlocks, readCertificate, serialOf } from '#identity/certificate'
 import { isSpiffeId, spiffeParts } from '#identity/spiffe'
 import { readText } from '#io/files'
 import { secureContext, type TlsMaterial } from '#io/net'
@@ -13,7 +13,8 @@ import { type Party, nobody } from '../entry.ts'
 /** answersDns: somebody asks for the names of the file (`--dns`). */
 export type Place = { readonly path: string; readonly certs: string | undefined; readonly answersDns?: boolean }
 
-export type Certificate = { readonly identity: string; readonly notAfter: number }
+/** serial: lower-case hex. notAfter: ms since the epoch. */
+export type Certificate = { readonly identity: string; readonly notAfter: number; readonly serial: string }
 export type Loaded = {
   readonly view: View
   /** Undefined where nothing needs a certificate. */
@@ -75,7 +76,7 @@ function certificateOf(path: string, material: TlsMaterial): Certificate {
     const leaf = readCertificate(pemBlocks(material.cert, 'CERTIFICATE')[0] ?? '')
     const names = leaf.subjectAltName?.split(', ') ?? []
     const identity = names.find(name => name.startsWith('URI:spiffe://'))?.slice('URI:'.length) ?? ''
-    return { identity, notAfter: leaf.validToDate.getTime() }
+    return { identity, notAfter: leaf.validToDate.getTime(), serial: serialOf(leaf) }
   } catch (thrown) {
     throw wrong(
       path,
