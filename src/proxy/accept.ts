@@ -137,8 +137,11 @@ export class Acceptor {
       if (this.#isFull) return this.#overflow(socket, entry)
       return this.#opaque.passThrough(socket, entry)
     }
-    const ends = endsOf(socket)
-    await this.#carry(socket, { listener, view, peer: undefined, source: self(), ends: ends && { ...ends, destination } })
+    const ends = (): Ends | undefined => {
+      const own = endsOf(socket)
+      return own && { ...own, destination }
+    }
+    await this.#carry(socket, { listener, view, peer: undefined, source: self(), ends })
   }
 
   /** A flow of datagrams of the workload, or of a sender that came to the listener's own address. */
@@ -157,7 +160,13 @@ export class Acceptor {
   }
 
   /** From a caller at a listener's own address: on the mesh, or of this workload where the listener leads out. peer: the SPIFFE id it proved; undefined over plaintext. */
-  async inbound(socket: Socket, name: string, peer: string | undefined, via: string | false | null, ends = endsOf(socket)): Promise<void> {
+  async inbound(
+    socket: Socket,
+    name: string,
+    peer: string | undefined,
+    via: string | false | null,
+    ends = () => endsOf(socket),
+  ): Promise<void> {
     const { view, self } = this.#place
     if (!(await this.#isReady(socket))) return
     const listener = view().listeners[name]
@@ -177,9 +186,10 @@ export class Acceptor {
   }
 
   /** Who called whom, as the balancer in front says; undefined where it does not, and then the connection is over. */
-  async announced(socket: Socket, listener: Listener): Promise<Ends | undefined> {
+  async announced(socket: Socket, listener: Listener): Promise<(() => Ends | undefined) | undefined> {
     try {
-      return (await readHeader(socket)) ?? endsOf(socket)
+      const ends = (await readHeader(socket)) ?? endsOf(socket)
+      return () => ends
     } catch (thrown) {
       if (!(thrown instanceof Failure)) throw thrown
       this.#refused(listener, thrown, thrown.says)
@@ -196,7 +206,7 @@ export class Acceptor {
   }
 
   /** From outside the mesh, through a port that somebody published on purpose: no identity, so the listener's demand for one is lifted here and only here. */
-  async published(socket: Socket, name: string, ends = endsOf(socket)): Promise<void> {
+  async published(socket: Socket, name: string, ends = () => endsOf(socket)): Promise<void> {
     const { view } = this.#place
     if (!(await this.#isReady(socket))) return
     const listener = view().listeners[name]

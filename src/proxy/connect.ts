@@ -30,10 +30,10 @@ export async function connect(
   endpoint: Endpoint | undefined,
   reach: Reach,
   offers: readonly string[],
-  ends?: Ends,
+  ends?: () => Ends | undefined,
 ): Promise<Connected> {
   const connected = await made(backend, endpoint, reach, offers)
-  if (backend.proxyProtocol !== undefined && endpoint?.mtls !== true) writeHeader(connected.socket, backend.proxyProtocol, ends)
+  if (backend.proxyProtocol !== undefined && endpoint?.mtls !== true) writeHeader(connected.socket, backend.proxyProtocol, ends?.())
   return connected
 }
 

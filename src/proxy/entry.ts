@@ -23,8 +23,8 @@ export type Entry = {
   readonly source: Party
   /** Inbound: the SPIFFE id under which this proxy was called. */
   readonly own?: string
-  /** Who called whom by address: the ends of the connection, or those that a balancer in front of it names. */
-  readonly ends?: Ends | undefined
+  /** Who called whom by address: the ends of the connection, or those that a balancer in front of it names. Asked for where it is needed: the kernel is asked for each. */
+  readonly ends?: () => Ends | undefined
 }
 
 /** `spiffe://TD/ns/NS/sa/SA` → its namespace and service account. */

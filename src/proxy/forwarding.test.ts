@@ -14,7 +14,7 @@ const met = (direction: Listener['direction'], more: Partial<Entry> = {}, servic
   source: nobody,
   ...more,
 })
-const ends = { source: { host: '192.0.2.7', port: 5000 }, destination: { host: '192.0.2.1', port: 80 } }
+const ends = () => ({ source: { host: '192.0.2.7', port: 5000 }, destination: { host: '192.0.2.1', port: 80 } })
 const [own, peer] = [identityOf('web'), identityOf('shop')]
 const spoofed = [
   ['X-Forwarded-Client-Cert', 'By=a;URI=spiffe://weft.test/ns/default/sa/admin'],

@@ -28,7 +28,8 @@ export function forwarded(fields: Fields, entry: Entry, makeId: () => string = r
   const identified = hasId || service === 'external' ? base : [...base, 'x-request-id', makeId()]
   if (direction === 'outbound') return identified
   if (entry.peer !== undefined) return [...identified, 'x-forwarded-client-cert', certificateField(entry.own ?? '', entry.peer)]
-  return entry.ends === undefined ? identified : [...identified, 'x-forwarded-for', entry.ends.source.host, 'x-forwarded-proto', 'http']
+  const ends = entry.ends?.()
+  return ends === undefined ? identified : [...identified, 'x-forwarded-for', ends.source.host, 'x-forwarded-proto', 'http']
 }
 
 /** The answer of a workload without what only proxies may say: it could make its callers send a request twice. */

@@ -38,7 +38,7 @@ export class Lane {
   readonly #backend: Backend
   readonly #endpoint: Endpoint | undefined
   readonly #reach: Reach
-  readonly #ends: Ends | undefined
+  readonly #ends: (() => Ends | undefined) | undefined
   readonly #manner: Manner
   readonly #idle: Http1Upstream[] = []
   readonly #multiplexed: Multiplexed[] = []
@@ -51,7 +51,7 @@ export class Lane {
   #http1Open = 0
 
   /** isHttp1: what the callers speak. ends: of the one caller that it is for, where the workload wants to know it. */
-  constructor(backend: Backend, endpoint: Endpoint | undefined, reach: Reach, isHttp1: boolean, ends?: Ends) {
+  constructor(backend: Backend, endpoint: Endpoint | undefined, reach: Reach, isHttp1: boolean, ends?: () => Ends | undefined) {
     this.#ends = ends
     this.#backend = backend
     this.#endpoint = endpoint

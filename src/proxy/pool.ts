@@ -49,7 +49,7 @@ export class Pools {
   }
 
   /** For one exchange only, where a PROXY header names its caller in front of the connection; close it afterwards. Undefined where none is wanted. */
-  alone(backend: Backend, endpoint: Endpoint | undefined, isHttp1: boolean, ends: Ends | undefined): Lane | undefined {
+  alone(backend: Backend, endpoint: Endpoint | undefined, isHttp1: boolean, ends: (() => Ends | undefined) | undefined): Lane | undefined {
     if (backend.proxyProtocol === undefined || endpoint?.mtls === true) return undefined
     return new Lane(backend, endpoint, this.#reach, isHttp1, ends)
   }
