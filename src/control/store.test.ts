@@ -107,6 +107,15 @@ test('a watcher sees history after its revision and then what is committed, in o
   assert.deepEqual(seen, ['2 ADDED b', '3 MODIFIED a', '4 ADDED echo', '5 DELETED b'])
 })
 
+test('what a watcher passes to say its kind stays its own: it may hold more than two names', () => {
+  using store = openStore({ path: ':memory:' })
+  store.create(thing('a'))
+  const mine = { ...kind, schema: { lazy: undefined as string | undefined } }
+  store.watch(0, { kind: mine }, () => {})
+  mine.schema.lazy = 'made when it is first asked for'
+  assert.equal(mine.schema.lazy, 'made when it is first asked for')
+})
+
 test('an object that ceases to match a selector is deleted for that watcher', () => {
   using store = openStore({ path: ':memory:' })
   const seen: Change[] = []

@@ -92,12 +92,12 @@ function prepare(database: Database): Disk {
         count.run(oldest, 'oldest')
       })
     },
-    entries: (after, kind) =>
-      history.all(after, kind.group, kind.kind).map(row => ({
+    entries: (after, { group, kind }) =>
+      history.all(after, group, kind).map(row => ({
         revision: Number(row['revision']),
         before: read(database, row['before']),
         after: read(database, row['after']),
-        kind,
+        kind: { group, kind },
       })),
   }
 }
