@@ -153,6 +153,7 @@ const sections = [
       ['maxOpenHeadBytes', 'bytes', 'Reset REFUSED_STREAM, `overload`', '–'],
       ['maxStreams', 'count', 'Reset REFUSED_STREAM, `overload`', '`max_concurrent_streams`, guidance 100'],
       ['assumedMaxStreams', 'count', 'Not opened before the peer says how many it takes', '–'],
+      ['maxOpened', 'count', 'Another connection is made, sixteen at most; then requests wait', '`max_concurrent_streams` 1,024 upstream'],
       ['maxInformational', 'count', 'Reset, 502 `upstream-invalid`', '–'],
       ['maxFrameBytes', 'bytes', 'GOAWAY FRAME_SIZE_ERROR', '16 KiB'],
       ['streamWindow', 'bytes', 'Reset FLOW_CONTROL_ERROR', '`initial_stream_window_size`, guidance 64 KiB'],

@@ -698,6 +698,13 @@ describe('a client', () => {
     assert.equal(codec.canOpen, false)
   })
 
+  test('opens no more streams than one connection should carry, where the server sets no limit', () => {
+    const codec = client()
+    let opened = 0
+    for (; codec.canOpen; opened++) codec.open(request)
+    assert.equal(opened, 500)
+  })
+
   test('learns from REFUSED_STREAM and from GOAWAY which requests were not looked at', () => {
     const codec = client()
     for (let time = 0; time < 4; time++) codec.open(request)

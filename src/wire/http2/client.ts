@@ -24,7 +24,7 @@ class Client extends Connection<ClientEvent2> implements ClientCodec2 {
   }
   get room(): number {
     if (this.isDraining || this.mustClose || this.streams.last >= largestStream - 1) return 0
-    return Math.max(0, this.peer.maxStreams - this.streams.live)
+    return Math.max(0, Math.min(this.peer.maxStreams, this.limits.maxOpened) - this.streams.live)
   }
   get allowsProtocol(): boolean {
     return this.peer.allowsProtocol

@@ -16,6 +16,8 @@ export type Limits2 = {
   readonly maxStreams: number
   /** Until its settings say otherwise, what a client expects of a server (RFC 9113 §6.5.2 recommends no fewer than 100). */
   readonly assumedMaxStreams: number
+  /** Streams that a client has open at once, whatever its server would take: servers bound the memory of a connection too (Node's at 10 MB: some 2,000 streams), and what is beyond goes by another one. */
+  readonly maxOpened: number
   /** 1xx responses to one request. */
   readonly maxInformational: number
   /** The largest frame that is taken, announced to the peer; and the largest that is written, when the peer takes it. Streams take turns by frame. 16,384 is the least that RFC 9113 §4.2 lets one announce; two ends that know each other may take more and spare calls on bulk. */
@@ -49,6 +51,7 @@ export const defaultLimits: Limits2 = {
   maxOpenHeadBytes: 4_194_304,
   maxStreams: 1_000,
   assumedMaxStreams: 100,
+  maxOpened: 500,
   maxInformational: 32,
   maxFrameBytes: 16_384,
   streamWindow: 262_144,
