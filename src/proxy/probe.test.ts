@@ -39,3 +39,35 @@ test('a port that serves is asked once in its interval', async () => {
   const counts = await asked(5, second => second > 0)
   assert.deepEqual(counts.slice(2), [1, 1, 1])
 })
+
+test('a port that served counts as gone when it refuses, or when it was silent three times in a row', async () => {
+  const clock = new TestClock()
+  let outcome: 'serves' | 'refuses' | 'silent' = 'serves'
+  let said = ''
+  const ask = (): Promise<void> =>
+    outcome === 'silent'
+      ? new Promise((_, reject) => clock.after(1000, () => reject(new Error('no answer'))))
+      : outcome === 'serves'
+        ? Promise.resolve()
+        : Promise.reject(new Error('refused'))
+  const prober = new Prober(ask, clock, ([result]) => (said = result!.status))
+  prober.follow({ reportMs: 100, probes: [probe] })
+  const pass = async (seconds: number): Promise<string> => {
+    for (let ms = 0; ms < seconds * 1000; ms += 50) {
+      await new Promise(resolve => setImmediate(resolve))
+      clock.advance(50)
+    }
+    await new Promise(resolve => setImmediate(resolve))
+    return said
+  }
+  assert.equal(await pass(2), 'healthy')
+  outcome = 'silent'
+  // Asked a second after the last answer, and each time for a second.
+  assert.equal(await pass(4.5), 'healthy')
+  assert.equal(await pass(3), 'unhealthy')
+  outcome = 'serves'
+  assert.equal(await pass(3), 'healthy')
+  outcome = 'refuses'
+  assert.equal(await pass(1.5), 'unhealthy')
+  prober.stop()
+})

@@ -10,6 +10,8 @@ export type Ask = (probe: Probe) => Promise<void>
 const eagerMs = 25
 /** So often, which is about five seconds; from then on less and less. */
 const eagerTries = 200
+/** One that served and is silent now, for as long as a probe waits, may only be slow: so many in a row count (Kubernetes' own failureThreshold). One that refuses, or answers that it is not ready, counts at once. */
+const silencesCount = 3
 
 export class Prober {
   readonly #ask: Ask
@@ -38,20 +40,24 @@ export class Prober {
     this.#later(reportMs, round, report)
   }
 
-  async #run(probe: Probe, round: number, tries = 1): Promise<void> {
-    const status = await this.#ask(probe).then(
-      () => 'healthy' as const,
-      () => 'unhealthy' as const,
+  async #run(probe: Probe, round: number, tries = 1, silences = 0): Promise<void> {
+    const began = this.#clock.now()
+    const serves = await this.#ask(probe).then(
+      () => true,
+      () => false,
     )
     if (round !== this.#round) return
     const key = `${probe.name}|${probe.port}`
     const before = this.#known.get(key)
+    const silent = !serves && this.#clock.now() - began >= probe.timeoutMs ? silences + 1 : 0
+    const isSlow = before?.status === 'healthy' && silent > 0 && silent < silencesCount
+    const status = serves || isSlow ? 'healthy' : 'unhealthy'
     const result: ProbeResult = { name: probe.name, host: probe.host, port: probe.port, status }
     this.#known.set(key, result)
     if (before?.status !== status) this.#report([...this.#known.values()])
     const wasEverHealthy = before?.status === 'healthy' || status === 'healthy'
     const waitMs = wasEverHealthy ? probe.intervalMs : Math.min(probe.intervalMs, eagerMs * 1.05 ** Math.max(0, tries - eagerTries))
-    this.#later(waitMs, round, () => void this.#run(probe, round, tries + 1))
+    this.#later(waitMs, round, () => void this.#run(probe, round, tries + 1, silent))
   }
 
   #later(ms: number, round: number, run: () => void): void {

@@ -25,7 +25,7 @@ const flags = [
   '--disable-component-update',
   '--disable-sync',
 ]
-const patience = 30_000
+const patience = 60_000
 
 const split = {
   apiVersion: 'gateway.networking.k8s.io/v1',
@@ -97,7 +97,10 @@ describe('the dashboard', { skip }, () => {
   const until = async (testId: string, attribute: string, isWanted: (value: number) => boolean): Promise<void> => {
     await mesh.until(
       `${testId} whose ${attribute} is as wanted`,
-      async () => isWanted(Number((await page.getByTestId(testId).first().getAttribute(attribute)) || Number.NaN)),
+      async () => {
+        const found = page.getByTestId(testId).first()
+        return isWanted(Number((await found.getAttribute(attribute, { timeout: 1000 }).catch(() => null)) || Number.NaN))
+      },
       patience,
     )
   }
