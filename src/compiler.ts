@@ -10,15 +10,16 @@ import type { Mesh, Outbound, SelectedPort } from '#model/mesh'
 import type { Inventory } from '#model/workload'
 import type { TCPRoute, TLSRoute } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
-import type { Attachment, Verdict } from './compiler/attach.ts'
+import type { Attached, Attachment, Verdict } from './compiler/attach.ts'
 import { attach } from './compiler/attach.ts'
 import type { Note } from './compiler/gather.ts'
 import { gather, nameOf } from './compiler/gather.ts'
 import { keep } from './compiler/keep.ts'
-import type { ByPort, PortRoutes } from './compiler/lower.ts'
+import type { ByPort, PortRoutes, RequestRoute } from './compiler/lower.ts'
 import { holding, lowerBackends, lowerPorts } from './compiler/lower.ts'
 import { findNames } from './compiler/names.ts'
 import { findPolicies } from './compiler/policies.ts'
+import type { Outcome } from './compiler/report.ts'
 import { reportOthers, reportRoute } from './compiler/report.ts'
 import { lowerRules } from './compiler/rules.ts'
 import type { ServicePort } from './compiler/services.ts'
@@ -51,13 +52,14 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
   const tls = attach(gathered.tlsRoutes, gathered, services)
   const tcp = attach(gathered.tcpRoutes, gathered, services)
   const udp = attach(gathered.udpRoutes, gathered, services)
-  const others = attach(gathered.otherRoutes, gathered, services)
-  const httpLowered = new Map(gathered.httpRoutes.map(route => [route, lowerRules(route, services, grants)]))
+  const grpc = attach(gathered.grpcRoutes, gathered, services)
+  const requests: readonly RequestRoute[] = [...gathered.grpcRoutes, ...gathered.httpRoutes]
+  const httpLowered = new Map(requests.map(route => [route, lowerRules(route, services, grants)]))
   const streams = [...gathered.tlsRoutes, ...gathered.tcpRoutes, ...gathered.udpRoutes]
   const tcpLowered = new Map(streams.map(route => [route, lowerTCP(route, services, grants)]))
   const lowered = { http: httpLowered, tcp: new Map([...tcpLowered].map(([route, { backends }]) => [route, backends])) }
 
-  const attached = { http: http.attachments, tls: tls.attachments, tcp: [...tcp.attachments, ...udp.attachments] }
+  const attached = { http: [...grpc.attachments, ...http.attachments], tls: tls.attachments, tcp: [...tcp.attachments, ...udp.attachments] }
   const byScope = (scope: string | undefined): ByPort => holding(attached, scope)
   const everyone = byScope(undefined)
   const scopes = [
@@ -85,67 +87,55 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
     declared: declaredBy(services.ports),
   }
 
+  const reported = <R extends AnyRoute>(route: R, { attachments, verdicts }: Attached<R>, outcome: Omit<Outcome, 'ruleCount'>) => {
+    const lost = attachments
+      .filter(each => each.route === route)
+      .filter(each => !holds(route, (each.scope === undefined ? everyone : consumers.get(each.scope)!).get(each.port.key)))
+    return reportRoute(route, conflicted(verdicts.get(route)!, lost), { ...outcome, ruleCount: route.spec?.rules?.length ?? 0 })
+  }
   const statuses: ResourceStatus[] = [
-    ...gathered.httpRoutes.map(route =>
-      reportRoute(route, http.verdicts.get(route)!, { ...httpLowered.get(route)!, ruleCount: route.spec?.rules.length ?? 0 }),
-    ),
-    ...streams.map(route => {
-      const { attachments, verdicts } = route.kind === 'TLSRoute' ? tls : route.kind === 'UDPRoute' ? udp : tcp
-      const lost = [...attachments]
-        .filter(each => each.route === route)
-        .filter(each => !holds(route, (each.scope === undefined ? everyone : consumers.get(each.scope)!).get(each.port.key)))
-      return reportRoute(route, conflicted(verdicts.get(route)!, lost), {
-        ...tcpLowered.get(route)!,
-        ruleCount: route.spec?.rules.length ?? 0,
-      })
-    }),
-    ...gathered.otherRoutes.map(route =>
-      reportRoute(route, others.verdicts.get(route)!, { refs: undefined, invalid: new Map(), ruleCount: 0 }),
+    ...gathered.httpRoutes.map(route => reported(route, http, httpLowered.get(route)!)),
+    ...gathered.grpcRoutes.map(route => reported(route, grpc, httpLowered.get(route)!)),
+    ...streams.map(route =>
+      reported<TLSRoute | TCPRoute>(route, route.kind === 'TLSRoute' ? tls : route.kind === 'UDPRoute' ? udp : tcp, tcpLowered.get(route)!),
     ),
     ...policies.statuses,
     ...reportOthers(gathered),
   ].filter(status => (status.parents ?? status.ancestors ?? status.conditions ?? []).length > 0)
 
-  const hostnames = gathered.httpRoutes.flatMap((route): readonly Note[] =>
-    (route.spec?.hostnames ?? []).length > 0 && http.attachments.some(each => each.route === route)
+  const hostnames = requests.flatMap((route): readonly Note[] =>
+    (route.spec?.hostnames ?? []).length > 0 && attached.http.some(each => each.route === route)
       ? [
           {
-            about: `HTTPRoute ${nameOf(route)}`,
+            about: `${route.kind} ${nameOf(route)}`,
             path: 'spec.hostnames',
             says: 'says nothing for Services (GEP-1294): match the header Host instead',
           },
         ]
       : [],
   )
-  const notes = [
-    ...services.notes,
-    ...policies.notes,
-    ...http.notes,
-    ...tls.notes,
-    ...tcp.notes,
-    ...udp.notes,
-    ...others.notes,
-    ...hostnames,
-  ]
+  const notes = [...services.notes, ...policies.notes, ...http.notes, ...tls.notes, ...tcp.notes, ...udp.notes, ...grpc.notes, ...hostnames]
   return keep<Compiled>(previous, { mesh, notes, statuses })
 }
 
-/** Whether any connection goes by it. */
-function holds(route: TLSRoute | TCPRoute, there: PortRoutes | undefined): boolean {
+type AnyRoute = RequestRoute | TLSRoute | TCPRoute
+
+/** Whether anything goes by it. */
+function holds(route: AnyRoute, there: PortRoutes | undefined): boolean {
   if (there === undefined) return false
   const { names, unnamed } = namesOf(there.tls)
-  return there.tcp === route || unnamed === route || names.has(route)
+  const taken: readonly AnyRoute[] = [...there.http, ...names.keys()]
+  return there.tcp === route || unnamed === route || taken.includes(route)
 }
 
 /** A parent on which another route took the place says so; one port lost of several is enough, for half a split is no split. */
 function conflicted(verdicts: readonly Verdict[], lost: readonly Attachment<unknown>[]): readonly Verdict[] {
-  if (lost.length === 0) return verdicts
-  const ports = lost.map(each => each.port.key).join(', ')
-  return verdicts.map(verdict =>
-    verdict.reason === undefined
-      ? { ...verdict, reason: 'Conflicted', says: `another route holds on ${ports}: of a more specific kind, or an older one` }
-      : verdict,
-  )
+  return verdicts.map(verdict => {
+    const ports = lost.filter(each => each.parentRef === verdict.parentRef).map(each => each.port.key)
+    return verdict.reason !== undefined || ports.length === 0
+      ? verdict
+      : { ...verdict, reason: 'Conflicted', says: `another route holds on ${ports.join(', ')}: of a more specific kind, or an older one` }
+  })
 }
 
 function declaredBy(ports: readonly ServicePort[]): Mesh['declared'] {

@@ -79,7 +79,7 @@ export const failures = {
     blame: 'policy',
     fate: 'final',
     says: 'no route of this service matches the request',
-    hint: 'weft get httproutes; add a rule that matches, or one without matches',
+    hint: 'weft get httproutes,grpcroutes; add a rule that matches, or one without matches',
   },
   'no-listener': {
     status: 404,
@@ -91,7 +91,7 @@ export const failures = {
   },
   'backend-invalid': {
     status: 500,
-    grpc: 13,
+    grpc: 14, // UNAVAILABLE, as Gateway API words it (GRPCRouteRule.backendRefs)
     blame: 'policy',
     fate: 'final',
     says: 'the route refers to a backend that does not exist or may not be used',
@@ -208,6 +208,22 @@ export const failures = {
     fate: 'final',
     says: 'the caller proved no identity and this port accepts none without',
     hint: 'call it from inside the mesh: weft run -- …',
+  },
+  'fault-injected': {
+    status: 503,
+    grpc: 14,
+    blame: 'policy',
+    fate: 'final',
+    says: 'a FaultPolicy breaks this request on purpose',
+    hint: 'nothing is wrong with the called service; the detail names the policy: delete it to end this',
+  },
+  'rate-limited': {
+    status: 429,
+    grpc: 8,
+    blame: 'policy',
+    fate: 'final',
+    says: 'more requests came than a RateLimitPolicy lets in',
+    hint: 'wait for as long as Retry-After says; the detail names the policy',
   },
   overload: {
     status: 503,

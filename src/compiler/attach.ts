@@ -5,13 +5,18 @@ import { gatewayGroup } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
 import type { Gathered, Note } from './gather.ts'
 import { nameOf, namespaceOf } from './gather.ts'
-import { isHttp } from './protocol.ts'
+import { carriesCalls, isHttp } from './protocol.ts'
 import type { ServicePort, Services } from './services.ts'
 import { gatewayControllerName } from './status.ts'
 
 type AnyRoute = Resource<{ readonly parentRefs?: readonly ParentRef[] | undefined }>
 /** scope: the namespace of the clients, for a consumer route; undefined: clients of every namespace. */
-export type Attachment<R> = { readonly route: R; readonly port: ServicePort; readonly scope: string | undefined }
+export type Attachment<R> = {
+  readonly route: R
+  readonly parentRef: ParentRef
+  readonly port: ServicePort
+  readonly scope: string | undefined
+}
 /** reason: undefined where the parent takes the route. */
 export type Verdict = { readonly parentRef: ParentRef; readonly reason?: string; readonly says: string }
 export type Attached<R> = {
@@ -46,7 +51,7 @@ export function attach<R extends AnyRoute>(routes: readonly R[], gathered: Gathe
       const { ports, reason, says } = judged
       const namespace = parentRef.namespace ?? namespaceOf(route)
       const scope = namespace === namespaceOf(route) ? undefined : namespaceOf(route)
-      attachments.push(...ports.map(port => ({ route, port, scope })))
+      attachments.push(...ports.map(port => ({ route, parentRef, port, scope })))
       said.push({ parentRef, ...(reason === undefined ? {} : { reason }), says })
     }
     verdicts.set(route, said)
@@ -80,7 +85,11 @@ function judge(route: AnyRoute, ref: ParentRef, at: string, gathered: Gathered, 
     if (mayBeTls.length > 0) return { ports: mayBeTls, says: 'The route holds' }
     return no(unsupported, `${at}: port ${spoken(ports)}: a TLSRoute holds for ports of TLS that is not decrypted`)
   }
-  if (route.kind !== 'HTTPRoute') return no(unsupported, `${at}: ${route.kind} is not carried out yet for a Service`)
+  if (route.kind === 'GRPCRoute') {
+    const calls = ports.filter(port => carriesCalls(port.protocol))
+    if (calls.length > 0) return { ports: calls, says: 'The route holds' }
+    return no(unsupported, `${at}: port ${spoken(ports)}: a GRPCRoute holds for ports of gRPC or HTTP/2`)
+  }
   const http = ports.filter(port => isHttp(port.protocol))
   if (http.length === 0) return no(unsupported, `${at}: port ${spoken(ports)}: an HTTPRoute holds for ports of HTTP`)
   return { ports: http, says: 'The route holds' }

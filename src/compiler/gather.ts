@@ -2,7 +2,7 @@
 
 import type { Problem } from '#base/note'
 import type { Service } from '#resources/core'
-import type { Gateway, GatewayClass, HTTPRoute, ParentRef, ReferenceGrant, TCPRoute, TLSRoute, UDPRoute } from '#resources/gateway-api'
+import type { GRPCRoute, Gateway, GatewayClass, HTTPRoute, ReferenceGrant, TCPRoute, TLSRoute, UDPRoute } from '#resources/gateway-api'
 import { gatewayGroup } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
 import type { BackendPolicy, MeshResource } from '#resources/weft'
@@ -11,16 +11,13 @@ import { weftGroup } from '#resources/weft'
 /** A remark for the operator that belongs to no condition. */
 export type Note = Problem
 
-/** A route whose kind is read but not carried out. */
-export type OtherRoute = Resource<{ readonly parentRefs?: readonly ParentRef[] | undefined }>
-
 export type Gathered = {
   readonly services: readonly Service[]
   readonly httpRoutes: readonly HTTPRoute[]
+  readonly grpcRoutes: readonly GRPCRoute[]
   readonly tlsRoutes: readonly TLSRoute[]
   readonly tcpRoutes: readonly TCPRoute[]
   readonly udpRoutes: readonly UDPRoute[]
-  readonly otherRoutes: readonly OtherRoute[]
   readonly grants: readonly ReferenceGrant[]
   readonly gateways: readonly Gateway[]
   readonly gatewayClasses: readonly GatewayClass[]
@@ -48,10 +45,10 @@ export function gather(resources: readonly Resource[]): Gathered {
   return {
     services: of('', 'Service'),
     httpRoutes: of(gatewayGroup, 'HTTPRoute'),
+    grpcRoutes: of(gatewayGroup, 'GRPCRoute'),
     tlsRoutes: of(gatewayGroup, 'TLSRoute'),
     tcpRoutes: of(gatewayGroup, 'TCPRoute'),
     udpRoutes: of(gatewayGroup, 'UDPRoute'),
-    otherRoutes: of(gatewayGroup, 'GRPCRoute'),
     grants: of(gatewayGroup, 'ReferenceGrant'),
     gateways: of(gatewayGroup, 'Gateway'),
     gatewayClasses: of(gatewayGroup, 'GatewayClass'),

@@ -2,7 +2,7 @@
 
 import type { Outbound } from '#model/mesh'
 import type { Backend, EndpointSet, Listener, Route, RouteTable, WeightedBackend } from '#model/view'
-import type { HTTPRoute, TCPRoute, TLSRoute } from '#resources/gateway-api'
+import type { GRPCRoute, HTTPRoute, TCPRoute, TLSRoute } from '#resources/gateway-api'
 import type { Attachment } from './attach.ts'
 import { inOrder } from './order.ts'
 import type { Policies } from './policies.ts'
@@ -11,21 +11,24 @@ import type { LoweredRoute } from './rules.ts'
 import type { ServicePort } from './services.ts'
 import { lowerNames } from './tcp.ts'
 
+export type RequestRoute = HTTPRoute | GRPCRoute
 /** Routes that hold on one port for one scope, of one kind only; tcp: at most one, which for a port of UDP is a UDPRoute. */
-export type PortRoutes = { readonly http: readonly HTTPRoute[]; readonly tls: readonly TLSRoute[]; readonly tcp: TCPRoute | undefined }
+export type PortRoutes = { readonly http: readonly RequestRoute[]; readonly tls: readonly TLSRoute[]; readonly tcp: TCPRoute | undefined }
 export type ByPort = ReadonlyMap<string, PortRoutes>
 
+/** http: those of the more specific kind, GRPCRoute, first. */
 export type AttachedRoutes = {
-  readonly http: readonly Attachment<HTTPRoute>[]
+  readonly http: readonly Attachment<RequestRoute>[]
   readonly tls: readonly Attachment<TLSRoute>[]
   readonly tcp: readonly Attachment<TCPRoute>[]
 }
 
-/** Of each kind what holds on each port, for the clients of one scope: the more specific kind wins, and of TCPRoutes the oldest; TLSRoutes share it by name (GEP-1294). */
+/** Of each kind what holds on each port, for the clients of one scope: the more specific kind wins, and of TCPRoutes the oldest; TLSRoutes share it by name (GEP-1294, GEP-1426 Route types). */
 export function holding({ http, tls, tcp }: AttachedRoutes, scope: string | undefined): ByPort {
   const found = new Map<string, PortRoutes>()
   for (const { route, port } of http.filter(each => each.scope === scope)) {
     const before = found.get(port.key)?.http ?? []
+    if (before.length > 0 && before[0]!.kind !== route.kind) continue
     if (!before.includes(route)) found.set(port.key, { ...none, http: [...before, route] })
   }
   for (const { route, port } of tls.filter(each => each.scope === scope)) {
@@ -40,7 +43,7 @@ export function holding({ http, tls, tcp }: AttachedRoutes, scope: string | unde
 const none: PortRoutes = { http: [], tls: [], tcp: undefined }
 
 type Lowered = {
-  readonly http: ReadonlyMap<HTTPRoute, LoweredRoute>
+  readonly http: ReadonlyMap<RequestRoute, LoweredRoute>
   readonly tcp: ReadonlyMap<TCPRoute | TLSRoute, readonly WeightedBackend[]>
 }
 

@@ -46,6 +46,9 @@ export function protocolOf(
 
 export const isHttp = (protocol: Protocol): boolean => protocol !== 'tcp' && protocol !== 'tls' && protocol !== 'udp'
 
+/** gRPC is HTTP/2 (PROTOCOL-HTTP2.md). */
+export const carriesCalls = (protocol: Protocol): boolean => isHttp(protocol) && protocol !== 'http'
+
 /** Its bytes may turn out, or are known, to be nothing that is looked into. */
 export const isOpaque = (protocol: Protocol): boolean => !isHttp(protocol) || protocol === 'detect'
 

@@ -9,9 +9,8 @@ import type { LoweredRoute } from './rules.ts'
 import type { ParentStatus, ResourceStatus, Stated } from './status.ts'
 import { controllerName, gatewayControllerName, state, statusFor } from './status.ts'
 
-/** refs: undefined where nobody looked at them. */
-type Outcome = {
-  readonly refs: LoweredRoute['refs'] | undefined
+export type Outcome = {
+  readonly refs: LoweredRoute['refs']
   readonly invalid: ReadonlyMap<number, readonly Unsupported[]>
   readonly ruleCount: number
 }
@@ -20,6 +19,7 @@ const answers: Readonly<Record<string, string>> = {
   TCPRoute: 'connections are closed',
   TLSRoute: 'connections are closed',
   UDPRoute: 'datagrams are refused',
+  GRPCRoute: 'calls that match are answered INTERNAL',
 }
 
 const tell = (list: readonly Unsupported[]): string => list.map(each => `${each.path}: ${each.says}`).join('; ')
@@ -47,7 +47,6 @@ function taken(route: Resource, { invalid, ruleCount }: Outcome): readonly State
 }
 
 function resolvedRefs(route: Resource, { refs }: Outcome): readonly Stated[] {
-  if (refs === undefined) return []
   const first = refs[0]
   if (first === undefined) return [state(route, 'ResolvedRefs', true, 'ResolvedRefs', 'All backendRefs lead somewhere')]
   return [state(route, 'ResolvedRefs', false, first.reason, `${tell(refs)}; their share is refused`)]

@@ -3,7 +3,7 @@
 import type { BackendRef, ReferenceGrant } from '#resources/gateway-api'
 import { gatewayGroup } from '#resources/gateway-api'
 import { namespaceOf } from './gather.ts'
-import { isHttp } from './protocol.ts'
+import { carriesCalls, isHttp } from './protocol.ts'
 import type { Services } from './services.ts'
 
 export type RefReason = 'RefNotPermitted' | 'InvalidKind' | 'BackendNotFound' | 'UnsupportedProtocol'
@@ -44,6 +44,8 @@ export function resolve(
     )
   if (from.kind === 'HTTPRoute' && !isHttp(port.protocol))
     return no('UnsupportedProtocol', `port ${ref.port} of Service ${name} speaks ${port.protocol}, to which an HTTPRoute cannot lead`)
+  if (from.kind === 'GRPCRoute' && !carriesCalls(port.protocol))
+    return no('UnsupportedProtocol', `port ${ref.port} of Service ${name} speaks ${port.protocol}, to which a GRPCRoute cannot lead`)
   if (from.kind === 'TLSRoute' && isHttp(port.protocol) && port.protocol !== 'detect')
     return no('UnsupportedProtocol', `port ${ref.port} of Service ${name} speaks ${port.protocol}, to which undecrypted TLS cannot lead`)
   return { backend: port.key }

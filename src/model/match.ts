@@ -21,8 +21,11 @@ export function chooseRoute(table: RouteTable, request: RequestFacts): Route | u
   return undefined
 }
 
+/** grpc: it is no gRPC call. */
+export type FailedAt = 'path' | 'method' | 'grpc' | `headers ${string}` | `query ${string}`
+
 /** The first condition that does not hold, named as in the route's document; undefined when all hold. */
-export function failsAt(match: Match, request: RequestFacts): 'path' | 'method' | `headers ${string}` | `query ${string}` | undefined {
+export function failsAt(match: Match, request: RequestFacts): FailedAt | undefined {
   if (match.method !== undefined && match.method !== request.method) return 'method'
   const path = match.path
   if (path !== undefined) {
@@ -35,12 +38,16 @@ export function failsAt(match: Match, request: RequestFacts): 'path' | 'method' 
     )
       return 'path'
   }
+  if (match.grpc === true && !grpcType.test(request.header('content-type') ?? '')) return 'grpc'
   if (match.headers !== undefined)
     for (const header of match.headers) if (!valueMatches(header, request.header(header.name))) return `headers ${header.name}`
   if (match.query !== undefined)
     for (const query of match.query) if (!valueMatches(query, queryValue(request.search, query.name))) return `query ${query.name}`
   return undefined
 }
+
+/** Not gRPC-Web, whose calls are ordinary HTTP (PROTOCOL-HTTP2.md, Requests). */
+const grpcType = /^application\/grpc(?:$|[+;])/
 
 /** Whole segments: `/a` holds `/a` and `/a/b`, not `/ab` (Gateway API PathPrefix). */
 export function hasPrefix(path: string, prefix: string): boolean {

@@ -54,9 +54,86 @@ export type Route = {
   readonly action: Action
   /** Whole request and one try; milliseconds; absent or 0: no limit. */
   readonly timeouts?: { readonly requestMs?: number; readonly tryMs?: number }
+  /** Who else gets a copy of each request, and of how many. */
+  readonly mirrors?: readonly Mirror[]
+  /** Pages of which origins may read the answers. */
+  readonly cors?: Cors
+  /** What is broken on purpose. */
+  readonly fault?: Fault
+  /** How many requests are taken in. */
+  readonly rateLimit?: RateLimit
+  /** When a request is sent again. Absent: only where nothing of it was taken, or once where it may be repeated. */
+  readonly retry?: Retry
+}
+
+/**
+ * attempts: further tries at most. codes: statuses after which one is made. on: further conditions, in the words of Envoy's `retry_on`; of those of gRPC
+ * the status counts where it comes without a message. backoff: the pause before a further try. longestRetryAfterMs: for how long a pause
+ * that an answer asks for (`Retry-After`) is made; absent: it is not looked at.
+ */
+export type Retry = {
+  readonly attempts: number
+  readonly codes: readonly number[]
+  readonly on: readonly RetryOn[]
+  readonly backoff: { readonly baseMs: number; readonly maxMs: number }
+  readonly longestRetryAfterMs?: number
+}
+export type RetryOn = (typeof retryConditions)[number]
+export const retryConditions = [
+  '5xx',
+  'gateway-error',
+  'retriable-4xx',
+  'reset',
+  'cancelled',
+  'deadline-exceeded',
+  'internal',
+  'resource-exhausted',
+  'unavailable',
+] as const
+
+/** A part of all requests, in millionths, as fine as Envoy's. */
+export type Millionths = number
+
+export type Mirror = { readonly backend: string; readonly share: Millionths }
+
+/** origins: exact, `*` for all, or a pattern for a part of them. methods and headers: as they are announced; `*` stands alone. maxAgeS: seconds. */
+export type Cors = {
+  readonly origins: readonly { readonly type: 'exact' | 'regex'; readonly value: string }[]
+  readonly credentials: boolean
+  readonly methods: readonly string[]
+  readonly headers: readonly string[]
+  readonly expose: readonly string[]
+  readonly maxAgeS: number
+  /** Preflights of other origins go to the backend; else they are answered without permission. */
+  readonly forwardsOthers?: true
+}
+
+/** policy: `NAMESPACE/NAME` of who asked for it. endsAt: ms since the epoch from which on it is no more done, whoever still has it. Delay comes before abort. */
+export type Fault = {
+  readonly policy: string
+  readonly endsAt?: number
+  /** jitterMs: up to so much more or less, evenly by chance. */
+  readonly delay?: { readonly ms: number; readonly jitterMs?: number; readonly share: Millionths }
+  readonly abort?: Abort & { readonly share: Millionths }
+}
+export type Abort =
+  | { readonly type: 'http'; readonly status: number }
+  | { readonly type: 'grpc'; readonly status: number }
+  | { readonly type: 'reset' }
+
+/** A bucket of at most `burst` tokens that gets `requests` more in every `intervalMs`, evenly. name: of the bucket; two routes with the same name share it. */
+export type RateLimit = {
+  readonly name: string
+  readonly requests: number
+  readonly intervalMs: number
+  readonly burst: number
+  /** A bucket for each; absent: one for all. */
+  readonly by?: { readonly type: 'identity' } | { readonly type: 'header'; readonly name: string }
 }
 
 export type Match = {
+  /** gRPC calls only, by their content type, as Envoy's RouteMatch.grpc has it. */
+  readonly grpc?: true
   readonly path?: PathMatch
   readonly method?: string
   readonly headers?: readonly ValueMatch[]
@@ -104,12 +181,36 @@ export type Backend = {
   readonly port: number
   /** What its workload is spoken to in; `downstream`: HTTP in the version that the caller used. Between proxies the version is agreed by ALPN; datagrams travel there in HTTP/2 (RFC 9298). */
   readonly protocol: 'http1' | 'http2' | 'downstream' | 'tcp' | 'udp'
-  readonly balance: 'round-robin' | 'least-request'
+  readonly balance: 'round-robin' | 'random' | 'least-request' | 'peak-ewma' | 'ring-hash' | 'maglev'
+  readonly balancing?: Balancing
   readonly connectTimeoutMs: number
   /** What is reached without TLS expects a PROXY header of this version in front of each connection. */
   readonly proxyProtocol?: 'v1' | 'v2'
   /** Mutual TLS towards endpoints that have `mtls`: the SPIFFE ids of which the peer must prove one. */
   readonly identities: readonly string[]
+  /** Absent: 20 % of the requests of ten seconds, or ten a second. */
+  readonly retryConstraint?: RetryConstraint
+}
+
+/** How many further tries a backend bears: a part of its requests, or a rate that is always allowed, whichever is more. */
+export type RetryConstraint = {
+  readonly percent: number
+  readonly intervalMs: number
+  readonly least: { readonly count: number; readonly intervalMs: number }
+}
+
+/** The finer points of choosing an endpoint. */
+export type Balancing = {
+  /** Of least-request: how many are looked at; absent: two. */
+  readonly choices?: number | 'all'
+  /** Of ring-hash: places on the ring; absent: as many for each endpoint as ketama has, and a bound on memory. */
+  readonly ringSize?: { readonly min?: number; readonly max?: number }
+  /** Of maglev: slots of the table, a prime; absent: 65,537. */
+  readonly tableSize?: number
+  /** Of round-robin, least-request and peak-ewma: how long it takes until an endpoint that has just come gets its full part. */
+  readonly slowStartMs?: number
+  /** Where fewer than so many may serve, all are used, whatever their health; absent: never. */
+  readonly panicPercent?: number
 }
 
 /** degraded: used only when nothing is healthy. */
@@ -124,6 +225,8 @@ export type Endpoint = {
   /** `NAME.NAMESPACE` of the workload, for people and metrics. */
   readonly workload: string
   readonly locality?: { readonly region: string; readonly zone: string }
+  /** How near it is to this proxy: the next number helps where the lower ones cannot carry everything; absent: 0. */
+  readonly priority?: number
 }
 export type EndpointSet = { readonly backend: string; readonly endpoints: readonly Endpoint[] }
 

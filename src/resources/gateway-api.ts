@@ -10,7 +10,7 @@ import { tcpRoute, tlsRoute, udpRoute } from './gateway-api/stream-route.ts'
 
 export type { HTTPFilter, PathModifier } from './gateway-api/filters.ts'
 export type { Gateway, GatewayClass } from './gateway-api/gateway.ts'
-export type { GRPCRoute } from './gateway-api/grpc-route.ts'
+export type { GRPCMatch, GRPCRoute, GRPCRule } from './gateway-api/grpc-route.ts'
 export type { HTTPMatch, HTTPRoute, HTTPRouteSpec, HTTPRule } from './gateway-api/http-route.ts'
 export type { ReferenceGrant, ReferenceGrantSpec } from './gateway-api/reference-grant.ts'
 export type { BackendRef, ParentRef } from './gateway-api/references.ts'

@@ -82,10 +82,20 @@ const match: fc.Arbitrary<Match> = fc
       ),
     ),
     method: optional(fc.constantFrom('GET', 'POST')),
+    grpc: optional(fc.constant(true as const)),
     headers: optional(matches(word)),
     query: optional(matches(fc.stringMatching(/^[A-Za-z]{1,5}$/))),
   })
   .map(bare) as fc.Arbitrary<Match>
+const retry: fc.Arbitrary<Retry> = fc
+  .record({
+    attempts: fc.integer({ min: 1, max: 10 }),
+    codes: fc.uniqueArray(fc.integer({ min: 400, max: 599 }), { maxLength: 4 }),
+    on: fc.uniqueArray(fc.constantFrom(...retryConditions), { maxLength: 4 }),
+    backoff: fc.tuple(fc.integer({ min: 1, max: 500 }), fc.nat(5000)).map(([baseMs, more]) => ({ baseMs, maxMs: baseMs + more })),
+    longestRetryAfterMs: optional(fc.integer({ min: 1, max: 60_000 })),
+  })
+  .map(bare) as fc.Arbitrary<Retry>
 const route: fc.Arbitrary<Route> = fc.tuple(word, value, match).chain(([name, origin, match]): fc.Arbitrary<Route> => {
   const changesPrefix = match.path === undefined || match.path.type === 'prefix'
   const shape = { name, origin, match }
@@ -96,12 +106,14 @@ const route: fc.Arbitrary<Route> = fc.tuple(word, value, match).chain(([name, or
         rewrite(changesPrefix),
         shares,
         fc.record({ requestMs: optional(fc.integer({ min: 1, max: 90_000 })), tryMs: optional(fc.integer({ min: 1, max: 90_000 })) }),
+        optional(retry),
       )
-      .map(([headers, rewrite, backends, timeouts]) => ({
+      .map(([headers, rewrite, backends, timeouts, retry]) => ({
         ...shape,
         filters: [...headers, ...rewrite],
         action: { type: 'forward' as const, backends },
         ...(Object.keys(bare(timeouts)).length > 0 ? { timeouts: bare(timeouts) as { requestMs: number } } : {}),
+        ...(retry === undefined ? {} : { retry }),
       })),
     fc
       .tuple(
