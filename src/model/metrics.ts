@@ -30,6 +30,7 @@ export const metricNames = {
   upstreamConnections: 'weft_upstream_connections',
   upstreamStreams: 'weft_upstream_streams',
   upstreamWaiting: 'weft_upstream_waiting',
+  retries: 'weft_retries_total',
   detections: 'weft_protocol_detections_total',
   udpSessions: 'weft_udp_sessions_total',
   udpDatagrams: 'weft_udp_datagrams_total',
@@ -74,6 +75,8 @@ export const refusedLabels = ['direction', 'listener', 'code', 'reason'] as cons
 export const failedLabels = ['direction', 'listener', 'reason'] as const
 /** From this proxy to one endpoint. alpn: what was agreed: weft, h2 or http/1.1; without TLS, what is spoken. */
 export const upstreamLabels = ['destination_service', 'destination_workload', 'alpn'] as const
+/** route: `Route.origin`. cause: a status, `grpc-` and one of gRPC, or a failure code. outcome: made, or what forbade it: attempts, budget, limit, body, time. */
+export const retryLabels = ['destination_service', 'route', 'cause', 'outcome'] as const
 /** reason: a failure code or ''. */
 export const closedLabels = [...edgeLabels, 'reason'] as const
 /** code_class: `2xx`…`5xx`. */

@@ -81,11 +81,16 @@ function grpcFields(exchange: Exchange, failure: Failure): readonly string[] {
   return ['grpc-status', String(exchange.grpcStatus), 'grpc-message', message, errorField, failure.code]
 }
 
+/** Why an answer is not passed on but asked for again, elsewhere if possible: its proxy says that it is none of its workload, or the route asks for that. */
+export function refusalOf(head: ResponseHead, identity: string | undefined, exchange: Exchange): Failure | undefined {
+  return saidByProxy(head, identity, exchange) ?? exchange.retries?.weigh(head)
+}
+
 /**
  * The proxy at the other end says that the request never reached its workload, or that the workload broke off before it answered: then another endpoint may
  * be tried, in the second case once and if the request may be repeated. Believed only from a proven peer.
  */
-export function refusalOf(head: ResponseHead, identity: string | undefined, exchange: Exchange): Failure | undefined {
+function saidByProxy(head: ResponseHead, identity: string | undefined, exchange: Exchange): Failure | undefined {
   if (identity === undefined || (head.status !== 503 && head.status !== 502 && head.status !== 200)) return undefined
   const code = field(head.fields, errorField)
   if (code === undefined || !Object.hasOwn(failures, code) || exchange.isBodySpent) return undefined

@@ -9,6 +9,7 @@ import { requestHead, responseEditor } from './heads.ts'
 import type { Lane } from './lane.ts'
 import { type Limit, limitOf } from './limit.ts'
 import type { EndpointPool, Pools } from './pool.ts'
+import { heldBack, Retries } from './retries.ts'
 import { pickEndpoint, type Share } from './share.ts'
 import type { Outcome, Upstream } from './upstream.ts'
 
@@ -29,6 +30,7 @@ export class Delivery implements Outcome {
   #tries = 0
   #tried = none
   #broken: Broken = 'none'
+  readonly #retries: Retries | undefined
   // Of the try under way:
   #endpoint: Endpoint | undefined
   #pool: EndpointPool | undefined
@@ -46,13 +48,15 @@ export class Delivery implements Outcome {
     exchange.hasSecondChance = share.endpoints !== undefined && share.endpoints.length > 1
     this.#head = requestHead(exchange, route, share)
     this.#edit = responseEditor(route, share)
+    if (route.retry !== undefined && share.endpoints !== undefined)
+      exchange.retries = this.#retries = new Retries(route.retry, route, exchange, pools.guards.of(share.backend))
   }
 
   /** Throws a Failure when there is nowhere to go, or no time left. */
   begin(): void {
     const exchange = this.#exchange
     const { backend } = this.#share
-    const endpoint = pickEndpoint(this.#share, this.#pools, this.#tried)
+    const endpoint = pickEndpoint(this.#share, this.#tried)
     exchange.service = backend.service
     exchange.workload = endpoint?.workload ?? ''
     this.#tries++
@@ -107,10 +111,25 @@ export class Delivery implements Outcome {
   settled(failure: Failure | undefined): void {
     this.#over()
     if (failure === undefined) return
-    if (this.#tries >= maxTries || !mayTryAgain(failure, this.#exchange, this.#upstream, this.#broken))
-      return answer(this.#exchange, failure)
+    const isHeldBack = failure === heldBack
+    const isFree = !isHeldBack && this.#tries < maxTries && mayTryAgain(failure, this.#exchange, this.#upstream, this.#broken)
+    if (!isFree && !isHeldBack && this.#retries?.grants(failure) !== true) return answer(this.#exchange, failure)
     if (failure.fate === 'reused') this.#broken = this.#upstream?.isReused === true ? 'kept' : 'fresh'
     if (this.#endpoint !== undefined) this.#tried = [...this.#tried, this.#endpoint]
+    if (isFree) this.#again()
+    else this.#pause()
+  }
+
+  /** Nothing of the body is taken meanwhile; a caller that goes away is not waited for. */
+  #pause(): void {
+    this.#exchange.stopBody()
+    setTimeout(() => {
+      if (!this.#exchange.isGone) this.#again()
+    }, this.#retries!.pauseMs)
+  }
+
+  #again(): void {
+    this.#exchange.grpcStatus = undefined
     try {
       this.begin()
     } catch (thrown) {

@@ -6,6 +6,7 @@ import type { Route } from '#model/view'
 import type { Fields, Length, RequestHead, ResponseHead } from '#wire/http1'
 import { field } from '#wire/http1'
 import type { Entry } from './entry.ts'
+import type { Retries } from './retries.ts'
 import type { Upstream } from './upstream.ts'
 
 /** Takes a request body as it arrives; `flush` says that no more comes in this turn, so write what you hold. */
@@ -132,6 +133,8 @@ export class Exchange implements RequestFacts {
     return had
   }
   hasSecondChance = false
+  /** Where its route asks for further tries: looks at each answer before it is passed on. */
+  retries: Pick<Retries, 'weigh'> | undefined
 
   /** gRPC over HTTP/2, not gRPC-Web: what it is answered is a gRPC status. */
   get isGrpc(): boolean {

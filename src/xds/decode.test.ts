@@ -292,8 +292,8 @@ test('fields that a proxy writes itself cannot be changed by a route', () => {
 test('what a route asks for and the proxy does not do is refused by name', () => {
   const match = { prefix: '/' }
   assert.throws(
-    () => routes({ match, route: { cluster: 'c', retryPolicy: { retryOn: '5xx' } } }),
-    /virtual_hosts\[0\]\.routes\[0\]\.route\.retry_policy\.retry_on: not carried out/,
+    () => routes({ match, route: { cluster: 'c', retryPolicy: { retryOn: '5xx,envoy-ratelimited' } } }),
+    /virtual_hosts\[0\]\.routes\[0\]\.route\.retry_policy\.retry_on: "envoy-ratelimited" is not carried out/,
   )
   assert.throws(() => routes({ match, route: { clusterHeader: 'x' } }), /route\.cluster_header: not carried out/)
   assert.throws(

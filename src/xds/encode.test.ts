@@ -10,6 +10,7 @@ import type {
   Listener,
   Match,
   PathChange,
+  Retry,
   Route,
   RouteTable,
   ServerNames,
@@ -17,7 +18,7 @@ import type {
   View,
   WeightedBackend,
 } from '#model/view'
-import { emptyView } from '#model/view'
+import { emptyView, retryConditions } from '#model/view'
 import { decodeResource } from './decode.ts'
 import { encodeView } from './encode.ts'
 

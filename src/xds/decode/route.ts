@@ -8,7 +8,6 @@ import {
   RedirectAction_RedirectResponseCode as Code,
   type RedirectAction,
   RedirectActionSchema,
-  RetryPolicySchema,
   RouteAction_ClusterNotFoundResponseCode as NotFound,
   type RouteAction,
   RouteActionSchema,
@@ -23,6 +22,8 @@ import { carries, labelsOf, msOf, refuse, textLabel, textOf } from './carried.ts
 import { headerFilters } from './headers.ts'
 import { decodeMatch } from './match.ts'
 import { backendNamed } from './network-filters.ts'
+import { decodeMirrors, decodePerRoute } from './per-route.ts'
+import { decodeRetry } from './retry.ts'
 import { pathChange, shareRewriteOf } from './rewrite.ts'
 
 // Hosts are matched without their port, whatever ignore_port_in_host_matching says; validate_clusters is about refusing, not about routing.
@@ -36,7 +37,7 @@ const checkTable = carries(RouteConfigurationSchema, [
 ])
 const checkHost = carries(VirtualHostSchema, ['name', 'domains', 'routes', 'metadata'])
 const changes = ['request_headers_to_add', 'request_headers_to_remove', 'response_headers_to_add', 'response_headers_to_remove'] as const
-const checkRoute = carries(RouteSchema, ['name', 'match', 'route', 'redirect', 'direct_response', 'metadata', 'stat_prefix', ...changes])
+const checkRoute = carries(RouteSchema, ['name', 'match', 'route', 'redirect', 'direct_response', 'metadata', 'stat_prefix', 'typed_per_filter_config', ...changes])
 const checkForward = carries(RouteActionSchema, [
   'cluster',
   'weighted_clusters',
@@ -44,10 +45,10 @@ const checkForward = carries(RouteActionSchema, [
   'prefix_rewrite',
   'regex_rewrite',
   'host_rewrite_literal',
+  'request_mirror_policies',
   'timeout',
   'retry_policy',
 ])
-const checkRetry = carries(RetryPolicySchema, ['per_try_timeout'])
 const checkWeighted = carries(WeightedClusterSchema, ['clusters'])
 const checkShare = carries(WeightedCluster_ClusterWeightSchema, [
   'name',
@@ -91,7 +92,8 @@ function decodeRoute(message: EnvoyRoute, where: string): Route {
   const labels = labelsOf(message.metadata)
   const match = decodeMatch(message.match, `${where}.match`)
   const headers = headerFilters(message, where)
-  const shape = { name: message.name, origin: textLabel(labels, 'origin') ?? message.name, match }
+  const asked = decodePerRoute(message.typedPerFilterConfig, message.name, where)
+  const shape = { name: message.name, origin: textLabel(labels, 'origin') ?? message.name, match, ...asked }
   switch (message.action.case) {
     case 'route':
       return { ...shape, ...forward(message.action.value, match, headers, `${where}.route`) }
@@ -115,7 +117,7 @@ function forward(
   match: Route['match'],
   headers: readonly Filter[],
   where: string,
-): Pick<Route, 'filters' | 'action' | 'timeouts'> {
+): Pick<Route, 'filters' | 'action' | 'timeouts' | 'retry'> {
   checkForward(message, where)
   const backends = backendsOf(message, where)
   const code = message.clusterNotFoundResponseCode
@@ -123,15 +125,16 @@ function forward(
     refuse(`${where}.cluster_not_found_response_code`, 'only 500 and 503 are carried out')
   const path = pathChange(message.prefixRewrite, message.regexRewrite, match, where)
   const host = message.hostRewriteSpecifier.case === 'hostRewriteLiteral' ? message.hostRewriteSpecifier.value : undefined
-  const retry = message.retryPolicy
-  if (retry !== undefined) checkRetry(retry, `${where}.retry_policy`)
+  const { tryMs, retry } =
+    message.retryPolicy === undefined ? { tryMs: 0, retry: undefined } : decodeRetry(message.retryPolicy, `${where}.retry_policy`)
   const requestMs = message.timeout === undefined ? 15_000 : msOf(message.timeout) // Envoy's default
-  const tryMs = retry?.perTryTimeout === undefined ? 0 : msOf(retry.perTryTimeout)
   const timeouts = { ...(requestMs > 0 ? { requestMs } : {}), ...(tryMs > 0 ? { tryMs } : {}) }
   return {
     filters: [...headers, ...rewriteFilter(host, path)],
     action: { type: 'forward', backends },
     ...(requestMs > 0 || tryMs > 0 ? { timeouts } : {}),
+    ...(message.requestMirrorPolicies.length > 0 ? { mirrors: decodeMirrors(message.requestMirrorPolicies, where) } : {}),
+    ...(retry === undefined ? {} : { retry }),
   }
 }
 
