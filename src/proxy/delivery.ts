@@ -47,7 +47,7 @@ export class Delivery implements Outcome {
     this.#onBug = onBug
     exchange.hasSecondChance = share.endpoints !== undefined && share.endpoints.length > 1
     this.#head = requestHead(exchange, route, share)
-    this.#edit = responseEditor(route, share)
+    this.#edit = responseEditor(exchange, route, share)
     if (route.retry !== undefined && share.endpoints !== undefined)
       exchange.retries = this.#retries = new Retries(route.retry, route, exchange, pools.guards.of(share.backend))
   }

@@ -100,10 +100,10 @@ export class Opaque {
   async #reachOne(picked: WeightedBackend | undefined, entry: Entry): Promise<Reached> {
     const { pools, reach, view } = this.#place
     if (picked === undefined) throw new Failure('backend-invalid', entry.listener.name)
-    const share = shareOf(picked, view(), entry.listener.name)
+    const share = shareOf(picked, view(), entry.listener.name, pools)
     let tried: readonly Endpoint[] = []
     for (;;) {
-      const endpoint = pickEndpoint(share, pools, tried)
+      const endpoint = pickEndpoint(share, tried)
       try {
         return { connected: await connect(share.backend, endpoint, reach, [], entry.ends), endpoint, backend: share.backend }
       } catch (thrown) {

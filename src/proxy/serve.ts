@@ -27,7 +27,7 @@ export function serve(exchange: Exchange, pools: Pools, onBug: (bug: unknown) =>
     if (permitted.action.type === 'redirect')
       return answerRedirect(exchange, locationOf(permitted.action.redirect, facts(exchange, permitted)), permitted.action.redirect.status)
     if (permitted.action.type === 'respond') return answerAsConfigured(exchange, permitted.action.status, permitted.action.detail)
-    new Delivery(exchange, permitted, backendOf(exchange, permitted, view), pools, onBug).begin()
+    new Delivery(exchange, permitted, backendOf(exchange, permitted, view, pools), pools, onBug).begin()
   } catch (thrown) {
     if (thrown instanceof Failure) answer(exchange, thrown)
     else onBug(thrown)
@@ -80,11 +80,11 @@ function permit(exchange: Exchange, route: Route): Permitted {
   return route as Permitted
 }
 
-function backendOf(exchange: Exchange, route: Permitted, view: View): Share {
+function backendOf(exchange: Exchange, route: Permitted, view: View, pools: Pools): Share {
   if (route.action.type !== 'forward') throw new Failure('rule-invalid', route.origin)
   const picked = pickWeighted(route.action.backends, Math.random())
   if (picked === undefined) throw new Failure('backend-invalid', `${route.origin}: no backend has a weight above 0`)
-  const share = shareOf(picked, view, route.origin)
+  const share = shareOf(picked, view, route.origin, pools)
   const { name, protocol } = share.backend
   const isDatagrams = exchange.entry.listener.protocol === 'udp'
   if (isDatagrams ? protocol !== 'udp' && protocol !== 'http2' : protocol === 'udp')
