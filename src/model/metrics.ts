@@ -26,6 +26,8 @@ export const metricNames = {
   closed: 'weft_tcp_connections_closed_total',
   active: 'weft_connections_active',
   refused: 'weft_requests_refused_total',
+  mirrored: 'weft_mirrored_requests_total',
+  faults: 'weft_faults_injected_total',
   failed: 'weft_connections_failed_total',
   upstreamConnections: 'weft_upstream_connections',
   upstreamStreams: 'weft_upstream_streams',
@@ -69,6 +71,10 @@ export const udpSessionLabels = ['destination_service', 'destination_workload', 
 export const udpDatagramLabels = ['destination_service', 'destination_workload', 'flow'] as const
 /** How it was found out what the bytes of a connection are. outcome: declared, sniffed (told by its first bytes), opaque (not told, or silent for too long). */
 export const detectionLabels = ['direction', 'listener', 'protocol', 'outcome'] as const
+/** Copies of requests that went to a mirror: none of `requests`. reason: why the copy failed, or ''. */
+export const mirroredLabels = ['destination_service', 'destination_namespace', 'route', 'code', 'reason'] as const
+/** policy: NAMESPACE/NAME. fault: delay, http, grpc or reset. */
+export const faultLabels = ['policy', 'route', 'fault'] as const
 /** Requests that never became one: they have no edge. code: `431`, or `0` for a stream that was reset. */
 export const refusedLabels = ['direction', 'listener', 'code', 'reason'] as const
 /** Connections of callers that were ended for what came on them. */

@@ -190,6 +190,32 @@ export type Backend = {
   readonly identities: readonly string[]
   /** Absent: 20 % of the requests of ten seconds, or ten a second. */
   readonly retryConstraint?: RetryConstraint
+  /** Of each proxy towards all endpoints together. */
+  readonly limits?: Limits
+  readonly outlierDetection?: OutlierDetection
+}
+
+/** How much there may be at once; absent: no limit. */
+export type Limits = {
+  readonly connections?: number
+  readonly pendingRequests?: number
+  readonly requests?: number
+  readonly retries?: number
+}
+
+/**
+ * After how many failures on end (0: never) an endpoint is left out, and for how long. Where local origins are split off, what gave no answer counts by
+ * itself, else as an answer of 5xx. intervalMs: of good service, after which the next ejection is one step shorter. percent: of all endpoints, at once.
+ */
+export type OutlierDetection = {
+  readonly consecutive5xx: number
+  readonly consecutiveGatewayErrors: number
+  readonly consecutiveLocalOriginFailures: number
+  readonly splitsLocalOrigin: boolean
+  readonly intervalMs: number
+  readonly baseEjectionMs: number
+  readonly maxEjectionMs: number
+  readonly maxEjectionPercent: number
 }
 
 /** How many further tries a backend bears: a part of its requests, or a rate that is always allowed, whichever is more. */
@@ -213,6 +239,9 @@ export type Balancing = {
   readonly panicPercent?: number
 }
 
+/** Where something runs: the narrowest last. */
+export type Locality = { readonly region: string; readonly zone: string; readonly host?: string }
+
 /** degraded: used only when nothing is healthy. */
 export type Health = 'healthy' | 'degraded' | 'unhealthy' | 'draining'
 
@@ -224,7 +253,7 @@ export type Endpoint = {
   readonly mtls: boolean
   /** `NAME.NAMESPACE` of the workload, for people and metrics. */
   readonly workload: string
-  readonly locality?: { readonly region: string; readonly zone: string }
+  readonly locality?: Locality
   /** How near it is to this proxy: the next number helps where the lower ones cannot carry everything; absent: 0. */
   readonly priority?: number
 }

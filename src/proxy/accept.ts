@@ -5,7 +5,7 @@ import { IdMap } from '#base/id-map'
 import type { Log } from '#base/log'
 import { breakOff, closeInOrder, type Socket } from '#io/net'
 import type { DatagramSession } from '#io/udp'
-import { portName } from '#model/port'
+import { listenerAt } from '#model/listener'
 import type { Listener, View } from '#model/view'
 import { beginsHttp2, detect, isForeign } from '#wire/detect'
 import type { Ends } from '#wire/proxy-protocol'
@@ -21,10 +21,12 @@ import { type Entry, nobody, type Party, partyOf } from './entry.ts'
 import { firstBytes } from './first-bytes.ts'
 import { hopAlpn } from './hop.ts'
 import type { Meter } from './meter.ts'
+import { Mirrors } from './mirror.ts'
 import { Opaque, outOfMesh } from './opaque.ts'
 import type { Pools } from './pool.ts'
 import { endsOf, readHeader } from './proxy-header.ts'
-import { serve } from './serve.ts'
+import { Limiter } from './rate-limit.ts'
+import { type Means, serve } from './serve.ts'
 
 /** Whoever called through a published port. */
 const outside: Party = { ...nobody, service: 'outside' }
@@ -89,6 +91,8 @@ export class Acceptor {
   constructor(place: Place) {
     this.#place = place
     this.#opaque = new Opaque(place)
+    const { pools, meter } = place
+    const means: Means = { pools, meter, limiter: new Limiter(), mirrors: new Mirrors(pools, meter, copy => this.#tellBug(copy)) }
     this.#on = {
       begin: exchange => {
         exchange.id = this.#last = (this.#last % 0x3fff_ffff) + 1
@@ -96,7 +100,7 @@ export class Acceptor {
         if (exchange.entry.listener.direction === 'inbound') this.#lastCalledAt = exchange.startedAt
         const refused = this.#whyNot(exchange)
         if (refused !== undefined) return answer(exchange, refused)
-        serve(exchange, place.pools, bug => {
+        serve(exchange, means, bug => {
           exchange.bug ??= bug
           exchange.callerGone()
           exchange.caller.abort()
@@ -359,20 +363,4 @@ export class Acceptor {
     for (const session of this.#sessions) if (session.stillFor(now) < drainingMs) busy++
     return busy
   }
-}
-
-const byAddress = new WeakMap<View, Map<string, Listener>>()
-
-/** The outbound listener at a virtual address; the index is made once per view. */
-export function listenerAt(view: View, host: string, port: number, protocol: 'tcp' | 'udp' = 'tcp'): Listener | undefined {
-  let index = byAddress.get(view)
-  if (index === undefined) {
-    index = new Map(
-      Object.values(view.listeners)
-        .filter(listener => listener.direction === 'outbound')
-        .map(listener => [`${listener.host}:${portName(listener.port, listener.protocol)}`, listener]),
-    )
-    byAddress.set(view, index)
-  }
-  return index.get(`${host}:${portName(port, protocol)}`)
 }

@@ -2,7 +2,7 @@
 
 import { Failure } from '#base/failure'
 import type { RequestFacts } from '#model/match'
-import type { Route } from '#model/view'
+import type { HeaderChange, Route } from '#model/view'
 import type { Fields, Length, RequestHead, ResponseHead } from '#wire/http1'
 import { field } from '#wire/http1'
 import type { Entry } from './entry.ts'
@@ -85,6 +85,10 @@ export class Exchange implements RequestFacts {
   /** What could not be written on although it was read: two codecs disagree. */
   bug: unknown
   #isGrpc: boolean | undefined
+  /** Who else gets the body as it comes. */
+  #taps: readonly BodySink[] | undefined
+  /** What its answer says besides, whoever gives it. */
+  answerChange: HeaderChange | undefined
   /** For the sweep that ends what stands still: bytes and status at the last look, and when they changed. */
   #movedTo = -1
   #movedAt = 0
@@ -161,6 +165,7 @@ export class Exchange implements RequestFacts {
 
   bodyData(bytes: Uint8Array): void {
     this.receivedBytes += bytes.length
+    if (this.#taps !== undefined) for (const tap of this.#taps) tap.data(bytes)
     if (this.#sink === undefined) {
       this.#held.push(bytes)
       this.caller.readBody(false)
@@ -176,6 +181,7 @@ export class Exchange implements RequestFacts {
 
   bodyEnd(trailers: Fields): void {
     this.#trailers = trailers
+    if (this.#taps !== undefined) for (const tap of this.#taps) tap.end(trailers)
     try {
       this.#sink?.end(trailers)
     } catch (thrown) {
@@ -185,12 +191,14 @@ export class Exchange implements RequestFacts {
 
   bodyFlush(): void {
     this.#sink?.flush()
+    if (this.#taps !== undefined) for (const tap of this.#taps) tap.flush()
   }
 
   /** code: of RFC 9113 §7, where the caller gave one. */
   callerGone(code?: number): void {
     this.isGone = true
     this.#sink?.gone(code)
+    if (this.#taps !== undefined) for (const tap of this.#taps) tap.gone(code)
   }
 
   /** Nothing passed for so long that it is not waited for any longer. */
@@ -244,9 +252,22 @@ export class Exchange implements RequestFacts {
     else this.caller.readBody(true)
   }
 
+  /** The body goes there too: what came so far, and then as it comes. Before anything was handed on. */
+  tap(sink: BodySink): void {
+    for (const bytes of this.#held) sink.data(bytes)
+    if (this.#trailers === undefined) this.#taps = [...(this.#taps ?? []), sink]
+    else sink.end(this.#trailers)
+  }
+
   /** Takes the sink away again; body bytes are held back from now on. */
   stopBody(): void {
     this.#sink = undefined
+  }
+
+  /** Besides what is to be changed already. */
+  changeAnswer({ set, add, remove }: HeaderChange): void {
+    const before = this.answerChange ?? { set: [], add: [], remove: [] }
+    this.answerChange = { set: [...before.set, ...set], add: [...before.add, ...add], remove: [...before.remove, ...remove] }
   }
 
   /** The endpoint's answer begins: it is this one and no other. */

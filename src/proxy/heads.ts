@@ -38,10 +38,11 @@ const ofWorkload = (head: ResponseHead): ResponseHead => {
   return { ...passed, fields: answered(passed.fields) }
 }
 
-export function responseEditor(route: Route, share: Share): (head: ResponseHead) => ResponseHead {
+export function responseEditor({ answerChange }: Exchange, route: Route, share: Share): (head: ResponseHead) => ResponseHead {
   const plain = share.endpoints === undefined ? ofWorkload : asIs
-  if (route.filters.length === 0 && share.filters.length === 0) return plain
+  if (route.filters.length === 0 && share.filters.length === 0 && answerChange === undefined) return plain
   const changes = [...route.filters, ...share.filters].flatMap(filter => (filter.type === 'response-headers' ? [filter.change] : []))
+  if (answerChange !== undefined) changes.push(answerChange)
   if (changes.length === 0) return plain
   return head => {
     const passed = plain(head)

@@ -9,7 +9,9 @@ import {
   failedLabels,
   durationLabels,
   edgeLabels,
+  faultLabels,
   metricNames,
+  mirroredLabels,
   refusedLabels,
   requestLabels,
   udpDatagramLabels,
@@ -72,6 +74,13 @@ export class Meter {
     'Streams of HTTP/2 that were refused before they were a request',
     refusedLabels,
   )
+  readonly #mirrored = this.registry.family(
+    metricNames.mirrored,
+    'counter',
+    'Copies of requests that went to a mirror, by what became of them',
+    mirroredLabels,
+  )
+  readonly #faults = this.registry.family(metricNames.faults, 'counter', 'Requests that were broken on purpose', faultLabels)
   readonly #failed = this.registry.family(
     metricNames.failed,
     'counter',
@@ -159,6 +168,16 @@ export class Meter {
   /** A stream that never became a request. status: what it was answered, 0 for a reset. */
   refused({ listener }: Entry, reason: string, status: number): void {
     this.#refused.sample([listener.direction, listener.name, String(status), reason]).value++
+  }
+
+  /** A copy of a request is over. */
+  mirrored({ service, route, status, reason }: Exchange): void {
+    const [name = '', namespace = ''] = service.split('.')
+    this.#mirrored.sample([name, namespace, route?.origin ?? '', String(status), reason]).value++
+  }
+
+  fault(policy: string, route: string, fault: string): void {
+    this.#faults.sample([policy, route, fault]).value++
   }
 
   /** A caller's connection is ended for what came on it. */

@@ -4,34 +4,70 @@
  *   request ─▶ route ─▶ permit ─▶ backend ─▶ endpoint ─▶ connection ─▶ relay ─▶ answer
  *      each step may throw a Failure; the one catch turns it into the answer
  *
- * The last four are delivery.ts, for they may have to be tried again.
+ * The last four are delivery.ts, for they may have to be tried again. Where the route asks for it there is more after permit:
+ * CORS, rate limit, fault, and copies.
  */
 
 import { Failure } from '#base/failure'
 import { chooseRoute, pickWeighted } from '#model/match'
 import { locationOf } from '#model/rewrite'
-import type { Listener, Route, View } from '#model/view'
+import type { Fault, Listener, Route, View } from '#model/view'
 import { answer, answerAsConfigured, answerRedirect } from './answer.ts'
 import { Delivery } from './delivery.ts'
 import { connectUdp } from './caller-udp.ts'
+import { answeredPreflight } from './cors.ts'
 import type { Exchange } from './exchange.ts'
+import { hitBy, inject } from './fault.ts'
+import type { Meter } from './meter.ts'
+import type { Mirrors } from './mirror.ts'
 import type { Pools } from './pool.ts'
+import type { Limiter } from './rate-limit.ts'
 import { type Share, shareOf } from './share.ts'
 
+/** What a proxy serves with. */
+export type Means = { readonly pools: Pools; readonly limiter: Limiter; readonly mirrors: Mirrors; readonly meter: Meter }
+
 /** onBug: told what is no Failure, now or later. */
-export function serve(exchange: Exchange, pools: Pools, onBug: (bug: unknown) => void): void {
+export function serve(exchange: Exchange, means: Means, onBug: (bug: unknown) => void): void {
   const view = exchange.entry.view()
   try {
     const route = routeOf(exchange, view)
     const permitted = permit(exchange, route)
-    if (permitted.action.type === 'redirect')
-      return answerRedirect(exchange, locationOf(permitted.action.redirect, facts(exchange, permitted)), permitted.action.redirect.status)
-    if (permitted.action.type === 'respond') return answerAsConfigured(exchange, permitted.action.status, permitted.action.detail)
-    new Delivery(exchange, permitted, backendOf(exchange, permitted, view, pools), pools, onBug).begin()
+    if (permitted.cors !== undefined && answeredPreflight(exchange, permitted.cors)) return
+    if (permitted.rateLimit !== undefined) means.limiter.admit(exchange, permitted.rateLimit, exchange.startedAt)
+    if (permitted.fault !== undefined && hit(exchange, permitted, permitted.fault, view, means, onBug)) return
+    act(exchange, permitted, view, means, onBug)
   } catch (thrown) {
     if (thrown instanceof Failure) answer(exchange, thrown)
     else onBug(thrown)
   }
+}
+
+function act(exchange: Exchange, permitted: Permitted, view: View, means: Means, onBug: (bug: unknown) => void): void {
+  if (permitted.action.type === 'redirect')
+    return answerRedirect(exchange, locationOf(permitted.action.redirect, facts(exchange, permitted)), permitted.action.redirect.status)
+  if (permitted.action.type === 'respond') return answerAsConfigured(exchange, permitted.action.status, permitted.action.detail)
+  const { pools } = means
+  const share = backendOf(exchange, permitted, view, pools)
+  if (permitted.mirrors !== undefined) means.mirrors.copy(exchange, permitted, permitted.mirrors, view)
+  new Delivery(exchange, permitted, share, pools, onBug).begin()
+}
+
+/** False where the request is spared; else it is answered or goes on from there. */
+function hit(exchange: Exchange, permitted: Permitted, fault: Fault, view: View, means: Means, onBug: (bug: unknown) => void): boolean {
+  const found = hitBy(fault, Math.random, Date.now())
+  if (found === undefined) return false
+  if (found.delayMs > 0) means.meter.fault(fault.policy, permitted.origin, 'delay')
+  if (found.abort !== undefined) means.meter.fault(fault.policy, permitted.origin, found.abort.type)
+  inject(exchange, permitted, fault, found, () => {
+    try {
+      act(exchange, permitted, view, means, onBug)
+    } catch (thrown) {
+      if (thrown instanceof Failure) answer(exchange, thrown)
+      else onBug(thrown)
+    }
+  })
+  return true
 }
 
 function routeOf(exchange: Exchange, view: View): Route {

@@ -81,9 +81,12 @@ test('what a listener asks for and the proxy does not do is refused by name', ()
   const chain = (filter: JsonValue) => ({ filterChains: [{ filters: [filter] }] })
   const fault = {
     name: 'envoy.filters.http.fault',
-    typedConfig: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault' },
+    typedConfig: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault', maxActiveFaults: 1 },
   }
-  assert.throws(() => listener(chain(manager({ httpFilters: [fault] }))), /http_filters: envoy\.filters\.http\.fault is not carried out/)
+  assert.throws(
+    () => listener(chain(manager({ httpFilters: [fault] }))),
+    /http_filters: envoy\.filters\.http\.fault\.max_active_faults: not carried out/,
+  )
   assert.throws(() => listener(chain(manager({ mergeSlashes: true }))), /filter_chains\[0\]\.filters\[0\]\.merge_slashes: not carried out/)
   assert.throws(() => listener({ ...chain(manager()), useOriginalDst: true }), /^Error: use_original_dst: not carried out/)
   assert.throws(

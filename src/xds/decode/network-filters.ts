@@ -12,6 +12,9 @@ import {
   TcpProxy_WeightedCluster_ClusterWeightSchema,
   TcpProxySchema,
 } from '../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts'
+import { CorsSchema } from '../gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts'
+import { HTTPFaultSchema } from '../gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts'
+import { LocalRateLimitSchema } from '../gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts'
 import { invalidCluster } from '../types.ts'
 import { carries, msOf, mustBeAds, refuse, typeName, unpack } from './carried.ts'
 
@@ -30,6 +33,9 @@ const checkHttp = carries(HttpConnectionManagerSchema, [
 ])
 const checkUpgrade = carries(HttpConnectionManager_UpgradeConfigSchema, ['upgrade_type', 'enabled'])
 const checkDetails = carries(HttpConnectionManager_SetCurrentClientCertDetailsSchema, ['uri'])
+// For a whole listener neither is carried out, only for routes.
+const checkSleepingFault = carries(HTTPFaultSchema, [])
+const checkSleepingLimit = carries(LocalRateLimitSchema, ['stat_prefix'])
 const checkTcp = carries(TcpProxySchema, ['stat_prefix', 'cluster', 'weighted_clusters', 'idle_timeout'])
 const checkWeight = carries(TcpProxy_WeightedCluster_ClusterWeightSchema, ['name', 'weight'])
 
@@ -45,6 +51,7 @@ export function httpOf(any: Any, where: string): Http {
   for (const filter of manager.httpFilters) {
     const type = filter.configType.case === 'typedConfig' ? typeName(filter.configType.value) : ''
     if (type === 'envoy.extensions.filters.http.router.v3.Router' || filter.disabled || filter.isOptional) continue
+    if (filter.configType.case === 'typedConfig' && isAsleep(filter.configType.value, `${where}.http_filters`)) continue
     refuse(`${where}.http_filters`, `${filter.name} is not carried out by this proxy`)
   }
   manager.upgradeConfigs.forEach((upgrade, index) => {
@@ -59,6 +66,17 @@ export function httpOf(any: Any, where: string): Http {
     checkDetails(manager.setCurrentClientCertDetails, `${where}.set_current_client_cert_details`)
   if (manager.codecType === 3) refuse(`${where}.codec_type`, 'HTTP/3 is not carried out by this proxy')
   return { routes: routeSpecifier.value.routeConfigName, codec: manager.codecType }
+}
+
+/** A filter that does nothing but what routes ask of it. */
+function isAsleep(any: Any, where: string): boolean {
+  const type = typeName(any)
+  if (type === CorsSchema.typeName) return true
+  if (type === HTTPFaultSchema.typeName) checkSleepingFault(unpack(any, HTTPFaultSchema, where), `${where}: envoy.filters.http.fault`)
+  else if (type === LocalRateLimitSchema.typeName)
+    checkSleepingLimit(unpack(any, LocalRateLimitSchema, where), `${where}: envoy.filters.http.local_ratelimit`)
+  else return false
+  return true
 }
 
 /** idleMs: absent where Envoy's default holds, one hour. */

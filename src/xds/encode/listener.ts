@@ -26,6 +26,7 @@ import { TcpProxySchema } from '../gen/envoy/extensions/filters/network/tcp_prox
 import { DnsFilterConfigSchema } from '../gen/envoy/extensions/filters/udp/dns_filter/v3/dns_filter_pb.ts'
 import { dnsListener, invalidCluster } from '../types.ts'
 import { encodeDatagrams } from './datagrams.ts'
+import { httpFiltersOf } from './per-route.ts'
 import { duration, fromAds, labels, typed } from './source.ts'
 import { downstreamTls } from './tls.ts'
 
@@ -148,7 +149,10 @@ function httpFilter(listener: Listener) {
         ? HttpConnectionManager_CodecType.HTTP2
         : HttpConnectionManager_CodecType.AUTO,
     routeSpecifier: { case: 'rds', value: { configSource: fromAds, routeConfigName: listener.routes } },
-    httpFilters: [{ name: 'envoy.filters.http.router', configType: typed(RouterSchema, create(RouterSchema)) }],
+    httpFilters: [
+      ...httpFiltersOf(listener.direction),
+      { name: 'envoy.filters.http.router', configType: typed(RouterSchema, create(RouterSchema)) },
+    ],
     serverHeaderTransformation: HttpConnectionManager_ServerHeaderTransformation.PASS_THROUGH,
     // Who called is written from its certificate, whatever the caller says.
     ...(listener.direction === 'inbound'
