@@ -233,6 +233,14 @@ export const failures = {
     says: 'a limit of the proxy is reached',
     hint: 'the detail names the limit',
   },
+  'backend-limit': {
+    status: 503,
+    grpc: 14,
+    blame: 'policy',
+    fate: 'final',
+    says: 'as much is under way to the backend as its policy allows',
+    hint: 'the detail names which of the limits of its BackendPolicy: raise it, or find out why the backend is slow',
+  },
   draining: {
     status: 503,
     grpc: 14,
@@ -271,6 +279,10 @@ export class Failure {
   }
   get status(): number {
     return failures[this.code].status
+  }
+  /** The gRPC status of the same meaning. */
+  get grpc(): number {
+    return failures[this.code].grpc
   }
   get blame(): Blame {
     return failures[this.code].blame

@@ -33,6 +33,8 @@ export const metricNames = {
   upstreamStreams: 'weft_upstream_streams',
   upstreamWaiting: 'weft_upstream_waiting',
   retries: 'weft_retries_total',
+  ejections: 'weft_ejections_total',
+  ejected: 'weft_endpoints_ejected',
   detections: 'weft_protocol_detections_total',
   udpSessions: 'weft_udp_sessions_total',
   udpDatagrams: 'weft_udp_datagrams_total',
@@ -83,6 +85,9 @@ export const failedLabels = ['direction', 'listener', 'reason'] as const
 export const upstreamLabels = ['destination_service', 'destination_workload', 'alpn'] as const
 /** route: `Route.origin`. cause: a status, `grpc-` and one of gRPC, or a failure code. outcome: made, or what forbade it: attempts, budget, limit, body, time. */
 export const retryLabels = ['destination_service', 'route', 'cause', 'outcome'] as const
+/** cause: the threshold of outlierDetection that was reached. outcome: ejected, or forbidden where too many are left out already. */
+export const ejectionLabels = ['destination_service', 'destination_workload', 'cause', 'outcome'] as const
+export const ejectedLabels = ['destination_service', 'destination_workload'] as const
 /** reason: a failure code or ''. */
 export const closedLabels = [...edgeLabels, 'reason'] as const
 /** code_class: `2xx`…`5xx`. */

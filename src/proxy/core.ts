@@ -23,7 +23,6 @@ import type { OutsideNames } from './dns.ts'
 import type { EntryOf } from './downstream.ts'
 import type { Entry, Party } from './entry.ts'
 import { hopAlpn } from './hop.ts'
-import { Guards } from './guard.ts'
 import { Meter } from './meter.ts'
 import { Pools } from './pool.ts'
 
@@ -84,7 +83,7 @@ export class Core implements AsyncDisposable {
     this.meter = new Meter(options.self, Date.now())
     const dialLocalUdp = options.dialLocalUdp ?? ((port: number, on: UdpHandlers) => dialUdp('127.0.0.1', port, on))
     const reach = { credentials: () => this.#context(), dialLocal: options.dialLocal, dialLocalUdp }
-    this.#pools = new Pools(reach, new Guards(this.meter.registry))
+    this.#pools = new Pools(reach, this.meter.registry)
     this.meter.watch(() => this.#pools.standings())
     const { self, log } = options
     this.#acceptor = new Acceptor({

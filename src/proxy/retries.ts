@@ -5,6 +5,7 @@ import { Failure } from '#base/failure'
 import type { Retry, RetryOn, Route } from '#model/view'
 import { field, type ResponseHead } from '#wire/http1'
 import type { Exchange } from './exchange.ts'
+import { httpOf } from './grpc.ts'
 import type { Guard } from './guard.ts'
 import { leftMs } from './limit.ts'
 
@@ -22,6 +23,8 @@ export class Retries {
   readonly #guard: Guard
   #made = 0
   #pauseMs = 0
+  /** Of the answer that was held back. */
+  heldStatus = 0
 
   /** retry: that of the route. */
   constructor(retry: Retry, route: Route, exchange: Exchange, guard: Guard) {
@@ -43,7 +46,9 @@ export class Retries {
     const { upgrade, isGrpc, method } = this.#exchange
     if (upgrade !== undefined || method === 'CONNECT') return undefined
     const cause = this.#plan.statuses.has(head.status) ? String(head.status) : isGrpc ? this.#grpcCause(head) : undefined
-    return cause !== undefined && this.#grant(cause, retryAfterMs(head, Date.now())) ? heldBack : undefined
+    if (cause === undefined || !this.#grant(cause, retryAfterMs(head, Date.now()))) return undefined
+    this.heldStatus = head.status === 200 ? httpOf(Number(field(head.fields, 'grpc-status'))) : head.status
+    return heldBack
   }
 
   /** A status that stands in the head of the answer, which is then all of it. */
@@ -54,10 +59,11 @@ export class Retries {
 
   /** A failure before an answer: whether another try is granted. What broke under a request that may not be repeated is tried again only where that was asked for. */
   grants(failure: Failure): boolean {
-    const { code, fate, status } = failure
+    const { code, fate, status, blame } = failure
     const isOver = code === 'upstream-reset' || code === 'upstream-timeout'
     const isWanted = fate === 'safe' || this.#plan.statuses.has(status) || (isOver && (this.#exchange.isRepeatable || this.#plan.onReset))
-    return isWanted && this.#grant(code, 0)
+    // What the mesh itself refuses, such as a limit that is reached, is not asked for again.
+    return isWanted && (fate === 'safe' || blame === 'upstream') && this.#grant(code, 0)
   }
 
   /** askedMs: the pause that the endpoint asks for. */
@@ -78,7 +84,7 @@ export class Retries {
     // From 1, as the pause of the first further try is by chance too.
     this.#pauseMs = Math.max(asked, backoffMs(backoff, this.#made + 1, Math.random()))
     if (asked > (longestRetryAfterMs ?? 0) || this.#pauseMs >= leftMs(this.#route, this.#exchange, now)) return 'time'
-    return this.#guard.budget.take(now) ? 'made' : 'budget'
+    return this.#guard.retry(now)
   }
 }
 

@@ -196,21 +196,61 @@ const datagrams: fc.Arbitrary<Omit<Listener, 'name'>> = fc.oneof(
     ...given,
   })),
 )
+const few = fc.nat(20)
+const whileMs = fc.integer({ min: 100, max: 60_000 })
+const resilience = {
+  retryConstraint: optional(
+    fc.record({ percent: fc.nat(100), intervalMs: whileMs, least: fc.record({ count: few, intervalMs: whileMs }) }),
+  ),
+  limits: optional(
+    fc.record({ connections: few, pendingRequests: optional(few), requests: optional(few), retries: optional(few) }).map(bare),
+  ),
+  outlierDetection: optional(
+    fc.record({
+      consecutive5xx: few,
+      consecutiveGatewayErrors: few,
+      consecutiveLocalOriginFailures: few,
+      splitsLocalOrigin: fc.boolean(),
+      intervalMs: whileMs,
+      baseEjectionMs: whileMs,
+      maxEjectionMs: whileMs.map(ms => ms + 60_000),
+      maxEjectionPercent: fc.nat(100),
+    }),
+  ),
+}
+const slowStartMs = optional(whileMs)
+const balancingOf = (balance: Backend['balance'], more: Record<string, fc.Arbitrary<unknown>>) =>
+  fc.record({ panicPercent: optional(fc.constantFrom(1, 50, 100)), ...more }).map(given => {
+    const balancing = bare(given)
+    return { balance, balancing: Object.keys(balancing).length === 0 ? undefined : balancing }
+  })
+const balance = fc.oneof(
+  balancingOf('round-robin', { slowStartMs }),
+  balancingOf('random', {}),
+  balancingOf('least-request', { slowStartMs, choices: optional(fc.constantFrom('all' as const, 2, 5)) }),
+  balancingOf('peak-ewma', { slowStartMs }),
+  balancingOf('ring-hash', { ringSize: optional(fc.constantFrom({ min: 10 }, { max: 4096 }, { min: 64, max: 128 })) }),
+  balancingOf('maglev', { tableSize: optional(fc.constantFrom(7, 65_537, 2039)) }),
+)
 const backend: fc.Arbitrary<Omit<Backend, 'name'>> = fc
   .record({
     service: word,
     type: fc.constantFrom('endpoints' as const, 'local' as const),
     port,
     protocol: fc.constantFrom('http1' as const, 'http2' as const, 'downstream' as const, 'tcp' as const, 'udp' as const),
-    balance: fc.constantFrom('round-robin' as const, 'least-request' as const),
+    chosen: balance,
     connectTimeoutMs: fc.integer({ min: 1, max: 60_000 }),
     identities: fc.array(
       word.map(name => `spiffe://weft.test/ns/default/sa/${name}`),
       { maxLength: 2 },
     ),
     proxyProtocol: optional(fc.constantFrom('v1' as const, 'v2' as const)),
+    ...resilience,
   })
-  .map(({ proxyProtocol, ...rest }) => ({ ...rest, ...(proxyProtocol === undefined ? {} : { proxyProtocol }) }))
+  // The workload behind the proxy is one: there is no choice, and no panic.
+  .map(({ chosen, ...given }) =>
+    bare({ ...given, ...(given.type === 'local' ? { balance: 'round-robin' } : bare(chosen)) }),
+  ) as fc.Arbitrary<Omit<Backend, 'name'>>
 const endpoints: fc.Arbitrary<Omit<EndpointSet, 'backend'>> = fc
   .record({
     endpoints: fc.array(
@@ -221,15 +261,16 @@ const endpoints: fc.Arbitrary<Omit<EndpointSet, 'backend'>> = fc
         health: fc.constantFrom('healthy' as const, 'degraded' as const, 'unhealthy' as const, 'draining' as const),
         mtls: fc.boolean(),
         workload: word,
-        locality: optional(fc.record({ region: word, zone: word })),
+        locality: optional(fc.record({ region: word, zone: word, host: optional(word) }).map(bare)),
+        priority: optional(fc.constantFrom(1, 2)),
       }),
       { maxLength: 5 },
     ),
   })
   .map(({ endpoints }) => ({ endpoints: byPlace(endpoints).map(bare) as EndpointSet['endpoints'] }))
 /** Endpoints of one place stand together on the wire. */
-const byPlace = <T extends { locality: { region: string; zone: string } | undefined }>(list: readonly T[]): T[] =>
-  [...Map.groupBy(list, ({ locality }) => JSON.stringify(locality)).values()].flat()
+const byPlace = <T extends { locality: unknown; priority: unknown }>(list: readonly T[]): T[] =>
+  [...Map.groupBy(list, ({ locality, priority }) => JSON.stringify([locality, priority])).values()].flat()
 
 const named = <T>(part: fc.Arbitrary<T>, key = 'name') =>
   fc
