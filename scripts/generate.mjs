@@ -30,6 +30,8 @@ const roots = [
   'envoy.extensions.filters.http.fault.v3.HTTPFault',
   'envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit',
   'envoy.extensions.filters.http.router.v3.Router',
+  'envoy.extensions.filters.http.stateful_session.v3.StatefulSession',
+  'envoy.extensions.filters.http.stateful_session.v3.StatefulSessionPerRoute',
   'envoy.extensions.filters.listener.http_inspector.v3.HttpInspector',
   'envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol',
   'envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector',
@@ -38,6 +40,9 @@ const roots = [
   'envoy.extensions.filters.udp.dns_filter.v3.DnsFilterConfig',
   'envoy.extensions.filters.udp.udp_proxy.session.http_capsule.v3.FilterConfig',
   'envoy.extensions.filters.udp.udp_proxy.v3.UdpProxyConfig',
+  'envoy.extensions.http.stateful_session.cookie.v3.CookieBasedSessionState',
+  'envoy.extensions.http.stateful_session.header.v3.HeaderBasedSessionState',
+  'envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest',
   'envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate',
   'envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport',
   'envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer',
@@ -56,6 +61,7 @@ const roots = [
   'envoy.service.metrics.v3.StreamMetricsResponse',
   'istio.v1.auth.IstioCertificateRequest',
   'istio.v1.auth.IstioCertificateResponse',
+  'xds.type.v3.TypedStruct',
 ]
 
 /** Options that only generators of other languages read; they are most of the descriptors' size. */

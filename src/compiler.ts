@@ -13,6 +13,7 @@ import type { Resource } from '#resources/kind'
 import type { Attached, Attachment, Verdict } from './compiler/attach.ts'
 import { attach } from './compiler/attach.ts'
 import type { Note } from './compiler/gather.ts'
+import { clientsOf, lowerFaults, nextExpiry, whyNoFault } from './compiler/faults.ts'
 import { gather, nameOf } from './compiler/gather.ts'
 import { keep } from './compiler/keep.ts'
 import type { ByPort, PortRoutes, RequestRoute } from './compiler/lower.ts'
@@ -20,23 +21,32 @@ import { holding, lowerBackends, lowerPorts } from './compiler/lower.ts'
 import { findNames } from './compiler/names.ts'
 import { findPolicies } from './compiler/policies.ts'
 import type { Outcome } from './compiler/report.ts'
+import { lowerRateLimits, whyNoLimit } from './compiler/rate-limits.ts'
 import { reportOthers, reportRoute } from './compiler/report.ts'
 import { lowerRules } from './compiler/rules.ts'
 import type { ServicePort } from './compiler/services.ts'
 import { findServices } from './compiler/services.ts'
 import type { ResourceStatus } from './compiler/status.ts'
+import { findTargets } from './compiler/targets.ts'
 import { lowerTCP, namesOf } from './compiler/tcp.ts'
 
 export type { Note } from './compiler/gather.ts'
 export type { AncestorStatus, ParentStatus, ResourceStatus, Stated } from './compiler/status.ts'
+export { toldProtocol } from './compiler/protocol.ts'
 export { joinStatus } from './compiler/status.ts'
 export { viewFor } from './compiler/view.ts'
 
-/** roots: PEM certificates of the accepted roots. */
-export type CompileOptions = { readonly trustDomain: string; readonly roots: readonly string[] }
+/** roots: PEM certificates of the accepted roots. now: ms since the epoch; absent: before anything ends. */
+export type CompileOptions = { readonly trustDomain: string; readonly roots: readonly string[]; readonly now?: number }
 
 /** notes: what belongs to no condition. statuses: what to write on each resource; `joinStatus` makes the status of it. */
-export type Compiled = { readonly mesh: Mesh; readonly notes: readonly Note[]; readonly statuses: readonly ResourceStatus[] }
+export type Compiled = {
+  readonly mesh: Mesh
+  readonly notes: readonly Note[]
+  readonly statuses: readonly ResourceStatus[]
+  /** When something ends by itself, so that the same resources compile to something else; ms since the epoch. */
+  readonly endsAt?: number
+}
 
 /**
  * resources: as admitted (`admit`: valid, defaults filled in), in any order; the same set gives the same bytes.
@@ -70,21 +80,34 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
     ),
   ].sort()
   const consumers = new Map(scopes.map(scope => [scope, byScope(scope)]))
+  const { lowered: backends, hashes } = lowerBackends(services.ports, policies)
   const replaced = (byPort: ByPort): Outbound =>
     lowerPorts(
       services.ports.filter(port => byPort.has(port.key)),
       byPort,
       lowered,
+      hashes,
     )
+
+  const { faultPolicies, rateLimitPolicies } = gathered
+  const { now = 0 } = options
+  const faults = findTargets(faultPolicies, services, requests, clientsOf, policy => whyNoFault(policy, now))
+  const limits = findTargets(rateLimitPolicies, services, requests, () => '', whyNoLimit)
+  const outbound = lowerPorts(services.ports, everyone, lowered, hashes)
+  const consumed = Object.fromEntries([...consumers].map(([scope, byPort]) => [scope, replaced(byPort)]))
+  const tablesOf = (part: Outbound) => Object.values(part.routes)
+  const byKey = new Map(services.ports.map(port => [port.key, port]))
 
   const mesh: Mesh = {
     trust: { domain: options.trustDomain, roots: options.roots },
     mtls: policies.mtls,
-    outbound: lowerPorts(services.ports, everyone, lowered),
-    consumers: Object.fromEntries([...consumers].map(([scope, byPort]) => [scope, replaced(byPort)])),
-    ...lowerBackends(services.ports, policies),
+    outbound,
+    consumers: consumed,
+    ...backends,
     dns: findNames(services.ports),
     declared: declaredBy(services.ports),
+    faults: lowerFaults([outbound, ...Object.values(consumed)].flatMap(tablesOf), byKey, faults),
+    rateLimits: lowerRateLimits(tablesOf(outbound), services.ports, limits),
   }
 
   const reported = <R extends AnyRoute>(route: R, { attachments, verdicts }: Attached<R>, outcome: Omit<Outcome, 'ruleCount'>) => {
@@ -100,6 +123,8 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
       reported<TLSRoute | TCPRoute>(route, route.kind === 'TLSRoute' ? tls : route.kind === 'UDPRoute' ? udp : tcp, tcpLowered.get(route)!),
     ),
     ...policies.statuses,
+    ...faults.statuses,
+    ...limits.statuses,
     ...reportOthers(gathered),
   ].filter(status => (status.parents ?? status.ancestors ?? status.conditions ?? []).length > 0)
 
@@ -115,7 +140,8 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
       : [],
   )
   const notes = [...services.notes, ...policies.notes, ...http.notes, ...tls.notes, ...tcp.notes, ...udp.notes, ...grpc.notes, ...hostnames]
-  return keep<Compiled>(previous, { mesh, notes, statuses })
+  const endsAt = nextExpiry(faultPolicies, now)
+  return keep<Compiled>(previous, { mesh, notes, statuses, ...(endsAt === undefined ? {} : { endsAt }) })
 }
 
 type AnyRoute = RequestRoute | TLSRoute | TCPRoute

@@ -1,12 +1,12 @@
 /** What `weft run`, `weft control`, `weft proxy` and `weft demo` are asked to do: flags read and checked, every problem said together. */
 
 import type { Exclusions } from '#base/exclusions'
-import type { Protocol } from '#model/view'
+import type { Locality, Protocol } from '#model/view'
 import type { ProxyNode } from '#model/workload'
 import type { ControlAddress } from './context.ts'
 import { readExclusions, readUids } from './flags/capture.ts'
 import { Flags } from './flags/collect.ts'
-import { readLabel, readPort, readPublish, readReadiness, type Publish, type RunPort, samePort } from './flags/workload.ts'
+import { readLabel, readLocality, readPort, readPublish, readReadiness, type Publish, type RunPort, samePort } from './flags/workload.ts'
 
 export type { ControlAddress } from './context.ts'
 
@@ -21,6 +21,8 @@ export type RunOptions = {
   readonly ports: readonly RunPort[]
   /** With `app` (the service) and `version`, unless labels of these names were given. */
   readonly labels: Readonly<Record<string, string>>
+  /** Where it runs; a host that is not said is this machine. */
+  readonly locality?: Locality
   readonly probe: ProxyNode['probe']
   /** Ports of this machine that lead to ports of the workload. */
   readonly publish: readonly Publish[]
@@ -127,6 +129,7 @@ export function runOptions(raw: Raw, command: readonly string[], control: Contro
   }
   if (raw['acceptProxyProtocol'] === true && publish.length === 0)
     flags.wrong('--accept-proxy-protocol is about published ports: add --publish, or take it away')
+  const locality = flags.one('locality', readLocality)
   const capture = flags.choice('capture', ['auto', 'namespace', 'proxy']) ?? 'auto'
   const exclude = readExclusions(flags)
   const detectMs = readDetect(flags)
@@ -155,6 +158,7 @@ export function runOptions(raw: Raw, command: readonly string[], control: Contro
     control,
     command,
     ...(version === undefined ? {} : { version }),
+    ...(locality === undefined ? {} : { locality }),
     ...(host === undefined ? {} : { host }),
     ...(detectMs === undefined ? {} : { detectMs }),
     ...(token === undefined ? {} : { token }),

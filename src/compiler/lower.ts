@@ -1,9 +1,10 @@
 /** Fourth stage: service ports and the routes attached to them as listeners, route tables, backends and endpoints. */
 
-import type { Outbound } from '#model/mesh'
-import type { Backend, EndpointSet, Listener, Route, RouteTable, WeightedBackend } from '#model/view'
+import type { Near, Outbound } from '#model/mesh'
+import type { Backend, EndpointSet, HashOn, Listener, Route, RouteTable, WeightedBackend } from '#model/view'
 import type { GRPCRoute, HTTPRoute, TCPRoute, TLSRoute } from '#resources/gateway-api'
 import type { Attachment } from './attach.ts'
+import { byCaller, type Hashes, recognisingRoute } from './hashes.ts'
 import { inOrder } from './order.ts'
 import type { Policies } from './policies.ts'
 import { backendProtocol, isHttp, isOpaque } from './protocol.ts'
@@ -47,7 +48,8 @@ type Lowered = {
   readonly tcp: ReadonlyMap<TCPRoute | TLSRoute, readonly WeightedBackend[]>
 }
 
-export function lowerPorts(ports: readonly ServicePort[], byPort: ByPort, lowered: Lowered): Outbound {
+/** hashes: what requests to each backend are recognised by. */
+export function lowerPorts(ports: readonly ServicePort[], byPort: ByPort, lowered: Lowered, hashes: Hashes): Outbound {
   const listeners: Record<string, Listener> = {}
   const routes: Record<string, RouteTable> = {}
   for (const port of ports) {
@@ -65,16 +67,20 @@ export function lowerPorts(ports: readonly ServicePort[], byPort: ByPort, lowere
       port: port.port,
       protocol,
       ...(looks ? { routes: port.key } : {}),
-      ...(tls.length > 0
-        ? lowerNames(tls, lowered.tcp)
-        : isOpaque(protocol)
-          ? { backends: tcp === undefined ? itself : lowered.tcp.get(tcp)! }
-          : {}),
+      ...byCaller(
+        tls.length > 0
+          ? lowerNames(tls, lowered.tcp)
+          : isOpaque(protocol)
+            ? { backends: tcp === undefined ? itself : lowered.tcp.get(tcp)! }
+            : {},
+        hashes,
+      ),
       service: `${port.service}.${port.namespace}`,
     }
     if (!looks) continue
     const own = http.length === 0 ? [toItself(port, itself)] : inOrder(http.flatMap(route => lowered.http.get(route)!.routes))
-    routes[port.key] = { name: port.key, hosts: [{ name: '*', domains: ['*'], routes: own }] }
+    const recognising = hashes.size === 0 ? own : own.map(route => recognisingRoute(route, hashes))
+    routes[port.key] = { name: port.key, hosts: [{ name: '*', domains: ['*'], routes: recognising }] }
   }
   return { listeners, routes }
 }
@@ -89,21 +95,26 @@ const toItself = (port: ServicePort, backends: readonly WeightedBackend[]): Rout
 })
 
 export function lowerBackends(ports: readonly ServicePort[], { callingOf }: Policies) {
+  const hashes = new Map<string, readonly HashOn[]>()
+  const nearness: Record<string, Near> = {}
   const backends: Record<string, Backend> = {}
   const endpoints: Record<string, EndpointSet> = {}
   for (const port of ports) {
     const { key, service, namespace } = port
+    const { hash, near, ...calling } = callingOf(port)
+    if (hash.length > 0) hashes.set(key, hash)
+    if (near !== undefined) nearness[key] = near
     backends[key] = {
       name: key,
       service: `${service}.${namespace}`,
       type: 'endpoints',
       port: port.port,
       protocol: backendProtocol(port.protocol),
-      ...callingOf(port),
+      ...calling,
       identities: port.identities,
       ...(port.proxyProtocol === undefined ? {} : { proxyProtocol: port.proxyProtocol }),
     }
     endpoints[key] = { backend: key, endpoints: port.endpoints }
   }
-  return { backends, endpoints }
+  return { lowered: { backends, endpoints, near: nearness }, hashes }
 }

@@ -28,6 +28,8 @@ export type Listener = {
   readonly serverNames?: readonly ServerNames[]
   /** How long nothing may pass on a connection of opaque bytes; 0: no limit; absent: one hour. Of udp: in a session; absent: one minute. */
   readonly idleMs?: number
+  /** Opaque bytes of one caller go to the same endpoint, where the backend chooses by hash. */
+  readonly hash?: 'source-ip'
   /** `SERVICE.NAMESPACE`, the destination label of metrics. */
   readonly service: string
 }
@@ -145,7 +147,14 @@ export type PathMatch = { readonly type: 'exact' | 'prefix' | 'regex'; readonly 
 export type ValueMatch = { readonly name: string; readonly type: 'exact' | 'regex'; readonly value: string }
 
 export type Action =
-  | { readonly type: 'forward'; readonly backends: readonly WeightedBackend[] }
+  | {
+      readonly type: 'forward'
+      readonly backends: readonly WeightedBackend[]
+      /** By what a request is recognised, for backends that choose by hash: all that it has of these together. */
+      readonly hash?: readonly HashOn[]
+      /** A client that comes back reaches the endpoint that it had, as long as that serves. */
+      readonly session?: Session
+    }
   | { readonly type: 'redirect'; readonly redirect: Redirect }
   | {
       readonly type: 'respond'
@@ -154,6 +163,17 @@ export type Action =
       readonly reason?: 'rule-invalid' | 'backend-invalid' | 'no-listener'
       readonly detail: string
     }
+
+/** name: of a header in lower case. ttlMs: a client without the cookie is given one for so long, 0: until its browser closes; absent: none is given. */
+export type HashOn =
+  | { readonly type: 'header' | 'query'; readonly name: string }
+  | { readonly type: 'cookie'; readonly name: string; readonly ttlMs?: number; readonly path?: string }
+  | { readonly type: 'source-ip' }
+
+/** What names the endpoint, in the answer and in later requests. ttlMs: 0: until the browser closes. */
+export type Session =
+  | { readonly type: 'cookie'; readonly name: string; readonly path: string; readonly ttlMs: number }
+  | { readonly type: 'header'; readonly name: string }
 
 export type PathChange = { readonly type: 'full' | 'prefix'; readonly value: string }
 export type Redirect = {

@@ -1,6 +1,6 @@
 /** What is running where: the inventory that a platform gives to the compiler. Plain data. */
 
-import type { Health, Protocol } from './view.ts'
+import type { Health, Locality, Protocol } from './view.ts'
 
 /** port: where the process listens. bind: where its proxy listens for callers on the mesh; absent: reached directly, without mTLS. */
 export type WorkloadPort = {
@@ -21,7 +21,7 @@ export type Workload = {
   readonly address?: string
   readonly ports: readonly WorkloadPort[]
   readonly health: Health
-  readonly locality?: { readonly region: string; readonly zone: string }
+  readonly locality?: Locality
 }
 
 export type Inventory = { readonly workloads: readonly Workload[] }
@@ -36,6 +36,7 @@ export type ProxyNode = {
   readonly ports: readonly WorkloadPort[]
   /** How readiness is found: tcp connects to the port; http asks for the path and wants 2xx or 3xx; none: ready once started. */
   readonly probe: { readonly type: 'tcp' | 'none' } | { readonly type: 'http'; readonly port: number; readonly path: string }
+  readonly locality?: Locality
   readonly admin?: string // URL of the proxy's admin and metrics, reachable from the control plane's host only
   readonly version: string // of Weft
 }

@@ -60,6 +60,7 @@ export function addProcesses(program: Command, session: Session, act: Act): void
       ),
     )
     .addOption(repeated('--label <label>', 'KEY=VALUE; may be repeated'))
+    .option('--locality <place>', 'where it runs: REGION/ZONE[/HOST]; callers may prefer what is near them')
     .option('--ready-http <check>', 'ready when GET PORT/PATH answers 2xx or 3xx, such as 8080/healthz')
     .option('--ready <check>', 'tcp: ready when the first port accepts; none: at once')
     .addOption(

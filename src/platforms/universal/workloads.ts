@@ -1,6 +1,6 @@
 /** A Workload document ↔ the workload of the inventory. */
 
-import type { Health } from '#model/view'
+import type { Health, Locality } from '#model/view'
 import type { ProxyNode, Workload } from '#model/workload'
 import type { WorkloadResource, WorkloadStatus } from '#resources/weft'
 import { madeBy } from './services.ts'
@@ -32,7 +32,8 @@ export function resourceOf(node: ProxyNode, identity: string, old: WorkloadResou
         protocol,
         ...(bind === undefined ? {} : { bind: { ...bind } }),
       })),
-      ...(old?.spec?.locality === undefined ? {} : { locality: old.spec.locality }),
+      // What somebody wrote stays where the proxy itself does not know.
+      ...((node.locality ?? old?.spec?.locality) === undefined ? {} : { locality: { ...(node.locality ?? old!.spec!.locality!) } }),
     },
   }
 }
@@ -69,6 +70,12 @@ const messages: Readonly<Record<Health, string>> = {
   draining: 'it is going away',
 }
 
+const bare = ({ region, zone, host }: NonNullable<NonNullable<WorkloadResource['spec']>['locality']>): Locality => ({
+  region,
+  zone,
+  ...(host === undefined ? {} : { host }),
+})
+
 export function workloadOf(resource: WorkloadResource): Workload {
   const { metadata, spec, status } = resource
   return {
@@ -85,6 +92,6 @@ export function workloadOf(resource: WorkloadResource): Workload {
     })),
     // One that a person wrote has nobody to report on it.
     health: status?.health ?? (isRegistered(resource) ? 'unhealthy' : 'healthy'),
-    ...(spec?.locality === undefined ? {} : { locality: spec.locality }),
+    ...(spec?.locality === undefined ? {} : { locality: bare(spec.locality) }),
   }
 }

@@ -23,6 +23,7 @@ const port = z.strictObject({
 const locality = z.strictObject({
   region: z.string().describe('Region.'),
   zone: z.string().describe('Zone in the region.'),
+  host: z.string().optional().describe('Machine in the zone.'),
 })
 
 const spec = z.strictObject({

@@ -18,12 +18,17 @@ import { TcpProxySchema } from '../gen/envoy/extensions/filters/network/tcp_prox
 import { DnsFilterConfigSchema } from '../gen/envoy/extensions/filters/udp/dns_filter/v3/dns_filter_pb.ts'
 import { FilterConfigSchema as HttpCapsuleSchema } from '../gen/envoy/extensions/filters/udp/udp_proxy/session/http_capsule/v3/http_capsule_pb.ts'
 import { UdpProxyConfigSchema } from '../gen/envoy/extensions/filters/udp/udp_proxy/v3/udp_proxy_pb.ts'
+import { StatefulSessionPerRouteSchema, StatefulSessionSchema } from '../gen/envoy/extensions/filters/http/stateful_session/v3/stateful_session_pb.ts'
+import { CookieBasedSessionStateSchema } from '../gen/envoy/extensions/http/stateful_session/cookie/v3/cookie_pb.ts'
+import { HeaderBasedSessionStateSchema } from '../gen/envoy/extensions/http/stateful_session/header/v3/header_pb.ts'
+import { LeastRequestSchema } from '../gen/envoy/extensions/load_balancing_policies/least_request/v3/least_request_pb.ts'
 import { PreviousHostsPredicateSchema } from '../gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.ts'
 import { RawBufferSchema } from '../gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.ts'
 import { SecretSchema } from '../gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts'
 import { DownstreamTlsContextSchema, UpstreamTlsContextSchema } from '../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts'
 import { SPIFFECertValidatorConfigSchema } from '../gen/envoy/extensions/transport_sockets/tls/v3/tls_spiffe_validator_config_pb.ts'
 import { HttpProtocolOptionsSchema } from '../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts'
+import { TypedStructSchema } from '../gen/xds/type/v3/typed_struct_pb.ts'
 
 /** What stands at the top of a file, by its place in Envoy's `static_resources`. */
 export const resourceSchemas = {
@@ -48,6 +53,12 @@ export const registry = createRegistry(
   DnsFilterConfigSchema,
   UdpProxyConfigSchema,
   HttpCapsuleSchema,
+  StatefulSessionSchema,
+  StatefulSessionPerRouteSchema,
+  CookieBasedSessionStateSchema,
+  HeaderBasedSessionStateSchema,
+  LeastRequestSchema,
+  TypedStructSchema,
   HttpInspectorSchema,
   TlsInspectorSchema,
   PreviousHostsPredicateSchema,
