@@ -5,7 +5,7 @@ import type { Service } from '#resources/core'
 import type { GRPCRoute, Gateway, GatewayClass, HTTPRoute, ReferenceGrant, TCPRoute, TLSRoute, UDPRoute } from '#resources/gateway-api'
 import { gatewayGroup } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
-import type { BackendPolicy, MeshResource } from '#resources/weft'
+import type { BackendPolicy, FaultPolicy, MeshResource, RateLimitPolicy } from '#resources/weft'
 import { weftGroup } from '#resources/weft'
 
 /** A remark for the operator that belongs to no condition. */
@@ -22,6 +22,8 @@ export type Gathered = {
   readonly gateways: readonly Gateway[]
   readonly gatewayClasses: readonly GatewayClass[]
   readonly backendPolicies: readonly BackendPolicy[]
+  readonly faultPolicies: readonly FaultPolicy[]
+  readonly rateLimitPolicies: readonly RateLimitPolicy[]
   readonly backendTLSPolicies: readonly Resource<{ readonly targetRefs: readonly TargetRef[] }>[]
   readonly meshes: readonly MeshResource[]
 }
@@ -53,6 +55,8 @@ export function gather(resources: readonly Resource[]): Gathered {
     gateways: of(gatewayGroup, 'Gateway'),
     gatewayClasses: of(gatewayGroup, 'GatewayClass'),
     backendPolicies: of(weftGroup, 'BackendPolicy'),
+    faultPolicies: of(weftGroup, 'FaultPolicy'),
+    rateLimitPolicies: of(weftGroup, 'RateLimitPolicy'),
     backendTLSPolicies: of(gatewayGroup, 'BackendTLSPolicy'),
     meshes: of(weftGroup, 'Mesh'),
   }

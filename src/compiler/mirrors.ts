@@ -2,6 +2,7 @@
 
 import type { Mirror } from '#model/view'
 import type { HTTPFilter, ReferenceGrant } from '#resources/gateway-api'
+import { millionths } from './faults.ts'
 import type { RefReason } from './resolve.ts'
 import { resolve } from './resolve.ts'
 import type { Services } from './services.ts'
@@ -27,14 +28,9 @@ export function lowerMirrors(
     const found = resolve(requestMirror.backendRef, from, services, grants)
     if (found.backend === undefined) refs.push({ ...found, path: `${at}[${index}].requestMirror.backendRef` })
     else {
-      const share = shareOf(requestMirror)
+      const share = millionths(requestMirror)
       if (share > 0) mirrors.push({ backend: found.backend, share })
     }
   }
   return { mirrors, refs }
-}
-
-function shareOf({ percent, fraction }: NonNullable<HTTPFilter['requestMirror']>): number {
-  if (fraction !== undefined) return Math.round((1_000_000 * fraction.numerator) / fraction.denominator)
-  return 10_000 * (percent ?? 100)
 }

@@ -34,7 +34,9 @@ function sharedBy(mesh: Mesh, node: ProxyNode): Shared {
   const known = shared.get(mesh) ?? new Map<string, Shared>()
   shared.set(mesh, known)
   const faults = faultsFor(mesh, node)
-  const key = [namespace, ...faults.flatMap(([table, routes]) => routes.map(([route, { policy }]) => `${table} ${route} ${policy}`))].join('\n')
+  const key = [namespace, ...faults.flatMap(([table, routes]) => routes.map(([route, { policy }]) => `${table} ${route} ${policy}`))].join(
+    '\n',
+  )
   const before = known.get(key)
   if (before) return before
   const own = mesh.consumers[namespace]
@@ -94,7 +96,10 @@ function endpointsFor(mesh: Mesh, locality: Locality | undefined): View['endpoin
   const key = JSON.stringify([locality.region, locality.zone, locality.host])
   let found = known.get(key)
   if (found === undefined) {
-    found = { ...mesh.endpoints, ...Object.fromEntries(preferring.map(([name, near]) => [name, byNearness(mesh.endpoints[name]!, near, locality)])) }
+    found = {
+      ...mesh.endpoints,
+      ...Object.fromEntries(preferring.map(([name, near]) => [name, byNearness(mesh.endpoints[name]!, near, locality)])),
+    }
     known.set(key, found)
   }
   return found
