@@ -3,6 +3,7 @@
 import { Command } from 'commander'
 import type { Session } from './session.ts'
 import { addCapture } from './tree/capture.ts'
+import { addExplain } from './tree/explain.ts'
 import { addMesh } from './tree/mesh.ts'
 import { addNode } from './tree/node.ts'
 import { addProcesses } from './tree/processes.ts'
@@ -49,6 +50,7 @@ export function buildProgram(session: Session, ended: (code: number) => void): C
   addCapture(program, session, act)
   addResources(program, session, act)
   addMesh(program, session, act)
+  addExplain(program, session, act)
   addSetup(program, session, act)
   example(program, say, [
     ['weft demo', 'a shop of small services in a mesh, with load and a dashboard'],
