@@ -38,6 +38,7 @@ export function pageOf({ core, certificate, interception }: Subject, path: strin
         ...(interception === undefined ? {} : { interception }),
         certificate: own && { identity: own.identity, notAfter: new Date(own.notAfter).toISOString() },
         upstreams: core.upstreams,
+        leftOut: core.leftOut,
         process: ownUse(),
       })
     }

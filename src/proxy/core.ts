@@ -115,6 +115,10 @@ export class Core implements AsyncDisposable {
   get upstreams(): ReturnType<Pools['standings']> {
     return this.#pools.standings()
   }
+  /** Endpoints that are not picked for a while because they kept failing, by backend. */
+  get leftOut(): ReturnType<Pools['guards']['leftOut']> {
+    return this.#pools.guards.leftOut()
+  }
   get isReady(): boolean {
     return this.#isReady
   }

@@ -181,7 +181,8 @@ export class Delivery implements Outcome {
       if (failure.blame !== 'upstream') return
     } else if (status === 0) return
     else answered = isGrpc && status === 200 && grpcStatus !== undefined ? httpOf(grpcStatus) : status
-    guard.answered(this.#endpoint, answered, this.#share.endpoints!.length)
+    const all = this.#exchange.entry.view().endpoints[this.#share.backend.name]
+    guard.answered(this.#endpoint, answered, all?.endpoints.length ?? 0)
   }
 }
 

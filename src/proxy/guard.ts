@@ -50,6 +50,14 @@ export class Guards {
     return guard
   }
 
+  /** Addresses that are not picked now, by backend. */
+  leftOut(): { readonly backend: string; readonly endpoints: readonly string[] }[] {
+    return [...this.#guards].flatMap(([backend, guard]) => {
+      const endpoints = guard.leftOut
+      return endpoints.length === 0 ? [] : [{ backend, endpoints }]
+    })
+  }
+
   /** Connections that a backend may have; Infinity where no policy says. */
   maxConnections(backend: string): number {
     return this.#guards.get(backend)?.limits.connections ?? Number.POSITIVE_INFINITY
@@ -135,7 +143,11 @@ export class Guard {
     sample.value++
   }
 
-  /** What an endpoint answered; undefined: nothing. count: of all that could be picked. */
+  get leftOut(): readonly string[] {
+    return [...(this.#outliers?.out(performance.now()) ?? [])]
+  }
+
+  /** What an endpoint answered; undefined: nothing. count: of all endpoints. */
   answered(endpoint: Endpoint, status: number | undefined, count: number): void {
     const outliers = this.#outliers
     if (outliers === undefined) return

@@ -253,3 +253,47 @@ test('Retry-After is read as seconds or as a date, and anything else says nothin
     [3000, 0, 5000, 0, 0, 0],
   )
 })
+
+test('a gRPC call that is answered UNAVAILABLE without a message is asked again, one that began to answer is not', async () => {
+  const certificates = await materials('calls', 'shop')
+  const seen: string[] = []
+  const type = { ':status': 200, 'content-type': 'application/grpc' }
+  const server = http2.createServer()
+  server.on('stream', (stream, headers) => {
+    const path = headers[':path']!
+    const isFirst = !seen.includes(path)
+    seen.push(path)
+    if (path === '/begun') {
+      stream.respond(type, { waitForTrailers: true })
+      stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '14' }))
+      return stream.end('message')
+    }
+    if (isFirst || path === '/always')
+      return stream.respond({ ...type, 'grpc-status': path === '/other' ? '5' : '14' }, { endStream: true })
+    stream.respond(type, { waitForTrailers: true })
+    stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }))
+    stream.end('message')
+  })
+  await new Promise<void>(done => server.listen(0, '127.0.0.1', done))
+  const inside = await inboundSide('calls', (server.address() as AddressInfo).port, 'grpc', certificates.calls!, undefined, 'http2')
+  const parts = remote('calls', [inside.port], { protocol: 'http2' })
+  const route = { ...forwardTo(Object.keys(parts.backends)[0]!), retry: asked({ on: ['unavailable'], attempts: 1 }) }
+  const outside = await outboundSide('shop', certificates.shop!, 'grpc', { ...parts, routes: { out: table('out', [route]) } })
+  const session = http2.connect(`http://127.0.0.1:${outside.port}`)
+  const call = (path: string): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const stream = session.request({ ':method': 'POST', ':path': path, 'content-type': 'application/grpc', te: 'trailers' })
+      let said: unknown
+      stream.on('response', headers => (said = headers['grpc-status'])).on('trailers', headers => (said = headers['grpc-status']))
+      stream.on('error', reject).on('end', () => resolve(`${path} ${String(said)} after ${seen.filter(each => each === path).length}`))
+      stream.resume().end('question')
+    })
+  assert.deepEqual(
+    [await call('/twice'), await call('/always'), await call('/other'), await call('/begun')],
+    ['/twice 0 after 2', '/always 14 after 2', '/other 5 after 1', '/begun 14 after 1'],
+  )
+  session.close()
+  await outside[Symbol.asyncDispose]()
+  await inside.core[Symbol.asyncDispose]()
+  server.close()
+})
