@@ -12,7 +12,7 @@ import type { Lane } from './lane.ts'
 import { type Limit, limitOf } from './limit.ts'
 import type { EndpointPool, Pools } from './pool.ts'
 import { heldBack, Retries } from './retries.ts'
-import { pickEndpoint, type Share } from './share.ts'
+import { noting, pickEndpoint, type Share } from './share.ts'
 import type { Outcome, Upstream } from './upstream.ts'
 
 /** How many endpoints are tried when a connection cannot be made or a kept one turns out closed. */
@@ -70,7 +70,7 @@ export class Delivery implements Outcome {
     this.#tries++
     this.#upstream = undefined
     this.#endpoint = endpoint
-    this.#limit = limitOf(this.#route, exchange, this.#tries === 1 ? exchange.startedAt : performance.now())
+    this.#limit = limitOf(this.#route, exchange, this.#tries === 1 && !exchange.wasHeldUp ? exchange.startedAt : performance.now())
     const full = this.#guard?.enter()
     if (full !== undefined) {
       this.#limit?.stop()
@@ -116,7 +116,8 @@ export class Delivery implements Outcome {
     }
     this.#limit?.relayedBy(upstream)
     exchange.upstream = upstream
-    upstream.relay(exchange, this.#head, this.#edit, this)
+    const edit = this.#share.isPlain ? this.#edit : noting(this.#share, this.#endpoint, this.#pool, this.#edit)
+    upstream.relay(exchange, this.#head, edit, this)
   }
 
   #over(): void {

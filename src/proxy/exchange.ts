@@ -87,6 +87,8 @@ export class Exchange implements RequestFacts {
   #isGrpc: boolean | undefined
   /** Who else gets the body as it comes. */
   #taps: readonly BodySink[] | undefined
+  /** Something was waited for before its first try. */
+  wasHeldUp = false
   /** What its answer says besides, whoever gives it. */
   answerChange: HeaderChange | undefined
   /** For the sweep that ends what stands still: bytes and status at the last look, and when they changed. */

@@ -27,12 +27,18 @@ export function inject(exchange: Exchange, { timeouts }: Route, { policy }: Faul
   const then = abort === undefined ? goOn : () => abortBy(exchange, abort, policy)
   if (delayMs === 0) return then()
   exchange.changeAnswer({ set: [{ name: faultField, value: `delay=${Math.round(delayMs)}ms; policy=${policy}` }], add: [], remove: [] })
+  exchange.wasHeldUp = true
+  const limitMs = timeouts?.requestMs || Number.POSITIVE_INFINITY
+  const tooLate = () =>
+    answer(exchange, new Failure('upstream-timeout', `timeouts.request of ${limitMs} ms, held up by FaultPolicy ${policy}`))
   const timer = setTimeout(
     () => {
       exchange.onWritable = undefined
-      if (!exchange.isGone) then()
+      if (exchange.isGone) return
+      if (limitMs <= delayMs) tooLate()
+      else then()
     },
-    Math.min(delayMs, timeouts?.requestMs || delayMs),
+    Math.min(delayMs, limitMs),
   )
   // Called too when the exchange is over.
   exchange.onWritable = () => {
