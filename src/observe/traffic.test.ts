@@ -322,3 +322,19 @@ test('the series of a service has a point for every five seconds, oldest first, 
     Array(12).fill(0),
   )
 })
+
+test('what a proxy found out of a port that declares nothing is kept with when it was last seen, until the proxy is gone', () => {
+  const traffic = new Traffic({ since: t0 })
+  const detections = (count: number, outcome = 'sniffed'): MetricFamily => ({
+    name: metricNames.detections,
+    type: 'counter',
+    metrics: [{ labels: { direction: 'outbound', listener: 'outbound/shop/cart:80', protocol: 'http', outcome }, value: count }],
+  })
+  const found = { direction: 'outbound', listener: 'outbound/shop/cart:80', protocol: 'http', outcome: 'sniffed' }
+  traffic.ingest('front-1.shop', front, [detections(7)], t0)
+  assert.deepEqual(traffic.detections('front-1.shop'), [{ ...found, count: 7 }])
+  traffic.ingest('front-1.shop', front, [detections(9), detections(3, 'declared')], t0 + 5_000)
+  traffic.ingest('front-1.shop', front, [detections(9)], t0 + 10_000)
+  assert.deepEqual(traffic.detections('front-1.shop'), [{ ...found, count: 9, lastAt: t0 + 5_000 }])
+  assert.deepEqual(traffic.detections('other.shop'), [])
+})

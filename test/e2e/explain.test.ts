@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { canCapture } from '../../src/io/namespace.ts'
+import type { Detection } from '../../src/api/mesh-api.ts'
 import type { Explanation } from '../../src/model/explain.ts'
 import type { Resource } from '../../src/resources/kind.ts'
 import { active, apply, forHeader, route, split, startFront, to } from '../harness/front.ts'
@@ -14,7 +15,7 @@ const verdict = await canCapture()
 /** As the load tells it: status, code and detail of the answer. */
 const failureOf = ({ failure }: Explanation): string => `${failure?.status} ${failure?.code} ${failure?.says}`
 
-type Said = { readonly code: number; readonly explanation: Explanation; readonly protocolBy?: string }
+type Said = { readonly code: number; readonly explanation: Explanation; readonly protocolBy?: string; readonly seen?: readonly Detection[] }
 
 describe('what is explained', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.remedy}` }, () => {
   let mesh: Mesh
@@ -115,6 +116,23 @@ describe('what is explained', { skip: verdict.ok ? false : `${verdict.why}: ${ve
     const wrong = await mesh.weft('explain', 'request', '--from', 'asker', '--to', 'front', 'lower', '-H', 'nothing')
     assert.equal(wrong.code, 2)
     assert.match(wrong.stderr, /neither a method[^]*is no "name: value"/)
+  })
+
+  test('of a port that declares nothing it is told what was found out lately', async () => {
+    const server = 'require("node:http").createServer((_, answer) => answer.end("hello")).listen(9999)'
+    mesh.run('plain', [process.execPath, '-e', server], { flags: ['--port', 'mystery:9999/detect'] })
+    await mesh.healthy('plain')
+    const before = await explained('--to', 'plain:9999')
+    assert.deepEqual([before.explanation.listener?.protocol, before.seen, before.protocolBy], ['detect', [], undefined])
+    await using shell = mesh.shell('curious', { flags: ['--service', 'asker'] })
+    await shell.do(`node -e 'fetch("http://plain:9999/").catch(() => {})'`)
+    const seen = async (): Promise<unknown> => {
+      const { stdout } = await mesh.weft('explain', 'request', '--from', curious, '--to', 'plain:9999', '-o', 'json')
+      return (JSON.parse(stdout) as Said).seen?.map(({ protocol, outcome, count }) => `${protocol} ${outcome} ${count}`)
+    }
+    const curious = (await mesh.client.proxies()).find(({ workload }) => workload.startsWith('curious'))!.id
+    await mesh.until('the control plane was told', async () => String(await seen()) === 'http sniffed 1')
+    assert.match((await mesh.weft('explain', 'request', '--from', curious, '--to', 'plain:9999')).stdout, /to be found out[^]*http 1 time/)
   })
 
   test('the story for people tells the way and the outcome', async () => {

@@ -1,7 +1,7 @@
 /** `weft explain request`: what would become of a request, by what the control plane tells the proxies; nothing is sent. */
 
 import type { Client, ServedKind } from '#api/client'
-import type { ProxyConfig, ProxyStatus } from '#api/mesh-api'
+import type { Detection, ProxyConfig, ProxyStatus } from '#api/mesh-api'
 import { toldProtocol } from '#compiler'
 import { explain, type Explanation, type Known, type KnownOf } from '#model/explain'
 import type { Service } from '#resources/core'
@@ -50,9 +50,10 @@ export async function explainRequest(session: Session, words: readonly string[],
     revision: config.revision,
     request: { method: question.request.method, host: question.request.host, path: question.request.path, search: question.request.search },
     ...(await protocolOf(client, explanation)),
+    ...(explanation.listener?.protocol === 'detect' ? { seen: await seenAt(client, proxy.id, explanation.listener.name) } : {}),
     explanation,
   }
-  if (output === 'text') for (const line of storyOf(session.say, told)) session.say.out(line)
+  if (output === 'text') for (const line of storyOf(session.say, told, session.now())) session.say.out(line)
   else await printAs(session.say, output, { ...told, from: { proxy: proxy.id, service: proxy.service, identity: proxy.identity } })
   const isAnswered = explanation.answered !== undefined
   return explanation.arrives === 'always' || isAnswered ? exit.ok : exit.failed
@@ -69,6 +70,10 @@ async function knownTo(client: Client, proxies: readonly ProxyStatus[], workload
   )
   return id => known.get(id) ?? (connected.has(id) && !asked.includes(id) ? 'unasked' : 'away')
 }
+
+/** Of the caller's own proxy, for it is the one that finds out. */
+const seenAt = async (client: Client, proxy: string, listener: string): Promise<readonly Detection[]> =>
+  (await client.detections(proxy)).filter(each => each.direction === 'outbound' && each.listener === listener)
 
 const serviceKind: Pick<ServedKind, 'group' | 'version' | 'plural' | 'namespaced'> = {
   group: '',

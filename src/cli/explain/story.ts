@@ -1,8 +1,9 @@
 /** An explanation as a story for people: each step of the way on its line, what fits marked, and what does not with its reason. */
 
-import type { ProxyStatus } from '#api/mesh-api'
+import type { Detection, ProxyStatus } from '#api/mesh-api'
 import type { EndpointTold, Explanation, FailureTold, RuleTold, ShareTold } from '#model/explain'
 import type { Match } from '#model/view'
+import { tellAgo } from '../moment.ts'
 import { tellMatch } from '../proxy/rows.ts'
 import type { Say } from '../say.ts'
 import { oneLine } from '../table.ts'
@@ -15,13 +16,15 @@ export type Told = {
   readonly revision: number
   readonly request: { readonly method: string; readonly host: string; readonly path: string; readonly search: string }
   readonly protocolBy?: string
+  readonly seen?: readonly Detection[]
   readonly explanation: Explanation
 }
 
 type Paint = Pick<Say, 'paint'>
 const marks = { good: ['green', '✓'], bad: ['red', '✗'], none: ['dim', '·'], half: ['yellow', '!'] } as const
 
-export function storyOf(say: Paint, told: Told): readonly string[] {
+/** now: ms since the epoch. */
+export function storyOf(say: Paint, told: Told, now: number): readonly string[] {
   const { from, to, revision, request, explanation } = told
   const { address, listener, rules, route, shares, opaque } = explanation
   const step = (name: string, text: string): string => `${say.paint('bold', name.padEnd(10))}${text}`
@@ -32,6 +35,7 @@ export function storyOf(say: Paint, told: Told): readonly string[] {
     step('caller', `${from.id}, revision ${revision}${staleness(say, from)}`),
     ...(address === undefined ? [] : [step('name', `${to.split(':')[0]} is ${address}`)]),
     ...(listener === undefined ? [] : [step('listener', `${listener.name}, ${protocolTold(say, told)}`)]),
+    ...(told.seen === undefined ? [] : [step('seen', seenTold(told.seen, now))]),
     ...(rules === undefined
       ? []
       : [step('rules', `of ${listener!.routes}, in the order in which they are tried`), ...rules.map(each => ruleLine(say, each))]),
@@ -55,6 +59,14 @@ function protocolTold(say: Paint, { explanation: { listener }, protocolBy }: Tol
   if (protocol !== 'detect') return `${protocol}${protocolBy === undefined ? '' : `, declared by ${protocolBy}`}`
   const how = 'the first bytes are waited for, 60 ms unless weft run --detect-timeout says otherwise; HTTP is assumed here'
   return `${say.paint('yellow', 'to be found out')}: nothing declares its protocol; ${how}`
+}
+
+function seenTold(seen: readonly Detection[], now: number): string {
+  const all = seen.map(({ protocol, outcome, count, lastAt }) => {
+    const when = lastAt === undefined ? '' : `, last ${tellAgo(lastAt, now)}`
+    return `${protocol} ${count} ${count === 1 ? 'time' : 'times'}${outcome === 'opaque' ? ' (silent, or not known)' : ''}${when}`
+  })
+  return all.length === 0 ? 'this caller has not called it yet' : all.join('; ')
 }
 
 const places = { path: 'the path is', method: 'the method is', grpc: 'it is no gRPC call: content-type is', host: 'the host is' } as const
