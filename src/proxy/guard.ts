@@ -58,9 +58,9 @@ export class Guards {
     })
   }
 
-  /** Connections that a backend may have; Infinity where no policy says. */
-  maxConnections(backend: string): number {
-    return this.#guards.get(backend)?.limits.connections ?? Number.POSITIVE_INFINITY
+  /** The guard of a backend by its name, where there is one. */
+  known(backend: string): Guard | undefined {
+    return this.#guards.get(backend)
   }
 }
 
@@ -77,6 +77,7 @@ export class Guard {
   #requests = 0
   #pending = 0
   #retries = 0
+  #opaque = 0
 
   constructor(backend: Backend, families: Families, leaveOut: LeaveOut) {
     this.#families = families
@@ -100,6 +101,20 @@ export class Guard {
     this.#outliers = settings === undefined ? undefined : new Outliers(settings)
     for (const sample of this.#families.ejected.samples.values()) if (sample.labels[0] === this.#backend.service) sample.value = 0
     this.#leaveOut(this.#backend.name, new Set())
+  }
+
+  /** A connection of opaque bytes is made, and `closed` is owed. */
+  opened(): void {
+    this.#opaque++
+  }
+  closed(): void {
+    this.#opaque--
+  }
+  get opaque(): number {
+    return this.#opaque
+  }
+  get limitedConnections(): Failure {
+    return limited('connections', this.limits.connections ?? 0)
   }
 
   /** A try begins, and `leave` is owed; the failure where there are as many as there may be. */

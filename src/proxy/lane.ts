@@ -83,7 +83,8 @@ export class Lane {
     if (this.#backend.protocol === 'udp' && !this.#manner.multiplexes)
       return new UdpUpstream(on => openFlow(this.#backend, this.#endpoint, this.#reach, on))
     if (this.#manner.multiplexes && !this.#isHttp1Only) return this.#turn()
-    if (this.#mayConnect?.() === false) throw new Failure('backend-limit', 'limits.connections is reached')
+    if (this.#mayConnect?.() === false)
+      throw new Failure('backend-limit', 'limits.connections is reached, and HTTP/1 needs one for each request')
     this.#http1Opening++
     try {
       return this.#http1(await connect(this.#backend, this.#endpoint, this.#reach, this.#manner.offers.slice(-1), this.#ends))

@@ -7,6 +7,7 @@ import { backendsFor } from '#model/server-name'
 import type { Backend, Endpoint, Listener, View, WeightedBackend } from '#model/view'
 import { detect } from '#wire/detect'
 import type { Place } from './accept.ts'
+import { keyOf } from './affinity.ts'
 import { Ahead } from './ahead.ts'
 import { connect, connectOutside, type Connected } from './connect.ts'
 import type { Entry, Party } from './entry.ts'
@@ -100,13 +101,26 @@ export class Opaque {
   async #reachOne(picked: WeightedBackend | undefined, entry: Entry): Promise<Reached> {
     const { pools, reach, view } = this.#place
     if (picked === undefined) throw new Failure('backend-invalid', entry.listener.name)
-    const share = shareOf(picked, view(), entry.listener.name, pools)
+    const share = shareOf(picked, view(), entry.listener.name, pools, undefined, keyOf(entry))
+    const { backend } = share
+    const isGuarded = share.endpoints !== undefined && (backend.limits !== undefined || backend.outlierDetection !== undefined)
+    const guard = isGuarded ? pools.guards.of(backend) : undefined
+    const all = isGuarded ? (view().endpoints[backend.name]?.endpoints.length ?? 0) : 0
     let tried: readonly Endpoint[] = []
     for (;;) {
       const endpoint = pickEndpoint(share, tried)
+      if (guard !== undefined && !pools.mayConnect(backend.name)) throw guard.limitedConnections
+      guard?.opened()
       try {
-        return { connected: await connect(share.backend, endpoint, reach, [], entry.ends), endpoint, backend: share.backend }
+        const connected = await connect(backend, endpoint, reach, [], entry.ends)
+        if (guard !== undefined) {
+          connected.socket.once('close', () => guard.closed())
+          guard.answered(endpoint!, 200, all)
+        }
+        return { connected, endpoint, backend }
       } catch (thrown) {
+        guard?.closed()
+        if (endpoint !== undefined && thrown instanceof Failure && thrown.blame === 'upstream') guard?.answered(endpoint, undefined, all)
         if (!(thrown instanceof Failure) || thrown.fate !== 'safe' || endpoint === undefined || tried.length >= 3) throw thrown
         tried = [...tried, endpoint]
       }

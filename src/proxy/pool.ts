@@ -53,7 +53,7 @@ export class Pools {
 
   #poolOf(backend: Backend, endpoint: Endpoint | undefined): EndpointPool {
     const { name } = backend
-    const mayConnect = () => this.#connectionsTo(name) < this.guards.maxConnections(name)
+    const mayConnect = () => this.mayConnect(name)
     const http1 = new Lane(backend, endpoint, this.#reach, true, { mayConnect })
     const http2 = backend.protocol === 'downstream' ? new Lane(backend, endpoint, this.#reach, false, { mayConnect }) : http1
     const at = endpoint === undefined ? `127.0.0.1:${backend.port}` : `${endpoint.host}:${endpoint.port}`
@@ -76,11 +76,15 @@ export class Pools {
     return new Lane(backend, endpoint, this.#reach, isHttp1, { ends })
   }
 
-  #connectionsTo(backend: string): number {
-    let sum = 0
+  /** Whether the policy of a backend allows one connection more. */
+  mayConnect(backend: string): boolean {
+    const guard = this.guards.known(backend)
+    const most = guard?.limits.connections
+    if (guard === undefined || most === undefined) return true
+    let sum = guard.opaque
     for (const pool of this.#pools.values())
       if (pool.backend === backend) sum += pool.http1.connections + (pool.http2 === pool.http1 ? 0 : pool.http2.connections)
-    return sum
+    return sum < most
   }
 
   /** What there is to each endpoint now. */

@@ -259,7 +259,7 @@ test('a gRPC call that is answered UNAVAILABLE without a message is asked again,
   const seen: string[] = []
   const type = { ':status': 200, 'content-type': 'application/grpc' }
   const server = http2.createServer()
-  server.on('stream', (stream, headers) => {
+  server.on('stream', (stream: http2.ServerHttp2Stream, headers) => {
     const path = headers[':path']!
     const isFirst = !seen.includes(path)
     seen.push(path)
