@@ -1,6 +1,6 @@
 /** The rules of one HTTPRoute or GRPCRoute as routes of the model: not yet in order, and not yet attached to anything. */
 
-import type { Action, Route, WeightedBackend } from '#model/view'
+import type { Action, Route, Session, WeightedBackend } from '#model/view'
 import { durationMs } from '#resources/duration'
 import type { GRPCRoute, HTTPRoute, HTTPRule, ReferenceGrant } from '#resources/gateway-api'
 import type { Unsupported } from './filters.ts'
@@ -13,6 +13,7 @@ import type { Ranked } from './order.ts'
 import type { Resolved } from './resolve.ts'
 import { resolve } from './resolve.ts'
 import { retryOf } from './retry.ts'
+import { lowerSession } from './sessions.ts'
 import type { Services } from './services.ts'
 
 /** refs: backendRefs that lead nowhere, with their field paths. invalid: by index of the rule, what it asks that is not carried out. */
@@ -32,7 +33,8 @@ export function lowerRules(route: HTTPRoute | GRPCRoute, services: Services, gra
     const unsupported: Unsupported[] = [...lowered.unsupported]
     const copied = lowerMirrors(rule.filters ?? [], `${at}.filters`, { kind, namespace: namespaceOf(route) }, services, grants)
     refs.push(...copied.refs)
-    if (rule.sessionPersistence) unsupported.push({ path: `${at}.sessionPersistence`, says: 'sessionPersistence is not carried out yet' })
+    const kept = lowerSession(rule, at, `${nameOf(route)}-${index}`)
+    unsupported.push(...kept.unsupported)
     const backends = (rule.backendRefs ?? []).map((ref, refAt): WeightedBackend => {
       const path = `${at}.backendRefs[${refAt}]`
       const found = resolve(ref, { kind, namespace: namespaceOf(route) }, services, grants)
@@ -48,7 +50,7 @@ export function lowerRules(route: HTTPRoute | GRPCRoute, services: Services, gra
         ? { type: 'respond', status: 500, reason: 'rule-invalid', detail: unsupported.map(each => `${each.path}: ${each.says}`).join('; ') }
         : lowered.redirect !== undefined
           ? { type: 'redirect', redirect: lowered.redirect }
-          : forward(backends, at)
+          : withSession(forward(backends, at), kept.session)
     return matches.flatMap(({ match, rank }, matchAt): readonly Ranked[] => {
       if (match === undefined) return []
       const made: Route = {
@@ -87,6 +89,9 @@ function rulesOf(route: HTTPRoute | GRPCRoute): readonly { readonly rule: Rule; 
 type Rule = Omit<HTTPRule, 'matches'>
 const isCalls = (route: HTTPRoute | GRPCRoute): route is GRPCRoute => route.kind === 'GRPCRoute'
 const orAll = <M>(matches: readonly M[], all: M): readonly M[] => (matches.length > 0 ? matches : [all])
+
+const withSession = (action: Action, session: Session | undefined): Action =>
+  session === undefined || action.type !== 'forward' ? action : { ...action, session }
 
 /** Nothing to go to is answered 500, and to a gRPC call UNAVAILABLE (Gateway API HTTPRouteRule.backendRefs, GRPCRouteRule.backendRefs). */
 function forward(backends: readonly WeightedBackend[], at: string): Action {

@@ -17,6 +17,7 @@ const shared = new WeakMap<Mesh, Map<string, Shared>>()
 
 /** previous: the view that this proxy had; what did not change is the same object in the new one. */
 export function viewFor(mesh: Mesh, node: ProxyNode, previous?: View): View {
+  if (node.gateway !== undefined) return keep<View>(previous, gatewayView(mesh, node.gateway.name, node.namespace))
   const { listeners, routes, dns } = sharedBy(mesh, node)
   const inbound = node.ports.flatMap(port => (port.bind === undefined ? [] : [takeIn(mesh, node, port, port.bind)]))
   return keep<View>(previous, {
@@ -27,6 +28,12 @@ export function viewFor(mesh: Mesh, node: ProxyNode, previous?: View): View {
     dns,
     trust: mesh.trust,
   })
+}
+
+/** What comes from outside, and all that it may lead to; its proxies call nobody by themselves. */
+function gatewayView(mesh: Mesh, name: string, namespace: string): View {
+  const { listeners, routes } = mesh.gateways[`${namespace}/${name}`] ?? { listeners: {}, routes: {} }
+  return { listeners, routes, backends: mesh.backends, endpoints: mesh.endpoints, dns: [], trust: mesh.trust }
 }
 
 function sharedBy(mesh: Mesh, node: ProxyNode): Shared {

@@ -149,7 +149,8 @@ export class Acceptor {
   datagrams(session: DatagramSession, listener: Listener): void {
     const { view, self, meter } = this.#place
     const samples = meter.datagrams(listener.service, `${session.to.host}:${session.to.port}`)
-    const entry: Entry = { listener, view, peer: undefined, source: self() }
+    const ends = listener.hash === undefined ? {} : { ends: { source: session.from, destination: session.to } }
+    const entry: Entry = { listener, view, peer: undefined, source: self(), ...ends }
     const caller = new UdpCaller(session, entry, this.#on, samples, () => this.#sessions.delete(caller))
     this.#sessions.add(caller)
   }

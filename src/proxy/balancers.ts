@@ -13,6 +13,7 @@ export class Balancers {
   readonly #known = new WeakMap<EndpointSet, Known>()
   /** By name of the backend. */
   readonly #memories = new Map<string, Memory>()
+  readonly #byAddress = new WeakMap<EndpointSet, ReadonlyMap<string, Endpoint>>()
   readonly #out = new Map<string, ReadonlySet<string>>()
 
   constructor(pools: Pools) {
@@ -34,8 +35,19 @@ export class Balancers {
     return balancer
   }
 
+  /** The endpoint at an address, as `addressOf` gives it, if it may serve: a session stays there although others are nearer. */
+  servingAt({ name }: Backend, set: EndpointSet, address: string): Endpoint | undefined {
+    let known = this.#byAddress.get(set)
+    if (known === undefined) this.#byAddress.set(set, (known = new Map(set.endpoints.map(each => [addressOf(each), each]))))
+    const found = known.get(address)
+    const mayServe = found !== undefined && (found.health === 'healthy' || found.health === 'degraded') && found.weight > 0
+    return mayServe && this.#out.get(name)?.has(address) !== true ? found : undefined
+  }
+
   /** From now on these endpoints of a backend, by `addressOf`, count as unhealthy; none: all of them serve again. */
   leaveOut(backend: string, addresses: ReadonlySet<string>): void {
+    const before = this.#out.get(backend) ?? none
+    if (before.size === addresses.size && addresses.isSubsetOf(before)) return
     if (addresses.size === 0) this.#out.delete(backend)
     else this.#out.set(backend, new Set(addresses))
   }

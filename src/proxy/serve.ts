@@ -12,6 +12,7 @@ import { Failure } from '#base/failure'
 import { chooseRoute, pickWeighted } from '#model/match'
 import { locationOf } from '#model/rewrite'
 import type { Fault, Listener, Route, View } from '#model/view'
+import { Affinity } from './affinity.ts'
 import { answer, answerAsConfigured, answerRedirect } from './answer.ts'
 import { Delivery } from './delivery.ts'
 import { connectUdp } from './caller-udp.ts'
@@ -94,12 +95,12 @@ function routeOfDatagrams({ entry, isHttp1 }: Exchange, view: View, isDatagrams:
 
 const datagramRoutes = new WeakMap<Listener, Route>()
 
-const forwardTo = ({ name, backends }: Listener): Route => ({
+const forwardTo = ({ name, backends, hash }: Listener): Route => ({
   name,
   origin: name,
   match: {},
   filters: [],
-  action: { type: 'forward', backends: backends ?? [] },
+  action: { type: 'forward', backends: backends ?? [], ...(hash === undefined ? {} : { hash: [{ type: hash }] }) },
 })
 
 declare const seal: unique symbol
@@ -118,9 +119,11 @@ function permit(exchange: Exchange, route: Route): Permitted {
 
 function backendOf(exchange: Exchange, route: Permitted, view: View, pools: Pools): Share {
   if (route.action.type !== 'forward') throw new Failure('rule-invalid', route.origin)
-  const picked = pickWeighted(route.action.backends, Math.random())
+  const { backends, hash, session } = route.action
+  const affinity = hash === undefined && session === undefined ? undefined : new Affinity(exchange, route.action)
+  const picked = affinity === undefined ? pickWeighted(backends, Math.random()) : affinity.backendOf(backends, view, pools)
   if (picked === undefined) throw new Failure('backend-invalid', `${route.origin}: no backend has a weight above 0`)
-  const share = shareOf(picked, view, route.origin, pools)
+  const share = shareOf(picked, view, route.origin, pools, affinity)
   const { name, protocol } = share.backend
   const isDatagrams = exchange.entry.listener.protocol === 'udp'
   if (isDatagrams ? protocol !== 'udp' && protocol !== 'http2' : protocol === 'udp')

@@ -1,9 +1,11 @@
 /** What one request may go to: a backend with the endpoints that may serve now, and the choice among them. */
 
 import { Failure } from '#base/failure'
-import type { Balancer } from '#model/balance'
+import { type Balancer, Latency } from '#model/balance'
 import type { Backend, Endpoint, Filter, View, WeightedBackend } from '#model/view'
-import type { Pools } from './pool.ts'
+import type { ResponseHead } from '#wire/http1'
+import type { Affinity } from './affinity.ts'
+import type { EndpointPool, Pools } from './pool.ts'
 
 /** A backend with the endpoints that may serve now; `endpoints` and `balancer` are undefined for the workload behind this proxy. */
 export type Share = {
@@ -11,28 +13,59 @@ export type Share = {
   readonly endpoints: readonly Endpoint[] | undefined
   readonly balancer: Balancer | undefined
   readonly filters: readonly Filter[]
-  /** What the request is recognised by, where its route asks for that. */
+  /** By what the request is recognised, where its route asks for that. */
+  readonly affinity: Affinity | undefined
+  /** Of a connection of opaque bytes, where its listener asks for that. */
   readonly key: number | undefined
+  /** Nobody wants to know which endpoint answers, nor how fast. */
+  readonly isPlain: boolean
 }
 
 const noFilters: readonly Filter[] = []
 const nobody: readonly Endpoint[] = []
 
 /** origin: of the route, for people. */
-export function shareOf(picked: WeightedBackend, view: View, origin: string, pools: Pools, key?: number): Share {
+export function shareOf(
+  picked: WeightedBackend,
+  view: View,
+  origin: string,
+  pools: Pools,
+  affinity?: Affinity,
+  key = affinity?.key,
+): Share {
   const backend = picked.backend === undefined ? undefined : view.backends[picked.backend]
   if (backend === undefined) throw new Failure('backend-invalid', origin)
   const filters = picked.filters ?? noFilters
-  if (backend.type === 'local') return { backend, endpoints: undefined, balancer: undefined, filters, key }
+  if (backend.type === 'local')
+    return { backend, endpoints: undefined, balancer: undefined, filters, affinity: undefined, key: undefined, isPlain: true }
   const set = view.endpoints[backend.name]
   const balancer = set === undefined ? undefined : pools.balancers.of(backend, set)
-  return { backend, endpoints: balancer?.endpoints ?? nobody, balancer, filters, key }
+  const isPlain = affinity === undefined && backend.balance !== 'peak-ewma'
+  return { backend, endpoints: balancer?.endpoints ?? nobody, balancer, filters, affinity, key, isPlain }
 }
 
 /** tried: not again, as long as there are others. Undefined for the workload behind this proxy. */
-export function pickEndpoint({ backend, endpoints, balancer, key }: Share, tried: readonly Endpoint[]): Endpoint | undefined {
+export function pickEndpoint({ backend, endpoints, balancer, affinity, key }: Share, tried: readonly Endpoint[]): Endpoint | undefined {
   if (endpoints === undefined) return undefined
+  const wanted = affinity?.wanted
+  if (wanted !== undefined && !tried.includes(wanted)) return wanted
   const endpoint = balancer?.pick(key, tried.length === 0 ? undefined : new Set(tried))
   if (endpoint === undefined) throw new Failure('no-endpoint', backend.name)
   return endpoint
+}
+
+type Edit = (head: ResponseHead) => ResponseHead
+
+/** For a share that is not plain: `edit`, and what is to be done when the head of the answer comes. */
+export function noting({ backend, affinity }: Share, endpoint: Endpoint | undefined, pool: EndpointPool | undefined, edit: Edit): Edit {
+  if (endpoint === undefined || pool === undefined) return edit
+  const began = performance.now()
+  return head => {
+    if (backend.balance === 'peak-ewma') {
+      const now = performance.now()
+      ;(pool.latency ??= new Latency()).observe(now - began, now)
+    }
+    const edited = edit(head)
+    return affinity === undefined ? edited : affinity.answeredBy(endpoint, edited)
+  }
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type {
+  Action,
   Backend,
   DnsName,
   EndpointSet,
@@ -97,6 +98,33 @@ const retry: fc.Arbitrary<Retry> = fc
     longestRetryAfterMs: optional(fc.integer({ min: 1, max: 60_000 })),
   })
   .map(bare) as fc.Arbitrary<Retry>
+const affinity = fc
+  .record({
+    hash: optional(
+      fc.array(
+        fc.oneof(
+          fc.record({ type: fc.constantFrom('header' as const, 'query' as const), name: word }),
+          fc
+            .record({
+              type: fc.constant('cookie' as const),
+              name: word,
+              ttlMs: optional(fc.constantFrom(0, 5000)),
+              path: optional(fc.constant('/a')),
+            })
+            .map(bare),
+          fc.constant({ type: 'source-ip' as const }),
+        ),
+        { minLength: 1, maxLength: 3 },
+      ),
+    ),
+    session: optional(
+      fc.oneof(
+        fc.record({ type: fc.constant('cookie' as const), name: word, path: fc.constantFrom('', '/'), ttlMs: fc.constantFrom(0, 60_000) }),
+        fc.record({ type: fc.constant('header' as const), name: word }),
+      ),
+    ),
+  })
+  .map(bare) as fc.Arbitrary<Pick<Action & { type: 'forward' }, 'hash' | 'session'>>
 const route: fc.Arbitrary<Route> = fc.tuple(word, value, match).chain(([name, origin, match]): fc.Arbitrary<Route> => {
   const changesPrefix = match.path === undefined || match.path.type === 'prefix'
   const shape = { name, origin, match }
@@ -108,11 +136,12 @@ const route: fc.Arbitrary<Route> = fc.tuple(word, value, match).chain(([name, or
         shares,
         fc.record({ requestMs: optional(fc.integer({ min: 1, max: 90_000 })), tryMs: optional(fc.integer({ min: 1, max: 90_000 })) }),
         optional(retry),
+        affinity,
       )
-      .map(([headers, rewrite, backends, timeouts, retry]) => ({
+      .map(([headers, rewrite, backends, timeouts, retry, affinity]) => ({
         ...shape,
         filters: [...headers, ...rewrite],
-        action: { type: 'forward' as const, backends },
+        action: { type: 'forward' as const, backends, ...affinity },
         ...(Object.keys(bare(timeouts)).length > 0 ? { timeouts: bare(timeouts) as { requestMs: number } } : {}),
         ...(retry === undefined ? {} : { retry }),
       })),
@@ -166,9 +195,10 @@ const listener: fc.Arbitrary<Omit<Listener, 'name'>> = fc
     serverNames: optional(serverNames),
     hasOthers: fc.boolean(),
     idleMs: optional(fc.constantFrom(0, 1, 90_000)),
+    hash: optional(fc.constant('source-ip' as const)),
     service: word,
   })
-  .map(({ direction, host, port, protocol, tls, demandsHeader, routes, backends, serverNames, hasOthers, idleMs, service }) => ({
+  .map(({ direction, host, port, protocol, tls, demandsHeader, routes, backends, serverNames, hasOthers, idleMs, hash, service }) => ({
     direction,
     host,
     port,
@@ -182,11 +212,19 @@ const listener: fc.Arbitrary<Omit<Listener, 'name'>> = fc
         ? { backends }
         : {}),
     ...(['tcp', 'tls', 'detect'].includes(protocol) && idleMs !== undefined ? { idleMs } : {}),
+    ...(['tcp', 'tls', 'detect'].includes(protocol) && hash !== undefined ? { hash } : {}),
     service,
   }))
 const datagrams: fc.Arbitrary<Omit<Listener, 'name'>> = fc.oneof(
   fc
-    .record({ host, port, backends: opaque, idleMs: optional(fc.constantFrom(1, 90_000)), service: word })
+    .record({
+      host,
+      port,
+      backends: opaque,
+      idleMs: optional(fc.constantFrom(1, 90_000)),
+      hash: optional(fc.constant('source-ip' as const)),
+      service: word,
+    })
     .map(given => bare({ direction: 'outbound' as const, protocol: 'udp' as const, ...given }) as Omit<Listener, 'name'>),
   fc.record({ host, port, backend: word, service: word }).map(({ backend, ...given }) => ({
     direction: 'inbound' as const,

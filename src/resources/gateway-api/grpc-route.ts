@@ -52,7 +52,7 @@ const rule = z.strictObject({
     .max(16)
     .optional()
     .describe('Where calls go, by weight. Without any the answer is UNAVAILABLE.'),
-  sessionPersistence: sessionPersistence.optional().describe('Whether a client keeps its endpoint. Not carried out yet.'),
+  sessionPersistence: sessionPersistence.optional().describe('Whether a client keeps its endpoint, as long as that serves.'),
 })
 
 function* fewMatches(list: readonly { readonly matches?: readonly unknown[] | undefined }[]): Iterable<Broken> {

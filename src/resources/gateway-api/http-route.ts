@@ -98,7 +98,7 @@ const rule = z
       .describe('Where requests go, by weight. Without any, and without a redirect, the answer is 500.'),
     timeouts: timeouts.optional().describe('How long a request may take.'),
     retry: retry.optional().describe('When a request is tried again, at another endpoint if there is one. A BackendPolicy bounds how many such tries there are (retryConstraint).'),
-    sessionPersistence: sessionPersistence.optional().describe('Whether a client keeps its endpoint. Not carried out yet.'),
+    sessionPersistence: sessionPersistence.optional().describe('Whether a client keeps its endpoint, as long as that serves.'),
   })
   .check(rules(redirectAlone, prefixNeedsPrefix))
 export type HTTPRule = z.infer<typeof rule>

@@ -22,6 +22,7 @@ import {
 } from '../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
 import { FilterConfigSchema as HttpCapsuleSchema } from '../gen/envoy/extensions/filters/udp/udp_proxy/session/http_capsule/v3/http_capsule_pb.ts'
 import { type UdpProxyConfig, UdpProxyConfigSchema } from '../gen/envoy/extensions/filters/udp/udp_proxy/v3/udp_proxy_pb.ts'
+import { decodeOpaqueHash } from './affinity.ts'
 import { carries, hostAndPort, labelsOf, msOf, refuse, textLabel, typeName, unpack } from './carried.ts'
 import { backendNamed } from './network-filters.ts'
 import { checkDownstream } from './tls.ts'
@@ -40,7 +41,7 @@ const checkOutbound = carries(ListenerSchema, [
 const checkProxy = carries(UdpProxyConfigSchema, [
   'stat_prefix',
   'cluster',
-  'idle_timeout',
+  'idle_timeout', 'hash_policies',
   'upstream_socket_config',
   'session_filters',
   'tunneling_config',
@@ -102,6 +103,7 @@ export function decodeUdpProxy(message: EnvoyListener): Listener {
     protocol: 'udp',
     backends: shares ?? [{ backend: backendNamed(routeSpecifier.value), weight: 1 }],
     ...(idleMs === undefined ? {} : { idleMs }),
+    ...decodeOpaqueHash(proxy.hashPolicies, `${at}.hash_policies`),
     service: textLabel(labels, 'service') ?? '',
   }
 }

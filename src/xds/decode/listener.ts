@@ -88,6 +88,7 @@ export function decodeListener(message: EnvoyListener): DecodedListener {
   const http = same(chains.flatMap(chain => (chain.http === undefined ? [] : [chain.http])))
   const tcp = same(chains.flatMap(chain => (chain.tcp === undefined || named.includes(chain) ? [] : [chain.tcp])))
   const idleMs = same(chains.flatMap(chain => (chain.tcp === undefined ? [] : [chain.tcp.idleMs ?? null])))
+  const hash = same(chains.flatMap(chain => (chain.tcp === undefined ? [] : [chain.tcp.hash ?? null])))
   return {
     type: 'listener',
     value: {
@@ -108,6 +109,7 @@ export function decodeListener(message: EnvoyListener): DecodedListener {
         ? {}
         : { serverNames: named.map(({ serverNames, tcp }) => ({ names: serverNames, backends: tcp!.backends })) }),
       ...(idleMs === undefined || idleMs === null ? {} : { idleMs }),
+      ...(hash === undefined || hash === null ? {} : { hash }),
       service: textLabel(labels, 'service') ?? '',
     },
   }

@@ -25,6 +25,7 @@ import {
 import { TcpProxySchema } from '../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts'
 import { DnsFilterConfigSchema } from '../gen/envoy/extensions/filters/udp/dns_filter/v3/dns_filter_pb.ts'
 import { dnsListener, invalidCluster } from '../types.ts'
+import { encodeTcpHash } from './affinity.ts'
 import { encodeDatagrams } from './datagrams.ts'
 import { httpFiltersOf } from './per-route.ts'
 import { duration, fromAds, labels, typed } from './source.ts'
@@ -177,6 +178,7 @@ function tcpFilter(listener: Listener) {
             value: { clusters: backends.map(({ backend, weight }) => ({ name: backend ?? invalidCluster, weight })) },
           },
     ...(listener.idleMs === undefined ? {} : { idleTimeout: duration(listener.idleMs) }),
+    ...encodeTcpHash(listener),
   })
   return { name: 'envoy.filters.network.tcp_proxy', configType: typed(TcpProxySchema, proxy) }
 }

@@ -2,7 +2,7 @@
 
 import { create, type JsonObject } from '@bufbuild/protobuf'
 import { type Any, anyPack, StructSchema, ValueSchema } from '@bufbuild/protobuf/wkt'
-import type { Cors, Fault, Mirror, RateLimit, Route } from '#model/view'
+import type { Cors, Direction, Fault, Mirror, RateLimit, Route } from '#model/view'
 import { FilterConfigSchema, type RouteAction_RequestMirrorPolicy } from '../gen/envoy/config/route/v3/route_components_pb.ts'
 import { RouteAction_RequestMirrorPolicySchema } from '../gen/envoy/config/route/v3/route_components_pb.ts'
 import { type CorsPolicy, CorsPolicySchema, CorsSchema } from '../gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts'
@@ -10,6 +10,7 @@ import { type HTTPFault, HTTPFaultSchema } from '../gen/envoy/extensions/filters
 import { type LocalRateLimit, LocalRateLimitSchema } from '../gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts'
 import { StringMatcherSchema } from '../gen/envoy/type/matcher/v3/string_pb.ts'
 import { FractionalPercent_DenominatorType as Denominator } from '../gen/envoy/type/v3/percent_pb.ts'
+import { asleep, encodeSession, sessionFilter } from './affinity.ts'
 import { duration, typed } from './source.ts'
 
 /** Envoy's names, by which its chain of filters and the configs of a route find each other. */
@@ -17,30 +18,31 @@ export const perRoute = {
   cors: 'envoy.filters.http.cors',
   fault: 'envoy.filters.http.fault',
   rateLimit: 'envoy.filters.http.local_ratelimit',
+  session: sessionFilter,
   /** What Envoy has no field for. Where that changes what is done it is not optional, and Envoy refuses the route. */
   weftFault: 'dev.weft.fault',
   weftRateLimit: 'dev.weft.rate-limit',
 } as const
 
-/** Stand in every chain, asleep until a route says something: to add one later would make Envoy drain all connections of the listener. */
-export const httpFiltersOf = (direction: 'outbound' | 'inbound') =>
-  direction === 'outbound'
-    ? [
-        { name: perRoute.cors, configType: typed(CorsSchema, create(CorsSchema)) },
-        { name: perRoute.fault, configType: typed(HTTPFaultSchema, create(HTTPFaultSchema)) },
-      ]
-    : [
-        {
-          name: perRoute.rateLimit,
-          configType: typed(LocalRateLimitSchema, create(LocalRateLimitSchema, { statPrefix: 'local' })),
-        },
-      ]
+const ofCallers = [
+  { name: perRoute.cors, configType: typed(CorsSchema, create(CorsSchema)) },
+  { name: perRoute.fault, configType: typed(HTTPFaultSchema, create(HTTPFaultSchema)) },
+  asleep,
+]
+const ofCalled = [
+  { name: perRoute.rateLimit, configType: typed(LocalRateLimitSchema, create(LocalRateLimitSchema, { statPrefix: 'local' })) },
+]
 
-export function perRouteConfig({ cors, fault, rateLimit }: Route): Record<string, Any> {
+/** Stand in every chain, asleep until a route says something: to add one later would make Envoy drain all connections of the listener. */
+export const httpFiltersOf = (direction: Direction) =>
+  direction === 'gateway' ? [...ofCallers, ...ofCalled] : direction === 'outbound' ? ofCallers : ofCalled
+
+export function perRouteConfig({ cors, fault, rateLimit, action }: Route): Record<string, Any> {
   return {
     ...(cors === undefined ? {} : { [perRoute.cors]: anyPack(CorsPolicySchema, encodeCors(cors)) }),
     ...(fault === undefined ? {} : encodeFault(fault)),
     ...(rateLimit === undefined ? {} : encodeRateLimit(rateLimit)),
+    ...encodeSession(action),
   }
 }
 

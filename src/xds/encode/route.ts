@@ -27,6 +27,7 @@ import { type RouteConfiguration, RouteConfigurationSchema } from '../gen/envoy/
 import { type RegexMatchAndSubstitute, RegexMatchAndSubstituteSchema, RegexMatcherSchema } from '../gen/envoy/type/matcher/v3/regex_pb.ts'
 import { type StringMatcher, StringMatcherSchema } from '../gen/envoy/type/matcher/v3/string_pb.ts'
 import { invalidCluster } from '../types.ts'
+import { encodeHash } from './affinity.ts'
 import { fullPattern, prefixPattern } from './path.ts'
 import { encodeMirrors, perRouteConfig } from './per-route.ts'
 import { encodeRetry } from './retry.ts'
@@ -116,6 +117,7 @@ function forward(route: Route, action: Action & { type: 'forward' }): RouteActio
       : { case: 'weightedClusters', value: { clusters: backends.map(share) } },
     ...(invalid ? { clusterNotFoundResponseCode: RouteAction_ClusterNotFoundResponseCode.INTERNAL_SERVER_ERROR } : {}),
     ...rewriteOf(route),
+    hashPolicy: encodeHash(action.hash ?? []),
     requestMirrorPolicies: encodeMirrors(route.mirrors ?? []),
     timeout: duration(requestMs), // unset would be Envoy's fifteen seconds
     ...(retryPolicy === undefined ? {} : { retryPolicy }),
