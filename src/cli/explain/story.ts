@@ -100,6 +100,7 @@ function sharesTold(say: Paint, shares: readonly ShareTold[], caller: string): r
       `${label}${sign} ${shares.length > 1 ? `${percent}  ` : ''}${shareName(share)}${say.paint('dim', tail)}`,
       ...(sent === undefined ? [] : [`${indent}  as ${sent.host}${sent.path}`]),
       ...filters.map(filter => `${indent}  ${filterTold(filter)}`),
+      ...(failure === undefined ? [] : [`${indent}    ${say.paint('red', `${failure.code}: ${failure.says}`)}`]),
       ...endpoints.map(each => endpointLine(say, each)),
       ...mtlsTold(say, endpoints, caller),
     ]
@@ -153,7 +154,9 @@ const failureTold = (failure: FailureTold | undefined): readonly string[] =>
   failure === undefined
     ? []
     : [
-        `  ${failure.code}: HTTP ${failure.status}, gRPC ${failure.grpc}; over TCP the connection is reset`,
+        failure.code === 'no-listener'
+          ? '  no-listener: a captured program finds no address, or nobody there; by HTTP_PROXY the answer is 404'
+          : `  ${failure.code}: HTTP ${failure.status}, gRPC ${failure.grpc}; over TCP the connection is reset`,
         `  ${failure.says}`,
         `  ${failure.hint}`,
       ]
