@@ -137,8 +137,8 @@ export class CompileLoop {
     const isOver = this.#compiled?.endsAt !== undefined && this.#compiled.endsAt <= now
     if (this.#compiled === undefined || isOver || !sameInput(this.#input, input)) {
       this.#compiled = compile(input.resources, input.inventory, { ...options, now }, this.#compiled)
-      this.#awaitEnd(this.#compiled.endsAt, now)
     }
+    this.#awaitEnd(this.#compiled.endsAt, now)
     this.#input = input
     this.#current = { revision, mesh: this.#compiled.mesh, notes: this.#compiled.notes }
   }
