@@ -20,7 +20,7 @@ function load(name: string) {
   return { resources: resources.map(admit), inventory }
 }
 
-const nodeOf = ({ name, namespace, service, labels, ports }: Workload): ProxyNode => ({
+const nodeOf = ({ name, namespace, service, labels, ports, locality }: Workload): ProxyNode => ({
   id: `${name}.${namespace}`,
   workload: name,
   namespace,
@@ -28,6 +28,7 @@ const nodeOf = ({ name, namespace, service, labels, ports }: Workload): ProxyNod
   labels,
   ports,
   probe: { type: 'none' },
+  ...(locality === undefined ? {} : { locality }),
   version: '0',
 })
 
