@@ -297,3 +297,30 @@ test('a gRPC call that is answered UNAVAILABLE without a message is asked again,
   await inside.core[Symbol.asyncDispose]()
   server.close()
 })
+
+test('an endpoint that is spoken to in HTTP/1 without a proxy of its own is tried again alike, with connections that are kept', async () => {
+  const certificates = await materials('shop')
+  const servers = [503, 200].map(code =>
+    http.createServer((request, response) => void request.resume().on('end', () => response.writeHead(code).end(`${code}`))),
+  )
+  for (const server of servers) await new Promise<void>(done => server.listen(0, '127.0.0.1', done))
+  const ports = servers.map(server => (server.address() as AddressInfo).port)
+  const parts = remote('web', ports, { mtls: false, protocol: 'http1' })
+  const [[name, backend] = []] = Object.entries(parts.backends)
+  const route = { ...forwardTo(name!), retry: asked({ attempts: 1 }) }
+  const outside = await outboundSide('shop', certificates.shop!, 'http', {
+    ...parts,
+    backends: { [name!]: { ...backend!, retryConstraint: generous } },
+    routes: { out: table('out', [route]) },
+  })
+  for (const body of [undefined, 'short', 'x'.repeat(50_000)])
+    for (let count = 0; count < 4; count++) {
+      const answer = await fetch(`http://127.0.0.1:${outside.port}/`, body === undefined ? {} : { method: 'POST', body })
+      assert.deepEqual([answer.status, await answer.text()], [200, '200'])
+    }
+  await outside[Symbol.asyncDispose]()
+  for (const server of servers) {
+    server.closeAllConnections()
+    server.close()
+  }
+})

@@ -158,6 +158,8 @@ describe('endpoints that fail', { skip: verdict.ok ? false : `${verdict.why}: ${
       (await leftOut()).map(({ backend, endpoints }) => [backend, endpoints.length]),
       [['default/web:8080', 1]],
     )
+    const shown = await mesh.weft('proxy', 'endpoints', 'caller')
+    assert.match(shown.stdout, /default\/web:8080 +\S+ +web-one-\S+ +left out /, shown.stdout + shown.stderr)
     await mesh.until('the endpoint back', async () => sum(await metric('weft_endpoints_ejected')) === 0)
     // Still ill: out again, for two steps.
     const again = performance.now()

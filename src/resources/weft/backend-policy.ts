@@ -55,7 +55,8 @@ export const backendPolicy: Kind = {
   categories: ['weft'],
   namespaced: true,
   hasStatus: true,
-  description: 'A BackendPolicy says how a Service is called: how an endpoint is chosen and how long a connection may take.',
+  description:
+    'A BackendPolicy says how a Service is called: how an endpoint is chosen, how long a connection may take, how many further tries the service bears, how much may be under way at once, and when an endpoint that keeps failing is left out.',
   schema: z.strictObject({
     spec: spec.describe('The Services and the settings.'),
     status: z
