@@ -3,15 +3,17 @@
 /** What the bytes of a port are. `detect`: look at the first bytes, within a bound, and treat what is not HTTP as opaque. `udp`: datagrams; the same number may be a port of TCP too. */
 export type Protocol = 'http' | 'http2' | 'grpc' | 'tcp' | 'tls' | 'detect' | 'udp'
 
-export type Direction = 'outbound' | 'inbound'
+/** gateway: what comes from outside the mesh. */
+export type Direction = 'outbound' | 'inbound' | 'gateway'
 
 /**
  * A place where connections arrive.
  * Outbound: `host:port` is the virtual IP and port of a service, matched against the original destination.
  * Inbound: `host:port` is where the proxy itself is bound for callers; it leads to the workload's own port.
+ * Gateway: `host:port` is where the proxy listens for callers that know nothing of the mesh.
  */
 export type Listener = {
-  readonly name: string // `outbound/NAMESPACE/SERVICE:PORT` or `inbound/PORT`, for udp with `/udp` at the end
+  readonly name: string // `outbound/NAMESPACE/SERVICE:PORT`, `inbound/PORT` or `gateway/PORT`, for udp with `/udp` at the end
   readonly direction: Direction
   readonly host: string
   readonly port: number
@@ -26,12 +28,23 @@ export type Listener = {
   readonly backends?: readonly WeightedBackend[]
   /** Where TLS goes that is not decrypted here, by the server name in its first message (SNI). Each name stands once. */
   readonly serverNames?: readonly ServerNames[]
+  /** Gateway: TLS ends here, with the certificates and the routes of the name that the caller asks for (SNI). One without names is for all others; where none fits there is no handshake. */
+  readonly terminates?: readonly Terminated[]
   /** How long nothing may pass on a connection of opaque bytes; 0: no limit; absent: one hour. Of udp: in a session; absent: one minute. */
   readonly idleMs?: number
   /** Opaque bytes of one caller go to the same endpoint, where the backend chooses by hash. */
   readonly hash?: 'source-ip'
   /** `SERVICE.NAMESPACE`, the destination label of metrics. */
   readonly service: string
+  /** Inbound: who may connect where the bytes are opaque or datagrams; of requests the routes say it. Absent: everybody. */
+  readonly access?: Access
+}
+
+/** names: as of ServerNames; empty: any. certificates: PEM, of one of each kind of key. */
+export type Terminated = {
+  readonly names: readonly string[]
+  readonly certificates: readonly { readonly cert: string; readonly key: string }[]
+  readonly routes: string
 }
 
 /** names: lower case, exact, or `*.suffix` for all names below it. */
@@ -43,7 +56,7 @@ export type WeightedBackend = { readonly backend: string | undefined; readonly w
 /** One route configuration per service port, shared by all proxies. */
 export type RouteTable = { readonly name: string; readonly hosts: readonly VirtualHost[] }
 
-/** domains: exact, `*`, or `*.suffix`. Mesh routes have one host with `*`, for GAMMA matches by address and not by Host. */
+/** domains: exact, `*`, or `*.suffix`; of several hosts the most specific domain decides, and each stands once in a table. Mesh routes have one host with `*`, for GAMMA matches by address and not by Host. */
 export type VirtualHost = { readonly name: string; readonly domains: readonly string[]; readonly routes: readonly Route[] }
 
 /** In order of precedence: the first that matches is taken. */
@@ -66,7 +79,28 @@ export type Route = {
   readonly rateLimit?: RateLimit
   /** When a request is sent again. Absent: only where nothing of it was taken, or once where it may be repeated. */
   readonly retry?: Retry
+  /** Inbound: who may ask what. Absent: everybody everything. */
+  readonly access?: Access
 }
+
+/** What is denied comes first, then what is allowed. allow: absent: what is not denied is allowed; else what none of them allows is denied. audit: the same, but only counted. */
+export type Access = {
+  readonly deny: readonly AccessRule[]
+  readonly allow?: readonly AccessRule[]
+  readonly audit?: { readonly deny: readonly AccessRule[]; readonly allow?: readonly AccessRule[] }
+}
+/** name: `NAMESPACE/POLICY#RULE`. It holds where all conditions of one of `from` do (empty: everybody), and all of one of `to` (empty: everything). */
+export type AccessRule = {
+  readonly name: string
+  readonly from: readonly (readonly AccessCondition[])[]
+  readonly to: readonly (readonly AccessCondition[])[]
+}
+/** One of `any` must fit; with `not` none of them. A header is compared value by value; without `any` it must be there. networks: CIDR. */
+export type AccessCondition =
+  | { readonly on: 'identity' | 'method' | 'path' | 'host'; readonly any: readonly TextMatch[]; readonly not?: true }
+  | { readonly on: 'header'; readonly name: string; readonly any: readonly TextMatch[]; readonly not?: true }
+  | { readonly on: 'address'; readonly networks: readonly string[]; readonly not?: true }
+export type TextMatch = { readonly type: 'exact' | 'prefix' | 'suffix' | 'regex'; readonly value: string }
 
 /**
  * attempts: further tries at most. codes: statuses after which one is made. on: further conditions, in the words of Envoy's `retry_on`; of those of gRPC
@@ -160,7 +194,7 @@ export type Action =
       readonly type: 'respond'
       readonly status: number
       /** Why the mesh itself refuses; absent: the answer is what somebody configured, with `detail` as its body. */
-      readonly reason?: 'rule-invalid' | 'backend-invalid' | 'no-listener'
+      readonly reason?: 'rule-invalid' | 'backend-invalid' | 'no-listener' | 'misdirected'
       readonly detail: string
     }
 
