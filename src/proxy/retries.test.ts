@@ -222,6 +222,16 @@ describe('a route that retries', () => {
     assert.equal(got, 'half of it')
   })
 
+  test('long answers that are held back and given up do not use up the connection that they came on', async () => {
+    use(asked())
+    behave = (_request, response) => void response.writeHead(503).end(Buffer.alloc(200_000, 'x'))
+    for (let count = 0; count < 100; count++) assert.equal((await ask()).text, 'well')
+    assert.equal(first.seen.length, 100)
+    behave = (_request, response) => void response.end(Buffer.alloc(2_000_000, 'y'))
+    for (let count = 0; count < 5; count++) assert.equal((await ask()).text.length, 2_000_000)
+    assert.equal(first.seen.length, 105)
+  })
+
   test('where the budget is used up the answer is passed on as it is, and that is counted', async () => {
     use(asked(), {}, false, { percent: 0, intervalMs: 1000, least: { count: 1, intervalMs: 60_000 } })
     behave = status(503, { 'x-own': 'kept' })
