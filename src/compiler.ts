@@ -1,7 +1,7 @@
 /**
  * The compiler: what operators wrote and what runs, to the mesh. Pure; the stages are the files in this order:
  *
- *   gather → services → attach → rules (resolve, filters, regex) → lower (order) → report
+ *   gather → services → attach → rules (resolve, filters, regex) → lower (order) → gateways (edge-*) → report
  *
  * and `viewFor` cuts from the mesh what one proxy is told.
  */
@@ -10,18 +10,21 @@ import type { Mesh, Outbound, SelectedPort } from '#model/mesh'
 import type { Inventory } from '#model/workload'
 import type { TCPRoute, TLSRoute } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
+import { findGuards } from './compiler/access.ts'
 import type { Attached, Attachment, Verdict } from './compiler/attach.ts'
 import { attach } from './compiler/attach.ts'
 import type { Note } from './compiler/gather.ts'
-import { clientsOf, lowerFaults, nextExpiry, whyNoFault } from './compiler/faults.ts'
+import { clientsOf, faultServes, lowerFaults, nextExpiry, whyNoFault } from './compiler/faults.ts'
+import type { JudgeCertificate } from './compiler/edge-certificates.ts'
 import { gather, nameOf } from './compiler/gather.ts'
+import { findGateways } from './compiler/gateways.ts'
 import { keep } from './compiler/keep.ts'
 import type { ByPort, PortRoutes, RequestRoute } from './compiler/lower.ts'
 import { holding, lowerBackends, lowerPorts } from './compiler/lower.ts'
 import { findNames } from './compiler/names.ts'
 import { findPolicies } from './compiler/policies.ts'
 import type { Outcome } from './compiler/report.ts'
-import { lowerRateLimits, whyNoLimit } from './compiler/rate-limits.ts'
+import { limitServes, lowerRateLimits, whyNoLimit } from './compiler/rate-limits.ts'
 import { reportOthers, reportRoute } from './compiler/report.ts'
 import { lowerRules } from './compiler/rules.ts'
 import type { ServicePort } from './compiler/services.ts'
@@ -34,10 +37,18 @@ export type { Note } from './compiler/gather.ts'
 export type { AncestorStatus, ParentStatus, ResourceStatus, Stated } from './compiler/status.ts'
 export { toldProtocol } from './compiler/protocol.ts'
 export { joinStatus } from './compiler/status.ts'
-export { viewFor } from './compiler/view.ts'
+export { endpointsFor, viewFor } from './compiler/view.ts'
 
-/** roots: PEM certificates of the accepted roots. now: ms since the epoch; absent: before anything ends. */
-export type CompileOptions = { readonly trustDomain: string; readonly roots: readonly string[]; readonly now?: number }
+/**
+ * roots: PEM certificates of the accepted roots. now: ms since the epoch; absent: before anything ends. judgeCertificate: what is wrong with a
+ * certificate and its key; absent: only whether they look like some.
+ */
+export type CompileOptions = {
+  readonly trustDomain: string
+  readonly roots: readonly string[]
+  readonly now?: number
+  readonly judgeCertificate?: JudgeCertificate
+}
 
 /** notes: what belongs to no condition. statuses: what to write on each resource; `joinStatus` makes the status of it. */
 export type Compiled = {
@@ -89,10 +100,12 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
       hashes,
     )
 
+  const gateways = findGateways(gathered, requests, httpLowered, inventory, options.judgeCertificate ?? (() => undefined), hashes)
+  const guarding = findGuards(gathered.accessPolicies, gathered.meshes, services, options.trustDomain)
   const { faultPolicies, rateLimitPolicies } = gathered
   const { now = 0 } = options
-  const faults = findTargets(faultPolicies, services, requests, clientsOf, policy => whyNoFault(policy, now))
-  const limits = findTargets(rateLimitPolicies, services, requests, () => '', whyNoLimit)
+  const faults = findTargets(faultPolicies, services, requests, clientsOf, policy => whyNoFault(policy, now), faultServes)
+  const limits = findTargets(rateLimitPolicies, services, requests, () => '', whyNoLimit, limitServes)
   const outbound = lowerPorts(services.ports, everyone, lowered, hashes)
   const consumed = Object.fromEntries([...consumers].map(([scope, byPort]) => [scope, replaced(byPort)]))
   const tablesOf = (part: Outbound) => Object.values(part.routes)
@@ -106,15 +119,19 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
     ...backends,
     dns: findNames(services.ports),
     declared: declaredBy(services.ports),
-    faults: lowerFaults([outbound, ...Object.values(consumed)].flatMap(tablesOf), byKey, faults),
+    gateways: gateways.lowered,
+    ...lowerFaults([outbound, ...Object.values(consumed)].flatMap(tablesOf), byKey, faults),
     rateLimits: lowerRateLimits(tablesOf(outbound), services.ports, limits),
+    guards: guarding.guards,
+    access: guarding.access,
   }
 
   const reported = <R extends AnyRoute>(route: R, { attachments, verdicts }: Attached<R>, outcome: Omit<Outcome, 'ruleCount'>) => {
     const lost = attachments
       .filter(each => each.route === route)
       .filter(each => !holds(route, (each.scope === undefined ? everyone : consumers.get(each.scope)!).get(each.port.key)))
-    return reportRoute(route, conflicted(verdicts.get(route)!, lost), { ...outcome, ruleCount: route.spec?.rules?.length ?? 0 })
+    const said = [...conflicted(verdicts.get(route)!, lost), ...(gateways.verdicts.get(route) ?? [])]
+    return reportRoute(route, said, { ...outcome, ruleCount: route.spec?.rules?.length ?? 0 })
   }
   const statuses: ResourceStatus[] = [
     ...gathered.httpRoutes.map(route => reported(route, http, httpLowered.get(route)!)),
@@ -125,6 +142,8 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
     ...policies.statuses,
     ...faults.statuses,
     ...limits.statuses,
+    ...guarding.statuses,
+    ...gateways.statuses,
     ...reportOthers(gathered),
   ].filter(status => (status.parents ?? status.ancestors ?? status.conditions ?? []).length > 0)
 

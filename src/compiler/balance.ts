@@ -57,9 +57,20 @@ function nearOf({ prefer, failover }: NonNullable<BackendPolicySpec['locality']>
 
 const places = ['region', 'zone', 'host'] as const
 
-/** The set as one proxy sees it: the same object where all are equally near. own: where the proxy runs; undefined: it does not know, and nothing is near. */
-export function byNearness(set: EndpointSet, { place, failover = [] }: Near, own: Locality | undefined): EndpointSet {
-  if (own === undefined) return set
+/** A set that did not change is the same object for every proxy of one place, so that it is encoded once. */
+const known = new WeakMap<EndpointSet, Map<string, EndpointSet>>()
+
+/** The set as a proxy sees it that runs there: the same object where all are equally near. */
+export function byNearness(set: EndpointSet, near: Near, own: Locality): EndpointSet {
+  const kept = known.get(set) ?? new Map<string, EndpointSet>()
+  known.set(set, kept)
+  const key = JSON.stringify([near, own])
+  const found = kept.get(key) ?? ranked(set, near, own)
+  kept.set(key, found)
+  return found
+}
+
+function ranked(set: EndpointSet, { place, failover = [] }: Near, own: Locality): EndpointSet {
   const narrowest = places.indexOf(place)
   const ranks = set.endpoints.map(endpoint => rankOf(endpoint.locality, own, narrowest, failover))
   // Without gaps from 0 on, as Envoy wants it.

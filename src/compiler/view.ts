@@ -2,8 +2,9 @@
 
 import type { Injection, Limited, Mesh } from '#model/mesh'
 import { portName } from '#model/port'
-import type { Backend, Fault, Listener, Locality, Protocol, Route, RouteTable, View, WeightedBackend } from '#model/view'
+import type { Access, Backend, Fault, Listener, Locality, Protocol, Route, RouteTable, View, WeightedBackend } from '#model/view'
 import type { ProxyNode, WorkloadPort } from '#model/workload'
+import { accessAt } from './access.ts'
 import { byNearness } from './balance.ts'
 import { keep } from './keep.ts'
 import { byName } from './names.ts'
@@ -17,7 +18,7 @@ const shared = new WeakMap<Mesh, Map<string, Shared>>()
 
 /** previous: the view that this proxy had; what did not change is the same object in the new one. */
 export function viewFor(mesh: Mesh, node: ProxyNode, previous?: View): View {
-  if (node.gateway !== undefined) return keep<View>(previous, gatewayView(mesh, node.gateway.name, node.namespace))
+  if (node.gateway !== undefined) return keep<View>(previous, gatewayView(mesh, node, node.gateway.name))
   const { listeners, routes, dns } = sharedBy(mesh, node)
   const inbound = node.ports.flatMap(port => (port.bind === undefined ? [] : [takeIn(mesh, node, port, port.bind)]))
   return keep<View>(previous, {
@@ -31,9 +32,9 @@ export function viewFor(mesh: Mesh, node: ProxyNode, previous?: View): View {
 }
 
 /** What comes from outside, and all that it may lead to; its proxies call nobody by themselves. */
-function gatewayView(mesh: Mesh, name: string, namespace: string): View {
+function gatewayView(mesh: Mesh, { namespace, locality }: ProxyNode, name: string): View {
   const { listeners, routes } = mesh.gateways[`${namespace}/${name}`] ?? { listeners: {}, routes: {} }
-  return { listeners, routes, backends: mesh.backends, endpoints: mesh.endpoints, dns: [], trust: mesh.trust }
+  return { listeners, routes, backends: mesh.backends, endpoints: endpointsFor(mesh, locality), dns: [], trust: mesh.trust }
 }
 
 function sharedBy(mesh: Mesh, node: ProxyNode): Shared {
@@ -41,14 +42,14 @@ function sharedBy(mesh: Mesh, node: ProxyNode): Shared {
   const known = shared.get(mesh) ?? new Map<string, Shared>()
   shared.set(mesh, known)
   const faults = faultsFor(mesh, node)
-  const key = [namespace, ...faults.flatMap(([table, routes]) => routes.map(([route, { policy }]) => `${table} ${route} ${policy}`))].join(
-    '\n',
-  )
+  const broken = firstMeant(mesh.connectionFaults, node)
+  const policies = faults.flatMap(([table, routes]) => routes.map(([route, { policy }]) => `${table} ${route} ${policy}`))
+  const key = [namespace, ...policies, ...broken.map(([listener, { policy }]) => `${listener} ${policy}`)].join('\n')
   const before = known.get(key)
   if (before) return before
   const own = mesh.consumers[namespace]
   const made: Shared = {
-    listeners: { ...mesh.outbound.listeners, ...own?.listeners },
+    listeners: withConnectionFaults({ ...mesh.outbound.listeners, ...own?.listeners }, broken),
     routes: withFaults({ ...mesh.outbound.routes, ...own?.routes }, faults),
     dns: [...mesh.dns.qualified, ...(mesh.dns.short[namespace] ?? [])].sort(byName),
   }
@@ -61,11 +62,17 @@ type Faults = readonly (readonly [table: string, routes: readonly (readonly [rou
 /** What is done to the requests of this client: of each route the first that is meant for it. */
 const faultsFor = ({ faults }: Mesh, node: ProxyNode): Faults =>
   Object.entries(faults).flatMap(([table, routes]) => {
-    const own = Object.entries(routes).flatMap(([route, injections]): readonly (readonly [string, Fault])[] => {
-      const found = injections.find(injection => isMeant(injection, node))
-      return found === undefined ? [] : [[route, found.fault]]
-    })
+    const own = firstMeant(routes, node)
     return own.length === 0 ? [] : [[table, own]]
+  })
+
+const firstMeant = (
+  injections: Readonly<Record<string, readonly Injection[]>>,
+  node: ProxyNode,
+): readonly (readonly [name: string, fault: Fault])[] =>
+  Object.entries(injections).flatMap(([name, each]): readonly (readonly [string, Fault])[] => {
+    const found = each.find(injection => isMeant(injection, node))
+    return found === undefined ? [] : [[name, found.fault]]
   })
 
 const isMeant = ({ from }: Injection, node: ProxyNode): boolean =>
@@ -76,6 +83,15 @@ const isMeant = ({ from }: Injection, node: ProxyNode): boolean =>
       (service === undefined || service === node.service) &&
       (Object.keys(labels).length === 0 || selects(labels, node)),
   )
+
+function withConnectionFaults(listeners: View['listeners'], faults: readonly (readonly [string, Fault])[]): View['listeners'] {
+  const changed = faults.flatMap(([name, fault]) => {
+    const listener = listeners[name]
+    // A route of a more specific kind may have made it a port of requests only.
+    return listener === undefined || !isOpaque(listener.protocol) ? [] : [[name, { ...listener, fault }] as const]
+  })
+  return changed.length === 0 ? listeners : { ...listeners, ...Object.fromEntries(changed) }
+}
 
 function withFaults(tables: View['routes'], faults: Faults): View['routes'] {
   const changed = faults.flatMap(([name, routes]) => {
@@ -94,8 +110,8 @@ function withFaults(tables: View['routes'], faults: Faults): View['routes'] {
 /** What is the same for all proxies of one place, made once for each mesh. */
 const byPlace = new WeakMap<Mesh, Map<string, View['endpoints']>>()
 
-/** The endpoints as they are seen from where the proxy runs. */
-function endpointsFor(mesh: Mesh, locality: Locality | undefined): View['endpoints'] {
+/** The endpoints as they are seen from where the proxy runs: the whole of a view that changes when only endpoints of the mesh do. */
+export function endpointsFor(mesh: Mesh, locality: Locality | undefined): View['endpoints'] {
   const preferring = Object.entries(mesh.near)
   if (locality === undefined || preferring.length === 0) return mesh.endpoints
   const known = byPlace.get(mesh) ?? new Map<string, View['endpoints']>()
@@ -121,6 +137,7 @@ function takeIn(mesh: Mesh, node: ProxyNode, port: WorkloadPort, bind: { readonl
   const name = `inbound/${place}`
   const backends = [{ backend: `local/${place}`, weight: 1 }]
   const service = `${node.service}.${node.namespace}`
+  const access = accessAt(mesh, node, port, protocol === 'udp')
   return {
     listener: {
       name,
@@ -132,6 +149,7 @@ function takeIn(mesh: Mesh, node: ProxyNode, port: WorkloadPort, bind: { readonl
       ...(isHttp(protocol) ? { routes: name } : {}),
       ...(isOpaque(protocol) ? { backends } : {}),
       service,
+      ...(access !== undefined && isOpaque(protocol) ? { access: access.opaque } : {}),
     },
     table: isHttp(protocol)
       ? {
@@ -140,7 +158,7 @@ function takeIn(mesh: Mesh, node: ProxyNode, port: WorkloadPort, bind: { readonl
             {
               name: '*',
               domains: ['*'],
-              routes: routesTo(mesh, node, port, backends),
+              routes: routesTo(mesh, node, port, backends, access?.http),
             },
           ],
         }
@@ -160,13 +178,19 @@ function takeIn(mesh: Mesh, node: ProxyNode, port: WorkloadPort, bind: { readonl
 }
 
 /** One for all requests; where limits are kept by route, those routes before it. Of two Services before one port, the limit of the first counts. */
-function routesTo(mesh: Mesh, node: ProxyNode, port: WorkloadPort, backends: readonly WeightedBackend[]): readonly Route[] {
+function routesTo(
+  mesh: Mesh,
+  node: ProxyNode,
+  port: WorkloadPort,
+  backends: readonly WeightedBackend[],
+  access: Access | undefined,
+): readonly Route[] {
   const action = { type: 'forward', backends } as const
   const limited = (mesh.rateLimits[node.namespace] ?? []).filter(
     (each: Limited) => selects(each.selector, node) && portOf(node, each.target)?.port === port.port,
   )
   const whole = limited.find(each => each.rateLimit !== undefined)?.rateLimit
-  const limit = whole === undefined ? {} : { rateLimit: whole }
+  const limit = { ...(whole === undefined ? {} : { rateLimit: whole }), ...(access === undefined ? {} : { access }) }
   const routes = limited.flatMap(each => each.routes).map((route): Route => ({ ...limit, ...route, filters: [], action }))
   return [
     ...(limited.length > 1 ? inOrder(routes.map(route => ({ route, rank: rankOfRequest(route.match) }))) : routes),

@@ -8,7 +8,7 @@
 
 import type { Clock } from '#base/clock'
 import type { Log } from '#base/log'
-import { type Compiled, type CompileOptions, compile, joinStatus, type Note, viewFor } from '#compiler'
+import { type Compiled, type CompileOptions, compile, endpointsFor, joinStatus, type Note, viewFor } from '#compiler'
 import type { Mesh } from '#model/mesh'
 import type { View } from '#model/view'
 import type { Inventory, ProxyNode } from '#model/workload'
@@ -74,7 +74,8 @@ export class CompileLoop {
   cut(node: ProxyNode, before?: Cut): Cut | undefined {
     const mesh = this.#current?.mesh
     if (mesh === undefined || before?.mesh === mesh) return before
-    if (before !== undefined && onlyEndpointsDiffer(before.mesh, mesh)) return { mesh, view: { ...before.view, endpoints: mesh.endpoints } }
+    if (before !== undefined && onlyEndpointsDiffer(before.mesh, mesh))
+      return { mesh, view: { ...before.view, endpoints: endpointsFor(mesh, node.locality) } }
     return { mesh, view: viewFor(mesh, node, before?.view) }
   }
 
