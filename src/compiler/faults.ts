@@ -5,6 +5,7 @@ import type { Abort, Fault, RouteTable } from '#model/view'
 import { durationMs } from '#resources/duration'
 import type { FaultPolicy } from '#resources/weft'
 import { nameOf, namespaceOf } from './gather.ts'
+import { isHttp, isOpaque } from './protocol.ts'
 import type { ServicePort } from './services.ts'
 import type { Objection, Targets } from './targets.ts'
 
@@ -32,7 +33,7 @@ export function lowerFaults(
   tables: readonly RouteTable[],
   ports: ReadonlyMap<string, ServicePort>,
   targets: Targets<FaultPolicy>,
-): Mesh['faults'] {
+): Pick<Mesh, 'faults' | 'connectionFaults'> {
   const found: Record<string, Record<string, readonly Injection[]>> = {}
   const made = new Map<FaultPolicy, Injection>()
   const once = (policy: FaultPolicy): Injection => {
@@ -48,7 +49,21 @@ export function lowerFaults(
       if (injections.length > 0) (found[table.name] ??= {})[route.name] = injections
     }
   }
-  return found
+  const connectionFaults: Record<string, readonly Injection[]> = {}
+  for (const port of ports.values()) {
+    const injections = servesConnections(port) ? targets.ofPort(port).filter(isOfConnections).map(once) : []
+    if (injections.length > 0) connectionFaults[`outbound/${port.key}`] = injections
+  }
+  return { faults: found, connectionFaults }
+}
+
+const servesConnections = ({ protocol }: ServicePort): boolean => isOpaque(protocol) && protocol !== 'udp'
+const isOfConnections = ({ spec }: FaultPolicy): boolean => spec?.abort === undefined || spec.abort.reset === true
+
+/** Opaque bytes have no statuses: their connections can be held up or reset. */
+export const faultServes = {
+  port: (policy: FaultPolicy, port: ServicePort): boolean => isHttp(port.protocol) || (servesConnections(port) && isOfConnections(policy)),
+  says: 'opaque connections can be held up or reset, statuses are for requests of HTTP, and datagrams are left alone',
 }
 
 function lower(policy: FaultPolicy): Injection {

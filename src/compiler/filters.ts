@@ -47,6 +47,12 @@ export function lowerFilters(list: readonly HTTPFilter[], at: string, onBackend 
         says: `${filter.type} is not carried out yet${onBackend ? ' on a backendRef' : ''}`,
       })
   }
+  const copied = list.findIndex(filter => filter.requestMirror)
+  if (redirect !== undefined && copied >= 0)
+    unsupported.push({
+      path: `${at}[${copied}].requestMirror`,
+      says: 'does not go with RequestRedirect, which sends the request nowhere: remove one',
+    })
   const hosts = found.filter(filter => filter.type === 'rewrite' && filter.host !== undefined)
   if (hosts.length > 1) {
     const index = list.findIndex(filter => filter.requestHeaderModifier)

@@ -42,6 +42,11 @@ export function whyNoLimit(policy: RateLimitPolicy, ref: RouteTarget, path: stri
   }
 }
 
+export const limitServes = {
+  port: (_: RateLimitPolicy, port: ServicePort): boolean => isHttp(port.protocol),
+  says: 'the limit is one of requests of HTTP',
+}
+
 /** tables: for clients of every namespace, by service port. */
 export function lowerRateLimits(
   tables: readonly RouteTable[],

@@ -4,7 +4,6 @@ import { gatewayGroup } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
 import type { RouteTarget } from '#resources/weft'
 import { nameOf, namespaceOf } from './gather.ts'
-import { isHttp } from './protocol.ts'
 import type { ServicePort, Services } from './services.ts'
 import type { ResourceStatus, Stated } from './status.ts'
 import { controllerName, state, statusFor } from './status.ts'
@@ -25,7 +24,7 @@ export type Targets<P> = {
 
 /**
  * policies: oldest first. variant: policies for one target of different variants hold beside each other, those of a variant other than '' first.
- * objection: what is wrong with a policy at a target; path: of the targetRef.
+ * objection: what is wrong with a policy at a target; path: of the targetRef. serves: for which ports of a Service it can do anything.
  */
 export function findTargets<P extends AnyPolicy>(
   policies: readonly P[],
@@ -33,6 +32,7 @@ export function findTargets<P extends AnyPolicy>(
   routes: readonly AnyRoute[],
   variant: (policy: P) => string,
   objection: (policy: P, ref: RouteTarget, path: string, route: AnyRoute | undefined) => Objection | undefined,
+  serves: { readonly port: (policy: P, port: ServicePort) => boolean; readonly says: string },
 ): Targets<P> {
   const byTarget = new Map<string, P[]>() // `Service NAMESPACE/NAME[#PORTNAME]`, `HTTPRoute NAMESPACE/NAME[#RULENAME]`
   const byName = new Map(routes.map(route => [`${route.kind} ${nameOf(route)}`, route]))
@@ -61,11 +61,8 @@ export function findTargets<P extends AnyPolicy>(
       if (ports === undefined) return no('TargetNotFound', `${whole} does not exist`)
       const named = ref.sectionName === undefined ? ports : ports.filter(port => port.name === ref.sectionName)
       if (named.length === 0) return no('TargetNotFound', `${whole} has no port named ${ref.sectionName}`)
-      if (!named.some(port => isHttp(port.protocol)))
-        return no(
-          'Invalid',
-          `${named.map(port => `port ${port.port} speaks ${port.protocol}`).join(', ')}: the policy holds for requests of HTTP`,
-        )
+      if (!named.some(port => serves.port(policy, port)))
+        return no('Invalid', `${named.map(port => `port ${port.port} speaks ${port.protocol}`).join(', ')}: ${serves.says}`)
     } else {
       if (route === undefined) return no('TargetNotFound', `${whole} does not exist`)
       if (ref.sectionName !== undefined && !(route.spec?.rules ?? []).some(rule => rule.name === ref.sectionName))

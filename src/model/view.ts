@@ -34,6 +34,8 @@ export type Listener = {
   readonly idleMs?: number
   /** Opaque bytes of one caller go to the same endpoint, where the backend chooses by hash. */
   readonly hash?: 'source-ip'
+  /** What is broken on purpose of opaque connections: a delay, and of aborts only a reset. */
+  readonly fault?: Fault
   /** `SERVICE.NAMESPACE`, the destination label of metrics. */
   readonly service: string
   /** Inbound: who may connect where the bytes are opaque or datagrams; of requests the routes say it. Absent: everybody. */

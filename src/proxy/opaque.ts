@@ -4,13 +4,14 @@ import { Failure, type FailureCode } from '#base/failure'
 import { breakOff, type Socket } from '#io/net'
 import { pickWeighted } from '#model/match'
 import { backendsFor } from '#model/server-name'
-import type { Backend, Endpoint, Listener, View, WeightedBackend } from '#model/view'
+import type { Backend, Endpoint, Fault, Listener, View, WeightedBackend } from '#model/view'
 import { detect } from '#wire/detect'
 import type { Place } from './accept.ts'
 import { keyOf } from './affinity.ts'
 import { Ahead } from './ahead.ts'
 import { connect, connectOutside, type Connected } from './connect.ts'
 import type { Entry, Party } from './entry.ts'
+import { hitBy } from './fault.ts'
 import { firstBytes } from './first-bytes.ts'
 import { pickEndpoint, shareOf } from './share.ts'
 import { carry } from './tcp.ts'
@@ -55,6 +56,7 @@ export class Opaque {
     const { listener } = entry
     const hello = listener.serverNames === undefined ? first : (first ?? (await firstBytes(socket, helloMs)))
     try {
+      if (listener.fault !== undefined && !(await this.#spared(socket, entry, listener.fault))) return ahead?.drop()
       const backends = listener.serverNames === undefined ? listener.backends : backendsByName(listener, hello)
       const { connected, endpoint, backend } = await (ahead?.take() ?? this.#reachOne(pickWeighted(backends ?? [], Math.random()), entry))
       // The balancer counts a connection as a request under way.
@@ -64,8 +66,31 @@ export class Opaque {
       pool.inFlight--
     } catch (thrown) {
       if (!(thrown instanceof Failure)) throw thrown
+      if (thrown.code === 'fault-injected') ahead?.drop()
       this.#refuse(socket, entry, thrown, { service: listener.service, workload: '' }, hello)
     }
+  }
+
+  /** False where the caller went away while it was held up. Throws where the connection is to be reset. */
+  async #spared(socket: Socket, { listener }: Entry, fault: Fault): Promise<boolean> {
+    const hit = hitBy(fault, Math.random, Date.now())
+    if (hit === undefined) return true
+    const { meter } = this.#place
+    if (hit.delayMs > 0) {
+      meter.fault(fault.policy, listener.name, 'delay')
+      await new Promise<void>(resolve => {
+        const done = () => {
+          clearTimeout(timer)
+          socket.off('close', done)
+          resolve()
+        }
+        const timer = setTimeout(done, hit.delayMs)
+        socket.once('close', done)
+      })
+    }
+    if (hit.abort === undefined) return !socket.destroyed
+    meter.fault(fault.policy, listener.name, hit.abort.type)
+    throw new Failure('fault-injected', `${fault.policy} (reset)`)
   }
 
   /** Counted with the reason. A caller that spoke TLS to no known name is told so in TLS, others by a reset. */

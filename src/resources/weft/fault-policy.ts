@@ -99,7 +99,7 @@ export const faultPolicy: Kind = {
   namespaced: true,
   hasStatus: true,
   description:
-    'A FaultPolicy breaks requests on purpose: holds them up, answers them with an error or breaks them off, for some of the requests and some of the clients, until a time. What it answers carries the code fault-injected and the name of the policy.',
+    'A FaultPolicy breaks requests on purpose: holds them up, answers them with an error or breaks them off, for some of the requests and some of the clients, until a time. What it answers carries the code fault-injected and the name of the policy. Connections of TCP can be held up and reset.',
   schema: z.strictObject({ spec: spec.describe('For what it holds and what is done.'), status: policyStatus() }),
   columns: [
     targetsColumn,

@@ -1,11 +1,13 @@
 /** envoy.config.listener.v3.Listener → Listener, or the DNS table. */
 
-import type { DnsName, Listener } from '#model/view'
+import type { DnsName, Fault, Listener } from '#model/view'
 import { udpProxyFilter } from '../encode/datagrams.ts'
 import { httpNames, payloadsOf, proxyProtocolFilter } from '../encode/listener.ts'
+import { perRoute } from '../encode/per-route.ts'
 import { SocketAddress_Protocol } from '../gen/envoy/config/core/v3/address_pb.ts'
 import { TrafficDirection } from '../gen/envoy/config/core/v3/base_pb.ts'
 import {
+  type Filter,
   type FilterChain,
   FilterChainMatchSchema,
   FilterChainSchema,
@@ -17,7 +19,9 @@ import { HttpConnectionManager_CodecType } from '../gen/envoy/extensions/filters
 import { DnsFilterConfigSchema } from '../gen/envoy/extensions/filters/udp/dns_filter/v3/dns_filter_pb.ts'
 import { carries, hostAndPort, labelsOf, refuse, textLabel, unpack } from './carried.ts'
 import { connectUdpOf, decodeConnectUdp, decodeUdpProxy } from './datagrams.ts'
+import { decodeGateway } from './gateway.ts'
 import { type Http, httpOf, type Tcp, tcpOf } from './network-filters.ts'
+import { decodeConnectionFault } from './per-route.ts'
 import { checkDownstream } from './tls.ts'
 
 // stat_prefix, reuse_port, backlog and balance say nothing of where traffic goes.
@@ -71,6 +75,9 @@ export function decodeListener(message: EnvoyListener): DecodedListener {
     if (!/^envoy\.(filters\.)?listener\.(tls_inspector|http_inspector|original_dst)$/.test(filter.name))
       refuse('listener_filters', `${filter.name} is not carried out by this proxy`)
   }
+  const labels = labelsOf(message.metadata)
+  if (textLabel(labels, 'direction') === 'gateway')
+    return { type: 'listener', value: decodeGateway(message, textLabel(labels, 'service') ?? '') }
   const chains = [
     ...message.filterChains.map((chain, index) => readChain(chain, `filter_chains[${index}]`)),
     ...(message.defaultFilterChain === undefined ? [] : [readChain(message.defaultFilterChain, 'default_filter_chain')]),
@@ -78,7 +85,6 @@ export function decodeListener(message: EnvoyListener): DecodedListener {
   if (chains.length === 0) refuse('filter_chains', 'at least one is needed')
   const direction = message.trafficDirection === TrafficDirection.OUTBOUND ? 'outbound' : 'inbound'
   if (message.trafficDirection === TrafficDirection.UNSPECIFIED) refuse('traffic_direction', 'must be INBOUND or OUTBOUND')
-  const labels = labelsOf(message.metadata)
   const secure = chains.some(chain => chain.secure)
   const plain = chains.some(chain => !chain.secure)
   if (secure && direction === 'outbound') refuse('filter_chains', 'TLS is carried out for inbound listeners only')
@@ -87,6 +93,7 @@ export function decodeListener(message: EnvoyListener): DecodedListener {
   checkMatches(chains)
   const http = same(chains.flatMap(chain => (chain.http === undefined ? [] : [chain.http])))
   const tcp = same(chains.flatMap(chain => (chain.tcp === undefined || named.includes(chain) ? [] : [chain.tcp])))
+  const fault = same(chains.flatMap(chain => (chain.tcp === undefined ? [] : [chain.fault ?? null])))
   const idleMs = same(chains.flatMap(chain => (chain.tcp === undefined ? [] : [chain.tcp.idleMs ?? null])))
   const hash = same(chains.flatMap(chain => (chain.tcp === undefined ? [] : [chain.tcp.hash ?? null])))
   return {
@@ -109,6 +116,7 @@ export function decodeListener(message: EnvoyListener): DecodedListener {
         ? {}
         : { serverNames: named.map(({ serverNames, tcp }) => ({ names: serverNames, backends: tcp!.backends })) }),
       ...(idleMs === undefined || idleMs === null ? {} : { idleMs }),
+      ...(fault === undefined || fault === null ? {} : { fault }),
       ...(hash === undefined || hash === null ? {} : { hash }),
       service: textLabel(labels, 'service') ?? '',
     },
@@ -132,6 +140,7 @@ type Chain = {
   readonly serverNames: readonly string[]
   readonly http?: Http
   readonly tcp?: Tcp
+  readonly fault?: Fault
 }
 
 function readChain(chain: FilterChain, where: string): Chain {
@@ -139,12 +148,13 @@ function readChain(chain: FilterChain, where: string): Chain {
   const match = chain.filterChainMatch
   if (match !== undefined) checkMatch(match, `${where}.filter_chain_match`)
   const secure = checkDownstream(chain.transportSocket, `${where}.transport_socket`)
-  const [filter, ...others] = chain.filters
+  const fault = chain.filters[0]?.name === perRoute.weftFault ? chain.filters[0] : undefined
+  const [filter, ...others] = fault === undefined ? chain.filters : chain.filters.slice(1)
   if (filter === undefined || others.length > 0)
     refuse(`${where}.filters`, 'exactly one is carried out: http_connection_manager or tcp_proxy')
-  if (filter.configType.case !== 'typedConfig') refuse(`${where}.filters[0]`, 'only typed_config is carried out')
+  const at = `${where}.filters[${fault === undefined ? 0 : 1}]`
+  if (filter.configType.case !== 'typedConfig') refuse(at, 'only typed_config is carried out')
   const any = filter.configType.value
-  const at = `${where}.filters[0]`
   const shape = {
     where,
     secure,
@@ -153,8 +163,15 @@ function readChain(chain: FilterChain, where: string): Chain {
     serverNames: match?.serverNames ?? [],
   }
   if (any.typeUrl.endsWith('.HttpConnectionManager')) return { ...shape, http: httpOf(any, at) }
-  if (any.typeUrl.endsWith('.TcpProxy')) return { ...shape, tcp: tcpOf(any, at) }
+  if (any.typeUrl.endsWith('.TcpProxy'))
+    return { ...shape, tcp: tcpOf(any, at), ...(fault === undefined ? {} : { fault: faultOf(fault, `${where}.filters[0]`) }) }
   return refuse(at, `${filter.name} is not carried out by this proxy`)
+}
+
+function faultOf({ configType }: Filter, where: string): Fault {
+  return configType.case === 'typedConfig'
+    ? decodeConnectionFault(configType.value, where)
+    : refuse(where, 'only typed_config is carried out')
 }
 
 /** By name goes what passes undecrypted: opaque bytes of a listener that takes no TLS itself. */

@@ -1,7 +1,7 @@
 /** Typed per-route configs of the filters before the router → CORS, fault and rate limit of a route. */
 
 import type { Any } from '@bufbuild/protobuf/wkt'
-import { StructSchema } from '@bufbuild/protobuf/wkt'
+import { type Struct, StructSchema } from '@bufbuild/protobuf/wkt'
 import type { Abort, Cors, Fault, Mirror, RateLimit, Route } from '#model/view'
 import { perRoute } from '../encode/per-route.ts'
 import type { RuntimeFractionalPercent } from '../gen/envoy/config/core/v3/base_pb.ts'
@@ -179,12 +179,26 @@ function checked(limit: RateLimit, where: string): RateLimit {
   return limit
 }
 
+/** What stands in front of tcp_proxy. */
+export function decodeConnectionFault(any: Any, where: string): Fault {
+  const { policy, endsAt, delayMs, delayShare, jitterMs, reset } = scalarsOf(unpack(any, StructSchema, where))
+  const jitter = typeof jitterMs === 'number' ? { jitterMs } : {}
+  return {
+    policy: typeof policy === 'string' ? policy : refuse(`${where}.policy`, 'missing'),
+    ...(typeof endsAt === 'number' ? { endsAt } : {}),
+    ...(typeof delayMs === 'number' && typeof delayShare === 'number' ? { delay: { ms: delayMs, ...jitter, share: delayShare } } : {}),
+    ...(typeof reset === 'number' ? { abort: { type: 'reset', share: reset } } : {}),
+  }
+}
+
 /** Text and numbers of an extension of ours. */
 function fieldsOf(any: Any, where: string): Readonly<Record<string, string | number>> {
-  const { fields } = unpack(unpack(any, FilterConfigSchema, where).config, StructSchema, where)
-  return Object.fromEntries(
+  return scalarsOf(unpack(unpack(any, FilterConfigSchema, where).config, StructSchema, where))
+}
+
+const scalarsOf = ({ fields }: Struct): Readonly<Record<string, string | number>> =>
+  Object.fromEntries(
     Object.entries(fields).flatMap(([key, { kind }]) =>
       kind.case === 'stringValue' || kind.case === 'numberValue' ? [[key, kind.value]] : [],
     ),
   )
-}

@@ -27,7 +27,8 @@ import { DnsFilterConfigSchema } from '../gen/envoy/extensions/filters/udp/dns_f
 import { dnsListener, invalidCluster } from '../types.ts'
 import { encodeTcpHash } from './affinity.ts'
 import { encodeDatagrams } from './datagrams.ts'
-import { httpFiltersOf } from './per-route.ts'
+import { encodeGateway } from './gateway.ts'
+import { connectionFilters, httpFiltersOf } from './per-route.ts'
 import { duration, fromAds, labels, typed } from './source.ts'
 import { downstreamTls } from './tls.ts'
 
@@ -66,6 +67,7 @@ export function encodeListener(listener: Listener): EnvoyListener {
   if (listener.serverNames !== undefined) return encodeByName(listener, listener.serverNames)
   const { protocol } = listener
   if (protocol === 'udp') return encodeDatagrams(listener)
+  if (listener.direction === 'gateway') return encodeGateway(listener, tlsInspector, routes => httpFilter({ ...listener, routes }))
   const payloads = payloadsOf[protocol]
   const detects = payloads.length > 1
   const transports: readonly Transport[] =
@@ -99,7 +101,7 @@ function encodeByName(listener: Listener, serverNames: readonly ServerNames[]): 
     create(FilterChainSchema, {
       name,
       ...(match === undefined ? {} : { filterChainMatch: match }),
-      filters: [tcpFilter({ ...listener, backends: backends ?? [] })],
+      filters: [...connectionFilters(listener), tcpFilter({ ...listener, backends: backends ?? [] })],
     })
   return create(ListenerSchema, {
     ...place(listener),
@@ -137,7 +139,7 @@ function chainOf(
     name: `${transport}/${payload}`,
     ...(Object.keys(match).length > 0 ? { filterChainMatch: match } : {}),
     ...(transport === 'tls' ? { transportSocket: downstreamTls(alpn) } : {}),
-    filters: [payload === 'http' ? httpFilter(listener) : tcpFilter(listener)],
+    filters: payload === 'http' ? [httpFilter(listener)] : [...connectionFilters(listener), tcpFilter(listener)],
   })
 }
 
@@ -159,6 +161,8 @@ function httpFilter(listener: Listener) {
     ...(listener.direction === 'inbound'
       ? { forwardClientCertDetails: Certificate.SANITIZE_SET, setCurrentClientCertDetails: { uri: true } }
       : {}),
+    // What comes from outside speaks for itself: who called is written from the address it came from.
+    ...(listener.direction === 'gateway' ? { useRemoteAddress: true } : {}),
     upgradeConfigs: [{ upgradeType: 'websocket' }],
   })
   return { name: 'envoy.filters.network.http_connection_manager', configType: typed(HttpConnectionManagerSchema, manager) }

@@ -2,7 +2,7 @@
 
 import { create, type JsonObject } from '@bufbuild/protobuf'
 import { type Any, anyPack, StructSchema, ValueSchema } from '@bufbuild/protobuf/wkt'
-import type { Cors, Direction, Fault, Mirror, RateLimit, Route } from '#model/view'
+import type { Cors, Direction, Fault, Listener, Mirror, RateLimit, Route } from '#model/view'
 import { FilterConfigSchema, type RouteAction_RequestMirrorPolicy } from '../gen/envoy/config/route/v3/route_components_pb.ts'
 import { RouteAction_RequestMirrorPolicySchema } from '../gen/envoy/config/route/v3/route_components_pb.ts'
 import { type CorsPolicy, CorsPolicySchema, CorsSchema } from '../gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts'
@@ -36,6 +36,20 @@ const ofCalled = [
 /** Stand in every chain, asleep until a route says something: to add one later would make Envoy drain all connections of the listener. */
 export const httpFiltersOf = (direction: Direction) =>
   direction === 'gateway' ? [...ofCallers, ...ofCalled] : direction === 'outbound' ? ofCallers : ofCalled
+
+/** In front of tcp_proxy: Envoy has no such filter and refuses the listener. */
+export function connectionFilters({ fault }: Pick<Listener, 'fault'>) {
+  if (fault === undefined) return []
+  const { policy, endsAt, delay, abort } = fault
+  const struct = structOf({
+    policy,
+    ...(endsAt === undefined ? {} : { endsAt }),
+    ...(delay === undefined ? {} : { delayMs: delay.ms, delayShare: delay.share }),
+    ...(delay?.jitterMs === undefined ? {} : { jitterMs: delay.jitterMs }),
+    ...(abort === undefined ? {} : { reset: abort.share }),
+  })
+  return [{ name: perRoute.weftFault, configType: typed(StructSchema, struct) }]
+}
 
 export function perRouteConfig({ cors, fault, rateLimit, action }: Route): Record<string, Any> {
   return {
@@ -126,12 +140,15 @@ function encodeRateLimit({ name, requests, intervalMs, burst, by }: RateLimit): 
 }
 
 function ours(isOptional: boolean, fields: JsonObject): Any {
+  return anyPack(FilterConfigSchema, create(FilterConfigSchema, { isOptional, config: anyPack(StructSchema, structOf(fields)) }))
+}
+
+function structOf(fields: JsonObject) {
   const values = Object.entries(fields).map(([key, value]) => [
     key,
     create(ValueSchema, {
       kind: typeof value === 'number' ? { case: 'numberValue', value } : { case: 'stringValue', value: String(value) },
     }),
   ])
-  const struct = create(StructSchema, { fields: Object.fromEntries(values) })
-  return anyPack(FilterConfigSchema, create(FilterConfigSchema, { isOptional, config: anyPack(StructSchema, struct) }))
+  return create(StructSchema, { fields: Object.fromEntries(values) })
 }
