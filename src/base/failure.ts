@@ -81,6 +81,14 @@ export const failures = {
     says: 'no route of this service matches the request',
     hint: 'weft get httproutes,grpcroutes; add a rule that matches, or one without matches',
   },
+  misdirected: {
+    status: 421,
+    grpc: 5,
+    blame: 'downstream',
+    fate: 'final',
+    says: 'the host of the request belongs to another listener than the name that the TLS connection asked for',
+    hint: 'open a new connection for that host (RFC 9110 §15.5.20)',
+  },
   'no-listener': {
     status: 404,
     grpc: 12,
@@ -208,6 +216,14 @@ export const failures = {
     fate: 'final',
     says: 'the caller proved no identity and this port accepts none without',
     hint: 'call it from inside the mesh: weft run -- …',
+  },
+  'access-denied': {
+    status: 403,
+    grpc: 7,
+    blame: 'policy',
+    fate: 'final',
+    says: 'an AccessPolicy does not let this caller do this',
+    hint: 'weft explain request says which; the log of the called proxy has the decision by its number',
   },
   'fault-injected': {
     status: 503,

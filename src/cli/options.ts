@@ -60,6 +60,11 @@ export type HostOptions = {
   readonly transparent: boolean
 }
 
+export type GatewayOptions = Pick<RunOptions, 'name' | 'workload' | 'namespace' | 'token' | 'adminPort' | 'drainMs' | 'control'> & {
+  /** Where callers outside the mesh reach this machine. */
+  readonly address: string
+}
+
 /** all: the rules of captures that live, too. */
 export type CleanOptions = { readonly all: boolean }
 
@@ -184,6 +189,23 @@ function readDetect(flags: Flags): number | undefined {
   const detectMs = flags.duration('detectTimeout')
   if (detectMs !== undefined && detectMs > 10_000) flags.wrong('--detect-timeout: must be at most 10s')
   return detectMs
+}
+
+export function gatewayOptions(raw: Raw, control: ControlAddress, random: string): GatewayOptions {
+  const flags = new Flags(raw)
+  const name = flags.label('name') ?? flags.missing('--name', 'the name of the Gateway, such as --name web', '')
+  // The name of its service account is longer, and a label too.
+  if (name.length > 58) flags.wrong('--name: must be at most 58 characters long')
+  const adminPort = flags.whole('adminPort', 0, 65_535) ?? 0
+  const drainMs = flags.duration('drain') ?? 5000
+  const [token, address = '127.0.0.1', namespace] = [
+    flags.text('token'),
+    flags.text('address'),
+    flags.label('namespace') ?? control.namespace,
+  ]
+  flags.stopIfWrong()
+  const workload = `${name.slice(0, 50)}-weft-${random}`
+  return { name, workload, namespace, address, adminPort, drainMs, control, ...(token === undefined ? {} : { token }) }
 }
 
 export function controlOptions(raw: Raw): ControlOptions {

@@ -4,6 +4,7 @@ import { Command } from 'commander'
 import type { Session } from './session.ts'
 import { addCapture } from './tree/capture.ts'
 import { addExplain } from './tree/explain.ts'
+import { addGateway } from './tree/gateway.ts'
 import { addMesh } from './tree/mesh.ts'
 import { addNode } from './tree/node.ts'
 import { addProcesses } from './tree/processes.ts'
@@ -47,6 +48,7 @@ export function buildProgram(session: Session, ended: (code: number) => void): C
       ended(await run(...given))
   addProcesses(program, session, act)
   addNode(program, session, act)
+  addGateway(program, session, act)
   addCapture(program, session, act)
   addResources(program, session, act)
   addMesh(program, session, act)

@@ -5,9 +5,9 @@ import { gatewayGroup } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
 import type { Gathered, Note } from './gather.ts'
 import { nameOf, namespaceOf } from './gather.ts'
+import { isGatewayParent, isOurs } from './gateways.ts'
 import { carriesCalls, isHttp } from './protocol.ts'
 import type { ServicePort, Services } from './services.ts'
-import { gatewayControllerName } from './status.ts'
 
 type AnyRoute = Resource<{ readonly parentRefs?: readonly ParentRef[] | undefined }>
 /** scope: the namespace of the clients, for a consumer route; undefined: clients of every namespace. */
@@ -18,7 +18,13 @@ export type Attachment<R> = {
   readonly scope: string | undefined
 }
 /** reason: undefined where the parent takes the route. */
-export type Verdict = { readonly parentRef: ParentRef; readonly reason?: string; readonly says: string }
+export type Verdict = {
+  readonly parentRef: ParentRef
+  readonly reason?: string
+  readonly says: string
+  /** Who says so, where it is not the mesh. */
+  readonly controllerName?: string
+}
 export type Attached<R> = {
   readonly attachments: readonly Attachment<R>[]
   readonly verdicts: ReadonlyMap<R, readonly Verdict[]>
@@ -39,6 +45,7 @@ export function attach<R extends AnyRoute>(routes: readonly R[], gathered: Gathe
     if (parentRefs.length === 0) notes.push({ about, path: 'spec.parentRefs', says: 'is absent: the route holds nowhere; name a Service' })
     const said: Verdict[] = []
     for (const [at, parentRef] of parentRefs.entries()) {
+      if (isOfGateway(route, parentRef, gathered)) continue
       const judged = judge(route, parentRef, `spec.parentRefs[${at}]`, gathered, services)
       if (judged === undefined) {
         notes.push({
@@ -101,7 +108,13 @@ function gatewayVerdict(ref: ParentRef, name: string, at: string, { gateways, ga
   if (ref.kind === 'ListenerSet') return { ports: [], reason: unsupported, says: `${at}: ListenerSet is not carried out yet` }
   const gateway = gateways.find(each => nameOf(each) === name)
   if (gateway === undefined) return { ports: [], reason: 'NoMatchingParent', says: `${at}: Gateway ${name} does not exist` }
-  const controller = gatewayClasses.find(each => each.metadata.name === gateway.spec?.gatewayClassName)?.spec?.controllerName
-  if (controller !== undefined && controller !== gatewayControllerName) return undefined
-  return { ports: [], reason: unsupported, says: `${at}: Gateway parents are not carried out yet; only Services are` }
+  if (!isOurs(gateway, gatewayClasses)) return undefined
+  return { ports: [], reason: unsupported, says: `${at}: a Gateway takes HTTPRoutes and GRPCRoutes; other routes attach to Services yet` }
+}
+
+/** Such parents are judged by the stage of Gateways. */
+function isOfGateway(route: AnyRoute, ref: ParentRef, { gateways, gatewayClasses }: Gathered): boolean {
+  if (!isGatewayParent(ref) || (route.kind !== 'HTTPRoute' && route.kind !== 'GRPCRoute')) return false
+  const name = `${ref.namespace ?? namespaceOf(route)}/${ref.name}`
+  return gateways.some(each => nameOf(each) === name && isOurs(each, gatewayClasses))
 }

@@ -1,11 +1,11 @@
 /** First stage: resources by kind, each kind oldest first, so that nothing after it depends on the order in which documents came. */
 
 import type { Problem } from '#base/note'
-import type { Service } from '#resources/core'
+import type { Namespace, Secret, Service } from '#resources/core'
 import type { GRPCRoute, Gateway, GatewayClass, HTTPRoute, ReferenceGrant, TCPRoute, TLSRoute, UDPRoute } from '#resources/gateway-api'
 import { gatewayGroup } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
-import type { BackendPolicy, FaultPolicy, MeshResource, RateLimitPolicy } from '#resources/weft'
+import type { AccessPolicy, BackendPolicy, FaultPolicy, MeshResource, RateLimitPolicy } from '#resources/weft'
 import { weftGroup } from '#resources/weft'
 
 /** A remark for the operator that belongs to no condition. */
@@ -21,7 +21,10 @@ export type Gathered = {
   readonly grants: readonly ReferenceGrant[]
   readonly gateways: readonly Gateway[]
   readonly gatewayClasses: readonly GatewayClass[]
+  readonly namespaces: readonly Namespace[]
+  readonly secrets: readonly Secret[]
   readonly backendPolicies: readonly BackendPolicy[]
+  readonly accessPolicies: readonly AccessPolicy[]
   readonly faultPolicies: readonly FaultPolicy[]
   readonly rateLimitPolicies: readonly RateLimitPolicy[]
   readonly backendTLSPolicies: readonly Resource<{ readonly targetRefs: readonly TargetRef[] }>[]
@@ -54,7 +57,10 @@ export function gather(resources: readonly Resource[]): Gathered {
     grants: of(gatewayGroup, 'ReferenceGrant'),
     gateways: of(gatewayGroup, 'Gateway'),
     gatewayClasses: of(gatewayGroup, 'GatewayClass'),
+    namespaces: of('', 'Namespace'),
+    secrets: of('', 'Secret'),
     backendPolicies: of(weftGroup, 'BackendPolicy'),
+    accessPolicies: of(weftGroup, 'AccessPolicy'),
     faultPolicies: of(weftGroup, 'FaultPolicy'),
     rateLimitPolicies: of(weftGroup, 'RateLimitPolicy'),
     backendTLSPolicies: of(gatewayGroup, 'BackendTLSPolicy'),

@@ -79,9 +79,10 @@ describe('the route that is taken', () => {
     assert.equal(taken(asked('/a')), 'a')
     assert.equal(taken(asked('/a', {}, 'POST')), 'a')
     assert.equal(taken(asked('/b', {}, 'POST')), 'posts')
-    assert.equal(taken(asked('/b')), 'last')
+    assert.equal(taken(asked('/b')), undefined, 'a less specific host is not asked')
     assert.equal(taken(asked('/a', { host: 'x.y.test' })), 'sub')
     assert.equal(taken(asked('/a', { host: 'test' })), 'last')
+    assert.equal(taken(asked('/a', { host: 'WEB:8080' })), 'a')
   })
 
   test('is none where nothing matches', () => assert.equal(taken(asked('*', { host: 'other' }, 'OPTIONS')), undefined))

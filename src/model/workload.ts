@@ -22,7 +22,14 @@ export type Workload = {
   readonly ports: readonly WorkloadPort[]
   readonly health: Health
   readonly locality?: Locality
+  readonly gateway?: GatewayPlace
 }
+
+/** What a proxy that serves no program carries out: the Gateway of this name in its namespace. address: where callers outside the mesh reach it. */
+export type GatewayPlace = { readonly name: string; readonly address: string }
+
+/** The service account of the proxies of a Gateway: its name and that of the class, as what is made for a Gateway is called (GEP-1762). */
+export const gatewayService = (name: string): string => `${name}-weft`
 
 export type Inventory = { readonly workloads: readonly Workload[] }
 
@@ -37,6 +44,7 @@ export type ProxyNode = {
   /** How readiness is found: tcp connects to the port; http asks for the path and wants 2xx or 3xx; none: ready once started. */
   readonly probe: { readonly type: 'tcp' | 'none' } | { readonly type: 'http'; readonly port: number; readonly path: string }
   readonly locality?: Locality
+  readonly gateway?: GatewayPlace
   readonly admin?: string // URL of the proxy's admin and metrics, reachable from the control plane's host only
   readonly version: string // of Weft
 }

@@ -17,7 +17,7 @@ import { type CallerConnection, Downstream, type EntryOf, type OnExchange } from
 import { Http2Downstream } from './downstream-http2.ts'
 import type { Exchange } from './exchange.ts'
 import type { OutsideNames } from './dns.ts'
-import { type Entry, nobody, type Party, partyOf } from './entry.ts'
+import { type Entry, outside, type Party, partyOf } from './entry.ts'
 import { firstBytes } from './first-bytes.ts'
 import { hopAlpn } from './hop.ts'
 import type { Meter } from './meter.ts'
@@ -27,9 +27,6 @@ import type { Pools } from './pool.ts'
 import { endsOf, readHeader } from './proxy-header.ts'
 import { Limiter } from './rate-limit.ts'
 import { type Means, serve } from './serve.ts'
-
-/** Whoever called through a published port. */
-const outside: Party = { ...nobody, service: 'outside' }
 
 export type Place = {
   readonly view: () => View
@@ -208,6 +205,12 @@ export class Acceptor {
     if (listener === undefined) return void socket.destroy()
     const { tls: _, ...open } = listener
     await this.#carry(socket, { listener: open, view, peer: undefined, source: outside, ends })
+  }
+
+  /** From outside the mesh, at a port of a Gateway. via: what its TLS agreed on; undefined: plaintext. */
+  async entered(socket: Socket, listener: Listener, ends: Ends | undefined, via?: string | false | null): Promise<void> {
+    const { view } = this.#place
+    await this.#carry(socket, { listener, view, peer: undefined, source: outside, ends, isSecure: via !== undefined }, via ?? undefined)
   }
 
   async #isReady(socket: Socket): Promise<boolean> {

@@ -21,6 +21,7 @@ import { Acceptor, defaultLimits, type Limits } from './accept.ts'
 import { arrival } from './arrival.ts'
 import type { OutsideNames } from './dns.ts'
 import type { EntryOf } from './downstream.ts'
+import { Edge } from './edge.ts'
 import type { Entry, Party } from './entry.ts'
 import { hopAlpn } from './hop.ts'
 import { Meter } from './meter.ts'
@@ -61,6 +62,7 @@ export class Core implements AsyncDisposable {
   readonly meter: Meter
   readonly #options: CoreOptions
   readonly #acceptor: Acceptor
+  readonly #edge: Edge
   readonly #pools: Pools
   readonly #listening: Listening[] = []
   readonly #acceptors: SecureAcceptor[] = []
@@ -99,6 +101,7 @@ export class Core implements AsyncDisposable {
       detectMs: options.detectMs,
       limits: options.limits ?? defaultLimits,
     })
+    this.#edge = new Edge({ acceptor: this.#acceptor, view: () => this.#view, log, caught: (work, socket) => this.#caught(work, socket) })
     this.#sweeper = setInterval(() => this.sweep(performance.now()), 5000).unref()
   }
 
@@ -267,6 +270,7 @@ export class Core implements AsyncDisposable {
     if (!(await this.#isReadyFor(socket))) return
     const listener = this.#view.listeners[name]
     if (listener === undefined) return void socket.destroy()
+    if (listener.direction === 'gateway') return this.#edge.arrived(socket, listener)
     const ends = listener.proxyProtocol === true ? await this.#acceptor.announced(socket, listener) : undefined
     if (listener.proxyProtocol === true && ends === undefined) return
     if (listener.tls === undefined) return this.#acceptor.inbound(socket, name, undefined, null, ends)

@@ -12,7 +12,7 @@ const ownPrefix = 'x-weft-'
  */
 export function forwarded(fields: Fields, entry: Entry, makeId: () => string = randomId): Fields {
   const { direction, service } = entry.listener
-  const isOutside = direction === 'inbound' && entry.peer === undefined
+  const isOutside = direction === 'gateway' || (direction === 'inbound' && entry.peer === undefined)
   let kept: string[] | undefined
   let hasId = false
   for (let at = 0; at < fields.length; at += 2) {
@@ -28,7 +28,9 @@ export function forwarded(fields: Fields, entry: Entry, makeId: () => string = r
   const identified = hasId || service === 'external' ? base : [...base, 'x-request-id', makeId()]
   if (direction === 'outbound') return identified
   if (entry.peer !== undefined) return [...identified, 'x-forwarded-client-cert', certificateField(entry.own ?? '', entry.peer)]
-  return entry.ends === undefined ? identified : [...identified, 'x-forwarded-for', entry.ends.source.host, 'x-forwarded-proto', 'http']
+  return entry.ends === undefined
+    ? identified
+    : [...identified, 'x-forwarded-for', entry.ends.source.host, 'x-forwarded-proto', entry.isSecure ? 'https' : 'http']
 }
 
 /** The answer of a workload without what only proxies may say: it could make its callers send a request twice. */

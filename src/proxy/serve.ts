@@ -75,6 +75,8 @@ function routeOf(exchange: Exchange, view: View): Route {
   const isDatagrams = exchange.upgrade?.toLowerCase() === connectUdp
   if (isDatagrams || exchange.entry.listener.protocol === 'udp') return (exchange.route = routeOfDatagrams(exchange, view, isDatagrams))
   const table = view.routes[exchange.entry.listener.routes ?? '']
+  // A port that the Gateway does not have any more, on a connection of before.
+  if (table === undefined && exchange.entry.listener.direction === 'gateway') throw new Failure('no-route', exchange.entry.listener.name)
   if (table === undefined) throw new Failure('not-ready', `no routes yet for ${exchange.entry.listener.name}`)
   const route = chooseRoute(table, exchange)
   if (route === undefined) throw new Failure('no-route', `${exchange.method} ${exchange.path} at ${exchange.entry.listener.service}`)
@@ -135,7 +137,7 @@ function backendOf(exchange: Exchange, route: Permitted, view: View, pools: Pool
 }
 
 const facts = (exchange: Exchange, route: Route) => ({
-  scheme: 'http',
+  scheme: exchange.entry.isSecure ? 'https' : 'http',
   host: exchange.host,
   path: exchange.path,
   search: exchange.search,

@@ -87,6 +87,14 @@ export function proxyNodeOf(node: Node): ProxyNode {
         ? { type, port: number(probe['port'], 'probe.port'), path: text(probe, 'path', 'probe.path') }
         : { type: type === 'none' ? 'none' : 'tcp' },
     ...localityOf(node),
+    ...(isObject(said['gateway'])
+      ? {
+          gateway: {
+            name: text(said['gateway'], 'name', 'gateway.name', label),
+            address: text(said['gateway'], 'address', 'gateway.address'),
+          },
+        }
+      : {}),
     ...(said['admin'] === undefined ? {} : { admin: text(said, 'admin', 'admin') }),
     version: node.userAgentVersionType.case === 'userAgentVersion' ? node.userAgentVersionType.value : '',
   }

@@ -1,7 +1,7 @@
 /** Which rule of a route table a request takes, and of each that is tried before it the condition that failed. */
 
 import type { FailedAt, RequestFacts } from '../match.ts'
-import { chooseRoute, domainMatches, failsAt, queryValue } from '../match.ts'
+import { chooseRoute, failsAt, hostOf, queryValue } from '../match.ts'
 import type { Route, RouteTable } from '../view.ts'
 
 /** outcome: `later` was not tried, since one before it was taken. has: what the request has in the place of the condition that failed. */
@@ -15,10 +15,11 @@ export function tellRules(
   request: RequestFacts,
 ): { readonly rules: readonly RuleTold[]; readonly route: Route | undefined } {
   const route = chooseRoute(table, request)
+  const host = hostOf(table, request.host)
   let isFound = false
-  const rules = table.hosts.flatMap(({ domains, routes }) => {
-    const isHost = domains.some(domain => domainMatches(domain, request.host))
-    return routes.map((each): RuleTold => {
+  const rules = table.hosts.flatMap(each => {
+    const isHost = each === host
+    return each.routes.map((each): RuleTold => {
       if (isFound) return { route: each, outcome: 'later' }
       if (!isHost) return { route: each, outcome: 'failed', at: 'host', has: request.host }
       if (each === route) {

@@ -32,6 +32,7 @@ export function resourceOf(node: ProxyNode, identity: string, old: WorkloadResou
         protocol,
         ...(bind === undefined ? {} : { bind: { ...bind } }),
       })),
+      ...(node.gateway === undefined ? {} : { gateway: { ...node.gateway } }),
       // What somebody wrote stays where the proxy itself does not know.
       ...((node.locality ?? old?.spec?.locality) === undefined ? {} : { locality: { ...(node.locality ?? old!.spec!.locality!) } }),
     },
@@ -93,5 +94,6 @@ export function workloadOf(resource: WorkloadResource): Workload {
     // One that a person wrote has nobody to report on it.
     health: status?.health ?? (isRegistered(resource) ? 'unhealthy' : 'healthy'),
     ...(spec?.locality === undefined ? {} : { locality: bare(spec.locality) }),
+    ...(spec?.gateway === undefined ? {} : { gateway: spec.gateway }),
   }
 }

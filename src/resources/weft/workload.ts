@@ -1,7 +1,7 @@
 /** Workload: one running instance in the mesh, written by its proxy's registration. */
 
 import { z } from 'zod'
-import { age, conditionColumn, conditions, dnsLabel, mapList, portNumber, rules } from '../fields.ts'
+import { age, conditionColumn, conditions, dnsLabel, mapList, objectName, portNumber, rules } from '../fields.ts'
 import type { Kind, Resource } from '../kind.ts'
 
 const port = z.strictObject({
@@ -47,6 +47,13 @@ const spec = z.strictObject({
     .default([])
     .describe('Where it can be called.'),
   locality: locality.optional().describe('Where it runs.'),
+  gateway: z
+    .strictObject({
+      name: objectName().describe('The Gateway, in the same namespace.'),
+      address: z.string().min(1).describe('Where callers outside the mesh reach it.'),
+    })
+    .optional()
+    .describe('The Gateway that it carries out, instead of serving a program.'),
 })
 export type WorkloadSpec = z.infer<typeof spec>
 
