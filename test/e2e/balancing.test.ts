@@ -8,7 +8,7 @@ import type { KindPath } from '../../src/api/client.ts'
 import { canCapture } from '../../src/io/namespace.ts'
 import type { Resource } from '../../src/resources/kind.ts'
 import { active } from '../harness/front.ts'
-import { kinds, Mesh, type Running, type Shell } from '../harness/mesh.ts'
+import { kinds, Mesh, root, type Running, type Shell } from '../harness/mesh.ts'
 
 const verdict = await canCapture()
 const policies: KindPath = { group: 'weft.dev', version: 'v1alpha1', plural: 'backendpolicies', namespaced: true }
@@ -194,6 +194,11 @@ describe('choosing an endpoint', { skip: verdict.ok ? false : `${verdict.why}: $
     await servers.get('four')!.stop()
     await mesh.healthy('web', 3)
     await mesh.client.delete(kinds.httpRoute, 'web', { namespace: 'default' })
+  })
+
+  test('the documents of the example are taken', async () => {
+    const { code, stderr } = await mesh.weft('apply', '-f', join(root, 'examples/balancing.yaml'))
+    assert.equal(code, 0, stderr)
   })
 
   test('the endpoints of the same zone come first, then those of the region, then the others', async () => {
