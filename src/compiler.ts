@@ -24,7 +24,7 @@ import { holding, lowerBackends, lowerPorts } from './compiler/lower.ts'
 import { findNames } from './compiler/names.ts'
 import { findPolicies } from './compiler/policies.ts'
 import type { Outcome } from './compiler/report.ts'
-import { limitServes, lowerRateLimits, whyNoLimit } from './compiler/rate-limits.ts'
+import { limitAtGateways, limitServes, lowerRateLimits, whyNoLimit } from './compiler/rate-limits.ts'
 import { reportOthers, reportRoute } from './compiler/report.ts'
 import { lowerRules } from './compiler/rules.ts'
 import type { ServicePort } from './compiler/services.ts'
@@ -104,8 +104,11 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
   const guarding = findGuards(gathered.accessPolicies, gathered.meshes, services, options.trustDomain)
   const { faultPolicies, rateLimitPolicies } = gathered
   const { now = 0 } = options
-  const faults = findTargets(faultPolicies, services, requests, clientsOf, policy => whyNoFault(policy, now), faultServes)
-  const limits = findTargets(rateLimitPolicies, services, requests, () => '', whyNoLimit, limitServes)
+  const held = new Set<Resource>(attached.http.map(each => each.route))
+  const isHeld = (route: Resource): boolean =>
+    held.has(route) || (gateways.verdicts.get(route) ?? []).some(verdict => verdict.reason === undefined)
+  const faults = findTargets(faultPolicies, services, requests, clientsOf, policy => whyNoFault(policy, now), faultServes, isHeld)
+  const limits = findTargets(rateLimitPolicies, services, requests, () => '', whyNoLimit, limitServes, isHeld)
   const outbound = lowerPorts(services.ports, everyone, lowered, hashes)
   const consumed = Object.fromEntries([...consumers].map(([scope, byPort]) => [scope, replaced(byPort)]))
   const tablesOf = (part: Outbound) => Object.values(part.routes)
@@ -119,8 +122,8 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
     ...backends,
     dns: findNames(services.ports),
     declared: declaredBy(services.ports),
-    gateways: gateways.lowered,
-    ...lowerFaults([outbound, ...Object.values(consumed)].flatMap(tablesOf), byKey, faults),
+    gateways: limitAtGateways(gateways.lowered, limits),
+    ...lowerFaults([outbound, ...Object.values(consumed), ...Object.values(gateways.lowered)].flatMap(tablesOf), byKey, faults),
     rateLimits: lowerRateLimits(tablesOf(outbound), services.ports, limits),
     guards: guarding.guards,
     access: guarding.access,

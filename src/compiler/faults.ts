@@ -28,12 +28,13 @@ export function whyNoFault(policy: FaultPolicy, now: number): Objection | undefi
 /** Policies that name other clients hold beside each other. */
 export const clientsOf = ({ spec }: FaultPolicy): string => (spec?.from === undefined ? '' : JSON.stringify(spec.from))
 
-/** tables: of all clients, by service port: those of a namespace's own routes too. Only routes that have any are named. */
+/** tables: of all clients, by service port: those of a namespace's own routes too, and of Gateways. Only routes that have any are named. */
 export function lowerFaults(
   tables: readonly RouteTable[],
   ports: ReadonlyMap<string, ServicePort>,
   targets: Targets<FaultPolicy>,
 ): Pick<Mesh, 'faults' | 'connectionFaults'> {
+  if (targets.isEmpty) return { faults: {}, connectionFaults: {} }
   const found: Record<string, Record<string, readonly Injection[]>> = {}
   const made = new Map<FaultPolicy, Injection>()
   const once = (policy: FaultPolicy): Injection => {
@@ -43,7 +44,6 @@ export function lowerFaults(
   }
   for (const table of tables) {
     const port = ports.get(table.name)
-    if (port === undefined) continue
     for (const route of table.hosts.flatMap(host => host.routes)) {
       const injections = targets.of(port, route.name).map(once)
       if (injections.length > 0) (found[table.name] ??= {})[route.name] = injections

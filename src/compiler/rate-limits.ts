@@ -25,7 +25,9 @@ type RouteShape = {
 export function whyNoLimit(policy: RateLimitPolicy, ref: RouteTarget, path: string, route: Resource | undefined): Objection | undefined {
   if (route === undefined) return undefined
   const { parentRefs = [], rules = [] } = (route.spec ?? {}) as RouteShape
-  if (parentRefs.length > 0 && parentRefs.every(parent => parent.namespace !== undefined && parent.namespace !== namespaceOf(policy)))
+  const services = parentRefs.filter(parent => parent.kind === 'Service')
+  if (services.length === 0) return undefined // a Gateway keeps it itself
+  if (parentRefs.every(parent => parent.kind === 'Service' && parent.namespace !== undefined && parent.namespace !== namespaceOf(policy)))
     return {
       reason: 'Invalid',
       says: `${path}: the route holds for clients of its own namespace only, and a limit is kept by the called side: target a Service of this namespace`,
@@ -53,6 +55,7 @@ export function lowerRateLimits(
   ports: readonly ServicePort[],
   targets: Targets<RateLimitPolicy>,
 ): Mesh['rateLimits'] {
+  if (targets.isEmpty) return {}
   const byKey = new Map(ports.map(port => [port.key, port]))
   const routesOf = new Map<string, LimitedRoute[]>()
   for (const table of tables) {
@@ -81,6 +84,24 @@ export function lowerRateLimits(
     ;(found[namespace] ??= []).push({ selector, target, ...(policy === undefined ? {} : { rateLimit: lower(policy) }), routes })
   }
   return found
+}
+
+/** A Gateway is itself the called side of those outside: limits of routes are kept where they come in. */
+export function limitAtGateways(gateways: Mesh['gateways'], targets: Targets<RateLimitPolicy>): Mesh['gateways'] {
+  if (targets.isEmpty) return gateways
+  const limited = (route: Route): Route => {
+    const [policy] = targets.of(undefined, route.name)
+    return policy === undefined ? route : { ...route, rateLimit: lower(policy) }
+  }
+  return Object.fromEntries(
+    Object.entries(gateways).map(([name, gateway]) => {
+      const routes = Object.entries(gateway.routes).map(([key, table]) => {
+        const hosts = table.hosts.map(host => ({ ...host, routes: host.routes.map(limited) }))
+        return [key, { ...table, hosts }] as const
+      })
+      return [name, { ...gateway, routes: Object.fromEntries(routes) }]
+    }),
+  )
 }
 
 const rewritesPath = ({ filters }: Route): boolean => filters.some(filter => filter.type === 'rewrite' && filter.path !== undefined)

@@ -15,8 +15,10 @@ type AnyRoute = Resource<{ readonly rules?: readonly { readonly name?: string | 
 export type Objection = { readonly reason: 'Invalid' | 'Expired'; readonly says: string }
 
 export type Targets<P> = {
-  /** For the requests of one route of a port, the one that counts first; routeName: of the model, `KIND/NAMESPACE/NAME/RULE[.MATCH]`. */
-  readonly of: (port: ServicePort, routeName: string) => readonly P[]
+  /** No policy holds for anything. */
+  readonly isEmpty: boolean
+  /** For the requests of one route of a port, the one that counts first; routeName: of the model, `KIND/NAMESPACE/NAME/RULE[.MATCH]`. port: absent at Gateways. */
+  readonly of: (port: ServicePort | undefined, routeName: string) => readonly P[]
   /** Those for the port and its Service only. */
   readonly ofPort: (port: ServicePort) => readonly P[]
   readonly statuses: readonly ResourceStatus[]
@@ -24,7 +26,7 @@ export type Targets<P> = {
 
 /**
  * policies: oldest first. variant: policies for one target of different variants hold beside each other, those of a variant other than '' first.
- * objection: what is wrong with a policy at a target; path: of the targetRef. serves: for which ports of a Service it can do anything.
+ * objection: what is wrong with a policy at a target; path: of the targetRef. serves: for which ports of a Service it can do anything. isHeld: whether some parent takes the route.
  */
 export function findTargets<P extends AnyPolicy>(
   policies: readonly P[],
@@ -33,6 +35,7 @@ export function findTargets<P extends AnyPolicy>(
   variant: (policy: P) => string,
   objection: (policy: P, ref: RouteTarget, path: string, route: AnyRoute | undefined) => Objection | undefined,
   serves: { readonly port: (policy: P, port: ServicePort) => boolean; readonly says: string },
+  isHeld: (route: Resource) => boolean,
 ): Targets<P> {
   const byTarget = new Map<string, P[]>() // `Service NAMESPACE/NAME[#PORTNAME]`, `HTTPRoute NAMESPACE/NAME[#RULENAME]`
   const byName = new Map(routes.map(route => [`${route.kind} ${nameOf(route)}`, route]))
@@ -67,6 +70,7 @@ export function findTargets<P extends AnyPolicy>(
       if (route === undefined) return no('TargetNotFound', `${whole} does not exist`)
       if (ref.sectionName !== undefined && !(route.spec?.rules ?? []).some(rule => rule.name === ref.sectionName))
         return no('TargetNotFound', `${whole} has no rule named ${ref.sectionName}`)
+      if (!isHeld(route)) return no('Invalid', `nothing goes by ${whole}: its own status says why no parent takes it`)
     }
     const wrong = objection(policy, ref, path, route)
     if (wrong !== undefined) return state(policy, 'Accepted', false, wrong.reason, wrong.says)
@@ -85,6 +89,7 @@ export function findTargets<P extends AnyPolicy>(
     return [...(port.name === undefined ? [] : (byTarget.get(`${service}#${port.name}`) ?? [])), ...(byTarget.get(service) ?? [])]
   }
   return {
+    isEmpty: byTarget.size === 0,
     statuses,
     ofPort,
     of: (port, routeName) => {
@@ -93,7 +98,7 @@ export function findTargets<P extends AnyPolicy>(
       const rule = byName.get(whole)?.spec?.rules?.[Number.parseInt(place ?? '', 10)]?.name
       const own = rule === undefined ? [] : (byTarget.get(`${whole}#${rule}`) ?? [])
       const ofRoute = kind === 'Service' ? [] : (byTarget.get(whole) ?? [])
-      return [...own, ...ofRoute, ...ofPort(port)]
+      return [...own, ...ofRoute, ...(port === undefined ? [] : ofPort(port))]
     },
   }
 }

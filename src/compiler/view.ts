@@ -32,9 +32,11 @@ export function viewFor(mesh: Mesh, node: ProxyNode, previous?: View): View {
 }
 
 /** What comes from outside, and all that it may lead to; its proxies call nobody by themselves. */
-function gatewayView(mesh: Mesh, { namespace, locality }: ProxyNode, name: string): View {
+function gatewayView(mesh: Mesh, node: ProxyNode, name: string): View {
+  const { namespace, locality } = node
   const { listeners, routes } = mesh.gateways[`${namespace}/${name}`] ?? { listeners: {}, routes: {} }
-  return { listeners, routes, backends: mesh.backends, endpoints: endpointsFor(mesh, locality), dns: [], trust: mesh.trust }
+  const faulty = withFaults(routes, faultsFor(mesh, node))
+  return { listeners, routes: faulty, backends: mesh.backends, endpoints: endpointsFor(mesh, locality), dns: [], trust: mesh.trust }
 }
 
 function sharedBy(mesh: Mesh, node: ProxyNode): Shared {
