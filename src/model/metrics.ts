@@ -28,6 +28,7 @@ export const metricNames = {
   refused: 'weft_requests_refused_total',
   mirrored: 'weft_mirrored_requests_total',
   faults: 'weft_faults_injected_total',
+  access: 'weft_access_decisions_total',
   failed: 'weft_connections_failed_total',
   upstreamConnections: 'weft_upstream_connections',
   upstreamStreams: 'weft_upstream_streams',
@@ -77,6 +78,8 @@ export const detectionLabels = ['direction', 'listener', 'protocol', 'outcome'] 
 export const mirroredLabels = ['destination_service', 'destination_namespace', 'route', 'code', 'reason'] as const
 /** policy: NAMESPACE/NAME. fault: delay, http, grpc or reset. */
 export const faultLabels = ['policy', 'route', 'fault'] as const
+/** policy: NAMESPACE/NAME, or '' where none decided; rule: its place in the policy, from 0. action: allow, deny, or audit for what would be denied. */
+export const accessLabels = ['policy', 'rule', 'action'] as const
 /** Requests that never became one: they have no edge. code: `431`, or `0` for a stream that was reset. */
 export const refusedLabels = ['direction', 'listener', 'code', 'reason'] as const
 /** Connections of callers that were ended for what came on them. */

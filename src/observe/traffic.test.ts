@@ -100,7 +100,7 @@ test('answers of 5xx, gRPC faults and failures of the mesh lower success; refusa
       { labels: { ...toCart, code: '500' }, value: 2 * n },
       { labels: { ...toCart, code: '200', grpc_status: '14' }, value: n },
       { labels: { ...toCart, code: '503', reason: 'connect-refused' }, value: n },
-      { labels: { ...toCart, code: '403', reason: 'denied' }, value: n },
+      { labels: { ...toCart, code: '403', reason: 'access-denied' }, value: n },
       { labels: { ...toCart, code: '404' }, value: n },
     ),
   ]

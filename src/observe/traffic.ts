@@ -221,7 +221,7 @@ function columnsOf(name: string, labels: Readonly<Record<string, string>>): read
     case metricNames.opened:
       return [column.calls]
     case metricNames.closed:
-      return isFault(labels['reason'] ?? '') || labels['reason'] === 'denied' ? [column.ended, column.failed] : [column.ended]
+      return isFault(labels['reason'] ?? '') || labels['reason'] === 'access-denied' ? [column.ended, column.failed] : [column.ended]
     case metricNames.bytes:
       return [column.bytes]
     default:

@@ -6,9 +6,10 @@ import type { Log } from '#base/log'
 import { breakOff, closeInOrder, type Socket } from '#io/net'
 import type { DatagramSession } from '#io/udp'
 import { listenerAt } from '#model/listener'
-import type { Listener, View } from '#model/view'
+import type { Access, Listener, View } from '#model/view'
 import { beginsHttp2, detect, isForeign } from '#wire/detect'
 import type { Ends } from '#wire/proxy-protocol'
+import { callerOf, type Gate } from './access.ts'
 import { answer } from './answer.ts'
 import { refusePlaintext } from './arrival.ts'
 import { connectUdp, UdpCaller } from './caller-udp.ts'
@@ -26,7 +27,7 @@ import { Opaque, outOfMesh } from './opaque.ts'
 import type { Pools } from './pool.ts'
 import { endsOf, readHeader } from './proxy-header.ts'
 import { Limiter } from './rate-limit.ts'
-import { type Means, serve } from './serve.ts'
+import { type Means, routeOf, serve } from './serve.ts'
 
 export type Place = {
   readonly view: () => View
@@ -38,6 +39,7 @@ export type Place = {
   readonly reach: Reach
   readonly meter: Meter
   readonly log: Log
+  readonly gate: Gate
   /** How long a connection may be silent before it counts as opaque; absent: 60 ms. */
   readonly detectMs?: number | undefined
   /** What is known of hosts outside the mesh by their addresses. */
@@ -71,7 +73,8 @@ const drainingMs = 1000
 
 export class Acceptor {
   readonly #place: Place
-  readonly #open = new Set<CallerConnection>()
+  /** With where it came in, where that is the same for all that comes on it. */
+  readonly #open = new Map<CallerConnection, Entry | undefined>()
   /** Of datagrams that began here. */
   readonly #sessions = new Set<UdpCaller>()
   readonly #opaque: Opaque
@@ -89,7 +92,7 @@ export class Acceptor {
     this.#place = place
     this.#opaque = new Opaque(place)
     const { pools, meter } = place
-    const means: Means = { pools, meter, limiter: new Limiter(), mirrors: new Mirrors(pools, meter, copy => this.#tellBug(copy)) }
+    const means: Means = { pools, meter, gate: place.gate, limiter: new Limiter(), mirrors: new Mirrors(pools, meter, copy => this.#tellBug(copy)) }
     this.#on = {
       begin: exchange => {
         exchange.id = this.#last = (this.#last % 0x3fff_ffff) + 1
@@ -277,11 +280,11 @@ export class Acceptor {
   }
 
   #http2(socket: Socket, entry: Entry, isWeft: boolean, first?: Uint8Array): void {
-    this.#keep(socket, new Http2Downstream(socket, () => entry, this.#on, isWeft, first))
+    this.#keep(socket, new Http2Downstream(socket, () => entry, this.#on, isWeft, first), entry)
   }
 
-  #keep(socket: Socket, downstream: CallerConnection): void {
-    this.#open.add(downstream)
+  #keep(socket: Socket, downstream: CallerConnection, entry?: Entry): void {
+    this.#open.set(downstream, entry)
     socket.once('close', () => this.#open.delete(downstream))
     // Its first request is told to go elsewhere; silence is not waited for long.
     if (this.#isDraining) setTimeout(() => downstream.drain(), drainingMs).unref()
@@ -301,9 +304,45 @@ export class Acceptor {
     this.#place.log.warn(text, { reason: code, by: entry.peer ?? entry.source.service })
   }
 
+  /** What the rules of the newest view do not allow any more ends: requests and tunnels under way, connections, and those whose caller may do nothing here. */
+  rejudge(before: View): void {
+    const now = this.#place.view()
+    if (!hasOtherAccess(before, now)) return
+    this.#opaque.rejudge()
+    for (const exchange of this.#underWay.values()) {
+      const failure = this.#whyNoMore(exchange, now)
+      if (failure === undefined) continue
+      exchange.reason ||= failure.code
+      if (!exchange.isTunnel || exchange.upgrade === connectUdp) exchange.expire(failure)
+      else {
+        exchange.callerGone()
+        exchange.caller.abort()
+      }
+    }
+    for (const [downstream, entry] of this.#open) {
+      const accesses = entry === undefined || entry.listener.direction !== 'inbound' ? [] : accessesOf(now, entry.listener)
+      if (accesses.length > 0 && accesses.every(access => access !== undefined && callerOf(entry!, access).isRefused)) downstream.drain()
+    }
+  }
+
+  #whyNoMore(exchange: Exchange, view: View): Failure | undefined {
+    if (exchange.entry.listener.direction !== 'inbound') return undefined
+    const had = exchange.route
+    try {
+      const { access } = routeOf(exchange, view)
+      return access && this.#place.gate.reject(exchange, access)
+    } catch (thrown) {
+      if (!(thrown instanceof Failure)) throw thrown
+      // What there is no route for any more is served to its end, as ever.
+      return undefined
+    } finally {
+      exchange.route = had
+    }
+  }
+
   /** Slow heads are answered 408, what stands still is ended, idle connections closed. */
   sweep(now: number): void {
-    for (const downstream of this.#open) downstream.sweep(now)
+    for (const downstream of this.#open.keys()) downstream.sweep(now)
     const { stillMs } = this.#place.limits
     for (const exchange of this.#underWay.values())
       if (exchange.stillFor(now) > stillMs && (!exchange.isTunnel || exchange.upgrade === connectUdp) && !exchange.isGrpc)
@@ -330,7 +369,7 @@ export class Acceptor {
     this.#isDraining = true
     // Nobody says when a session is done: what is asked now is still answered, and then its caller goes elsewhere.
     setTimeout(() => this.#endServed(), drainingMs).unref()
-    for (const downstream of this.#open) downstream.drain()
+    for (const downstream of this.#open.keys()) downstream.drain()
   }
 
   /** Sessions to the workload. */
@@ -342,12 +381,12 @@ export class Acceptor {
   /** Others take new connections; those that are open are served until they have heard of it. */
   retire(): void {
     this.#isRetiring = true
-    for (const downstream of this.#open) downstream.retire()
+    for (const downstream of this.#open.keys()) downstream.retire()
   }
 
   /** Ends all that is still open; reason: what is counted for each request and connection that this breaks. */
   cut(reason: FailureCode): void {
-    for (const downstream of this.#open) downstream.cut(reason)
+    for (const downstream of this.#open.keys()) downstream.cut(reason)
     this.#opaque.cut(reason)
     this.endSessions()
   }
@@ -368,3 +407,18 @@ export class Acceptor {
     return busy
   }
 }
+
+/** Whether the rules of any inbound port are others. */
+const hasOtherAccess = (before: View, now: View): boolean =>
+  Object.values(now.listeners).some(
+    listener =>
+      listener.direction === 'inbound' &&
+      (listener.access !== before.listeners[listener.name]?.access ||
+        (listener.routes !== undefined &&
+          now.routes[listener.routes] !== before.routes[listener.routes] &&
+          accessesOf(now, listener).some((access, at) => access !== accessesOf(before, listener)[at]))),
+  )
+
+/** Of requests to a listener. */
+const accessesOf = ({ routes }: View, { routes: table }: Listener): readonly (Access | undefined)[] =>
+  routes[table ?? '']?.hosts.flatMap(host => host.routes.map(route => route.access)) ?? []

@@ -20,7 +20,8 @@ export function answer(exchange: Exchange, failure: Failure, status: number = fa
     message: failure.says,
     hint: failure.hint,
     service: exchange.service || exchange.entry.listener.service,
-    ...(exchange.route ? { route: exchange.route.origin } : {}),
+    // Whom a rule keeps out learns nothing of what is behind it.
+    ...(exchange.route && failure.code !== 'access-denied' ? { route: exchange.route.origin } : {}),
   }
   const wants = exchange.header('accept') ?? ''
   const isJson = wants.includes('json')

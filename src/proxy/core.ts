@@ -18,6 +18,7 @@ import { portName } from '#model/port'
 import { emptyView, type Listener, type Protocol, type View } from '#model/view'
 import type { WorkloadPort } from '#model/workload'
 import { Acceptor, defaultLimits, type Limits } from './accept.ts'
+import { Gate } from './access.ts'
 import { arrival } from './arrival.ts'
 import type { OutsideNames } from './dns.ts'
 import type { EntryOf } from './downstream.ts'
@@ -97,6 +98,7 @@ export class Core implements AsyncDisposable {
       reach,
       meter: this.meter,
       log,
+      gate: new Gate(this.meter, log),
       outside: options.outside,
       detectMs: options.detectMs,
       limits: options.limits ?? defaultLimits,
@@ -131,7 +133,9 @@ export class Core implements AsyncDisposable {
 
   /** From now on new requests go by this view; those under way keep theirs. */
   swap(view: View): void {
+    const before = this.#view
     this.#view = view
+    this.#acceptor.rejudge(before)
     this.#settle()
   }
 

@@ -76,6 +76,8 @@ export class Exchange implements RequestFacts {
   isGone = false
   /** CONNECT or Upgrade was accepted: bytes pass both ways, each half ends by itself. */
   isTunnel = false
+  /** The path in the spelling by which it was let in: so it is sent on. */
+  judgedPath: string | undefined
   /** Set by whoever relays the answer: the caller reads again, or holds nothing any more. */
   onWritable: (() => void) | undefined
   /** More of the body was handed to an upstream than is remembered, so the request cannot be sent again. */

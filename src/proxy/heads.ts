@@ -16,12 +16,13 @@ export function requestHead(exchange: Exchange, route: Route, share: Share): Req
     target = exchange.path + (exchange.search === '' ? '' : `?${exchange.search}`)
     fields = withField(fields, 'Host', exchange.host)
   }
+  if (exchange.judgedPath !== undefined) target = exchange.judgedPath + (exchange.search === '' ? '' : `?${exchange.search}`)
   const filters = share.filters.length > 0 ? [...route.filters, ...share.filters] : route.filters
   if (filters.length > 0) {
     for (const filter of filters) if (filter.type === 'request-headers') fields = changeFields(fields, filter.change)
-    const changed = rewrite(filters, route.match.path, exchange.host, exchange.path)
+    const changed = rewrite(filters, route.match.path, exchange.host, exchange.judgedPath ?? exchange.path)
     if (changed.host !== exchange.host) fields = changeFields(fields, { set: [{ name: 'host', value: changed.host }], add: [], remove: [] })
-    if (changed.path !== exchange.path) target = changed.path + (exchange.search === '' ? '' : `?${exchange.search}`)
+    if (changed.path !== (exchange.judgedPath ?? exchange.path)) target = changed.path + (exchange.search === '' ? '' : `?${exchange.search}`)
   }
   return { method: exchange.head.method, target, minor: 1, fields }
 }

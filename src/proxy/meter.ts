@@ -1,7 +1,9 @@
 /** Counts what passes: requests, latency, bytes and connections by who called whom. */
 
 import type { Clock } from '#base/clock'
+import type { AccessRule } from '#model/view'
 import {
+  accessLabels,
   bytesLabels,
   closedLabels,
   connectionLabels,
@@ -43,6 +45,9 @@ export type ConnectionSamples = {
 /** How long a proxy that is idle is silent. */
 const signOfLifeMs = 15_000
 
+/** Series of decisions, of all the policies that there were. */
+const mostDecisions = 1_000
+
 export class Meter {
   readonly registry = new Registry()
   readonly #self: () => Party
@@ -81,6 +86,12 @@ export class Meter {
     mirroredLabels,
   )
   readonly #faults = this.registry.family(metricNames.faults, 'counter', 'Requests that were broken on purpose', faultLabels)
+  readonly #access = this.registry.family(metricNames.access, 'counter', 'Decisions of AccessPolicies', accessLabels)
+  readonly #decisions = {
+    allow: new WeakMap<AccessRule, Sample>(),
+    deny: new WeakMap<AccessRule, Sample>(),
+    audit: new WeakMap<AccessRule, Sample>(),
+  }
   readonly #failed = this.registry.family(
     metricNames.failed,
     'counter',
@@ -178,6 +189,20 @@ export class Meter {
 
   fault(policy: string, route: string, fault: string): void {
     this.#faults.sample([policy, route, fault]).value++
+  }
+
+  /** rule: absent where none holds. Beyond so many series all others are counted as one. */
+  decision(rule: AccessRule | undefined, action: 'allow' | 'deny' | 'audit'): void {
+    if (rule === undefined) return void this.#access.sample(['', '', action]).value++
+    const known = this.#decisions[action]
+    let sample = known.get(rule)
+    if (sample === undefined) {
+      const at = rule.name.lastIndexOf('#')
+      const labels = [rule.name.slice(0, at), rule.name.slice(at + 1), action]
+      const isRoom = this.#access.samples.size < mostDecisions || this.#access.has(labels)
+      known.set(rule, (sample = this.#access.sample(isRoom ? labels : ['others', '', action])))
+    }
+    sample.value++
   }
 
   /** A caller's connection is ended for what came on it. */

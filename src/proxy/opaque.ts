@@ -4,10 +4,11 @@ import { Failure, type FailureCode } from '#base/failure'
 import { breakOff, type Socket } from '#io/net'
 import { pickWeighted } from '#model/match'
 import { backendsFor } from '#model/server-name'
-import type { Backend, Endpoint, Fault, Listener, View, WeightedBackend } from '#model/view'
+import type { Access, Backend, Endpoint, Fault, Listener, View, WeightedBackend } from '#model/view'
 import { detect } from '#wire/detect'
 import type { Place } from './accept.ts'
 import { keyOf } from './affinity.ts'
+import { callerOf } from './access.ts'
 import { Ahead } from './ahead.ts'
 import { connect, connectOutside, type Connected } from './connect.ts'
 import type { Entry, Party } from './entry.ts'
@@ -26,12 +27,13 @@ const outsideMs = 10_000
 /** TLS alert unrecognized_name, fatal (RFC 6066 §3, RFC 8446 §6): the caller learns why. */
 const unrecognizedName = Uint8Array.of(21, 3, 3, 0, 2, 2, 112)
 
+type Carried = { readonly entry: Entry; readonly end: (reason: FailureCode) => void }
 type Reached = { readonly connected: Connected; readonly endpoint: Endpoint | undefined; readonly backend: Backend }
 
 export class Opaque {
   readonly #place: Place
   /** With what ends each. */
-  readonly #carried = new Map<Socket, (reason: FailureCode) => void>()
+  readonly #carried = new Map<Socket, Carried>()
 
   constructor(place: Place) {
     this.#place = place
@@ -42,12 +44,35 @@ export class Opaque {
   }
 
   cut(reason: FailureCode): void {
-    for (const end of this.#carried.values()) end(reason)
+    for (const { end } of this.#carried.values()) end(reason)
+  }
+
+  /** Ends those that the rules of now do not allow any more. */
+  rejudge(): void {
+    for (const { entry, end } of [...this.#carried.values()]) {
+      const failure = this.#whyNoMore(entry)
+      if (failure !== undefined) end(failure.code)
+    }
+  }
+
+  #whyNoMore(entry: Entry): Failure | undefined {
+    const access = this.#accessAt(entry)
+    return access && this.#place.gate.rejectConnection(entry, access)
+  }
+
+  /** The rules of now, whichever held when the connection came. */
+  #accessAt({ listener }: Entry): Access | undefined {
+    return listener.direction === 'inbound' ? this.#place.view().listeners[listener.name]?.access : undefined
   }
 
   /** The way to one of the listener's backends, not begun. */
   ahead(entry: Entry): Ahead<Reached> {
-    return new Ahead(() => this.#reachOne(pickWeighted(entry.listener.backends ?? [], Math.random()), entry))
+    return new Ahead(async () => {
+      const access = this.#accessAt(entry)
+      // Not yet a denial: what comes may be HTTP, which has rules of its own.
+      if (access !== undefined && !callerOf(entry, access).judgeConnection().isAllowed) throw new Failure('access-denied')
+      return this.#reachOne(pickWeighted(entry.listener.backends ?? [], Math.random()), entry)
+    })
   }
 
   /** To one of the listener's backends, of those that its server name has where it goes by names. first: what was read off the socket already. ahead: the way, where it was begun. */
@@ -56,6 +81,8 @@ export class Opaque {
     const { listener } = entry
     const hello = listener.serverNames === undefined ? first : (first ?? (await firstBytes(socket, helloMs)))
     try {
+      const access = this.#accessAt(entry)
+      if (access !== undefined) this.#place.gate.admitConnection(entry, access)
       if (listener.fault !== undefined && !(await this.#spared(socket, entry, listener.fault))) return ahead?.drop()
       const backends = listener.serverNames === undefined ? listener.backends : backendsByName(listener, hello)
       const { connected, endpoint, backend } = await (ahead?.take() ?? this.#reachOne(pickWeighted(backends ?? [], Math.random()), entry))
@@ -66,7 +93,7 @@ export class Opaque {
       pool.inFlight--
     } catch (thrown) {
       if (!(thrown instanceof Failure)) throw thrown
-      if (thrown.code === 'fault-injected') ahead?.drop()
+      if (thrown.code === 'fault-injected' || thrown.code === 'access-denied') ahead?.drop()
       this.#refuse(socket, entry, thrown, { service: listener.service, workload: '' }, hello)
     }
   }
@@ -113,11 +140,15 @@ export class Opaque {
   ): Promise<void> {
     const samples = this.#place.meter.connection(entry, { ...to, identity: connected.identity })
     let reason: FailureCode | '' = ''
-    this.#carried.set(socket, why => {
+    const end = (why: FailureCode): void => {
       reason = why
-      socket.destroy()
+      breakOff(socket)
       connected.socket.destroy()
-    })
+    }
+    this.#carried.set(socket, { entry, end })
+    // While the way was made, the rules may have changed.
+    const failure = this.#whyNoMore(entry)
+    if (failure !== undefined) end(failure.code)
     const ended = await carry(socket, connected.socket, samples, entry.listener.idleMs ?? usualIdleMs, first)
     this.#carried.delete(socket)
     samples.close(reason || ended)

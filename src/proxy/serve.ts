@@ -15,6 +15,7 @@ import type { Fault, Listener, Route, View } from '#model/view'
 import { Affinity } from './affinity.ts'
 import { answer, answerAsConfigured, answerRedirect } from './answer.ts'
 import { Delivery } from './delivery.ts'
+import type { Gate } from './access.ts'
 import { connectUdp } from './caller-udp.ts'
 import { answeredPreflight } from './cors.ts'
 import type { Exchange } from './exchange.ts'
@@ -26,14 +27,14 @@ import type { Limiter } from './rate-limit.ts'
 import { type Share, shareOf } from './share.ts'
 
 /** What a proxy serves with. */
-export type Means = { readonly pools: Pools; readonly limiter: Limiter; readonly mirrors: Mirrors; readonly meter: Meter }
+export type Means = { readonly pools: Pools; readonly gate: Gate; readonly limiter: Limiter; readonly mirrors: Mirrors; readonly meter: Meter }
 
 /** onBug: told what is no Failure, now or later. */
 export function serve(exchange: Exchange, means: Means, onBug: (bug: unknown) => void): void {
   const view = exchange.entry.view()
   try {
     const route = routeOf(exchange, view)
-    const permitted = permit(exchange, route)
+    const permitted = permit(exchange, route, means.gate)
     if (permitted.cors !== undefined && answeredPreflight(exchange, permitted.cors)) return
     if (permitted.rateLimit !== undefined) means.limiter.admit(exchange, permitted.rateLimit, exchange.startedAt)
     if (permitted.fault !== undefined && hit(exchange, permitted, permitted.fault, view, means, onBug)) return
@@ -71,7 +72,8 @@ function hit(exchange: Exchange, permitted: Permitted, fault: Fault, view: View,
   return true
 }
 
-function routeOf(exchange: Exchange, view: View): Route {
+/** Which route a request takes by a view; throws where there is none. */
+export function routeOf(exchange: Exchange, view: View): Route {
   const isDatagrams = exchange.upgrade?.toLowerCase() === connectUdp
   if (isDatagrams || exchange.entry.listener.protocol === 'udp') return (exchange.route = routeOfDatagrams(exchange, view, isDatagrams))
   const table = view.routes[exchange.entry.listener.routes ?? '']
@@ -97,12 +99,13 @@ function routeOfDatagrams({ entry, isHttp1 }: Exchange, view: View, isDatagrams:
 
 const datagramRoutes = new WeakMap<Listener, Route>()
 
-const forwardTo = ({ name, backends, hash }: Listener): Route => ({
+const forwardTo = ({ name, backends, hash, access }: Listener): Route => ({
   name,
   origin: name,
   match: {},
   filters: [],
   action: { type: 'forward', backends: backends ?? [], ...(hash === undefined ? {} : { hash: [{ type: hash }] }) },
+  ...(access === undefined ? {} : { access }),
 })
 
 declare const seal: unique symbol
@@ -110,11 +113,12 @@ declare const seal: unique symbol
 type Permitted = Route & { readonly [seal]: true }
 
 /** Inbound ports of the mesh take callers with a proven identity only; what a rule answers itself is answered here. */
-function permit(exchange: Exchange, route: Route): Permitted {
+function permit(exchange: Exchange, route: Route, gate: Gate): Permitted {
   const { listener, peer } = exchange.entry
   // Datagrams come from proxies of the mesh or not at all.
   if (listener.direction === 'inbound' && (listener.tls?.mode === 'strict' || listener.protocol === 'udp') && peer === undefined)
     throw new Failure('identity-required', listener.name)
+  if (route.access !== undefined) gate.admit(exchange, route.access)
   if (route.action.type === 'respond' && route.action.reason !== undefined) throw new Failure(route.action.reason, route.action.detail)
   return route as Permitted
 }

@@ -22,6 +22,12 @@ const spec = z.strictObject({
     })
     .default({ mode: 'strict' })
     .describe('Mutual TLS between workloads.'),
+  access: z
+    .strictObject({
+      default: z.enum(['Allow', 'Deny']).default('Allow').describe('What holds for workloads without an AccessPolicy that allows.'),
+    })
+    .optional()
+    .describe('Who may call where no AccessPolicy says it; absent: everybody.'),
   defaults: z
     .strictObject({
       connectTimeout: duration().default('5s').describe('How long a connection to an endpoint may take to be made.'),
