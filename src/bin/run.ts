@@ -217,6 +217,7 @@ const nodeOf = (options: RunOptions, ports: readonly WorkloadPort[], admin: stri
   service: options.service,
   labels: options.labels,
   ...(options.locality === undefined ? {} : { locality: { ...options.locality, host: options.locality.host ?? hostname() } }),
+  ...(options.weight === undefined ? {} : { weight: options.weight }),
   ports,
   probe: options.probe,
   admin,

@@ -23,6 +23,8 @@ export type RunOptions = {
   readonly labels: Readonly<Record<string, string>>
   /** Where it runs; a host that is not said is this machine. */
   readonly locality?: Locality
+  /** Of the traffic, beside other workloads of the service; absent: 1. */
+  readonly weight?: number
   readonly probe: ProxyNode['probe']
   /** Ports of this machine that lead to ports of the workload. */
   readonly publish: readonly Publish[]
@@ -135,6 +137,7 @@ export function runOptions(raw: Raw, command: readonly string[], control: Contro
   if (raw['acceptProxyProtocol'] === true && publish.length === 0)
     flags.wrong('--accept-proxy-protocol is about published ports: add --publish, or take it away')
   const locality = flags.one('locality', readLocality)
+  const weight = flags.whole('weight', 0, 1000)
   const capture = flags.choice('capture', ['auto', 'namespace', 'proxy']) ?? 'auto'
   const exclude = readExclusions(flags)
   const detectMs = readDetect(flags)
@@ -164,6 +167,7 @@ export function runOptions(raw: Raw, command: readonly string[], control: Contro
     command,
     ...(version === undefined ? {} : { version }),
     ...(locality === undefined ? {} : { locality }),
+    ...(weight === undefined ? {} : { weight }),
     ...(host === undefined ? {} : { host }),
     ...(detectMs === undefined ? {} : { detectMs }),
     ...(token === undefined ? {} : { token }),

@@ -21,6 +21,8 @@ export type Workload = {
   readonly address?: string
   readonly ports: readonly WorkloadPort[]
   readonly health: Health
+  /** Of the traffic, beside other workloads of its service; absent: 1. 0 gets nothing. */
+  readonly weight?: number
   readonly locality?: Locality
   readonly gateway?: GatewayPlace
 }
@@ -43,6 +45,8 @@ export type ProxyNode = {
   readonly ports: readonly WorkloadPort[]
   /** How readiness is found: tcp connects to the port; http asks for the path and wants 2xx or 3xx; none: ready once started. */
   readonly probe: { readonly type: 'tcp' | 'none' } | { readonly type: 'http'; readonly port: number; readonly path: string }
+  /** Of the traffic, beside other workloads of its service; absent: 1. 0 gets nothing. */
+  readonly weight?: number
   readonly locality?: Locality
   readonly gateway?: GatewayPlace
   readonly admin?: string // URL of the proxy's admin and metrics, reachable from the control plane's host only

@@ -53,7 +53,7 @@ export class Affinity {
         this.wanted = balancers.servingAt(backend, set, this.#address)
         if (this.wanted !== undefined) return each
       }
-    return pickWeighted(backends, this.key === undefined ? Math.random() : combined(0x51ed270b, this.key) / 4_294_967_296)
+    return pickWeighted(backends, drawBy(this.key))
   }
 
   /** The head of an answer with what its client is to bring along the next time. */
@@ -94,5 +94,9 @@ function valueOf(exchange: Exchange, hash: HashOn, given: string[]): string | un
 /** Workloads behind proxies of their own all have the same address there: their name counts too. */
 const callerOf = ({ source, ends }: Entry): string => `${source.workload}.${source.namespace} ${ends?.source.host ?? ''}`
 
+/** In [0, 1), by chance or, for what is recognised, always the same: the backend of a split. */
+const drawBy = (key: number | undefined): number => (key === undefined ? Math.random() : combined(0x51ed270b, key) / 4_294_967_296)
+
 /** For opaque bytes, where the listener asks for it. */
 export const keyOf = (entry: Entry): number | undefined => (entry.listener.hash === undefined ? undefined : hashOf(callerOf(entry)))
+export const drawFor = (entry: Entry): number => drawBy(keyOf(entry))

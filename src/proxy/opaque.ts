@@ -7,7 +7,7 @@ import { backendsFor } from '#model/server-name'
 import type { Access, Backend, Endpoint, Fault, Listener, View, WeightedBackend } from '#model/view'
 import { detect } from '#wire/detect'
 import type { Place } from './accept.ts'
-import { keyOf } from './affinity.ts'
+import { drawFor, keyOf } from './affinity.ts'
 import { callerOf } from './access.ts'
 import { Ahead } from './ahead.ts'
 import { connect, connectOutside, type Connected } from './connect.ts'
@@ -71,7 +71,7 @@ export class Opaque {
       const access = this.#accessAt(entry)
       // Not yet a denial: what comes may be HTTP, which has rules of its own.
       if (access !== undefined && !callerOf(entry, access).judgeConnection().isAllowed) throw new Failure('access-denied')
-      return this.#reachOne(pickWeighted(entry.listener.backends ?? [], Math.random()), entry)
+      return this.#reachOne(pickWeighted(entry.listener.backends ?? [], drawFor(entry)), entry)
     })
   }
 
@@ -85,7 +85,7 @@ export class Opaque {
       if (access !== undefined) this.#place.gate.admitConnection(entry, access)
       if (listener.fault !== undefined && !(await this.#spared(socket, entry, listener.fault))) return ahead?.drop()
       const backends = listener.serverNames === undefined ? listener.backends : backendsByName(listener, hello)
-      const { connected, endpoint, backend } = await (ahead?.take() ?? this.#reachOne(pickWeighted(backends ?? [], Math.random()), entry))
+      const { connected, endpoint, backend } = await (ahead?.take() ?? this.#reachOne(pickWeighted(backends ?? [], drawFor(entry)), entry))
       // The balancer counts a connection as a request under way.
       const pool = this.#place.pools.of(backend, endpoint)
       pool.inFlight++

@@ -87,6 +87,7 @@ export function proxyNodeOf(node: Node): ProxyNode {
         ? { type, port: number(probe['port'], 'probe.port'), path: text(probe, 'path', 'probe.path') }
         : { type: type === 'none' ? 'none' : 'tcp' },
     ...localityOf(node),
+    ...weightOf(said['weight'], bad),
     ...(isObject(said['gateway'])
       ? {
           gateway: {
@@ -107,6 +108,13 @@ function localityOf({ locality }: Node): Pick<ProxyNode, 'locality'> {
   const { region = '', zone = '', subZone = '' } = locality ?? {}
   if (region === '' && zone === '' && subZone === '') return {}
   return { locality: { region, zone, ...(subZone === '' ? {} : { host: subZone }) } }
+}
+
+function weightOf(weight: JsonValue | undefined, bad: (path: string, says: string) => void): Pick<ProxyNode, 'weight'> {
+  if (weight === undefined) return {}
+  if (typeof weight === 'number' && Number.isInteger(weight) && weight >= 0 && weight <= 1000) return { weight }
+  bad('weight', 'must be a whole number from 0 to 1000')
+  return {}
 }
 
 const isObject = (value: JsonValue | undefined): value is JsonObject => typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -39,6 +39,7 @@ describe('choosing an endpoint', { skip: verdict.ok ? false : `${verdict.why}: $
       '--locality',
       places[name]!,
     ]
+    if (name === 'four') flags.push('--weight', '2')
     servers.set(name, mesh.run(`web-${name}`, [process.execPath, script('server.mjs')], { flags, env: { NAME: name } }))
   }
 
@@ -191,6 +192,11 @@ describe('choosing an endpoint', { skip: verdict.ok ? false : `${verdict.why}: $
     start('four')
     await mesh.healthy('web', 4)
     await stay()
+    // Its weight is twice that of the others.
+    for (const kind of ['http', 'tcp'] as const) {
+      const four = tallied(await ask(kind, times(50, { path: '/cookie' })))['four']!
+      assert.ok(Math.abs(four - 20) <= 4, `${four} of 50 over ${kind}`)
+    }
     await servers.get('four')!.stop()
     await mesh.healthy('web', 3)
     await mesh.client.delete(kinds.httpRoute, 'web', { namespace: 'default' })

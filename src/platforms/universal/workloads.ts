@@ -33,7 +33,8 @@ export function resourceOf(node: ProxyNode, identity: string, old: WorkloadResou
         ...(bind === undefined ? {} : { bind: { ...bind } }),
       })),
       ...(node.gateway === undefined ? {} : { gateway: { ...node.gateway } }),
-      // What somebody wrote stays where the proxy itself does not know.
+      // What somebody wrote stays where the proxy itself does not say.
+      ...((node.weight ?? old?.spec?.weight) === undefined ? {} : { weight: node.weight ?? old!.spec!.weight! }),
       ...((node.locality ?? old?.spec?.locality) === undefined ? {} : { locality: { ...(node.locality ?? old!.spec!.locality!) } }),
     },
   }
@@ -91,6 +92,7 @@ export function workloadOf(resource: WorkloadResource): Workload {
       protocol: protocol ?? 'detect',
       ...(bind === undefined ? {} : { bind }),
     })),
+    ...(spec?.weight === undefined ? {} : { weight: spec.weight }),
     // One that a person wrote has nobody to report on it.
     health: status?.health ?? (isRegistered(resource) ? 'unhealthy' : 'healthy'),
     ...(spec?.locality === undefined ? {} : { locality: bare(spec.locality) }),

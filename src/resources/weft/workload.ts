@@ -47,6 +47,12 @@ const spec = z.strictObject({
     .default([])
     .describe('Where it can be called.'),
   locality: locality.optional().describe('Where it runs.'),
+  weight: z
+    .int()
+    .min(0)
+    .max(1000)
+    .optional()
+    .describe('Its part of the traffic beside other workloads of the service; 0 gets nothing. Absent: 1.'),
   gateway: z
     .strictObject({
       name: objectName().describe('The Gateway, in the same namespace.'),
