@@ -100,7 +100,7 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
       hashes,
     )
 
-  const gateways = findGateways(gathered, requests, httpLowered, inventory, options.judgeCertificate ?? (() => undefined), hashes)
+  const gateways = findGateways(gathered, httpLowered, tcpLowered, inventory, options.judgeCertificate ?? (() => undefined), hashes)
   const guarding = findGuards(gathered.accessPolicies, gathered.meshes, services, options.trustDomain)
   const { faultPolicies, rateLimitPolicies } = gathered
   const { now = 0 } = options

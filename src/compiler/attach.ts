@@ -109,12 +109,12 @@ function gatewayVerdict(ref: ParentRef, name: string, at: string, { gateways, ga
   const gateway = gateways.find(each => nameOf(each) === name)
   if (gateway === undefined) return { ports: [], reason: 'NoMatchingParent', says: `${at}: Gateway ${name} does not exist` }
   if (!isOurs(gateway, gatewayClasses)) return undefined
-  return { ports: [], reason: unsupported, says: `${at}: a Gateway takes HTTPRoutes and GRPCRoutes; other routes attach to Services yet` }
+  return { ports: [], reason: unsupported, says: `${at}: a UDPRoute attaches to Services only` }
 }
 
 /** Such parents are judged by the stage of Gateways. */
 function isOfGateway(route: AnyRoute, ref: ParentRef, { gateways, gatewayClasses }: Gathered): boolean {
-  if (!isGatewayParent(ref) || (route.kind !== 'HTTPRoute' && route.kind !== 'GRPCRoute')) return false
+  if (!isGatewayParent(ref) || route.kind === 'UDPRoute') return false
   const name = `${ref.namespace ?? namespaceOf(route)}/${ref.name}`
   return gateways.some(each => nameOf(each) === name && isOurs(each, gatewayClasses))
 }

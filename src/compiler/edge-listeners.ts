@@ -21,7 +21,12 @@ export type EdgeListener = {
   readonly holds: boolean
 }
 
-const kindsOf: Readonly<Record<string, readonly string[]>> = { HTTP: ['HTTPRoute', 'GRPCRoute'], HTTPS: ['HTTPRoute', 'GRPCRoute'] }
+const kindsOf: Readonly<Record<string, readonly string[]>> = {
+  HTTP: ['HTTPRoute', 'GRPCRoute'],
+  HTTPS: ['HTTPRoute', 'GRPCRoute'],
+  TLS: ['TLSRoute'],
+  TCP: ['TCPRoute'],
+}
 
 export function listenersOf(gateway: Gateway, gathered: Gathered, judge: JudgeCertificate): readonly EdgeListener[] {
   const all = gateway.spec?.listeners ?? []
@@ -45,8 +50,15 @@ export function listenersOf(gateway: Gateway, gathered: Gathered, judge: JudgeCe
       spec.protocol === 'HTTPS' ? certificatesOf(gateway, spec, at, gathered, judge) : { certificates: [], faults: [] }
     const unresolved = faults.length > 0 ? { reason: faults[0]!.reason, says: faults.map(each => each.says).join('; ') } : foreign
     const options = Object.keys(spec.tls?.options ?? {})
-    const unsupported =
-      options.length > 0 ? { reason: 'UnsupportedValue', says: `${at}.tls.options: ${options.join(', ')} is not carried out` } : undefined
+    const unsupported: Fault | undefined =
+      options.length > 0
+        ? { reason: 'UnsupportedValue', says: `${at}.tls.options: ${options.join(', ')} is not carried out` }
+        : spec.protocol === 'TLS' && spec.tls?.mode !== 'Passthrough'
+          ? {
+              reason: 'UnsupportedValue',
+              says: `${at}.tls.mode: Terminate is carried out for protocol HTTPS only; for TLS write Passthrough`,
+            }
+          : undefined
     const no = refused ?? unsupported
     return {
       spec,

@@ -11,6 +11,8 @@ import { state, statusFor } from './status.ts'
 
 /** The address on which all listeners are bound: the one that the Gateway asks for, else any of the machine. */
 export function addressOf({ spec }: Gateway): { readonly host: string; readonly refused?: Fault } {
+  const asked = whyNot(spec)
+  if (asked !== undefined) return { host: '0.0.0.0', refused: asked }
   const [first, ...others] = spec?.addresses ?? []
   if (first === undefined) return { host: '0.0.0.0' }
   const no = (says: string) => ({ host: '0.0.0.0', refused: { reason: 'UnsupportedAddress', says } })
@@ -18,6 +20,24 @@ export function addressOf({ spec }: Gateway): { readonly host: string; readonly 
   if (others.length > 0) return no('spec.addresses: one address at most is carried out')
   if (first.value !== undefined && !/^[0-9.]+$|:/.test(first.value)) return no(`spec.addresses[0].value: "${first.value}" is no IP address`)
   return { host: first.value ?? '0.0.0.0' }
+}
+
+/** What the whole Gateway asks for and is not carried out: half of it would let in whom it is to keep out. */
+function whyNot(spec: Gateway['spec']): Fault | undefined {
+  if (spec?.tls?.frontend !== undefined)
+    return {
+      reason: 'Invalid',
+      says: 'spec.tls.frontend: certificates of callers are not checked yet: take it away, or let another proxy check them',
+    }
+  if (spec?.tls?.backend?.clientCertificateRef !== undefined)
+    return {
+      reason: 'Invalid',
+      says: 'spec.tls.backend.clientCertificateRef: backends are shown the identity of the mesh, and nothing else',
+    }
+  if (spec?.infrastructure?.parametersRef !== undefined)
+    return { reason: 'InvalidParameters', says: 'spec.infrastructure.parametersRef: nothing can be set by parameters' }
+  if (spec?.defaultScope === 'All') return { reason: 'Invalid', says: 'spec.defaultScope: default Gateways are not carried out yet' }
+  return undefined
 }
 
 export function reportGateway(

@@ -2,7 +2,7 @@
 
 import type { Outbound } from '#model/mesh'
 import type { Inventory } from '#model/workload'
-import type { Gateway, GatewayClass, ParentRef } from '#resources/gateway-api'
+import type { Gateway, GatewayClass, ParentRef, TCPRoute, TLSRoute } from '#resources/gateway-api'
 import { gatewayGroup } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
 import type { Verdict } from './attach.ts'
@@ -10,12 +10,14 @@ import type { JudgeCertificate } from './edge-certificates.ts'
 import type { EdgeListener } from './edge-listeners.ts'
 import { listenersOf } from './edge-listeners.ts'
 import { addressOf, reportGateway } from './edge-report.ts'
+import type { EdgeRoute } from './edge-tables.ts'
 import { hostsOfRoute, lowerGateway } from './edge-tables.ts'
 import type { Gathered } from './gather.ts'
 import { nameOf, namespaceOf } from './gather.ts'
 import type { Hashes } from './hashes.ts'
 import { recognisingRoute } from './hashes.ts'
 import type { RequestRoute } from './lower.ts'
+import type { LoweredTCP } from './tcp.ts'
 import type { LoweredRoute } from './rules.ts'
 import { selectedBy } from './selector.ts'
 import type { ResourceStatus } from './status.ts'
@@ -42,23 +44,29 @@ export const isOurs = (gateway: Gateway, classes: readonly GatewayClass[]): bool
 
 export function findGateways(
   gathered: Gathered,
-  requests: readonly RequestRoute[],
-  lowered: ReadonlyMap<RequestRoute, LoweredRoute>,
+  requests: ReadonlyMap<RequestRoute, LoweredRoute>,
+  streams: ReadonlyMap<TLSRoute | TCPRoute, LoweredTCP>,
   inventory: Inventory,
   judge: JudgeCertificate,
   hashes: Hashes,
 ): Gateways {
   const ours = gathered.gateways.filter(each => isOurs(each, gathered.gatewayClasses))
   const listeners = new Map(ours.map(gateway => [gateway, listenersOf(gateway, gathered, judge)]))
-  const taken = new Map<EdgeListener, RequestRoute[]>()
+  const taken = new Map<EdgeListener, EdgeRoute[]>()
   const verdicts = new Map<Resource, Verdict[]>()
-  for (const route of requests)
+  for (const route of [...requests.keys(), ...[...streams.keys()].filter(each => each.kind !== 'UDPRoute')])
     for (const [index, parentRef] of (route.spec?.parentRefs ?? []).entries()) {
       if (!isGatewayParent(parentRef)) continue
       const name = `${parentRef.namespace ?? namespaceOf(route)}/${parentRef.name}`
       const gateway = ours.find(each => nameOf(each) === name)
       if (gateway === undefined) continue
-      const { chosen, ...said } = judgeRoute(route, parentRef, `spec.parentRefs[${index}]`, gateway, listeners.get(gateway)!, gathered)
+      const at = `spec.parentRefs[${index}]`
+      const { chosen, ...said } = unlessTaken(
+        judgeRoute(route, parentRef, at, gateway, listeners.get(gateway)!, gathered),
+        route,
+        at,
+        taken,
+      )
       for (const listener of chosen) {
         const before = taken.get(listener) ?? []
         if (!before.includes(route)) taken.set(listener, [...before, route])
@@ -66,12 +74,19 @@ export function findGateways(
       verdicts.set(route, [...(verdicts.get(route) ?? []), { parentRef, ...said, controllerName: gatewayControllerName }])
     }
   const routesOf = (route: RequestRoute) =>
-    lowered.get(route)!.routes.map(({ route: each, rank }) => ({ route: hashes.size === 0 ? each : recognisingRoute(each, hashes), rank }))
+    requests.get(route)!.routes.map(({ route: each, rank }) => ({ route: hashes.size === 0 ? each : recognisingRoute(each, hashes), rank }))
   const made: Record<string, Outbound> = {}
   const statuses: ResourceStatus[] = []
   for (const [gateway, list] of listeners) {
     const { host, refused } = addressOf(gateway)
-    if (refused === undefined) made[nameOf(gateway)] = lowerGateway(gateway, list, taken, routesOf, host)
+    if (refused === undefined)
+      made[nameOf(gateway)] = lowerGateway(
+        gateway,
+        list,
+        taken,
+        { requests: routesOf, streams: route => streams.get(route)!.backends },
+        host,
+      )
     statuses.push(reportGateway(gateway, list, taken, inventory))
   }
   for (const each of gathered.gatewayClasses)
@@ -82,9 +97,23 @@ export function findGateways(
 
 type JudgedRoute = { readonly chosen: readonly EdgeListener[]; readonly reason?: string; readonly says: string }
 
+/** A listener of TCP leads to one place: the oldest route has it. */
+function unlessTaken(
+  judged: JudgedRoute,
+  route: EdgeRoute,
+  at: string,
+  taken: ReadonlyMap<EdgeListener, readonly EdgeRoute[]>,
+): JudgedRoute {
+  if (route.kind !== 'TCPRoute' || judged.chosen.length === 0) return judged
+  const free = judged.chosen.filter(each => (taken.get(each) ?? []).every(other => other === route))
+  if (free.length > 0) return { ...judged, chosen: free }
+  const holder = taken.get(judged.chosen[0]!)![0]!
+  return { chosen: [], reason: 'Conflicted', says: `${at}: TCPRoute ${nameOf(holder)} holds there, an older one` }
+}
+
 /** Which listeners take the route; where none does, the last thing that stood in the way (Gateway API RouteConditionReason). */
 function judgeRoute(
-  route: RequestRoute,
+  route: EdgeRoute,
   ref: ParentRef,
   at: string,
   gateway: Gateway,

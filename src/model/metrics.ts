@@ -46,7 +46,7 @@ export const metricNames = {
 
 /**
  * Who calls whom. What a proxy does not know is ''; what it is itself may be left out (the push says it).
- * direction: outbound on the caller's proxy, inbound on the called one's. *_workload: NAME.NAMESPACE. protocol: http, http2, grpc, tcp or udp. mtls: true or false.
+ * direction: outbound on the caller's proxy, inbound on the called one's, gateway on that of a Gateway. *_workload: NAME.NAMESPACE. protocol: http, http2, grpc, tcp or udp. mtls: true or false.
  */
 export const edgeLabels = [
   'direction',

@@ -281,7 +281,8 @@ export class Meter {
   /** Values in the order of `edgeLabels`. */
   #edge(entry: Entry, destination: Destination, protocol: string): string[] {
     const self = this.#self()
-    const isOut = entry.listener.direction === 'outbound'
+    // A Gateway is the caller of whom it hands requests to: who called it is not of the mesh.
+    const isOut = entry.listener.direction !== 'inbound'
     const source = isOut ? self : partyOf(entry.peer)
     const [service = '', namespace = ''] = (destination.service || entry.listener.service).split('.')
     const to = isOut

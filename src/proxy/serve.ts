@@ -27,7 +27,13 @@ import type { Limiter } from './rate-limit.ts'
 import { type Share, shareOf } from './share.ts'
 
 /** What a proxy serves with. */
-export type Means = { readonly pools: Pools; readonly gate: Gate; readonly limiter: Limiter; readonly mirrors: Mirrors; readonly meter: Meter }
+export type Means = {
+  readonly pools: Pools
+  readonly gate: Gate
+  readonly limiter: Limiter
+  readonly mirrors: Mirrors
+  readonly meter: Meter
+}
 
 /** onBug: told what is no Failure, now or later. */
 export function serve(exchange: Exchange, means: Means, onBug: (bug: unknown) => void): void {
@@ -142,7 +148,11 @@ function backendOf(exchange: Exchange, route: Permitted, view: View, pools: Pool
 
 const facts = (exchange: Exchange, route: Route) => ({
   scheme: exchange.entry.isSecure ? 'https' : 'http',
-  host: exchange.host,
+  // The port of a redirect is that of the listener, whatever the caller says (Gateway API HTTPRequestRedirectFilter.port).
+  host:
+    exchange.entry.listener.direction === 'gateway'
+      ? `${exchange.host.replace(/:\d*$/, '')}:${exchange.entry.listener.port}`
+      : exchange.host,
   path: exchange.path,
   search: exchange.search,
   match: route.match.path,

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { execFile, execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { Agent, get } from 'node:http'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -32,12 +33,17 @@ const group = 'gateway.networking.k8s.io'
 const paths: Readonly<Record<string, KindPath>> = {
   HTTPRoute: kinds.httpRoute,
   Gateway: { ...kinds.httpRoute, plural: 'gateways' },
+  TLSRoute: { ...kinds.httpRoute, plural: 'tlsroutes' },
+  TCPRoute: { ...kinds.httpRoute, plural: 'tcproutes' },
   ReferenceGrant: { group, version: 'v1beta1', plural: 'referencegrants', namespaced: true },
   Secret: { ...kinds.service, plural: 'secrets' },
 }
 
 /** Says who it is and what came. */
-const echo = `require('node:http').createServer((q, s) => { s.setHeader('content-type', 'application/json'); s.end(JSON.stringify({ instance: process.env.INSTANCE, host: q.headers.host, path: q.url, headers: q.headers })) }).listen(8080)`
+const echo = `require('node:http').createServer((q, s) => {
+  const said = { instance: process.env.INSTANCE, host: q.headers.host, path: q.url, headers: q.headers }
+  setTimeout(() => s.setHeader('content-type', 'application/json').end(JSON.stringify(said)), q.url === '/slow' ? 1500 : 0)
+}).listen(8080)`
 
 type Said = { readonly status: number; readonly version: string; readonly error: string; readonly location: string; readonly body: string }
 type Echo = { readonly instance: string; readonly host: string; readonly path: string; readonly headers: Readonly<Record<string, string>> }
@@ -279,6 +285,17 @@ describe('a Gateway', { skip }, () => {
     )
   })
 
+  test('redirects to the port of its listener, and to https where a route says so', async () => {
+    const redirect = (requestRedirect: object) => [{ filters: [{ type: 'RequestRedirect', requestRedirect }] }]
+    await apply(
+      route('moved', { hostnames: ['moved.example.com'], rules: redirect({ path: { type: 'ReplaceFullPath', replaceFullPath: '/new' } }) }),
+    )
+    assert.equal((await asks('moved.example.com', '/old')).location, `http://moved.example.com:${web}/new`)
+    await apply(route('moved', { hostnames: ['moved.example.com'], rules: redirect({ scheme: 'https', statusCode: 301 }) }))
+    const { status, location } = await asks('moved.example.com', '/old')
+    assert.deepEqual([status, location], [301, 'https://moved.example.com/old'])
+  })
+
   test('gives its keys to nobody but its proxies', async () => {
     const key = readFileSync(join(mesh.folder, 'a.key'), 'utf8').split('\n')[1]!
     const encoded = readFileSync(join(mesh.folder, 'a.key')).toString('base64')
@@ -324,13 +341,24 @@ describe('a Gateway', { skip }, () => {
   test('loses no request while its listeners change, and closes the ports that it has no more', async () => {
     const failed: string[] = []
     let isOver = false
-    const load = async () => {
+    let count = 0
+    const load = async (call: () => Promise<string>) => {
       while (!isOver) {
-        const said = await who('shop.example.com').catch((thrown: Error) => thrown.message)
+        const said = await call().catch((thrown: Error) => thrown.message)
+        count += 1
         if (said !== 'shop') failed.push(said)
       }
     }
-    const calls = load()
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    const kept = () =>
+      new Promise<string>((resolve, reject) =>
+        get({ port: web, host: '127.0.0.1', agent, headers: { host: 'shop.example.com' } }, answer => {
+          const parts: Buffer[] = []
+          answer.on('data', part => parts.push(part))
+          answer.on('end', () => resolve((JSON.parse(Buffer.concat(parts).toString()) as Echo).instance))
+        }).on('error', reject),
+      )
+    const calls = Promise.all([load(() => who('shop.example.com')), load(kept)])
     const [extra] = (await freePorts(1)) as [number]
     const own = { name: 'web', port: web, protocol: 'HTTP' }
     for (const more of [
@@ -342,11 +370,49 @@ describe('a Gateway', { skip }, () => {
       await apply(gateway([own, ...more]))
     isOver = true
     await calls
+    agent.destroy()
+    assert.ok(count > 20, `only ${count} requests`)
     assert.deepEqual(failed, [])
     await mesh.until('a closed port', async () => {
       const said = await curl(`https://127.0.0.1:${secure}/`, '-k').catch((thrown: Error) => thrown.message)
       return typeof said === 'string' && /refused|connect/i.test(said)
     })
+  })
+
+  test('passes TLS on undecrypted by server name, and opaque connections by port', async () => {
+    const files = `{ key: fs.readFileSync('${mesh.folder}/a.key'), cert: fs.readFileSync('${mesh.folder}/a.crt') }`
+    const vault = `const fs = require('node:fs'); require('node:https').createServer(${files}, (q, s) => s.end('vault')).listen(8443)`
+    mesh.run('vault', [process.execPath, '-e', vault], { flags: ['--port', '8443/tls'] })
+    await mesh.healthy('vault')
+    const [through, bytes] = (await freePorts(2)) as [number, number]
+    await apply(
+      gateway([
+        { name: 'web', port: web, protocol: 'HTTP' },
+        { name: 'through', port: through, protocol: 'TLS', hostname: '*.example.org', tls: { mode: 'Passthrough' } },
+        { name: 'bytes', port: bytes, protocol: 'TCP' },
+      ]),
+    )
+    const stream = (kind: string, name: string, section: string, spec: object) => ({
+      ...route(name, { parentRefs: [{ name: 'edge', sectionName: section }], ...spec }),
+      kind,
+    })
+    await apply(
+      stream('TLSRoute', 'vault', 'through', { hostnames: ['a.example.org'], rules: [{ backendRefs: [{ name: 'vault', port: 8443 }] }] }),
+    )
+    await apply(stream('TCPRoute', 'bytes', 'bytes', { rules: to('shop') }))
+    const ask = (name: string) =>
+      curl('--cacert', join(mesh.folder, 'a.crt'), '--resolve', `${name}:${through}:127.0.0.1`, `https://${name}:${through}/`)
+    await mesh.until('an open port', async () => (await ask('a.example.org').catch(() => ({ status: 0 }))).status === 200)
+    assert.equal((await ask('a.example.org')).body, 'vault')
+    await assert.rejects(ask('b.example.org'), /SSL|TLS|unrecognized/)
+    assert.equal((JSON.parse((await curl(`http://127.0.0.1:${bytes}/`)).body) as Echo).instance, 'shop')
+    assert.equal(
+      told(
+        (await gatewayStatus()).listeners.find(each => each.name === 'bytes'),
+        'Programmed',
+      ),
+      'True Programmed',
+    )
   })
 
   test('names the port that another program has, and opens it as soon as it is free', async () => {
@@ -370,7 +436,12 @@ describe('a Gateway', { skip }, () => {
   })
 
   test('finishes what is under way when it is told to end', async () => {
+    await apply(gateway([{ name: 'web', port: web, protocol: 'HTTP' }]))
+    const slow = asks('shop.example.com', '/slow')
+    await new Promise(resolve => setTimeout(resolve, 300))
     const { code, stderr } = await proxy.stop()
     assert.equal(code, 0, stderr)
+    assert.equal((await slow).status, 200)
+    await mesh.until('a Gateway without a proxy', async () => told(await gatewayStatus(), 'Programmed') === 'False Pending')
   })
 })
