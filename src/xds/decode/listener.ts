@@ -76,18 +76,19 @@ export function decodeListener(message: EnvoyListener): DecodedListener {
       refuse('listener_filters', `${filter.name} is not carried out by this proxy`)
   }
   const labels = labelsOf(message.metadata)
-  if (textLabel(labels, 'direction') === 'gateway')
+  const isGateway = textLabel(labels, 'direction') === 'gateway'
+  if (isGateway && textLabel(labels, 'protocol') === 'http')
     return { type: 'listener', value: decodeGateway(message, textLabel(labels, 'service') ?? '') }
   const chains = [
     ...message.filterChains.map((chain, index) => readChain(chain, `filter_chains[${index}]`)),
     ...(message.defaultFilterChain === undefined ? [] : [readChain(message.defaultFilterChain, 'default_filter_chain')]),
   ]
   if (chains.length === 0) refuse('filter_chains', 'at least one is needed')
-  const direction = message.trafficDirection === TrafficDirection.OUTBOUND ? 'outbound' : 'inbound'
+  const direction = isGateway ? 'gateway' : message.trafficDirection === TrafficDirection.OUTBOUND ? 'outbound' : 'inbound'
   if (message.trafficDirection === TrafficDirection.UNSPECIFIED) refuse('traffic_direction', 'must be INBOUND or OUTBOUND')
   const secure = chains.some(chain => chain.secure)
   const plain = chains.some(chain => !chain.secure)
-  if (secure && direction === 'outbound') refuse('filter_chains', 'TLS is carried out for inbound listeners only')
+  if (secure && direction !== 'inbound') refuse('filter_chains', 'mutual TLS is carried out for inbound listeners only')
   const named = chains.filter(chain => chain.serverNames.length > 0)
   if (named.length > 0) checkNames(named, chains)
   checkMatches(chains)

@@ -67,7 +67,8 @@ export function encodeListener(listener: Listener): EnvoyListener {
   if (listener.serverNames !== undefined) return encodeByName(listener, listener.serverNames)
   const { protocol } = listener
   if (protocol === 'udp') return encodeDatagrams(listener)
-  if (listener.direction === 'gateway') return encodeGateway(listener, tlsInspector, routes => httpFilter({ ...listener, routes }))
+  if (listener.direction === 'gateway' && protocol === 'http')
+    return encodeGateway(listener, tlsInspector, routes => httpFilter({ ...listener, routes }))
   const payloads = payloadsOf[protocol]
   const detects = payloads.length > 1
   const transports: readonly Transport[] =
@@ -91,7 +92,7 @@ export function encodeListener(listener: Listener): EnvoyListener {
     ...(inspectors.length > 0
       ? { listenerFiltersTimeout: duration(500), continueOnListenerFiltersTimeout: listener.proxyProtocol !== true }
       : {}),
-    metadata: labels({ service: listener.service, protocol: listener.protocol }),
+    metadata: labelsFor(listener),
   })
 }
 
@@ -110,9 +111,12 @@ function encodeByName(listener: Listener, serverNames: readonly ServerNames[]): 
     ),
     ...(listener.backends === undefined ? {} : { defaultFilterChain: chain('other names', listener) }),
     listenerFilters: [tlsInspector],
-    metadata: labels({ service: listener.service, protocol: listener.protocol }),
+    metadata: labelsFor(listener),
   })
 }
+
+const labelsFor = ({ service, protocol, direction }: Listener) =>
+  labels({ service, protocol, ...(direction === 'gateway' ? { direction } : {}) })
 
 const place = ({ name, host, port, direction }: Listener) => ({
   name,
