@@ -108,8 +108,7 @@ export class Acceptor {
       },
       done: exchange => {
         this.#underWay.delete(exchange.id)
-        // Nothing of it is held for the caller any more.
-        exchange.onWritable?.()
+        exchange.over()
         if (exchange.bug !== undefined) this.#tellBug(exchange)
         place.meter.request(exchange, performance.now())
       },

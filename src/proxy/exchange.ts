@@ -263,6 +263,12 @@ export class Exchange implements RequestFacts {
     else sink.end(this.#trailers)
   }
 
+  /** Its answer is complete, or there will be none: nothing of it is held any more, and of the body no more comes. */
+  over(): void {
+    this.onWritable?.()
+    if (this.#taps !== undefined) for (const tap of this.#taps) tap.gone()
+  }
+
   /** Takes the sink away again; body bytes are held back from now on. */
   stopBody(): void {
     this.#sink = undefined

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import http from 'node:http'
+import type http2 from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import { forwardTo, inboundSide, materials, type OutboundSide, outboundSide, remote, type Side, table } from '../../test/harness/pair.ts'
@@ -15,7 +17,9 @@ describe('copies of requests', { timeout: 60_000 }, () => {
 
   before(async () => {
     const certificates = await materials('web', 'shadow', 'shop', 'deaf')
-    const echo = await workload('http1', (ask, reply) => ask.pipe(reply))
+    const echo = await workload('http1', (ask, reply) =>
+      ask.url === '/early' ? reply.writeHead(413, { connection: 'close' }).end() : ask.pipe(reply),
+    )
     const recorder = await workload('http1', (ask, reply) => {
       let bytes = 0
       ask.on('data', (part: Buffer) => (bytes += part.length))
@@ -93,6 +97,17 @@ describe('copies of requests', { timeout: 60_000 }, () => {
     request.on('error', () => {}).write('half of it')
     await new Promise(done => setTimeout(done, 100))
     request.destroy()
+    await until(() => counted(outside, 'weft_mirrored_requests_total', /reason="caller-gone"/) === before + 1, 'a copy that ended')
+  })
+
+  test('an answer that comes before the end of the body ends the copy, which would wait for the rest', async () => {
+    mirrored('default/shadow:80')
+    using caller = client('http2', outside.port)
+    const before = counted(outside, 'weft_mirrored_requests_total', /reason="caller-gone"/)
+    const request = caller.open('/early', { method: 'POST', headers: { 'content-length': 1000 } }) as http2.ClientHttp2Stream
+    const answered = once(request, 'response')
+    request.on('error', () => {}).write('half of it')
+    assert.equal(((await answered)[0] as Record<string, number>)[':status'], 413)
     await until(() => counted(outside, 'weft_mirrored_requests_total', /reason="caller-gone"/) === before + 1, 'a copy that ended')
   })
 
