@@ -5,13 +5,13 @@ import { durationMs } from '#resources/duration'
 import type { GRPCRoute, HTTPRoute, HTTPRule, ReferenceGrant } from '#resources/gateway-api'
 import type { Unsupported } from './filters.ts'
 import { lowerFilters } from './filters.ts'
-import { nameOf, namespaceOf } from './gather.ts'
+import { nameOf } from './gather.ts'
 import type { LoweredMatch } from './matches.ts'
 import { lowerCall, lowerRequest } from './matches.ts'
 import { lowerMirrors } from './mirrors.ts'
 import type { Ranked } from './order.ts'
 import type { Resolved } from './resolve.ts'
-import { resolve } from './resolve.ts'
+import { fromOf, resolve } from './resolve.ts'
 import { retryOf } from './retry.ts'
 import { lowerSession } from './sessions.ts'
 import type { Services } from './services.ts'
@@ -25,19 +25,20 @@ export type LoweredRoute = {
 
 export function lowerRules(route: HTTPRoute | GRPCRoute, services: Services, grants: readonly ReferenceGrant[]): LoweredRoute {
   const { kind } = route
+  const from = fromOf(route)
   const refs: LoweredRoute['refs'][number][] = []
   const invalid = new Map<number, readonly Unsupported[]>()
   const routes = rulesOf(route).flatMap(({ rule, matches }, index) => {
     const at = `spec.rules[${index}]`
     const lowered = lowerFilters(rule.filters ?? [], `${at}.filters`)
     const unsupported: Unsupported[] = [...lowered.unsupported]
-    const copied = lowerMirrors(rule.filters ?? [], `${at}.filters`, { kind, namespace: namespaceOf(route) }, services, grants)
+    const copied = lowerMirrors(rule.filters ?? [], `${at}.filters`, from, services, grants)
     refs.push(...copied.refs)
     const kept = lowerSession(rule, at, `${nameOf(route)}-${index}`)
     unsupported.push(...kept.unsupported)
     const backends = (rule.backendRefs ?? []).map((ref, refAt): WeightedBackend => {
       const path = `${at}.backendRefs[${refAt}]`
-      const found = resolve(ref, { kind, namespace: namespaceOf(route) }, services, grants)
+      const found = resolve(ref, from, services, grants)
       if (found.backend === undefined) refs.push({ ...found, path })
       const own = lowerFilters(ref.filters ?? [], `${path}.filters`, true)
       unsupported.push(...own.unsupported)
