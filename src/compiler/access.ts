@@ -193,7 +193,7 @@ function lowerSource(
     if (list === undefined) return []
     const bad = list.find(each => networkOf(each) === undefined)
     if (bad !== undefined) return [`${path}.${field}: "${bad}" is no address and no network`]
-    return [{ on: 'address', networks: list, ...(isNot ? { not: true as const } : {}) }]
+    return [{ on: 'address', networks: list.map(withLength), ...(isNot ? { not: true as const } : {}) }]
   }
   return [
     ...(identities === undefined ? [] : [who(identities.map(patternOf))]),
@@ -207,6 +207,8 @@ function lowerSource(
     ...networks(notIpBlocks, 'notIpBlocks', true),
   ]
 }
+
+const withLength = (network: string): string => (network.includes('/') ? network : `${network}/${networkOf(network)!.bits}`)
 
 const anyIdentity: TextMatch = { type: 'prefix', value: 'spiffe://' }
 
@@ -317,9 +319,10 @@ export function accessAt(
   // Where Allow policies are enforced already, one more could only let more in.
   const auditAllow = allow === undefined ? rulesOf('allow', true) : undefined
   const audit =
-    auditDeny === undefined && auditAllow === undefined
+    (auditDeny ?? []).length === 0 && auditAllow === undefined
       ? {}
       : { audit: { deny: auditDeny ?? [], ...(auditAllow === undefined ? {} : { allow: auditAllow }) } }
+  if (deny.length === 0 && allow === undefined && !('audit' in audit)) return undefined
   const http: Access = { deny, ...(allow === undefined ? {} : { allow }), ...audit }
   return { http, opaque: opaqueOf(http) }
 }
@@ -332,7 +335,10 @@ const isTarget = ({ namespace, selector, port: at }: GuardTarget, node: ProxyNod
 /** Ports are settled here, for a proxy listens at others than its workload. */
 function rulesAt({ name, from, to }: GuardRule, port: number): readonly AccessRule[] {
   const here = to.filter(({ ports, notPorts }) => (ports.length === 0 || ports.includes(port)) && !notPorts.includes(port))
-  return to.length > 0 && here.length === 0 ? [] : [{ name, from, to: here.map(({ http }) => http) }]
+  if (to.length > 0 && here.length === 0) return []
+  const isWide = (all: readonly (readonly AccessCondition[])[]): boolean => all.some(each => each.length === 0)
+  const conditions = here.map(({ http }) => http)
+  return [{ name, from: isWide(from) ? [] : from, to: isWide(conditions) ? [] : conditions }]
 }
 
 /** Where HTTP is not seen, what denies by it denies, and what allows by it does not. */

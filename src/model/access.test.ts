@@ -43,8 +43,14 @@ test('each value of a header is compared by itself, in one line or several', () 
   })
   const allows = (value: string | undefined, not = false) =>
     judged(access(not), ask('/', 'GET', value === undefined ? {} : { 'x-role': value })).isAllowed
-  assert.deepEqual(['admin', 'user,admin', 'user, admin ,x', 'administrator', undefined].map(value => allows(value)), [false, false, false, true, true])
-  assert.deepEqual(['user', 'user,admin', undefined].map(value => allows(value, true)), [false, true, false])
+  assert.deepEqual(
+    ['admin', 'user,admin', 'user, admin ,x', 'administrator', undefined].map(value => allows(value)),
+    [false, false, false, true, true],
+  )
+  assert.deepEqual(
+    ['user', 'user,admin', undefined].map(value => allows(value, true)),
+    [false, true, false],
+  )
   const present: Access = { deny: [], allow: [rule('a', [], [[{ on: 'header', name: 'x-key', any: [] }]])] }
   assert.deepEqual([judged(present).isAllowed, judged(present, ask('/', 'GET', { 'x-key': '' })).isAllowed], [false, true])
 })
@@ -63,7 +69,8 @@ test('networks of both families', () => {
   assert.equal(allows('::ffff:10.1.2.3', '10.1.2.3'), true)
   assert.equal(allows('2001:db8::7', '2001:db8::/32'), true)
   assert.equal(allows('2001:db9::7', '2001:db8::/32', '0.0.0.0/0'), false)
-  for (const bad of ['10.0.0/8', '10.0.0.0/33', '::/129', 'a', '1:2:3:4:5:6:7:8:9', '1::2::3', '256.0.0.1', '10.0.0.0/8/9']) assert.equal(networkOf(bad), undefined, bad)
+  for (const bad of ['10.0.0/8', '10.0.0.0/33', '::/129', 'a', '1:2:3:4:5:6:7:8:9', '1::2::3', '256.0.0.1', '10.0.0.0/8/9'])
+    assert.equal(networkOf(bad), undefined, bad)
 })
 
 test('a path has one spelling, and a second where servers disagree', () => {
@@ -110,8 +117,38 @@ test('a path has one spelling, and a second where servers disagree', () => {
 })
 
 test('no spelling of a denied path passes, and none passes as an allowed one', () => {
-  const denied: Access = { deny: [rule('d', [], [[{ on: 'path', any: [{ type: 'exact', value: '/admin' }, { type: 'prefix', value: '/admin/' }] }]])] }
-  for (const path of ['/admin', '//admin', '/x/../admin', '/%61dmin', '/admin/', '/admin;a=b', '/x%2f..%2fadmin', '/x/..;/admin', '/./admin/keys', '/admin%2fkeys', '/x\\..\\admin'])
+  const denied: Access = {
+    deny: [
+      rule(
+        'd',
+        [],
+        [
+          [
+            {
+              on: 'path',
+              any: [
+                { type: 'exact', value: '/admin' },
+                { type: 'prefix', value: '/admin/' },
+              ],
+            },
+          ],
+        ],
+      ),
+    ],
+  }
+  for (const path of [
+    '/admin',
+    '//admin',
+    '/x/../admin',
+    '/%61dmin',
+    '/admin/',
+    '/admin;a=b',
+    '/x%2f..%2fadmin',
+    '/x/..;/admin',
+    '/./admin/keys',
+    '/admin%2fkeys',
+    '/x\\..\\admin',
+  ])
     assert.equal(judged(denied, ask(path)).isAllowed, false, path)
   for (const path of ['/Admin', '/administrator', '/x/admin', '/']) assert.equal(judged(denied, ask(path)).isAllowed, true, path)
   assert.equal(judged(denied, ask('/admin%00')).badPath, true)
@@ -123,7 +160,16 @@ test('no spelling of a denied path passes, and none passes as an allowed one', (
 })
 
 test('an identity is no pattern to its own advantage', () => {
-  const access: Access = { deny: [], allow: [rule('a', [[{ on: 'identity', any: [{ type: 'regex', value: 'spiffe://weft\\.local/ns/[^/]*/sa/web' }] }]])] }
+  const access: Access = {
+    deny: [],
+    allow: [rule('a', [[{ on: 'identity', any: [{ type: 'regex', value: 'spiffe://weft\\.local/ns/[^/]*/sa/web' }] }]])],
+  }
   const allows = (identity: string) => judged(access, ask('/'), identity).isAllowed
-  assert.deepEqual([web, `${web}x`, `x${web}`, 'spiffe://weft.local/ns/a/b/sa/web', `${web}\n`].map(allows), [true, false, false, false, false])
+  assert.deepEqual([web, `${web}x`, `x${web}`, 'spiffe://weft.local/ns/a/b/sa/web', `${web}\n`].map(allows), [
+    true,
+    false,
+    false,
+    false,
+    false,
+  ])
 })

@@ -31,7 +31,12 @@ export type Verdict = {
 type Asked = Pick<RequestFacts, 'method' | 'host' | 'header'> & { readonly path: string }
 type Test = (asked: Asked) => boolean
 /** tests: all of one; undefined: always. */
-type Left = { readonly rule: AccessRule; readonly tests: readonly (readonly Test[])[] | undefined; readonly yes: Verdict; readonly no: Verdict }
+type Left = {
+  readonly rule: AccessRule
+  readonly tests: readonly (readonly Test[])[] | undefined
+  readonly yes: Verdict
+  readonly no: Verdict
+}
 type Lefts = { readonly deny: readonly Left[]; readonly allow: readonly Left[] | undefined }
 
 const allowed: Verdict = { isAllowed: true }
@@ -201,11 +206,21 @@ function textTest({ type, value }: TextMatch): (text: string) => boolean {
 }
 
 /** In lower case, without port and without the dot at its end. */
-const bareHost = (host: string): string =>
-  host
-    .replace(/:\d*$/, '')
-    .replace(/\.$/, '')
-    .toLowerCase()
+const bareHost = (host: string): string => host.replace(/:\d*$/, '').replace(/\.$/, '').toLowerCase()
+
+/** policy: `NAMESPACE/NAME`. rule: its place in the policy, from 0. */
+export function placeOf({ name }: AccessRule): { readonly policy: string; readonly rule: string } {
+  const at = name.lastIndexOf('#')
+  return { policy: name.slice(0, at), rule: name.slice(at + 1) }
+}
+
+/** Why, in the words of logs and explanations. */
+export function tellVerdict({ isAllowed, rule, badPath }: Verdict): string {
+  if (badPath === true) return 'the path means nothing certain: an access rule could not be applied to it'
+  if (rule === undefined) return isAllowed ? 'no AccessPolicy denies it' : 'no Allow policy matches'
+  const place = placeOf(rule)
+  return `rule ${place.rule} of AccessPolicy ${place.policy} ${isAllowed ? 'allows' : 'denies'} it`
+}
 
 /** For callers of whom something is kept anyway: decided once for each. caller: read only when it is new. */
 export function accessOf(access: Access, key: object, caller: () => Caller): CallerAccess {

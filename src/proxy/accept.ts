@@ -92,7 +92,13 @@ export class Acceptor {
     this.#place = place
     this.#opaque = new Opaque(place)
     const { pools, meter } = place
-    const means: Means = { pools, meter, gate: place.gate, limiter: new Limiter(), mirrors: new Mirrors(pools, meter, copy => this.#tellBug(copy)) }
+    const means: Means = {
+      pools,
+      meter,
+      gate: place.gate,
+      limiter: new Limiter(),
+      mirrors: new Mirrors(pools, meter, copy => this.#tellBug(copy)),
+    }
     this.#on = {
       begin: exchange => {
         exchange.id = this.#last = (this.#last % 0x3fff_ffff) + 1

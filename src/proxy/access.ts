@@ -2,8 +2,8 @@
 
 import { Failure } from '#base/failure'
 import type { Log } from '#base/log'
-import { accessOf, type Caller, type CallerAccess, type Verdict } from '#model/access'
-import type { Access, AccessRule } from '#model/view'
+import { accessOf, type Caller, type CallerAccess, placeOf, tellVerdict, type Verdict } from '#model/access'
+import type { Access } from '#model/view'
 import type { Entry } from './entry.ts'
 import type { Exchange } from './exchange.ts'
 import type { Meter } from './meter.ts'
@@ -60,14 +60,15 @@ export class Gate {
     if (wouldDeny !== undefined) this.#meter.decision(wouldDeny === 'no-allow' ? undefined : wouldDeny, 'audit')
   }
 
-  #refuse({ listener, peer, ends }: Entry, { rule, badPath }: Verdict, what: string): Failure {
-    if (badPath === true) return new Failure('bad-request', 'the path means nothing certain: an access rule could not be applied to it')
+  #refuse({ listener, peer, ends }: Entry, verdict: Verdict, what: string): Failure {
+    const { rule } = verdict
+    if (verdict.badPath === true) return new Failure('bad-request', tellVerdict(verdict))
     this.#meter.decision(rule, 'deny')
-    const decision = `${this.#run}-${(this.#denied = (this.#denied + 1) % 0x3fff_ffff).toString(36)}`
-    this.#tell(`${what} to ${listener.service} was denied: ${reasonOf(rule)}`, {
+    const decision = `${this.#run}-${((this.#denied = (this.#denied + 1) % 0x3fff_ffff)).toString(36)}`
+    this.#tell(`${what} to ${listener.service} was denied: ${tellVerdict(verdict)}`, {
       reason: 'access-denied',
       decision,
-      ...(rule === undefined ? {} : { policy: policyOf(rule), rule: ruleOf(rule) }),
+      ...(rule === undefined ? {} : placeOf(rule)),
       by: peer ?? `nobody known, from ${ends?.source.host ?? 'somewhere'}`,
       listener: listener.name,
     })
@@ -90,9 +91,3 @@ export class Gate {
 export const callerOf = (entry: Entry, access: Access): CallerAccess => accessOf(access, entry, () => identify(entry))
 
 const identify = ({ peer, ends }: Entry): Caller => ({ identity: peer, address: ends?.source.host })
-
-const reasonOf = (rule: AccessRule | undefined): string =>
-  rule === undefined ? 'no Allow policy matches' : `rule ${ruleOf(rule)} of AccessPolicy ${policyOf(rule)} denies it`
-
-export const policyOf = ({ name }: AccessRule): string => name.slice(0, name.lastIndexOf('#'))
-export const ruleOf = ({ name }: AccessRule): string => name.slice(name.lastIndexOf('#') + 1)

@@ -1,6 +1,7 @@
 /** Counts what passes: requests, latency, bytes and connections by who called whom. */
 
 import type { Clock } from '#base/clock'
+import { placeOf } from '#model/access'
 import type { AccessRule } from '#model/view'
 import {
   accessLabels,
@@ -197,8 +198,8 @@ export class Meter {
     const known = this.#decisions[action]
     let sample = known.get(rule)
     if (sample === undefined) {
-      const at = rule.name.lastIndexOf('#')
-      const labels = [rule.name.slice(0, at), rule.name.slice(at + 1), action]
+      const { policy, rule: place } = placeOf(rule)
+      const labels = [policy, place, action]
       const isRoom = this.#access.samples.size < mostDecisions || this.#access.has(labels)
       known.set(rule, (sample = this.#access.sample(isRoom ? labels : ['others', '', action])))
     }

@@ -49,7 +49,7 @@ export class Opaque {
 
   /** Ends those that the rules of now do not allow any more. */
   rejudge(): void {
-    for (const { entry, end } of [...this.#carried.values()]) {
+    for (const { entry, end } of this.#carried.values()) {
       const failure = this.#whyNoMore(entry)
       if (failure !== undefined) end(failure.code)
     }

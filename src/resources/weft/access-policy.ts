@@ -2,7 +2,20 @@
 
 import { z } from 'zod'
 import type { Broken } from '../fields.ts'
-import { age, atomicList, conditions, controllerName, dnsLabel, dnsName, headerName, hostname, objectName, portNumber, rules, stringMap } from '../fields.ts'
+import {
+  age,
+  atomicList,
+  conditions,
+  controllerName,
+  dnsLabel,
+  dnsName,
+  headerName,
+  hostname,
+  objectName,
+  portNumber,
+  rules,
+  stringMap,
+} from '../fields.ts'
 import { parentRef } from '../gateway-api/references.ts'
 import type { Kind, Resource } from '../kind.ts'
 
@@ -22,7 +35,9 @@ const target = z
       ),
     name: objectName().optional().describe('Name of the Service; for kind Namespace that of the policy, for Mesh "default", or absent.'),
     sectionName: dnsName().optional().describe('A port name of the Service; absent: all its ports.'),
-    labels: stringMap().optional().describe('For kind Workload: labels that it must all have; app is its service where it has no such label.'),
+    labels: stringMap()
+      .optional()
+      .describe('For kind Workload: labels that it must all have; app is its service where it has no such label.'),
   })
   .check(
     rules(function* ({ group, kind, name, sectionName, labels }) {
@@ -37,18 +52,33 @@ const target = z
 export type AccessTarget = z.infer<typeof target>
 
 const list = <T extends z.ZodType>(item: T) => atomicList(item).min(1).max(64)
-const identity = () => z.string().regex(/^(spiffe:\/\/|\*)[^\s]*$/, { message: 'must be a SPIFFE id such as spiffe://weft.local/ns/shop/sa/web, or a pattern of one with *' }).max(2048)
-const account = () => z.string().regex(/^([a-z0-9]([-a-z0-9]*[a-z0-9])?\/)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/, { message: 'must be NAME or NAMESPACE/NAME' })
+const identity = () =>
+  z
+    .string()
+    .regex(/^(spiffe:\/\/|\*)[^\s]*$/, {
+      message: 'must be a SPIFFE id such as spiffe://weft.local/ns/shop/sa/web, or a pattern of one with *',
+    })
+    .max(2048)
+const account = () =>
+  z.string().regex(/^([a-z0-9]([-a-z0-9]*[a-z0-9])?\/)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/, { message: 'must be NAME or NAMESPACE/NAME' })
 const trustDomain = () => z.string().regex(/^[a-z0-9._-]{1,255}$/, { message: 'must be a SPIFFE trust domain' })
 const network = () => z.string().regex(/^[0-9a-fA-F.:]+(\/\d{1,3})?$/, { message: 'must be an address or a network such as 10.0.0.0/8' })
 
 const source = z
   .strictObject({
-    identities: list(identity()).optional().describe('SPIFFE ids, or patterns: * at the end or the beginning stands for anything, elsewhere for a part between slashes. "*" alone: any proven identity.'),
+    identities: list(identity())
+      .optional()
+      .describe(
+        'SPIFFE ids, or patterns: * at the end or the beginning stands for anything, elsewhere for a part between slashes. "*" alone: any proven identity.',
+      ),
     namespaces: list(dnsLabel()).optional().describe('Namespaces, as the identity names them.'),
     serviceAccounts: list(account()).optional().describe("Service accounts: NAME in the policy's namespace, or NAMESPACE/NAME."),
-    trustDomains: list(trustDomain()).optional().describe('Trust domains; absent: namespaces and service accounts are those of the mesh itself.'),
-    ipBlocks: list(network()).optional().describe('Addresses or networks from which the connection comes; behind a PROXY header, what that says.'),
+    trustDomains: list(trustDomain())
+      .optional()
+      .describe('Trust domains; absent: namespaces and service accounts are those of the mesh itself.'),
+    ipBlocks: list(network())
+      .optional()
+      .describe('Addresses or networks from which the connection comes; behind a PROXY header, what that says.'),
     notIdentities: list(identity()).optional().describe('As identities: none of these.'),
     notNamespaces: list(dnsLabel()).optional().describe('As namespaces: none of these.'),
     notServiceAccounts: list(account()).optional().describe('As serviceAccounts: none of these.'),
@@ -67,21 +97,34 @@ const path = z
     rules(function* ({ type, value }) {
       if (type !== 'Suffix' && !value.startsWith('/')) yield { path: ['value'], says: 'must begin with /' }
       if (/\/\/|[?#;\\\s]|(^|\/)\.{1,2}(\/|$)/.test(value))
-        yield { path: ['value'], says: 'is not in normal form, so that no request would match: no //, no . or .. segments, no ? # ; or backslash' }
+        yield {
+          path: ['value'],
+          says: 'is not in normal form, so that no request would match: no //, no . or .. segments, no ? # ; or backslash',
+        }
     }),
   )
 export type AccessPath = z.infer<typeof path>
 
 const header = z.strictObject({
   name: headerName().describe('Name of the header.'),
-  values: list(z.string().max(4096)).optional().describe('Of which one value must be one; each value of the header is looked at by itself. * at an end stands for anything. Absent: it must be there.'),
+  values: list(z.string().max(4096))
+    .optional()
+    .describe(
+      'Of which one value must be one; each value of the header is looked at by itself. * at an end stands for anything. Absent: it must be there.',
+    ),
   notValues: list(z.string().max(4096)).optional().describe('As values: none of these.'),
 })
-const grpc = z
-  .strictObject({
-    service: z.string().regex(/^[A-Za-z_][\w.]*$/, { message: 'must be the full name of a service, such as shop.Cart' }).describe('Full name of the service.'),
-    method: z.string().regex(/^[A-Za-z_]\w*$/, { message: 'must be the name of a method' }).optional().describe('One of its methods; absent: all.'),
-  })
+const grpc = z.strictObject({
+  service: z
+    .string()
+    .regex(/^[A-Za-z_][\w.]*$/, { message: 'must be the full name of a service, such as shop.Cart' })
+    .describe('Full name of the service.'),
+  method: z
+    .string()
+    .regex(/^[A-Za-z_]\w*$/, { message: 'must be the name of a method' })
+    .optional()
+    .describe('One of its methods; absent: all.'),
+})
 
 const method = () => z.string().regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}$/, { message: 'must be a method of HTTP' })
 
@@ -168,7 +211,12 @@ export const accessPolicy: Kind = {
       value: r =>
         ((r as AccessPolicy).spec?.targetRefs ?? [])
           .map(({ kind, name, sectionName, labels }) => {
-            const what = labels === undefined ? name : Object.entries(labels).map(([key, value]) => `${key}=${value}`).join(',')
+            const what =
+              labels === undefined
+                ? name
+                : Object.entries(labels)
+                    .map(([key, value]) => `${key}=${value}`)
+                    .join(',')
             return `${kind}${what === undefined ? '' : `/${what}`}${sectionName === undefined ? '' : `#${sectionName}`}`
           })
           .join(','),

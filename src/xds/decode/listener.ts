@@ -1,6 +1,6 @@
 /** envoy.config.listener.v3.Listener → Listener, or the DNS table. */
 
-import type { DnsName, Fault, Listener } from '#model/view'
+import type { Access, DnsName, Fault, Listener } from '#model/view'
 import { udpProxyFilter } from '../encode/datagrams.ts'
 import { httpNames, payloadsOf, proxyProtocolFilter } from '../encode/listener.ts'
 import { perRoute } from '../encode/per-route.ts'
@@ -16,8 +16,10 @@ import {
 import { type Listener as EnvoyListener, ListenerSchema } from '../gen/envoy/config/listener/v3/listener_pb.ts'
 import { ProxyProtocolSchema } from '../gen/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol_pb.ts'
 import { HttpConnectionManager_CodecType } from '../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
+import { RBACSchema as NetworkAccessSchema } from '../gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.ts'
 import { DnsFilterConfigSchema } from '../gen/envoy/extensions/filters/udp/dns_filter/v3/dns_filter_pb.ts'
-import { carries, hostAndPort, labelsOf, refuse, textLabel, unpack } from './carried.ts'
+import { decodeAccessFilters } from './access.ts'
+import { carries, hostAndPort, labelsOf, refuse, textLabel, typeName, unpack } from './carried.ts'
 import { connectUdpOf, decodeConnectUdp, decodeUdpProxy } from './datagrams.ts'
 import { decodeGateway } from './gateway.ts'
 import { type Http, httpOf, type Tcp, tcpOf } from './network-filters.ts'
@@ -95,6 +97,7 @@ export function decodeListener(message: EnvoyListener): DecodedListener {
   const http = same(chains.flatMap(chain => (chain.http === undefined ? [] : [chain.http])))
   const tcp = same(chains.flatMap(chain => (chain.tcp === undefined || named.includes(chain) ? [] : [chain.tcp])))
   const fault = same(chains.flatMap(chain => (chain.tcp === undefined ? [] : [chain.fault ?? null])))
+  const access = same(chains.flatMap(chain => (chain.tcp === undefined ? [] : [chain.access ?? null])))
   const idleMs = same(chains.flatMap(chain => (chain.tcp === undefined ? [] : [chain.tcp.idleMs ?? null])))
   const hash = same(chains.flatMap(chain => (chain.tcp === undefined ? [] : [chain.tcp.hash ?? null])))
   return {
@@ -120,6 +123,7 @@ export function decodeListener(message: EnvoyListener): DecodedListener {
       ...(fault === undefined || fault === null ? {} : { fault }),
       ...(hash === undefined || hash === null ? {} : { hash }),
       service: textLabel(labels, 'service') ?? '',
+      ...(access === undefined || access === null ? {} : { access }),
     },
   }
 }
@@ -134,6 +138,7 @@ function checkHeader(filter: ListenerFilter, message: EnvoyListener): void {
 }
 
 type Chain = {
+  readonly access?: Access
   readonly where: string
   readonly secure: boolean
   readonly transport: string
@@ -149,11 +154,13 @@ function readChain(chain: FilterChain, where: string): Chain {
   const match = chain.filterChainMatch
   if (match !== undefined) checkMatch(match, `${where}.filter_chain_match`)
   const secure = checkDownstream(chain.transportSocket, `${where}.transport_socket`)
-  const fault = chain.filters[0]?.name === perRoute.weftFault ? chain.filters[0] : undefined
-  const [filter, ...others] = fault === undefined ? chain.filters : chain.filters.slice(1)
+  const rules = chain.filters.filter(each => isAccess(each))
+  const rest = chain.filters.slice(rules.length)
+  const fault = rest[0]?.name === perRoute.weftFault ? rest[0] : undefined
+  const [filter, ...others] = fault === undefined ? rest : rest.slice(1)
   if (filter === undefined || others.length > 0)
     refuse(`${where}.filters`, 'exactly one is carried out: http_connection_manager or tcp_proxy')
-  const at = `${where}.filters[${fault === undefined ? 0 : 1}]`
+  const at = `${where}.filters[${rules.length + (fault === undefined ? 0 : 1)}]`
   if (filter.configType.case !== 'typedConfig') refuse(at, 'only typed_config is carried out')
   const any = filter.configType.value
   const shape = {
@@ -163,11 +170,23 @@ function readChain(chain: FilterChain, where: string): Chain {
     names: match?.applicationProtocols ?? [],
     serverNames: match?.serverNames ?? [],
   }
-  if (any.typeUrl.endsWith('.HttpConnectionManager')) return { ...shape, http: httpOf(any, at) }
+  if (any.typeUrl.endsWith('.HttpConnectionManager')) {
+    if (rules.length > 0)
+      refuse(`${where}.filters[0]`, `${rules[0]!.name} is carried out for opaque bytes only: requests are judged by their routes`)
+    return { ...shape, http: httpOf(any, at) }
+  }
   if (any.typeUrl.endsWith('.TcpProxy'))
-    return { ...shape, tcp: tcpOf(any, at), ...(fault === undefined ? {} : { fault: faultOf(fault, `${where}.filters[0]`) }) }
+    return {
+      ...shape,
+      tcp: tcpOf(any, at),
+      ...decodeAccessFilters(rules, 'network', `${where}.filters`),
+      ...(fault === undefined ? {} : { fault: faultOf(fault, `${where}.filters[${rules.length}]`) }),
+    }
   return refuse(at, `${filter.name} is not carried out by this proxy`)
 }
+
+const isAccess = ({ configType }: Filter): boolean =>
+  configType.case === 'typedConfig' && typeName(configType.value) === NetworkAccessSchema.typeName
 
 function faultOf({ configType }: Filter, where: string): Fault {
   return configType.case === 'typedConfig'

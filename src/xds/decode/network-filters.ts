@@ -15,6 +15,7 @@ import {
 import { CorsSchema } from '../gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts'
 import { HTTPFaultSchema } from '../gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts'
 import { LocalRateLimitSchema } from '../gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts'
+import { RBACSchema as AccessSchema } from '../gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts'
 import { StatefulSessionSchema } from '../gen/envoy/extensions/filters/http/stateful_session/v3/stateful_session_pb.ts'
 import { invalidCluster } from '../types.ts'
 import { decodeOpaqueHash } from './affinity.ts'
@@ -39,6 +40,7 @@ const checkDetails = carries(HttpConnectionManager_SetCurrentClientCertDetailsSc
 const checkSleepingFault = carries(HTTPFaultSchema, [])
 const checkSleepingLimit = carries(LocalRateLimitSchema, ['stat_prefix'])
 const checkSleepingSession = carries(StatefulSessionSchema, [])
+const checkSleepingAccess = carries(AccessSchema, [])
 const checkTcp = carries(TcpProxySchema, ['stat_prefix', 'cluster', 'weighted_clusters', 'idle_timeout', 'hash_policy'])
 const checkWeight = carries(TcpProxy_WeightedCluster_ClusterWeightSchema, ['name', 'weight'])
 
@@ -80,6 +82,7 @@ function isAsleep(any: Any, where: string): boolean {
     checkSleepingLimit(unpack(any, LocalRateLimitSchema, where), `${where}: envoy.filters.http.local_ratelimit`)
   else if (type === StatefulSessionSchema.typeName)
     checkSleepingSession(unpack(any, StatefulSessionSchema, where), `${where}: envoy.filters.http.stateful_session`)
+  else if (type === AccessSchema.typeName) checkSleepingAccess(unpack(any, AccessSchema, where), `${where}: envoy.filters.http.rbac`)
   else return false
   return true
 }

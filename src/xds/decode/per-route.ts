@@ -15,6 +15,7 @@ import { CorsPolicySchema } from '../gen/envoy/extensions/filters/http/cors/v3/c
 import { type FaultAbort, FaultAbortSchema, HTTPFaultSchema } from '../gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts'
 import { LocalRateLimitSchema } from '../gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts'
 import { type FractionalPercent, FractionalPercent_DenominatorType as Denominator } from '../gen/envoy/type/v3/percent_pb.ts'
+import { decodeAccess } from './access.ts'
 import { carries, msOf, refuse, unpack } from './carried.ts'
 import { decodeText } from './match.ts'
 
@@ -49,7 +50,7 @@ export function decodePerRoute(
   configs: Readonly<Record<string, Any>>,
   name: string,
   where: string,
-): Pick<Route, 'cors' | 'fault' | 'rateLimit'> {
+): Pick<Route, 'cors' | 'fault' | 'rateLimit' | 'access'> {
   const names: readonly string[] = Object.values(perRoute)
   for (const key of Object.keys(configs))
     if (!names.includes(key)) refuse(`${where}.typed_per_filter_config["${key}"]`, 'not carried out by this proxy')
@@ -64,6 +65,7 @@ export function decodePerRoute(
     ...(cors === undefined ? {} : { cors: decodeCors(cors, at(perRoute.cors)) }),
     ...(fault === undefined && more === undefined ? {} : { fault: decodeFault(fault, more, name, at) }),
     ...(limit === undefined ? {} : { rateLimit: decodeLimit(limit, at(perRoute.rateLimit)) }),
+    ...decodeAccess(configs, at),
     ...(ours === undefined ? {} : { rateLimit: decodeOwnLimit(ours, at(perRoute.weftRateLimit)) }),
   }
 }

@@ -25,6 +25,7 @@ import {
 import { TcpProxySchema } from '../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts'
 import { DnsFilterConfigSchema } from '../gen/envoy/extensions/filters/udp/dns_filter/v3/dns_filter_pb.ts'
 import { dnsListener, invalidCluster } from '../types.ts'
+import { networkAccess } from './access.ts'
 import { encodeTcpHash } from './affinity.ts'
 import { encodeDatagrams } from './datagrams.ts'
 import { encodeGateway } from './gateway.ts'
@@ -143,7 +144,10 @@ function chainOf(
     name: `${transport}/${payload}`,
     ...(Object.keys(match).length > 0 ? { filterChainMatch: match } : {}),
     ...(transport === 'tls' ? { transportSocket: downstreamTls(alpn) } : {}),
-    filters: payload === 'http' ? [httpFilter(listener)] : [...connectionFilters(listener), tcpFilter(listener)],
+    filters:
+      payload === 'http'
+        ? [httpFilter(listener)]
+        : [...networkAccess(listener.access, listener.name), ...connectionFilters(listener), tcpFilter(listener)],
   })
 }
 

@@ -10,6 +10,7 @@ import { type HTTPFault, HTTPFaultSchema } from '../gen/envoy/extensions/filters
 import { type LocalRateLimit, LocalRateLimitSchema } from '../gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts'
 import { StringMatcherSchema } from '../gen/envoy/type/matcher/v3/string_pb.ts'
 import { FractionalPercent_DenominatorType as Denominator } from '../gen/envoy/type/v3/percent_pb.ts'
+import { accessFilters, encodeAccess, sleepingAccess } from './access.ts'
 import { asleep, encodeSession, sessionFilter } from './affinity.ts'
 import { duration, typed } from './source.ts'
 
@@ -19,6 +20,8 @@ export const perRoute = {
   fault: 'envoy.filters.http.fault',
   rateLimit: 'envoy.filters.http.local_ratelimit',
   session: sessionFilter,
+  accessDeny: accessFilters.deny,
+  accessAllow: accessFilters.allow,
   /** What Envoy has no field for. Where that changes what is done it is not optional, and Envoy refuses the route. */
   weftFault: 'dev.weft.fault',
   weftRateLimit: 'dev.weft.rate-limit',
@@ -30,6 +33,7 @@ const ofCallers = [
   asleep,
 ]
 const ofCalled = [
+  ...sleepingAccess,
   { name: perRoute.rateLimit, configType: typed(LocalRateLimitSchema, create(LocalRateLimitSchema, { statPrefix: 'local' })) },
 ]
 
@@ -51,12 +55,13 @@ export function connectionFilters({ fault }: Pick<Listener, 'fault'>) {
   return [{ name: perRoute.weftFault, configType: typed(StructSchema, struct) }]
 }
 
-export function perRouteConfig({ cors, fault, rateLimit, action }: Route): Record<string, Any> {
+export function perRouteConfig({ cors, fault, rateLimit, action, access }: Route): Record<string, Any> {
   return {
     ...(cors === undefined ? {} : { [perRoute.cors]: anyPack(CorsPolicySchema, encodeCors(cors)) }),
     ...(fault === undefined ? {} : encodeFault(fault)),
     ...(rateLimit === undefined ? {} : encodeRateLimit(rateLimit)),
     ...encodeSession(action),
+    ...(access === undefined ? {} : encodeAccess(access)),
   }
 }
 
