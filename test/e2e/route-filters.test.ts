@@ -1,6 +1,8 @@
 /** Copies, CORS and faults as callers in a real mesh see them: in statistics, over both versions of HTTP and gRPC. */
 
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import process from 'node:process'
 import { after, before, describe, test } from 'node:test'
 import { canCapture } from '../../src/io/namespace.ts'
 import { Mesh, type Shell } from '../harness/mesh.ts'
@@ -20,7 +22,8 @@ describe('what happens to a request on its route', { skip: verdict.ok ? false : 
     seenByWeb = serve(mesh, 'web')
     seenByShadow = serve(mesh, 'shadow')
     serve(mesh, 'stuck', 'stuck', { STUCK: 'yes' })
-    for (const name of ['web', 'shadow', 'stuck']) await mesh.healthy(name)
+    mesh.run('echo', [process.execPath, join(import.meta.dirname, 'route-filters/echo.mjs')], { flags: ['--port', '7000/tcp'] })
+    for (const name of ['web', 'shadow', 'stuck', 'echo']) await mesh.healthy(name)
     caller = mesh.shell('caller')
     other = mesh.shell('other')
     await Promise.all([caller.says('true'), other.says('true')])
@@ -168,6 +171,31 @@ describe('what happens to a request on its route', { skip: verdict.ok ? false : 
     assert.deepEqual((await call(caller, { by: '1', times: 5 })).tally, { ECONNRESET: 5 })
     const [reset = ''] = Object.keys((await call(caller, { by: '2', times: 1 })).tally)
     assert.match(reset, /^reset [1-9]/)
+  })
+
+  test('connections of TCP are held up or reset, for their part of them', async () => {
+    const targetRefs = [{ name: 'echo' }]
+    const connect = async (times: number): Promise<{ readonly tally: Readonly<Record<string, number>>; readonly ms: readonly number[] }> =>
+      JSON.parse(await caller.says(`${process.execPath} ${join(import.meta.dirname, 'route-filters/connect.mjs')} echo 7000 ${times}`))
+    assert.deepEqual((await connect(10)).tally, { hello: 10 })
+    await apply(mesh, 'FaultPolicy', 'echo', { targetRefs, abort: { reset: true, percent: 40 } })
+    const { tally } = await connect(400)
+    const reset = tally['ECONNRESET'] ?? 0
+    assert.deepEqual(tally, { hello: 400 - reset, ECONNRESET: reset })
+    // Five standard deviations: √(400 · 0.4 · 0.6) = 9.8.
+    assert.ok(Math.abs(reset - 160) < 49, JSON.stringify(tally))
+    assert.equal(await metric(mesh, 'caller', 'weft_tcp_connections_closed_total', 'reason="fault-injected"'), reset)
+    await apply(mesh, 'FaultPolicy', 'echo', { targetRefs, delay: { fixed: '300ms' } })
+    const late = await connect(5)
+    assert.deepEqual(late.tally, { hello: 5 })
+    assert.ok(late.ms[0]! >= 295, `${late.ms}`)
+    await apply(mesh, 'FaultPolicy', 'echo', { targetRefs, abort: { httpStatus: 503 } })
+    const refusal = 'Invalid: spec.targetRefs[0]: port 7000 speaks tcp: '
+    await mesh.until(
+      'the refusal in its status',
+      async () => (await verdicts(mesh, 'FaultPolicy', 'echo'))[0]?.startsWith(refusal) === true,
+    )
+    await remove(mesh, 'FaultPolicy', 'echo')
   })
 
   test('a delay holds requests up, counts for their timeout, and ends by itself at its time', async () => {
