@@ -1,4 +1,4 @@
-/** What happens to a connection that came in: which listener it met, what its bytes are, who carries it. Whole, because every way in ends at the same few ways on. */
+/** What happens to a connection that came in: which listener it met, what its bytes are, who carries it. One file as a whole, because every way in ends at the same few ways on. */
 
 import { Failure, type FailureCode } from '#base/failure'
 import { IdMap } from '#base/id-map'
