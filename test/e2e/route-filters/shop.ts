@@ -46,6 +46,7 @@ export function serve(mesh: Mesh, name: string, service = name, env: Readonly<Re
 
 const pathOf: Readonly<Record<string, KindPath>> = {
   HTTPRoute: kinds.httpRoute,
+  AccessPolicy: { group: 'weft.dev', version: 'v1alpha1', plural: 'accesspolicies', namespaced: true },
   FaultPolicy: { group: 'weft.dev', version: 'v1alpha1', plural: 'faultpolicies', namespaced: true },
   RateLimitPolicy: { group: 'weft.dev', version: 'v1alpha1', plural: 'ratelimitpolicies', namespaced: true },
 }
