@@ -54,29 +54,27 @@ function resolvedRefs(route: Resource, { refs }: Outcome): readonly Stated[] {
 
 /** Policies that are read but not carried out: said, so that nobody waits for them. */
 export function reportOthers({ backendTLSPolicies }: Gathered): readonly ResourceStatus[] {
-  return [
-    ...backendTLSPolicies.map(each =>
-      statusFor(each, {
-        ancestors: (each.spec?.targetRefs ?? []).map(ref => ({
-          ancestorRef: {
-            group: ref.group,
-            kind: ref.kind,
-            namespace: namespaceOf(each),
-            name: ref.name,
-            ...(ref.sectionName === undefined ? {} : { sectionName: ref.sectionName }),
-          },
-          controllerName,
-          conditions: [
-            state(
-              each,
-              'Accepted',
-              false,
-              'Invalid',
-              `BackendTLSPolicy ${nameOf(each)} is not carried out yet: the backend is called as if it were absent`,
-            ),
-          ],
-        })),
-      }),
-    ),
-  ]
+  return backendTLSPolicies.map(each =>
+    statusFor(each, {
+      ancestors: (each.spec?.targetRefs ?? []).map(ref => ({
+        ancestorRef: {
+          group: ref.group,
+          kind: ref.kind,
+          namespace: namespaceOf(each),
+          name: ref.name,
+          ...(ref.sectionName === undefined ? {} : { sectionName: ref.sectionName }),
+        },
+        controllerName,
+        conditions: [
+          state(
+            each,
+            'Accepted',
+            false,
+            'Invalid',
+            `BackendTLSPolicy ${nameOf(each)} is not carried out yet: the backend is called as if it were absent`,
+          ),
+        ],
+      })),
+    }),
+  )
 }

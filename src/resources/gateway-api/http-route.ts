@@ -79,7 +79,9 @@ const retry = z.strictObject({
   attempts: z.int().min(1).max(100).optional().describe('How many further tries at most; absent: 1.'),
   backoff: duration()
     .optional()
-    .describe('The least pause between tries; it grows up to ten times as long, by chance. Absent: 25ms. Retry-After of an answer is kept, up to 10s.'),
+    .describe(
+      'The least pause between tries; it grows up to ten times as long, by chance. Absent: 25ms. Retry-After of an answer is kept, up to 10s.',
+    ),
 })
 
 const rule = z
@@ -97,7 +99,11 @@ const rule = z
       .optional()
       .describe('Where requests go, by weight. Without any, and without a redirect, the answer is 500.'),
     timeouts: timeouts.optional().describe('How long a request may take.'),
-    retry: retry.optional().describe('When a request is tried again, at another endpoint if there is one. A BackendPolicy bounds how many such tries there are (retryConstraint).'),
+    retry: retry
+      .optional()
+      .describe(
+        'When a request is tried again, at another endpoint if there is one. A BackendPolicy bounds how many such tries there are (retryConstraint).',
+      ),
     sessionPersistence: sessionPersistence.optional().describe('Whether a client keeps its endpoint, as long as that serves.'),
   })
   .check(rules(redirectAlone, prefixNeedsPrefix))
@@ -175,7 +181,7 @@ export const httpRoute: Kind = {
   namespaced: true,
   hasStatus: true,
   description:
-    'An HTTPRoute says which HTTP requests to its parents go where, by path, method, headers and query, with weights, and how they are changed on the way. With a Service as parent it routes traffic inside the mesh; Gateways as parents are not carried out yet. A rule that asks for what is not carried out answers 500, and the status names the field.',
+    'An HTTPRoute says which HTTP requests to its parents go where, by path, method, headers and query, with weights, and how they are changed on the way. With a Service as parent it routes traffic inside the mesh, with a Gateway what comes from outside. A rule that asks for what is not carried out answers 500, and the status names the field.',
   schema: z.strictObject({ spec: spec.describe('The parents and the rules.'), status: routeStatus() }),
   columns: [hostnamesColumn, age],
 }
