@@ -28,7 +28,7 @@ export function choosingOf(wider: Choosing, said: Said | undefined): Choosing {
     own.balance === undefined
       ? widerRest
       : {
-          ...(own.choices === undefined ? {} : { choices: own.choices === 'All' ? ('all' as const) : own.choices }),
+          ...(own.choices === undefined ? {} : { choices: typeof own.choices === 'number' ? own.choices : ('all' as const) }),
           ...(own.slowStart === undefined || durationMs(own.slowStart) === 0 ? {} : { slowStartMs: durationMs(own.slowStart) }),
         }
   const panicPercent = own.panicThreshold ?? widerPanic ?? 0

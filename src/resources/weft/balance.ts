@@ -2,7 +2,7 @@
 
 import { z } from 'zod'
 import type { Broken } from '../fields.ts'
-import { atomicList, duration, headerName } from '../fields.ts'
+import { atomicList, duration, headerName, intOrString } from '../fields.ts'
 
 const algorithms = ['RoundRobin', 'Random', 'LeastRequest', 'PeakEWMA', 'RingHash', 'Maglev'] as const
 
@@ -49,8 +49,12 @@ export const balancing = {
     .describe(
       'How an endpoint is chosen. LeastRequest: the less busy of two drawn at random. PeakEWMA: of two, the one with the shorter wait by what was measured. RingHash and Maglev: the same for the same hash.',
     ),
-  choices: z
-    .union([z.int().min(2).max(100), z.literal('All')])
+  choices: intOrString()
+    .check(context => {
+      const { value } = context
+      if (value !== 'All' && !(typeof value === 'number' && value >= 2 && value <= 100))
+        context.issues.push({ code: 'custom', message: 'must be a number from 2 to 100, or All', input: value, path: [] })
+    })
     .optional()
     .describe('With LeastRequest: how many endpoints are looked at; All: every one. Absent: two.'),
   hash: atomicList(hashOn)
