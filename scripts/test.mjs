@@ -72,7 +72,7 @@ else {
     Math.max(2, cpus().length),
   )
   // Two at once: most of their time is waiting.
-  tests('end to end', globSync('test/e2e/*.test.ts', { cwd: root }), 2)
+  tests('end to end', globSync(['test/e2e/*.test.ts', 'test/conformance/gateway-api/*.test.ts'], { cwd: root }), 2)
 }
 console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`)
 process.exit(counts.failed > 0 ? 1 : 0)
