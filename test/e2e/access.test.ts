@@ -176,6 +176,32 @@ describe('access policies', { skip: verdict.ok ? false : `${verdict.why}: ${verd
     assert.deepEqual(await bytes(stranger), { hello: 3 })
   })
 
+  test('datagrams are judged by who sends them', async () => {
+    mesh.run('quote', [process.execPath, script('udp', 'echo.mjs'), 'quote', '7000'], { flags: ['--port', '7000/udp'] })
+    await mesh.healthy('quote')
+    const ask = (shell: Shell) => shell.says(`${process.execPath} ${script('access', 'ask.mjs')} quote 7000`)
+    assert.equal(await ask(stranger), 'heard heard heard\n')
+    await policy('friends', { targetRefs: [{ name: 'quote' }], rules: [friends] })
+    assert.deepEqual([await ask(friend), await ask(stranger)], ['heard heard heard\n', 'ECONNREFUSED ECONNREFUSED ECONNREFUSED\n'])
+    await clear()
+  })
+
+  test('where it is found out what bytes are, requests and other bytes have the rules of each', async () => {
+    const server = `const { createServer } = require('node:net')
+      createServer(s => s.on('error', () => {}).once('data', b => s.end(/HTTP/.test(b) ? 'HTTP/1.1 200 OK\\r\\nx-answered-by: any\\r\\ncontent-length: 0\\r\\n\\r\\n' : b))).listen(7000, '127.0.0.1')`
+    mesh.run('any', [process.execPath, '-e', server], { flags: ['--port', 'any:7000/detect'] })
+    await mesh.healthy('any')
+    const connect = async () =>
+      (JSON.parse(await friend.says(`${process.execPath} ${script('route-filters', 'connect.mjs')} any 7000 2`)) as { tally: unknown })
+        .tally
+    const to = 'http://any:7000'
+    assert.deepEqual([await tally(friend, { to }), await connect()], [{ '200 any': 3 }, { hello: 2 }])
+    await policy('gets', { targetRefs: [{ name: 'any' }], rules: [{ ...friends, to: [{ methods: ['GET'] }] }] })
+    assert.deepEqual([await tally(friend, { to }), await connect()], [{ '200 any': 3 }, { ECONNRESET: 2 }])
+    assert.deepEqual(await tally(friend, { to, method: 'PUT' }), { '403 access-denied': 3 })
+    await clear()
+  })
+
   test('what is open ends when its caller may not any more: bytes, requests of both versions, tunnels', async () => {
     const holder = mesh.run('holder', [process.execPath, script('access', 'hold.mjs'), 'raw', 'wait'])
     const told = () =>
