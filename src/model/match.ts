@@ -80,9 +80,6 @@ export function hasPrefix(path: string, prefix: string): boolean {
   return path.startsWith(bare) && (path.length === bare.length || path.charCodeAt(bare.length) === 47)
 }
 
-export const domainMatches = (domain: string, host: string): boolean =>
-  domain === '*' || domain === host || (domain.startsWith('*.') && host.endsWith(domain.slice(1)))
-
 const valueMatches = (want: ValueMatch, value: string | undefined): boolean =>
   value !== undefined && (want.type === 'exact' ? value === want.value : fully(want.value).test(value))
 
