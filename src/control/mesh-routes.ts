@@ -46,14 +46,12 @@ export function meshRoutes(parts: MeshParts): ExtraRoute[] {
       handle: (_request, { id = '' }) =>
         json(
           200,
-          traffic
-            .detections(id)
-            .map(
-              ({ lastAt, ...found }): Detection => ({
-                ...found,
-                ...(lastAt === undefined ? {} : { lastAt: new Date(lastAt).toISOString() }),
-              }),
-            ),
+          traffic.detections(id).map(
+            ({ lastAt, ...found }): Detection => ({
+              ...found,
+              ...(lastAt === undefined ? {} : { lastAt: new Date(lastAt).toISOString() }),
+            }),
+          ),
         ),
     },
     {
