@@ -14,8 +14,20 @@ const byIdentity = (nth: number): readonly (readonly AccessCondition[])[] => [
 const ours: readonly (readonly AccessCondition[])[] = [[{ on: 'identity', any: [{ type: 'exact', value: caller }] }]]
 const byRequest = (nth: number): readonly (readonly AccessCondition[])[] => [
   [
-    { on: 'method', any: [{ type: 'exact', value: 'GET' }, { type: 'exact', value: 'POST' }] },
-    { on: 'path', any: [{ type: 'exact', value: `/api/v${nth}` }, { type: 'prefix', value: `/api/v${nth}/` }] },
+    {
+      on: 'method',
+      any: [
+        { type: 'exact', value: 'GET' },
+        { type: 'exact', value: 'POST' },
+      ],
+    },
+    {
+      on: 'path',
+      any: [
+        { type: 'exact', value: `/api/v${nth}` },
+        { type: 'prefix', value: `/api/v${nth}/` },
+      ],
+    },
   ],
 ]
 const rules = (count: number, from: (nth: number) => AccessRule['from'], to: (nth: number) => AccessRule['to']): readonly AccessRule[] =>
@@ -24,12 +36,66 @@ const rules = (count: number, from: (nth: number) => AccessRule['from'], to: (nt
 /** The one that holds is always the last. */
 const cases: readonly (readonly [string, Access | undefined])[] = [
   ['no rules', undefined],
-  ['10 rules of identity', { deny: [], allow: rules(10, nth => (nth === 9 ? ours : byIdentity(nth)), () => []) }],
+  [
+    '10 rules of identity',
+    {
+      deny: [],
+      allow: rules(
+        10,
+        nth => (nth === 9 ? ours : byIdentity(nth)),
+        () => [],
+      ),
+    },
+  ],
   ['10 rules of method and path', { deny: [], allow: rules(10, () => ours, byRequest) }],
-  ['5 that deny, 5 that allow', { deny: rules(5, () => [], nth => byRequest(nth + 100)), allow: rules(5, () => ours, nth => byRequest(nth + 5)) }],
-  ['1,000 rules of identity', { deny: [], allow: rules(1000, nth => (nth === 999 ? ours : byIdentity(nth)), () => []) }],
-  ['1,000 callers, a path each', { deny: [], allow: rules(1000, nth => (nth === 999 ? ours : byIdentity(nth)), nth => byRequest(nth === 999 ? 9 : nth)) }],
-  ['1,000 rules of method and path', { deny: [], allow: rules(1000, () => ours, nth => byRequest(nth === 999 ? 9 : nth + 10)) }],
+  [
+    '5 that deny, 5 that allow',
+    {
+      deny: rules(
+        5,
+        () => [],
+        nth => byRequest(nth + 100),
+      ),
+      allow: rules(
+        5,
+        () => ours,
+        nth => byRequest(nth + 5),
+      ),
+    },
+  ],
+  [
+    '1,000 rules of identity',
+    {
+      deny: [],
+      allow: rules(
+        1000,
+        nth => (nth === 999 ? ours : byIdentity(nth)),
+        () => [],
+      ),
+    },
+  ],
+  [
+    '1,000 callers, a path each',
+    {
+      deny: [],
+      allow: rules(
+        1000,
+        nth => (nth === 999 ? ours : byIdentity(nth)),
+        nth => byRequest(nth === 999 ? 9 : nth),
+      ),
+    },
+  ],
+  [
+    '1,000 rules of method and path',
+    {
+      deny: [],
+      allow: rules(
+        1000,
+        () => ours,
+        nth => byRequest(nth === 999 ? 9 : nth + 10),
+      ),
+    },
+  ],
 ]
 
 const entries = Array.from({ length: 16 }, () => ({}))
