@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { CallerAccess, networkOf, readPath } from './access.ts'
+import { accessOf, CallerAccess, networkOf, readPath } from './access.ts'
 import type { Access, AccessCondition, AccessRule } from './view.ts'
 
 const web = 'spiffe://weft.local/ns/shop/sa/web'
@@ -172,4 +172,51 @@ test('an identity is no pattern to its own advantage', () => {
     false,
     false,
   ])
+})
+
+test('many rules are found by the path as few are by looking through them, and the first that holds is named', () => {
+  const methods = ['GET', 'PUT']
+  const paths = ['/a', '/a/', '/a/b', '/b/', '/', '/c.json', '/a/b/c', '/A', '//a', '/x/../a/b']
+  let seed = 7
+  const next = (below: number): number => (seed = (seed * 48_271) % 0x7fff_ffff) % below
+  const condition = (): AccessCondition => {
+    const value = ['/a', '/a/', '/b/', '/a/b', '/'][next(5)]!
+    const type = next(2) === 0 ? ('exact' as const) : ('prefix' as const)
+    const kinds: readonly AccessCondition[] = [
+      { on: 'path', any: [{ type, value }] },
+      { on: 'path', any: [{ type, value }], not: true },
+      {
+        on: 'path',
+        any: [
+          { type: 'suffix', value: '.json' },
+          { type, value },
+        ],
+      },
+      { on: 'method', any: [{ type: 'exact', value: methods[next(2)]! }] },
+    ]
+    return kinds[next(4)]!
+  }
+  for (let round = 0; round < 300; round++) {
+    const rules = Array.from({ length: 8 }, (_, at) =>
+      rule(
+        `r-${at}`,
+        [],
+        Array.from({ length: 1 + next(2) }, () => Array.from({ length: 1 + next(2) }, condition)),
+      ),
+    )
+    for (const path of paths)
+      for (const method of methods) {
+        const all = judged({ deny: [], allow: rules }, ask(path, method))
+        const one = rules.find(each => judged({ deny: [], allow: [each] }, ask(path, method)).isAllowed)
+        assert.equal(all.rule?.name, one?.name, `${method} ${path} of ${JSON.stringify(rules)}`)
+      }
+  }
+})
+
+test('callers of whom the same rules can hold share what is left of them', () => {
+  const access: Access = { deny: [], allow: [rule('a', [[{ on: 'identity', any: [{ type: 'prefix', value: 'spiffe://weft.local/' }] }]])] }
+  const of = (identity: string | undefined) => accessOf(access, {}, () => ({ identity, address: undefined }))
+  assert.equal(of(web), of(`${web}2`))
+  assert.notEqual(of(web), of(undefined))
+  assert.deepEqual([of(web).isRefused, of(undefined).isRefused], [false, true])
 })

@@ -5,6 +5,7 @@
  *                                     then for each request by what is left
  */
 
+import { type ByPath, firstAt, indexOf } from './access/index.ts'
 import { isIn } from './access/network.ts'
 import { readPath } from './access/path.ts'
 import type { RequestFacts } from './match.ts'
@@ -37,7 +38,8 @@ type Left = {
   readonly yes: Verdict
   readonly no: Verdict
 }
-type Lefts = { readonly deny: readonly Left[]; readonly allow: readonly Left[] | undefined }
+type Listed = { readonly lefts: readonly Left[]; readonly byPath: ByPath | undefined }
+type Lefts = { readonly deny: Listed; readonly allow: Listed | undefined }
 
 const allowed: Verdict = { isAllowed: true }
 const noAllow: Verdict = { isAllowed: false }
@@ -56,7 +58,7 @@ export class CallerAccess {
   constructor(access: Access, caller: Caller) {
     this.#rules = leftOf(access, caller)
     this.#audit = access.audit === undefined ? undefined : leftOf(access.audit, caller)
-    const kept = [this.#rules, this.#audit].flatMap(each => (each === undefined ? [] : [...each.deny, ...(each.allow ?? [])]))
+    const kept = [this.#rules, this.#audit].flatMap(each => (each === undefined ? [] : [...each.deny.lefts, ...(each.allow?.lefts ?? [])]))
     const kinds = new Set(kept.flatMap(({ rule, tests }) => (tests === undefined ? [] : rule.to.flat().map(({ on }) => on))))
     this.#readsPath = kinds.has('path')
     if (kinds.size === 0) this.#always = this.#decide(nothing)
@@ -116,35 +118,49 @@ class Spelled implements Asked {
 }
 
 function decide({ deny, allow }: Lefts, asked: Asked): Verdict {
-  for (const left of deny) if (holds(left, asked)) return left.no
+  const denies = firstOf(deny, asked)
+  if (denies !== undefined) return denies.no
   if (allow === undefined) return allowed
-  for (const left of allow) if (holds(left, asked)) return left.yes
-  return noAllow
+  return firstOf(allow, asked)?.yes ?? noAllow
+}
+
+function firstOf({ lefts, byPath }: Listed, asked: Asked): Left | undefined {
+  if (byPath === undefined) {
+    for (const left of lefts) if (holds(left, asked)) return left
+    return undefined
+  }
+  const at = firstAt(byPath, asked.path, place => {
+    const { tests } = lefts[place.at]!
+    return tests === undefined || isEach(tests[place.alternative]!, asked)
+  })
+  return at === undefined ? undefined : lefts[at]
 }
 
 function holds({ tests }: Left, asked: Asked): boolean {
   if (tests === undefined) return true
-  for (const all of tests) {
-    let isSo = true
-    for (const test of all)
-      if (!test(asked)) {
-        isSo = false
-        break
-      }
-    if (isSo) return true
-  }
+  for (const all of tests) if (isEach(all, asked)) return true
   return false
+}
+
+function isEach(all: readonly Test[], asked: Asked): boolean {
+  for (const test of all) if (!test(asked)) return false
+  return true
 }
 
 /** The rules that can still hold for a caller. */
 const leftOf = ({ deny, allow }: Pick<Access, 'deny' | 'allow'>, caller: Caller): Lefts => {
-  const narrow = (rules: readonly AccessRule[]): readonly Left[] =>
-    rules.flatMap((rule): readonly Left[] => {
-      if (rule.from.length > 0 && !rule.from.some(all => all.every(each => isCaller(each, caller)))) return []
+  const narrow = (rules: readonly AccessRule[]): Listed => {
+    const lefts = rules.flatMap((rule): readonly Left[] => {
+      if (!canHold(rule, caller)) return []
       return [{ rule, tests: testsOf(rule), yes: { isAllowed: true, rule }, no: { isAllowed: false, rule } }]
     })
+    return { lefts, byPath: indexOf(lefts.map(({ rule, tests }) => tests && rule.to)) }
+  }
   return { deny: narrow(deny), allow: allow && narrow(allow) }
 }
+
+const canHold = ({ from }: AccessRule, caller: Caller): boolean =>
+  from.length === 0 || from.some(all => all.every(each => isCaller(each, caller)))
 
 function isCaller(condition: AccessCondition, { identity, address }: Caller): boolean {
   const isNot = condition.not === true
@@ -222,13 +238,28 @@ export function tellVerdict({ isAllowed, rule, badPath }: Verdict): string {
   return `rule ${place.rule} of AccessPolicy ${place.policy} ${isAllowed ? 'allows' : 'denies'} it`
 }
 
-/** For callers of whom something is kept anyway: decided once for each. caller: read only when it is new. */
+/** For callers of whom something is kept anyway: decided once for each, and what is left is the same for all for whom the same rules can hold. caller: read only when it is new. */
 export function accessOf(access: Access, key: object, caller: () => Caller): CallerAccess {
   let known = byAccess.get(access)
-  if (known === undefined) byAccess.set(access, (known = new WeakMap()))
-  let found = known.get(key)
-  if (found === undefined) known.set(key, (found = new CallerAccess(access, caller())))
+  if (known === undefined) byAccess.set(access, (known = { byKey: new WeakMap(), byRules: new Map() }))
+  let found = known.byKey.get(key)
+  if (found === undefined) known.byKey.set(key, (found = shared(access, caller(), known.byRules)))
   return found
 }
 
-const byAccess = new WeakMap<Access, WeakMap<object, CallerAccess>>()
+/** So many sets of rules are kept for each view. */
+const mostSets = 256
+
+function shared(access: Access, caller: Caller, byRules: Map<string, CallerAccess>): CallerAccess {
+  const all = [access, ...(access.audit === undefined ? [] : [access.audit])].flatMap(({ deny, allow = [] }) => [...deny, ...allow])
+  const set = all.map(rule => (canHold(rule, caller) ? '1' : '0')).join('')
+  let found = byRules.get(set)
+  if (found === undefined) {
+    if (byRules.size >= mostSets) byRules.clear()
+    byRules.set(set, (found = new CallerAccess(access, caller)))
+  }
+  return found
+}
+
+type Known = { readonly byKey: WeakMap<object, CallerAccess>; readonly byRules: Map<string, CallerAccess> }
+const byAccess = new WeakMap<Access, Known>()
