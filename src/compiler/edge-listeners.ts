@@ -4,6 +4,8 @@ import type { Gateway, ListenerShape } from '#resources/gateway-api'
 import { gatewayGroup } from '#resources/gateway-api'
 import type { Certificate, Fault, JudgeCertificate } from './edge-certificates.ts'
 import { certificatesOf } from './edge-certificates.ts'
+import type { Checked } from './edge-callers.ts'
+import { callersOf } from './edge-callers.ts'
 import type { Gathered } from './gather.ts'
 
 export type RouteKind = { readonly group: string; readonly kind: string }
@@ -15,6 +17,7 @@ export type EdgeListener = {
   readonly hostname: string
   readonly kinds: readonly RouteKind[]
   readonly certificates: readonly Certificate[]
+  readonly callers?: NonNullable<Checked['callers']>
   readonly refused?: Fault
   readonly conflict?: Fault
   readonly unresolved?: Fault
@@ -46,8 +49,10 @@ export function listenersOf(gateway: Gateway, gathered: Gathered, judge: JudgeCe
         ? undefined
         : { reason: 'ProtocolConflict', says: `${at}: listener ${other.name} wants ${other.protocol} on port ${spec.port}` }
     const { kinds, foreign } = takes(spec, fitting, at)
-    const { certificates, faults } =
+    const checked = callersOf(gateway, spec, gathered)
+    const { certificates, faults: broken } =
       spec.protocol === 'HTTPS' ? certificatesOf(gateway, spec, at, gathered, judge) : { certificates: [], faults: [] }
+    const faults = [...broken, ...checked.faults]
     const unresolved = faults.length > 0 ? { reason: faults[0]!.reason, says: faults.map(each => each.says).join('; ') } : foreign
     const options = Object.keys(spec.tls?.options ?? {})
     const unsupported: Fault | undefined =
@@ -59,13 +64,14 @@ export function listenersOf(gateway: Gateway, gathered: Gathered, judge: JudgeCe
               says: `${at}.tls.mode: Terminate is carried out for protocol HTTPS only; for TLS write Passthrough`,
             }
           : undefined
-    const no = refused ?? unsupported
+    const no = refused ?? unsupported ?? checked.refused
     return {
       spec,
       at,
       hostname: spec.hostname ?? '*',
       kinds,
       certificates,
+      ...(checked.callers === undefined ? {} : { callers: checked.callers }),
       ...(no === undefined ? {} : { refused: no }),
       ...(conflict === undefined ? {} : { conflict }),
       ...(unresolved === undefined ? {} : { unresolved }),

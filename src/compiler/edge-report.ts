@@ -7,7 +7,7 @@ import type { EdgeListener } from './edge-listeners.ts'
 import type { EdgeRoutes } from './edge-tables.ts'
 import { namespaceOf, nameOf } from './gather.ts'
 import type { ListenerStatus, ResourceStatus } from './status.ts'
-import { state, statusFor } from './status.ts'
+import { insecure, state, statusFor } from './status.ts'
 
 /** The address on which all listeners are bound: the one that the Gateway asks for, else any of the machine. */
 export function addressOf({ spec }: Gateway): { readonly host: string; readonly refused?: Fault } {
@@ -22,13 +22,8 @@ export function addressOf({ spec }: Gateway): { readonly host: string; readonly 
   return { host: first.value ?? '0.0.0.0' }
 }
 
-/** What the whole Gateway asks for and is not carried out: half of it would let in whom it is to keep out. */
+/** What the whole Gateway asks for and is not carried out. */
 function whyNot(spec: Gateway['spec']): Fault | undefined {
-  if (spec?.tls?.frontend !== undefined)
-    return {
-      reason: 'Invalid',
-      says: 'spec.tls.frontend: certificates of callers are not checked yet: take it away, or let another proxy check them',
-    }
   if (spec?.tls?.backend?.clientCertificateRef !== undefined)
     return {
       reason: 'Invalid',
@@ -47,7 +42,7 @@ export function reportGateway(
   { workloads }: Inventory,
 ): ResourceStatus {
   const proxies = workloads.filter(each => each.namespace === namespaceOf(gateway) && each.gateway?.name === gateway.metadata.name)
-  const serving = proxies.filter(({ health }) => health === 'healthy')
+  const serving = proxies.filter(({ health }) => health === 'healthy' || health === 'degraded')
   const { refused } = addressOf(gateway)
   const pending = refused?.says ?? whyPending(gateway, proxies, serving)
   const invalid = listeners.filter(each => !each.holds)
@@ -72,6 +67,9 @@ export function reportGateway(
         isProgrammed ? 'Programmed' : isTaken ? 'Pending' : 'Invalid',
         isProgrammed ? 'Its proxies listen' : (pending ?? `no listener can be opened: of ${names} the conditions say what is wrong`),
       ),
+      ...(listeners.some(each => each.callers?.isRequired === false)
+        ? [state(gateway, insecure, true, 'ConfigurationChanged', 'Callers without a valid certificate are served')]
+        : []),
     ],
     listeners: listeners.map(each => reportListener(gateway, each, attached.get(each)?.length ?? 0, pending)),
     addresses: [...new Set(serving.map(each => each.gateway!.address))].map(value => ({

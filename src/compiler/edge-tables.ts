@@ -62,6 +62,7 @@ export function lowerGateway(
       return {
         names: each.hostname === '*' ? [] : [each.hostname],
         certificates: each.certificates,
+        ...(each.callers === undefined ? {} : { callers: each.callers }),
         routes: table(`${place}/${each.spec.name}`, [...hostsOf(each), ...others]),
       }
     })

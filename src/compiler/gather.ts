@@ -1,7 +1,7 @@
 /** First stage: resources by kind, each kind oldest first, so that nothing after it depends on the order in which documents came. */
 
 import type { Problem } from '#base/note'
-import type { Namespace, Secret, Service } from '#resources/core'
+import type { ConfigMap, Namespace, Secret, Service } from '#resources/core'
 import type { GRPCRoute, Gateway, GatewayClass, HTTPRoute, ReferenceGrant, TCPRoute, TLSRoute, UDPRoute } from '#resources/gateway-api'
 import { gatewayGroup } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
@@ -23,6 +23,7 @@ export type Gathered = {
   readonly gatewayClasses: readonly GatewayClass[]
   readonly namespaces: readonly Namespace[]
   readonly secrets: readonly Secret[]
+  readonly configMaps: readonly ConfigMap[]
   readonly backendPolicies: readonly BackendPolicy[]
   readonly accessPolicies: readonly AccessPolicy[]
   readonly faultPolicies: readonly FaultPolicy[]
@@ -59,6 +60,7 @@ export function gather(resources: readonly Resource[]): Gathered {
     gatewayClasses: of(gatewayGroup, 'GatewayClass'),
     namespaces: of('', 'Namespace'),
     secrets: of('', 'Secret'),
+    configMaps: of('', 'ConfigMap'),
     backendPolicies: of(weftGroup, 'BackendPolicy'),
     accessPolicies: of(weftGroup, 'AccessPolicy'),
     faultPolicies: of(weftGroup, 'FaultPolicy'),

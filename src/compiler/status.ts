@@ -53,6 +53,9 @@ export function state(resource: Resource, type: string, status: boolean, reason:
   }
 }
 
+/** Ours, and stated only while it holds. */
+export const insecure = 'InsecureFrontendValidationMode'
+
 const ownNames: ReadonlySet<string> = new Set([controllerName, gatewayControllerName])
 
 type StatusShape = {
@@ -97,7 +100,7 @@ export function joinStatus(resource: Resource, said: ResourceStatus, now: string
   if (said.conditions !== undefined) {
     const types = new Set(said.conditions.map(condition => condition.type))
     next['conditions'] = [
-      ...(before.conditions ?? []).filter(condition => !types.has(condition.type)),
+      ...(before.conditions ?? []).filter(condition => !types.has(condition.type) && condition.type !== insecure),
       ...timed(before.conditions ?? [], said.conditions, now),
     ]
   }

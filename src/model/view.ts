@@ -47,6 +47,8 @@ export type Terminated = {
   readonly names: readonly string[]
   readonly certificates: readonly { readonly cert: string; readonly key: string }[]
   readonly routes: string
+  /** Whose certificates callers must show: PEM of authorities. Not required: others are served too, and those that show none. */
+  readonly callers?: { readonly roots: readonly string[]; readonly isRequired: boolean }
 }
 
 /** names: lower case, exact, or `*.suffix` for all names below it. */

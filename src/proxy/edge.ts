@@ -1,7 +1,7 @@
 /** How a caller from outside begins at a port of a Gateway: in plaintext, or by TLS with the certificate of the name that it asks for. */
 
 import type { Log } from '#base/log'
-import { edgeContext, secureEdge, type SecureContext, type Socket } from '#io/net'
+import { edgeAcceptor, refuseName, type Socket } from '#io/net'
 import type { Listener, Terminated, View } from '#model/view'
 import { terminatedAt } from '#model/server-name'
 import { detect } from '#wire/detect'
@@ -20,12 +20,12 @@ export type EdgeOptions = {
   readonly caught: (work: Promise<void>, socket: Socket) => void
 }
 
+type Handshakes = ReturnType<typeof edgeAcceptor>
+
 export class Edge {
   readonly #options: EdgeOptions
   /** Made when first asked for: it parses the keys. */
-  readonly #contexts = new WeakMap<Terminated, SecureContext>()
-  /** The listener as the callers of one name meet it. */
-  readonly #met = new WeakMap<Terminated, Listener>()
+  readonly #acceptors = new WeakMap<Terminated, Handshakes>()
 
   constructor(options: EdgeOptions) {
     this.#options = options
@@ -34,9 +34,7 @@ export class Edge {
   /** listener: of the newest view. */
   async arrived(socket: Socket, listener: Listener): Promise<void> {
     const { acceptor } = this.#options
-    // Asked before TLS takes the socket over.
-    const ends = endsOf(socket)
-    if (listener.terminates === undefined) return acceptor.entered(socket, listener, ends)
+    if (listener.terminates === undefined) return acceptor.entered(socket, listener, endsOf(socket))
     const first = await firstBytes(socket, helloMs)
     if (socket.destroyed) return
     const hello = detect(first)
@@ -44,35 +42,38 @@ export class Edge {
       this.#refused(listener, 'it does not begin with a hello of TLS')
       return void socket.destroy()
     }
-    socket.unshift(first)
     const found = terminatedAt(listener, hello.sni)
-    const context = found === undefined ? undefined : this.#contextOf(found, listener)
-    secureEdge(
-      socket,
-      context,
-      secure =>
-        this.#options.caught(acceptor.entered(secure, this.#meetingOf(found!, listener), ends, secure.alpnProtocol ?? null), secure),
-      why => this.#refused(listener, `${why} (${hello.sni ?? 'none'})`),
-    )
+    const handshakes = found === undefined ? undefined : this.#handshakesOf(found, listener)
+    if (handshakes === undefined) {
+      this.#refused(listener, `there is no certificate for ${hello.sni ?? 'callers that name no server'}`)
+      return refuseName(socket)
+    }
+    socket.unshift(first)
+    handshakes.accept(socket)
   }
 
-  #contextOf(found: Terminated, listener: Listener): SecureContext | undefined {
-    let context = this.#contexts.get(found)
-    if (context !== undefined) return context
+  #handshakesOf(found: Terminated, listener: Listener): Handshakes | undefined {
+    const known = this.#acceptors.get(found)
+    if (known !== undefined) return known
+    const met = { ...listener, routes: found.routes }
+    const { acceptor, caught, log } = this.#options
     try {
-      this.#contexts.set(found, (context = edgeContext(found.certificates)))
+      const made = edgeAcceptor(
+        found,
+        secure => {
+          secure.on('error', () => {})
+          caught(acceptor.entered(secure, met, endsOf(secure), secure.alpnProtocol ?? null), secure)
+        },
+        why => this.#refused(listener, why),
+      )
+      this.#acceptors.set(found, made)
+      return made
     } catch (thrown) {
-      this.#options.log.error(`the certificate of ${listener.name} for ${found.names.join() || 'all names'} cannot be used`, {
+      log.error(`the certificate of ${listener.name} for ${found.names.join() || 'all names'} cannot be used`, {
         error: thrown instanceof Error ? thrown.message : String(thrown),
       })
+      return undefined
     }
-    return context
-  }
-
-  #meetingOf(found: Terminated, listener: Listener): Listener {
-    let met = this.#met.get(found)
-    if (met === undefined) this.#met.set(found, (met = { ...listener, routes: found.routes }))
-    return met
   }
 
   #refused(listener: Listener, why: string): void {

@@ -37,6 +37,7 @@ const paths: Readonly<Record<string, KindPath>> = {
   TCPRoute: { ...kinds.httpRoute, plural: 'tcproutes' },
   ReferenceGrant: { group, version: 'v1beta1', plural: 'referencegrants', namespaced: true },
   Secret: { ...kinds.service, plural: 'secrets' },
+  ConfigMap: { ...kinds.service, plural: 'configmaps' },
 }
 
 /** Says who it is and what came. */
@@ -85,11 +86,11 @@ describe('a Gateway', { skip }, () => {
     const { resource: written } = await mesh.client.apply(paths[resource.kind]!, resource, { force: true })
     await active(mesh, Number(written.metadata.resourceVersion))
   }
-  const gateway = (listeners: readonly object[]) => ({
+  const gateway = (listeners: readonly object[], more: object = {}) => ({
     apiVersion: `${group}/v1`,
     kind: 'Gateway',
     metadata: { name: 'edge', namespace: 'default' },
-    spec: { gatewayClassName: 'weft', addresses: [{ value: '127.0.0.1' }], listeners },
+    spec: { gatewayClassName: 'weft', addresses: [{ value: '127.0.0.1' }], listeners, ...more },
   })
   const route = (name: string, spec: object) => ({
     apiVersion: `${group}/v1`,
@@ -283,6 +284,44 @@ describe('a Gateway', { skip }, () => {
       ),
       'True ResolvedRefs',
     )
+  })
+
+  test('checks the certificates of callers where it is asked to, and lets in nobody without one', async () => {
+    const listeners = [
+      { name: 'web', port: web, protocol: 'HTTP' },
+      { name: 'a', port: secure, protocol: 'HTTPS', hostname: 'a.example.org', tls: { certificateRefs: [{ name: 'a' }] } },
+      { name: 'b', port: secure, protocol: 'HTTPS', hostname: 'b.example.org', tls: { certificateRefs: [{ name: 'b' }] } },
+    ]
+    const data = { 'ca.crt': readFileSync(join(mesh.folder, 'a.crt'), 'utf8') }
+    await apply({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'known', namespace: 'default' }, data })
+    const asking = (mode: string) => {
+      const caCertificateRefs = [{ group: '', kind: 'ConfigMap', name: 'known' }]
+      return gateway(listeners, { tls: { frontend: { default: { validation: { mode, caCertificateRefs } } } } })
+    }
+    const ask = (...more: readonly string[]) =>
+      curl('-k', '--resolve', `a.example.org:${secure}:127.0.0.1`, ...more, `https://a.example.org:${secure}/`)
+    const as = (name: string) => ['--cert', join(mesh.folder, `${name}.crt`), '--key', join(mesh.folder, `${name}.key`)]
+    await apply(asking('AllowValidOnly'))
+    await mesh.until('a refused caller', () =>
+      ask().then(
+        () => false,
+        () => true,
+      ),
+    )
+    assert.equal((await ask(...as('a'))).status, 200)
+    await assert.rejects(ask(...as('b')), /alert|SSL|reset|unexpected/i)
+    await apply(asking('AllowInsecureFallback'))
+    await mesh.until('a caller without a certificate', () =>
+      ask().then(
+        ({ status }) => status === 200,
+        () => false,
+      ),
+    )
+    assert.equal((await ask(...as('b'))).status, 200)
+    assert.equal(told(await gatewayStatus(), 'InsecureFrontendValidationMode'), 'True ConfigurationChanged')
+    await apply(gateway(listeners))
+    await mesh.until('the usual again', async () => told(await gatewayStatus(), 'InsecureFrontendValidationMode') === 'nothing')
+    assert.equal((await ask()).status, 200)
   })
 
   test('redirects to the port of its listener, and to https where a route says so', async () => {

@@ -70,6 +70,12 @@ const documents: Readonly<Record<string, Message>> = {
     4: { name: 'stringData', type: 'stringMap' },
     5: flag('immutable'),
   },
+  'v1 ConfigMap': {
+    1: inner('metadata', objectMeta),
+    2: { name: 'data', type: 'stringMap' },
+    3: { name: 'binaryData', type: 'bytesMap' },
+    4: flag('immutable'),
+  },
   'v1 DeleteOptions': {
     1: number('gracePeriodSeconds'),
     2: inner('preconditions', { 1: text('uid'), 2: text('resourceVersion') }),

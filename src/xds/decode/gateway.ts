@@ -4,11 +4,17 @@ import type { Listener, Terminated } from '#model/view'
 import { type FilterChain, FilterChainMatchSchema, FilterChainSchema } from '../gen/envoy/config/listener/v3/listener_components_pb.ts'
 import type { Listener as EnvoyListener } from '../gen/envoy/config/listener/v3/listener_pb.ts'
 import {
+  CertificateValidationContext_TrustChainVerification as Trust,
+  CertificateValidationContextSchema,
   TlsCertificateSchema,
   TlsParameters_TlsProtocol as Version,
   TlsParametersSchema,
 } from '../gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts'
-import { CommonTlsContextSchema, DownstreamTlsContextSchema } from '../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts'
+import {
+  CommonTlsContextSchema,
+  type DownstreamTlsContext,
+  DownstreamTlsContextSchema,
+} from '../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts'
 import { carries, hostAndPort, refuse, textOf, unpack } from './carried.ts'
 import { httpOf } from './network-filters.ts'
 import { isPlaintext } from './tls.ts'
@@ -16,7 +22,8 @@ import { isPlaintext } from './tls.ts'
 const checkChain = carries(FilterChainSchema, ['name', 'filter_chain_match', 'filters', 'transport_socket', 'metadata'])
 const checkMatch = carries(FilterChainMatchSchema, ['transport_protocol', 'server_names'])
 const checkDown = carries(DownstreamTlsContextSchema, ['common_tls_context', 'require_client_certificate'])
-const checkCommon = carries(CommonTlsContextSchema, ['tls_params', 'tls_certificates', 'alpn_protocols'])
+const checkCommon = carries(CommonTlsContextSchema, ['tls_params', 'tls_certificates', 'alpn_protocols', 'validation_context'])
+const checkCallers = carries(CertificateValidationContextSchema, ['trusted_ca', 'trust_chain_verification'])
 const checkParams = carries(TlsParametersSchema, ['tls_minimum_protocol_version', 'tls_maximum_protocol_version'])
 const checkCertificate = carries(TlsCertificateSchema, ['certificate_chain', 'private_key'])
 
@@ -60,8 +67,6 @@ function readChain(chain: FilterChain, where: string): Terminated {
   const at = `${where}.transport_socket`
   const context = unpack(chain.transportSocket?.configType.value, DownstreamTlsContextSchema, at)
   checkDown(context, at)
-  if (context.requireClientCertificate === true)
-    refuse(`${at}.require_client_certificate`, 'is not carried out for callers outside the mesh')
   const { commonTlsContext: common } = context
   if (common === undefined) refuse(at, 'common_tls_context is missing')
   checkCommon(common, at)
@@ -81,5 +86,22 @@ function readChain(chain: FilterChain, where: string): Terminated {
     }
   })
   if (certificates.length === 0) refuse(`${at}.tls_certificates`, 'at least one is needed')
-  return { names, certificates, routes }
+  const callers = callersOf(context, at)
+  return { names, certificates, routes, ...(callers === undefined ? {} : { callers }) }
+}
+
+function callersOf({ commonTlsContext, requireClientCertificate = false }: DownstreamTlsContext, where: string): Terminated['callers'] {
+  const asked = commonTlsContext?.validationContextType
+  if (asked?.case === undefined)
+    return requireClientCertificate
+      ? refuse(`${where}.require_client_certificate`, 'needs a validation context with authorities')
+      : undefined
+  const at = `${where}.validation_context`
+  if (asked.case !== 'validationContext') refuse(at, 'only an inline one is carried out for callers outside the mesh')
+  checkCallers(asked.value, at)
+  const isRequired = asked.value.trustChainVerification === Trust.VERIFY_TRUST_CHAIN
+  if (isRequired !== requireClientCertificate) refuse(at, 'certificates are required and verified, or neither')
+  const roots = textOf(asked.value.trustedCa, `${at}.trusted_ca`).match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g)
+  if (roots === null) refuse(`${at}.trusted_ca`, 'holds no certificate')
+  return { roots: roots.map(each => `${each}\n`), isRequired }
 }

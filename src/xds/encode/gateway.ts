@@ -10,7 +10,11 @@ import {
   type ListenerFilter,
 } from '../gen/envoy/config/listener/v3/listener_components_pb.ts'
 import { type Listener as EnvoyListener, ListenerSchema } from '../gen/envoy/config/listener/v3/listener_pb.ts'
-import { TlsParameters_TlsProtocol as Version } from '../gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts'
+import {
+  CertificateValidationContext_TrustChainVerification as Trust,
+  CertificateValidationContextSchema,
+  TlsParameters_TlsProtocol as Version,
+} from '../gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts'
 import { CommonTlsContextSchema, DownstreamTlsContextSchema } from '../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts'
 import { duration, labels, typed } from './source.ts'
 
@@ -41,7 +45,7 @@ export function encodeGateway(
   })
 }
 
-const edgeTls = ({ certificates }: Terminated): TransportSocket =>
+const edgeTls = ({ certificates, callers }: Terminated): TransportSocket =>
   create(TransportSocketSchema, {
     name: 'envoy.transport_sockets.tls',
     configType: typed(
@@ -54,8 +58,19 @@ const edgeTls = ({ certificates }: Terminated): TransportSocket =>
             privateKey: { specifier: { case: 'inlineString' as const, value: key } },
           })),
           alpnProtocols: ['h2', 'http/1.1'],
+          ...(callers === undefined
+            ? {}
+            : {
+                validationContextType: {
+                  case: 'validationContext' as const,
+                  value: create(CertificateValidationContextSchema, {
+                    trustedCa: { specifier: { case: 'inlineString', value: callers.roots.join('') } },
+                    trustChainVerification: callers.isRequired ? Trust.VERIFY_TRUST_CHAIN : Trust.ACCEPT_UNTRUSTED,
+                  }),
+                },
+              }),
         }),
-        requireClientCertificate: false,
+        requireClientCertificate: callers?.isRequired ?? false,
       }),
     ),
   })
