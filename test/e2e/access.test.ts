@@ -230,6 +230,35 @@ describe('access policies', { skip: verdict.ok ? false : `${verdict.why}: ${verd
     await clear()
   })
 
+  test('a policy for the whole mesh is taken from the namespace weft-system, and from no other', async () => {
+    const spec = {
+      targetRefs: [{ kind: 'Mesh' }],
+      action: 'Deny',
+      rules: [{ from: [{ namespaces: ['default'], notServiceAccounts: ['default/friend'] }] }],
+    }
+    await policy('everybody', spec)
+    assert.match((await verdicts(mesh, 'AccessPolicy', 'everybody')).join(), /^Invalid: .*weft-system/)
+    assert.deepEqual(await tally(stranger), { '200 web': 3 })
+    const policies = { group: 'weft.dev', version: 'v1alpha1', plural: 'accesspolicies', namespaced: true } as const
+    const document = {
+      apiVersion: 'weft.dev/v1alpha1',
+      kind: 'AccessPolicy',
+      metadata: { name: 'everybody', namespace: 'weft-system' },
+      spec,
+    }
+    await mesh.client.apply(
+      { group: '', version: 'v1', plural: 'namespaces', namespaced: false },
+      { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'weft-system' } },
+      { force: true },
+    )
+    await mesh.client.apply(policies, document, { force: true })
+    await mesh.until('strangers are kept out', async () => Object.keys(await tally(stranger, { times: 1 })).join() === '403 access-denied')
+    assert.deepEqual([await tally(friend), await bytes(stranger)], [{ '200 web': 3 }, { ECONNRESET: 3 }])
+    await mesh.client.delete(policies, 'everybody', { namespace: 'weft-system' })
+    await mesh.until('they are let in again', async () => Object.keys(await tally(stranger, { times: 1 })).join() === '200 web')
+    await clear()
+  })
+
   test('the default of the mesh may be to deny; probes and the workload itself go on', async () => {
     const mesh_ = { group: 'weft.dev', version: 'v1alpha1', plural: 'meshes', namespaced: false } as const
     const put = (access: string) =>
