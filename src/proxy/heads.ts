@@ -22,7 +22,8 @@ export function requestHead(exchange: Exchange, route: Route, share: Share): Req
     for (const filter of filters) if (filter.type === 'request-headers') fields = changeFields(fields, filter.change)
     const changed = rewrite(filters, route.match.path, exchange.host, exchange.judgedPath ?? exchange.path)
     if (changed.host !== exchange.host) fields = changeFields(fields, { set: [{ name: 'host', value: changed.host }], add: [], remove: [] })
-    if (changed.path !== (exchange.judgedPath ?? exchange.path)) target = changed.path + (exchange.search === '' ? '' : `?${exchange.search}`)
+    if (changed.path !== (exchange.judgedPath ?? exchange.path))
+      target = changed.path + (exchange.search === '' ? '' : `?${exchange.search}`)
   }
   return { method: exchange.head.method, target, minor: 1, fields }
 }

@@ -42,7 +42,8 @@ const checkOutbound = carries(ListenerSchema, [
 const checkProxy = carries(UdpProxyConfigSchema, [
   'stat_prefix',
   'cluster',
-  'idle_timeout', 'hash_policies',
+  'idle_timeout',
+  'hash_policies',
   'upstream_socket_config',
   'session_filters',
   'tunneling_config',
