@@ -46,6 +46,7 @@ if (protocol !== undefined && protocol !== 'http' && protocol !== 'tcp') misused
 
 const tls = role === 'out' || role === 'in' ? material(role) : undefined
 const resources = resourcesFor(role, {
+  access: true,
   listen,
   to,
   ...(tls === undefined ? {} : { tls, server: values.peer ?? tls.server }),

@@ -1,4 +1,4 @@
-/** The Envoy resources of a half: everything on that a mesh has on (ten routes, identities, least request, metrics), so that the figures are those of use. */
+/** The Envoy resources of a half: everything on that a mesh has on (ten routes, identities, ten access rules, least request, metrics), so that the figures are those of use. */
 
 /** `out`: plain in, mutual TLS out. `in`: the reverse, to the workload. `hop`: plain HTTP both sides. `tcp`: opaque bytes, plain both sides. */
 export const roles = ['out', 'in', 'hop', 'tcp'] as const
@@ -14,6 +14,8 @@ export type HalfOptions = {
   readonly server?: string
   /** tcp: out and in carry opaque bytes too. http: HTTP in the version of the caller. */
   readonly protocol?: 'http' | 'tcp'
+  /** With ten rules of who may call what, on the called side and on the hop; the last one holds for what is measured. */
+  readonly access?: true
 }
 
 const type = (name: string) => ({ '@type': `type.googleapis.com/envoy.${name}` })
@@ -21,7 +23,10 @@ const at = (port: number) => ({ address: { socket_address: { address: '127.0.0.1
 const mesh = (labels: object) => ({ metadata: { filter_metadata: { 'dev.weft': labels } } })
 
 /** What `weft proxy --from` reads. */
-export function resourcesFor(role: Role, { listen, to, tls, server, protocol = role === 'tcp' ? 'tcp' : 'http' }: HalfOptions): object {
+export function resourcesFor(
+  role: Role,
+  { listen, to, tls, server, protocol = role === 'tcp' ? 'tcp' : 'http', access }: HalfOptions,
+): object {
   const isTls = role === 'out' || role === 'in'
   if (isTls && tls === undefined) throw new Error(`${role} needs certificates`)
   const cluster = {
@@ -33,8 +38,10 @@ export function resourcesFor(role: Role, { listen, to, tls, server, protocol = r
     ...(role === 'out' ? { transport_socket: upstreamTls(tls!, server ?? '') } : {}),
     ...mesh({ service: 'server.app', port: role === 'in' ? to : 80, protocol: protocol === 'tcp' ? 'tcp' : 'downstream' }),
   }
+  const judges = access === true && (role === 'in' || role === 'hop')
   const chain = {
-    filters: [protocol === 'tcp' ? relay : http],
+    filters:
+      protocol === 'tcp' ? [...(judges ? networkAccess : []), relay] : [judges ? httpWith(judgedRoutes(isTls), accessFilters) : http],
     ...(role === 'in' ? { transport_socket: downstreamTls(tls!) } : {}),
   }
   const listener = {
@@ -82,6 +89,70 @@ const routes = [
   })),
   { name: 'HTTPRoute app/server rule 9', match: { prefix: '/' }, route: { cluster: 'server', timeout: '0s' } },
 ]
+
+const rbac = 'extensions.filters.http.rbac.v3.RBAC'
+const accessFilters = ['deny', 'allow'].map(name => ({ name: `envoy.filters.http.rbac.${name}`, typed_config: type(rbac) }))
+const among = (...names: readonly string[]) => ({
+  or_ids: { ids: names.map(name => ({ authenticated: { principal_name: { exact: `spiffe://mesh.local/ns/app/sa/${name}` } } })) },
+})
+const below = (path: string) => ({
+  or_rules: { rules: [{ url_path: { path: { exact: path } } }, { url_path: { path: { prefix: `${path}/` } } }] },
+})
+const methods = (...names: readonly string[]) => ({
+  or_rules: { rules: names.map(name => ({ header: { name: ':method', string_match: { exact: name } } })) },
+})
+const anybody = { any: true }
+
+/** Five that deny and five that allow; on the hop nobody has an identity. */
+function judgedRoutes(hasIdentities: boolean) {
+  const who = (...names: readonly string[]) => (hasIdentities ? among(...names) : anybody)
+  const deny = Object.fromEntries(
+    Array.from({ length: 5 }, (_, nth) => [
+      `app/closed-${nth}#0`,
+      { principals: [who('client', `other-${nth}`)], permissions: [{ and_rules: { rules: [below(`/admin/v${nth}`)] } }] },
+    ]),
+  )
+  const allow = Object.fromEntries(
+    Array.from({ length: 5 }, (_, nth) => [
+      `app/open-${nth}#0`,
+      nth === 4
+        ? { principals: [who('client')], permissions: [{ and_rules: { rules: [methods('GET', 'POST')] } }] }
+        : { principals: [who('client', `other-${nth}`)], permissions: [{ and_rules: { rules: [methods('PUT'), below(`/api/v${nth}`)] } }] },
+    ]),
+  )
+  const perRoute = (action: string, policies: object) => ({
+    ...type('extensions.filters.http.rbac.v3.RBACPerRoute'),
+    rbac: { rules: { action, policies } },
+  })
+  const access = { 'envoy.filters.http.rbac.deny': perRoute('DENY', deny), 'envoy.filters.http.rbac.allow': perRoute('ALLOW', allow) }
+  return routes.map(route => ({ ...route, typed_per_filter_config: access }))
+}
+
+/** Of opaque bytes nothing is known but who sends them; on the hop not even that. */
+const networkAccess = [
+  {
+    name: 'envoy.filters.network.rbac.deny',
+    typed_config: {
+      ...type('extensions.filters.network.rbac.v3.RBAC'),
+      stat_prefix: 'callers',
+      rules: {
+        action: 'DENY',
+        policies: Object.fromEntries(
+          Array.from({ length: 10 }, (_, nth) => [`app/closed-${nth}#0`, { principals: [among(`other-${nth}`)], permissions: [anybody] }]),
+        ),
+      },
+    },
+  },
+]
+
+const httpWith = (judged: readonly object[], filters: readonly object[]) => ({
+  ...http,
+  typed_config: {
+    ...http.typed_config,
+    http_filters: [...filters, ...http.typed_config.http_filters],
+    route_config: { name: 'server', virtual_hosts: [{ name: 'server', domains: ['*'], routes: judged }] },
+  },
+})
 
 const http = {
   name: 'envoy.filters.network.http_connection_manager',

@@ -37,6 +37,24 @@ const sections = [
         '`max_pending_requests` 1,024',
       ],
       [['proxy/lane.ts', 'maxWaitMs'], 'ms', 'Such a wait: 503 `overload`', 'none'],
+      [
+        ['proxy/mirror.ts', 'maxUnderWay'],
+        'count',
+        'Copies of requests for mirrors at once; beyond, requests are not copied: `overload` in `weft_mirrored_requests_total`',
+        'circuit breakers, 1,024 a cluster',
+      ],
+      [
+        ['proxy/mirror.ts', 'maxWaitingBytes'],
+        'bytes',
+        'Body bytes that wait for a mirror slower than its original; then the copy is given up: `overload` in `weft_mirrored_requests_total`',
+        'high watermark of the stream',
+      ],
+      [
+        ['proxy/rate-limit.ts', 'maxKeys'],
+        'count',
+        'Identities or header values with a bucket of their own, of one RateLimitPolicy; beyond, new ones share one bucket',
+        '`max_dynamic_descriptors` 20',
+      ],
       [['proxy/lane.ts', 'maxIdle'], 'count', 'Idle HTTP/1 connections kept to one endpoint; one more is closed', 'none'],
       [
         ['proxy/exchange.ts', 'maxKeptBytes'],
@@ -66,6 +84,12 @@ const sections = [
         'ms',
         'First bytes on a port of unknown protocol (`--detect-ms`): carried as opaque TCP, outcome `opaque` in `weft_protocol_detections_total`',
         '`listener_filters_timeout` 15 s',
+      ],
+      [
+        ['proxy/mirror.ts', 'longestMs'],
+        'ms',
+        'A copy for a mirror, where its route says nothing shorter: given up, `upstream-timeout` in `weft_mirrored_requests_total`',
+        'the timeout of the route',
       ],
       [['proxy/proxy-header.ts', 'headerMs'], 'ms', 'A PROXY header that is demanded: broken off', '`listener_filters_timeout` 15 s'],
       [

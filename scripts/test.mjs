@@ -88,7 +88,7 @@ else {
   )
   // Two at once: most of their time is waiting. The longest goes first, so that it is not left alone at the end.
   const isLong = file => file.endsWith('soak.test.ts')
-  const ends = globSync('test/e2e/*.test.ts', { cwd: root })
+  const ends = globSync(['test/e2e/*.test.ts', 'test/conformance/gateway-api/*.test.ts'], { cwd: root })
   tests('end to end', [...ends.filter(isLong), ...ends.filter(file => !isLong(file))], 2)
 }
 console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`)

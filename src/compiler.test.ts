@@ -20,7 +20,7 @@ function load(name: string) {
   return { resources: resources.map(admit), inventory }
 }
 
-const nodeOf = ({ name, namespace, service, labels, ports }: Workload): ProxyNode => ({
+const nodeOf = ({ name, namespace, service, labels, ports, locality, gateway }: Workload): ProxyNode => ({
   id: `${name}.${namespace}`,
   workload: name,
   namespace,
@@ -28,6 +28,8 @@ const nodeOf = ({ name, namespace, service, labels, ports }: Workload): ProxyNod
   labels,
   ports,
   probe: { type: 'none' },
+  ...(locality === undefined ? {} : { locality }),
+  ...(gateway === undefined ? {} : { gateway }),
   version: '0',
 })
 

@@ -1,7 +1,7 @@
 /**
  * The compiler: what operators wrote and what runs, to the mesh. Pure; the stages are the files in this order:
  *
- *   gather → services → attach → rules (resolve, filters, regex) → lower (order) → report
+ *   gather → services → attach → rules (resolve, filters, regex) → lower (order) → gateways (edge-*) → report
  *
  * and `viewFor` cuts from the mesh what one proxy is told.
  */
@@ -10,32 +10,54 @@ import type { Mesh, Outbound, SelectedPort } from '#model/mesh'
 import type { Inventory } from '#model/workload'
 import type { TCPRoute, TLSRoute } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
-import type { Attachment, Verdict } from './compiler/attach.ts'
+import { findGuards } from './compiler/access.ts'
+import type { Attached, Attachment, Verdict } from './compiler/attach.ts'
 import { attach } from './compiler/attach.ts'
 import type { Note } from './compiler/gather.ts'
+import { clientsOf, faultServes, lowerFaults, nextExpiry, whyNoFault } from './compiler/faults.ts'
+import type { JudgeCertificate } from './compiler/edge-certificates.ts'
 import { gather, nameOf } from './compiler/gather.ts'
+import { findGateways } from './compiler/gateways.ts'
 import { keep } from './compiler/keep.ts'
-import type { ByPort, PortRoutes } from './compiler/lower.ts'
+import type { ByPort, PortRoutes, RequestRoute } from './compiler/lower.ts'
 import { holding, lowerBackends, lowerPorts } from './compiler/lower.ts'
 import { findNames } from './compiler/names.ts'
 import { findPolicies } from './compiler/policies.ts'
+import type { Outcome } from './compiler/report.ts'
+import { limitAtGateways, limitServes, lowerRateLimits, whyNoLimit } from './compiler/rate-limits.ts'
 import { reportOthers, reportRoute } from './compiler/report.ts'
 import { lowerRules } from './compiler/rules.ts'
 import type { ServicePort } from './compiler/services.ts'
 import { findServices } from './compiler/services.ts'
 import type { ResourceStatus } from './compiler/status.ts'
+import { findTargets } from './compiler/targets.ts'
 import { lowerTCP, namesOf } from './compiler/tcp.ts'
 
 export type { Note } from './compiler/gather.ts'
 export type { AncestorStatus, ParentStatus, ResourceStatus, Stated } from './compiler/status.ts'
+export { toldProtocol } from './compiler/protocol.ts'
 export { joinStatus } from './compiler/status.ts'
-export { viewFor } from './compiler/view.ts'
+export { endpointsFor, viewFor } from './compiler/view.ts'
 
-/** roots: PEM certificates of the accepted roots. */
-export type CompileOptions = { readonly trustDomain: string; readonly roots: readonly string[] }
+/**
+ * roots: PEM certificates of the accepted roots. now: ms since the epoch; absent: before anything ends. judgeCertificate: what is wrong with a
+ * certificate and its key; absent: only whether they look like some.
+ */
+export type CompileOptions = {
+  readonly trustDomain: string
+  readonly roots: readonly string[]
+  readonly now?: number
+  readonly judgeCertificate?: JudgeCertificate
+}
 
 /** notes: what belongs to no condition. statuses: what to write on each resource; `joinStatus` makes the status of it. */
-export type Compiled = { readonly mesh: Mesh; readonly notes: readonly Note[]; readonly statuses: readonly ResourceStatus[] }
+export type Compiled = {
+  readonly mesh: Mesh
+  readonly notes: readonly Note[]
+  readonly statuses: readonly ResourceStatus[]
+  /** When something ends by itself, so that the same resources compile to something else; ms since the epoch. */
+  readonly endsAt?: number
+}
 
 /**
  * resources: as admitted (`admit`: valid, defaults filled in), in any order; the same set gives the same bytes.
@@ -51,13 +73,14 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
   const tls = attach(gathered.tlsRoutes, gathered, services)
   const tcp = attach(gathered.tcpRoutes, gathered, services)
   const udp = attach(gathered.udpRoutes, gathered, services)
-  const others = attach(gathered.otherRoutes, gathered, services)
-  const httpLowered = new Map(gathered.httpRoutes.map(route => [route, lowerRules(route, services, grants)]))
+  const grpc = attach(gathered.grpcRoutes, gathered, services)
+  const requests: readonly RequestRoute[] = [...gathered.grpcRoutes, ...gathered.httpRoutes]
+  const httpLowered = new Map(requests.map(route => [route, lowerRules(route, services, grants)]))
   const streams = [...gathered.tlsRoutes, ...gathered.tcpRoutes, ...gathered.udpRoutes]
   const tcpLowered = new Map(streams.map(route => [route, lowerTCP(route, services, grants)]))
   const lowered = { http: httpLowered, tcp: new Map([...tcpLowered].map(([route, { backends }]) => [route, backends])) }
 
-  const attached = { http: http.attachments, tls: tls.attachments, tcp: [...tcp.attachments, ...udp.attachments] }
+  const attached = { http: [...grpc.attachments, ...http.attachments], tls: tls.attachments, tcp: [...tcp.attachments, ...udp.attachments] }
   const byScope = (scope: string | undefined): ByPort => holding(attached, scope)
   const everyone = byScope(undefined)
   const scopes = [
@@ -68,84 +91,99 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
     ),
   ].sort()
   const consumers = new Map(scopes.map(scope => [scope, byScope(scope)]))
+  const { lowered: backends, hashes } = lowerBackends(services.ports, policies)
   const replaced = (byPort: ByPort): Outbound =>
     lowerPorts(
       services.ports.filter(port => byPort.has(port.key)),
       byPort,
       lowered,
+      hashes,
     )
+
+  const gateways = findGateways(gathered, httpLowered, tcpLowered, inventory, options.judgeCertificate ?? (() => undefined), hashes)
+  const guarding = findGuards(gathered.accessPolicies, gathered.meshes, services, options.trustDomain)
+  const { faultPolicies, rateLimitPolicies } = gathered
+  const { now = 0 } = options
+  const held = new Set<Resource>(attached.http.map(each => each.route))
+  const isHeld = (route: Resource): boolean =>
+    held.has(route) || (gateways.verdicts.get(route) ?? []).some(verdict => verdict.reason === undefined)
+  const faults = findTargets(faultPolicies, services, requests, clientsOf, policy => whyNoFault(policy, now), faultServes, isHeld)
+  const limits = findTargets(rateLimitPolicies, services, requests, () => '', whyNoLimit, limitServes, isHeld)
+  const outbound = lowerPorts(services.ports, everyone, lowered, hashes)
+  const consumed = Object.fromEntries([...consumers].map(([scope, byPort]) => [scope, replaced(byPort)]))
+  const tablesOf = (part: Outbound) => Object.values(part.routes)
+  const byKey = new Map(services.ports.map(port => [port.key, port]))
 
   const mesh: Mesh = {
     trust: { domain: options.trustDomain, roots: options.roots },
     mtls: policies.mtls,
-    outbound: lowerPorts(services.ports, everyone, lowered),
-    consumers: Object.fromEntries([...consumers].map(([scope, byPort]) => [scope, replaced(byPort)])),
-    ...lowerBackends(services.ports, policies),
+    outbound,
+    consumers: consumed,
+    ...backends,
     dns: findNames(services.ports),
     declared: declaredBy(services.ports),
+    gateways: limitAtGateways(gateways.lowered, limits),
+    ...lowerFaults([outbound, ...Object.values(consumed), ...Object.values(gateways.lowered)].flatMap(tablesOf), byKey, faults),
+    rateLimits: lowerRateLimits(tablesOf(outbound), services.ports, limits),
+    guards: guarding.guards,
+    access: guarding.access,
   }
 
+  const reported = <R extends AnyRoute>(route: R, { attachments, verdicts }: Attached<R>, outcome: Omit<Outcome, 'ruleCount'>) => {
+    const lost = attachments
+      .filter(each => each.route === route)
+      .filter(each => !holds(route, (each.scope === undefined ? everyone : consumers.get(each.scope)!).get(each.port.key)))
+    const said = [...conflicted(verdicts.get(route)!, lost), ...(gateways.verdicts.get(route) ?? [])]
+    return reportRoute(route, said, { ...outcome, ruleCount: route.spec?.rules?.length ?? 0 })
+  }
   const statuses: ResourceStatus[] = [
-    ...gathered.httpRoutes.map(route =>
-      reportRoute(route, http.verdicts.get(route)!, { ...httpLowered.get(route)!, ruleCount: route.spec?.rules.length ?? 0 }),
-    ),
-    ...streams.map(route => {
-      const { attachments, verdicts } = route.kind === 'TLSRoute' ? tls : route.kind === 'UDPRoute' ? udp : tcp
-      const lost = [...attachments]
-        .filter(each => each.route === route)
-        .filter(each => !holds(route, (each.scope === undefined ? everyone : consumers.get(each.scope)!).get(each.port.key)))
-      return reportRoute(route, conflicted(verdicts.get(route)!, lost), {
-        ...tcpLowered.get(route)!,
-        ruleCount: route.spec?.rules.length ?? 0,
-      })
-    }),
-    ...gathered.otherRoutes.map(route =>
-      reportRoute(route, others.verdicts.get(route)!, { refs: undefined, invalid: new Map(), ruleCount: 0 }),
+    ...gathered.httpRoutes.map(route => reported(route, http, httpLowered.get(route)!)),
+    ...gathered.grpcRoutes.map(route => reported(route, grpc, httpLowered.get(route)!)),
+    ...streams.map(route =>
+      reported<TLSRoute | TCPRoute>(route, route.kind === 'TLSRoute' ? tls : route.kind === 'UDPRoute' ? udp : tcp, tcpLowered.get(route)!),
     ),
     ...policies.statuses,
+    ...faults.statuses,
+    ...limits.statuses,
+    ...guarding.statuses,
+    ...gateways.statuses,
     ...reportOthers(gathered),
   ].filter(status => (status.parents ?? status.ancestors ?? status.conditions ?? []).length > 0)
 
-  const hostnames = gathered.httpRoutes.flatMap((route): readonly Note[] =>
-    (route.spec?.hostnames ?? []).length > 0 && http.attachments.some(each => each.route === route)
+  const hostnames = requests.flatMap((route): readonly Note[] =>
+    (route.spec?.hostnames ?? []).length > 0 && attached.http.some(each => each.route === route)
       ? [
           {
-            about: `HTTPRoute ${nameOf(route)}`,
+            about: `${route.kind} ${nameOf(route)}`,
             path: 'spec.hostnames',
             says: 'says nothing for Services (GEP-1294): match the header Host instead',
           },
         ]
       : [],
   )
-  const notes = [
-    ...services.notes,
-    ...policies.notes,
-    ...http.notes,
-    ...tls.notes,
-    ...tcp.notes,
-    ...udp.notes,
-    ...others.notes,
-    ...hostnames,
-  ]
-  return keep<Compiled>(previous, { mesh, notes, statuses })
+  const notes = [...services.notes, ...policies.notes, ...http.notes, ...tls.notes, ...tcp.notes, ...udp.notes, ...grpc.notes, ...hostnames]
+  const endsAt = nextExpiry(faultPolicies, now)
+  return keep<Compiled>(previous, { mesh, notes, statuses, ...(endsAt === undefined ? {} : { endsAt }) })
 }
 
-/** Whether any connection goes by it. */
-function holds(route: TLSRoute | TCPRoute, there: PortRoutes | undefined): boolean {
+type AnyRoute = RequestRoute | TLSRoute | TCPRoute
+
+/** Whether anything goes by it. */
+function holds(route: AnyRoute, there: PortRoutes | undefined): boolean {
   if (there === undefined) return false
   const { names, unnamed } = namesOf(there.tls)
-  return there.tcp === route || unnamed === route || names.has(route)
+  const taken: readonly AnyRoute[] = [...there.http, ...names.keys()]
+  return there.tcp === route || unnamed === route || taken.includes(route)
 }
 
 /** A parent on which another route took the place says so; one port lost of several is enough, for half a split is no split. */
 function conflicted(verdicts: readonly Verdict[], lost: readonly Attachment<unknown>[]): readonly Verdict[] {
-  if (lost.length === 0) return verdicts
-  const ports = lost.map(each => each.port.key).join(', ')
-  return verdicts.map(verdict =>
-    verdict.reason === undefined
-      ? { ...verdict, reason: 'Conflicted', says: `another route holds on ${ports}: of a more specific kind, or an older one` }
-      : verdict,
-  )
+  return verdicts.map(verdict => {
+    const ports = lost.filter(each => each.parentRef === verdict.parentRef).map(each => each.port.key)
+    return verdict.reason !== undefined || ports.length === 0
+      ? verdict
+      : { ...verdict, reason: 'Conflicted', says: `another route holds on ${ports.join(', ')}: of a more specific kind, or an older one` }
+  })
 }
 
 function declaredBy(ports: readonly ServicePort[]): Mesh['declared'] {

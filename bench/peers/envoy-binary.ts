@@ -17,10 +17,14 @@ export async function fetchEnvoy(): Promise<{ binary: string; version: string } 
   return version === undefined ? { missing: `${binary} does not run here: ${told.stderr || told.error?.message}` } : { binary, version }
 }
 
+const cache = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'weft', 'bench')
+const folder = join(cache, `envoy-${pinned}`)
+const file = join(folder, 'envoy', '_bin', 'envoy')
+
+/** What is there without fetching anything. */
+export const presentEnvoy = (): string | undefined => program('envoy') ?? (existsSync(file) ? file : undefined)
+
 function cached(): string | { missing: string } {
-  const cache = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'weft', 'bench')
-  const folder = join(cache, `envoy-${pinned}`)
-  const file = join(folder, 'envoy', '_bin', 'envoy')
   if (existsSync(file)) return file
   mkdirSync(cache, { recursive: true })
   const fresh = mkdtempSync(join(cache, '.envoy-'))

@@ -4,7 +4,17 @@ import type { Kind, Resource } from '#resources/kind'
 import { servedKinds, type ServedKind } from './client/discovery.ts'
 import { requester, type Asking, type Requester } from './client/request.ts'
 import { eventsOf } from './client/watch.ts'
-import type { ControlStatus, Convergence, ProxyConfig, ProxyStatus, Series, TokenReply, TokenRequest, Topology } from './mesh-api.ts'
+import type {
+  ControlStatus,
+  Convergence,
+  Detection,
+  ProxyConfig,
+  ProxyStatus,
+  Series,
+  TokenReply,
+  TokenRequest,
+  Topology,
+} from './mesh-api.ts'
 
 export type { ServedKind } from './client/discovery.ts'
 export { ApiError, Unreachable, type Cause } from './client/request.ts'
@@ -69,6 +79,7 @@ export type Client = {
   status(): Promise<ControlStatus>
   proxies(): Promise<readonly ProxyStatus[]>
   proxyConfig(id: string): Promise<ProxyConfig>
+  detections(id: string): Promise<readonly Detection[]>
   convergence(revision: number): Promise<Convergence>
   createToken(request: TokenRequest): Promise<TokenReply>
   topology(seconds?: number): Promise<Topology>
@@ -163,6 +174,7 @@ function meshCalls(request: Requester): Omit<Client, keyof ResourceCalls | 'url'
     status: () => request.json('/weft/v1/status'),
     proxies: () => request.json('/weft/v1/proxies'),
     proxyConfig: id => request.json(`/weft/v1/proxies/${encodeURIComponent(id)}/config`),
+    detections: id => request.json(`/weft/v1/proxies/${encodeURIComponent(id)}/detections`),
     convergence: revision => request.json('/weft/v1/convergence', { query: { revision: String(revision) } }),
     createToken: body => request.json('/weft/v1/tokens', { method: 'POST', body }),
     topology: seconds => request.json('/weft/v1/topology', { query: { seconds: seconds?.toString() } }),

@@ -42,6 +42,19 @@ export type ProxyStatus = {
 /** GET /weft/v1/proxies/ID/config: the view that the control plane compiled for it. */
 export type ProxyConfig = { readonly id: string; readonly revision: number; readonly view: View }
 
+/**
+ * GET /weft/v1/proxies/ID/detections: what the proxy found out of connections to ports of which nothing declares the protocol. outcome: sniffed
+ * (its first bytes told) or opaque. count: since the proxy started. lastAt: RFC 3339; absent where it was before this control plane heard of it.
+ */
+export type Detection = {
+  readonly direction: string
+  readonly listener: string
+  readonly protocol: string
+  readonly outcome: string
+  readonly count: number
+  readonly lastAt?: string
+}
+
 /** GET /weft/v1/convergence?revision=N: who has N active. */
 export type Convergence = {
   readonly revision: number

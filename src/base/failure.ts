@@ -79,7 +79,15 @@ export const failures = {
     blame: 'policy',
     fate: 'final',
     says: 'no route of this service matches the request',
-    hint: 'weft get httproutes; add a rule that matches, or one without matches',
+    hint: 'weft get httproutes,grpcroutes; add a rule that matches, or one without matches',
+  },
+  misdirected: {
+    status: 421,
+    grpc: 5,
+    blame: 'downstream',
+    fate: 'final',
+    says: 'the host of the request belongs to another listener than the name that the TLS connection asked for',
+    hint: 'open a new connection for that host (RFC 9110 §15.5.20)',
   },
   'no-listener': {
     status: 404,
@@ -91,7 +99,7 @@ export const failures = {
   },
   'backend-invalid': {
     status: 500,
-    grpc: 13,
+    grpc: 14, // UNAVAILABLE, as Gateway API words it (GRPCRouteRule.backendRefs)
     blame: 'policy',
     fate: 'final',
     says: 'the route refers to a backend that does not exist or may not be used',
@@ -209,6 +217,30 @@ export const failures = {
     says: 'the caller proved no identity and this port accepts none without',
     hint: 'call it from inside the mesh: weft run -- …',
   },
+  'access-denied': {
+    status: 403,
+    grpc: 7,
+    blame: 'policy',
+    fate: 'final',
+    says: 'an AccessPolicy does not let this caller do this',
+    hint: 'weft explain request says which; the log of the called proxy has the decision by its number',
+  },
+  'fault-injected': {
+    status: 503,
+    grpc: 14,
+    blame: 'policy',
+    fate: 'final',
+    says: 'a FaultPolicy breaks this request on purpose',
+    hint: 'nothing is wrong with the called service; the detail names the policy: delete it to end this',
+  },
+  'rate-limited': {
+    status: 429,
+    grpc: 8,
+    blame: 'policy',
+    fate: 'final',
+    says: 'more requests came than a RateLimitPolicy lets in',
+    hint: 'wait for as long as Retry-After says; the detail names the policy',
+  },
   overload: {
     status: 503,
     grpc: 8,
@@ -216,6 +248,14 @@ export const failures = {
     fate: 'final',
     says: 'a limit of the proxy is reached',
     hint: 'the detail names the limit',
+  },
+  'backend-limit': {
+    status: 503,
+    grpc: 14,
+    blame: 'policy',
+    fate: 'final',
+    says: 'as much is under way to the backend as its policy allows',
+    hint: 'the detail names which of the limits of its BackendPolicy: raise it, or find out why the backend is slow',
   },
   draining: {
     status: 503,
@@ -255,6 +295,10 @@ export class Failure {
   }
   get status(): number {
     return failures[this.code].status
+  }
+  /** The gRPC status of the same meaning. */
+  get grpc(): number {
+    return failures[this.code].grpc
   }
   get blame(): Blame {
     return failures[this.code].blame

@@ -13,11 +13,14 @@ import type { RunWorld } from './world.ts'
 /** Where the control plane is, and who this workload is to it. token: absent when all is remembered. */
 export type Invitation = { readonly host: string; readonly port: number; readonly identity: SpiffeId; readonly token?: string }
 
+/** Who wants to join. */
+export type Member = Pick<RunOptions, 'namespace' | 'service' | 'token' | 'control'>
+
 /** For the control plane, at each of its doors. */
 const patienceMs = 10_000
 
 /** Throws BadToken, ApiError or Unreachable, each with one sentence that says what to do. */
-export async function invited(options: RunOptions, { log }: RunWorld, folder: string): Promise<Invitation> {
+export async function invited(options: Member, { log }: RunWorld, folder: string): Promise<Invitation> {
   if (options.token !== undefined) return remember(folder, forThis(options, fromToken(options.token)))
   const client = connect(options.control.url, { timeoutMs: 5000 })
   const until = Date.now() + patienceMs
@@ -39,7 +42,7 @@ export async function invited(options: RunOptions, { log }: RunWorld, folder: st
   }
 }
 
-const askToken = async (client: Client, { namespace, service }: RunOptions): Promise<string> =>
+const askToken = async (client: Client, { namespace, service }: Member): Promise<string> =>
   (await client.createToken({ namespace, serviceAccount: service })).token
 
 function fromToken(token: string): Invitation {
@@ -49,7 +52,7 @@ function fromToken(token: string): Invitation {
 }
 
 /** The control plane would refuse each stream of a proxy that says it is another service than its certificate; told here, it is told before anything runs. */
-function forThis({ namespace, service }: RunOptions, invitation: Invitation): Invitation {
+function forThis({ namespace, service }: Member, invitation: Invitation): Invitation {
   const { workload } = spiffeParts(invitation.identity)
   if (workload?.namespace === namespace && workload.serviceAccount === service) return invitation
   const remedy = `make one with: weft token create -n ${namespace} --service-account ${service}`

@@ -1,5 +1,6 @@
 /** `weft run`: one process that is a workload's proxy and the parent of its command; it ends with the command's exit code. */
 
+import { hostname } from 'node:os'
 import { systemClock } from '#base/clock'
 import type { Log } from '#base/log'
 import type { RunOptions } from '#cli/options'
@@ -215,6 +216,8 @@ const nodeOf = (options: RunOptions, ports: readonly WorkloadPort[], admin: stri
   namespace: options.namespace,
   service: options.service,
   labels: options.labels,
+  ...(options.locality === undefined ? {} : { locality: { ...options.locality, host: options.locality.host ?? hostname() } }),
+  ...(options.weight === undefined ? {} : { weight: options.weight }),
   ports,
   probe: options.probe,
   admin,

@@ -110,6 +110,16 @@ process.exitCode = await main(process.argv.slice(2), {
       onSignal: heard => onSignal(heard, true),
     })
   },
+  gateway: async options => {
+    await rest()
+    return (await import('./gateway.ts')).gateway(options, {
+      env: process.env,
+      version,
+      log: await log(),
+      say,
+      onSignal: heard => onSignal(heard, false),
+    })
+  },
   control: async options => {
     await rest()
     return (await import('./control.ts')).control(options, {

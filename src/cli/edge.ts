@@ -1,7 +1,7 @@
 /** What the command line is given by the program that was started: the world as values and streams, and the commands that run processes. */
 
 import type { Check } from '#io/checks'
-import type { CleanOptions, ControlOptions, DemoOptions, ProxyOptions, RunOptions } from './options.ts'
+import type { CleanOptions, ControlOptions, DemoOptions, GatewayOptions, ProxyOptions, RunOptions } from './options.ts'
 
 export type MachineCheck = Check
 
@@ -25,6 +25,8 @@ export type Edge = {
   readonly control: (options: ControlOptions) => Promise<number>
   /** Many workloads behind one proxy. */
   readonly node: (workloads: readonly RunOptions[]) => Promise<number>
+  /** The proxy of a Gateway. */
+  readonly gateway: (options: GatewayOptions) => Promise<number>
   readonly proxy: (options: ProxyOptions) => Promise<number>
   readonly demo: (options: DemoOptions) => Promise<number>
   /** What `weft check` asks of this machine; without it only the control plane is asked. */

@@ -40,6 +40,7 @@ async function weft(folder: string, argv: readonly string[], given: Partial<Edge
     run: never,
     cleanCapture: never,
     node: never,
+    gateway: never,
     control: never,
     proxy: never,
     demo: never,

@@ -219,3 +219,12 @@ test('ports of UDP have numbers of their own, are not waited for, and cannot be 
   )
   assert.match(problemsOf(() => run({ name: 'dns', port: ['53/udp'], publish: ['9000:53'] })).join(), /only ports of TCP can be published/)
 })
+
+test('where a workload runs and its part of the traffic are read, or refused with what is expected', () => {
+  const { locality, weight } = run({ name: 'a', locality: 'eu-west/a/rack-7', weight: '3' })
+  assert.deepEqual([locality, weight], [{ region: 'eu-west', zone: 'a', host: 'rack-7' }, 3])
+  assert.deepEqual(run({ name: 'a', locality: 'eu/' }).locality, { region: 'eu', zone: '' })
+  for (const text of ['', '/a', 'eu/a/b/c', 'eu/a/', 'e u/a'])
+    assert.match(problemsOf(() => run({ name: 'a', locality: text })).join(), /--locality.*must be REGION\/ZONE/, text)
+  assert.match(problemsOf(() => run({ name: 'a', weight: '-1' })).join(), /--weight/)
+})

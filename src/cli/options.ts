@@ -1,12 +1,12 @@
 /** What `weft run`, `weft control`, `weft proxy` and `weft demo` are asked to do: flags read and checked, every problem said together. */
 
 import type { Exclusions } from '#base/exclusions'
-import type { Protocol } from '#model/view'
+import type { Locality, Protocol } from '#model/view'
 import type { ProxyNode } from '#model/workload'
 import type { ControlAddress } from './context.ts'
 import { readExclusions, readUids } from './flags/capture.ts'
 import { Flags } from './flags/collect.ts'
-import { readLabel, readPort, readPublish, readReadiness, type Publish, type RunPort, samePort } from './flags/workload.ts'
+import { readLabel, readLocality, readPort, readPublish, readReadiness, type Publish, type RunPort, samePort } from './flags/workload.ts'
 
 export type { ControlAddress } from './context.ts'
 
@@ -21,6 +21,10 @@ export type RunOptions = {
   readonly ports: readonly RunPort[]
   /** With `app` (the service) and `version`, unless labels of these names were given. */
   readonly labels: Readonly<Record<string, string>>
+  /** Where it runs; a host that is not said is this machine. */
+  readonly locality?: Locality
+  /** Of the traffic, beside other workloads of the service; absent: 1. */
+  readonly weight?: number
   readonly probe: ProxyNode['probe']
   /** Ports of this machine that lead to ports of the workload. */
   readonly publish: readonly Publish[]
@@ -56,6 +60,11 @@ export type HostOptions = {
   readonly select: { readonly uids: readonly string[]; readonly cgroups: readonly string[]; readonly all: boolean }
   /** Callers arrive by TPROXY, not by a rewritten destination. */
   readonly transparent: boolean
+}
+
+export type GatewayOptions = Pick<RunOptions, 'name' | 'workload' | 'namespace' | 'token' | 'adminPort' | 'drainMs' | 'control'> & {
+  /** Where callers outside the mesh reach this machine. */
+  readonly address: string
 }
 
 /** all: the rules of captures that live, too. */
@@ -127,6 +136,8 @@ export function runOptions(raw: Raw, command: readonly string[], control: Contro
   }
   if (raw['acceptProxyProtocol'] === true && publish.length === 0)
     flags.wrong('--accept-proxy-protocol is about published ports: add --publish, or take it away')
+  const locality = flags.one('locality', readLocality)
+  const weight = flags.whole('weight', 0, 1000)
   const capture = flags.choice('capture', ['auto', 'namespace', 'proxy']) ?? 'auto'
   const exclude = readExclusions(flags)
   const detectMs = readDetect(flags)
@@ -155,6 +166,8 @@ export function runOptions(raw: Raw, command: readonly string[], control: Contro
     control,
     command,
     ...(version === undefined ? {} : { version }),
+    ...(locality === undefined ? {} : { locality }),
+    ...(weight === undefined ? {} : { weight }),
     ...(host === undefined ? {} : { host }),
     ...(detectMs === undefined ? {} : { detectMs }),
     ...(token === undefined ? {} : { token }),
@@ -180,6 +193,23 @@ function readDetect(flags: Flags): number | undefined {
   const detectMs = flags.duration('detectTimeout')
   if (detectMs !== undefined && detectMs > 10_000) flags.wrong('--detect-timeout: must be at most 10s')
   return detectMs
+}
+
+export function gatewayOptions(raw: Raw, control: ControlAddress, random: string): GatewayOptions {
+  const flags = new Flags(raw)
+  const name = flags.label('name') ?? flags.missing('--name', 'the name of the Gateway, such as --name web', '')
+  // The name of its service account is longer, and a label too.
+  if (name.length > 58) flags.wrong('--name: must be at most 58 characters long')
+  const adminPort = flags.whole('adminPort', 0, 65_535) ?? 0
+  const drainMs = flags.duration('drain') ?? 5000
+  const [token, address = '127.0.0.1', namespace] = [
+    flags.text('token'),
+    flags.text('address'),
+    flags.label('namespace') ?? control.namespace,
+  ]
+  flags.stopIfWrong()
+  const workload = `${name.slice(0, 50)}-weft-${random}`
+  return { name, workload, namespace, address, adminPort, drainMs, control, ...(token === undefined ? {} : { token }) }
 }
 
 export function controlOptions(raw: Raw): ControlOptions {

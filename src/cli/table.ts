@@ -58,6 +58,6 @@ const width = (text: string): number => [...text].length
 export function judgeStyle(cell: string): Style | undefined {
   if (/^(synced|healthy|true|yes|ok|True|active|reachable)$/.test(cell)) return 'green'
   if (/^(rejected|unhealthy|disconnected|false|no|failed|False)$/.test(cell)) return 'red'
-  if (/^(pending|degraded|draining|unknown|Unknown|warning)$/.test(cell)) return 'yellow'
+  if (/^(pending|degraded|draining|unknown|Unknown|warning|left out)$/.test(cell)) return 'yellow'
   return undefined
 }

@@ -3,6 +3,8 @@
 import { Command } from 'commander'
 import type { Session } from './session.ts'
 import { addCapture } from './tree/capture.ts'
+import { addExplain } from './tree/explain.ts'
+import { addGateway } from './tree/gateway.ts'
 import { addMesh } from './tree/mesh.ts'
 import { addNode } from './tree/node.ts'
 import { addProcesses } from './tree/processes.ts'
@@ -46,9 +48,11 @@ export function buildProgram(session: Session, ended: (code: number) => void): C
       ended(await run(...given))
   addProcesses(program, session, act)
   addNode(program, session, act)
+  addGateway(program, session, act)
   addCapture(program, session, act)
   addResources(program, session, act)
   addMesh(program, session, act)
+  addExplain(program, session, act)
   addSetup(program, session, act)
   example(program, say, [
     ['weft demo', 'a shop of small services in a mesh, with load and a dashboard'],

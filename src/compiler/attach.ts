@@ -5,15 +5,26 @@ import { gatewayGroup } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
 import type { Gathered, Note } from './gather.ts'
 import { nameOf, namespaceOf } from './gather.ts'
-import { isHttp } from './protocol.ts'
+import { isGatewayParent, isOurs } from './gateways.ts'
+import { carriesCalls, isHttp } from './protocol.ts'
 import type { ServicePort, Services } from './services.ts'
-import { gatewayControllerName } from './status.ts'
 
 type AnyRoute = Resource<{ readonly parentRefs?: readonly ParentRef[] | undefined }>
 /** scope: the namespace of the clients, for a consumer route; undefined: clients of every namespace. */
-export type Attachment<R> = { readonly route: R; readonly port: ServicePort; readonly scope: string | undefined }
+export type Attachment<R> = {
+  readonly route: R
+  readonly parentRef: ParentRef
+  readonly port: ServicePort
+  readonly scope: string | undefined
+}
 /** reason: undefined where the parent takes the route. */
-export type Verdict = { readonly parentRef: ParentRef; readonly reason?: string; readonly says: string }
+export type Verdict = {
+  readonly parentRef: ParentRef
+  readonly reason?: string
+  readonly says: string
+  /** Who says so, where it is not the mesh. */
+  readonly controllerName?: string
+}
 export type Attached<R> = {
   readonly attachments: readonly Attachment<R>[]
   readonly verdicts: ReadonlyMap<R, readonly Verdict[]>
@@ -34,6 +45,7 @@ export function attach<R extends AnyRoute>(routes: readonly R[], gathered: Gathe
     if (parentRefs.length === 0) notes.push({ about, path: 'spec.parentRefs', says: 'is absent: the route holds nowhere; name a Service' })
     const said: Verdict[] = []
     for (const [at, parentRef] of parentRefs.entries()) {
+      if (isOfGateway(route, parentRef, gathered)) continue
       const judged = judge(route, parentRef, `spec.parentRefs[${at}]`, gathered, services)
       if (judged === undefined) {
         notes.push({
@@ -46,7 +58,7 @@ export function attach<R extends AnyRoute>(routes: readonly R[], gathered: Gathe
       const { ports, reason, says } = judged
       const namespace = parentRef.namespace ?? namespaceOf(route)
       const scope = namespace === namespaceOf(route) ? undefined : namespaceOf(route)
-      attachments.push(...ports.map(port => ({ route, port, scope })))
+      attachments.push(...ports.map(port => ({ route, parentRef, port, scope })))
       said.push({ parentRef, ...(reason === undefined ? {} : { reason }), says })
     }
     verdicts.set(route, said)
@@ -80,7 +92,11 @@ function judge(route: AnyRoute, ref: ParentRef, at: string, gathered: Gathered, 
     if (mayBeTls.length > 0) return { ports: mayBeTls, says: 'The route holds' }
     return no(unsupported, `${at}: port ${spoken(ports)}: a TLSRoute holds for ports of TLS that is not decrypted`)
   }
-  if (route.kind !== 'HTTPRoute') return no(unsupported, `${at}: ${route.kind} is not carried out yet for a Service`)
+  if (route.kind === 'GRPCRoute') {
+    const calls = ports.filter(port => carriesCalls(port.protocol))
+    if (calls.length > 0) return { ports: calls, says: 'The route holds' }
+    return no(unsupported, `${at}: port ${spoken(ports)}: a GRPCRoute holds for ports of gRPC or HTTP/2`)
+  }
   const http = ports.filter(port => isHttp(port.protocol))
   if (http.length === 0) return no(unsupported, `${at}: port ${spoken(ports)}: an HTTPRoute holds for ports of HTTP`)
   return { ports: http, says: 'The route holds' }
@@ -92,7 +108,13 @@ function gatewayVerdict(ref: ParentRef, name: string, at: string, { gateways, ga
   if (ref.kind === 'ListenerSet') return { ports: [], reason: unsupported, says: `${at}: ListenerSet is not carried out yet` }
   const gateway = gateways.find(each => nameOf(each) === name)
   if (gateway === undefined) return { ports: [], reason: 'NoMatchingParent', says: `${at}: Gateway ${name} does not exist` }
-  const controller = gatewayClasses.find(each => each.metadata.name === gateway.spec?.gatewayClassName)?.spec?.controllerName
-  if (controller !== undefined && controller !== gatewayControllerName) return undefined
-  return { ports: [], reason: unsupported, says: `${at}: Gateway parents are not carried out yet; only Services are` }
+  if (!isOurs(gateway, gatewayClasses)) return undefined
+  return { ports: [], reason: unsupported, says: `${at}: a UDPRoute attaches to Services only` }
+}
+
+/** Such parents are judged by the stage of Gateways. */
+function isOfGateway(route: AnyRoute, ref: ParentRef, { gateways, gatewayClasses }: Gathered): boolean {
+  if (!isGatewayParent(ref) || route.kind === 'UDPRoute') return false
+  const name = `${ref.namespace ?? namespaceOf(route)}/${ref.name}`
+  return gateways.some(each => nameOf(each) === name && isOurs(each, gatewayClasses))
 }

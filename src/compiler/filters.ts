@@ -1,11 +1,17 @@
 /** Filters of a rule or a backendRef as the proxy applies them; those that are not carried out yet are named, never left out in silence. */
 
-import type { Filter, HeaderChange, PathChange, Redirect } from '#model/view'
+import type { Cors, Filter, HeaderChange, PathChange, Redirect } from '#model/view'
 import type { HTTPFilter, PathModifier } from '#resources/gateway-api'
+import { lowerCors } from './cors.ts'
 
 /** path: of the field, from the resource's top. */
 export type Unsupported = { readonly path: string; readonly says: string }
-export type Lowered = { readonly filters: readonly Filter[]; readonly redirect?: Redirect; readonly unsupported: readonly Unsupported[] }
+export type Lowered = {
+  readonly filters: readonly Filter[]
+  readonly redirect?: Redirect
+  readonly cors?: Cors
+  readonly unsupported: readonly Unsupported[]
+}
 
 const fieldOf: Partial<Record<HTTPFilter['type'], string>> = {
   CORS: 'cors',
@@ -14,11 +20,12 @@ const fieldOf: Partial<Record<HTTPFilter['type'], string>> = {
   ExtensionRef: 'extensionRef',
 }
 
-/** at: path of the list. onBackend: a redirect makes no sense there. */
+/** at: path of the list. onBackend: a redirect makes no sense there. RequestMirror of rules is lowered by `lowerMirrors`. */
 export function lowerFilters(list: readonly HTTPFilter[], at: string, onBackend = false): Lowered {
   const found: Filter[] = []
   const unsupported: Unsupported[] = []
   let redirect: Redirect | undefined
+  let cors: Cors | undefined
   for (const [index, filter] of list.entries()) {
     const path = `${at}[${index}]`
     if (filter.requestHeaderModifier) {
@@ -32,18 +39,31 @@ export function lowerFilters(list: readonly HTTPFilter[], at: string, onBackend 
       unsupported.push(...unchangeable(change, `${path}.responseHeaderModifier`))
     } else if (filter.urlRewrite) found.push({ type: 'rewrite', ...withHost(filter.urlRewrite) })
     else if (filter.requestRedirect && !onBackend) redirect = lowerRedirect(filter.requestRedirect)
+    else if (filter.cors && !onBackend) cors = lowerCors(filter.cors)
+    else if (filter.requestMirror && !onBackend) continue
     else
       unsupported.push({
         path: `${path}.${fieldOf[filter.type] ?? 'requestRedirect'}`,
         says: `${filter.type} is not carried out yet${onBackend ? ' on a backendRef' : ''}`,
       })
   }
+  const copied = list.findIndex(filter => filter.requestMirror)
+  if (redirect !== undefined && copied >= 0)
+    unsupported.push({
+      path: `${at}[${copied}].requestMirror`,
+      says: 'does not go with RequestRedirect, which sends the request nowhere: remove one',
+    })
   const hosts = found.filter(filter => filter.type === 'rewrite' && filter.host !== undefined)
   if (hosts.length > 1) {
     const index = list.findIndex(filter => filter.requestHeaderModifier)
     unsupported.push({ path: `${at}[${index}].requestHeaderModifier.set`, says: 'host is set here and by urlRewrite.hostname: remove one' })
   }
-  return { filters: inOrder(joined(found.filter(says))), ...(redirect === undefined ? {} : { redirect }), unsupported }
+  return {
+    filters: inOrder(joined(found.filter(says))),
+    ...(redirect === undefined ? {} : { redirect }),
+    ...(cors === undefined ? {} : { cors }),
+    unsupported,
+  }
 }
 
 /** The fields that a proxy writes itself, for one connection (RFC 9110 §7.6.1) or for the framing of one message; Envoy takes no change of Host here. */

@@ -1,30 +1,33 @@
 /** First stage: resources by kind, each kind oldest first, so that nothing after it depends on the order in which documents came. */
 
 import type { Problem } from '#base/note'
-import type { Service } from '#resources/core'
-import type { Gateway, GatewayClass, HTTPRoute, ParentRef, ReferenceGrant, TCPRoute, TLSRoute, UDPRoute } from '#resources/gateway-api'
+import type { ConfigMap, Namespace, Secret, Service } from '#resources/core'
+import type { GRPCRoute, Gateway, GatewayClass, HTTPRoute, ReferenceGrant, TCPRoute, TLSRoute, UDPRoute } from '#resources/gateway-api'
 import { gatewayGroup } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
-import type { BackendPolicy, MeshResource } from '#resources/weft'
+import type { AccessPolicy, BackendPolicy, FaultPolicy, MeshResource, RateLimitPolicy } from '#resources/weft'
 import { weftGroup } from '#resources/weft'
 
 /** A remark for the operator that belongs to no condition. */
 export type Note = Problem
 
-/** A route whose kind is read but not carried out. */
-export type OtherRoute = Resource<{ readonly parentRefs?: readonly ParentRef[] | undefined }>
-
 export type Gathered = {
   readonly services: readonly Service[]
   readonly httpRoutes: readonly HTTPRoute[]
+  readonly grpcRoutes: readonly GRPCRoute[]
   readonly tlsRoutes: readonly TLSRoute[]
   readonly tcpRoutes: readonly TCPRoute[]
   readonly udpRoutes: readonly UDPRoute[]
-  readonly otherRoutes: readonly OtherRoute[]
   readonly grants: readonly ReferenceGrant[]
   readonly gateways: readonly Gateway[]
   readonly gatewayClasses: readonly GatewayClass[]
+  readonly namespaces: readonly Namespace[]
+  readonly secrets: readonly Secret[]
+  readonly configMaps: readonly ConfigMap[]
   readonly backendPolicies: readonly BackendPolicy[]
+  readonly accessPolicies: readonly AccessPolicy[]
+  readonly faultPolicies: readonly FaultPolicy[]
+  readonly rateLimitPolicies: readonly RateLimitPolicy[]
   readonly backendTLSPolicies: readonly Resource<{ readonly targetRefs: readonly TargetRef[] }>[]
   readonly meshes: readonly MeshResource[]
 }
@@ -48,14 +51,20 @@ export function gather(resources: readonly Resource[]): Gathered {
   return {
     services: of('', 'Service'),
     httpRoutes: of(gatewayGroup, 'HTTPRoute'),
+    grpcRoutes: of(gatewayGroup, 'GRPCRoute'),
     tlsRoutes: of(gatewayGroup, 'TLSRoute'),
     tcpRoutes: of(gatewayGroup, 'TCPRoute'),
     udpRoutes: of(gatewayGroup, 'UDPRoute'),
-    otherRoutes: of(gatewayGroup, 'GRPCRoute'),
     grants: of(gatewayGroup, 'ReferenceGrant'),
     gateways: of(gatewayGroup, 'Gateway'),
     gatewayClasses: of(gatewayGroup, 'GatewayClass'),
+    namespaces: of('', 'Namespace'),
+    secrets: of('', 'Secret'),
+    configMaps: of('', 'ConfigMap'),
     backendPolicies: of(weftGroup, 'BackendPolicy'),
+    accessPolicies: of(weftGroup, 'AccessPolicy'),
+    faultPolicies: of(weftGroup, 'FaultPolicy'),
+    rateLimitPolicies: of(weftGroup, 'RateLimitPolicy'),
     backendTLSPolicies: of(gatewayGroup, 'BackendTLSPolicy'),
     meshes: of(weftGroup, 'Mesh'),
   }

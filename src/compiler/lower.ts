@@ -1,9 +1,10 @@
 /** Fourth stage: service ports and the routes attached to them as listeners, route tables, backends and endpoints. */
 
-import type { Outbound } from '#model/mesh'
-import type { Backend, EndpointSet, Listener, Route, RouteTable, WeightedBackend } from '#model/view'
-import type { HTTPRoute, TCPRoute, TLSRoute } from '#resources/gateway-api'
+import type { Near, Outbound } from '#model/mesh'
+import type { Backend, EndpointSet, HashOn, Listener, Route, RouteTable, WeightedBackend } from '#model/view'
+import type { GRPCRoute, HTTPRoute, TCPRoute, TLSRoute } from '#resources/gateway-api'
 import type { Attachment } from './attach.ts'
+import { byCaller, type Hashes, recognisingRoute } from './hashes.ts'
 import { inOrder } from './order.ts'
 import type { Policies } from './policies.ts'
 import { backendProtocol, isHttp, isOpaque } from './protocol.ts'
@@ -11,21 +12,24 @@ import type { LoweredRoute } from './rules.ts'
 import type { ServicePort } from './services.ts'
 import { lowerNames } from './tcp.ts'
 
+export type RequestRoute = HTTPRoute | GRPCRoute
 /** Routes that hold on one port for one scope, of one kind only; tcp: at most one, which for a port of UDP is a UDPRoute. */
-export type PortRoutes = { readonly http: readonly HTTPRoute[]; readonly tls: readonly TLSRoute[]; readonly tcp: TCPRoute | undefined }
+export type PortRoutes = { readonly http: readonly RequestRoute[]; readonly tls: readonly TLSRoute[]; readonly tcp: TCPRoute | undefined }
 export type ByPort = ReadonlyMap<string, PortRoutes>
 
+/** http: those of the more specific kind, GRPCRoute, first. */
 export type AttachedRoutes = {
-  readonly http: readonly Attachment<HTTPRoute>[]
+  readonly http: readonly Attachment<RequestRoute>[]
   readonly tls: readonly Attachment<TLSRoute>[]
   readonly tcp: readonly Attachment<TCPRoute>[]
 }
 
-/** Of each kind what holds on each port, for the clients of one scope: the more specific kind wins, and of TCPRoutes the oldest; TLSRoutes share it by name (GEP-1294). */
+/** Of each kind what holds on each port, for the clients of one scope: the more specific kind wins, and of TCPRoutes the oldest; TLSRoutes share it by name (GEP-1294, GEP-1426 Route types). */
 export function holding({ http, tls, tcp }: AttachedRoutes, scope: string | undefined): ByPort {
   const found = new Map<string, PortRoutes>()
   for (const { route, port } of http.filter(each => each.scope === scope)) {
     const before = found.get(port.key)?.http ?? []
+    if (before.length > 0 && before[0]!.kind !== route.kind) continue
     if (!before.includes(route)) found.set(port.key, { ...none, http: [...before, route] })
   }
   for (const { route, port } of tls.filter(each => each.scope === scope)) {
@@ -40,11 +44,12 @@ export function holding({ http, tls, tcp }: AttachedRoutes, scope: string | unde
 const none: PortRoutes = { http: [], tls: [], tcp: undefined }
 
 type Lowered = {
-  readonly http: ReadonlyMap<HTTPRoute, LoweredRoute>
+  readonly http: ReadonlyMap<RequestRoute, LoweredRoute>
   readonly tcp: ReadonlyMap<TCPRoute | TLSRoute, readonly WeightedBackend[]>
 }
 
-export function lowerPorts(ports: readonly ServicePort[], byPort: ByPort, lowered: Lowered): Outbound {
+/** hashes: what requests to each backend are recognised by. */
+export function lowerPorts(ports: readonly ServicePort[], byPort: ByPort, lowered: Lowered, hashes: Hashes): Outbound {
   const listeners: Record<string, Listener> = {}
   const routes: Record<string, RouteTable> = {}
   for (const port of ports) {
@@ -62,16 +67,20 @@ export function lowerPorts(ports: readonly ServicePort[], byPort: ByPort, lowere
       port: port.port,
       protocol,
       ...(looks ? { routes: port.key } : {}),
-      ...(tls.length > 0
-        ? lowerNames(tls, lowered.tcp)
-        : isOpaque(protocol)
-          ? { backends: tcp === undefined ? itself : lowered.tcp.get(tcp)! }
-          : {}),
+      ...byCaller(
+        tls.length > 0
+          ? lowerNames(tls, lowered.tcp)
+          : isOpaque(protocol)
+            ? { backends: tcp === undefined ? itself : lowered.tcp.get(tcp)! }
+            : {},
+        hashes,
+      ),
       service: `${port.service}.${port.namespace}`,
     }
     if (!looks) continue
     const own = http.length === 0 ? [toItself(port, itself)] : inOrder(http.flatMap(route => lowered.http.get(route)!.routes))
-    routes[port.key] = { name: port.key, hosts: [{ name: '*', domains: ['*'], routes: own }] }
+    const recognising = hashes.size === 0 ? own : own.map(route => recognisingRoute(route, hashes))
+    routes[port.key] = { name: port.key, hosts: [{ name: '*', domains: ['*'], routes: recognising }] }
   }
   return { listeners, routes }
 }
@@ -86,21 +95,26 @@ const toItself = (port: ServicePort, backends: readonly WeightedBackend[]): Rout
 })
 
 export function lowerBackends(ports: readonly ServicePort[], { callingOf }: Policies) {
+  const hashes = new Map<string, readonly HashOn[]>()
+  const nearness: Record<string, Near> = {}
   const backends: Record<string, Backend> = {}
   const endpoints: Record<string, EndpointSet> = {}
   for (const port of ports) {
     const { key, service, namespace } = port
+    const { hash, near, ...calling } = callingOf(port)
+    if (hash.length > 0) hashes.set(key, hash)
+    if (near !== undefined) nearness[key] = near
     backends[key] = {
       name: key,
       service: `${service}.${namespace}`,
       type: 'endpoints',
       port: port.port,
       protocol: backendProtocol(port.protocol),
-      ...callingOf(port),
+      ...calling,
       identities: port.identities,
       ...(port.proxyProtocol === undefined ? {} : { proxyProtocol: port.proxyProtocol }),
     }
     endpoints[key] = { backend: key, endpoints: port.endpoints }
   }
-  return { backends, endpoints }
+  return { lowered: { backends, endpoints, near: nearness }, hashes }
 }

@@ -1,9 +1,13 @@
-/** In which order routes are tried: the precedence of Gateway API (HTTPRouteRule.matches). */
+/** In which order routes are tried: the precedence of Gateway API (HTTPRouteRule.matches, GRPCRouteRule.matches). */
 
 import type { Match, Route } from '#model/view'
 
-/** What makes one match more specific than another, the greater first. Where expressions stand is left to implementations: below exact, above prefix. */
-const specificity = (match: Match): readonly number[] => [
+/** What makes one match more specific than another: numbers of which the first that differs decides, the greater first. All ranks of one table are of one kind. */
+export type Rank = readonly number[]
+export type Ranked = { readonly route: Route; readonly rank: Rank }
+
+/** Of HTTP. Where expressions stand is left to implementations: below exact, above prefix. */
+export const rankOfRequest = (match: Match): Rank => [
   match.path?.type === 'exact' ? 2 : match.path?.type === 'regex' ? 1 : 0,
   match.path?.value.length ?? 0,
   match.method === undefined ? 0 : 1,
@@ -11,12 +15,19 @@ const specificity = (match: Match): readonly number[] => [
   match.query?.length ?? 0,
 ]
 
+/** Of gRPC: by the lengths of names, whatever the way in which they are compared. */
+export const rankOfCall = (service: string | undefined, method: string | undefined, headers: number): Rank => [
+  service?.length ?? 0,
+  method?.length ?? 0,
+  headers,
+]
+
 /** routes: those of the oldest route object first, and of one object in the order in which it lists them; that order decides between equals. */
-export function inOrder(routes: readonly Route[]): readonly Route[] {
+export function inOrder(routes: readonly Ranked[]): readonly Route[] {
   return routes
-    .map((route, index) => ({ route, index, weights: specificity(route.match) }))
+    .map(({ route, rank }, index) => ({ route, index, rank }))
     .sort((one, other) => {
-      for (const [at, weight] of one.weights.entries()) if (weight !== other.weights[at]) return other.weights[at]! - weight
+      for (const [at, weight] of one.rank.entries()) if (weight !== other.rank[at]) return other.rank[at]! - weight
       return one.index - other.index
     })
     .map(each => each.route)

@@ -1,14 +1,16 @@
 /** What holds for the calls to a service port: the Mesh's defaults, then the Service's BackendPolicy, then that of its port. */
 
 import { durationMs } from '#resources/duration'
-import type { BackendPolicy, MeshResource } from '#resources/weft'
+import type { BackendPolicy, BackendPolicySpec, MeshResource } from '#resources/weft'
+import { type Choosing, choosingOf } from './balance.ts'
 import type { Note } from './gather.ts'
 import { nameOf, namespaceOf } from './gather.ts'
+import { type Resilience, resilienceOf } from './resilience.ts'
 import type { ServicePort, Services } from './services.ts'
 import type { ResourceStatus, Stated } from './status.ts'
 import { controllerName, state, statusFor } from './status.ts'
 
-export type Calling = { readonly balance: 'round-robin' | 'least-request'; readonly connectTimeoutMs: number }
+export type Calling = { readonly connectTimeoutMs: number } & Choosing & Resilience
 export type Policies = {
   readonly mtls: 'strict' | 'permissive'
   readonly callingOf: (port: ServicePort) => Calling
@@ -16,8 +18,7 @@ export type Policies = {
   readonly notes: readonly Note[]
 }
 
-const names = { RoundRobin: 'round-robin', LeastRequest: 'least-request' } as const
-const builtIn: Calling = { balance: 'least-request', connectTimeoutMs: 5000 }
+const builtIn: Calling = { balance: 'least-request', hash: [], near: undefined, connectTimeoutMs: 5000 }
 
 /** meshes: the one that counts is named `default`. policies: oldest first, so that of two for one target the older holds. */
 export function findPolicies(
@@ -83,12 +84,10 @@ export function findPolicies(
   }
 }
 
-function settings(
-  wider: Calling,
-  own: { readonly balance?: keyof typeof names | undefined; readonly connectTimeout?: string | undefined } | undefined,
-): Calling {
+function settings(wider: Calling, own: Partial<Omit<BackendPolicySpec, 'targetRefs'>> | undefined): Calling {
   return {
-    balance: own?.balance === undefined ? wider.balance : names[own.balance],
+    ...choosingOf(wider, own),
     connectTimeoutMs: own?.connectTimeout === undefined ? wider.connectTimeoutMs : durationMs(own.connectTimeout),
+    ...resilienceOf(wider, own),
   }
 }

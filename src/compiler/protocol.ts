@@ -29,22 +29,33 @@ const byPrefix: Readonly<Record<string, Protocol>> = {
   postgres: 'tcp',
 }
 
+type Port = { readonly appProtocol?: string | undefined; readonly name?: string | undefined }
+
 /**
  * An appProtocol that is none of these is a protocol of its own, such as `mysql`: it is carried as opaque TCP, for its server may
  * speak first. declared: what the selected workloads say of the port.
  */
-export function protocolOf(
-  port: { readonly appProtocol?: string | undefined; readonly name?: string | undefined },
-  declared: readonly Protocol[],
-): Protocol {
-  if (port.appProtocol !== undefined) return byAppProtocol[port.appProtocol.toLowerCase()] ?? 'tcp'
-  const named = port.name === undefined ? undefined : byPrefix[port.name.split('-')[0]!]
-  if (named !== undefined) return named
+export function protocolOf(port: Port, declared: readonly Protocol[]): Protocol {
+  const told = toldProtocol(port)
+  if (told !== undefined) return told.protocol
   const said = new Set(declared.filter(each => each !== 'detect'))
   return said.size === 1 ? [...said][0]! : 'detect'
 }
 
+/** What the Service itself says of its port. */
+export function toldProtocol({
+  appProtocol,
+  name,
+}: Port): { readonly protocol: Protocol; readonly by: 'appProtocol' | 'name' } | undefined {
+  if (appProtocol !== undefined) return { protocol: byAppProtocol[appProtocol.toLowerCase()] ?? 'tcp', by: 'appProtocol' }
+  const named = name === undefined ? undefined : byPrefix[name.split('-')[0]!]
+  return named === undefined ? undefined : { protocol: named, by: 'name' }
+}
+
 export const isHttp = (protocol: Protocol): boolean => protocol !== 'tcp' && protocol !== 'tls' && protocol !== 'udp'
+
+/** gRPC is HTTP/2 (PROTOCOL-HTTP2.md). */
+export const carriesCalls = (protocol: Protocol): boolean => isHttp(protocol) && protocol !== 'http'
 
 /** Its bytes may turn out, or are known, to be nothing that is looked into. */
 export const isOpaque = (protocol: Protocol): boolean => !isHttp(protocol) || protocol === 'detect'

@@ -7,11 +7,10 @@ import type { Gathered } from './gather.ts'
 import { nameOf, namespaceOf } from './gather.ts'
 import type { LoweredRoute } from './rules.ts'
 import type { ParentStatus, ResourceStatus, Stated } from './status.ts'
-import { controllerName, gatewayControllerName, state, statusFor } from './status.ts'
+import { controllerName, state, statusFor } from './status.ts'
 
-/** refs: undefined where nobody looked at them. */
-type Outcome = {
-  readonly refs: LoweredRoute['refs'] | undefined
+export type Outcome = {
+  readonly refs: LoweredRoute['refs']
   readonly invalid: ReadonlyMap<number, readonly Unsupported[]>
   readonly ruleCount: number
 }
@@ -20,15 +19,16 @@ const answers: Readonly<Record<string, string>> = {
   TCPRoute: 'connections are closed',
   TLSRoute: 'connections are closed',
   UDPRoute: 'datagrams are refused',
+  GRPCRoute: 'calls that match are answered INTERNAL',
 }
 
 const tell = (list: readonly Unsupported[]): string => list.map(each => `${each.path}: ${each.says}`).join('; ')
 
 /** verdicts: what each parent makes of the route. A route that no parent of ours is asked for has no status of ours. */
 export function reportRoute(route: Resource, verdicts: readonly Verdict[], outcome: Outcome): ResourceStatus {
-  const parents = verdicts.map(({ parentRef, reason, says }): ParentStatus => {
+  const parents = verdicts.map(({ parentRef, reason, says, controllerName: own = controllerName }): ParentStatus => {
     const conditions = reason === undefined ? taken(route, outcome) : [state(route, 'Accepted', false, reason, says)]
-    return { parentRef, controllerName, conditions: [...conditions, ...resolvedRefs(route, outcome)] }
+    return { parentRef, controllerName: own, conditions: [...conditions, ...resolvedRefs(route, outcome)] }
   })
   return statusFor(route, { parents })
 }
@@ -47,49 +47,34 @@ function taken(route: Resource, { invalid, ruleCount }: Outcome): readonly State
 }
 
 function resolvedRefs(route: Resource, { refs }: Outcome): readonly Stated[] {
-  if (refs === undefined) return []
   const first = refs[0]
   if (first === undefined) return [state(route, 'ResolvedRefs', true, 'ResolvedRefs', 'All backendRefs lead somewhere')]
   return [state(route, 'ResolvedRefs', false, first.reason, `${tell(refs)}; their share is refused`)]
 }
 
-/** Gateways of our class, and policies that are read but not carried out: said, so that nobody waits for them. */
-export function reportOthers({ gateways, gatewayClasses, backendTLSPolicies }: Gathered): readonly ResourceStatus[] {
-  const ours = new Set(gatewayClasses.filter(each => each.spec?.controllerName === gatewayControllerName).map(each => each.metadata.name))
-  const says = 'Gateways are not carried out yet: no listener is opened'
-  return [
-    ...gatewayClasses
-      .filter(each => ours.has(each.metadata.name))
-      .map(each => statusFor(each, { conditions: [state(each, 'Accepted', false, 'Unsupported', says)] })),
-    ...gateways
-      .filter(each => ours.has(each.spec?.gatewayClassName ?? ''))
-      .map(each =>
-        statusFor(each, {
-          conditions: [state(each, 'Accepted', false, 'Invalid', says), state(each, 'Programmed', false, 'Invalid', says)],
-        }),
-      ),
-    ...backendTLSPolicies.map(each =>
-      statusFor(each, {
-        ancestors: (each.spec?.targetRefs ?? []).map(ref => ({
-          ancestorRef: {
-            group: ref.group,
-            kind: ref.kind,
-            namespace: namespaceOf(each),
-            name: ref.name,
-            ...(ref.sectionName === undefined ? {} : { sectionName: ref.sectionName }),
-          },
-          controllerName,
-          conditions: [
-            state(
-              each,
-              'Accepted',
-              false,
-              'Invalid',
-              `BackendTLSPolicy ${nameOf(each)} is not carried out yet: the backend is called as if it were absent`,
-            ),
-          ],
-        })),
-      }),
-    ),
-  ]
+/** Policies that are read but not carried out: said, so that nobody waits for them. */
+export function reportOthers({ backendTLSPolicies }: Gathered): readonly ResourceStatus[] {
+  return backendTLSPolicies.map(each =>
+    statusFor(each, {
+      ancestors: (each.spec?.targetRefs ?? []).map(ref => ({
+        ancestorRef: {
+          group: ref.group,
+          kind: ref.kind,
+          namespace: namespaceOf(each),
+          name: ref.name,
+          ...(ref.sectionName === undefined ? {} : { sectionName: ref.sectionName }),
+        },
+        controllerName,
+        conditions: [
+          state(
+            each,
+            'Accepted',
+            false,
+            'Invalid',
+            `BackendTLSPolicy ${nameOf(each)} is not carried out yet: the backend is called as if it were absent`,
+          ),
+        ],
+      })),
+    }),
+  )
 }

@@ -1,15 +1,25 @@
 /** What a backendRef leads to, or why it leads nowhere. */
 
-import type { BackendRef, ReferenceGrant } from '#resources/gateway-api'
+import type { BackendRef, ParentRef, ReferenceGrant } from '#resources/gateway-api'
 import { gatewayGroup } from '#resources/gateway-api'
+import type { Resource } from '#resources/kind'
 import { namespaceOf } from './gather.ts'
-import { isHttp } from './protocol.ts'
+import { carriesCalls, isHttp } from './protocol.ts'
 import type { Services } from './services.ts'
 
 export type RefReason = 'RefNotPermitted' | 'InvalidKind' | 'BackendNotFound' | 'UnsupportedProtocol'
 /** backend: the name of a backend of the mesh, `NAMESPACE/SERVICE:PORT`. */
 export type Resolved = { readonly backend: string } | { readonly backend: undefined; readonly reason: RefReason; readonly says: string }
-type From = { readonly kind: string; readonly namespace: string }
+/** called: namespaces of the Services that the route is about; what is in them its clients call anyway. */
+type From = { readonly kind: string; readonly namespace: string; readonly called?: readonly string[] }
+
+/** A route that also holds at Gateways opens what it leads to to others than the mesh: then a grant is needed everywhere. */
+export function fromOf(route: Resource<{ readonly parentRefs?: readonly ParentRef[] | undefined }>): From {
+  const parents = route.spec?.parentRefs ?? []
+  const namespace = namespaceOf(route)
+  const isMesh = parents.every(({ group, kind }) => group === '' && kind === 'Service')
+  return { kind: route.kind, namespace, called: isMesh ? parents.map(parent => parent.namespace ?? namespace) : [] }
+}
 
 export function resolve(
   ref: Pick<BackendRef, 'group' | 'kind' | 'name' | 'namespace' | 'port'>,
@@ -22,7 +32,7 @@ export function resolve(
     return no('InvalidKind', `the kind ${ref.kind} of group "${ref.group}" is not carried out as a backend: refer to a Service`)
   const namespace = ref.namespace ?? from.namespace
   const name = `${namespace}/${ref.name}`
-  if (namespace !== from.namespace && !isGranted(from, namespace, ref.name, grants))
+  if (namespace !== from.namespace && !from.called?.includes(namespace) && !isGranted(from, namespace, ref.name, grants))
     return no(
       'RefNotPermitted',
       `Service ${name} is in another namespace, which has no ReferenceGrant from ${from.kind} in ${from.namespace}`,
@@ -44,6 +54,8 @@ export function resolve(
     )
   if (from.kind === 'HTTPRoute' && !isHttp(port.protocol))
     return no('UnsupportedProtocol', `port ${ref.port} of Service ${name} speaks ${port.protocol}, to which an HTTPRoute cannot lead`)
+  if (from.kind === 'GRPCRoute' && !carriesCalls(port.protocol))
+    return no('UnsupportedProtocol', `port ${ref.port} of Service ${name} speaks ${port.protocol}, to which a GRPCRoute cannot lead`)
   if (from.kind === 'TLSRoute' && isHttp(port.protocol) && port.protocol !== 'detect')
     return no('UnsupportedProtocol', `port ${ref.port} of Service ${name} speaks ${port.protocol}, to which undecrypted TLS cannot lead`)
   return { backend: port.key }

@@ -1,43 +1,49 @@
-/** The rules of one HTTPRoute as routes of the model: not yet in order, and not yet attached to anything. */
+/** The rules of one HTTPRoute or GRPCRoute as routes of the model: not yet in order, and not yet attached to anything. */
 
-import type { Action, Match, PathMatch, Route, ValueMatch, WeightedBackend } from '#model/view'
+import type { Action, Route, Session, WeightedBackend } from '#model/view'
 import { durationMs } from '#resources/duration'
-import type { HTTPMatch, HTTPRoute, HTTPRule, ReferenceGrant } from '#resources/gateway-api'
+import type { GRPCRoute, HTTPRoute, HTTPRule, ReferenceGrant } from '#resources/gateway-api'
 import type { Unsupported } from './filters.ts'
 import { lowerFilters } from './filters.ts'
-import { nameOf, namespaceOf } from './gather.ts'
-import { whyNotRegex } from './regex.ts'
+import { nameOf } from './gather.ts'
+import type { LoweredMatch } from './matches.ts'
+import { lowerCall, lowerRequest } from './matches.ts'
+import { lowerMirrors } from './mirrors.ts'
+import type { Ranked } from './order.ts'
 import type { Resolved } from './resolve.ts'
-import { resolve } from './resolve.ts'
+import { fromOf, resolve } from './resolve.ts'
+import { retryOf } from './retry.ts'
+import { lowerSession } from './sessions.ts'
 import type { Services } from './services.ts'
 
 /** refs: backendRefs that lead nowhere, with their field paths. invalid: by index of the rule, what it asks that is not carried out. */
 export type LoweredRoute = {
-  readonly routes: readonly Route[]
+  readonly routes: readonly Ranked[]
   readonly refs: readonly (Exclude<Resolved, { backend: string }> & { readonly path: string })[]
   readonly invalid: ReadonlyMap<number, readonly Unsupported[]>
 }
 
-export function lowerRules(route: HTTPRoute, services: Services, grants: readonly ReferenceGrant[]): LoweredRoute {
+export function lowerRules(route: HTTPRoute | GRPCRoute, services: Services, grants: readonly ReferenceGrant[]): LoweredRoute {
+  const { kind } = route
+  const from = fromOf(route)
   const refs: LoweredRoute['refs'][number][] = []
   const invalid = new Map<number, readonly Unsupported[]>()
-  const routes = (route.spec?.rules ?? []).flatMap((rule, index) => {
+  const routes = rulesOf(route).flatMap(({ rule, matches }, index) => {
     const at = `spec.rules[${index}]`
     const lowered = lowerFilters(rule.filters ?? [], `${at}.filters`)
     const unsupported: Unsupported[] = [...lowered.unsupported]
-    if (rule.retry) unsupported.push({ path: `${at}.retry`, says: 'retry is not carried out yet' })
-    if (rule.sessionPersistence) unsupported.push({ path: `${at}.sessionPersistence`, says: 'sessionPersistence is not carried out yet' })
+    const copied = lowerMirrors(rule.filters ?? [], `${at}.filters`, from, services, grants)
+    refs.push(...copied.refs)
+    const kept = lowerSession(rule, at, `${nameOf(route)}-${index}`)
+    unsupported.push(...kept.unsupported)
     const backends = (rule.backendRefs ?? []).map((ref, refAt): WeightedBackend => {
       const path = `${at}.backendRefs[${refAt}]`
-      const found = resolve(ref, { kind: 'HTTPRoute', namespace: namespaceOf(route) }, services, grants)
+      const found = resolve(ref, from, services, grants)
       if (found.backend === undefined) refs.push({ ...found, path })
       const own = lowerFilters(ref.filters ?? [], `${path}.filters`, true)
       unsupported.push(...own.unsupported)
       return { backend: found.backend, weight: ref.weight, ...(own.filters.length > 0 ? { filters: own.filters } : {}) }
     })
-    const matches = (rule.matches.length > 0 ? rule.matches : [{ path: { type: 'PathPrefix' as const, value: '/' } }]).map(
-      (match, matchAt) => lowerMatch(match, `${at}.matches[${matchAt}]`),
-    )
     unsupported.push(...matches.flatMap(match => match.unsupported))
     if (unsupported.length > 0) invalid.set(index, unsupported)
     const action: Action =
@@ -45,26 +51,50 @@ export function lowerRules(route: HTTPRoute, services: Services, grants: readonl
         ? { type: 'respond', status: 500, reason: 'rule-invalid', detail: unsupported.map(each => `${each.path}: ${each.says}`).join('; ') }
         : lowered.redirect !== undefined
           ? { type: 'redirect', redirect: lowered.redirect }
-          : forward(backends, at)
-    return matches.flatMap(({ match }, matchAt): readonly Route[] =>
-      match === undefined
-        ? []
-        : [
-            {
-              name: `HTTPRoute/${nameOf(route)}/${index}${matches.length > 1 ? `.${matchAt}` : ''}`,
-              origin: `HTTPRoute ${nameOf(route)} rule ${index}`,
-              match,
-              filters: unsupported.length > 0 ? [] : lowered.filters,
-              action,
-              ...timeoutsOf(rule),
-            },
-          ],
-    )
+          : withSession(forward(backends, at), kept.session)
+    return matches.flatMap(({ match, rank }, matchAt): readonly Ranked[] => {
+      if (match === undefined) return []
+      const made: Route = {
+        name: `${kind}/${nameOf(route)}/${index}${matches.length > 1 ? `.${matchAt}` : ''}`,
+        origin: `${kind} ${nameOf(route)} rule ${index}`,
+        match,
+        filters: unsupported.length > 0 ? [] : lowered.filters,
+        action,
+        ...timeoutsOf(rule),
+        ...(action.type === 'forward' ? retryOf(rule) : {}),
+        ...(action.type === 'forward' && copied.mirrors.length > 0 ? { mirrors: copied.mirrors } : {}),
+        ...(unsupported.length > 0 || lowered.cors === undefined ? {} : { cors: lowered.cors }),
+      }
+      return [{ route: made, rank }]
+    })
   })
   return { routes, refs, invalid }
 }
 
-/** Nothing to go to is answered 500 (Gateway API HTTPRouteRule.backendRefs). */
+/** What both kinds say alike, and what they match. A rule without matches applies to all that is of its kind. */
+function rulesOf(route: HTTPRoute | GRPCRoute): readonly { readonly rule: Rule; readonly matches: readonly LoweredMatch[] }[] {
+  const at = (index: number, matchAt: number): string => `spec.rules[${index}].matches[${matchAt}]`
+  return isCalls(route)
+    ? (route.spec?.rules ?? []).map((rule, index) => ({
+        rule,
+        matches: orAll(rule.matches ?? [], {}).map((match, matchAt) => lowerCall(match, at(index, matchAt))),
+      }))
+    : (route.spec?.rules ?? []).map((rule, index) => ({
+        rule,
+        matches: orAll(rule.matches, { path: { type: 'PathPrefix', value: '/' } }).map((match, matchAt) =>
+          lowerRequest(match, at(index, matchAt)),
+        ),
+      }))
+}
+
+type Rule = Omit<HTTPRule, 'matches'>
+const isCalls = (route: HTTPRoute | GRPCRoute): route is GRPCRoute => route.kind === 'GRPCRoute'
+const orAll = <M>(matches: readonly M[], all: M): readonly M[] => (matches.length > 0 ? matches : [all])
+
+const withSession = (action: Action, session: Session | undefined): Action =>
+  session === undefined || action.type !== 'forward' ? action : { ...action, session }
+
+/** Nothing to go to is answered 500, and to a gRPC call UNAVAILABLE (Gateway API HTTPRouteRule.backendRefs, GRPCRouteRule.backendRefs). */
 function forward(backends: readonly WeightedBackend[], at: string): Action {
   const no = (detail: string): Action => ({ type: 'respond', status: 500, reason: 'backend-invalid', detail })
   if (backends.length === 0) return no(`${at} has no backendRefs`)
@@ -72,47 +102,9 @@ function forward(backends: readonly WeightedBackend[], at: string): Action {
   return { type: 'forward', backends }
 }
 
-function timeoutsOf({ timeouts }: HTTPRule): Pick<Route, 'timeouts'> {
+function timeoutsOf({ timeouts }: Rule): Pick<Route, 'timeouts'> {
   const ms = (text: string | undefined): number => (text === undefined ? 0 : durationMs(text))
   const [request, oneTry] = [ms(timeouts?.request), ms(timeouts?.backendRequest)]
   if (request === 0 && oneTry === 0) return {}
   return { timeouts: { ...(request === 0 ? {} : { requestMs: request }), ...(oneTry === 0 ? {} : { tryMs: oneTry }) } }
-}
-
-/** match: undefined where an expression cannot be used, for then nobody knows what it would match. */
-function lowerMatch(match: HTTPMatch, at: string): { readonly match: Match | undefined; readonly unsupported: readonly Unsupported[] } {
-  const unsupported: Unsupported[] = []
-  const checked = (type: string, value: string, path: string): void => {
-    const why = type === 'RegularExpression' ? whyNotRegex(value) : undefined
-    if (why !== undefined) unsupported.push({ path, says: `the expression ${why}` })
-  }
-  checked(match.path.type, match.path.value, `${at}.path.value`)
-  const values = (list: HTTPMatch['headers'], field: string, name: (text: string) => string): readonly ValueMatch[] => {
-    const seen = new Set<string>()
-    return (list ?? []).flatMap((each, index) => {
-      const key = name(each.name)
-      if (seen.has(key)) return [] // the first of a name counts (Gateway API HTTPHeaderMatch)
-      seen.add(key)
-      checked(each.type, each.value, `${at}.${field}[${index}].value`)
-      return [{ name: key, type: each.type === 'Exact' ? 'exact' : 'regex', value: each.value }]
-    })
-  }
-  const headers = values(match.headers, 'headers', text => text.toLowerCase())
-  const query = values(match.queryParams, 'queryParams', text => text)
-  if (unsupported.length > 0) return { match: undefined, unsupported }
-  return {
-    unsupported,
-    match: {
-      path: lowerPath(match.path),
-      ...(match.method === undefined ? {} : { method: match.method }),
-      ...(headers.length > 0 ? { headers } : {}),
-      ...(query.length > 0 ? { query } : {}),
-    },
-  }
-}
-
-/** A slash at the end of a prefix says nothing: `/abc/` and `/abc` match alike (Gateway API PathMatchPathPrefix). */
-function lowerPath({ type, value }: HTTPMatch['path']): PathMatch {
-  if (type === 'PathPrefix') return { type: 'prefix', value: value.replace(/\/+$/, '') || '/' }
-  return { type: type === 'Exact' ? 'exact' : 'regex', value }
 }

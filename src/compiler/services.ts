@@ -157,7 +157,7 @@ function endpointOf(workload: Workload, port: WorkloadPort | undefined, target: 
     {
       host: place.host,
       port: place.port,
-      weight: 1,
+      weight: workload.weight ?? 1,
       health: workload.health,
       mtls: port?.bind !== undefined,
       workload: `${workload.name}.${workload.namespace}`,

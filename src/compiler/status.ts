@@ -12,6 +12,13 @@ export type Stated = Omit<Condition, 'lastTransitionTime'>
 export type ParentStatus = { readonly parentRef: ParentRef; readonly controllerName: string; readonly conditions: readonly Stated[] }
 export type AncestorStatus = { readonly ancestorRef: ParentRef; readonly controllerName: string; readonly conditions: readonly Stated[] }
 
+export type ListenerStatus = {
+  readonly name: string
+  readonly supportedKinds: readonly { readonly group: string; readonly kind: string }[]
+  readonly attachedRoutes: number
+  readonly conditions: readonly Stated[]
+}
+
 /** One of parents (routes), ancestors (policies) and conditions (all else) is there. namespace: absent for kinds that have none. */
 export type ResourceStatus = {
   readonly apiVersion: string
@@ -21,9 +28,15 @@ export type ResourceStatus = {
   readonly parents?: readonly ParentStatus[]
   readonly ancestors?: readonly AncestorStatus[]
   readonly conditions?: readonly Stated[]
+  /** Of a Gateway. */
+  readonly listeners?: readonly ListenerStatus[]
+  readonly addresses?: readonly { readonly type: string; readonly value: string }[]
 }
 
-export function statusFor(resource: Resource, said: Pick<ResourceStatus, 'parents' | 'ancestors' | 'conditions'>): ResourceStatus {
+export function statusFor(
+  resource: Resource,
+  said: Pick<ResourceStatus, 'parents' | 'ancestors' | 'conditions' | 'listeners' | 'addresses'>,
+): ResourceStatus {
   const { apiVersion, kind, metadata } = resource
   return { apiVersion, kind, ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }), name: metadata.name, ...said }
 }
@@ -40,10 +53,16 @@ export function state(resource: Resource, type: string, status: boolean, reason:
   }
 }
 
+/** Ours, and stated only while it holds. */
+export const insecure = 'InsecureFrontendValidationMode'
+
+const ownNames: ReadonlySet<string> = new Set([controllerName, gatewayControllerName])
+
 type StatusShape = {
   readonly parents?: readonly Entry[]
   readonly ancestors?: readonly Entry[]
   readonly conditions?: readonly Condition[]
+  readonly listeners?: readonly { readonly name: string; readonly conditions?: readonly Condition[] }[]
 }
 type Entry = {
   readonly controllerName: string
@@ -70,12 +89,18 @@ export function joinStatus(resource: Resource, said: ResourceStatus, now: string
       )
       return { ...entry, conditions: timed(same?.conditions ?? [], entry.conditions, now) }
     })
-    next[list] = [...old.filter(entry => entry.controllerName !== controllerName), ...mine]
+    next[list] = [...old.filter(entry => !ownNames.has(entry.controllerName)), ...mine]
   }
+  if (said.addresses !== undefined) next['addresses'] = said.addresses
+  if (said.listeners !== undefined)
+    next['listeners'] = said.listeners.map(each => {
+      const old = before.listeners?.find(({ name }) => name === each.name)
+      return { ...each, conditions: timed(old?.conditions ?? [], each.conditions, now) }
+    })
   if (said.conditions !== undefined) {
     const types = new Set(said.conditions.map(condition => condition.type))
     next['conditions'] = [
-      ...(before.conditions ?? []).filter(condition => !types.has(condition.type)),
+      ...(before.conditions ?? []).filter(condition => !types.has(condition.type) && condition.type !== insecure),
       ...timed(before.conditions ?? [], said.conditions, now),
     ]
   }

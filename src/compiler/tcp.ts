@@ -3,9 +3,8 @@
 import type { ServerNames, WeightedBackend } from '#model/view'
 import type { ReferenceGrant, TCPRoute, TLSRoute, UDPRoute } from '#resources/gateway-api'
 import type { Unsupported } from './filters.ts'
-import { namespaceOf } from './gather.ts'
 import type { LoweredRoute } from './rules.ts'
-import { resolve } from './resolve.ts'
+import { fromOf, resolve } from './resolve.ts'
 import type { Services } from './services.ts'
 
 export type LoweredTCP = {
@@ -28,7 +27,7 @@ export function lowerTCP(route: TCPRoute | TLSRoute | UDPRoute, services: Servic
     }
   }
   const backends = rules[0]!.backendRefs.map((ref, at): WeightedBackend => {
-    const found = resolve(ref, { kind, namespace: namespaceOf(route) }, services, grants)
+    const found = resolve(ref, fromOf(route), services, grants)
     if (found.backend === undefined) refs.push({ ...found, path: `spec.rules[0].backendRefs[${at}]` })
     return { backend: found.backend, weight: ref.weight }
   })

@@ -1,45 +1,133 @@
 /** One proxy's view, cut from the mesh: what its workload may call, and what is taken in for it. */
 
-import type { Mesh } from '#model/mesh'
+import type { Injection, Limited, Mesh } from '#model/mesh'
 import { portName } from '#model/port'
-import type { Backend, Listener, Protocol, RouteTable, View } from '#model/view'
+import type { Access, Backend, Fault, Listener, Locality, Protocol, Route, RouteTable, View, WeightedBackend } from '#model/view'
 import type { ProxyNode, WorkloadPort } from '#model/workload'
+import { accessAt } from './access.ts'
+import { byNearness } from './balance.ts'
 import { keep } from './keep.ts'
 import { byName } from './names.ts'
+import { inOrder, rankOfRequest } from './order.ts'
 import { backendProtocol, isHttp, isOpaque } from './protocol.ts'
 import { portOf, selects } from './services.ts'
 
 type Shared = Pick<View, 'listeners' | 'routes' | 'dns'>
-/** What is the same for all clients of a namespace, made once for each mesh. */
+/** What is the same for all clients of a namespace that the same faults are meant for, made once for each mesh. */
 const shared = new WeakMap<Mesh, Map<string, Shared>>()
 
 /** previous: the view that this proxy had; what did not change is the same object in the new one. */
 export function viewFor(mesh: Mesh, node: ProxyNode, previous?: View): View {
-  const { listeners, routes, dns } = sharedBy(mesh, node.namespace)
+  if (node.gateway !== undefined) return keep<View>(previous, gatewayView(mesh, node, node.gateway.name))
+  const { listeners, routes, dns } = sharedBy(mesh, node)
   const inbound = node.ports.flatMap(port => (port.bind === undefined ? [] : [takeIn(mesh, node, port, port.bind)]))
   return keep<View>(previous, {
     listeners: { ...listeners, ...Object.fromEntries(inbound.map(each => [each.listener.name, each.listener])) },
     routes: { ...routes, ...Object.fromEntries(inbound.flatMap(({ table }) => (table === undefined ? [] : [[table.name, table]]))) },
     backends: { ...mesh.backends, ...Object.fromEntries(inbound.map(each => [each.backend.name, each.backend])) },
-    endpoints: mesh.endpoints,
+    endpoints: endpointsFor(mesh, node.locality),
     dns,
     trust: mesh.trust,
   })
 }
 
-function sharedBy(mesh: Mesh, namespace: string): Shared {
+/** What comes from outside, and all that it may lead to; its proxies call nobody by themselves. */
+function gatewayView(mesh: Mesh, node: ProxyNode, name: string): View {
+  const { namespace, locality } = node
+  const { listeners, routes } = mesh.gateways[`${namespace}/${name}`] ?? { listeners: {}, routes: {} }
+  const faulty = withFaults(routes, faultsFor(mesh, node))
+  return { listeners, routes: faulty, backends: mesh.backends, endpoints: endpointsFor(mesh, locality), dns: [], trust: mesh.trust }
+}
+
+function sharedBy(mesh: Mesh, node: ProxyNode): Shared {
+  const { namespace } = node
   const known = shared.get(mesh) ?? new Map<string, Shared>()
   shared.set(mesh, known)
-  const before = known.get(namespace)
+  const faults = faultsFor(mesh, node)
+  const broken = firstMeant(mesh.connectionFaults, node)
+  const policies = faults.flatMap(([table, routes]) => routes.map(([route, { policy }]) => `${table} ${route} ${policy}`))
+  const key = [namespace, ...policies, ...broken.map(([listener, { policy }]) => `${listener} ${policy}`)].join('\n')
+  const before = known.get(key)
   if (before) return before
   const own = mesh.consumers[namespace]
   const made: Shared = {
-    listeners: { ...mesh.outbound.listeners, ...own?.listeners },
-    routes: { ...mesh.outbound.routes, ...own?.routes },
+    listeners: withConnectionFaults({ ...mesh.outbound.listeners, ...own?.listeners }, broken),
+    routes: withFaults({ ...mesh.outbound.routes, ...own?.routes }, faults),
     dns: [...mesh.dns.qualified, ...(mesh.dns.short[namespace] ?? [])].sort(byName),
   }
-  known.set(namespace, made)
+  known.set(key, made)
   return made
+}
+
+type Faults = readonly (readonly [table: string, routes: readonly (readonly [route: string, fault: Fault])[]])[]
+
+/** What is done to the requests of this client: of each route the first that is meant for it. */
+const faultsFor = ({ faults }: Mesh, node: ProxyNode): Faults =>
+  Object.entries(faults).flatMap(([table, routes]) => {
+    const own = firstMeant(routes, node)
+    return own.length === 0 ? [] : [[table, own]]
+  })
+
+const firstMeant = (
+  injections: Readonly<Record<string, readonly Injection[]>>,
+  node: ProxyNode,
+): readonly (readonly [name: string, fault: Fault])[] =>
+  Object.entries(injections).flatMap(([name, each]): readonly (readonly [string, Fault])[] => {
+    const found = each.find(injection => isMeant(injection, node))
+    return found === undefined ? [] : [[name, found.fault]]
+  })
+
+const isMeant = ({ from }: Injection, node: ProxyNode): boolean =>
+  from === undefined ||
+  from.some(
+    ({ namespace, service, labels }) =>
+      namespace === node.namespace &&
+      (service === undefined || service === node.service) &&
+      (Object.keys(labels).length === 0 || selects(labels, node)),
+  )
+
+function withConnectionFaults(listeners: View['listeners'], faults: readonly (readonly [string, Fault])[]): View['listeners'] {
+  const changed = faults.flatMap(([name, fault]) => {
+    const listener = listeners[name]
+    // A route of a more specific kind may have made it a port of requests only.
+    return listener === undefined || !isOpaque(listener.protocol) ? [] : [[name, { ...listener, fault }] as const]
+  })
+  return changed.length === 0 ? listeners : { ...listeners, ...Object.fromEntries(changed) }
+}
+
+function withFaults(tables: View['routes'], faults: Faults): View['routes'] {
+  const changed = faults.flatMap(([name, routes]) => {
+    const table = tables[name]
+    if (table === undefined) return []
+    const byRoute = new Map(routes)
+    const faulty = (route: Route): Route => {
+      const fault = byRoute.get(route.name)
+      return fault === undefined ? route : { ...route, fault }
+    }
+    return [[name, { ...table, hosts: table.hosts.map(host => ({ ...host, routes: host.routes.map(faulty) })) }] as const]
+  })
+  return changed.length === 0 ? tables : { ...tables, ...Object.fromEntries(changed) }
+}
+
+/** What is the same for all proxies of one place, made once for each mesh. */
+const byPlace = new WeakMap<Mesh, Map<string, View['endpoints']>>()
+
+/** The endpoints as they are seen from where the proxy runs: the whole of a view that changes when only endpoints of the mesh do. */
+export function endpointsFor(mesh: Mesh, locality: Locality | undefined): View['endpoints'] {
+  const preferring = Object.entries(mesh.near)
+  if (locality === undefined || preferring.length === 0) return mesh.endpoints
+  const known = byPlace.get(mesh) ?? new Map<string, View['endpoints']>()
+  byPlace.set(mesh, known)
+  const key = JSON.stringify([locality.region, locality.zone, locality.host])
+  let found = known.get(key)
+  if (found === undefined) {
+    found = {
+      ...mesh.endpoints,
+      ...Object.fromEntries(preferring.map(([name, near]) => [name, byNearness(mesh.endpoints[name]!, near, locality)])),
+    }
+    known.set(key, found)
+  }
+  return found
 }
 
 type TakenIn = { readonly listener: Listener; readonly table: RouteTable | undefined; readonly backend: Backend }
@@ -51,6 +139,7 @@ function takeIn(mesh: Mesh, node: ProxyNode, port: WorkloadPort, bind: { readonl
   const name = `inbound/${place}`
   const backends = [{ backend: `local/${place}`, weight: 1 }]
   const service = `${node.service}.${node.namespace}`
+  const access = accessAt(mesh, node, port, protocol === 'udp')
   return {
     listener: {
       name,
@@ -62,6 +151,7 @@ function takeIn(mesh: Mesh, node: ProxyNode, port: WorkloadPort, bind: { readonl
       ...(isHttp(protocol) ? { routes: name } : {}),
       ...(isOpaque(protocol) ? { backends } : {}),
       service,
+      ...(access !== undefined && isOpaque(protocol) ? { access: access.opaque } : {}),
     },
     table: isHttp(protocol)
       ? {
@@ -70,15 +160,7 @@ function takeIn(mesh: Mesh, node: ProxyNode, port: WorkloadPort, bind: { readonl
             {
               name: '*',
               domains: ['*'],
-              routes: [
-                {
-                  name: `Workload/${node.namespace}/${node.workload}/${port.port}`,
-                  origin: `Workload ${node.namespace}/${node.workload} port ${port.port}`,
-                  match: {},
-                  filters: [],
-                  action: { type: 'forward', backends },
-                },
-              ],
+              routes: routesTo(mesh, node, port, backends, access?.http),
             },
           ],
         }
@@ -95,6 +177,34 @@ function takeIn(mesh: Mesh, node: ProxyNode, port: WorkloadPort, bind: { readonl
       ...headerFor(mesh, node, port),
     },
   }
+}
+
+/** One for all requests; where limits are kept by route, those routes before it. Of two Services before one port, the limit of the first counts. */
+function routesTo(
+  mesh: Mesh,
+  node: ProxyNode,
+  port: WorkloadPort,
+  backends: readonly WeightedBackend[],
+  access: Access | undefined,
+): readonly Route[] {
+  const action = { type: 'forward', backends } as const
+  const limited = (mesh.rateLimits[node.namespace] ?? []).filter(
+    (each: Limited) => selects(each.selector, node) && portOf(node, each.target)?.port === port.port,
+  )
+  const whole = limited.find(each => each.rateLimit !== undefined)?.rateLimit
+  const limit = { ...(whole === undefined ? {} : { rateLimit: whole }), ...(access === undefined ? {} : { access }) }
+  const routes = limited.flatMap(each => each.routes).map((route): Route => ({ ...limit, ...route, filters: [], action }))
+  return [
+    ...(limited.length > 1 ? inOrder(routes.map(route => ({ route, rank: rankOfRequest(route.match) }))) : routes),
+    {
+      name: `Workload/${node.namespace}/${node.workload}/${port.port}`,
+      origin: `Workload ${node.namespace}/${node.workload} port ${port.port}`,
+      match: {},
+      filters: [],
+      action,
+      ...limit,
+    },
+  ]
 }
 
 /** What the workload says; where it says nothing, what the Services say that select it, if they agree: so a server that speaks first is not waited for. */

@@ -130,3 +130,30 @@ test('when statuses cannot be written the mesh is compiled all the same, and it 
   assert.equal(plane.compilations.length, 1)
   assert.deepEqual(said, ['statuses could not be written'])
 })
+
+test('a fault ends at its time although nobody changed anything, and its status says so', () => {
+  using plane = start()
+  plane.put('web')
+  plane.store.create(
+    admit({
+      apiVersion: 'weft.dev/v1alpha1',
+      kind: 'FaultPolicy',
+      metadata: { name: 'late', namespace: 'default' },
+      spec: { targetRefs: [{ name: 'web' }], delay: { fixed: '1s' }, expires: new Date(plane.clock.now() + 60_000).toISOString() },
+    }),
+  )
+  const reason = () => {
+    const found = plane.store.get({ group: 'weft.dev', kind: 'FaultPolicy', namespace: 'default', name: 'late' })
+    const status = found?.status as { ancestors: [{ conditions: [{ reason: string }] }] } | undefined
+    return status?.ancestors[0].conditions[0].reason
+  }
+  const fault = () => plane.loop.cut(node)!.view.routes['default/web:80']!.hosts[0]!.routes[0]!.fault
+  plane.clock.advance(100)
+  assert.equal(fault()?.policy, 'default/late')
+  assert.equal(reason(), 'Accepted')
+  plane.clock.advance(59_000)
+  assert.equal(fault()?.policy, 'default/late')
+  plane.clock.advance(2000)
+  assert.equal(fault(), undefined)
+  assert.equal(reason(), 'Expired')
+})

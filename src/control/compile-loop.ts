@@ -8,7 +8,7 @@
 
 import type { Clock } from '#base/clock'
 import type { Log } from '#base/log'
-import { type Compiled, type CompileOptions, compile, joinStatus, type Note, viewFor } from '#compiler'
+import { type Compiled, type CompileOptions, compile, endpointsFor, joinStatus, type Note, viewFor } from '#compiler'
 import type { Mesh } from '#model/mesh'
 import type { View } from '#model/view'
 import type { Inventory, ProxyNode } from '#model/workload'
@@ -36,6 +36,8 @@ export type Cut = { readonly mesh: Mesh; readonly view: View }
 const sources = kinds.filter(({ kind }) => kind !== 'Workload') // workloads come through the inventory
 const quietMs = 10
 const longestMs = 50
+/** The longest time that a timer takes, 24 days. */
+const longestTimerMs = 2 ** 31 - 1
 
 export class CompileLoop {
   readonly #options: CompileLoopOptions
@@ -45,6 +47,7 @@ export class CompileLoop {
   #current: Compilation | undefined
   #input: { readonly resources: readonly Resource[]; readonly inventory: Inventory; readonly trust: string } | undefined
   #cancel: (() => void) | undefined
+  #cancelEnd: (() => void) | undefined
   #firstAt = 0
   #lastAt = 0
   #tookMs = 0
@@ -71,7 +74,8 @@ export class CompileLoop {
   cut(node: ProxyNode, before?: Cut): Cut | undefined {
     const mesh = this.#current?.mesh
     if (mesh === undefined || before?.mesh === mesh) return before
-    if (before !== undefined && onlyEndpointsDiffer(before.mesh, mesh)) return { mesh, view: { ...before.view, endpoints: mesh.endpoints } }
+    if (before !== undefined && onlyEndpointsDiffer(before.mesh, mesh))
+      return { mesh, view: { ...before.view, endpoints: endpointsFor(mesh, node.locality) } }
     return { mesh, view: viewFor(mesh, node, before?.view) }
   }
 
@@ -88,6 +92,7 @@ export class CompileLoop {
   close(): void {
     this.#cancel?.()
     this.#cancel = undefined
+    this.#cancelEnd?.()
     for (const end of this.#ends) end()
     this.#told.clear()
   }
@@ -129,10 +134,21 @@ export class CompileLoop {
       inventory: platform.inventory,
       trust: JSON.stringify(options),
     }
-    if (this.#compiled === undefined || !sameInput(this.#input, input))
-      this.#compiled = compile(input.resources, input.inventory, options, this.#compiled)
+    const now = this.#options.clock.now()
+    const isOver = this.#compiled?.endsAt !== undefined && this.#compiled.endsAt <= now
+    if (this.#compiled === undefined || isOver || !sameInput(this.#input, input)) {
+      this.#compiled = compile(input.resources, input.inventory, { ...options, now }, this.#compiled)
+    }
+    this.#awaitEnd(this.#compiled.endsAt, now)
     this.#input = input
     this.#current = { revision, mesh: this.#compiled.mesh, notes: this.#compiled.notes }
+  }
+
+  /** Compiles again when something ends by itself. */
+  #awaitEnd(endsAt: number | undefined, now: number): void {
+    this.#cancelEnd?.()
+    this.#cancelEnd =
+      endsAt === undefined ? undefined : this.#options.clock.after(Math.min(endsAt - now, longestTimerMs), () => this.refresh())
   }
 
   /** Only what says something else than before is written; the commit that follows finds nothing more to say. */

@@ -11,6 +11,7 @@ import type { Clock } from '#base/clock'
 import type { Log } from '#base/log'
 import { BadInput } from '#base/note'
 import { type Call, type GrpcStream, rpcCodes, type Service, stream, type StreamEvents } from '#io/grpc'
+import { withoutKeys } from '#model/redact'
 import type { ProxyNode } from '#model/workload'
 import type { Platform } from '#platforms/platform'
 import type { DeltaReply, DeltaRequest, StateReply, StateRequest } from '#xds/messages'
@@ -89,7 +90,7 @@ export class Discovery {
   /** The view that was compiled for a connected proxy. */
   configOf(id: string): ProxyConfig | undefined {
     const connection = this.#connections.get(id)
-    return connection?.view && { id, revision: connection.progress.wanted, view: connection.view }
+    return connection?.view && { id, revision: connection.progress.wanted, view: withoutKeys(connection.view) }
   }
 
   /** For services that proxies speak beside ADS: who this is, if it is connected with that identity. */

@@ -1,6 +1,6 @@
 /** /weft/v1: what the mesh does now. The shapes are those of api/mesh-api.ts. */
 
-import type { ControlStatus, TokenReply } from '#api/mesh-api'
+import type { ControlStatus, Detection, TokenReply } from '#api/mesh-api'
 import { isSpiffeId, workloadId } from '#identity/spiffe'
 import type { TopologyService } from '#model/topology'
 import type { Traffic } from '#observe/traffic'
@@ -39,6 +39,20 @@ export function meshRoutes(parts: MeshParts): ExtraRoute[] {
         if (config === undefined) throw new Refusal(404, 'NotFound', `no proxy "${id}" is connected; GET /weft/v1/proxies lists them`)
         return json(200, config)
       },
+    },
+    {
+      method: 'GET',
+      path: '/weft/v1/proxies/:id/detections',
+      handle: (_request, { id = '' }) =>
+        json(
+          200,
+          traffic.detections(id).map(
+            ({ lastAt, ...found }): Detection => ({
+              ...found,
+              ...(lastAt === undefined ? {} : { lastAt: new Date(lastAt).toISOString() }),
+            }),
+          ),
+        ),
     },
     {
       method: 'GET',

@@ -2,6 +2,7 @@
 
 import { systemClock } from '#base/clock'
 import type { Log } from '#base/log'
+import { judgeServerCertificate } from '#identity/server-certificate'
 import { makeFolder } from '#io/files'
 import { serveGrpc } from '#io/grpc'
 import { serveHttp } from '#io/http-server'
@@ -57,7 +58,7 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
   owned.defer(() => authority.close())
   const platform = new Universal({ store, clock, log })
   owned.defer(() => platform.close())
-  const trust = () => ({ trustDomain, roots: authority.roots() })
+  const trust = () => ({ trustDomain, roots: authority.roots(), judgeCertificate: judgeServerCertificate })
   const loop = new CompileLoop({ store, platform, trust, clock, log })
   owned.defer(() => loop.close())
   const discovery = new Discovery({ loop, platform, clock, log })

@@ -5,6 +5,7 @@ import tls from 'node:tls'
 import { resetOnClose } from './sockopt.ts'
 
 export { type Count, pour } from './net/pour.ts'
+export { edgeAcceptor, refuseName } from './net/edge.ts'
 export { readBytes } from './net/read-bytes.ts'
 
 export type Socket = net.Socket

@@ -1,39 +1,106 @@
-/** Which endpoint serves next: `(endpoints, load, random) → endpoint`, pure but for the turn that round robin keeps with its caller. */
+/**
+ * Which endpoint serves next. A balancer is made once for a set of endpoints and a policy, and then picks without allocation:
+ *
+ *   endpoints ─serving─▶ levels: the nearest first, each with its part ─picker─▶ endpoint
+ *
+ * Round robin, random and the two that look at the load take the same time for any number of endpoints of one weight; with weights, and for
+ * ring hash, it grows with the logarithm.
+ */
 
-import type { Endpoint } from './view.ts'
+import { Random } from './balance/random.ts'
+import { LeastRequest, Scan } from './balance/least-request.ts'
+import { Maglev } from './balance/maglev.ts'
+import { PeakEwma } from './balance/peak-ewma.ts'
+import type { Avoid, Picker, Surroundings } from './balance/picker.ts'
+import { Ring } from './balance/ring.ts'
+import { RoundRobin } from './balance/round-robin.ts'
+import { levelsOf } from './balance/serving.ts'
+import { SlowStart } from './balance/slow-start.ts'
+import { mixed } from './balance/hash.ts'
+import type { Backend, Endpoint } from './view.ts'
 
-/** Requests or connections in flight at an endpoint. */
-export type Load = (endpoint: Endpoint) => number
+export { combined, hashOf } from './balance/hash.ts'
+export { Latency } from './balance/peak-ewma.ts'
+export type { Avoid, Surroundings, Usage } from './balance/picker.ts'
 
-/** Those to choose from: the healthy, else the degraded, never the unhealthy or draining (Envoy's priority by health, without panic). */
-export function usable(endpoints: readonly Endpoint[]): readonly Endpoint[] {
-  const healthy = endpoints.filter(endpoint => endpoint.health === 'healthy' && endpoint.weight > 0)
-  return healthy.length > 0 ? healthy : endpoints.filter(endpoint => endpoint.health === 'degraded' && endpoint.weight > 0)
+export interface Balancer {
+  /** All that may be picked now, the nearest first. */
+  readonly endpoints: readonly Endpoint[]
+  /**
+   * Undefined where there is none to choose from.
+   * key: 32 bits of what the request is recognised by, for ring hash and Maglev; undefined: any endpoint will do.
+   * avoid: not these, as long as there are others.
+   */
+  pick(key: number | undefined, avoid?: Avoid): Endpoint | undefined
 }
 
-/** turn: how many picks came before. Weights are honoured by repeating the cycle of the sum of weights, spread evenly. */
-export function roundRobin(endpoints: readonly Endpoint[], turn: number): Endpoint | undefined {
-  const count = endpoints.length
-  if (count === 0) return undefined
-  const first = endpoints[0]!.weight
-  if (endpoints.every(endpoint => endpoint.weight === first)) return endpoints[turn % count]
-  const sum = endpoints.reduce((total, endpoint) => total + endpoint.weight, 0)
-  // A golden-ratio step visits the weight line evenly, so heavy endpoints are not hit in bursts.
-  let at = ((turn * 0.618033988749895) % 1) * sum
-  for (const endpoint of endpoints) {
-    if (at < endpoint.weight) return endpoint
-    at -= endpoint.weight
+export type Policy = Pick<Backend, 'balance' | 'balancing'>
+
+/** isOut: what is not to be used although the control plane calls it healthy. */
+export function makeBalancer(
+  endpoints: readonly Endpoint[],
+  policy: Policy,
+  around: Surroundings,
+  isOut?: (endpoint: Endpoint) => boolean,
+): Balancer {
+  const levels = levelsOf(endpoints, policy.balancing?.panicPercent ?? 0, isOut)
+  const pickers = levels.map(level => pickerOf(level.endpoints, policy, around))
+  const [first] = pickers
+  if (first === undefined) return nobody
+  if (pickers.length === 1) return first
+  return new Levels(
+    pickers,
+    levels.map(level => level.part),
+    around,
+  )
+}
+
+const nobody: Balancer = { endpoints: [], pick: () => undefined }
+
+function pickerOf(endpoints: readonly Endpoint[], { balance, balancing = {} }: Policy, around: Surroundings): Picker {
+  const { choices = 2, slowStartMs = 0 } = balancing
+  const slow = slowStartMs > 0 ? new SlowStart(slowStartMs, around) : undefined
+  switch (balance) {
+    case 'round-robin':
+      return new RoundRobin(endpoints, around, slow)
+    case 'random':
+      return new Random(endpoints, around)
+    case 'least-request':
+      return choices === 'all' ? new Scan(endpoints, around, slow) : new LeastRequest(endpoints, around, choices, slow)
+    case 'peak-ewma':
+      return new PeakEwma(endpoints, around, slow)
+    case 'ring-hash':
+      return new Ring(endpoints, around, balancing.ringSize)
+    case 'maglev':
+      return new Maglev(endpoints, around, balancing.tableSize)
   }
-  return endpoints[count - 1]
 }
 
-/** Power of two choices (Mitzenmacher 2001): two at random, the one with less in flight for its weight. random() is in [0, 1). */
-export function leastRequest(endpoints: readonly Endpoint[], load: Load, random: () => number): Endpoint | undefined {
-  const count = endpoints.length
-  if (count <= 1) return endpoints[0]
-  const one = Math.floor(random() * count)
-  const other = (one + 1 + Math.floor(random() * (count - 1))) % count
-  const a = endpoints[one]!
-  const b = endpoints[other]!
-  return (load(a) + 1) / a.weight <= (load(b) + 1) / b.weight ? a : b
+/** Several at once: near ones that cannot carry everything, and those that help them. */
+class Levels implements Balancer {
+  readonly endpoints: readonly Endpoint[]
+  readonly #pickers: readonly Picker[]
+  readonly #parts: readonly number[]
+  readonly #around: Surroundings
+
+  constructor(pickers: readonly Picker[], parts: readonly number[], around: Surroundings) {
+    this.endpoints = pickers.flatMap(picker => picker.endpoints)
+    this.#pickers = pickers
+    this.#parts = parts
+    this.#around = around
+  }
+
+  pick(key: number | undefined, avoid?: Avoid): Endpoint | undefined {
+    // What has a key goes to the same level each time.
+    let left = key === undefined ? this.#around.random() : mixed(key ^ 0x5bd1e995) / 4_294_967_296
+    let at = 0
+    while (at < this.#parts.length - 1 && left >= this.#parts[at]!) left -= this.#parts[at++]!
+    const found = this.#pickers[at]!.pick(key, avoid)
+    if (avoid === undefined || found === undefined || !avoid.has(found)) return found
+    for (const picker of this.#pickers) {
+      const other = picker.pick(key, avoid)
+      if (other !== undefined && !avoid.has(other)) return other
+    }
+    return found
+  }
 }

@@ -25,6 +25,10 @@ describe('a match', () => {
     [{ headers: [{ name: 'x-a', type: 'exact', value: '1' }] }, asked('/', { 'x-a': '1' }), undefined],
     [{ headers: [{ name: 'x-a', type: 'exact', value: '1' }] }, asked('/', { 'x-a': '1,1' }), 'headers x-a'],
     [{ headers: [{ name: 'x-a', type: 'regex', value: '.*' }] }, asked('/'), 'headers x-a'],
+    [{ grpc: true }, asked('/a.B/C', { 'content-type': 'application/grpc' }, 'POST'), undefined],
+    [{ grpc: true }, asked('/a.B/C', { 'content-type': 'application/grpc+proto' }, 'POST'), undefined],
+    [{ grpc: true }, asked('/a.B/C', { 'content-type': 'application/grpc-web' }, 'POST'), 'grpc'],
+    [{ grpc: true }, asked('/a.B/C'), 'grpc'],
     [{ query: [{ name: 'q', type: 'exact', value: 'a b' }] }, asked('/?q=a+b&q=c'), undefined],
     [{ query: [{ name: 'q', type: 'exact', value: 'c' }] }, asked('/?q=a&q=c'), 'query q'],
     [{ query: [{ name: 'q', type: 'regex', value: '.*' }] }, asked('/?p=1'), 'query q'],
@@ -75,9 +79,10 @@ describe('the route that is taken', () => {
     assert.equal(taken(asked('/a')), 'a')
     assert.equal(taken(asked('/a', {}, 'POST')), 'a')
     assert.equal(taken(asked('/b', {}, 'POST')), 'posts')
-    assert.equal(taken(asked('/b')), 'last')
+    assert.equal(taken(asked('/b')), undefined, 'a less specific host is not asked')
     assert.equal(taken(asked('/a', { host: 'x.y.test' })), 'sub')
     assert.equal(taken(asked('/a', { host: 'test' })), 'last')
+    assert.equal(taken(asked('/a', { host: 'WEB:8080' })), 'a')
   })
 
   test('is none where nothing matches', () => assert.equal(taken(asked('*', { host: 'other' }, 'OPTIONS')), undefined))

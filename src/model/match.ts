@@ -1,6 +1,6 @@
 /** Which route a request takes: pure, the same in the proxy, in explain and in the dashboard. */
 
-import type { Match, Route, RouteTable, ValueMatch, WeightedBackend } from './view.ts'
+import type { Match, Route, RouteTable, ValueMatch, VirtualHost, WeightedBackend } from './view.ts'
 
 /** What of a request decides its route. path and search as sent, percent-encoding kept; search without `?`. */
 export interface RequestFacts {
@@ -12,17 +12,44 @@ export interface RequestFacts {
   header(name: string): string | undefined
 }
 
-/** The first route, in the order of the table, all of whose conditions hold. */
+/** The first route, in the order of the host that fits, all of whose conditions hold. */
 export function chooseRoute(table: RouteTable, request: RequestFacts): Route | undefined {
-  for (const host of table.hosts) {
-    if (!host.domains.some(domain => domainMatches(domain, request.host))) continue
-    for (const route of host.routes) if (failsAt(route.match, request) === undefined) return route
-  }
+  const host = hostOf(table, request.host)
+  if (host === undefined) return undefined
+  for (const route of host.routes) if (failsAt(route.match, request) === undefined) return route
   return undefined
 }
 
+/** By the most specific domain: the name itself, else the longest suffix, else `*`. asked: as the request has it, in any case and perhaps with a port. */
+export function hostOf({ hosts }: RouteTable, asked: string): VirtualHost | undefined {
+  const only = hosts[0]
+  if (hosts.length === 1 && only!.domains[0] === '*') return only
+  const byDomain = indexOf(hosts)
+  const name = bareHost(asked)
+  let found = byDomain.get(name)
+  for (let dot = name.indexOf('.'); found === undefined && dot >= 0; dot = name.indexOf('.', dot + 1))
+    found = byDomain.get(`*${name.slice(dot)}`)
+  return found ?? byDomain.get('*')
+}
+
+const indexes = new WeakMap<readonly VirtualHost[], ReadonlyMap<string, VirtualHost>>()
+
+function indexOf(hosts: readonly VirtualHost[]): ReadonlyMap<string, VirtualHost> {
+  let index = indexes.get(hosts)
+  // What stands first counts where two have the same domain.
+  if (index === undefined)
+    indexes.set(hosts, (index = new Map(hosts.toReversed().flatMap(host => host.domains.map(each => [each.toLowerCase(), host] as const)))))
+  return index
+}
+
+/** In lower case, without port; brackets of IPv6 stay. */
+const bareHost = (host: string): string => host.replace(/:\d*$/, '').toLowerCase()
+
+/** grpc: it is no gRPC call. */
+export type FailedAt = 'path' | 'method' | 'grpc' | `headers ${string}` | `query ${string}`
+
 /** The first condition that does not hold, named as in the route's document; undefined when all hold. */
-export function failsAt(match: Match, request: RequestFacts): 'path' | 'method' | `headers ${string}` | `query ${string}` | undefined {
+export function failsAt(match: Match, request: RequestFacts): FailedAt | undefined {
   if (match.method !== undefined && match.method !== request.method) return 'method'
   const path = match.path
   if (path !== undefined) {
@@ -35,6 +62,7 @@ export function failsAt(match: Match, request: RequestFacts): 'path' | 'method' 
     )
       return 'path'
   }
+  if (match.grpc === true && !grpcType.test(request.header('content-type') ?? '')) return 'grpc'
   if (match.headers !== undefined)
     for (const header of match.headers) if (!valueMatches(header, request.header(header.name))) return `headers ${header.name}`
   if (match.query !== undefined)
@@ -42,15 +70,15 @@ export function failsAt(match: Match, request: RequestFacts): 'path' | 'method' 
   return undefined
 }
 
+/** Not gRPC-Web, whose calls are ordinary HTTP (PROTOCOL-HTTP2.md, Requests). */
+const grpcType = /^application\/grpc(?:$|[+;])/
+
 /** Whole segments: `/a` holds `/a` and `/a/b`, not `/ab` (Gateway API PathPrefix). */
 export function hasPrefix(path: string, prefix: string): boolean {
   if (prefix === '/') return path.charCodeAt(0) === 47
   const bare = prefix.endsWith('/') ? prefix.slice(0, -1) : prefix
   return path.startsWith(bare) && (path.length === bare.length || path.charCodeAt(bare.length) === 47)
 }
-
-const domainMatches = (domain: string, host: string): boolean =>
-  domain === '*' || domain === host || (domain.startsWith('*.') && host.endsWith(domain.slice(1)))
 
 const valueMatches = (want: ValueMatch, value: string | undefined): boolean =>
   value !== undefined && (want.type === 'exact' ? value === want.value : fully(want.value).test(value))

@@ -26,10 +26,16 @@ export const metricNames = {
   closed: 'weft_tcp_connections_closed_total',
   active: 'weft_connections_active',
   refused: 'weft_requests_refused_total',
+  mirrored: 'weft_mirrored_requests_total',
+  faults: 'weft_faults_injected_total',
+  access: 'weft_access_decisions_total',
   failed: 'weft_connections_failed_total',
   upstreamConnections: 'weft_upstream_connections',
   upstreamStreams: 'weft_upstream_streams',
   upstreamWaiting: 'weft_upstream_waiting',
+  retries: 'weft_retries_total',
+  ejections: 'weft_ejections_total',
+  ejected: 'weft_endpoints_ejected',
   detections: 'weft_protocol_detections_total',
   udpSessions: 'weft_udp_sessions_total',
   udpDatagrams: 'weft_udp_datagrams_total',
@@ -40,7 +46,7 @@ export const metricNames = {
 
 /**
  * Who calls whom. What a proxy does not know is ''; what it is itself may be left out (the push says it).
- * direction: outbound on the caller's proxy, inbound on the called one's. *_workload: NAME.NAMESPACE. protocol: http, http2, grpc, tcp or udp. mtls: true or false.
+ * direction: outbound on the caller's proxy, inbound on the called one's, gateway on that of a Gateway. *_workload: NAME.NAMESPACE. protocol: http, http2, grpc, tcp or udp. mtls: true or false.
  */
 export const edgeLabels = [
   'direction',
@@ -68,12 +74,23 @@ export const udpSessionLabels = ['destination_service', 'destination_workload', 
 export const udpDatagramLabels = ['destination_service', 'destination_workload', 'flow'] as const
 /** How it was found out what the bytes of a connection are. outcome: declared, sniffed (told by its first bytes), opaque (not told, or silent for too long). */
 export const detectionLabels = ['direction', 'listener', 'protocol', 'outcome'] as const
+/** Copies of requests that went to a mirror: none of `requests`. reason: why the copy failed, or ''. */
+export const mirroredLabels = ['destination_service', 'destination_namespace', 'route', 'code', 'reason'] as const
+/** policy: NAMESPACE/NAME. fault: delay, http, grpc or reset. */
+export const faultLabels = ['policy', 'route', 'fault'] as const
+/** policy: NAMESPACE/NAME, or '' where none decided; rule: its place in the policy, from 0. action: allow, deny, or audit for what would be denied. */
+export const accessLabels = ['policy', 'rule', 'action'] as const
 /** Requests that never became one: they have no edge. code: `431`, or `0` for a stream that was reset. */
 export const refusedLabels = ['direction', 'listener', 'code', 'reason'] as const
 /** Connections of callers that were ended for what came on them. */
 export const failedLabels = ['direction', 'listener', 'reason'] as const
 /** From this proxy to one endpoint. alpn: what was agreed: weft, h2 or http/1.1; without TLS, what is spoken. */
 export const upstreamLabels = ['destination_service', 'destination_workload', 'alpn'] as const
+/** route: `Route.origin`. cause: a status, `grpc-` and one of gRPC, or a failure code. outcome: made, or what forbade it: attempts, budget, limit, body, time. */
+export const retryLabels = ['destination_service', 'route', 'cause', 'outcome'] as const
+/** cause: the threshold of outlierDetection that was reached. outcome: ejected, or forbidden where too many are left out already. */
+export const ejectionLabels = ['destination_service', 'destination_workload', 'cause', 'outcome'] as const
+export const ejectedLabels = ['destination_service', 'destination_workload'] as const
 /** reason: a failure code or ''. */
 export const closedLabels = [...edgeLabels, 'reason'] as const
 /** code_class: `2xx`…`5xx`. */

@@ -1,6 +1,6 @@
 /** Where a TLS connection goes by the server name that its caller asks for, without being decrypted. */
 
-import type { Listener, ServerNames, WeightedBackend } from './view.ts'
+import type { Listener, ServerNames, Terminated, WeightedBackend } from './view.ts'
 
 type Index = ReadonlyMap<string, readonly WeightedBackend[]>
 const indexes = new WeakMap<readonly ServerNames[], Index>()
@@ -25,4 +25,20 @@ function indexOf(serverNames: readonly ServerNames[]): Index {
     indexes.set(serverNames, index)
   }
   return index
+}
+
+const terminated = new WeakMap<readonly Terminated[], ReadonlyMap<string, Terminated>>()
+
+/** Where TLS ends for a server name: the same precedence, and at last what is for all names; undefined: nowhere. */
+export function terminatedAt({ terminates = [] }: Listener, name: string | undefined): Terminated | undefined {
+  let index = terminated.get(terminates)
+  if (index === undefined) {
+    index = new Map(terminates.flatMap(each => (each.names.length === 0 ? ['*'] : each.names).map(name => [name, each] as const)))
+    terminated.set(terminates, index)
+  }
+  if (name === undefined) return index.get('*')
+  let found = index.get(name)
+  for (let dot = name.indexOf('.'); found === undefined && dot >= 0; dot = name.indexOf('.', dot + 1))
+    found = index.get(`*${name.slice(dot)}`)
+  return found ?? index.get('*')
 }

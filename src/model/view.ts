@@ -3,15 +3,17 @@
 /** What the bytes of a port are. `detect`: look at the first bytes, within a bound, and treat what is not HTTP as opaque. `udp`: datagrams; the same number may be a port of TCP too. */
 export type Protocol = 'http' | 'http2' | 'grpc' | 'tcp' | 'tls' | 'detect' | 'udp'
 
-export type Direction = 'outbound' | 'inbound'
+/** gateway: what comes from outside the mesh. */
+export type Direction = 'outbound' | 'inbound' | 'gateway'
 
 /**
  * A place where connections arrive.
  * Outbound: `host:port` is the virtual IP and port of a service, matched against the original destination.
  * Inbound: `host:port` is where the proxy itself is bound for callers; it leads to the workload's own port.
+ * Gateway: `host:port` is where the proxy listens for callers that know nothing of the mesh.
  */
 export type Listener = {
-  readonly name: string // `outbound/NAMESPACE/SERVICE:PORT` or `inbound/PORT`, for udp with `/udp` at the end
+  readonly name: string // `outbound/NAMESPACE/SERVICE:PORT`, `inbound/PORT` or `gateway/PORT`, for udp with `/udp` at the end
   readonly direction: Direction
   readonly host: string
   readonly port: number
@@ -26,10 +28,27 @@ export type Listener = {
   readonly backends?: readonly WeightedBackend[]
   /** Where TLS goes that is not decrypted here, by the server name in its first message (SNI). Each name stands once. */
   readonly serverNames?: readonly ServerNames[]
+  /** Gateway: TLS ends here, with the certificates and the routes of the name that the caller asks for (SNI). One without names is for all others; where none fits there is no handshake. */
+  readonly terminates?: readonly Terminated[]
   /** How long nothing may pass on a connection of opaque bytes; 0: no limit; absent: one hour. Of udp: in a session; absent: one minute. */
   readonly idleMs?: number
+  /** Opaque bytes of one caller go to the same endpoint, where the backend chooses by hash. */
+  readonly hash?: 'source-ip'
+  /** What is broken on purpose of opaque connections: a delay, and of aborts only a reset. */
+  readonly fault?: Fault
   /** `SERVICE.NAMESPACE`, the destination label of metrics. */
   readonly service: string
+  /** Inbound: who may connect where the bytes are opaque or datagrams; of requests the routes say it. Absent: everybody. */
+  readonly access?: Access
+}
+
+/** names: as of ServerNames; empty: any. certificates: PEM, of one of each kind of key. */
+export type Terminated = {
+  readonly names: readonly string[]
+  readonly certificates: readonly { readonly cert: string; readonly key: string }[]
+  readonly routes: string
+  /** Whose certificates callers must show: PEM of authorities. Not required: others are served too, and those that show none. */
+  readonly callers?: { readonly roots: readonly string[]; readonly isRequired: boolean }
 }
 
 /** names: lower case, exact, or `*.suffix` for all names below it. */
@@ -41,7 +60,7 @@ export type WeightedBackend = { readonly backend: string | undefined; readonly w
 /** One route configuration per service port, shared by all proxies. */
 export type RouteTable = { readonly name: string; readonly hosts: readonly VirtualHost[] }
 
-/** domains: exact, `*`, or `*.suffix`. Mesh routes have one host with `*`, for GAMMA matches by address and not by Host. */
+/** domains: exact, `*`, or `*.suffix`; of several hosts the most specific domain decides, and each stands once in a table. Mesh routes have one host with `*`, for GAMMA matches by address and not by Host. */
 export type VirtualHost = { readonly name: string; readonly domains: readonly string[]; readonly routes: readonly Route[] }
 
 /** In order of precedence: the first that matches is taken. */
@@ -54,9 +73,107 @@ export type Route = {
   readonly action: Action
   /** Whole request and one try; milliseconds; absent or 0: no limit. */
   readonly timeouts?: { readonly requestMs?: number; readonly tryMs?: number }
+  /** Who else gets a copy of each request, and of how many. */
+  readonly mirrors?: readonly Mirror[]
+  /** Pages of which origins may read the answers. */
+  readonly cors?: Cors
+  /** What is broken on purpose. */
+  readonly fault?: Fault
+  /** How many requests are taken in. */
+  readonly rateLimit?: RateLimit
+  /** When a request is sent again. Absent: only where nothing of it was taken, or once where it may be repeated. */
+  readonly retry?: Retry
+  /** Inbound: who may ask what. Absent: everybody everything. */
+  readonly access?: Access
+}
+
+/** What is denied comes first, then what is allowed. allow: absent: what is not denied is allowed; else what none of them allows is denied. audit: the same, but only counted. */
+export type Access = {
+  readonly deny: readonly AccessRule[]
+  readonly allow?: readonly AccessRule[]
+  readonly audit?: { readonly deny: readonly AccessRule[]; readonly allow?: readonly AccessRule[] }
+}
+/** name: `NAMESPACE/POLICY#RULE`. It holds where all conditions of one of `from` do (empty: everybody), and all of one of `to` (empty: everything). */
+export type AccessRule = {
+  readonly name: string
+  readonly from: readonly (readonly AccessCondition[])[]
+  readonly to: readonly (readonly AccessCondition[])[]
+}
+/** One of `any` must fit; with `not` none of them. A header is compared value by value; without `any` it must be there. networks: CIDR. */
+export type AccessCondition =
+  | { readonly on: 'identity' | 'method' | 'path' | 'host'; readonly any: readonly TextMatch[]; readonly not?: true }
+  | { readonly on: 'header'; readonly name: string; readonly any: readonly TextMatch[]; readonly not?: true }
+  | { readonly on: 'address'; readonly networks: readonly string[]; readonly not?: true }
+export type TextMatch = { readonly type: 'exact' | 'prefix' | 'suffix' | 'regex'; readonly value: string }
+
+/**
+ * attempts: further tries at most. codes: statuses after which one is made. on: further conditions, in the words of Envoy's `retry_on`; of those of gRPC
+ * the status counts where it comes without a message. backoff: the pause before a further try. longestRetryAfterMs: for how long a pause
+ * that an answer asks for (`Retry-After`) is made; absent: it is not looked at.
+ */
+export type Retry = {
+  readonly attempts: number
+  readonly codes: readonly number[]
+  readonly on: readonly RetryOn[]
+  readonly backoff: { readonly baseMs: number; readonly maxMs: number }
+  readonly longestRetryAfterMs?: number
+}
+export type RetryOn = (typeof retryConditions)[number]
+export const retryConditions = [
+  '5xx',
+  'gateway-error',
+  'retriable-4xx',
+  'reset',
+  'cancelled',
+  'deadline-exceeded',
+  'internal',
+  'resource-exhausted',
+  'unavailable',
+] as const
+
+/** A part of all requests, in millionths, as fine as Envoy's. */
+export type Millionths = number
+
+export type Mirror = { readonly backend: string; readonly share: Millionths }
+
+/** origins: exact, `*` for all, or a pattern for a part of them. methods and headers: as they are announced; `*` stands alone. maxAgeS: seconds. */
+export type Cors = {
+  readonly origins: readonly { readonly type: 'exact' | 'regex'; readonly value: string }[]
+  readonly credentials: boolean
+  readonly methods: readonly string[]
+  readonly headers: readonly string[]
+  readonly expose: readonly string[]
+  readonly maxAgeS: number
+  /** Preflights of other origins go to the backend; else they are answered without permission. */
+  readonly forwardsOthers?: true
+}
+
+/** policy: `NAMESPACE/NAME` of who asked for it. endsAt: ms since the epoch from which on it is no more done, whoever still has it. Delay comes before abort. */
+export type Fault = {
+  readonly policy: string
+  readonly endsAt?: number
+  /** jitterMs: up to so much more or less, evenly by chance. */
+  readonly delay?: { readonly ms: number; readonly jitterMs?: number; readonly share: Millionths }
+  readonly abort?: Abort & { readonly share: Millionths }
+}
+export type Abort =
+  | { readonly type: 'http'; readonly status: number }
+  | { readonly type: 'grpc'; readonly status: number }
+  | { readonly type: 'reset' }
+
+/** A bucket of at most `burst` tokens that gets `requests` more in every `intervalMs`, evenly. name: of the bucket; two routes with the same name share it. */
+export type RateLimit = {
+  readonly name: string
+  readonly requests: number
+  readonly intervalMs: number
+  readonly burst: number
+  /** A bucket for each; absent: one for all. */
+  readonly by?: { readonly type: 'identity' } | { readonly type: 'header'; readonly name: string }
 }
 
 export type Match = {
+  /** gRPC calls only, by their content type, as Envoy's RouteMatch.grpc has it. */
+  readonly grpc?: true
   readonly path?: PathMatch
   readonly method?: string
   readonly headers?: readonly ValueMatch[]
@@ -68,15 +185,33 @@ export type PathMatch = { readonly type: 'exact' | 'prefix' | 'regex'; readonly 
 export type ValueMatch = { readonly name: string; readonly type: 'exact' | 'regex'; readonly value: string }
 
 export type Action =
-  | { readonly type: 'forward'; readonly backends: readonly WeightedBackend[] }
+  | {
+      readonly type: 'forward'
+      readonly backends: readonly WeightedBackend[]
+      /** By what a request is recognised, for backends that choose by hash: all that it has of these together. */
+      readonly hash?: readonly HashOn[]
+      /** A client that comes back reaches the endpoint that it had, as long as that serves. */
+      readonly session?: Session
+    }
   | { readonly type: 'redirect'; readonly redirect: Redirect }
   | {
       readonly type: 'respond'
       readonly status: number
       /** Why the mesh itself refuses; absent: the answer is what somebody configured, with `detail` as its body. */
-      readonly reason?: 'rule-invalid' | 'backend-invalid' | 'no-listener'
+      readonly reason?: 'rule-invalid' | 'backend-invalid' | 'no-listener' | 'misdirected'
       readonly detail: string
     }
+
+/** name: of a header in lower case. ttlMs: a client without the cookie is given one for so long, 0: until its browser closes; absent: none is given. */
+export type HashOn =
+  | { readonly type: 'header' | 'query'; readonly name: string }
+  | { readonly type: 'cookie'; readonly name: string; readonly ttlMs?: number; readonly path?: string }
+  | { readonly type: 'source-ip' }
+
+/** What names the endpoint, in the answer and in later requests. ttlMs: 0: until the browser closes. */
+export type Session =
+  | { readonly type: 'cookie'; readonly name: string; readonly path: string; readonly ttlMs: number }
+  | { readonly type: 'header'; readonly name: string }
 
 export type PathChange = { readonly type: 'full' | 'prefix'; readonly value: string }
 export type Redirect = {
@@ -104,13 +239,66 @@ export type Backend = {
   readonly port: number
   /** What its workload is spoken to in; `downstream`: HTTP in the version that the caller used. Between proxies the version is agreed by ALPN; datagrams travel there in HTTP/2 (RFC 9298). */
   readonly protocol: 'http1' | 'http2' | 'downstream' | 'tcp' | 'udp'
-  readonly balance: 'round-robin' | 'least-request'
+  readonly balance: 'round-robin' | 'random' | 'least-request' | 'peak-ewma' | 'ring-hash' | 'maglev'
+  readonly balancing?: Balancing
   readonly connectTimeoutMs: number
   /** What is reached without TLS expects a PROXY header of this version in front of each connection. */
   readonly proxyProtocol?: 'v1' | 'v2'
   /** Mutual TLS towards endpoints that have `mtls`: the SPIFFE ids of which the peer must prove one. */
   readonly identities: readonly string[]
+  /** Absent: 20 % of the requests of ten seconds, or ten a second. */
+  readonly retryConstraint?: RetryConstraint
+  /** Of each proxy towards all endpoints together. */
+  readonly limits?: Limits
+  readonly outlierDetection?: OutlierDetection
 }
+
+/** How much there may be at once; absent: no limit. */
+export type Limits = {
+  readonly connections?: number
+  readonly pendingRequests?: number
+  readonly requests?: number
+  readonly retries?: number
+}
+
+/**
+ * After how many failures on end (0: never) an endpoint is left out, and for how long. Where local origins are split off, what gave no answer counts by
+ * itself, else as an answer of 5xx. intervalMs: of good service, after which the next ejection is one step shorter. percent: of all endpoints, at once.
+ */
+export type OutlierDetection = {
+  readonly consecutive5xx: number
+  readonly consecutiveGatewayErrors: number
+  readonly consecutiveLocalOriginFailures: number
+  readonly splitsLocalOrigin: boolean
+  readonly intervalMs: number
+  readonly baseEjectionMs: number
+  readonly maxEjectionMs: number
+  readonly maxEjectionPercent: number
+}
+
+/** How many further tries a backend bears: a part of its requests, or a rate that is always allowed, whichever is more. */
+export type RetryConstraint = {
+  readonly percent: number
+  readonly intervalMs: number
+  readonly least: { readonly count: number; readonly intervalMs: number }
+}
+
+/** The finer points of choosing an endpoint. */
+export type Balancing = {
+  /** Of least-request: how many are looked at; absent: two. */
+  readonly choices?: number | 'all'
+  /** Of ring-hash: places on the ring; absent: as many for each endpoint as ketama has, and a bound on memory. */
+  readonly ringSize?: { readonly min?: number; readonly max?: number }
+  /** Of maglev: slots of the table, a prime; absent: 65,537. */
+  readonly tableSize?: number
+  /** Of round-robin, least-request and peak-ewma: how long it takes until an endpoint that has just come gets its full part. */
+  readonly slowStartMs?: number
+  /** Where fewer than so many may serve, all are used, whatever their health; absent: never. */
+  readonly panicPercent?: number
+}
+
+/** Where something runs: the narrowest last. */
+export type Locality = { readonly region: string; readonly zone: string; readonly host?: string }
 
 /** degraded: used only when nothing is healthy. */
 export type Health = 'healthy' | 'degraded' | 'unhealthy' | 'draining'
@@ -123,7 +311,9 @@ export type Endpoint = {
   readonly mtls: boolean
   /** `NAME.NAMESPACE` of the workload, for people and metrics. */
   readonly workload: string
-  readonly locality?: { readonly region: string; readonly zone: string }
+  readonly locality?: Locality
+  /** How near it is to this proxy: the next number helps where the lower ones cannot carry everything; absent: 0. */
+  readonly priority?: number
 }
 export type EndpointSet = { readonly backend: string; readonly endpoints: readonly Endpoint[] }
 

@@ -1,6 +1,6 @@
 /** What is running where: the inventory that a platform gives to the compiler. Plain data. */
 
-import type { Health, Protocol } from './view.ts'
+import type { Health, Locality, Protocol } from './view.ts'
 
 /** port: where the process listens. bind: where its proxy listens for callers on the mesh; absent: reached directly, without mTLS. */
 export type WorkloadPort = {
@@ -21,8 +21,17 @@ export type Workload = {
   readonly address?: string
   readonly ports: readonly WorkloadPort[]
   readonly health: Health
-  readonly locality?: { readonly region: string; readonly zone: string }
+  /** Of the traffic, beside other workloads of its service; absent: 1. 0 gets nothing. */
+  readonly weight?: number
+  readonly locality?: Locality
+  readonly gateway?: GatewayPlace
 }
+
+/** What a proxy that serves no program carries out: the Gateway of this name in its namespace. address: where callers outside the mesh reach it. */
+export type GatewayPlace = { readonly name: string; readonly address: string }
+
+/** The service account of the proxies of a Gateway: its name and that of the class, as what is made for a Gateway is called (GEP-1762). */
+export const gatewayService = (name: string): string => `${name}-weft`
 
 export type Inventory = { readonly workloads: readonly Workload[] }
 
@@ -36,6 +45,10 @@ export type ProxyNode = {
   readonly ports: readonly WorkloadPort[]
   /** How readiness is found: tcp connects to the port; http asks for the path and wants 2xx or 3xx; none: ready once started. */
   readonly probe: { readonly type: 'tcp' | 'none' } | { readonly type: 'http'; readonly port: number; readonly path: string }
+  /** Of the traffic, beside other workloads of its service; absent: 1. 0 gets nothing. */
+  readonly weight?: number
+  readonly locality?: Locality
+  readonly gateway?: GatewayPlace
   readonly admin?: string // URL of the proxy's admin and metrics, reachable from the control plane's host only
   readonly version: string // of Weft
 }

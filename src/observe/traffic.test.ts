@@ -100,7 +100,7 @@ test('answers of 5xx, gRPC faults and failures of the mesh lower success; refusa
       { labels: { ...toCart, code: '500' }, value: 2 * n },
       { labels: { ...toCart, code: '200', grpc_status: '14' }, value: n },
       { labels: { ...toCart, code: '503', reason: 'connect-refused' }, value: n },
-      { labels: { ...toCart, code: '403', reason: 'denied' }, value: n },
+      { labels: { ...toCart, code: '403', reason: 'access-denied' }, value: n },
       { labels: { ...toCart, code: '404' }, value: n },
     ),
   ]
@@ -321,4 +321,20 @@ test('the series of a service has a point for every five seconds, oldest first, 
     traffic.series('cart.shop', 60, 'outbound', t0 + 121_000).points.map(point => point.rate),
     Array(12).fill(0),
   )
+})
+
+test('what a proxy found out of a port that declares nothing is kept with when it was last seen, until the proxy is gone', () => {
+  const traffic = new Traffic({ since: t0 })
+  const detections = (count: number, outcome = 'sniffed'): MetricFamily => ({
+    name: metricNames.detections,
+    type: 'counter',
+    metrics: [{ labels: { direction: 'outbound', listener: 'outbound/shop/cart:80', protocol: 'http', outcome }, value: count }],
+  })
+  const found = { direction: 'outbound', listener: 'outbound/shop/cart:80', protocol: 'http', outcome: 'sniffed' }
+  traffic.ingest('front-1.shop', front, [detections(7)], t0)
+  assert.deepEqual(traffic.detections('front-1.shop'), [{ ...found, count: 7 }])
+  traffic.ingest('front-1.shop', front, [detections(9), detections(3, 'declared')], t0 + 5_000)
+  traffic.ingest('front-1.shop', front, [detections(9)], t0 + 10_000)
+  assert.deepEqual(traffic.detections('front-1.shop'), [{ ...found, count: 9, lastAt: t0 + 5_000 }])
+  assert.deepEqual(traffic.detections('other.shop'), [])
 })

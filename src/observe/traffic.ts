@@ -5,6 +5,8 @@ import { metricNames } from '#model/metrics'
 import { outside, type Series, type Topology, type TopologyService } from '#model/topology'
 import type { Increase } from './traffic/cumulative.ts'
 import { Cumulative } from './traffic/cumulative.ts'
+import type { Found } from './traffic/detections.ts'
+import { Detections } from './traffic/detections.ts'
 import type { Edge, Ends } from './traffic/edge.ts'
 import { absorb, activeOn, closeActive, column, endsOf, isFailed, isFault, newEdge, pairKey, setActive } from './traffic/edge.ts'
 import { bucketOf } from './traffic/quantile.ts'
@@ -33,6 +35,7 @@ export class Traffic {
   #sources = new Map<string, MetricSource>()
   #left = new Map<string, number>()
   #vitals = new Map<string, Vitals>()
+  #detections = new Detections()
   /** The service to which the workloads behind another name belong: `reviews-v2.default` → reviews. */
   #behind = new Map<string, { readonly service: string; readonly namespace: string }>()
   #droppedEdges = 0
@@ -54,6 +57,7 @@ export class Traffic {
     for (const family of families) {
       for (const metric of family.metrics) this.#take(proxyId, source, family.name, metric, grow, at)
     }
+    this.#detections.take(proxyId, families, isNew, at)
     this.#vitals.set(proxyId, { ...this.#vitals.get(proxyId), ...vitalsOf(families, at) })
   }
 
@@ -80,6 +84,11 @@ export class Traffic {
 
   vitals(proxyId: string): Vitals | undefined {
     return this.#vitals.get(proxyId)
+  }
+
+  /** What this proxy found out of connections whose protocol nothing declares. */
+  detections(proxyId: string): readonly Found[] {
+    return this.#detections.of(proxyId)
   }
 
   /** What was not counted because a bound of memory was reached. */
@@ -192,6 +201,7 @@ export class Traffic {
       this.#left.delete(id)
       this.#sources.delete(id)
       this.#vitals.delete(id)
+      this.#detections.forget(id)
     }
   }
 }
@@ -211,7 +221,7 @@ function columnsOf(name: string, labels: Readonly<Record<string, string>>): read
     case metricNames.opened:
       return [column.calls]
     case metricNames.closed:
-      return isFault(labels['reason'] ?? '') || labels['reason'] === 'denied' ? [column.ended, column.failed] : [column.ended]
+      return isFault(labels['reason'] ?? '') || labels['reason'] === 'access-denied' ? [column.ended, column.failed] : [column.ended]
     case metricNames.bytes:
       return [column.bytes]
     default:

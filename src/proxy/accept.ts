@@ -1,14 +1,15 @@
-/** What happens to a connection that came in: which listener it met, what its bytes are, who carries it. */
+/** What happens to a connection that came in: which listener it met, what its bytes are, who carries it. One file as a whole, because every way in ends at the same few ways on. */
 
 import { Failure, type FailureCode } from '#base/failure'
 import { IdMap } from '#base/id-map'
 import type { Log } from '#base/log'
 import { breakOff, closeInOrder, type Socket } from '#io/net'
 import type { DatagramSession } from '#io/udp'
-import { portName } from '#model/port'
-import type { Listener, View } from '#model/view'
+import { listenerAt } from '#model/listener'
+import type { Access, Listener, View } from '#model/view'
 import { beginsHttp2, detect, isForeign } from '#wire/detect'
 import type { Ends } from '#wire/proxy-protocol'
+import { callerOf, type Gate } from './access.ts'
 import { answer } from './answer.ts'
 import { refusePlaintext } from './arrival.ts'
 import { connectUdp, UdpCaller } from './caller-udp.ts'
@@ -17,17 +18,16 @@ import { type CallerConnection, Downstream, type EntryOf, type OnExchange } from
 import { Http2Downstream } from './downstream-http2.ts'
 import type { Exchange } from './exchange.ts'
 import type { OutsideNames } from './dns.ts'
-import { type Entry, nobody, type Party, partyOf } from './entry.ts'
+import { type Entry, outside, type Party, partyOf } from './entry.ts'
 import { firstBytes } from './first-bytes.ts'
 import { hopAlpn } from './hop.ts'
 import type { Meter } from './meter.ts'
+import { Mirrors } from './mirror.ts'
 import { Opaque, outOfMesh } from './opaque.ts'
 import type { Pools } from './pool.ts'
 import { endsOf, readHeader } from './proxy-header.ts'
-import { serve } from './serve.ts'
-
-/** Whoever called through a published port. */
-const outside: Party = { ...nobody, service: 'outside' }
+import { Limiter } from './rate-limit.ts'
+import { type Means, routeOf, serve } from './serve.ts'
 
 export type Place = {
   readonly view: () => View
@@ -39,6 +39,7 @@ export type Place = {
   readonly reach: Reach
   readonly meter: Meter
   readonly log: Log
+  readonly gate: Gate
   /** How long a connection may be silent before it counts as opaque; absent: 60 ms. */
   readonly detectMs?: number | undefined
   /** What is known of hosts outside the mesh by their addresses. */
@@ -72,7 +73,8 @@ const drainingMs = 1000
 
 export class Acceptor {
   readonly #place: Place
-  readonly #open = new Set<CallerConnection>()
+  /** With where it came in, where that is the same for all that comes on it. */
+  readonly #open = new Map<CallerConnection, Entry | undefined>()
   /** Of datagrams that began here. */
   readonly #sessions = new Set<UdpCaller>()
   readonly #opaque: Opaque
@@ -89,6 +91,14 @@ export class Acceptor {
   constructor(place: Place) {
     this.#place = place
     this.#opaque = new Opaque(place)
+    const { pools, meter } = place
+    const means: Means = {
+      pools,
+      meter,
+      gate: place.gate,
+      limiter: new Limiter(),
+      mirrors: new Mirrors(pools, meter, copy => this.#tellBug(copy)),
+    }
     this.#on = {
       begin: exchange => {
         exchange.id = this.#last = (this.#last % 0x3fff_ffff) + 1
@@ -96,7 +106,7 @@ export class Acceptor {
         if (exchange.entry.listener.direction === 'inbound') this.#lastCalledAt = exchange.startedAt
         const refused = this.#whyNot(exchange)
         if (refused !== undefined) return answer(exchange, refused)
-        serve(exchange, place.pools, bug => {
+        serve(exchange, means, bug => {
           exchange.bug ??= bug
           exchange.callerGone()
           exchange.caller.abort()
@@ -104,8 +114,7 @@ export class Acceptor {
       },
       done: exchange => {
         this.#underWay.delete(exchange.id)
-        // Nothing of it is held for the caller any more.
-        exchange.onWritable?.()
+        exchange.over()
         if (exchange.bug !== undefined) this.#tellBug(exchange)
         place.meter.request(exchange, performance.now())
       },
@@ -148,7 +157,8 @@ export class Acceptor {
   datagrams(session: DatagramSession, listener: Listener): void {
     const { view, self, meter } = this.#place
     const samples = meter.datagrams(listener.service, `${session.to.host}:${session.to.port}`)
-    const entry: Entry = { listener, view, peer: undefined, source: self() }
+    const ends = listener.hash === undefined ? {} : { ends: () => ({ source: session.from, destination: session.to }) }
+    const entry: Entry = { listener, view, peer: undefined, source: self(), ...ends }
     const caller = new UdpCaller(session, entry, this.#on, samples, () => this.#sessions.delete(caller))
     this.#sessions.add(caller)
   }
@@ -215,6 +225,12 @@ export class Acceptor {
     await this.#carry(socket, { listener: open, view, peer: undefined, source: outside, ends })
   }
 
+  /** From outside the mesh, at a port of a Gateway. via: what its TLS agreed on; undefined: plaintext. */
+  async entered(socket: Socket, listener: Listener, ends: () => Ends | undefined, via?: string | false | null): Promise<void> {
+    const { view } = this.#place
+    await this.#carry(socket, { listener, view, peer: undefined, source: outside, ends, isSecure: via !== undefined }, via ?? undefined)
+  }
+
   async #isReady(socket: Socket): Promise<boolean> {
     if (this.#place.isReady()) return true
     try {
@@ -279,11 +295,11 @@ export class Acceptor {
   }
 
   #http2(socket: Socket, entry: Entry, isWeft: boolean, first?: Uint8Array): void {
-    this.#keep(socket, new Http2Downstream(socket, () => entry, this.#on, isWeft, first))
+    this.#keep(socket, new Http2Downstream(socket, () => entry, this.#on, isWeft, first), entry)
   }
 
-  #keep(socket: Socket, downstream: CallerConnection): void {
-    this.#open.add(downstream)
+  #keep(socket: Socket, downstream: CallerConnection, entry?: Entry): void {
+    this.#open.set(downstream, entry)
     socket.once('close', () => this.#open.delete(downstream))
     // Its first request is told to go elsewhere; silence is not waited for long.
     if (this.#isDraining) setTimeout(() => downstream.drain(), drainingMs).unref()
@@ -303,9 +319,45 @@ export class Acceptor {
     this.#place.log.warn(text, { reason: code, by: entry.peer ?? entry.source.service })
   }
 
+  /** What the rules of the newest view do not allow any more ends: requests and tunnels under way, connections, and those whose caller may do nothing here. */
+  rejudge(before: View): void {
+    const now = this.#place.view()
+    if (!hasOtherAccess(before, now)) return
+    this.#opaque.rejudge()
+    for (const exchange of this.#underWay.values()) {
+      const failure = this.#whyNoMore(exchange, now)
+      if (failure === undefined) continue
+      exchange.reason ||= failure.code
+      if (!exchange.isTunnel || exchange.upgrade === connectUdp) exchange.expire(failure)
+      else {
+        exchange.callerGone()
+        exchange.caller.abort()
+      }
+    }
+    for (const [downstream, entry] of this.#open) {
+      const accesses = entry === undefined || entry.listener.direction !== 'inbound' ? [] : accessesOf(now, entry.listener)
+      if (accesses.length > 0 && accesses.every(access => access !== undefined && callerOf(entry!, access).isRefused)) downstream.drain()
+    }
+  }
+
+  #whyNoMore(exchange: Exchange, view: View): Failure | undefined {
+    if (exchange.entry.listener.direction !== 'inbound') return undefined
+    const had = exchange.route
+    try {
+      const { access } = routeOf(exchange, view)
+      return access && this.#place.gate.reject(exchange, access)
+    } catch (thrown) {
+      if (!(thrown instanceof Failure)) throw thrown
+      // What there is no route for any more is served to its end, as ever.
+      return undefined
+    } finally {
+      exchange.route = had
+    }
+  }
+
   /** Slow heads are answered 408, what stands still is ended, idle connections closed. */
   sweep(now: number): void {
-    for (const downstream of this.#open) downstream.sweep(now)
+    for (const downstream of this.#open.keys()) downstream.sweep(now)
     const { stillMs } = this.#place.limits
     for (const exchange of this.#underWay.values())
       if (exchange.stillFor(now) > stillMs && (!exchange.isTunnel || exchange.upgrade === connectUdp) && !exchange.isGrpc)
@@ -332,7 +384,7 @@ export class Acceptor {
     this.#isDraining = true
     // Nobody says when a session is done: what is asked now is still answered, and then its caller goes elsewhere.
     setTimeout(() => this.#endServed(), drainingMs).unref()
-    for (const downstream of this.#open) downstream.drain()
+    for (const downstream of this.#open.keys()) downstream.drain()
   }
 
   /** Sessions to the workload. */
@@ -344,12 +396,12 @@ export class Acceptor {
   /** Others take new connections; those that are open are served until they have heard of it. */
   retire(): void {
     this.#isRetiring = true
-    for (const downstream of this.#open) downstream.retire()
+    for (const downstream of this.#open.keys()) downstream.retire()
   }
 
   /** Ends all that is still open; reason: what is counted for each request and connection that this breaks. */
   cut(reason: FailureCode): void {
-    for (const downstream of this.#open) downstream.cut(reason)
+    for (const downstream of this.#open.keys()) downstream.cut(reason)
     this.#opaque.cut(reason)
     this.endSessions()
   }
@@ -371,18 +423,17 @@ export class Acceptor {
   }
 }
 
-const byAddress = new WeakMap<View, Map<string, Listener>>()
+/** Whether the rules of any inbound port are others. */
+const hasOtherAccess = (before: View, now: View): boolean =>
+  Object.values(now.listeners).some(
+    listener =>
+      listener.direction === 'inbound' &&
+      (listener.access !== before.listeners[listener.name]?.access ||
+        (listener.routes !== undefined &&
+          now.routes[listener.routes] !== before.routes[listener.routes] &&
+          accessesOf(now, listener).some((access, at) => access !== accessesOf(before, listener)[at]))),
+  )
 
-/** The outbound listener at a virtual address; the index is made once per view. */
-export function listenerAt(view: View, host: string, port: number, protocol: 'tcp' | 'udp' = 'tcp'): Listener | undefined {
-  let index = byAddress.get(view)
-  if (index === undefined) {
-    index = new Map(
-      Object.values(view.listeners)
-        .filter(listener => listener.direction === 'outbound')
-        .map(listener => [`${listener.host}:${portName(listener.port, listener.protocol)}`, listener]),
-    )
-    byAddress.set(view, index)
-  }
-  return index.get(`${host}:${portName(port, protocol)}`)
-}
+/** Of requests to a listener. */
+const accessesOf = ({ routes }: View, { routes: table }: Listener): readonly (Access | undefined)[] =>
+  routes[table ?? '']?.hosts.flatMap(host => host.routes.map(route => route.access)) ?? []

@@ -3,6 +3,7 @@
 import type { Exclusions } from '#base/exclusions'
 import { serveHttp } from '#io/http-server'
 import { ownUse } from '#io/own-use'
+import { withoutKeys } from '#model/redact'
 import type { Core } from './core.ts'
 
 export type Admin = AsyncDisposable & { readonly url: string }
@@ -29,7 +30,7 @@ export function pageOf({ core, certificate, interception }: Subject, path: strin
         ? { status: 200, body: 'ready\n' }
         : { status: 503, body: core.isDraining ? 'draining\n' : 'waiting for the first configuration\n' }
     case '/config':
-      return jsonPage(core.view)
+      return jsonPage(withoutKeys(core.view))
     case '/status': {
       const own = certificate()
       return jsonPage({
@@ -38,6 +39,7 @@ export function pageOf({ core, certificate, interception }: Subject, path: strin
         ...(interception === undefined ? {} : { interception }),
         certificate: own && { identity: own.identity, serial: own.serial, notAfter: new Date(own.notAfter).toISOString() },
         upstreams: core.upstreams,
+        leftOut: core.leftOut,
         process: ownUse(),
       })
     }

@@ -1,14 +1,15 @@
 /** What the mesh itself answers: a failure with its reason, or a redirect. */
 
 import { Failure, type FailureCode, failures } from '#base/failure'
+import { changeFields } from '#model/rewrite'
 import { field, type ResponseHead } from '#wire/http1'
 import type { Exchange } from './exchange.ts'
 
 /** Header that carries the failure code of base/failure.ts; `x-weft-error-detail` carries the sentence. */
 export const errorField = 'x-weft-error'
 
-/** Answers with the failure's status, a machine-readable code in a header, and a body for people. Breaks off instead when an answer has begun. */
-export function answer(exchange: Exchange, failure: Failure): void {
+/** Answers with the failure's status or the one given, a machine-readable code in a header, and a body for people. Breaks off instead when an answer has begun. */
+export function answer(exchange: Exchange, failure: Failure, status: number = failure.status): void {
   exchange.reason = failure.code
   if (exchange.isGone) return
   if (exchange.status !== 0) return breakOffAnswer(exchange, failure)
@@ -19,14 +20,15 @@ export function answer(exchange: Exchange, failure: Failure): void {
     message: failure.says,
     hint: failure.hint,
     service: exchange.service || exchange.entry.listener.service,
-    ...(exchange.route ? { route: exchange.route.origin } : {}),
+    // Whom a rule keeps out learns nothing of what is behind it.
+    ...(exchange.route && failure.code !== 'access-denied' ? { route: exchange.route.origin } : {}),
   }
   const wants = exchange.header('accept') ?? ''
   const isJson = wants.includes('json')
   const body = new TextEncoder().encode(isJson ? `${JSON.stringify(told)}\n` : `${failure.says}\n${failure.hint}\n`)
   reply(
     exchange,
-    failure.status,
+    status,
     [
       errorField,
       failure.code,
@@ -37,6 +39,11 @@ export function answer(exchange: Exchange, failure: Failure): void {
     ],
     body,
   )
+}
+
+/** An answer without a body that has nothing to do with failure. */
+export function answerEmpty(exchange: Exchange, status: number, fields: readonly string[]): void {
+  reply(exchange, status, fields, new Uint8Array(0))
 }
 
 export function answerRedirect(exchange: Exchange, location: string, status: number): void {
@@ -68,7 +75,12 @@ function answerGrpc(exchange: Exchange, failure: Failure): void {
   exchange.status = 200
   exchange.stopBody()
   exchange.caller.respond(
-    { status: 200, reason: '', minor: 1, fields: ['content-type', 'application/grpc', ...grpcFields(exchange, failure)] },
+    {
+      status: 200,
+      reason: '',
+      minor: 1,
+      fields: changed(exchange, ['content-type', 'application/grpc', ...grpcFields(exchange, failure)]),
+    },
     0,
   )
   exchange.caller.end([])
@@ -81,11 +93,16 @@ function grpcFields(exchange: Exchange, failure: Failure): readonly string[] {
   return ['grpc-status', String(exchange.grpcStatus), 'grpc-message', message, errorField, failure.code]
 }
 
+/** Why an answer is not passed on but asked for again, elsewhere if possible: its proxy says that it is none of its workload, or the route asks for that. */
+export function refusalOf(head: ResponseHead, identity: string | undefined, exchange: Exchange): Failure | undefined {
+  return saidByProxy(head, identity, exchange) ?? exchange.retries?.weigh(head)
+}
+
 /**
  * The proxy at the other end says that the request never reached its workload, or that the workload broke off before it answered: then another endpoint may
  * be tried, in the second case once and if the request may be repeated. Believed only from a proven peer.
  */
-export function refusalOf(head: ResponseHead, identity: string | undefined, exchange: Exchange): Failure | undefined {
+function saidByProxy(head: ResponseHead, identity: string | undefined, exchange: Exchange): Failure | undefined {
   if (identity === undefined || (head.status !== 503 && head.status !== 502 && head.status !== 200)) return undefined
   const code = field(head.fields, errorField)
   if (code === undefined || !Object.hasOwn(failures, code) || exchange.isBodySpent) return undefined
@@ -98,12 +115,16 @@ function reply(exchange: Exchange, status: number, fields: readonly string[], bo
   exchange.status = status
   exchange.stopBody()
   const { caller } = exchange
-  caller.respond({ status, reason: '', minor: 1, fields: [...fields, 'date', new Date().toUTCString(), 'server', 'weft'] }, body.length)
+  const own = [...fields, 'date', new Date().toUTCString(), 'server', 'weft']
+  caller.respond({ status, reason: '', minor: 1, fields: changed(exchange, own) }, body.length)
   if (body.length > 0 && exchange.method !== 'HEAD') caller.data(body)
   exchange.sentBytes += body.length
   caller.end([])
   caller.flush()
 }
+
+const changed = ({ answerChange }: Exchange, fields: readonly string[]): readonly string[] =>
+  answerChange === undefined ? fields : changeFields(fields, answerChange)
 
 /** What may stand in a header field: visible ASCII and spaces. */
 const plain = (text: string): string => text.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, 500)

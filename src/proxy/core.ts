@@ -18,9 +18,11 @@ import { portName } from '#model/port'
 import { emptyView, type Listener, type Protocol, type View } from '#model/view'
 import type { WorkloadPort } from '#model/workload'
 import { Acceptor, defaultLimits, type Limits } from './accept.ts'
+import { Gate } from './access.ts'
 import { arrival } from './arrival.ts'
 import type { OutsideNames } from './dns.ts'
 import type { EntryOf } from './downstream.ts'
+import { Edge } from './edge.ts'
 import type { Entry, Party } from './entry.ts'
 import { hopAlpn } from './hop.ts'
 import { Meter } from './meter.ts'
@@ -61,6 +63,7 @@ export class Core implements AsyncDisposable {
   readonly meter: Meter
   readonly #options: CoreOptions
   readonly #acceptor: Acceptor
+  readonly #edge: Edge
   readonly #pools: Pools
   readonly #listening: Listening[] = []
   readonly #acceptors: SecureAcceptor[] = []
@@ -83,7 +86,7 @@ export class Core implements AsyncDisposable {
     this.meter = new Meter(options.self, Date.now())
     const dialLocalUdp = options.dialLocalUdp ?? ((port: number, on: UdpHandlers) => dialUdp('127.0.0.1', port, on))
     const reach = { credentials: () => this.#context(), dialLocal: options.dialLocal, dialLocalUdp }
-    this.#pools = new Pools(reach)
+    this.#pools = new Pools(reach, this.meter.registry)
     this.meter.watch(() => this.#pools.standings())
     const { self, log } = options
     this.#acceptor = new Acceptor({
@@ -95,10 +98,12 @@ export class Core implements AsyncDisposable {
       reach,
       meter: this.meter,
       log,
+      gate: new Gate(this.meter, log),
       outside: options.outside,
       detectMs: options.detectMs,
       limits: options.limits ?? defaultLimits,
     })
+    this.#edge = new Edge({ acceptor: this.#acceptor, view: () => this.#view, log, caught: (work, socket) => this.#caught(work, socket) })
     this.#sweeper = setInterval(() => this.sweep(performance.now()), 5000).unref()
   }
 
@@ -115,6 +120,10 @@ export class Core implements AsyncDisposable {
   get upstreams(): ReturnType<Pools['standings']> {
     return this.#pools.standings()
   }
+  /** Endpoints that are not picked for a while because they kept failing, by backend. */
+  get leftOut(): ReturnType<Pools['guards']['leftOut']> {
+    return this.#pools.guards.leftOut()
+  }
   get isReady(): boolean {
     return this.#isReady
   }
@@ -124,7 +133,9 @@ export class Core implements AsyncDisposable {
 
   /** From now on new requests go by this view; those under way keep theirs. */
   swap(view: View): void {
+    const before = this.#view
     this.#view = view
+    this.#acceptor.rejudge(before)
     this.#settle()
   }
 
@@ -263,6 +274,7 @@ export class Core implements AsyncDisposable {
     if (!(await this.#isReadyFor(socket))) return
     const listener = this.#view.listeners[name]
     if (listener === undefined) return void socket.destroy()
+    if (listener.direction === 'gateway') return this.#edge.arrived(socket, listener)
     const ends = listener.proxyProtocol === true ? await this.#acceptor.announced(socket, listener) : undefined
     if (listener.proxyProtocol === true && ends === undefined) return
     if (listener.tls === undefined) return this.#acceptor.inbound(socket, name, undefined, null, ends)

@@ -5,11 +5,14 @@ import type { Endpoint, Route } from '#model/view'
 import type { RequestHead, ResponseHead } from '#wire/http1'
 import { answer } from './answer.ts'
 import type { Exchange } from './exchange.ts'
+import { httpOf } from './grpc.ts'
+import type { Guard } from './guard.ts'
 import { requestHead, responseEditor } from './heads.ts'
 import type { Lane } from './lane.ts'
 import { type Limit, limitOf } from './limit.ts'
 import type { EndpointPool, Pools } from './pool.ts'
-import { pickEndpoint, type Share } from './share.ts'
+import { heldBack, Retries } from './retries.ts'
+import { noting, pickEndpoint, type Share } from './share.ts'
 import type { Outcome, Upstream } from './upstream.ts'
 
 /** How many endpoints are tried when a connection cannot be made or a kept one turns out closed. */
@@ -29,6 +32,10 @@ export class Delivery implements Outcome {
   #tries = 0
   #tried = none
   #broken: Broken = 'none'
+  readonly #guard: Guard | undefined
+  readonly #retries: Retries | undefined
+  /** A further try that was granted is under way, or waited for. */
+  #isRetrying = false
   // Of the try under way:
   #endpoint: Endpoint | undefined
   #pool: EndpointPool | undefined
@@ -45,20 +52,30 @@ export class Delivery implements Outcome {
     this.#onBug = onBug
     exchange.hasSecondChance = share.endpoints !== undefined && share.endpoints.length > 1
     this.#head = requestHead(exchange, route, share)
-    this.#edit = responseEditor(route, share)
+    this.#edit = responseEditor(exchange, route, share)
+    if (share.endpoints === undefined) return
+    const { limits, outlierDetection } = share.backend
+    if (route.retry === undefined && limits === undefined && outlierDetection === undefined) return
+    this.#guard = pools.guards.of(share.backend)
+    if (route.retry !== undefined) exchange.retries = this.#retries = new Retries(route.retry, route, exchange, this.#guard)
   }
 
   /** Throws a Failure when there is nowhere to go, or no time left. */
   begin(): void {
     const exchange = this.#exchange
     const { backend } = this.#share
-    const endpoint = pickEndpoint(this.#share, this.#pools, this.#tried)
+    const endpoint = pickEndpoint(this.#share, this.#tried)
     exchange.service = backend.service
     exchange.workload = endpoint?.workload ?? ''
     this.#tries++
     this.#upstream = undefined
     this.#endpoint = endpoint
-    this.#limit = limitOf(this.#route, exchange, this.#tries === 1 ? exchange.startedAt : performance.now())
+    this.#limit = limitOf(this.#route, exchange, this.#tries === 1 && !exchange.wasHeldUp ? exchange.startedAt : performance.now())
+    const full = this.#guard?.enter()
+    if (full !== undefined) {
+      this.#limit?.stop()
+      throw full
+    }
     this.#alone = this.#pools.alone(backend, endpoint, exchange.isHttp1, exchange.entry.ends)
     const pool = this.#pools.of(backend, endpoint)
     this.#pool = pool
@@ -66,11 +83,17 @@ export class Delivery implements Outcome {
     const lane = this.#alone ?? (exchange.isHttp1 ? pool.http1 : pool.http2)
     // Where one connection broke the others that are kept may be broken too.
     const upstream = this.#broken === 'none' ? lane.take() : undefined
-    if (upstream !== undefined) this.#relay(upstream)
-    else (this.#limit === undefined ? lane.open() : this.#limit.opened(lane.open())).then(this.#opened, this.#notOpened)
+    if (upstream !== undefined) return this.#relay(upstream)
+    const refused = this.#guard?.wait()
+    if (refused !== undefined) {
+      this.#over()
+      throw refused
+    }
+    ;(this.#limit === undefined ? lane.open() : this.#limit.opened(lane.open())).then(this.#opened, this.#notOpened)
   }
 
   readonly #opened = (upstream: Upstream): void => {
+    this.#guard?.waited()
     try {
       this.#relay(upstream)
     } catch (bug) {
@@ -78,6 +101,7 @@ export class Delivery implements Outcome {
     }
   }
   readonly #notOpened = (thrown: unknown): void => {
+    this.#guard?.waited()
     if (thrown instanceof Failure) this.settled(thrown)
     else this.#onBug(thrown)
   }
@@ -92,31 +116,74 @@ export class Delivery implements Outcome {
     }
     this.#limit?.relayedBy(upstream)
     exchange.upstream = upstream
-    upstream.relay(exchange, this.#head, this.#edit, this)
+    const edit = this.#share.isPlain ? this.#edit : noting(this.#share, this.#endpoint, this.#pool, this.#edit)
+    upstream.relay(exchange, this.#head, edit, this)
   }
 
   #over(): void {
     this.#limit?.stop()
     this.#alone?.close()
     this.#exchange.upstream = undefined
-    if (this.#pool !== undefined) this.#pool.inFlight--
+    if (this.#pool === undefined) return
+    this.#pool.inFlight--
     this.#pool = undefined
+    if (this.#guard === undefined) return
+    this.#guard.leave()
+    this.#endRetry()
   }
 
   /** The try is over: answered as a whole, or failed before an answer. */
   settled(failure: Failure | undefined): void {
     this.#over()
+    if (this.#guard !== undefined) this.#judge(this.#guard, failure)
     if (failure === undefined) return
-    if (this.#tries >= maxTries || !mayTryAgain(failure, this.#exchange, this.#upstream, this.#broken))
-      return answer(this.#exchange, failure)
+    const isHeldBack = failure === heldBack
+    const isFree = !isHeldBack && this.#tries < maxTries && mayTryAgain(failure, this.#exchange, this.#upstream, this.#broken)
+    if (!isFree && !isHeldBack && this.#retries?.grants(failure) !== true) return answer(this.#exchange, failure)
     if (failure.fate === 'reused') this.#broken = this.#upstream?.isReused === true ? 'kept' : 'fresh'
     if (this.#endpoint !== undefined) this.#tried = [...this.#tried, this.#endpoint]
+    if (isFree) this.#again()
+    else this.#pause()
+  }
+
+  /** Nothing of the body is taken meanwhile; a caller that goes away is not waited for. */
+  #pause(): void {
+    this.#isRetrying = true
+    this.#exchange.stopBody()
+    setTimeout(() => {
+      if (this.#exchange.isGone) this.#endRetry()
+      else this.#again()
+    }, this.#retries!.pauseMs)
+  }
+
+  #again(): void {
+    this.#exchange.grpcStatus = undefined
     try {
       this.begin()
     } catch (thrown) {
+      this.#endRetry()
       if (thrown instanceof Failure) answer(this.#exchange, thrown)
       else this.#onBug(thrown)
     }
+  }
+
+  #endRetry(): void {
+    if (this.#isRetrying) this.#guard!.retried()
+    this.#isRetrying = false
+  }
+
+  /** Tells how the endpoint did, so that one that keeps failing can be left out. What the mesh refused, or the caller gave up, says nothing of it. */
+  #judge(guard: Guard, failure: Failure | undefined): void {
+    if (this.#endpoint === undefined) return
+    const { status, grpcStatus, isGrpc } = this.#exchange
+    let answered: number | undefined
+    if (failure === heldBack) answered = this.#retries!.heldStatus
+    else if (failure !== undefined) {
+      if (failure.blame !== 'upstream') return
+    } else if (status === 0) return
+    else answered = isGrpc && status === 200 && grpcStatus !== undefined ? httpOf(grpcStatus) : status
+    const all = this.#exchange.entry.view().endpoints[this.#share.backend.name]
+    guard.answered(this.#endpoint, answered, all?.endpoints.length ?? 0)
   }
 }
 

@@ -25,7 +25,12 @@ export type Entry = {
   readonly own?: string
   /** Who called whom by address: the ends of the connection, or those that a balancer in front of it names. Asked for where it is needed: the kernel is asked for each. */
   readonly ends?: () => Ends | undefined
+  /** At a Gateway: it came by TLS. */
+  readonly isSecure?: boolean
 }
+
+/** Whoever called from outside the mesh, through a published port or a Gateway. */
+export const outside: Party = { service: 'outside', namespace: '', workload: '', version: '', identity: '' }
 
 /** `spiffe://TD/ns/NS/sa/SA` → its namespace and service account. */
 export function partyOf(identity: string | undefined): Party {

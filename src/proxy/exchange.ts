@@ -2,10 +2,11 @@
 
 import { Failure } from '#base/failure'
 import type { RequestFacts } from '#model/match'
-import type { Route } from '#model/view'
+import type { HeaderChange, Route } from '#model/view'
 import type { Fields, Length, RequestHead, ResponseHead } from '#wire/http1'
 import { field } from '#wire/http1'
 import type { Entry } from './entry.ts'
+import type { Retries } from './retries.ts'
 import type { Upstream } from './upstream.ts'
 
 /** Takes a request body as it arrives; `flush` says that no more comes in this turn, so write what you hold. */
@@ -75,6 +76,8 @@ export class Exchange implements RequestFacts {
   isGone = false
   /** CONNECT or Upgrade was accepted: bytes pass both ways, each half ends by itself. */
   isTunnel = false
+  /** The path in the spelling by which it was let in: so it is sent on. */
+  judgedPath: string | undefined
   /** Set by whoever relays the answer: the caller reads again, or holds nothing any more. */
   onWritable: (() => void) | undefined
   /** More of the body was handed to an upstream than is remembered, so the request cannot be sent again. */
@@ -84,6 +87,12 @@ export class Exchange implements RequestFacts {
   /** What could not be written on although it was read: two codecs disagree. */
   bug: unknown
   #isGrpc: boolean | undefined
+  /** Who else gets the body as it comes. */
+  #taps: readonly BodySink[] | undefined
+  /** Something was waited for before its first try. */
+  wasHeldUp = false
+  /** What its answer says besides, whoever gives it. */
+  answerChange: HeaderChange | undefined
   /** For the sweep that ends what stands still: bytes and status at the last look, and when they changed. */
   #movedTo = -1
   #movedAt = 0
@@ -132,6 +141,8 @@ export class Exchange implements RequestFacts {
     return had
   }
   hasSecondChance = false
+  /** Where its route asks for further tries: looks at each answer before it is passed on. */
+  retries: Pick<Retries, 'weigh'> | undefined
 
   /** gRPC over HTTP/2, not gRPC-Web: what it is answered is a gRPC status. */
   get isGrpc(): boolean {
@@ -158,6 +169,7 @@ export class Exchange implements RequestFacts {
 
   bodyData(bytes: Uint8Array): void {
     this.receivedBytes += bytes.length
+    if (this.#taps !== undefined) for (const tap of this.#taps) tap.data(bytes)
     if (this.#sink === undefined) {
       this.#held.push(bytes)
       this.caller.readBody(false)
@@ -173,6 +185,7 @@ export class Exchange implements RequestFacts {
 
   bodyEnd(trailers: Fields): void {
     this.#trailers = trailers
+    if (this.#taps !== undefined) for (const tap of this.#taps) tap.end(trailers)
     try {
       this.#sink?.end(trailers)
     } catch (thrown) {
@@ -182,12 +195,14 @@ export class Exchange implements RequestFacts {
 
   bodyFlush(): void {
     this.#sink?.flush()
+    if (this.#taps !== undefined) for (const tap of this.#taps) tap.flush()
   }
 
   /** code: of RFC 9113 §7, where the caller gave one. */
   callerGone(code?: number): void {
     this.isGone = true
     this.#sink?.gone(code)
+    if (this.#taps !== undefined) for (const tap of this.#taps) tap.gone(code)
   }
 
   /** Nothing passed for so long that it is not waited for any longer. */
@@ -241,9 +256,28 @@ export class Exchange implements RequestFacts {
     else this.caller.readBody(true)
   }
 
+  /** The body goes there too: what came so far, and then as it comes. Before anything was handed on. */
+  tap(sink: BodySink): void {
+    for (const bytes of this.#held) sink.data(bytes)
+    if (this.#trailers === undefined) this.#taps = [...(this.#taps ?? []), sink]
+    else sink.end(this.#trailers)
+  }
+
+  /** Its answer is complete, or there will be none: nothing of it is held any more, and of the body no more comes. */
+  over(): void {
+    this.onWritable?.()
+    if (this.#taps !== undefined) for (const tap of this.#taps) tap.gone()
+  }
+
   /** Takes the sink away again; body bytes are held back from now on. */
   stopBody(): void {
     this.#sink = undefined
+  }
+
+  /** Besides what is to be changed already. */
+  changeAnswer({ set, add, remove }: HeaderChange): void {
+    const before = this.answerChange ?? { set: [], add: [], remove: [] }
+    this.answerChange = { set: [...before.set, ...set], add: [...before.add, ...add], remove: [...before.remove, ...remove] }
   }
 
   /** The endpoint's answer begins: it is this one and no other. */

@@ -2,9 +2,9 @@
 
 import type { Log } from '#base/log'
 import { isIp, listen, type Listening, type Socket } from '#io/net'
+import { listenerAt } from '#model/listener'
 import type { Backend, Endpoint, Listener, Route, View } from '#model/view'
 import { field, type RequestHead, serverCodec } from '#wire/http1'
-import { listenerAt } from './accept.ts'
 import type { Core } from './core.ts'
 
 export type Explicit = AsyncDisposable & {

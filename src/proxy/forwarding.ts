@@ -12,7 +12,7 @@ const ownPrefix = 'x-weft-'
  */
 export function forwarded(fields: Fields, entry: Entry, makeId: () => string = randomId): Fields {
   const { direction, service } = entry.listener
-  const isOutside = direction === 'inbound' && entry.peer === undefined
+  const isOutside = direction === 'gateway' || (direction === 'inbound' && entry.peer === undefined)
   let kept: string[] | undefined
   let hasId = false
   for (let at = 0; at < fields.length; at += 2) {
@@ -29,7 +29,9 @@ export function forwarded(fields: Fields, entry: Entry, makeId: () => string = r
   if (direction === 'outbound') return identified
   if (entry.peer !== undefined) return [...identified, 'x-forwarded-client-cert', certificateField(entry.own ?? '', entry.peer)]
   const ends = entry.ends?.()
-  return ends === undefined ? identified : [...identified, 'x-forwarded-for', ends.source.host, 'x-forwarded-proto', 'http']
+  return ends === undefined
+    ? identified
+    : [...identified, 'x-forwarded-for', ends.source.host, 'x-forwarded-proto', entry.isSecure ? 'https' : 'http']
 }
 
 /** The answer of a workload without what only proxies may say: it could make its callers send a request twice. */

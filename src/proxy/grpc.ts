@@ -14,6 +14,15 @@ export function timeoutOf(exchange: Exchange): number | undefined {
   return digits === undefined ? undefined : Number(digits) * unitMs[unit!]!
 }
 
+const ofHttp: Readonly<Record<number, number>> = { 400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14 }
+const toHttp = [200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401] as const
+
+/** What a client makes of an answer without a status of gRPC (gRPC, "HTTP to gRPC Status Code Mapping"). */
+export const grpcOf = (status: number): number => ofHttp[status] ?? 2
+
+/** The status of HTTP with the meaning of one of gRPC (google.rpc.Code). */
+export const httpOf = (grpcStatus: number): number => toHttp[grpcStatus] ?? 500
+
 /** The status that clients take a reset stream for ("HTTP2 Transport Mapping", Errors): the proxy counts and tells the same. */
 export function statusOfReset(code: number): number {
   switch (code) {

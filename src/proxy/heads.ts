@@ -16,12 +16,14 @@ export function requestHead(exchange: Exchange, route: Route, share: Share): Req
     target = exchange.path + (exchange.search === '' ? '' : `?${exchange.search}`)
     fields = withField(fields, 'Host', exchange.host)
   }
+  if (exchange.judgedPath !== undefined) target = exchange.judgedPath + (exchange.search === '' ? '' : `?${exchange.search}`)
   const filters = share.filters.length > 0 ? [...route.filters, ...share.filters] : route.filters
   if (filters.length > 0) {
     for (const filter of filters) if (filter.type === 'request-headers') fields = changeFields(fields, filter.change)
-    const changed = rewrite(filters, route.match.path, exchange.host, exchange.path)
+    const changed = rewrite(filters, route.match.path, exchange.host, exchange.judgedPath ?? exchange.path)
     if (changed.host !== exchange.host) fields = changeFields(fields, { set: [{ name: 'host', value: changed.host }], add: [], remove: [] })
-    if (changed.path !== exchange.path) target = changed.path + (exchange.search === '' ? '' : `?${exchange.search}`)
+    if (changed.path !== (exchange.judgedPath ?? exchange.path))
+      target = changed.path + (exchange.search === '' ? '' : `?${exchange.search}`)
   }
   return { method: exchange.head.method, target, minor: 1, fields }
 }
@@ -38,10 +40,11 @@ const ofWorkload = (head: ResponseHead): ResponseHead => {
   return { ...passed, fields: answered(passed.fields) }
 }
 
-export function responseEditor(route: Route, share: Share): (head: ResponseHead) => ResponseHead {
+export function responseEditor({ answerChange }: Exchange, route: Route, share: Share): (head: ResponseHead) => ResponseHead {
   const plain = share.endpoints === undefined ? ofWorkload : asIs
-  if (route.filters.length === 0 && share.filters.length === 0) return plain
+  if (route.filters.length === 0 && share.filters.length === 0 && answerChange === undefined) return plain
   const changes = [...route.filters, ...share.filters].flatMap(filter => (filter.type === 'response-headers' ? [filter.change] : []))
+  if (answerChange !== undefined) changes.push(answerChange)
   if (changes.length === 0) return plain
   return head => {
     const passed = plain(head)

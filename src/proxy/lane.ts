@@ -34,11 +34,15 @@ type Waiting = { readonly resolve: (upstream: Upstream) => void; readonly reject
 /** What there is to an endpoint now. alpn: what was agreed: `weft`, `h2` or `http/1.1`; without TLS, what is spoken. */
 export type Standing = { readonly alpn: string; readonly connections: number; readonly streams: number; readonly waiting: number }
 
+/** ends: of the one caller that it is for, where the workload wants to know it. mayConnect: whether the backend may have one connection more. */
+type LaneOptions = { readonly ends?: (() => Ends | undefined) | undefined; readonly mayConnect?: () => boolean }
+
 export class Lane {
   readonly #backend: Backend
   readonly #endpoint: Endpoint | undefined
   readonly #reach: Reach
   readonly #ends: (() => Ends | undefined) | undefined
+  readonly #mayConnect: (() => boolean) | undefined
   readonly #manner: Manner
   readonly #idle: Http1Upstream[] = []
   readonly #multiplexed: Multiplexed[] = []
@@ -49,10 +53,12 @@ export class Lane {
   #isHttp1Only = false
   #isClosed = false
   #http1Open = 0
+  #http1Opening = 0
 
-  /** isHttp1: what the callers speak. ends: of the one caller that it is for, where the workload wants to know it. */
-  constructor(backend: Backend, endpoint: Endpoint | undefined, reach: Reach, isHttp1: boolean, ends?: () => Ends | undefined) {
+  /** isHttp1: what the callers speak. */
+  constructor(backend: Backend, endpoint: Endpoint | undefined, reach: Reach, isHttp1: boolean, { ends, mayConnect }: LaneOptions) {
     this.#ends = ends
+    this.#mayConnect = mayConnect
     this.#backend = backend
     this.#endpoint = endpoint
     this.#reach = reach
@@ -77,7 +83,19 @@ export class Lane {
     if (this.#backend.protocol === 'udp' && !this.#manner.multiplexes)
       return new UdpUpstream(on => openFlow(this.#backend, this.#endpoint, this.#reach, on))
     if (this.#manner.multiplexes && !this.#isHttp1Only) return this.#turn()
-    return this.#http1(await connect(this.#backend, this.#endpoint, this.#reach, this.#manner.offers.slice(-1), this.#ends))
+    if (this.#mayConnect?.() === false)
+      throw new Failure('backend-limit', 'limits.connections is reached, and HTTP/1 needs one for each request')
+    this.#http1Opening++
+    try {
+      return this.#http1(await connect(this.#backend, this.#endpoint, this.#reach, this.#manner.offers.slice(-1), this.#ends))
+    } finally {
+      this.#http1Opening--
+    }
+  }
+
+  /** Made or being made. */
+  get connections(): number {
+    return this.#multiplexed.length + Number(this.#isOpening) + this.#http1Open + this.#http1Opening
   }
 
   /** When one of the connections has room. */
@@ -97,6 +115,8 @@ export class Lane {
       while (this.#waiting.length > 0 && connection.isOpen) this.#waiting.shift()!.resolve(connection.stream())
     if (this.#waiting.length === 0 || this.#isOpening || this.#multiplexed.length >= maxMultiplexed) return
     if (this.#multiplexed.at(-1)?.isSettled === false) return
+    // The first is always made: what waits for room on it is bounded by other limits.
+    if (this.#multiplexed.length > 0 && this.#mayConnect?.() === false) return
     this.#isOpening = true
     this.#openMultiplexed().then(
       () => {

@@ -61,3 +61,10 @@ export function limitOf({ timeouts }: Route, exchange: Exchange, now: number): L
   }
   return tryMs > 0 ? new Limit(tryMs, `timeouts.backendRequest of ${tryMs} ms`) : undefined
 }
+
+/** Milliseconds until the whole request must be answered; Infinity where it has no limit. now: ms of performance.now(). */
+export function leftMs({ timeouts }: Route, exchange: Exchange, now: number): number {
+  const requestMs = timeouts?.requestMs || Number.POSITIVE_INFINITY
+  const callMs = exchange.isGrpc ? (timeoutOf(exchange) ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY
+  return Math.min(requestMs, callMs) - (now - exchange.startedAt)
+}

@@ -1,7 +1,10 @@
 /** Counts what passes: requests, latency, bytes and connections by who called whom. */
 
 import type { Clock } from '#base/clock'
+import { placeOf } from '#model/access'
+import type { AccessRule } from '#model/view'
 import {
+  accessLabels,
   bytesLabels,
   closedLabels,
   connectionLabels,
@@ -9,7 +12,9 @@ import {
   failedLabels,
   durationLabels,
   edgeLabels,
+  faultLabels,
   metricNames,
+  mirroredLabels,
   refusedLabels,
   requestLabels,
   udpDatagramLabels,
@@ -40,6 +45,9 @@ export type ConnectionSamples = {
 
 /** How long a proxy that is idle is silent. */
 const signOfLifeMs = 15_000
+
+/** Series of decisions, of all the policies that there were. */
+const mostDecisions = 1_000
 
 export class Meter {
   readonly registry = new Registry()
@@ -72,6 +80,19 @@ export class Meter {
     'Streams of HTTP/2 that were refused before they were a request',
     refusedLabels,
   )
+  readonly #mirrored = this.registry.family(
+    metricNames.mirrored,
+    'counter',
+    'Copies of requests that went to a mirror, by what became of them',
+    mirroredLabels,
+  )
+  readonly #faults = this.registry.family(metricNames.faults, 'counter', 'Requests that were broken on purpose', faultLabels)
+  readonly #access = this.registry.family(metricNames.access, 'counter', 'Decisions of AccessPolicies', accessLabels)
+  readonly #decisions = {
+    allow: new WeakMap<AccessRule, Sample>(),
+    deny: new WeakMap<AccessRule, Sample>(),
+    audit: new WeakMap<AccessRule, Sample>(),
+  }
   readonly #failed = this.registry.family(
     metricNames.failed,
     'counter',
@@ -163,6 +184,30 @@ export class Meter {
     this.#refused.sample([listener.direction, listener.name, String(status), reason]).value++
   }
 
+  /** A copy of a request is over. */
+  mirrored({ service, route, status, reason }: Exchange): void {
+    const [name = '', namespace = ''] = service.split('.')
+    this.#mirrored.sample([name, namespace, route?.origin ?? '', String(status), reason]).value++
+  }
+
+  fault(policy: string, route: string, fault: string): void {
+    this.#faults.sample([policy, route, fault]).value++
+  }
+
+  /** rule: absent where none holds. Beyond so many series all others are counted as one. */
+  decision(rule: AccessRule | undefined, action: 'allow' | 'deny' | 'audit'): void {
+    if (rule === undefined) return void this.#access.sample(['', '', action]).value++
+    const known = this.#decisions[action]
+    let sample = known.get(rule)
+    if (sample === undefined) {
+      const { policy, rule: place } = placeOf(rule)
+      const labels = [policy, place, action]
+      const isRoom = this.#access.samples.size < mostDecisions || this.#access.has(labels)
+      known.set(rule, (sample = this.#access.sample(isRoom ? labels : ['others', '', action])))
+    }
+    sample.value++
+  }
+
   /** A caller's connection is ended for what came on it. */
   failed({ direction, name }: Entry['listener'], reason: string): void {
     this.#failed.sample([direction, name, reason]).value++
@@ -239,7 +284,8 @@ export class Meter {
   /** Values in the order of `edgeLabels`. */
   #edge(entry: Entry, destination: Destination, protocol: string): string[] {
     const self = this.#self()
-    const isOut = entry.listener.direction === 'outbound'
+    // A Gateway is the caller of whom it hands requests to: who called it is not of the mesh.
+    const isOut = entry.listener.direction !== 'inbound'
     const source = isOut ? self : partyOf(entry.peer)
     const [service = '', namespace = ''] = (destination.service || entry.listener.service).split('.')
     const to = isOut

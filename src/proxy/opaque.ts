@@ -4,12 +4,15 @@ import { Failure, type FailureCode } from '#base/failure'
 import { breakOff, type Socket } from '#io/net'
 import { pickWeighted } from '#model/match'
 import { backendsFor } from '#model/server-name'
-import type { Backend, Endpoint, Listener, View, WeightedBackend } from '#model/view'
+import type { Access, Backend, Endpoint, Fault, Listener, View, WeightedBackend } from '#model/view'
 import { detect } from '#wire/detect'
 import type { Place } from './accept.ts'
+import { drawFor, keyOf } from './affinity.ts'
+import { callerOf } from './access.ts'
 import { Ahead } from './ahead.ts'
 import { connect, connectOutside, type Connected } from './connect.ts'
 import type { Entry, Party } from './entry.ts'
+import { hitBy } from './fault.ts'
 import { firstBytes } from './first-bytes.ts'
 import { pickEndpoint, shareOf } from './share.ts'
 import { carry } from './tcp.ts'
@@ -24,12 +27,13 @@ const outsideMs = 10_000
 /** TLS alert unrecognized_name, fatal (RFC 6066 §3, RFC 8446 §6): the caller learns why. */
 const unrecognizedName = Uint8Array.of(21, 3, 3, 0, 2, 2, 112)
 
+type Carried = { readonly entry: Entry; readonly end: (reason: FailureCode) => void }
 type Reached = { readonly connected: Connected; readonly endpoint: Endpoint | undefined; readonly backend: Backend }
 
 export class Opaque {
   readonly #place: Place
   /** With what ends each. */
-  readonly #carried = new Map<Socket, (reason: FailureCode) => void>()
+  readonly #carried = new Map<Socket, Carried>()
 
   constructor(place: Place) {
     this.#place = place
@@ -40,12 +44,35 @@ export class Opaque {
   }
 
   cut(reason: FailureCode): void {
-    for (const end of this.#carried.values()) end(reason)
+    for (const { end } of this.#carried.values()) end(reason)
+  }
+
+  /** Ends those that the rules of now do not allow any more. */
+  rejudge(): void {
+    for (const { entry, end } of this.#carried.values()) {
+      const failure = this.#whyNoMore(entry)
+      if (failure !== undefined) end(failure.code)
+    }
+  }
+
+  #whyNoMore(entry: Entry): Failure | undefined {
+    const access = this.#accessAt(entry)
+    return access && this.#place.gate.rejectConnection(entry, access)
+  }
+
+  /** The rules of now, whichever held when the connection came. */
+  #accessAt({ listener }: Entry): Access | undefined {
+    return listener.direction === 'inbound' ? this.#place.view().listeners[listener.name]?.access : undefined
   }
 
   /** The way to one of the listener's backends, not begun. */
   ahead(entry: Entry): Ahead<Reached> {
-    return new Ahead(() => this.#reachOne(pickWeighted(entry.listener.backends ?? [], Math.random()), entry))
+    return new Ahead(async () => {
+      const access = this.#accessAt(entry)
+      // Not yet a denial: what comes may be HTTP, which has rules of its own.
+      if (access !== undefined && !callerOf(entry, access).judgeConnection().isAllowed) throw new Failure('access-denied')
+      return this.#reachOne(pickWeighted(entry.listener.backends ?? [], drawFor(entry)), entry)
+    })
   }
 
   /** To one of the listener's backends, of those that its server name has where it goes by names. first: what was read off the socket already. ahead: the way, where it was begun. */
@@ -54,8 +81,11 @@ export class Opaque {
     const { listener } = entry
     const hello = listener.serverNames === undefined ? first : (first ?? (await firstBytes(socket, helloMs)))
     try {
+      const access = this.#accessAt(entry)
+      if (access !== undefined) this.#place.gate.admitConnection(entry, access)
+      if (listener.fault !== undefined && !(await this.#spared(socket, entry, listener.fault))) return ahead?.drop()
       const backends = listener.serverNames === undefined ? listener.backends : backendsByName(listener, hello)
-      const { connected, endpoint, backend } = await (ahead?.take() ?? this.#reachOne(pickWeighted(backends ?? [], Math.random()), entry))
+      const { connected, endpoint, backend } = await (ahead?.take() ?? this.#reachOne(pickWeighted(backends ?? [], drawFor(entry)), entry))
       // The balancer counts a connection as a request under way.
       const pool = this.#place.pools.of(backend, endpoint)
       pool.inFlight++
@@ -63,8 +93,31 @@ export class Opaque {
       pool.inFlight--
     } catch (thrown) {
       if (!(thrown instanceof Failure)) throw thrown
+      if (thrown.code === 'fault-injected' || thrown.code === 'access-denied') ahead?.drop()
       this.#refuse(socket, entry, thrown, { service: listener.service, workload: '' }, hello)
     }
+  }
+
+  /** False where the caller went away while it was held up. Throws where the connection is to be reset. */
+  async #spared(socket: Socket, { listener }: Entry, fault: Fault): Promise<boolean> {
+    const hit = hitBy(fault, Math.random, Date.now())
+    if (hit === undefined) return true
+    const { meter } = this.#place
+    if (hit.delayMs > 0) {
+      meter.fault(fault.policy, listener.name, 'delay')
+      await new Promise<void>(resolve => {
+        const done = () => {
+          clearTimeout(timer)
+          socket.off('close', done)
+          resolve()
+        }
+        const timer = setTimeout(done, hit.delayMs)
+        socket.once('close', done)
+      })
+    }
+    if (hit.abort === undefined) return !socket.destroyed
+    meter.fault(fault.policy, listener.name, hit.abort.type)
+    throw new Failure('fault-injected', `${fault.policy} (reset)`)
   }
 
   /** Counted with the reason. A caller that spoke TLS to no known name is told so in TLS, others by a reset. */
@@ -87,11 +140,15 @@ export class Opaque {
   ): Promise<void> {
     const samples = this.#place.meter.connection(entry, { ...to, identity: connected.identity })
     let reason: FailureCode | '' = ''
-    this.#carried.set(socket, why => {
+    const end = (why: FailureCode): void => {
       reason = why
-      socket.destroy()
+      breakOff(socket)
       connected.socket.destroy()
-    })
+    }
+    this.#carried.set(socket, { entry, end })
+    // While the way was made, the rules may have changed.
+    const failure = this.#whyNoMore(entry)
+    if (failure !== undefined) end(failure.code)
     const ended = await carry(socket, connected.socket, samples, entry.listener.idleMs ?? usualIdleMs, first)
     this.#carried.delete(socket)
     samples.close(reason || ended)
@@ -100,13 +157,26 @@ export class Opaque {
   async #reachOne(picked: WeightedBackend | undefined, entry: Entry): Promise<Reached> {
     const { pools, reach, view } = this.#place
     if (picked === undefined) throw new Failure('backend-invalid', entry.listener.name)
-    const share = shareOf(picked, view(), entry.listener.name)
+    const share = shareOf(picked, view(), entry.listener.name, pools, undefined, keyOf(entry))
+    const { backend } = share
+    const isGuarded = share.endpoints !== undefined && (backend.limits !== undefined || backend.outlierDetection !== undefined)
+    const guard = isGuarded ? pools.guards.of(backend) : undefined
+    const all = isGuarded ? (view().endpoints[backend.name]?.endpoints.length ?? 0) : 0
     let tried: readonly Endpoint[] = []
     for (;;) {
-      const endpoint = pickEndpoint(share, pools, tried)
+      const endpoint = pickEndpoint(share, tried)
+      if (guard !== undefined && !pools.mayConnect(backend.name)) throw guard.limitedConnections
+      guard?.opened()
       try {
-        return { connected: await connect(share.backend, endpoint, reach, [], entry.ends), endpoint, backend: share.backend }
+        const connected = await connect(backend, endpoint, reach, [], entry.ends)
+        if (guard !== undefined) {
+          connected.socket.once('close', () => guard.closed())
+          guard.answered(endpoint!, 200, all)
+        }
+        return { connected, endpoint, backend }
       } catch (thrown) {
+        guard?.closed()
+        if (endpoint !== undefined && thrown instanceof Failure && thrown.blame === 'upstream') guard?.answered(endpoint, undefined, all)
         if (!(thrown instanceof Failure) || thrown.fate !== 'safe' || endpoint === undefined || tried.length >= 3) throw thrown
         tried = [...tried, endpoint]
       }

@@ -1,30 +1,40 @@
 /** Ways to endpoints: what connects to each, and how many requests are in flight there, for the balancer. */
 
+import type { Latency } from '#model/balance'
 import type { Backend, Endpoint } from '#model/view'
 import type { Ends } from '#wire/proxy-protocol'
+import { Balancers } from './balancers.ts'
 import type { Reach } from './connect.ts'
+import { Guards } from './guard.ts'
 import { Lane, type Standing } from './lane.ts'
+import type { Registry } from './registry.ts'
 
 /** One endpoint of one backend. The lanes are one and the same unless the endpoint is spoken to as its caller speaks. */
 export type EndpointPool = {
   readonly http1: Lane
   readonly http2: Lane
+  readonly backend: string
   readonly service: string
   readonly workload: string
   /** Where it is: an address, or the workload behind this proxy. */
   readonly at: string
   inFlight: number
+  /** Measured only for a balancer that looks at it. */
+  latency: Latency | undefined
   lastUsed: number
 }
 
 export class Pools {
+  readonly guards: Guards
+  readonly balancers = new Balancers(this)
   readonly #reach: Reach
   readonly #pools = new Map<string, EndpointPool>()
   /** The pool of an endpoint object of a current view, without building its key again. */
   #known = new WeakMap<object, { readonly backend: Backend; readonly pool: EndpointPool }>()
 
-  constructor(reach: Reach) {
+  constructor(reach: Reach, registry: Registry) {
     this.#reach = reach
+    this.guards = new Guards(registry, (backend, addresses) => this.balancers.leaveOut(backend, addresses))
   }
 
   of(backend: Backend, endpoint: Endpoint | undefined): EndpointPool {
@@ -42,22 +52,40 @@ export class Pools {
   }
 
   #poolOf(backend: Backend, endpoint: Endpoint | undefined): EndpointPool {
-    const http1 = new Lane(backend, endpoint, this.#reach, true)
-    const http2 = backend.protocol === 'downstream' ? new Lane(backend, endpoint, this.#reach, false) : http1
+    const { name } = backend
+    const mayConnect = () => this.mayConnect(name)
+    const http1 = new Lane(backend, endpoint, this.#reach, true, { mayConnect })
+    const http2 = backend.protocol === 'downstream' ? new Lane(backend, endpoint, this.#reach, false, { mayConnect }) : http1
     const at = endpoint === undefined ? `127.0.0.1:${backend.port}` : `${endpoint.host}:${endpoint.port}`
-    return { http1, http2, service: backend.service, workload: endpoint?.workload ?? '', at, inFlight: 0, lastUsed: 0 }
+    return {
+      http1,
+      http2,
+      backend: name,
+      service: backend.service,
+      workload: endpoint?.workload ?? '',
+      at,
+      inFlight: 0,
+      latency: undefined,
+      lastUsed: 0,
+    }
   }
 
   /** For one exchange only, where a PROXY header names its caller in front of the connection; close it afterwards. Undefined where none is wanted. */
   alone(backend: Backend, endpoint: Endpoint | undefined, isHttp1: boolean, ends: (() => Ends | undefined) | undefined): Lane | undefined {
     if (backend.proxyProtocol === undefined || endpoint?.mtls === true) return undefined
-    return new Lane(backend, endpoint, this.#reach, isHttp1, ends)
+    return new Lane(backend, endpoint, this.#reach, isHttp1, { ends })
   }
 
-  load =
-    (backend: Backend) =>
-    (endpoint: Endpoint): number =>
-      this.of(backend, endpoint).inFlight
+  /** Whether the policy of a backend allows one connection more. */
+  mayConnect(backend: string): boolean {
+    const guard = this.guards.known(backend)
+    const most = guard?.limits.connections
+    if (guard === undefined || most === undefined) return true
+    let sum = guard.opaque
+    for (const pool of this.#pools.values())
+      if (pool.backend === backend) sum += pool.http1.connections + (pool.http2 === pool.http1 ? 0 : pool.http2.connections)
+    return sum < most
+  }
 
   /** What there is to each endpoint now. */
   standings(): (Standing & { readonly service: string; readonly workload: string; readonly endpoint: string })[] {

@@ -4,40 +4,87 @@
  *   request ─▶ route ─▶ permit ─▶ backend ─▶ endpoint ─▶ connection ─▶ relay ─▶ answer
  *      each step may throw a Failure; the one catch turns it into the answer
  *
- * The last four are delivery.ts, for they may have to be tried again.
+ * The last four are delivery.ts, for they may have to be tried again. Where the route asks for it there is more after permit:
+ * CORS, rate limit, fault, and copies.
  */
 
 import { Failure } from '#base/failure'
 import { chooseRoute, pickWeighted } from '#model/match'
 import { locationOf } from '#model/rewrite'
-import type { Listener, Route, View } from '#model/view'
+import type { Fault, Listener, Route, View } from '#model/view'
+import { Affinity } from './affinity.ts'
 import { answer, answerAsConfigured, answerRedirect } from './answer.ts'
 import { Delivery } from './delivery.ts'
+import type { Gate } from './access.ts'
 import { connectUdp } from './caller-udp.ts'
+import { answeredPreflight } from './cors.ts'
 import type { Exchange } from './exchange.ts'
+import { hitBy, inject } from './fault.ts'
+import type { Meter } from './meter.ts'
+import type { Mirrors } from './mirror.ts'
 import type { Pools } from './pool.ts'
+import type { Limiter } from './rate-limit.ts'
 import { type Share, shareOf } from './share.ts'
 
+/** What a proxy serves with. */
+export type Means = {
+  readonly pools: Pools
+  readonly gate: Gate
+  readonly limiter: Limiter
+  readonly mirrors: Mirrors
+  readonly meter: Meter
+}
+
 /** onBug: told what is no Failure, now or later. */
-export function serve(exchange: Exchange, pools: Pools, onBug: (bug: unknown) => void): void {
+export function serve(exchange: Exchange, means: Means, onBug: (bug: unknown) => void): void {
   const view = exchange.entry.view()
   try {
     const route = routeOf(exchange, view)
-    const permitted = permit(exchange, route)
-    if (permitted.action.type === 'redirect')
-      return answerRedirect(exchange, locationOf(permitted.action.redirect, facts(exchange, permitted)), permitted.action.redirect.status)
-    if (permitted.action.type === 'respond') return answerAsConfigured(exchange, permitted.action.status, permitted.action.detail)
-    new Delivery(exchange, permitted, backendOf(exchange, permitted, view), pools, onBug).begin()
+    const permitted = permit(exchange, route, means.gate)
+    if (permitted.cors !== undefined && answeredPreflight(exchange, permitted.cors)) return
+    if (permitted.rateLimit !== undefined) means.limiter.admit(exchange, permitted.rateLimit, exchange.startedAt)
+    if (permitted.fault !== undefined && hit(exchange, permitted, permitted.fault, view, means, onBug)) return
+    act(exchange, permitted, view, means, onBug)
   } catch (thrown) {
     if (thrown instanceof Failure) answer(exchange, thrown)
     else onBug(thrown)
   }
 }
 
-function routeOf(exchange: Exchange, view: View): Route {
+function act(exchange: Exchange, permitted: Permitted, view: View, means: Means, onBug: (bug: unknown) => void): void {
+  if (permitted.action.type === 'redirect')
+    return answerRedirect(exchange, locationOf(permitted.action.redirect, facts(exchange, permitted)), permitted.action.redirect.status)
+  if (permitted.action.type === 'respond') return answerAsConfigured(exchange, permitted.action.status, permitted.action.detail)
+  const { pools } = means
+  const share = backendOf(exchange, permitted, view, pools)
+  if (permitted.mirrors !== undefined) means.mirrors.copy(exchange, permitted, permitted.mirrors, view)
+  new Delivery(exchange, permitted, share, pools, onBug).begin()
+}
+
+/** False where the request is spared; else it is answered or goes on from there. */
+function hit(exchange: Exchange, permitted: Permitted, fault: Fault, view: View, means: Means, onBug: (bug: unknown) => void): boolean {
+  const found = hitBy(fault, Math.random, Date.now())
+  if (found === undefined) return false
+  if (found.delayMs > 0) means.meter.fault(fault.policy, permitted.origin, 'delay')
+  if (found.abort !== undefined) means.meter.fault(fault.policy, permitted.origin, found.abort.type)
+  inject(exchange, permitted, fault, found, () => {
+    try {
+      act(exchange, permitted, view, means, onBug)
+    } catch (thrown) {
+      if (thrown instanceof Failure) answer(exchange, thrown)
+      else onBug(thrown)
+    }
+  })
+  return true
+}
+
+/** Which route a request takes by a view; throws where there is none. */
+export function routeOf(exchange: Exchange, view: View): Route {
   const isDatagrams = exchange.upgrade?.toLowerCase() === connectUdp
   if (isDatagrams || exchange.entry.listener.protocol === 'udp') return (exchange.route = routeOfDatagrams(exchange, view, isDatagrams))
   const table = view.routes[exchange.entry.listener.routes ?? '']
+  // A port that the Gateway does not have any more, on a connection of before.
+  if (table === undefined && exchange.entry.listener.direction === 'gateway') throw new Failure('no-route', exchange.entry.listener.name)
   if (table === undefined) throw new Failure('not-ready', `no routes yet for ${exchange.entry.listener.name}`)
   const route = chooseRoute(table, exchange)
   if (route === undefined) throw new Failure('no-route', `${exchange.method} ${exchange.path} at ${exchange.entry.listener.service}`)
@@ -58,12 +105,13 @@ function routeOfDatagrams({ entry, isHttp1 }: Exchange, view: View, isDatagrams:
 
 const datagramRoutes = new WeakMap<Listener, Route>()
 
-const forwardTo = ({ name, backends }: Listener): Route => ({
+const forwardTo = ({ name, backends, hash, access }: Listener): Route => ({
   name,
   origin: name,
   match: {},
   filters: [],
-  action: { type: 'forward', backends: backends ?? [] },
+  action: { type: 'forward', backends: backends ?? [], ...(hash === undefined ? {} : { hash: [{ type: hash }] }) },
+  ...(access === undefined ? {} : { access }),
 })
 
 declare const seal: unique symbol
@@ -71,20 +119,23 @@ declare const seal: unique symbol
 type Permitted = Route & { readonly [seal]: true }
 
 /** Inbound ports of the mesh take callers with a proven identity only; what a rule answers itself is answered here. */
-function permit(exchange: Exchange, route: Route): Permitted {
+function permit(exchange: Exchange, route: Route, gate: Gate): Permitted {
   const { listener, peer } = exchange.entry
   // Datagrams come from proxies of the mesh or not at all.
   if (listener.direction === 'inbound' && (listener.tls?.mode === 'strict' || listener.protocol === 'udp') && peer === undefined)
     throw new Failure('identity-required', listener.name)
+  if (route.access !== undefined) gate.admit(exchange, route.access)
   if (route.action.type === 'respond' && route.action.reason !== undefined) throw new Failure(route.action.reason, route.action.detail)
   return route as Permitted
 }
 
-function backendOf(exchange: Exchange, route: Permitted, view: View): Share {
+function backendOf(exchange: Exchange, route: Permitted, view: View, pools: Pools): Share {
   if (route.action.type !== 'forward') throw new Failure('rule-invalid', route.origin)
-  const picked = pickWeighted(route.action.backends, Math.random())
+  const { backends, hash, session } = route.action
+  const affinity = hash === undefined && session === undefined ? undefined : new Affinity(exchange, route.action)
+  const picked = affinity === undefined ? pickWeighted(backends, Math.random()) : affinity.backendOf(backends, view, pools)
   if (picked === undefined) throw new Failure('backend-invalid', `${route.origin}: no backend has a weight above 0`)
-  const share = shareOf(picked, view, route.origin)
+  const share = shareOf(picked, view, route.origin, pools, affinity)
   const { name, protocol } = share.backend
   const isDatagrams = exchange.entry.listener.protocol === 'udp'
   if (isDatagrams ? protocol !== 'udp' && protocol !== 'http2' : protocol === 'udp')
@@ -96,8 +147,12 @@ function backendOf(exchange: Exchange, route: Permitted, view: View): Share {
 }
 
 const facts = (exchange: Exchange, route: Route) => ({
-  scheme: 'http',
-  host: exchange.host,
+  scheme: exchange.entry.isSecure ? 'https' : 'http',
+  // The port of a redirect is that of the listener, whatever the caller says (Gateway API HTTPRequestRedirectFilter.port).
+  host:
+    exchange.entry.listener.direction === 'gateway'
+      ? `${exchange.host.replace(/:\d*$/, '')}:${exchange.entry.listener.port}`
+      : exchange.host,
   path: exchange.path,
   search: exchange.search,
   match: route.match.path,

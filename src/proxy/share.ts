@@ -1,37 +1,71 @@
 /** What one request may go to: a backend with the endpoints that may serve now, and the choice among them. */
 
 import { Failure } from '#base/failure'
-import { leastRequest, roundRobin, usable } from '#model/balance'
-import type { Backend, Endpoint, EndpointSet, Filter, View, WeightedBackend } from '#model/view'
-import type { Pools } from './pool.ts'
+import { type Balancer, Latency } from '#model/balance'
+import type { Backend, Endpoint, Filter, View, WeightedBackend } from '#model/view'
+import type { ResponseHead } from '#wire/http1'
+import type { Affinity } from './affinity.ts'
+import type { EndpointPool, Pools } from './pool.ts'
 
-/** A backend with the endpoints that may serve now; `endpoints` is undefined for the workload behind this proxy. */
-export type Share = { readonly backend: Backend; readonly endpoints: readonly Endpoint[] | undefined; readonly filters: readonly Filter[] }
+/** A backend with the endpoints that may serve now; `endpoints` and `balancer` are undefined for the workload behind this proxy. */
+export type Share = {
+  readonly backend: Backend
+  readonly endpoints: readonly Endpoint[] | undefined
+  readonly balancer: Balancer | undefined
+  readonly filters: readonly Filter[]
+  /** By what the request is recognised, where its route asks for that. */
+  readonly affinity: Affinity | undefined
+  /** Of a connection of opaque bytes, where its listener asks for that. */
+  readonly key: number | undefined
+  /** Nobody wants to know which endpoint answers, nor how fast. */
+  readonly isPlain: boolean
+}
 
-export function shareOf(picked: WeightedBackend, view: View, origin: string): Share {
+const noFilters: readonly Filter[] = []
+const nobody: readonly Endpoint[] = []
+
+/** origin: of the route, for people. */
+export function shareOf(
+  picked: WeightedBackend,
+  view: View,
+  origin: string,
+  pools: Pools,
+  affinity?: Affinity,
+  key = affinity?.key,
+): Share {
   const backend = picked.backend === undefined ? undefined : view.backends[picked.backend]
   if (backend === undefined) throw new Failure('backend-invalid', origin)
-  const endpoints = backend.type === 'local' ? undefined : usableOf(view.endpoints[backend.name])
-  return { backend, endpoints, filters: picked.filters ?? [] }
+  const filters = picked.filters ?? noFilters
+  if (backend.type === 'local')
+    return { backend, endpoints: undefined, balancer: undefined, filters, affinity: undefined, key: undefined, isPlain: true }
+  const set = view.endpoints[backend.name]
+  const balancer = set === undefined ? undefined : pools.balancers.of(backend, set)
+  const isPlain = affinity === undefined && backend.balance !== 'peak-ewma'
+  return { backend, endpoints: balancer?.endpoints ?? nobody, balancer, filters, affinity, key, isPlain }
 }
 
-const usableBySet = new WeakMap<EndpointSet, readonly Endpoint[]>()
-
-/** Found once for each set that the control plane sent: a large one would cost every request a walk. */
-function usableOf(set: EndpointSet | undefined): readonly Endpoint[] {
-  if (set === undefined) return []
-  let found = usableBySet.get(set)
-  if (found === undefined) usableBySet.set(set, (found = usable(set.endpoints)))
-  return found
-}
-
-let turn = 0
-
-export function pickEndpoint({ backend, endpoints }: Share, pools: Pools, tried: readonly Endpoint[] = []): Endpoint | undefined {
+/** tried: not again, as long as there are others. Undefined for the workload behind this proxy. */
+export function pickEndpoint({ backend, endpoints, balancer, affinity, key }: Share, tried: readonly Endpoint[]): Endpoint | undefined {
   if (endpoints === undefined) return undefined
-  const untried = tried.length === 0 ? endpoints : endpoints.filter(endpoint => !tried.includes(endpoint))
-  const choice = untried.length > 0 ? untried : endpoints
-  const endpoint = backend.balance === 'round-robin' ? roundRobin(choice, turn++) : leastRequest(choice, pools.load(backend), Math.random)
+  const wanted = affinity?.wanted
+  if (wanted !== undefined && !tried.includes(wanted)) return wanted
+  const endpoint = balancer?.pick(key, tried.length === 0 ? undefined : new Set(tried))
   if (endpoint === undefined) throw new Failure('no-endpoint', backend.name)
   return endpoint
+}
+
+type Edit = (head: ResponseHead) => ResponseHead
+
+/** For a share that is not plain: `edit`, and what is to be done when the head of the answer comes. */
+export function noting({ backend, affinity }: Share, endpoint: Endpoint | undefined, pool: EndpointPool | undefined, edit: Edit): Edit {
+  if (endpoint === undefined || pool === undefined) return edit
+  const began = performance.now()
+  return head => {
+    if (backend.balance === 'peak-ewma') {
+      const now = performance.now()
+      ;(pool.latency ??= new Latency()).observe(now - began, now)
+    }
+    const edited = edit(head)
+    return affinity === undefined ? edited : affinity.answeredBy(endpoint, edited)
+  }
 }

@@ -2,8 +2,8 @@
 
 import type { Log } from '#base/log'
 import { type DatagramSession, dialUdp } from '#io/udp'
+import { listenerAt } from '#model/listener'
 import type { Listener, View } from '#model/view'
-import { listenerAt } from './accept.ts'
 import type { OutsideNames } from './dns.ts'
 import type { Meter } from './meter.ts'
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { create, type DescMessage, fromJson, type JsonValue, type Registry, createRegistry, toBinary } from '@bufbuild/protobuf'
 import fc from 'fast-check'
-import type { Listener, RouteTable } from '#model/view'
+import type { Backend, Listener, RouteTable } from '#model/view'
 import { emptyView } from '#model/view'
 import { decodeResource, type Part } from './decode.ts'
 import { encodeView } from './encode.ts'
@@ -16,8 +16,10 @@ import { HttpConnectionManagerSchema } from './gen/envoy/extensions/filters/netw
 import { TcpProxySchema } from './gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts'
 import { FilterConfigSchema as HttpCapsuleSchema } from './gen/envoy/extensions/filters/udp/udp_proxy/session/http_capsule/v3/http_capsule_pb.ts'
 import { UdpProxyConfigSchema } from './gen/envoy/extensions/filters/udp/udp_proxy/v3/udp_proxy_pb.ts'
+import { LeastRequestSchema } from './gen/envoy/extensions/load_balancing_policies/least_request/v3/least_request_pb.ts'
 import { DownstreamTlsContextSchema, UpstreamTlsContextSchema } from './gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts'
 import { SecretSchema } from './gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts'
+import { TypedStructSchema } from './gen/xds/type/v3/typed_struct_pb.ts'
 import { typeUrls } from './types.ts'
 
 const registry: Registry = createRegistry(
@@ -29,6 +31,8 @@ const registry: Registry = createRegistry(
   DownstreamTlsContextSchema,
   UdpProxyConfigSchema,
   HttpCapsuleSchema,
+  LeastRequestSchema,
+  TypedStructSchema,
 )
 
 /** Envoy's own configuration form, as others write it. */
@@ -81,9 +85,12 @@ test('what a listener asks for and the proxy does not do is refused by name', ()
   const chain = (filter: JsonValue) => ({ filterChains: [{ filters: [filter] }] })
   const fault = {
     name: 'envoy.filters.http.fault',
-    typedConfig: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault' },
+    typedConfig: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault', maxActiveFaults: 1 },
   }
-  assert.throws(() => listener(chain(manager({ httpFilters: [fault] }))), /http_filters: envoy\.filters\.http\.fault is not carried out/)
+  assert.throws(
+    () => listener(chain(manager({ httpFilters: [fault] }))),
+    /http_filters: envoy\.filters\.http\.fault\.max_active_faults: not carried out/,
+  )
   assert.throws(() => listener(chain(manager({ mergeSlashes: true }))), /filter_chains\[0\]\.filters\[0\]\.merge_slashes: not carried out/)
   assert.throws(() => listener({ ...chain(manager()), useOriginalDst: true }), /^Error: use_original_dst: not carried out/)
   assert.throws(
@@ -292,8 +299,8 @@ test('fields that a proxy writes itself cannot be changed by a route', () => {
 test('what a route asks for and the proxy does not do is refused by name', () => {
   const match = { prefix: '/' }
   assert.throws(
-    () => routes({ match, route: { cluster: 'c', retryPolicy: { retryOn: '5xx' } } }),
-    /virtual_hosts\[0\]\.routes\[0\]\.route\.retry_policy\.retry_on: not carried out/,
+    () => routes({ match, route: { cluster: 'c', retryPolicy: { retryOn: '5xx,envoy-ratelimited' } } }),
+    /virtual_hosts\[0\]\.routes\[0\]\.route\.retry_policy\.retry_on: "envoy-ratelimited" is not carried out/,
   )
   assert.throws(() => routes({ match, route: { clusterHeader: 'x' } }), /route\.cluster_header: not carried out/)
   assert.throws(
@@ -319,12 +326,58 @@ test('clusters and endpoints that others wrote are taken, or refused by name', (
     port: 0,
     protocol: 'http1',
     balance: 'least-request',
+    balancing: { panicPercent: 50 },
     connectTimeoutMs: 250,
     identities: [],
   })
-  assert.throws(() => cluster({ ...eds, lbPolicy: 'MAGLEV' }), /lb_policy/)
+  const balanced = (json: Record<string, JsonValue>) => {
+    const { balance, balancing } = cluster({ ...eds, commonLbConfig: { healthyPanicThreshold: { value: 0 } }, ...json }) as Backend
+    return { balance, balancing }
+  }
+  assert.deepEqual(balanced({ lbPolicy: 'MAGLEV', maglevLbConfig: { tableSize: 2039 } }), {
+    balance: 'maglev',
+    balancing: { tableSize: 2039 },
+  })
+  assert.deepEqual(balanced({ lbPolicy: 'RING_HASH', ringHashLbConfig: { maximumRingSize: 8_000_000 } }), {
+    balance: 'ring-hash',
+    balancing: { ringSize: { max: 131_072 } },
+  })
+  assert.deepEqual(balanced({ lbPolicy: 'RANDOM', commonLbConfig: {} }), { balance: 'random', balancing: { panicPercent: 50 } })
+  assert.deepEqual(
+    balanced({
+      loadBalancingPolicy: {
+        policies: [
+          {
+            typedExtensionConfig: {
+              name: 'x',
+              typedConfig: { '@type': `type.googleapis.com/${TypedStructSchema.typeName}`, typeUrl: 'x/y.Z' },
+            },
+          },
+          {
+            typedExtensionConfig: {
+              name: 'least',
+              typedConfig: { '@type': `type.googleapis.com/${LeastRequestSchema.typeName}`, selectionMethod: 'FULL_SCAN' },
+            },
+          },
+        ],
+      },
+    }),
+    { balance: 'least-request', balancing: { choices: 'all' } },
+    'of several policies the first that is known',
+  )
+  assert.throws(() => cluster({ ...eds, lbPolicy: 'CLUSTER_PROVIDED' }), /lb_policy: only ROUND_ROBIN/)
+  assert.throws(() => cluster({ ...eds, lbPolicy: 'MAGLEV', maglevLbConfig: { tableSize: 65_536 } }), /65536 is not a prime/)
+  assert.throws(() => cluster({ ...eds, lbPolicy: 'RANDOM', maglevLbConfig: {} }), /lb_config: is for maglev/)
+  assert.throws(
+    () => cluster({ ...eds, commonLbConfig: { zoneAwareLbConfig: {} } }),
+    /common_lb_config\.zone_aware_lb_config: not carried out/,
+  )
+  assert.throws(
+    () => cluster({ ...eds, roundRobinLbConfig: { slowStartConfig: { slowStartWindow: '9s', aggression: { defaultValue: 2 } } } }),
+    /slow_start_config\.aggression: not carried out/,
+  )
   assert.throws(() => cluster({ type: 'STRICT_DNS' }), /type: only EDS/)
-  assert.throws(() => cluster({ ...eds, outlierDetection: {} }), /outlier_detection: not carried out/)
+  assert.throws(() => cluster({ ...eds, outlierDetection: {} }), /outlier_detection.enforcing_success_rate: must be 0/)
   assert.throws(
     () =>
       cluster({
@@ -342,10 +395,21 @@ test('clusters and endpoints that others wrote are taken, or refused by name', (
   assert.deepEqual(set({ endpoints: [{ locality: { region: 'eu', zone: 'a', subZone: 'r1' }, lbEndpoints: [endpoint] }] }), {
     backend: 'c',
     endpoints: [
-      { host: '10.0.0.1', port: 80, weight: 1, health: 'healthy', mtls: false, workload: '', locality: { region: 'eu', zone: 'a/r1' } },
+      {
+        host: '10.0.0.1',
+        port: 80,
+        weight: 1,
+        health: 'healthy',
+        mtls: false,
+        workload: '',
+        locality: { region: 'eu', zone: 'a', host: 'r1' },
+      },
     ],
   })
-  assert.throws(() => set({ endpoints: [{ priority: 1, lbEndpoints: [endpoint] }] }), /priority/)
+  assert.deepEqual(set({ endpoints: [{ priority: 1, lbEndpoints: [endpoint] }] }), {
+    backend: 'c',
+    endpoints: [{ host: '10.0.0.1', port: 80, weight: 1, health: 'healthy', mtls: false, workload: '', priority: 1 }],
+  })
   assert.throws(() => set({ policy: { dropOverloads: [{ category: 'x' }] } }), /policy: not carried out/)
   assert.throws(() => decoded(typeUrls.secret, SecretSchema, { name: 'other' }), /only "ROOTCA"/)
 })
@@ -446,4 +510,38 @@ test('bytes of any kind are taken or refused, and never break the reader', () =>
     }),
     { numRuns: 3000 },
   )
+})
+
+test('retries, limits and ejection are read with the defaults of Envoy, and what is not carried out of them is refused by name', () => {
+  const retryPolicy = { retryOn: '5xx, retriable-status-codes,connect-failure', retriableStatusCodes: [429] }
+  assert.deepEqual(routes({ match: { prefix: '/' }, route: { cluster: 'c', retryPolicy } })[0]!.retry, {
+    attempts: 1,
+    codes: [429],
+    on: ['5xx'],
+    backoff: { baseMs: 25, maxMs: 250 },
+  })
+  const cluster = (json: Record<string, JsonValue>) =>
+    decoded(typeUrls.cluster, ClusterSchema, { name: 'c', type: 'EDS', edsClusterConfig: { edsConfig: ads }, ...json }).value as Backend
+  const detection = (json: Record<string, JsonValue>) => cluster({ outlierDetection: { enforcingSuccessRate: 0, ...json } })
+  assert.deepEqual(detection({}).outlierDetection, {
+    consecutive5xx: 5,
+    consecutiveGatewayErrors: 0,
+    consecutiveLocalOriginFailures: 5,
+    splitsLocalOrigin: false,
+    intervalMs: 10_000,
+    baseEjectionMs: 30_000,
+    maxEjectionMs: 300_000,
+    maxEjectionPercent: 10,
+  })
+  assert.throws(() => detection({ enforcingConsecutive5xx: 50 }), /enforcing_consecutive_5xx: only 0 and 100/)
+  assert.throws(() => detection({ failurePercentageThreshold: 50 }), /failure_percentage_threshold: not carried out/)
+  const breakers = (json: Record<string, JsonValue>) => cluster({ circuitBreakers: { thresholds: [json] } })
+  assert.deepEqual(breakers({ maxRequests: 7 }).limits, { requests: 7 })
+  assert.deepEqual(breakers({ retryBudget: {} }).retryConstraint, {
+    percent: 20,
+    intervalMs: 10_000,
+    least: { count: 3, intervalMs: 1000 },
+  })
+  assert.throws(() => breakers({ priority: 'HIGH' }), /circuit_breakers.thresholds: only those of the default priority/)
+  assert.throws(() => breakers({ maxConnectionPools: 1 }), /max_connection_pools: not carried out/)
 })

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type {
+  Action,
   Backend,
   DnsName,
   EndpointSet,
@@ -10,6 +11,7 @@ import type {
   Listener,
   Match,
   PathChange,
+  Retry,
   Route,
   RouteTable,
   ServerNames,
@@ -17,7 +19,7 @@ import type {
   View,
   WeightedBackend,
 } from '#model/view'
-import { emptyView } from '#model/view'
+import { emptyView, retryConditions } from '#model/view'
 import { decodeResource } from './decode.ts'
 import { encodeView } from './encode.ts'
 
@@ -82,10 +84,47 @@ const match: fc.Arbitrary<Match> = fc
       ),
     ),
     method: optional(fc.constantFrom('GET', 'POST')),
+    grpc: optional(fc.constant(true as const)),
     headers: optional(matches(word)),
     query: optional(matches(fc.stringMatching(/^[A-Za-z]{1,5}$/))),
   })
   .map(bare) as fc.Arbitrary<Match>
+const retry: fc.Arbitrary<Retry> = fc
+  .record({
+    attempts: fc.integer({ min: 1, max: 10 }),
+    codes: fc.uniqueArray(fc.integer({ min: 400, max: 599 }), { maxLength: 4 }),
+    on: fc.uniqueArray(fc.constantFrom(...retryConditions), { maxLength: 4 }),
+    backoff: fc.tuple(fc.integer({ min: 1, max: 500 }), fc.nat(5000)).map(([baseMs, more]) => ({ baseMs, maxMs: baseMs + more })),
+    longestRetryAfterMs: optional(fc.integer({ min: 1, max: 60_000 })),
+  })
+  .map(bare) as fc.Arbitrary<Retry>
+const affinity = fc
+  .record({
+    hash: optional(
+      fc.array(
+        fc.oneof(
+          fc.record({ type: fc.constantFrom('header' as const, 'query' as const), name: word }),
+          fc
+            .record({
+              type: fc.constant('cookie' as const),
+              name: word,
+              ttlMs: optional(fc.constantFrom(0, 5000)),
+              path: optional(fc.constant('/a')),
+            })
+            .map(bare),
+          fc.constant({ type: 'source-ip' as const }),
+        ),
+        { minLength: 1, maxLength: 3 },
+      ),
+    ),
+    session: optional(
+      fc.oneof(
+        fc.record({ type: fc.constant('cookie' as const), name: word, path: fc.constantFrom('', '/'), ttlMs: fc.constantFrom(0, 60_000) }),
+        fc.record({ type: fc.constant('header' as const), name: word }),
+      ),
+    ),
+  })
+  .map(bare) as fc.Arbitrary<Pick<Action & { type: 'forward' }, 'hash' | 'session'>>
 const route: fc.Arbitrary<Route> = fc.tuple(word, value, match).chain(([name, origin, match]): fc.Arbitrary<Route> => {
   const changesPrefix = match.path === undefined || match.path.type === 'prefix'
   const shape = { name, origin, match }
@@ -96,12 +135,15 @@ const route: fc.Arbitrary<Route> = fc.tuple(word, value, match).chain(([name, or
         rewrite(changesPrefix),
         shares,
         fc.record({ requestMs: optional(fc.integer({ min: 1, max: 90_000 })), tryMs: optional(fc.integer({ min: 1, max: 90_000 })) }),
+        optional(retry),
+        affinity,
       )
-      .map(([headers, rewrite, backends, timeouts]) => ({
+      .map(([headers, rewrite, backends, timeouts, retry, affinity]) => ({
         ...shape,
         filters: [...headers, ...rewrite],
-        action: { type: 'forward' as const, backends },
+        action: { type: 'forward' as const, backends, ...affinity },
         ...(Object.keys(bare(timeouts)).length > 0 ? { timeouts: bare(timeouts) as { requestMs: number } } : {}),
+        ...(retry === undefined ? {} : { retry }),
       })),
     fc
       .tuple(
@@ -153,9 +195,10 @@ const listener: fc.Arbitrary<Omit<Listener, 'name'>> = fc
     serverNames: optional(serverNames),
     hasOthers: fc.boolean(),
     idleMs: optional(fc.constantFrom(0, 1, 90_000)),
+    hash: optional(fc.constant('source-ip' as const)),
     service: word,
   })
-  .map(({ direction, host, port, protocol, tls, demandsHeader, routes, backends, serverNames, hasOthers, idleMs, service }) => ({
+  .map(({ direction, host, port, protocol, tls, demandsHeader, routes, backends, serverNames, hasOthers, idleMs, hash, service }) => ({
     direction,
     host,
     port,
@@ -169,11 +212,19 @@ const listener: fc.Arbitrary<Omit<Listener, 'name'>> = fc
         ? { backends }
         : {}),
     ...(['tcp', 'tls', 'detect'].includes(protocol) && idleMs !== undefined ? { idleMs } : {}),
+    ...(['tcp', 'tls', 'detect'].includes(protocol) && hash !== undefined ? { hash } : {}),
     service,
   }))
 const datagrams: fc.Arbitrary<Omit<Listener, 'name'>> = fc.oneof(
   fc
-    .record({ host, port, backends: opaque, idleMs: optional(fc.constantFrom(1, 90_000)), service: word })
+    .record({
+      host,
+      port,
+      backends: opaque,
+      idleMs: optional(fc.constantFrom(1, 90_000)),
+      hash: optional(fc.constant('source-ip' as const)),
+      service: word,
+    })
     .map(given => bare({ direction: 'outbound' as const, protocol: 'udp' as const, ...given }) as Omit<Listener, 'name'>),
   fc.record({ host, port, backend: word, service: word }).map(({ backend, ...given }) => ({
     direction: 'inbound' as const,
@@ -183,21 +234,61 @@ const datagrams: fc.Arbitrary<Omit<Listener, 'name'>> = fc.oneof(
     ...given,
   })),
 )
+const few = fc.nat(20)
+const whileMs = fc.integer({ min: 100, max: 60_000 })
+const resilience = {
+  retryConstraint: optional(
+    fc.record({ percent: fc.nat(100), intervalMs: whileMs, least: fc.record({ count: few, intervalMs: whileMs }) }),
+  ),
+  limits: optional(
+    fc.record({ connections: few, pendingRequests: optional(few), requests: optional(few), retries: optional(few) }).map(bare),
+  ),
+  outlierDetection: optional(
+    fc.record({
+      consecutive5xx: few,
+      consecutiveGatewayErrors: few,
+      consecutiveLocalOriginFailures: few,
+      splitsLocalOrigin: fc.boolean(),
+      intervalMs: whileMs,
+      baseEjectionMs: whileMs,
+      maxEjectionMs: whileMs.map(ms => ms + 60_000),
+      maxEjectionPercent: fc.nat(100),
+    }),
+  ),
+}
+const slowStartMs = optional(whileMs)
+const balancingOf = (balance: Backend['balance'], more: Record<string, fc.Arbitrary<unknown>>) =>
+  fc.record({ panicPercent: optional(fc.constantFrom(1, 50, 100)), ...more }).map(given => {
+    const balancing = bare(given)
+    return { balance, balancing: Object.keys(balancing).length === 0 ? undefined : balancing }
+  })
+const balance = fc.oneof(
+  balancingOf('round-robin', { slowStartMs }),
+  balancingOf('random', {}),
+  balancingOf('least-request', { slowStartMs, choices: optional(fc.constantFrom('all' as const, 2, 5)) }),
+  balancingOf('peak-ewma', { slowStartMs }),
+  balancingOf('ring-hash', { ringSize: optional(fc.constantFrom({ min: 10 }, { max: 4096 }, { min: 64, max: 128 })) }),
+  balancingOf('maglev', { tableSize: optional(fc.constantFrom(7, 65_537, 2039)) }),
+)
 const backend: fc.Arbitrary<Omit<Backend, 'name'>> = fc
   .record({
     service: word,
     type: fc.constantFrom('endpoints' as const, 'local' as const),
     port,
     protocol: fc.constantFrom('http1' as const, 'http2' as const, 'downstream' as const, 'tcp' as const, 'udp' as const),
-    balance: fc.constantFrom('round-robin' as const, 'least-request' as const),
+    chosen: balance,
     connectTimeoutMs: fc.integer({ min: 1, max: 60_000 }),
     identities: fc.array(
       word.map(name => `spiffe://weft.test/ns/default/sa/${name}`),
       { maxLength: 2 },
     ),
     proxyProtocol: optional(fc.constantFrom('v1' as const, 'v2' as const)),
+    ...resilience,
   })
-  .map(({ proxyProtocol, ...rest }) => ({ ...rest, ...(proxyProtocol === undefined ? {} : { proxyProtocol }) }))
+  // The workload behind the proxy is one: there is no choice, and no panic.
+  .map(({ chosen, ...given }) =>
+    bare({ ...given, ...(given.type === 'local' ? { balance: 'round-robin' } : bare(chosen)) }),
+  ) as fc.Arbitrary<Omit<Backend, 'name'>>
 const endpoints: fc.Arbitrary<Omit<EndpointSet, 'backend'>> = fc
   .record({
     endpoints: fc.array(
@@ -208,15 +299,16 @@ const endpoints: fc.Arbitrary<Omit<EndpointSet, 'backend'>> = fc
         health: fc.constantFrom('healthy' as const, 'degraded' as const, 'unhealthy' as const, 'draining' as const),
         mtls: fc.boolean(),
         workload: word,
-        locality: optional(fc.record({ region: word, zone: word })),
+        locality: optional(fc.record({ region: word, zone: word, host: optional(word) }).map(bare)),
+        priority: optional(fc.constantFrom(1, 2)),
       }),
       { maxLength: 5 },
     ),
   })
   .map(({ endpoints }) => ({ endpoints: byPlace(endpoints).map(bare) as EndpointSet['endpoints'] }))
 /** Endpoints of one place stand together on the wire. */
-const byPlace = <T extends { locality: { region: string; zone: string } | undefined }>(list: readonly T[]): T[] =>
-  [...Map.groupBy(list, ({ locality }) => JSON.stringify(locality)).values()].flat()
+const byPlace = <T extends { locality: unknown; priority: unknown }>(list: readonly T[]): T[] =>
+  [...Map.groupBy(list, ({ locality, priority }) => JSON.stringify([locality, priority])).values()].flat()
 
 const named = <T>(part: fc.Arbitrary<T>, key = 'name') =>
   fc

@@ -148,11 +148,11 @@ test('every value of the wrong kind is named with its line, inside extensions to
 
 test('what the proxy does not carry out is refused by its field, as over xDS', () => {
   const text = bootstrap
-    .replace('lb_policy: LEAST_REQUEST', 'lb_policy: MAGLEV')
+    .replace('lb_policy: LEAST_REQUEST', 'lb_policy: CLUSTER_PROVIDED')
     .replace('                stat_prefix: front', '                stat_prefix: front\n                stream_idle_timeout: 5s')
   assert.deepEqual(problemsOf(text), [
     `mesh.yaml:${lineOf('stream_idle_timeout', text)}:17: static_resources.listeners[0].filter_chains[0].filters[0].stream_idle_timeout: not carried out by this proxy`,
-    `mesh.yaml:${lineOf('MAGLEV', text)}:7: static_resources.clusters[0].lb_policy: only ROUND_ROBIN and LEAST_REQUEST are carried out`,
+    `mesh.yaml:${lineOf('CLUSTER_PROVIDED', text)}:7: static_resources.clusters[0].lb_policy: only ROUND_ROBIN, RANDOM, LEAST_REQUEST, RING_HASH and MAGLEV are carried out`,
   ])
 })
 

@@ -11,10 +11,11 @@ export type { Node }
 const key = 'WEFT'
 
 export function nodeOf(proxy: ProxyNode): Node {
-  const { id, version, ...rest } = proxy
+  const { id, version, locality, ...rest } = proxy
   return create(NodeSchema, {
     id,
     cluster: `${proxy.service}.${proxy.namespace}`,
+    ...(locality === undefined ? {} : { locality: { region: locality.region, zone: locality.zone, subZone: locality.host ?? '' } }),
     userAgentName: 'weft',
     userAgentVersionType: { case: 'userAgentVersion', value: version },
     metadata: { [key]: JSON.parse(JSON.stringify(rest)) as JsonObject }, // without undefined
@@ -85,11 +86,35 @@ export function proxyNodeOf(node: Node): ProxyNode {
       type === 'http'
         ? { type, port: number(probe['port'], 'probe.port'), path: text(probe, 'path', 'probe.path') }
         : { type: type === 'none' ? 'none' : 'tcp' },
+    ...localityOf(node),
+    ...weightOf(said['weight'], bad),
+    ...(isObject(said['gateway'])
+      ? {
+          gateway: {
+            name: text(said['gateway'], 'name', 'gateway.name', label),
+            address: text(said['gateway'], 'address', 'gateway.address'),
+          },
+        }
+      : {}),
     ...(said['admin'] === undefined ? {} : { admin: text(said, 'admin', 'admin') }),
     version: node.userAgentVersionType.case === 'userAgentVersion' ? node.userAgentVersionType.value : '',
   }
   if (problems.length > 0) throw new BadInput(problems)
   return proxy
+}
+
+/** Nothing of it: it does not know where it is. */
+function localityOf({ locality }: Node): Pick<ProxyNode, 'locality'> {
+  const { region = '', zone = '', subZone = '' } = locality ?? {}
+  if (region === '' && zone === '' && subZone === '') return {}
+  return { locality: { region, zone, ...(subZone === '' ? {} : { host: subZone }) } }
+}
+
+function weightOf(weight: JsonValue | undefined, bad: (path: string, says: string) => void): Pick<ProxyNode, 'weight'> {
+  if (weight === undefined) return {}
+  if (typeof weight === 'number' && Number.isInteger(weight) && weight >= 0 && weight <= 1000) return { weight }
+  bad('weight', 'must be a whole number from 0 to 1000')
+  return {}
 }
 
 const isObject = (value: JsonValue | undefined): value is JsonObject => typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -16,6 +16,8 @@ const proxy: ProxyNode = {
     { name: 'db', port: 5432, protocol: 'tcp' },
   ],
   probe: { type: 'http', port: 8080, path: '/ready' },
+  locality: { region: 'eu', zone: 'a', host: 'rack-7' },
+  weight: 3,
   admin: 'http://127.0.0.1:15000',
   version: '0.1.0',
 }
@@ -32,6 +34,7 @@ test('a node that is not described well is refused with all reasons at once', ()
     () => proxyNodeOf(node),
     /namespace: "No Good" must be of lower case[\s\S]*ports\[0\]\.protocol: "smtp" is none of[\s\S]*ports\[0\]\.port: must be a port/,
   )
+  assert.throws(() => proxyNodeOf(nodeOf({ ...proxy, weight: 1.5 })), /weight: must be a whole number from 0 to 1000/)
   assert.throws(() => proxyNodeOf({ ...nodeOf(proxy), metadata: {} }), /metadata\.WEFT: is missing/)
 })
 

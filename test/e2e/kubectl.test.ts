@@ -5,8 +5,8 @@
 
 import { after, before, describe, test } from 'node:test'
 import assert from 'node:assert/strict'
-import { execFile, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { execFile, execFileSync, spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -155,6 +155,19 @@ function suite(path: string, minor: number): void {
     const n = await namespaced('pages')
     for (const name of ['a', 'b', 'c', 'd', 'e']) await kubectl(`${n} create service clusterip ${name} --tcp=80:80`)
     assert.equal(await kubectl(`${n} get svc --chunk-size=2 -o name`), ['a', 'b', 'c', 'd', 'e'].map(name => `service/${name}\n`).join(''))
+  })
+
+  test('a certificate becomes a Secret, as typed commands send it, and its values are in no table and no description', async () => {
+    const n = await namespaced('secrets')
+    const [cert, key] = ['crt', 'key'].map(end => join(folder, `tls.${end}`)) as [string, string]
+    const subject = ['-subj', '/CN=a', '-keyout', key, '-out', cert]
+    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', ...subject], {
+      stdio: 'ignore',
+    })
+    await kubectl(`${n} create secret tls own --cert ${cert} --key ${key}`)
+    assert.match(await kubectl(`${n} get secrets`), /^NAME +TYPE +DATA +AGE\nown +kubernetes\.io\/tls +2 +\d+s\n$/)
+    assert.equal(await kubectl(`${n} get secret own -o jsonpath={.data.tls\\.key}`), readFileSync(key).toString('base64'))
+    assert.match(await kubectl(`${n} describe secret own`), /tls\.key: +\d+ bytes/)
   })
 
   test('client-side apply creates, changes, removes list items that went, and says unchanged', async () => {

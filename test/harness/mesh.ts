@@ -214,6 +214,11 @@ export class Mesh implements AsyncDisposable {
     return this.spawn(line, { ...rest, env: { ...state, ...env } })
   }
 
+  /** `weft gateway --name NAME FLAGS`, as whoever runs the test. */
+  gateway(name: string, flags: readonly string[] = []): Running {
+    return this.spawn([...weft, 'gateway', '--control', this.url, '--name', name, ...flags])
+  }
+
   /** Where the proxies of a user keep what they know; each user has a folder of their own. */
   stateOf(uid: number | undefined): string {
     const folder = join(this.folder, uid === undefined ? 'state' : `state-${uid}`)

@@ -8,7 +8,12 @@ import type { Kind, Resource } from './shapes.ts'
 
 export type * from './shapes.ts'
 
-export const kindsQuery = queryOptions({ queryKey: ['kinds'], queryFn: () => control.kinds(), staleTime: 60_000 })
+/** Without Secrets: private keys are not for a page that anybody may leave open. */
+export const kindsQuery = queryOptions({
+  queryKey: ['kinds'],
+  queryFn: async () => (await control.kinds()).filter(kind => kind.group !== '' || kind.plural !== 'secrets'),
+  staleTime: 60_000,
+})
 
 export const apiVersionOf = (kind: Pick<Kind, 'group' | 'version'>): string =>
   kind.group === '' ? kind.version : `${kind.group}/${kind.version}`

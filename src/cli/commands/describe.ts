@@ -42,7 +42,7 @@ async function one({ say, now }: Session, client: Client, kind: ServedKind, reso
   if (kind.namespaced) line('Namespace', metadata.namespace ?? '')
   line('Kind', `${kindName} (${apiVersion})`)
   pairs('Labels', metadata.labels)
-  pairs('Annotations', metadata.annotations)
+  pairs('Annotations', kindName === 'Secret' ? withoutCopy(metadata.annotations) : metadata.annotations)
   if (metadata.creationTimestamp)
     line('Created', `${metadata.creationTimestamp} (${tellSpan(now() - Date.parse(metadata.creationTimestamp))} ago)`)
   if (metadata.deletionTimestamp)
@@ -53,7 +53,7 @@ async function one({ say, now }: Session, client: Client, kind: ServedKind, reso
     say.out(say.paint('bold', `${title}:`))
     for (const text of lines) say.out(`  ${text}`)
   }
-  for (const [name, value] of Object.entries({ spec, ...rest }))
+  for (const [name, value] of Object.entries({ spec, ...shown(kindName, rest) }))
     if (value !== undefined) section(name[0]!.toUpperCase() + name.slice(1), (await yamlText(value)).trimEnd().split('\n'))
   const { conditions: _, parents: __, ancestors: ___, ...other } = (status ?? {}) as Record<string, unknown>
   if (Object.keys(other).length > 0) section('Status', (await yamlText(other)).trimEnd().split('\n'))
@@ -63,3 +63,21 @@ async function one({ say, now }: Session, client: Client, kind: ServedKind, reso
   section('Proxies', affected.proxies.length > 0 ? affected.proxies.map(({ id, state }) => `${id} (${state})`) : ['none has it'])
   section('Traffic', edgeLines(say, { edges: affected.edges, seconds: 60 }, false))
 }
+
+/** Of a Secret only how long each value is, as kubectl has it. */
+const shown = (kind: string, rest: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> =>
+  kind !== 'Secret'
+    ? rest
+    : {
+        ...rest,
+        data: Object.fromEntries(
+          Object.entries((rest['data'] ?? {}) as Readonly<Record<string, string>>).map(([name, value]) => [
+            name,
+            `${Math.floor((value.length * 3) / 4)} bytes`,
+          ]),
+        ),
+      }
+
+/** kubectl keeps the whole document there. */
+const withoutCopy = (annotations: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries(annotations).filter(([name]) => name !== 'kubectl.kubernetes.io/last-applied-configuration'))

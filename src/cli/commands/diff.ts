@@ -26,7 +26,8 @@ export async function diff(session: Session, flags: Flags): Promise<number> {
     let code: number = exit.ok
     for (const [at, { kind, resource, namespace }] of planned.entries()) {
       const name = `${kind.singular}/${kind.namespaced ? `${namespace}/` : ''}${resource.metadata.name}`
-      const [left, right] = [await textOf(before[at]), await textOf(after[at]!.resource)]
+      const [old, next] = [before[at], after[at]!.resource]
+      const [left, right] = [await textOf(old, next, 'before'), await textOf(next, old, 'after')]
       for (const line of unifiedDiff(left, right, { left: `live/${name}`, right: `new/${name}` }, say.paint)) say.out(line)
       if (left !== right) code = exit.failed
     }
@@ -40,9 +41,21 @@ export async function diff(session: Session, flags: Flags): Promise<number> {
 const serverOwn = new Set(['managedFields', 'resourceVersion', 'generation', 'uid', 'creationTimestamp'])
 
 /** What the server keeps for itself is no difference. */
-async function textOf(resource: Resource | undefined): Promise<string> {
+async function textOf(resource: Resource | undefined, other: Resource | undefined, when: string): Promise<string> {
   if (!resource) return ''
   const { status: _, ...document } = resource
   const metadata = Object.fromEntries(Object.entries(document.metadata).filter(([key]) => !serverOwn.has(key)))
-  return yamlText({ ...document, metadata })
+  return yamlText({ ...(resource.kind === 'Secret' ? masked(document, other, when) : document), metadata })
+}
+
+type Data = Readonly<Record<string, string>>
+
+/** Of a Secret it is told which values differ, not what they are. */
+function masked(document: Readonly<Record<string, unknown>>, other: Resource | undefined, when: string): object {
+  const there = (other?.['data'] ?? {}) as Data
+  const data = Object.entries((document['data'] ?? {}) as Data).map(([name, value]) => [
+    name,
+    value === there[name] ? '***' : `*** (${when})`,
+  ])
+  return { ...document, data: Object.fromEntries(data) as Data }
 }

@@ -4,6 +4,7 @@ import type { Client } from '#api/client'
 import type { ProxyStatus } from '#api/mesh-api'
 import { exit, Stopped } from '../exit.ts'
 import { printAs } from '../print.ts'
+import { leftOutOf } from '../proxy/left-out.ts'
 import {
   endpointHeadings,
   endpointRows,
@@ -74,7 +75,7 @@ export async function proxyPart(
   if (proxy.service === name && say.isTTY) say.err(say.paint('dim', `of ${proxy.id}, revision ${config.revision}`))
   if (part === 'config') await printAs(say, output === 'json' ? 'json' : 'yaml', config)
   else if (output === 'json' || output === 'yaml') await printAs(say, output, part === 'endpoints' ? view.endpoints : view.routes)
-  else if (part === 'endpoints') printTable(say, endpointHeadings, endpointRows(view))
+  else if (part === 'endpoints') printTable(say, endpointHeadings, endpointRows(view, await leftOutOf(proxy)))
   else printTable(say, routeHeadings, routeRows(view))
   return exit.ok
 }

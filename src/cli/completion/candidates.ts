@@ -41,7 +41,7 @@ export async function candidates(program: Command, typed: readonly string[], nam
     else given.push(word)
   }
   const matching = (found: Candidates): Candidates => ({ ...found, words: found.words.filter(word => word.startsWith(last)) })
-  if (awaiting) return matching(await forFlag(awaiting, names))
+  if (awaiting) return matching(await forFlag(awaiting, namespace, names))
   if (last.startsWith('-')) return matching(words(flagsOf(command).flatMap(({ long, short }) => [long ?? '', short ?? ''].filter(Boolean))))
   if (command.commands.length > 0) return matching(words(subcommandsOf(command)))
   return matching(await forArgument(command, given, last, namespace, names))
@@ -54,9 +54,11 @@ export const subcommandsOf = (command: Command): readonly string[] =>
     .visibleCommands(command)
     .map(each => each.name())
 
-async function forFlag({ long, argChoices }: Option, names: Names): Promise<Candidates> {
+async function forFlag({ long, argChoices, description }: Option, namespace: string | undefined, names: Names): Promise<Candidates> {
   if (argChoices) return words(argChoices)
   if (long === '--namespace') return words(await names.namespaces())
+  if (long === '--from' && description.startsWith('who asks')) return words(await names.proxies())
+  if (long === '--to') return words(await names.objects('services', namespace))
   if (long === '--file' || long === '--data') return { words: [], files: true }
   if (long === '--capture') return words(['auto', 'namespace', 'proxy'])
   if (long === '--ready') return words(['tcp', 'none'])

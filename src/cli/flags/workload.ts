@@ -1,6 +1,6 @@
 /** The flags of `weft run` that hold more than one value: ports, labels, readiness, published ports. */
 
-import type { Protocol } from '#model/view'
+import type { Locality, Protocol } from '#model/view'
 import type { ProxyNode } from '#model/workload'
 import type { Read } from './collect.ts'
 
@@ -36,6 +36,15 @@ export function readLabel(text: string): Read<readonly [string, string]> {
   if (!/^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/.test(value))
     return { says: `has the value "${value}": values are up to 63 letters, digits, "-", "_" and "."` }
   return { value: [key, value] }
+}
+
+/** `REGION/ZONE[/HOST]`: eu/a, eu/a/rack-7. A zone that is empty is in no zone. */
+export function readLocality(text: string): Read<Locality> {
+  const [region = '', zone = '', host, ...more] = text.split('/')
+  const isName = (name: string): boolean => /^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/.test(name)
+  if (more.length > 0 || !isName(region) || (zone !== '' && !isName(zone)) || (host !== undefined && !isName(host)))
+    return { says: 'must be REGION/ZONE or REGION/ZONE/HOST, such as eu-west/a: names are letters, digits, "-", "_" and "."' }
+  return { value: { region, zone, ...(host === undefined ? {} : { host }) } }
 }
 
 /** `PORT/PATH`: 8080/healthz. */

@@ -3,6 +3,7 @@
 import type { ProxyStatus } from '#api/mesh-api'
 import type { Match, Route, View } from '#model/view'
 import { tellAgo, tellSpan } from '../moment.ts'
+import { type LeftOut, leftOutKey } from './left-out.ts'
 import { judgeStyle, type Heading } from '../table.ts'
 
 export const proxyHeadings: readonly Heading[] = [
@@ -51,7 +52,8 @@ export const endpointHeadings: readonly Heading[] = [
   { name: 'zone' },
 ]
 
-export function endpointRows({ backends, endpoints }: View): readonly (readonly string[])[] {
+/** leftOut: what the proxy leaves out for a while because it kept failing, where that is known. */
+export function endpointRows({ backends, endpoints }: View, leftOut?: LeftOut): readonly (readonly string[])[] {
   return Object.values(backends)
     .sort(byName)
     .flatMap(({ name, type, port }) => {
@@ -62,7 +64,7 @@ export function endpointRows({ backends, endpoints }: View): readonly (readonly 
         name,
         `${host.includes(':') ? `[${host}]` : host}:${at}`,
         workload,
-        health,
+        leftOut?.has(leftOutKey(name, host, at)) === true ? 'left out' : health,
         String(weight),
         mtls ? 'yes' : 'no',
         locality?.zone ?? '',

@@ -23,6 +23,8 @@ export function addCapture(program: Command, session: Session, act: Act): void {
       repeated('--port <port>', 'where the workload listens: [NAME:]PORT[/PROTOCOL]; its callers are captured too; may be repeated'),
     )
     .addOption(repeated('--label <label>', 'KEY=VALUE; may be repeated'))
+    .option('--locality <place>', 'where it runs: REGION/ZONE[/HOST]; callers may prefer what is near them')
+    .option('--weight <number>', 'its part of the traffic beside other workloads of the service, 0 to 1000; 1 unless said')
     .option('--ready-http <check>', 'ready when GET PORT/PATH answers 2xx or 3xx, such as 8080/healthz')
     .option('--ready <check>', 'tcp: ready when the first port accepts; none: at once')
     .option('--transparent', 'callers arrive by TPROXY instead of a rewritten destination')

@@ -60,6 +60,8 @@ export function addProcesses(program: Command, session: Session, act: Act): void
       ),
     )
     .addOption(repeated('--label <label>', 'KEY=VALUE; may be repeated'))
+    .option('--locality <place>', 'where it runs: REGION/ZONE[/HOST]; callers may prefer what is near them')
+    .option('--weight <number>', 'its part of the traffic beside other workloads of the service, 0 to 1000; 1 unless said')
     .option('--ready-http <check>', 'ready when GET PORT/PATH answers 2xx or 3xx, such as 8080/healthz')
     .option('--ready <check>', 'tcp: ready when the first port accepts; none: at once')
     .addOption(

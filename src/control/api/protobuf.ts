@@ -8,7 +8,7 @@ import { badRequest } from './refusal.ts'
 /** What a field holds; a message by its table, a map of strings, a list of either by `many`. */
 type Field = {
   readonly name: string
-  readonly type: 'text' | 'number' | 'flag' | 'time' | 'stringMap' | 'intOrString' | Message
+  readonly type: 'text' | 'number' | 'flag' | 'time' | 'stringMap' | 'bytesMap' | 'intOrString' | Message
   readonly many?: true
 }
 type Message = Readonly<Record<number, Field>>
@@ -63,6 +63,19 @@ const serviceSpec: Message = {
 const documents: Readonly<Record<string, Message>> = {
   'v1 Namespace': { 1: inner('metadata', objectMeta), 2: inner('spec', { 1: texts('finalizers') }) },
   'v1 Service': { 1: inner('metadata', objectMeta), 2: inner('spec', serviceSpec) },
+  'v1 Secret': {
+    1: inner('metadata', objectMeta),
+    2: { name: 'data', type: 'bytesMap' },
+    3: text('type'),
+    4: { name: 'stringData', type: 'stringMap' },
+    5: flag('immutable'),
+  },
+  'v1 ConfigMap': {
+    1: inner('metadata', objectMeta),
+    2: { name: 'data', type: 'stringMap' },
+    3: { name: 'binaryData', type: 'bytesMap' },
+    4: flag('immutable'),
+  },
   'v1 DeleteOptions': {
     1: number('gracePeriodSeconds'),
     2: inner('preconditions', { 1: text('uid'), 2: text('resourceVersion') }),
@@ -99,7 +112,8 @@ function read(bytes: Uint8Array, message: Message): Record<string, unknown> {
     const field = message[record.field]
     if (!field) continue
     const found = valueOf(record, field)
-    if (field.type === 'stringMap') value[field.name] = { ...(value[field.name] as object | undefined), ...(found as object) }
+    if (field.type === 'stringMap' || field.type === 'bytesMap')
+      value[field.name] = { ...(value[field.name] as object | undefined), ...(found as object) }
     else if (field.many) value[field.name] = [...((value[field.name] as unknown[] | undefined) ?? []), found]
     else if (found !== '' && found !== 0 && found !== false && found !== undefined) value[field.name] = found
   }
@@ -114,6 +128,8 @@ function valueOf({ number, bytes }: Part, { type }: Field): unknown {
   const part = (at: number): Part | undefined => [...records(bytes)].find(record => record.field === at)
   const said = (at: number): string => new TextDecoder().decode(part(at)?.bytes)
   if (type === 'stringMap') return { [said(1)]: said(2) }
+  // In base64, as JSON has it.
+  if (type === 'bytesMap') return { [said(1)]: btoa(String.fromCharCode(...(part(2)?.bytes ?? []))) }
   if (type === 'time') return part(1) ? new Date(part(1)!.number * 1000).toISOString().replace('.000', '') : undefined
   return part(1)?.number === 1 ? said(3) : (part(2)?.number ?? 0)
 }

@@ -1,6 +1,6 @@
 /** A Workload document ↔ the workload of the inventory. */
 
-import type { Health } from '#model/view'
+import type { Health, Locality } from '#model/view'
 import type { ProxyNode, Workload } from '#model/workload'
 import type { WorkloadResource, WorkloadStatus } from '#resources/weft'
 import { madeBy } from './services.ts'
@@ -32,7 +32,10 @@ export function resourceOf(node: ProxyNode, identity: string, old: WorkloadResou
         protocol,
         ...(bind === undefined ? {} : { bind: { ...bind } }),
       })),
-      ...(old?.spec?.locality === undefined ? {} : { locality: old.spec.locality }),
+      ...(node.gateway === undefined ? {} : { gateway: { ...node.gateway } }),
+      // What somebody wrote stays where the proxy itself does not say.
+      ...((node.weight ?? old?.spec?.weight) === undefined ? {} : { weight: node.weight ?? old!.spec!.weight! }),
+      ...((node.locality ?? old?.spec?.locality) === undefined ? {} : { locality: { ...(node.locality ?? old!.spec!.locality!) } }),
     },
   }
 }
@@ -69,6 +72,12 @@ const messages: Readonly<Record<Health, string>> = {
   draining: 'it is going away',
 }
 
+const bare = ({ region, zone, host }: NonNullable<NonNullable<WorkloadResource['spec']>['locality']>): Locality => ({
+  region,
+  zone,
+  ...(host === undefined ? {} : { host }),
+})
+
 export function workloadOf(resource: WorkloadResource): Workload {
   const { metadata, spec, status } = resource
   return {
@@ -83,8 +92,10 @@ export function workloadOf(resource: WorkloadResource): Workload {
       protocol: protocol ?? 'detect',
       ...(bind === undefined ? {} : { bind }),
     })),
+    ...(spec?.weight === undefined ? {} : { weight: spec.weight }),
     // One that a person wrote has nobody to report on it.
     health: status?.health ?? (isRegistered(resource) ? 'unhealthy' : 'healthy'),
-    ...(spec?.locality === undefined ? {} : { locality: spec.locality }),
+    ...(spec?.locality === undefined ? {} : { locality: bare(spec.locality) }),
+    ...(spec?.gateway === undefined ? {} : { gateway: spec.gateway }),
   }
 }

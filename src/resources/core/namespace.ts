@@ -2,7 +2,9 @@
 
 import { z } from 'zod'
 import { age, atomicList, conditions } from '../fields.ts'
-import type { Kind } from '../kind.ts'
+import type { Kind, Resource } from '../kind.ts'
+
+export type Namespace = Resource
 
 export const namespace: Kind = {
   group: '',

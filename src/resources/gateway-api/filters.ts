@@ -175,7 +175,9 @@ function* redirectOrRewrite(filters: readonly { readonly type: string }[]): Iter
 const shared = {
   requestHeaderModifier: headerModifier.optional().describe('Changes the headers of the request.'),
   responseHeaderModifier: headerModifier.optional().describe('Changes the headers of the answer.'),
-  requestMirror: requestMirror.optional().describe('Sends copies of requests to a second backend. Not carried out yet.'),
+  requestMirror: requestMirror
+    .optional()
+    .describe('Sends copies of requests to a second backend, whose answers are dropped. Carried out on rules, not on a backendRef.'),
   extensionRef: localObject.optional().describe('A filter of an implementation. Not carried out yet: there is none.'),
 }
 
@@ -195,7 +197,9 @@ const httpFilter = z
     ...shared,
     requestRedirect: requestRedirect.optional().describe('Answers with a redirect.'),
     urlRewrite: urlRewrite.optional().describe('Changes host or path of the request on its way to the backend.'),
-    cors: cors.optional().describe('Answers cross-origin preflights and marks answers (Fetch standard). Not carried out yet.'),
+    cors: cors
+      .optional()
+      .describe('Answers cross-origin preflights and marks answers (Fetch standard). Carried out on rules, not on a backendRef.'),
     externalAuth: externalAuth.optional().describe('Asks a service whether the request may pass. Not carried out yet.'),
   })
   .check(rules(onlyItsField(httpTypes)))

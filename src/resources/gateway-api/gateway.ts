@@ -35,7 +35,8 @@ export const gatewayClass: Kind = {
   singular: 'gatewayclass',
   shortNames: ['gc'],
   namespaced: false,
-  description: 'A GatewayClass names the controller that serves the Gateways of the class. Weft does not serve Gateways yet.',
+  description:
+    'A GatewayClass names the controller that serves the Gateways of the class. Weft serves those of weft.dev/gateway, and the class "weft" without a document.',
   schema: z.strictObject({
     spec: classSpec.describe('The controller and its settings.'),
     status: z
@@ -153,7 +154,7 @@ export const gateway: Kind = {
   shortNames: ['gtw'],
   namespaced: true,
   description:
-    'A Gateway is where traffic from outside enters: listeners with ports, protocols and certificates, to which routes attach. It is read and checked, but not carried out yet: its status says so.',
+    'A Gateway is where traffic from outside enters: listeners with ports, protocols and certificates, to which routes attach. "weft gateway" carries it out; what of it is not carried out yet is named in its status, and nothing of that is opened.',
   schema: z.strictObject({
     spec: gatewaySpec.describe('The class and the listeners.'),
     status: z

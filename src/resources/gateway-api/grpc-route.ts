@@ -51,8 +51,8 @@ const rule = z.strictObject({
   backendRefs: atomicList(filteredBackendRef(grpcFilters().optional().describe('What is done to calls of this backend only.')))
     .max(16)
     .optional()
-    .describe('Where calls go, by weight.'),
-  sessionPersistence: sessionPersistence.optional().describe('Whether a client keeps its endpoint.'),
+    .describe('Where calls go, by weight. Without any the answer is UNAVAILABLE.'),
+  sessionPersistence: sessionPersistence.optional().describe('Whether a client keeps its endpoint, as long as that serves.'),
 })
 
 function* fewMatches(list: readonly { readonly matches?: readonly unknown[] | undefined }[]): Iterable<Broken> {
@@ -70,6 +70,8 @@ const spec = z.strictObject({
     .optional()
     .describe('What is done with which calls.'),
 })
+export type GRPCRule = z.infer<typeof rule>
+export type GRPCMatch = z.infer<typeof match>
 export type GRPCRouteSpec = z.infer<typeof spec>
 export type GRPCRoute = Resource<GRPCRouteSpec>
 
@@ -85,7 +87,7 @@ export const grpcRoute: Kind = {
   namespaced: true,
   hasStatus: true,
   description:
-    'A GRPCRoute says which gRPC calls to its parents go where, by service, method and metadata, with weights. It is read and checked, but not carried out yet: its status says so.',
+    'A GRPCRoute says which gRPC calls to its parents go where, by service, method and metadata, with weights. With a Service as parent it routes calls inside the mesh, with a Gateway those that come from outside. What no rule matches is answered UNIMPLEMENTED, what leads nowhere UNAVAILABLE. On a port it stands in place of any HTTPRoute.',
   schema: z.strictObject({ spec: spec.describe('The parents and the rules.'), status: routeStatus() }),
   columns: [hostnamesColumn, age],
 }

@@ -71,9 +71,17 @@ const timeouts = z
   )
 
 const retry = z.strictObject({
-  codes: setList(z.int().min(400).max(599)).optional().describe('Status codes after which another try is made.'),
-  attempts: z.int().min(1).optional().describe('How many further tries at most.'),
-  backoff: duration().optional().describe('The least pause between tries.'),
+  codes: setList(z.int().min(400).max(599))
+    .optional()
+    .describe(
+      'Status codes after which another try is made, whatever the method. With 502 also after a connection broke, with 504 after a try ran out of time; for methods that may be repeated both are done anyway. Of gRPC calls 429, 499, 500, 503 and 504 mean RESOURCE_EXHAUSTED, CANCELLED, INTERNAL, UNAVAILABLE and DEADLINE_EXCEEDED.',
+    ),
+  attempts: z.int().min(1).max(100).optional().describe('How many further tries at most; absent: 1.'),
+  backoff: duration()
+    .optional()
+    .describe(
+      'The least pause between tries; it grows up to ten times as long, by chance. Absent: 25ms. Retry-After of an answer is kept, up to 10s.',
+    ),
 })
 
 const rule = z
@@ -91,8 +99,12 @@ const rule = z
       .optional()
       .describe('Where requests go, by weight. Without any, and without a redirect, the answer is 500.'),
     timeouts: timeouts.optional().describe('How long a request may take.'),
-    retry: retry.optional().describe('When a request is tried again. Not carried out yet.'),
-    sessionPersistence: sessionPersistence.optional().describe('Whether a client keeps its endpoint. Not carried out yet.'),
+    retry: retry
+      .optional()
+      .describe(
+        'When a request is tried again, at another endpoint if there is one. A BackendPolicy bounds how many such tries there are (retryConstraint).',
+      ),
+    sessionPersistence: sessionPersistence.optional().describe('Whether a client keeps its endpoint, as long as that serves.'),
   })
   .check(rules(redirectAlone, prefixNeedsPrefix))
 export type HTTPRule = z.infer<typeof rule>
@@ -169,7 +181,7 @@ export const httpRoute: Kind = {
   namespaced: true,
   hasStatus: true,
   description:
-    'An HTTPRoute says which HTTP requests to its parents go where, by path, method, headers and query, with weights, and how they are changed on the way. With a Service as parent it routes traffic inside the mesh; Gateways as parents are not carried out yet. A rule that asks for what is not carried out answers 500, and the status names the field.',
+    'An HTTPRoute says which HTTP requests to its parents go where, by path, method, headers and query, with weights, and how they are changed on the way. With a Service as parent it routes traffic inside the mesh, with a Gateway what comes from outside. A rule that asks for what is not carried out answers 500, and the status names the field.',
   schema: z.strictObject({ spec: spec.describe('The parents and the rules.'), status: routeStatus() }),
   columns: [hostnamesColumn, age],
 }

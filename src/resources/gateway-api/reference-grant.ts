@@ -42,7 +42,7 @@ export const referenceGrant: Kind = {
   namespaced: true,
   hasStatus: false,
   description:
-    'A ReferenceGrant permits objects of other namespaces to refer to objects of its own namespace. Without one such references are refused.',
+    'A ReferenceGrant permits objects of other namespaces to refer to objects of its own namespace. Without one such references are refused, but for a route of Services that leads back to the namespace of one of them.',
   schema: z.strictObject({ spec: spec.describe('Who may refer to what.') }),
   columns: [age],
 }

@@ -6,7 +6,7 @@ import { duration, headerName, rules } from '../fields.ts'
 export const sessionPersistence = z
   .strictObject({
     type: z.enum(['Cookie', 'Header']).default('Cookie').describe('What carries the session.'),
-    absoluteTimeout: duration().optional().describe('The longest life of a session.'),
+    absoluteTimeout: duration().optional().describe('The longest life of a session; of a Permanent cookie only.'),
     cookie: z
       .strictObject({
         name: headerName().optional().describe('Name of the cookie.'),

@@ -4,7 +4,8 @@ import { z } from 'zod'
 import { age, atomicList, conditions, controllerName, dnsName, duration, objectName, rules } from '../fields.ts'
 import { parentRef } from '../gateway-api/references.ts'
 import type { Kind, Resource } from '../kind.ts'
-import { balanceName } from './mesh.ts'
+import { balancing, fitting } from './balance.ts'
+import { limits, outlierDetection, retryConstraint } from './resilience.ts'
 
 const targetRef = z.strictObject({
   group: z.literal('').default('').describe('API group of the target: "" for a Service.'),
@@ -13,21 +14,34 @@ const targetRef = z.strictObject({
   sectionName: dnsName().optional().describe('A port name of the Service; absent: all its ports.'),
 })
 
-const spec = z.strictObject({
-  targetRefs: atomicList(targetRef)
-    .min(1)
-    .max(16)
-    .check(
-      rules(function* (refs) {
-        for (const [at, one] of refs.entries())
-          if (refs.findIndex(other => other.name === one.name && other.sectionName === one.sectionName) < at)
-            yield { path: [at], says: 'repeats an earlier entry: remove one' }
-      }),
-    )
-    .describe('The Services for which it holds. One port is narrower than the whole Service and wins; of two equals the older.'),
-  balance: balanceName().optional().describe('How an endpoint is chosen.'),
-  connectTimeout: duration().optional().describe('How long a connection to an endpoint may take to be made.'),
-})
+const spec = z
+  .strictObject({
+    targetRefs: atomicList(targetRef)
+      .min(1)
+      .max(16)
+      .check(
+        rules(function* (refs) {
+          for (const [at, one] of refs.entries())
+            if (refs.findIndex(other => other.name === one.name && other.sectionName === one.sectionName) < at)
+              yield { path: [at], says: 'repeats an earlier entry: remove one' }
+        }),
+      )
+      .describe('The Services for which it holds. One port is narrower than the whole Service and wins; of two equals the older.'),
+    ...balancing,
+    connectTimeout: duration().optional().describe('How long a connection to an endpoint may take to be made.'),
+    retryConstraint: retryConstraint
+      .optional()
+      .describe('How many further tries the retry of routes may make. Absent: a fifth of the requests of ten seconds, or ten a second.'),
+    limits: limits
+      .optional()
+      .describe(
+        'How much one caller may have under way at once. What is beyond is answered 503 without delay, with the reason backend-limit.',
+      ),
+    outlierDetection: outlierDetection
+      .optional()
+      .describe('When an endpoint that keeps failing is left out for a while. Absent: never. Each caller judges by what it sees.'),
+  })
+  .check(rules(fitting))
 export type BackendPolicySpec = z.infer<typeof spec>
 export type BackendPolicy = Resource<BackendPolicySpec>
 
@@ -41,7 +55,8 @@ export const backendPolicy: Kind = {
   categories: ['weft'],
   namespaced: true,
   hasStatus: true,
-  description: 'A BackendPolicy says how a Service is called: how an endpoint is chosen and how long a connection may take.',
+  description:
+    'A BackendPolicy says how a Service is called: how an endpoint is chosen, how long a connection may take, how many further tries the service bears, how much may be under way at once, and when an endpoint that keeps failing is left out.',
   schema: z.strictObject({
     spec: spec.describe('The Services and the settings.'),
     status: z

@@ -3,8 +3,7 @@
 import { z } from 'zod'
 import { age, conditionColumn, conditions, duration } from '../fields.ts'
 import type { Kind, Resource } from '../kind.ts'
-
-export const balanceName = () => z.enum(['RoundRobin', 'LeastRequest'])
+import { plainBalance } from './balance.ts'
 
 const spec = z.strictObject({
   trustDomain: z
@@ -23,10 +22,16 @@ const spec = z.strictObject({
     })
     .default({ mode: 'strict' })
     .describe('Mutual TLS between workloads.'),
+  access: z
+    .strictObject({
+      default: z.enum(['Allow', 'Deny']).default('Allow').describe('What holds for workloads without an AccessPolicy that allows.'),
+    })
+    .optional()
+    .describe('Who may call where no AccessPolicy says it; absent: everybody.'),
   defaults: z
     .strictObject({
       connectTimeout: duration().default('5s').describe('How long a connection to an endpoint may take to be made.'),
-      balance: balanceName().default('LeastRequest').describe('How an endpoint is chosen.'),
+      balance: plainBalance().default('LeastRequest').describe('How an endpoint is chosen.'),
     })
     .default({ connectTimeout: '5s', balance: 'LeastRequest' })
     .describe('What holds for every Service without a BackendPolicy.'),

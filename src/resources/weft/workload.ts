@@ -1,7 +1,7 @@
 /** Workload: one running instance in the mesh, written by its proxy's registration. */
 
 import { z } from 'zod'
-import { age, conditionColumn, conditions, dnsLabel, mapList, portNumber, rules } from '../fields.ts'
+import { age, conditionColumn, conditions, dnsLabel, mapList, objectName, portNumber, rules } from '../fields.ts'
 import type { Kind, Resource } from '../kind.ts'
 
 const port = z.strictObject({
@@ -23,6 +23,7 @@ const port = z.strictObject({
 const locality = z.strictObject({
   region: z.string().describe('Region.'),
   zone: z.string().describe('Zone in the region.'),
+  host: z.string().optional().describe('Machine in the zone.'),
 })
 
 const spec = z.strictObject({
@@ -46,6 +47,19 @@ const spec = z.strictObject({
     .default([])
     .describe('Where it can be called.'),
   locality: locality.optional().describe('Where it runs.'),
+  weight: z
+    .int()
+    .min(0)
+    .max(1000)
+    .optional()
+    .describe('Its part of the traffic beside other workloads of the service; 0 gets nothing. Absent: 1.'),
+  gateway: z
+    .strictObject({
+      name: objectName().describe('The Gateway, in the same namespace.'),
+      address: z.string().min(1).describe('Where callers outside the mesh reach it.'),
+    })
+    .optional()
+    .describe('The Gateway that it carries out, instead of serving a program.'),
 })
 export type WorkloadSpec = z.infer<typeof spec>
 

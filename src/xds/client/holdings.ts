@@ -67,7 +67,7 @@ export class Holdings {
 
   wantedRoutes(): ReadonlySet<string> {
     const listeners = [...this.#parts<Listener>('listener'), ...Object.values(this.#active.listeners)]
-    return new Set(listeners.flatMap(({ routes }) => (routes === undefined ? [] : [routes])))
+    return new Set(listeners.flatMap(tablesOf))
   }
 
   /** impatient: what waits is used as it is. */
@@ -92,8 +92,7 @@ export class Holdings {
     }
     const listeners: Record<string, Listener> = {}
     for (const listener of this.#parts<Listener>('listener')) {
-      const hasRoutes =
-        listener.routes === undefined || routes[listener.routes] !== undefined || this.#isAbsent(typeUrls.route, listener.routes)
+      const hasRoutes = tablesOf(listener).every(name => routes[name] !== undefined || this.#isAbsent(typeUrls.route, name))
       const chosen = ready(hasRoutes && leadsToWarm(named(listener.backends ?? []))) ? listener : active.listeners[listener.name]
       if (chosen !== undefined) listeners[listener.name] = chosen
     }
@@ -156,6 +155,11 @@ const byName = <Part extends { readonly name: string }>(parts: readonly Part[]):
   Object.fromEntries(parts.map(part => [part.name, part]))
 const byBackend = (parts: readonly EndpointSet[]): Record<string, EndpointSet> =>
   Object.fromEntries(parts.map(part => [part.backend, part]))
+
+const tablesOf = ({ routes, terminates = [] }: Listener): readonly string[] => [
+  ...(routes === undefined ? [] : [routes]),
+  ...terminates.map(each => each.routes),
+]
 
 const referred = new WeakMap<RouteTable, ReadonlySet<string>>()
 

@@ -2,7 +2,7 @@
 
 import type { Backend, Endpoint, EndpointSet, Health } from '#model/view'
 import { httpOptions } from '../encode/cluster.ts'
-import { type Cluster, Cluster_DiscoveryType, Cluster_LbPolicy, ClusterSchema } from '../gen/envoy/config/cluster/v3/cluster_pb.ts'
+import { type Cluster, Cluster_DiscoveryType, ClusterSchema } from '../gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { SocketAddress_Protocol } from '../gen/envoy/config/core/v3/address_pb.ts'
 import { HealthStatus } from '../gen/envoy/config/core/v3/health_check_pb.ts'
 import {
@@ -18,7 +18,9 @@ import {
   HttpProtocolOptionsSchema,
 } from '../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts'
 import { alpnOf, meshTls, serverNameOf, socketMetadata } from '../types.ts'
+import { balanceOf } from './balance.ts'
 import { carries, hostAndPort, labelsOf, msOf, mustBeAds, refuse, textLabel, unpack } from './carried.ts'
+import { decodeResilience } from './resilience.ts'
 import { headerOf, isPlaintext, upstreamOf } from './tls.ts'
 
 const checkCluster = carries(ClusterSchema, [
@@ -28,7 +30,15 @@ const checkCluster = carries(ClusterSchema, [
   'eds_cluster_config',
   'load_assignment',
   'lb_policy',
+  'round_robin_lb_config',
+  'least_request_lb_config',
+  'ring_hash_lb_config',
+  'maglev_lb_config',
+  'load_balancing_policy',
+  'common_lb_config',
   'connect_timeout',
+  'circuit_breakers',
+  'outlier_detection',
   'typed_extension_protocol_options',
   'http2_protocol_options',
   'transport_socket_matches',
@@ -40,7 +50,7 @@ const checkExplicit = carries(HttpProtocolOptions_ExplicitHttpConfigSchema, ['ht
 const checkDownstream = carries(HttpProtocolOptions_UseDownstreamHttpConfigSchema, ['http_protocol_options', 'http2_protocol_options'])
 const checkAssignment = carries(ClusterLoadAssignmentSchema, ['cluster_name', 'endpoints'])
 // A weight of the locality counts only with locality_weighted_lb_config, which no cluster that is accepted can have.
-const checkGroup = carries(LocalityLbEndpointsSchema, ['locality', 'lb_endpoints', 'metadata', 'load_balancing_weight'])
+const checkGroup = carries(LocalityLbEndpointsSchema, ['locality', 'lb_endpoints', 'metadata', 'load_balancing_weight', 'priority'])
 const checkLbEndpoint = carries(LbEndpointSchema, ['endpoint', 'health_status', 'metadata', 'load_balancing_weight'])
 const checkEndpoint = carries(EndpointSchema, ['address', 'hostname'])
 
@@ -60,10 +70,11 @@ export function decodeBackend(message: Cluster): Backend {
     type,
     port,
     protocol,
-    balance: balanceOf(message),
+    ...balanceOf(message, type),
     connectTimeoutMs: message.connectTimeout === undefined ? 5000 : msOf(message.connectTimeout),
     identities: identitiesOf(message, { port, service, protocol }),
     ...proxyProtocolOf(message),
+    ...decodeResilience(message, labels),
   }
 }
 
@@ -130,13 +141,6 @@ function optionsOf(message: Cluster): Exclude<Backend['protocol'], 'tcp' | 'udp'
   return found
 }
 
-function balanceOf({ lbPolicy }: Cluster): Backend['balance'] {
-  if (lbPolicy === Cluster_LbPolicy.ROUND_ROBIN) return 'round-robin'
-  return lbPolicy === Cluster_LbPolicy.LEAST_REQUEST
-    ? 'least-request'
-    : refuse('lb_policy', 'only ROUND_ROBIN and LEAST_REQUEST are carried out')
-}
-
 /** What endpoints without TLS are reached by: transport_socket, or where endpoints are told apart the last of the matches. */
 function proxyProtocolOf({ transportSocket, transportSocketMatches }: Cluster): Pick<Backend, 'proxyProtocol'> {
   const last = transportSocketMatches.at(-1)
@@ -179,13 +183,16 @@ export function decodeEndpoints(
   const endpoints: Endpoint[] = []
   message.endpoints.forEach((group, index) => {
     const where = `endpoints[${index}]`
-    if (group.priority !== 0) refuse(`${where}.priority`, 'not carried out by this proxy')
     checkGroup(group, where)
     const at = group.locality
-    const zone = at === undefined ? '' : at.subZone === '' ? at.zone : `${at.zone}/${at.subZone}`
-    const locality = at === undefined || (at.region === '' && zone === '') ? {} : { locality: { region: at.region, zone } }
+    const host = at === undefined || at.subZone === '' ? {} : { host: at.subZone }
+    const isSaid = at !== undefined && (at.region !== '' || at.zone !== '' || at.subZone !== '')
+    const near = {
+      ...(isSaid ? { locality: { region: at.region, zone: at.zone, ...host } } : {}),
+      ...(group.priority === 0 ? {} : { priority: group.priority }),
+    }
     group.lbEndpoints.forEach((entry, place) =>
-      endpoints.push({ ...decodeEndpoint(entry, `${where}.lb_endpoints[${place}]`, protocol), ...locality }),
+      endpoints.push({ ...decodeEndpoint(entry, `${where}.lb_endpoints[${place}]`, protocol), ...near }),
     )
   })
   return { backend: message.clusterName, endpoints }

@@ -22,6 +22,8 @@ import {
 } from '../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
 import { FilterConfigSchema as HttpCapsuleSchema } from '../gen/envoy/extensions/filters/udp/udp_proxy/session/http_capsule/v3/http_capsule_pb.ts'
 import { type UdpProxyConfig, UdpProxyConfigSchema } from '../gen/envoy/extensions/filters/udp/udp_proxy/v3/udp_proxy_pb.ts'
+import { decodeAccessFilters } from './access.ts'
+import { decodeOpaqueHash } from './affinity.ts'
 import { carries, hostAndPort, labelsOf, msOf, refuse, textLabel, typeName, unpack } from './carried.ts'
 import { backendNamed } from './network-filters.ts'
 import { checkDownstream } from './tls.ts'
@@ -41,6 +43,7 @@ const checkProxy = carries(UdpProxyConfigSchema, [
   'stat_prefix',
   'cluster',
   'idle_timeout',
+  'hash_policies',
   'upstream_socket_config',
   'session_filters',
   'tunneling_config',
@@ -102,6 +105,7 @@ export function decodeUdpProxy(message: EnvoyListener): Listener {
     protocol: 'udp',
     backends: shares ?? [{ backend: backendNamed(routeSpecifier.value), weight: 1 }],
     ...(idleMs === undefined ? {} : { idleMs }),
+    ...decodeOpaqueHash(proxy.hashPolicies, `${at}.hash_policies`),
     service: textLabel(labels, 'service') ?? '',
   }
 }
@@ -160,9 +164,9 @@ export function decodeConnectUdp(message: EnvoyListener, manager: HttpConnection
   if (manager.http2ProtocolOptions !== undefined) checkOptions(manager.http2ProtocolOptions, `${at}.http2_protocol_options`)
   if (manager.http2ProtocolOptions?.allowConnect !== true) refuse(`${at}.http2_protocol_options`, `${upgradeType} needs allow_connect`)
   if (manager.upgradeConfigs.length > 1) refuse(`${at}.upgrade_configs`, `${upgradeType} is carried out alone`)
-  const [filter, ...filters] = manager.httpFilters
-  if (filters.length > 0 || filter?.configType.case !== 'typedConfig' || !filter.configType.value.typeUrl.endsWith('.router.v3.Router'))
-    refuse(`${at}.http_filters`, 'only the router is carried out here')
+  const filter = manager.httpFilters.at(-1)
+  if (filter?.configType.case !== 'typedConfig' || !filter.configType.value.typeUrl.endsWith('.router.v3.Router'))
+    refuse(`${at}.http_filters`, 'the router must be the last')
   const labels = labelsOf(message.metadata)
   return {
     name: message.name,
@@ -172,6 +176,7 @@ export function decodeConnectUdp(message: EnvoyListener, manager: HttpConnection
     tls: { mode: 'strict' },
     backends: [{ backend: clusterOf(manager, at), weight: 1 }],
     service: textLabel(labels, 'service') ?? '',
+    ...decodeAccessFilters(manager.httpFilters.slice(0, -1), 'http', `${at}.http_filters`),
   }
 }
 

@@ -1,11 +1,13 @@
 /** envoy.config.listener.v3.Listener → Listener, or the DNS table. */
 
-import type { DnsName, Listener } from '#model/view'
+import type { Access, DnsName, Fault, Listener } from '#model/view'
 import { udpProxyFilter } from '../encode/datagrams.ts'
 import { httpNames, payloadsOf, proxyProtocolFilter } from '../encode/listener.ts'
+import { perRoute } from '../encode/per-route.ts'
 import { SocketAddress_Protocol } from '../gen/envoy/config/core/v3/address_pb.ts'
 import { TrafficDirection } from '../gen/envoy/config/core/v3/base_pb.ts'
 import {
+  type Filter,
   type FilterChain,
   FilterChainMatchSchema,
   FilterChainSchema,
@@ -14,10 +16,14 @@ import {
 import { type Listener as EnvoyListener, ListenerSchema } from '../gen/envoy/config/listener/v3/listener_pb.ts'
 import { ProxyProtocolSchema } from '../gen/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol_pb.ts'
 import { HttpConnectionManager_CodecType } from '../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
+import { RBACSchema as NetworkAccessSchema } from '../gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.ts'
 import { DnsFilterConfigSchema } from '../gen/envoy/extensions/filters/udp/dns_filter/v3/dns_filter_pb.ts'
-import { carries, hostAndPort, labelsOf, refuse, textLabel, unpack } from './carried.ts'
+import { decodeAccessFilters } from './access.ts'
+import { carries, hostAndPort, labelsOf, refuse, textLabel, typeName, unpack } from './carried.ts'
 import { connectUdpOf, decodeConnectUdp, decodeUdpProxy } from './datagrams.ts'
+import { decodeGateway } from './gateway.ts'
 import { type Http, httpOf, type Tcp, tcpOf } from './network-filters.ts'
+import { decodeConnectionFault } from './per-route.ts'
 import { checkDownstream } from './tls.ts'
 
 // stat_prefix, reuse_port, backlog and balance say nothing of where traffic goes.
@@ -71,23 +77,29 @@ export function decodeListener(message: EnvoyListener): DecodedListener {
     if (!/^envoy\.(filters\.)?listener\.(tls_inspector|http_inspector|original_dst)$/.test(filter.name))
       refuse('listener_filters', `${filter.name} is not carried out by this proxy`)
   }
+  const labels = labelsOf(message.metadata)
+  const isGateway = textLabel(labels, 'direction') === 'gateway'
+  if (isGateway && textLabel(labels, 'protocol') === 'http')
+    return { type: 'listener', value: decodeGateway(message, textLabel(labels, 'service') ?? '') }
   const chains = [
     ...message.filterChains.map((chain, index) => readChain(chain, `filter_chains[${index}]`)),
     ...(message.defaultFilterChain === undefined ? [] : [readChain(message.defaultFilterChain, 'default_filter_chain')]),
   ]
   if (chains.length === 0) refuse('filter_chains', 'at least one is needed')
-  const direction = message.trafficDirection === TrafficDirection.OUTBOUND ? 'outbound' : 'inbound'
+  const direction = isGateway ? 'gateway' : message.trafficDirection === TrafficDirection.OUTBOUND ? 'outbound' : 'inbound'
   if (message.trafficDirection === TrafficDirection.UNSPECIFIED) refuse('traffic_direction', 'must be INBOUND or OUTBOUND')
-  const labels = labelsOf(message.metadata)
   const secure = chains.some(chain => chain.secure)
   const plain = chains.some(chain => !chain.secure)
-  if (secure && direction === 'outbound') refuse('filter_chains', 'TLS is carried out for inbound listeners only')
+  if (secure && direction !== 'inbound') refuse('filter_chains', 'mutual TLS is carried out for inbound listeners only')
   const named = chains.filter(chain => chain.serverNames.length > 0)
   if (named.length > 0) checkNames(named, chains)
   checkMatches(chains)
   const http = same(chains.flatMap(chain => (chain.http === undefined ? [] : [chain.http])))
   const tcp = same(chains.flatMap(chain => (chain.tcp === undefined || named.includes(chain) ? [] : [chain.tcp])))
+  const fault = same(chains.flatMap(chain => (chain.tcp === undefined ? [] : [chain.fault ?? null])))
+  const access = same(chains.flatMap(chain => (chain.tcp === undefined ? [] : [chain.access ?? null])))
   const idleMs = same(chains.flatMap(chain => (chain.tcp === undefined ? [] : [chain.tcp.idleMs ?? null])))
+  const hash = same(chains.flatMap(chain => (chain.tcp === undefined ? [] : [chain.tcp.hash ?? null])))
   return {
     type: 'listener',
     value: {
@@ -108,7 +120,10 @@ export function decodeListener(message: EnvoyListener): DecodedListener {
         ? {}
         : { serverNames: named.map(({ serverNames, tcp }) => ({ names: serverNames, backends: tcp!.backends })) }),
       ...(idleMs === undefined || idleMs === null ? {} : { idleMs }),
+      ...(fault === undefined || fault === null ? {} : { fault }),
+      ...(hash === undefined || hash === null ? {} : { hash }),
       service: textLabel(labels, 'service') ?? '',
+      ...(access === undefined || access === null ? {} : { access }),
     },
   }
 }
@@ -123,6 +138,7 @@ function checkHeader(filter: ListenerFilter, message: EnvoyListener): void {
 }
 
 type Chain = {
+  readonly access?: Access
   readonly where: string
   readonly secure: boolean
   readonly transport: string
@@ -130,6 +146,7 @@ type Chain = {
   readonly serverNames: readonly string[]
   readonly http?: Http
   readonly tcp?: Tcp
+  readonly fault?: Fault
 }
 
 function readChain(chain: FilterChain, where: string): Chain {
@@ -137,12 +154,15 @@ function readChain(chain: FilterChain, where: string): Chain {
   const match = chain.filterChainMatch
   if (match !== undefined) checkMatch(match, `${where}.filter_chain_match`)
   const secure = checkDownstream(chain.transportSocket, `${where}.transport_socket`)
-  const [filter, ...others] = chain.filters
+  const rules = chain.filters.filter(each => isAccess(each))
+  const rest = chain.filters.slice(rules.length)
+  const fault = rest[0]?.name === perRoute.weftFault ? rest[0] : undefined
+  const [filter, ...others] = fault === undefined ? rest : rest.slice(1)
   if (filter === undefined || others.length > 0)
     refuse(`${where}.filters`, 'exactly one is carried out: http_connection_manager or tcp_proxy')
-  if (filter.configType.case !== 'typedConfig') refuse(`${where}.filters[0]`, 'only typed_config is carried out')
+  const at = `${where}.filters[${rules.length + (fault === undefined ? 0 : 1)}]`
+  if (filter.configType.case !== 'typedConfig') refuse(at, 'only typed_config is carried out')
   const any = filter.configType.value
-  const at = `${where}.filters[0]`
   const shape = {
     where,
     secure,
@@ -150,9 +170,28 @@ function readChain(chain: FilterChain, where: string): Chain {
     names: match?.applicationProtocols ?? [],
     serverNames: match?.serverNames ?? [],
   }
-  if (any.typeUrl.endsWith('.HttpConnectionManager')) return { ...shape, http: httpOf(any, at) }
-  if (any.typeUrl.endsWith('.TcpProxy')) return { ...shape, tcp: tcpOf(any, at) }
+  if (any.typeUrl.endsWith('.HttpConnectionManager')) {
+    if (rules.length > 0)
+      refuse(`${where}.filters[0]`, `${rules[0]!.name} is carried out for opaque bytes only: requests are judged by their routes`)
+    return { ...shape, http: httpOf(any, at) }
+  }
+  if (any.typeUrl.endsWith('.TcpProxy'))
+    return {
+      ...shape,
+      tcp: tcpOf(any, at),
+      ...decodeAccessFilters(rules, 'network', `${where}.filters`),
+      ...(fault === undefined ? {} : { fault: faultOf(fault, `${where}.filters[${rules.length}]`) }),
+    }
   return refuse(at, `${filter.name} is not carried out by this proxy`)
+}
+
+const isAccess = ({ configType }: Filter): boolean =>
+  configType.case === 'typedConfig' && typeName(configType.value) === NetworkAccessSchema.typeName
+
+function faultOf({ configType }: Filter, where: string): Fault {
+  return configType.case === 'typedConfig'
+    ? decodeConnectionFault(configType.value, where)
+    : refuse(where, 'only typed_config is carried out')
 }
 
 /** By name goes what passes undecrypted: opaque bytes of a listener that takes no TLS itself. */

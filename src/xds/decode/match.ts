@@ -20,6 +20,7 @@ const checkMatch = carries(RouteMatchSchema, [
   'case_sensitive',
   'headers',
   'query_parameters',
+  'grpc',
 ])
 const checkHeader = carries(HeaderMatcherSchema, [
   'name',
@@ -46,6 +47,7 @@ export function decodeMatch(message: RouteMatch | undefined, where: string): Mat
   )
   const query = message.queryParameters.map((parameter, index) => decodeQuery(parameter, `${where}.query_parameters[${index}]`))
   return {
+    ...(message.grpc === undefined ? {} : { grpc: true as const }),
     ...(path === undefined ? {} : { path }),
     ...(methods[0] === undefined ? {} : { method: methods[0].value }),
     ...(headers.length > 0 ? { headers } : {}),
@@ -105,7 +107,7 @@ function decodeQuery({ name, queryParameterMatchSpecifier: match }: QueryParamet
   return { name, type: 'regex', value: '.*' }
 }
 
-function decodeText(message: StringMatcher, where: string): { type: 'exact' | 'regex'; value: string } {
+export function decodeText(message: StringMatcher, where: string): { type: 'exact' | 'regex'; value: string } {
   if (message.ignoreCase) refuse(`${where}.ignore_case`, 'not carried out by this proxy')
   const { matchPattern: match } = message
   switch (match.case) {

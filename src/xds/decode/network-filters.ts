@@ -1,7 +1,7 @@
 /** The two filters that may end a chain: HTTP by a route table, opaque bytes by weight. */
 
 import type { Any } from '@bufbuild/protobuf/wkt'
-import type { WeightedBackend } from '#model/view'
+import type { Listener, WeightedBackend } from '#model/view'
 import {
   HttpConnectionManager_ForwardClientCertDetails as Certificate,
   HttpConnectionManager_SetCurrentClientCertDetailsSchema,
@@ -12,7 +12,13 @@ import {
   TcpProxy_WeightedCluster_ClusterWeightSchema,
   TcpProxySchema,
 } from '../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts'
+import { CorsSchema } from '../gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts'
+import { HTTPFaultSchema } from '../gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts'
+import { LocalRateLimitSchema } from '../gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts'
+import { RBACSchema as AccessSchema } from '../gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts'
+import { StatefulSessionSchema } from '../gen/envoy/extensions/filters/http/stateful_session/v3/stateful_session_pb.ts'
 import { invalidCluster } from '../types.ts'
+import { decodeOpaqueHash } from './affinity.ts'
 import { carries, msOf, mustBeAds, refuse, typeName, unpack } from './carried.ts'
 
 // server_header_transformation, generate_request_id and use_remote_address decide what Envoy adds to headers; what this proxy adds is always the same.
@@ -30,7 +36,12 @@ const checkHttp = carries(HttpConnectionManagerSchema, [
 ])
 const checkUpgrade = carries(HttpConnectionManager_UpgradeConfigSchema, ['upgrade_type', 'enabled'])
 const checkDetails = carries(HttpConnectionManager_SetCurrentClientCertDetailsSchema, ['uri'])
-const checkTcp = carries(TcpProxySchema, ['stat_prefix', 'cluster', 'weighted_clusters', 'idle_timeout'])
+// For a whole listener neither is carried out, only for routes.
+const checkSleepingFault = carries(HTTPFaultSchema, [])
+const checkSleepingLimit = carries(LocalRateLimitSchema, ['stat_prefix'])
+const checkSleepingSession = carries(StatefulSessionSchema, [])
+const checkSleepingAccess = carries(AccessSchema, [])
+const checkTcp = carries(TcpProxySchema, ['stat_prefix', 'cluster', 'weighted_clusters', 'idle_timeout', 'hash_policy'])
 const checkWeight = carries(TcpProxy_WeightedCluster_ClusterWeightSchema, ['name', 'weight'])
 
 export type Http = { readonly routes: string; readonly codec: number }
@@ -45,6 +56,7 @@ export function httpOf(any: Any, where: string): Http {
   for (const filter of manager.httpFilters) {
     const type = filter.configType.case === 'typedConfig' ? typeName(filter.configType.value) : ''
     if (type === 'envoy.extensions.filters.http.router.v3.Router' || filter.disabled || filter.isOptional) continue
+    if (filter.configType.case === 'typedConfig' && isAsleep(filter.configType.value, `${where}.http_filters`)) continue
     refuse(`${where}.http_filters`, `${filter.name} is not carried out by this proxy`)
   }
   manager.upgradeConfigs.forEach((upgrade, index) => {
@@ -61,21 +73,38 @@ export function httpOf(any: Any, where: string): Http {
   return { routes: routeSpecifier.value.routeConfigName, codec: manager.codecType }
 }
 
+/** A filter that does nothing but what routes ask of it. */
+function isAsleep(any: Any, where: string): boolean {
+  const type = typeName(any)
+  if (type === CorsSchema.typeName) return true
+  if (type === HTTPFaultSchema.typeName) checkSleepingFault(unpack(any, HTTPFaultSchema, where), `${where}: envoy.filters.http.fault`)
+  else if (type === LocalRateLimitSchema.typeName)
+    checkSleepingLimit(unpack(any, LocalRateLimitSchema, where), `${where}: envoy.filters.http.local_ratelimit`)
+  else if (type === StatefulSessionSchema.typeName)
+    checkSleepingSession(unpack(any, StatefulSessionSchema, where), `${where}: envoy.filters.http.stateful_session`)
+  else if (type === AccessSchema.typeName) checkSleepingAccess(unpack(any, AccessSchema, where), `${where}: envoy.filters.http.rbac`)
+  else return false
+  return true
+}
+
 /** idleMs: absent where Envoy's default holds, one hour. */
-export type Tcp = { readonly backends: readonly WeightedBackend[]; readonly idleMs?: number }
+export type Tcp = { readonly backends: readonly WeightedBackend[]; readonly idleMs?: number } & Pick<Listener, 'hash'>
 
 export function tcpOf(any: Any, where: string): Tcp {
   const proxy = unpack(any, TcpProxySchema, where)
   checkTcp(proxy, where)
   const clusters = proxy.clusterSpecifier
-  const idle = proxy.idleTimeout === undefined ? {} : { idleMs: msOf(proxy.idleTimeout) }
-  if (clusters.case === 'cluster') return { backends: [{ backend: backendNamed(clusters.value), weight: 1 }], ...idle }
+  const more = {
+    ...(proxy.idleTimeout === undefined ? {} : { idleMs: msOf(proxy.idleTimeout) }),
+    ...decodeOpaqueHash(proxy.hashPolicy, `${where}.hash_policy`),
+  }
+  if (clusters.case === 'cluster') return { backends: [{ backend: backendNamed(clusters.value), weight: 1 }], ...more }
   if (clusters.case === undefined) refuse(where, 'cluster or weighted_clusters is needed')
   const backends = clusters.value.clusters.map((share, index) => {
     checkWeight(share, `${where}.weighted_clusters.clusters[${index}]`)
     return { backend: backendNamed(share.name), weight: share.weight }
   })
-  return { backends, ...idle }
+  return { backends, ...more }
 }
 
 export const backendNamed = (cluster: string): string | undefined => (cluster === invalidCluster ? undefined : cluster)

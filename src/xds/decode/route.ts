@@ -1,6 +1,7 @@
 /** RouteConfiguration → RouteTable. */
 
-import type { Action, Filter, PathChange, Route, RouteTable, WeightedBackend } from '#model/view'
+import type { Action, Filter, PathChange, Route, RouteTable, Session, WeightedBackend } from '#model/view'
+import { sessionFilter } from '../encode/affinity.ts'
 import { shareRewrite } from '../encode/route.ts'
 import {
   DirectResponseActionSchema,
@@ -8,7 +9,6 @@ import {
   RedirectAction_RedirectResponseCode as Code,
   type RedirectAction,
   RedirectActionSchema,
-  RetryPolicySchema,
   RouteAction_ClusterNotFoundResponseCode as NotFound,
   type RouteAction,
   RouteActionSchema,
@@ -19,10 +19,13 @@ import {
   WeightedClusterSchema,
 } from '../gen/envoy/config/route/v3/route_components_pb.ts'
 import { type RouteConfiguration, RouteConfigurationSchema } from '../gen/envoy/config/route/v3/route_pb.ts'
+import { decodeHash, decodeSession } from './affinity.ts'
 import { carries, labelsOf, msOf, refuse, textLabel, textOf } from './carried.ts'
 import { headerFilters } from './headers.ts'
 import { decodeMatch } from './match.ts'
 import { backendNamed } from './network-filters.ts'
+import { decodeMirrors, decodePerRoute } from './per-route.ts'
+import { decodeRetry } from './retry.ts'
 import { pathChange, shareRewriteOf } from './rewrite.ts'
 
 // Hosts are matched without their port, whatever ignore_port_in_host_matching says; validate_clusters is about refusing, not about routing.
@@ -36,7 +39,17 @@ const checkTable = carries(RouteConfigurationSchema, [
 ])
 const checkHost = carries(VirtualHostSchema, ['name', 'domains', 'routes', 'metadata'])
 const changes = ['request_headers_to_add', 'request_headers_to_remove', 'response_headers_to_add', 'response_headers_to_remove'] as const
-const checkRoute = carries(RouteSchema, ['name', 'match', 'route', 'redirect', 'direct_response', 'metadata', 'stat_prefix', ...changes])
+const checkRoute = carries(RouteSchema, [
+  'name',
+  'match',
+  'route',
+  'redirect',
+  'direct_response',
+  'metadata',
+  'stat_prefix',
+  'typed_per_filter_config',
+  ...changes,
+])
 const checkForward = carries(RouteActionSchema, [
   'cluster',
   'weighted_clusters',
@@ -44,10 +57,11 @@ const checkForward = carries(RouteActionSchema, [
   'prefix_rewrite',
   'regex_rewrite',
   'host_rewrite_literal',
+  'request_mirror_policies',
+  'hash_policy',
   'timeout',
   'retry_policy',
 ])
-const checkRetry = carries(RetryPolicySchema, ['per_try_timeout'])
 const checkWeighted = carries(WeightedClusterSchema, ['clusters'])
 const checkShare = carries(WeightedCluster_ClusterWeightSchema, [
   'name',
@@ -84,17 +98,18 @@ export function decodeRouteTable(message: RouteConfiguration): RouteTable {
 }
 
 /** Why a route of ours refuses; what others write has none of these. */
-const reasons = ['rule-invalid', 'backend-invalid', 'no-listener'] as const
+const reasons = ['rule-invalid', 'backend-invalid', 'no-listener', 'misdirected'] as const
 
 function decodeRoute(message: EnvoyRoute, where: string): Route {
   checkRoute(message, where)
   const labels = labelsOf(message.metadata)
   const match = decodeMatch(message.match, `${where}.match`)
   const headers = headerFilters(message, where)
-  const shape = { name: message.name, origin: textLabel(labels, 'origin') ?? message.name, match }
+  const asked = decodePerRoute(message.typedPerFilterConfig, message.name, where)
+  const shape = { name: message.name, origin: textLabel(labels, 'origin') ?? message.name, match, ...asked }
   switch (message.action.case) {
     case 'route':
-      return { ...shape, ...forward(message.action.value, match, headers, `${where}.route`) }
+      return { ...shape, ...forward(message.action.value, match, headers, `${where}.route`, sessionIn(message, where)) }
     case 'redirect':
       return { ...shape, filters: headers, action: redirect(message.action.value, match, `${where}.redirect`) }
     case 'directResponse': {
@@ -110,28 +125,34 @@ function decodeRoute(message: EnvoyRoute, where: string): Route {
   }
 }
 
+const sessionIn = ({ typedPerFilterConfig }: EnvoyRoute, where: string): Session | undefined =>
+  decodeSession(typedPerFilterConfig[sessionFilter], `${where}.typed_per_filter_config["${sessionFilter}"]`)
+
 function forward(
   message: RouteAction,
   match: Route['match'],
   headers: readonly Filter[],
   where: string,
-): Pick<Route, 'filters' | 'action' | 'timeouts'> {
+  session: Session | undefined,
+): Pick<Route, 'filters' | 'action' | 'timeouts' | 'retry'> {
   checkForward(message, where)
   const backends = backendsOf(message, where)
+  const hash = decodeHash(message.hashPolicy, where)
   const code = message.clusterNotFoundResponseCode
   if (code !== NotFound.SERVICE_UNAVAILABLE && code !== NotFound.INTERNAL_SERVER_ERROR)
     refuse(`${where}.cluster_not_found_response_code`, 'only 500 and 503 are carried out')
   const path = pathChange(message.prefixRewrite, message.regexRewrite, match, where)
   const host = message.hostRewriteSpecifier.case === 'hostRewriteLiteral' ? message.hostRewriteSpecifier.value : undefined
-  const retry = message.retryPolicy
-  if (retry !== undefined) checkRetry(retry, `${where}.retry_policy`)
+  const { tryMs, retry } =
+    message.retryPolicy === undefined ? { tryMs: 0, retry: undefined } : decodeRetry(message.retryPolicy, `${where}.retry_policy`)
   const requestMs = message.timeout === undefined ? 15_000 : msOf(message.timeout) // Envoy's default
-  const tryMs = retry?.perTryTimeout === undefined ? 0 : msOf(retry.perTryTimeout)
   const timeouts = { ...(requestMs > 0 ? { requestMs } : {}), ...(tryMs > 0 ? { tryMs } : {}) }
   return {
     filters: [...headers, ...rewriteFilter(host, path)],
-    action: { type: 'forward', backends },
+    action: { type: 'forward', backends, ...(hash.length === 0 ? {} : { hash }), ...(session === undefined ? {} : { session }) },
     ...(requestMs > 0 || tryMs > 0 ? { timeouts } : {}),
+    ...(message.requestMirrorPolicies.length > 0 ? { mirrors: decodeMirrors(message.requestMirrorPolicies, where) } : {}),
+    ...(retry === undefined ? {} : { retry }),
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { create } from '@bufbuild/protobuf'
 import type { Backend, Endpoint, EndpointSet, Health } from '#model/view'
-import { type Cluster, Cluster_DiscoveryType, Cluster_LbPolicy, ClusterSchema } from '../gen/envoy/config/cluster/v3/cluster_pb.ts'
+import { type Cluster, Cluster_DiscoveryType, ClusterSchema } from '../gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { SocketAddress_Protocol } from '../gen/envoy/config/core/v3/address_pb.ts'
 import { HealthStatus } from '../gen/envoy/config/core/v3/health_check_pb.ts'
 import type { LocalityLbEndpoints } from '../gen/envoy/config/endpoint/v3/endpoint_components_pb.ts'
@@ -15,6 +15,8 @@ import {
   HttpProtocolOptionsSchema,
 } from '../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts'
 import { alpnOf, meshTls, serverNameOf, socketMetadata, weftMetadata } from '../types.ts'
+import { constraintLabel, encodeResilience } from './resilience.ts'
+import { encodeBalance } from './balance.ts'
 import { duration, fromAds, labels, typed } from './source.ts'
 import { announced, plaintext, upstreamTls } from './tls.ts'
 
@@ -28,7 +30,7 @@ export function encodeBackend(backend: Backend): Cluster {
     ...(backend.type === 'endpoints'
       ? { clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.EDS }, edsClusterConfig: { edsConfig: fromAds } }
       : { clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC }, loadAssignment: local(backend) }),
-    lbPolicy: backend.balance === 'least-request' ? Cluster_LbPolicy.LEAST_REQUEST : Cluster_LbPolicy.ROUND_ROBIN,
+    ...encodeBalance(backend),
     connectTimeout: duration(backend.connectTimeoutMs),
     ...(options === undefined ? {} : { typedExtensionProtocolOptions: { [httpOptions]: options } }),
     transportSocketMatches:
@@ -43,7 +45,8 @@ export function encodeBackend(backend: Backend): Cluster {
             { name: 'plaintext', match: {}, transportSocket: bare },
           ],
     ...(backend.identities.length === 0 && backend.proxyProtocol !== undefined ? { transportSocket: bare } : {}),
-    metadata: labels({ service: backend.service, port: backend.port, protocol: backend.protocol }),
+    ...encodeResilience(backend),
+    metadata: labels({ service: backend.service, port: backend.port, protocol: backend.protocol, ...constraintLabel(backend) }),
   })
 }
 
@@ -86,19 +89,20 @@ const statusOf: Readonly<Record<Health, HealthStatus>> = {
   draining: HealthStatus.DRAINING,
 }
 
-/** Grouped by locality, in the order in which each first appears. An endpoint of weight 0, which gets nothing, is left out: Envoy takes no zero. */
+/** Grouped by how near they are and by locality, in the order in which each group first appears; numbers of nearness are from 0 on without gaps, as Envoy wants them. An endpoint of weight 0, which gets nothing, is left out: Envoy takes no zero. */
 export function encodeEndpoints(set: EndpointSet): ClusterLoadAssignment {
   const groups = new Map<string, LocalityLbEndpoints>()
   for (const endpoint of set.endpoints) {
     if (endpoint.weight < 1) continue
-    const { locality } = endpoint
-    const key = locality === undefined ? '' : `${locality.region}\n${locality.zone}`
+    const { locality, priority = 0 } = endpoint
+    const key = locality === undefined ? `${priority}` : `${priority}\n${locality.region}\n${locality.zone}\n${locality.host ?? ''}`
     let group = groups.get(key)
     if (group === undefined) {
-      group = create(
-        LocalityLbEndpointsSchema,
-        locality === undefined ? {} : { locality: { region: locality.region, zone: locality.zone } },
-      )
+      const { region, zone, host = '' } = locality ?? {}
+      group = create(LocalityLbEndpointsSchema, {
+        ...(region === undefined || zone === undefined ? {} : { locality: { region, zone, subZone: host } }),
+        priority,
+      })
       groups.set(key, group)
     }
     group.lbEndpoints.push(endpointOf(endpoint))

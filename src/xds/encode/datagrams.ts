@@ -19,6 +19,8 @@ import {
 import { FilterConfigSchema as HttpCapsuleSchema } from '../gen/envoy/extensions/filters/udp/udp_proxy/session/http_capsule/v3/http_capsule_pb.ts'
 import { UdpProxyConfigSchema } from '../gen/envoy/extensions/filters/udp/udp_proxy/v3/udp_proxy_pb.ts'
 import { invalidCluster } from '../types.ts'
+import { httpAccess } from './access.ts'
+import { encodeUdpHash } from './affinity.ts'
 import { duration, labels, typed } from './source.ts'
 import { downstreamTls } from './tls.ts'
 
@@ -44,6 +46,7 @@ function encodeOutbound(listener: Listener): EnvoyListener {
     // Envoy knows one cluster: of several it is told the heaviest, and the label says all.
     routeSpecifier: { case: 'cluster', value: backends.toSorted((a, b) => b.weight - a.weight)[0]?.backend ?? invalidCluster },
     ...(idleMs === undefined ? {} : { idleTimeout: duration(idleMs) }),
+    ...encodeUdpHash(listener),
     sessionFilters: [{ name: capsuleFilter, configType: typed(HttpCapsuleSchema, create(HttpCapsuleSchema)) }],
     tunnelingConfig: {
       proxyHost: `${service}:${port}`,
@@ -68,7 +71,7 @@ function encodeOutbound(listener: Listener): EnvoyListener {
 }
 
 function encodeInbound(listener: Listener): EnvoyListener {
-  const { name, service, backends = [] } = listener
+  const { name, service, backends = [], access } = listener
   const manager = create(HttpConnectionManagerSchema, {
     statPrefix: name,
     codecType: HttpConnectionManager_CodecType.HTTP2,
@@ -97,7 +100,7 @@ function encodeInbound(listener: Listener): EnvoyListener {
         ],
       }),
     },
-    httpFilters: [{ name: 'envoy.filters.http.router', configType: typed(RouterSchema, create(RouterSchema)) }],
+    httpFilters: [...httpAccess(access), { name: 'envoy.filters.http.router', configType: typed(RouterSchema, create(RouterSchema)) }],
     upgradeConfigs: [{ upgradeType }],
   })
   return create(ListenerSchema, {

@@ -25,7 +25,11 @@ import {
 import { TcpProxySchema } from '../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts'
 import { DnsFilterConfigSchema } from '../gen/envoy/extensions/filters/udp/dns_filter/v3/dns_filter_pb.ts'
 import { dnsListener, invalidCluster } from '../types.ts'
+import { networkAccess } from './access.ts'
+import { encodeTcpHash } from './affinity.ts'
 import { encodeDatagrams } from './datagrams.ts'
+import { encodeGateway } from './gateway.ts'
+import { connectionFilters, httpFiltersOf } from './per-route.ts'
 import { duration, fromAds, labels, typed } from './source.ts'
 import { downstreamTls } from './tls.ts'
 
@@ -64,6 +68,8 @@ export function encodeListener(listener: Listener): EnvoyListener {
   if (listener.serverNames !== undefined) return encodeByName(listener, listener.serverNames)
   const { protocol } = listener
   if (protocol === 'udp') return encodeDatagrams(listener)
+  if (listener.direction === 'gateway' && protocol === 'http')
+    return encodeGateway(listener, tlsInspector, routes => httpFilter({ ...listener, routes }))
   const payloads = payloadsOf[protocol]
   const detects = payloads.length > 1
   const transports: readonly Transport[] =
@@ -87,7 +93,7 @@ export function encodeListener(listener: Listener): EnvoyListener {
     ...(inspectors.length > 0
       ? { listenerFiltersTimeout: duration(500), continueOnListenerFiltersTimeout: listener.proxyProtocol !== true }
       : {}),
-    metadata: labels({ service: listener.service, protocol: listener.protocol }),
+    metadata: labelsFor(listener),
   })
 }
 
@@ -97,7 +103,7 @@ function encodeByName(listener: Listener, serverNames: readonly ServerNames[]): 
     create(FilterChainSchema, {
       name,
       ...(match === undefined ? {} : { filterChainMatch: match }),
-      filters: [tcpFilter({ ...listener, backends: backends ?? [] })],
+      filters: [...connectionFilters(listener), tcpFilter({ ...listener, backends: backends ?? [] })],
     })
   return create(ListenerSchema, {
     ...place(listener),
@@ -106,9 +112,12 @@ function encodeByName(listener: Listener, serverNames: readonly ServerNames[]): 
     ),
     ...(listener.backends === undefined ? {} : { defaultFilterChain: chain('other names', listener) }),
     listenerFilters: [tlsInspector],
-    metadata: labels({ service: listener.service, protocol: listener.protocol }),
+    metadata: labelsFor(listener),
   })
 }
+
+const labelsFor = ({ service, protocol, direction }: Listener) =>
+  labels({ service, protocol, ...(direction === 'gateway' ? { direction } : {}) })
 
 const place = ({ name, host, port, direction }: Listener) => ({
   name,
@@ -135,7 +144,10 @@ function chainOf(
     name: `${transport}/${payload}`,
     ...(Object.keys(match).length > 0 ? { filterChainMatch: match } : {}),
     ...(transport === 'tls' ? { transportSocket: downstreamTls(alpn) } : {}),
-    filters: [payload === 'http' ? httpFilter(listener) : tcpFilter(listener)],
+    filters:
+      payload === 'http'
+        ? [httpFilter(listener)]
+        : [...networkAccess(listener.access, listener.name), ...connectionFilters(listener), tcpFilter(listener)],
   })
 }
 
@@ -148,12 +160,17 @@ function httpFilter(listener: Listener) {
         ? HttpConnectionManager_CodecType.HTTP2
         : HttpConnectionManager_CodecType.AUTO,
     routeSpecifier: { case: 'rds', value: { configSource: fromAds, routeConfigName: listener.routes } },
-    httpFilters: [{ name: 'envoy.filters.http.router', configType: typed(RouterSchema, create(RouterSchema)) }],
+    httpFilters: [
+      ...httpFiltersOf(listener.direction),
+      { name: 'envoy.filters.http.router', configType: typed(RouterSchema, create(RouterSchema)) },
+    ],
     serverHeaderTransformation: HttpConnectionManager_ServerHeaderTransformation.PASS_THROUGH,
     // Who called is written from its certificate, whatever the caller says.
     ...(listener.direction === 'inbound'
       ? { forwardClientCertDetails: Certificate.SANITIZE_SET, setCurrentClientCertDetails: { uri: true } }
       : {}),
+    // What comes from outside speaks for itself: who called is written from the address it came from.
+    ...(listener.direction === 'gateway' ? { useRemoteAddress: true } : {}),
     upgradeConfigs: [{ upgradeType: 'websocket' }],
   })
   return { name: 'envoy.filters.network.http_connection_manager', configType: typed(HttpConnectionManagerSchema, manager) }
@@ -173,6 +190,7 @@ function tcpFilter(listener: Listener) {
             value: { clusters: backends.map(({ backend, weight }) => ({ name: backend ?? invalidCluster, weight })) },
           },
     ...(listener.idleMs === undefined ? {} : { idleTimeout: duration(listener.idleMs) }),
+    ...encodeTcpHash(listener),
   })
   return { name: 'envoy.filters.network.tcp_proxy', configType: typed(TcpProxySchema, proxy) }
 }

@@ -18,6 +18,7 @@ import {
   type RouteAction,
   RouteActionSchema,
   type RouteMatch,
+  RouteMatch_GrpcRouteMatchOptionsSchema,
   RouteMatchSchema,
   RouteSchema,
   WeightedCluster_ClusterWeightSchema,
@@ -26,7 +27,10 @@ import { type RouteConfiguration, RouteConfigurationSchema } from '../gen/envoy/
 import { type RegexMatchAndSubstitute, RegexMatchAndSubstituteSchema, RegexMatcherSchema } from '../gen/envoy/type/matcher/v3/regex_pb.ts'
 import { type StringMatcher, StringMatcherSchema } from '../gen/envoy/type/matcher/v3/string_pb.ts'
 import { invalidCluster } from '../types.ts'
+import { encodeHash } from './affinity.ts'
 import { fullPattern, prefixPattern } from './path.ts'
+import { encodeMirrors, perRouteConfig } from './per-route.ts'
+import { encodeRetry } from './retry.ts'
 import { duration, labels } from './source.ts'
 
 /** The key of a share's path rewrite, which Envoy knows only for whole routes: an optional extension that Envoy skips. */
@@ -46,6 +50,7 @@ function encodeRoute(route: Route): EnvoyRoute {
     name: route.name,
     match: encodeMatch(route.match),
     ...changesOf(route.filters),
+    typedPerFilterConfig: perRouteConfig(route),
     metadata: labels({
       origin: route.origin,
       ...(action.type === 'respond' && action.reason !== undefined ? { reason: action.reason, detail: action.detail } : {}),
@@ -74,6 +79,7 @@ function encodeMatch(match: Match): RouteMatch {
   ]
   return create(RouteMatchSchema, {
     pathSpecifier: pathOf(match),
+    ...(match.grpc === true ? { grpc: create(RouteMatch_GrpcRouteMatchOptionsSchema) } : {}),
     headers: headers.map(header => ({
       name: header.name,
       headerMatchSpecifier: { case: 'stringMatch' as const, value: matcherOf(header) },
@@ -104,14 +110,17 @@ function forward(route: Route, action: Action & { type: 'forward' }): RouteActio
   const only = backends.length === 1 && backends[0]!.weight === 1 && (backends[0]!.filters ?? []).length === 0 ? backends[0] : undefined
   const invalid = backends.some(({ backend }) => backend === undefined)
   const { requestMs = 0, tryMs = 0 } = route.timeouts ?? {}
+  const retryPolicy = encodeRetry(route.retry, tryMs)
   return create(RouteActionSchema, {
     clusterSpecifier: only
       ? { case: 'cluster', value: only.backend ?? invalidCluster }
       : { case: 'weightedClusters', value: { clusters: backends.map(share) } },
     ...(invalid ? { clusterNotFoundResponseCode: RouteAction_ClusterNotFoundResponseCode.INTERNAL_SERVER_ERROR } : {}),
     ...rewriteOf(route),
+    hashPolicy: encodeHash(action.hash ?? []),
+    requestMirrorPolicies: encodeMirrors(route.mirrors ?? []),
     timeout: duration(requestMs), // unset would be Envoy's fifteen seconds
-    ...(tryMs > 0 ? { retryPolicy: { perTryTimeout: duration(tryMs) } } : {}),
+    ...(retryPolicy === undefined ? {} : { retryPolicy }),
   })
 }
 

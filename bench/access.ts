@@ -1,0 +1,129 @@
+/** What a decision about access costs: `node bench/access.ts [SECONDS]` prints nanoseconds for each, with no rules, with ten and with a thousand. */
+
+import process from 'node:process'
+import { accessOf } from '../src/model/access.ts'
+import type { RequestFacts } from '../src/model/match.ts'
+import type { Access, AccessCondition, AccessRule } from '../src/model/view.ts'
+
+const secondsEach = Number(process.argv[2] ?? 1)
+const caller = 'spiffe://weft.local/ns/shop/sa/web'
+
+const byIdentity = (nth: number): readonly (readonly AccessCondition[])[] => [
+  [{ on: 'identity', any: [{ type: 'exact', value: `spiffe://weft.local/ns/shop/sa/other-${nth}` }] }],
+]
+const ours: readonly (readonly AccessCondition[])[] = [[{ on: 'identity', any: [{ type: 'exact', value: caller }] }]]
+const byRequest = (nth: number): readonly (readonly AccessCondition[])[] => [
+  [
+    {
+      on: 'method',
+      any: [
+        { type: 'exact', value: 'GET' },
+        { type: 'exact', value: 'POST' },
+      ],
+    },
+    {
+      on: 'path',
+      any: [
+        { type: 'exact', value: `/api/v${nth}` },
+        { type: 'prefix', value: `/api/v${nth}/` },
+      ],
+    },
+  ],
+]
+const rules = (count: number, from: (nth: number) => AccessRule['from'], to: (nth: number) => AccessRule['to']): readonly AccessRule[] =>
+  Array.from({ length: count }, (_, nth) => ({ name: `shop/policy-${nth}#0`, from: from(nth), to: to(nth) }))
+
+/** The one that holds is always the last. */
+const cases: readonly (readonly [string, Access | undefined])[] = [
+  ['no rules', undefined],
+  [
+    '10 rules of identity',
+    {
+      deny: [],
+      allow: rules(
+        10,
+        nth => (nth === 9 ? ours : byIdentity(nth)),
+        () => [],
+      ),
+    },
+  ],
+  ['10 rules of method and path', { deny: [], allow: rules(10, () => ours, byRequest) }],
+  [
+    '5 that deny, 5 that allow',
+    {
+      deny: rules(
+        5,
+        () => [],
+        nth => byRequest(nth + 100),
+      ),
+      allow: rules(
+        5,
+        () => ours,
+        nth => byRequest(nth + 5),
+      ),
+    },
+  ],
+  [
+    '1,000 rules of identity',
+    {
+      deny: [],
+      allow: rules(
+        1000,
+        nth => (nth === 999 ? ours : byIdentity(nth)),
+        () => [],
+      ),
+    },
+  ],
+  [
+    '1,000 callers, a path each',
+    {
+      deny: [],
+      allow: rules(
+        1000,
+        nth => (nth === 999 ? ours : byIdentity(nth)),
+        nth => byRequest(nth === 999 ? 9 : nth),
+      ),
+    },
+  ],
+  [
+    '1,000 rules of method and path',
+    {
+      deny: [],
+      allow: rules(
+        1000,
+        () => ours,
+        nth => byRequest(nth === 999 ? 9 : nth + 10),
+      ),
+    },
+  ],
+]
+
+const entries = Array.from({ length: 16 }, () => ({}))
+const requests: readonly RequestFacts[] = ['/api/v9', '/api/v9/items', '/api/v9/items/4711'].map(path => ({
+  method: 'GET',
+  host: 'api.shop',
+  path,
+  search: '',
+  header: () => undefined,
+}))
+
+function decisions(access: Access | undefined, times: number): number {
+  let allowed = 0
+  for (let nth = 0; nth < times; nth++) {
+    const request = requests[nth % 3]!
+    if (access === undefined) allowed++
+    else if (accessOf(access, entries[nth & 15]!, () => ({ identity: caller, address: '10.0.0.7' })).judge(request).isAllowed) allowed++
+  }
+  return allowed
+}
+
+for (const [name, access] of cases) {
+  decisions(access, 20_000)
+  let times = 0
+  const began = performance.now()
+  while (performance.now() - began < secondsEach * 1000) {
+    if (decisions(access, 5_000) !== 5_000) throw new Error(`${name}: not every request was allowed`)
+    times += 5_000
+  }
+  process.stdout.write(`${name.padEnd(32)}${(((performance.now() - began) * 1e6) / times).toFixed(0).padStart(8)} ns\n`)
+}

@@ -1,0 +1,114 @@
+/** `weft gateway`: the proxy of a Gateway, which takes callers from outside on the ports of its listeners and hands them to workloads by mutual TLS. */
+
+import { systemClock } from '#base/clock'
+import type { GatewayOptions } from '#cli/options'
+import { makeFolder, userState } from '#io/files'
+import { connectGrpc } from '#io/grpc'
+import { gatewayService } from '#model/workload'
+import { openAdmin, pageOf } from '#proxy/admin'
+import { Core } from '#proxy/core'
+import { Doors } from '#proxy/doors'
+import { keepView, keptView } from '#proxy/kept-view'
+import { Link } from '#proxy/link'
+import { becomeMember, invited } from './join.ts'
+import type { RunWorld } from './world.ts'
+
+/** How long the last known configuration waits for the control plane before it is used. */
+const keptAfterMs = 1500
+
+export async function gateway(options: GatewayOptions, world: RunWorld): Promise<number> {
+  try {
+    return await carryOut(options, world)
+  } catch (thrown) {
+    world.say(`weft: ${thrown instanceof Error ? thrown.message : String(thrown)}`)
+    return 1
+  }
+}
+
+async function carryOut(options: GatewayOptions, world: RunWorld): Promise<number> {
+  const { log } = world
+  const { name, namespace, workload } = options
+  await using owned = new AsyncDisposableStack()
+  const end = new AbortController()
+  owned.defer(world.onSignal(signal => void (signal === 'SIGTERM' || signal === 'SIGINT' ? end.abort() : undefined)))
+  const service = gatewayService(name)
+  const folder = await makeFolder(`${userState(world.env)}/gateways/${namespace}.${name}`, 0o700)
+  const invitation = await invited({ ...options, service }, world, folder)
+
+  const core = owned.use(
+    new Core({
+      self: () => ({ service, namespace, workload, version: '', identity: invitation.identity }),
+      patienceMs: 30_000,
+      log,
+      dialLocal: () => Promise.reject(new Error('a Gateway has no program of its own')),
+    }),
+  )
+  let renewed = () => {}
+  const { certificate, tls } = await becomeMember(invitation, { folder, world, signal: end.signal, onChange: () => renewed() })
+  owned.defer(() => certificate.stop())
+  const channel = connectGrpc(tls)
+  owned.defer(() => channel.close())
+  const present = () => {
+    const { key, cert, roots } = certificate.current()
+    core.present({ key, cert, roots: core.view.trust.roots.length > 0 ? core.view.trust.roots : roots })
+  }
+  renewed = () => {
+    channel.renew()
+    present()
+  }
+  core.meter.follow(() => certificate.current(), systemClock)
+  const admin = owned.use(await openAdmin(path => pageOf({ core, certificate: () => certificate.current() }, path), options.adminPort))
+  const doors = new Doors({ core, clock: systemClock, log, say: world.say })
+  owned.defer(() => doors.close())
+
+  const keep = keepView(folder, log)
+  let hasView = false
+  const link = new Link({
+    node: {
+      id: `${workload}.${namespace}`,
+      workload,
+      namespace,
+      service,
+      labels: { app: service, 'gateway.networking.k8s.io/gateway-name': name },
+      ports: [],
+      // Asked of the ports themselves, below: the path is for those who read it.
+      probe: { type: 'http', port: Number(new URL(admin.url).port), path: '/ready' },
+      gateway: { name, address: options.address },
+      admin: admin.url,
+      version: world.version,
+    },
+    channel,
+    meter: core.meter,
+    clock: systemClock,
+    log,
+    probe: async () => {
+      if (!hasView || !doors.isOpen) throw new Error('a port of the Gateway is not open')
+    },
+    onView: view => {
+      const hasNewRoots = view.trust.roots.join() !== core.view.trust.roots.join()
+      hasView = true
+      core.swap(view)
+      if (hasNewRoots) present()
+      void doors.follow(view)
+      keep(view)
+    },
+  })
+  owned.defer(() => link.close())
+  present()
+  const fallBack = setTimeout(async () => {
+    const kept = hasView ? undefined : await keptView(folder, log)
+    if (kept === undefined || hasView) return
+    log.warn('the control plane does not answer; serving by the configuration of last time')
+    core.swap(kept)
+    present()
+    await doors.follow(kept)
+  }, keptAfterMs)
+  owned.defer(() => clearTimeout(fallBack))
+
+  if (!end.signal.aborted) await new Promise(resolve => end.signal.addEventListener('abort', resolve, { once: true }))
+  link.leave()
+  doors.close()
+  await core.drain(options.drainMs)
+  await link.farewell()
+  return 0
+}

@@ -1,0 +1,98 @@
+/** `weft explain request`: what would become of a request, by what the control plane tells the proxies; nothing is sent. */
+
+import type { Client, ServedKind } from '#api/client'
+import type { Detection, ProxyConfig, ProxyStatus } from '#api/mesh-api'
+import { toldProtocol } from '#compiler'
+import { explain, type Explanation, type Known, type KnownOf } from '#model/explain'
+import type { Service } from '#resources/core'
+import { asCall, readQuestion } from '../explain/question.ts'
+import { storyOf, type Told } from '../explain/story.ts'
+import { badUsage, exit } from '../exit.ts'
+import { mapLimited } from '../limit.ts'
+import { printAs } from '../print.ts'
+import type { Session } from '../session.ts'
+import { chooseProxy } from './proxy.ts'
+
+type Flags = {
+  readonly from?: string
+  readonly to?: string
+  readonly header?: readonly string[]
+  readonly serverName?: string
+  readonly output?: 'text' | 'json' | 'yaml'
+  readonly namespace?: string
+  readonly control?: string
+}
+
+/** Of how many called proxies the configuration is asked; each is as large as that of the caller. */
+const mostAsked = 32
+
+export async function explainRequest(session: Session, words: readonly string[], flags: Flags): Promise<number> {
+  const { from, to, header = [], serverName, output = 'text' } = flags
+  const missing = [
+    ...(from === undefined ? ['--from SERVICE: who asks'] : []),
+    ...(to === undefined ? ['--to NAME[:PORT]: whom it asks'] : []),
+  ]
+  if (from === undefined || to === undefined) throw badUsage(missing.map(each => `${each} is needed`))
+  const { question: asked, isPlain, place } = readQuestion({ to, words, headers: header, serverName })
+  const { client, address } = await session.reach(flags.control)
+  const proxy = await chooseProxy(client, from, flags.namespace ?? address.namespace)
+  const [config, proxies] = await Promise.all([client.proxyConfig(proxy.id), client.proxies()])
+  const caller: Known = { view: config.view, identity: proxy.identity }
+
+  const wanted = new Set<string>()
+  const first = explain(asked, caller, workload => (wanted.add(workload), 'unasked'))
+  const question = isPlain && first.listener?.protocol === 'grpc' ? asCall(asked) : asked
+  if (question !== asked) explain(question, caller, workload => (wanted.add(workload), 'unasked'))
+  const explanation = explain(question, caller, await knownTo(client, proxies, [...wanted].sort()))
+  const told: Told = {
+    from: proxy,
+    to: place,
+    revision: config.revision,
+    request: { method: question.request.method, host: question.request.host, path: question.request.path, search: question.request.search },
+    ...(await protocolOf(client, explanation)),
+    ...(explanation.listener?.protocol === 'detect' ? { seen: await seenAt(client, proxy.id, explanation.listener.name) } : {}),
+    explanation,
+  }
+  if (output === 'text') for (const line of storyOf(session.say, told, session.now())) session.say.out(line)
+  else await printAs(session.say, output, { ...told, from: { proxy: proxy.id, service: proxy.service, identity: proxy.identity } })
+  const isAnswered = explanation.answered !== undefined
+  return explanation.arrives === 'always' || isAnswered ? exit.ok : exit.failed
+}
+
+async function knownTo(client: Client, proxies: readonly ProxyStatus[], workloads: readonly string[]): Promise<KnownOf> {
+  const connected = new Map(proxies.filter(({ state }) => state !== 'disconnected').map(proxy => [proxy.id, proxy]))
+  const asked = workloads.filter(id => connected.has(id)).slice(0, mostAsked)
+  const configs = await mapLimited(asked, id => client.proxyConfig(id).catch((): ProxyConfig | undefined => undefined))
+  const known = new Map(
+    configs.flatMap(config =>
+      config === undefined ? [] : [[config.id, { view: config.view, identity: connected.get(config.id)!.identity }] as const],
+    ),
+  )
+  return id => known.get(id) ?? (connected.has(id) && !asked.includes(id) ? 'unasked' : 'away')
+}
+
+/** Of the caller's own proxy, for it is the one that finds out. */
+const seenAt = async (client: Client, proxy: string, listener: string): Promise<readonly Detection[]> =>
+  (await client.detections(proxy)).filter(each => each.direction === 'outbound' && each.listener === listener)
+
+const serviceKind: Pick<ServedKind, 'group' | 'version' | 'plural' | 'namespaced'> = {
+  group: '',
+  version: 'v1',
+  plural: 'services',
+  namespaced: true,
+}
+
+/** What says so: the Service's document where that does, else its workloads; a route of connections overrules both. */
+async function protocolOf(client: Client, { listener }: Explanation): Promise<Pick<Told, 'protocolBy'>> {
+  if (listener === undefined || listener.protocol === 'udp') return {}
+  const [name = '', namespace = ''] = listener.service.split('.')
+  const service = (await client.find(serviceKind, name, { namespace })) as Service | undefined
+  const port = service?.spec?.ports?.find(each => each.port === listener.port && each.protocol !== 'UDP')
+  if (port === undefined) return {}
+  const said = toldProtocol(port)
+  if (said?.protocol === listener.protocol)
+    return { protocolBy: said.by === 'appProtocol' ? `appProtocol "${port.appProtocol}"` : `the name of the port, "${port.name}"` }
+  if (said === undefined && listener.protocol === 'detect') return {}
+  const isRouted = said !== undefined || listener.serverNames !== undefined
+  return { protocolBy: isRouted ? `a ${listener.serverNames === undefined ? 'TCPRoute' : 'TLSRoute'} on it` : 'its workloads' }
+}

@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { readQuestion } from './question.ts'
+
+const read = (to: string, words: readonly string[] = [], headers: readonly string[] = []) => {
+  const { question, isPlain, place } = readQuestion({ to, words, headers })
+  const { request, ...rest } = question
+  return { ...rest, method: request.method, host: request.host, path: request.path, search: request.search, isPlain, place }
+}
+
+test('a place is a name, a name with a port, a port of UDP, or a URL', () => {
+  const plain = { method: 'GET', path: '/', search: '', isPlain: true }
+  assert.deepEqual(read('cart'), { ...plain, name: 'cart', host: 'cart', place: 'cart' })
+  assert.deepEqual(read('cart.shop:8080'), { ...plain, name: 'cart.shop', port: 8080, host: 'cart.shop:8080', place: 'cart.shop:8080' })
+  assert.deepEqual(read('dns:53/udp'), { ...plain, name: 'dns', port: 53, transport: 'udp', host: 'dns:53', place: 'dns:53' })
+  const url = { ...plain, name: 'cart', port: 80, host: 'cart', place: 'cart', path: '/items', search: 'page=2?' }
+  assert.deepEqual(read('http://cart/items?page=2?'), url)
+})
+
+test('a method, a path with a query, and headers of which several of one name are joined', () => {
+  const { question } = readQuestion({ to: 'cart', words: ['PUT', '/a?b=c'], headers: ['X-A: 1', 'x-a:2', 'Host: other'] })
+  const { method, path, search, host, header } = question.request
+  assert.deepEqual([method, path, search, host, header('x-a'), header('host')], ['PUT', '/a', 'b=c', 'other', '1,2', 'other'])
+})
+
+test('a URL of gRPC is a call', () => {
+  const { request } = readQuestion({ to: 'grpc://stock:7070/a.B/C', words: [], headers: [] }).question
+  assert.deepEqual([request.method, request.path, request.header('content-type')], ['POST', '/a.B/C', 'application/grpc'])
+})
+
+test('everything that is wrong is said at once', () => {
+  assert.throws(
+    () => readQuestion({ to: 'a b', words: ['get', '/a', '/b'], headers: ['x'] }),
+    (thrown: Error) => thrown.message.split('\n').length === 4,
+  )
+  assert.throws(() => readQuestion({ to: 'a:70000', words: [], headers: [] }), /70000 is no port/)
+})

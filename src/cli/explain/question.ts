@@ -1,0 +1,58 @@
+/** What is asked, as it is typed: `cart:8080`, `dns.shop:53/udp`, `http://cart/items`; `GET /items?x=1`; `-H 'name: value'`. */
+
+import type { Question } from '#model/explain'
+import { badUsage } from '../exit.ts'
+
+export type Asked = {
+  readonly to: string
+  readonly words: readonly string[]
+  readonly headers: readonly string[]
+  readonly serverName?: string | undefined
+}
+/** isPlain: neither a method nor a content type was asked for, so that a port of gRPC is asked by gRPC. */
+export type Read = { readonly question: Question; readonly isPlain: boolean; readonly place: string }
+
+/** Throws with everything that is wrong. */
+export function readQuestion({ to, words, headers: lines, serverName }: Asked): Read {
+  const wrong: string[] = []
+  const target = /^(?:(?<scheme>https?|grpc):\/\/)?(?<name>[^/:\s]+)(?::(?<port>\d+)(?<udp>\/udp)?)?(?<path>\/.*)?$/.exec(to)?.groups
+  if (target === undefined) wrong.push(`--to "${to}" is no NAME, NAME:PORT, NAME:PORT/udp or URL`)
+  const { scheme, name = '', port: digits, udp, path: inUrl } = target ?? {}
+  const port = digits === undefined ? (scheme === 'https' ? 443 : scheme === 'http' ? 80 : undefined) : Number(digits)
+  if (port !== undefined && (port < 1 || port > 65_535)) wrong.push(`--to "${to}": ${port} is no port`)
+  const method = words.find(word => /^[A-Z]+$/.test(word))
+  const targets = words.filter(word => word.startsWith('/') || word === '*')
+  const other = words.filter(word => word !== method && !targets.includes(word))
+  if (other.length > 0) wrong.push(`"${other.join(' ')}" is neither a method in capitals nor a path that begins with "/"`)
+  if (targets.length > 1) wrong.push(`only one path at a time: ${targets.join(' ')}`)
+  const headers = lines.map(line => {
+    const colon = line.indexOf(':')
+    if (colon < 1) wrong.push(`-H "${line}" is no "name: value"`)
+    return [line.slice(0, colon).trim().toLowerCase(), line.slice(colon + 1).trim()] as const
+  })
+  if (wrong.length > 0) throw badUsage(wrong)
+  const place = port === undefined || (scheme !== undefined && digits === undefined) ? name : `${name}:${port}`
+  const all = new Map<string, string>()
+  for (const [key, value] of headers) all.set(key, all.has(key) ? `${all.get(key)},${value}` : value)
+  const isPlain = method === undefined && !all.has('content-type')
+  const host = all.get('host') ?? place
+  const [path = '/', search = ''] = (targets[0] ?? inUrl ?? '/').split(/\?(.*)/s)
+  const question: Question = {
+    name,
+    ...(port === undefined ? {} : { port }),
+    ...(udp === undefined ? {} : { transport: 'udp' as const }),
+    ...(serverName === undefined ? {} : { serverName: serverName.toLowerCase() }),
+    request: { method: method ?? 'GET', host, path, search, header: key => (key === 'host' ? host : all.get(key)) },
+  }
+  return { question: scheme === 'grpc' && isPlain ? asCall(question) : question, isPlain, place }
+}
+
+/** The same as a gRPC call. */
+export const asCall = (question: Question): Question => ({
+  ...question,
+  request: {
+    ...question.request,
+    method: 'POST',
+    header: key => (key === 'content-type' ? 'application/grpc' : question.request.header(key)),
+  },
+})

@@ -1,0 +1,357 @@
+/** AccessPolicies: what is said of each, and the guards that they set; `accessAt` makes of those what one port of one workload is told. */
+
+import { networkOf, readPath } from '#model/access'
+import type { Guard, GuardOperation, GuardRule, GuardTarget, Mesh } from '#model/mesh'
+import type { Access, AccessCondition, AccessRule, TextMatch } from '#model/view'
+import type { ProxyNode, WorkloadPort } from '#model/workload'
+import type { AccessOperation, AccessPath, AccessPolicy, AccessSource, AccessTarget, MeshResource } from '#resources/weft'
+import { rootNamespace, weftGroup } from '#resources/weft'
+import { nameOf, namespaceOf } from './gather.ts'
+import { isHttp } from './protocol.ts'
+import { portOf, type ServicePort, type Services, selects } from './services.ts'
+import type { ResourceStatus, Stated } from './status.ts'
+import { controllerName, state, statusFor } from './status.ts'
+
+export type Guarding = Pick<Mesh, 'guards' | 'access'> & { readonly statuses: readonly ResourceStatus[] }
+
+/** policies: oldest first. */
+export function findGuards(
+  policies: readonly AccessPolicy[],
+  meshes: readonly MeshResource[],
+  services: Services,
+  trustDomain: string,
+): Guarding {
+  const guards: Guard[] = []
+  const statuses = policies.map(policy => {
+    const lowered = lowerRules(policy, trustDomain)
+    const judged = (policy.spec?.targetRefs ?? []).map((ref, at) =>
+      judge(policy, ref, `spec.targetRefs[${at}]`, services, lowered.problems),
+    )
+    const targets = judged.flatMap(each => each.targets)
+    const { action = 'Allow', audits = 'Deny' } = policy.spec ?? {}
+    const as = (action === 'Audit' ? audits : action) === 'Allow' ? 'allow' : 'deny'
+    if (targets.length > 0) guards.push({ as, isAudit: action === 'Audit', targets, rules: lowered.rules })
+    return statusFor(policy, {
+      ancestors: judged.map(({ ancestorRef, conditions }) => ({ ancestorRef, controllerName, conditions })),
+    })
+  })
+  const said = meshes.find(each => each.metadata.name === 'default')?.spec?.access?.default
+  return { guards, access: said === 'Deny' ? 'deny' : 'allow', statuses }
+}
+
+type Judged = {
+  readonly targets: readonly GuardTarget[]
+  readonly ancestorRef: {
+    readonly group: string
+    readonly kind: string
+    readonly namespace?: string
+    readonly name: string
+    readonly sectionName?: string
+  }
+  readonly conditions: readonly Stated[]
+}
+
+function judge(policy: AccessPolicy, ref: AccessTarget, path: string, services: Services, problems: readonly string[]): Judged {
+  const namespace = namespaceOf(policy)
+  const { kind, name, sectionName, labels } = ref
+  const ancestorRef = {
+    group: kind === 'Mesh' || kind === 'Workload' ? weftGroup : '',
+    kind,
+    ...(kind === 'Mesh' ? {} : { namespace }),
+    name: name ?? (kind === 'Mesh' ? 'default' : kind === 'Namespace' ? namespace : 'labels'),
+    ...(sectionName === undefined ? {} : { sectionName }),
+  }
+  const no = (reason: string, says: string): Judged => ({
+    targets: [],
+    ancestorRef,
+    conditions: [state(policy, 'Accepted', false, reason, `${path}: ${says}`)],
+  })
+  const yes = (targets: readonly GuardTarget[], ports: readonly ServicePort[]): Judged => ({
+    targets,
+    ancestorRef,
+    conditions: conditionsOf(policy, kind === 'Service', ports, problems),
+  })
+  if (kind === 'Mesh') {
+    if (namespace !== rootNamespace)
+      return no(
+        'Invalid',
+        `policies for the whole mesh are taken from the namespace ${rootNamespace} only: write it there, or name a narrower target`,
+      )
+    if (name !== undefined && name !== 'default') return no('TargetNotFound', 'the Mesh is named default')
+    return yes([{}], services.ports)
+  }
+  const inside = services.ports.filter(port => port.namespace === namespace)
+  if (kind === 'Namespace') {
+    if (name !== undefined && name !== namespace)
+      return no('Invalid', `a policy holds in its own namespace, ${namespace}: write it in ${name}`)
+    return yes([{ namespace }], inside)
+  }
+  if (kind === 'Workload') return yes([{ namespace, selector: labels ?? {} }], [])
+  const ports = services.by.get(`${namespace}/${name}`)
+  if (ports === undefined) return no('TargetNotFound', `Service ${namespace}/${name} does not exist`)
+  const named = sectionName === undefined ? ports : ports.filter(port => port.name === sectionName)
+  if (named.length === 0) return no('TargetNotFound', `Service ${namespace}/${name} has no port named ${sectionName}`)
+  return yes(
+    named.map(({ selector, target, protocol }) => ({ namespace, selector, port: { target, isUdp: protocol === 'udp' } })),
+    named,
+  )
+}
+
+/** What cannot be carried out is said with its field, and counts so that nobody gets in by it. */
+function conditionsOf(policy: AccessPolicy, isOne: boolean, ports: readonly ServicePort[], problems: readonly string[]): readonly Stated[] {
+  const isAllow = (policy.spec?.action === 'Audit' ? policy.spec.audits : policy.spec?.action) === 'Allow'
+  const so = isAllow ? 'it allows nothing there' : 'its rule denies everything there'
+  const others = ports.filter(port => !isHttp(port.protocol))
+  const wrong = (policy.spec?.rules ?? []).flatMap((rule, at) =>
+    (rule.to ?? []).flatMap((operation, nth) =>
+      others
+        .filter(port => mayBeAt(operation, port))
+        .flatMap(port =>
+          httpFieldsOf(operation).map(
+            field =>
+              `spec.rules[${at}].to[${nth}].${field}: port ${port.port} of Service ${port.namespace}/${port.service} speaks ${port.protocol}, where no HTTP is seen: ${so}`,
+          ),
+        ),
+    ),
+  )
+  const all = [...problems.map(problem => `${problem}: ${isAllow ? 'it allows nothing' : 'its rule denies without it'}`), ...wrong]
+  const [first] = all
+  if (first === undefined) return [state(policy, 'Accepted', true, 'Accepted', 'The policy holds')]
+  const text = all.slice(0, 20).join('; ')
+  if (isOne && wrong.length > 0 && others.length === ports.length) return [state(policy, 'Accepted', false, 'Invalid', text)]
+  return [
+    state(policy, 'Accepted', true, 'Accepted', 'The policy holds'),
+    state(policy, 'PartiallyInvalid', true, 'UnsupportedValue', text),
+  ]
+}
+
+const httpFields = ['methods', 'paths', 'hosts', 'headers', 'grpc', 'notMethods', 'notPaths', 'notHosts'] as const
+const httpFieldsOf = (operation: AccessOperation) => httpFields.filter(field => operation[field] !== undefined)
+const mayBeAt = ({ ports, notPorts }: AccessOperation, { target }: ServicePort): boolean =>
+  typeof target !== 'number' || ((ports?.includes(target) ?? true) && !(notPorts?.includes(target) ?? false))
+
+function lowerRules(
+  policy: AccessPolicy,
+  trustDomain: string,
+): { readonly rules: readonly GuardRule[]; readonly problems: readonly string[] } {
+  const { action = 'Allow', audits = 'Deny', rules = [] } = policy.spec ?? {}
+  const isAllow = (action === 'Audit' ? audits : action) === 'Allow'
+  const problems: string[] = []
+  /** What cannot be compared is left out of a denial, which then denies more; what allows by it does not allow. */
+  const kept = (conditions: readonly (AccessCondition | string)[]): readonly AccessCondition[] | undefined => {
+    const bad = conditions.filter(each => typeof each === 'string')
+    problems.push(...bad)
+    return bad.length > 0 && isAllow ? undefined : conditions.filter(each => typeof each !== 'string')
+  }
+  const lowered = rules.flatMap((rule, at): readonly GuardRule[] => {
+    const path = `spec.rules[${at}]`
+    const from = (rule.from ?? []).flatMap((source, nth) => {
+      const all = kept(lowerSource(source, policy, trustDomain, isAllow, `${path}.from[${nth}]`))
+      return all === undefined ? [] : [all]
+    })
+    const to = (rule.to ?? []).flatMap((operation, nth): readonly GuardOperation[] => {
+      const http = kept(lowerOperation(operation, `${path}.to[${nth}]`))
+      return http === undefined ? [] : [{ ports: operation.ports ?? [], notPorts: operation.notPorts ?? [], http }]
+    })
+    if ((rule.from !== undefined && from.length === 0) || (rule.to !== undefined && to.length === 0)) return []
+    return [{ name: `${nameOf(policy)}#${at}`, from, to }]
+  })
+  return { rules: lowered, problems }
+}
+
+/** Texts are what is wrong. */
+function lowerSource(
+  source: AccessSource,
+  policy: AccessPolicy,
+  own: string,
+  isAllow: boolean,
+  path: string,
+): readonly (AccessCondition | string)[] {
+  const { trustDomains } = source
+  const domains = trustDomains ?? [own]
+  const namespaced = (names: readonly string[], of: readonly string[]): readonly TextMatch[] =>
+    of.flatMap(domain => names.map(name => ({ type: 'prefix', value: `spiffe://${domain}/ns/${name}/` }) as const))
+  const accounts = (names: readonly string[], of: readonly string[]): readonly TextMatch[] =>
+    of.flatMap(domain =>
+      names.map(name => {
+        const [namespace, account] = name.includes('/') ? name.split('/') : [namespaceOf(policy), name]
+        return { type: 'exact', value: `spiffe://${domain}/ns/${namespace}/sa/${account}` } as const
+      }),
+    )
+  const inDomains = (of: readonly string[]): readonly TextMatch[] => of.map(domain => ({ type: 'prefix', value: `spiffe://${domain}/` }))
+  const who = (any: readonly TextMatch[]): AccessCondition => ({ on: 'identity', any })
+  const not = (any: readonly TextMatch[]): AccessCondition => ({ on: 'identity', any, not: true })
+  const { identities, namespaces, serviceAccounts, ipBlocks } = source
+  const { notIdentities, notNamespaces, notServiceAccounts, notTrustDomains, notIpBlocks } = source
+  const negative = [
+    ...(notIdentities === undefined ? [] : [not(notIdentities.map(patternOf))]),
+    ...(notNamespaces === undefined ? [] : [not(namespaced(notNamespaces, domains))]),
+    ...(notServiceAccounts === undefined ? [] : [not(accounts(notServiceAccounts, domains))]),
+    ...(notTrustDomains === undefined ? [] : [not(inDomains(notTrustDomains))]),
+  ]
+  const networks = (list: readonly string[] | undefined, field: string, isNot: boolean): readonly (AccessCondition | string)[] => {
+    if (list === undefined) return []
+    const bad = list.find(each => networkOf(each) === undefined)
+    if (bad !== undefined) return [`${path}.${field}: "${bad}" is no address and no network`]
+    return [{ on: 'address', networks: list.map(withLength), ...(isNot ? { not: true as const } : {}) }]
+  }
+  return [
+    ...(identities === undefined ? [] : [who(identities.map(patternOf))]),
+    ...(namespaces === undefined ? [] : [who(namespaced(namespaces, domains))]),
+    ...(serviceAccounts === undefined ? [] : [who(accounts(serviceAccounts, domains))]),
+    ...(trustDomains === undefined ? [] : [who(inDomains(trustDomains))]),
+    // Who proves nothing is none of anybody, and is not let in by that.
+    ...(negative.length > 0 && isAllow ? [who([anyIdentity])] : []),
+    ...negative,
+    ...networks(ipBlocks, 'ipBlocks', false),
+    ...networks(notIpBlocks, 'notIpBlocks', true),
+  ]
+}
+
+const withLength = (network: string): string => (network.includes('/') ? network : `${network}/${networkOf(network)!.bits}`)
+
+const anyIdentity: TextMatch = { type: 'prefix', value: 'spiffe://' }
+
+/** `*` at one end: anything; elsewhere: a part between slashes. */
+export function patternOf(pattern: string): TextMatch {
+  if (pattern === '*') return anyIdentity
+  const stars = pattern.split('*').length - 1
+  if (stars === 0) return { type: 'exact', value: pattern }
+  if (stars === 1 && pattern.endsWith('*')) return { type: 'prefix', value: pattern.slice(0, -1) }
+  if (stars === 1 && pattern.startsWith('*')) return { type: 'suffix', value: pattern.slice(1) }
+  const parts = pattern.split('*').map(escaped)
+  const start = pattern.startsWith('*') ? '.*' : parts[0]!
+  const end = pattern.endsWith('*') ? '.*' : `[^/]*${parts.at(-1)!}`
+  return {
+    type: 'regex',
+    value: `${start}${parts
+      .slice(1, -1)
+      .map(part => `[^/]*${part}`)
+      .join('')}${end}`,
+  }
+}
+
+const escaped = (text: string): string =>
+  text.replaceAll(/[\\^$.*+?()[\]{}|/-]/g, char => (char === '/' || char === '-' ? char : `\\${char}`))
+
+/** Texts are what is wrong. */
+function lowerOperation(operation: AccessOperation, path: string): readonly (AccessCondition | string)[] {
+  const { methods, paths, hosts, headers, grpc, notMethods, notPaths, notHosts } = operation
+  const exact = (values: readonly string[]): readonly TextMatch[] => values.map(value => ({ type: 'exact', value }))
+  const on = (kind: 'method' | 'host', any: readonly TextMatch[], isNot = false): AccessCondition => ({
+    on: kind,
+    any,
+    ...(isNot ? { not: true as const } : {}),
+  })
+  const pathsOf = (list: readonly AccessPath[] | undefined, field: string, isNot: boolean): readonly (AccessCondition | string)[] => {
+    if (list === undefined) return []
+    const bad = list.findIndex(each => !isNormal(each))
+    if (bad >= 0) return [`${path}.${field}[${bad}].value: "${list[bad]!.value}" is not in normal form: no request is compared as such`]
+    return [{ on: 'path', any: list.flatMap(lowerPath), ...(isNot ? { not: true as const } : {}) }]
+  }
+  const calls = (grpc ?? []).map(
+    ({ service, method }): TextMatch =>
+      method === undefined ? { type: 'prefix', value: `/${service}/` } : { type: 'exact', value: `/${service}/${method}` },
+  )
+  return [
+    ...(methods === undefined ? [] : [on('method', exact(methods))]),
+    ...(notMethods === undefined ? [] : [on('method', exact(notMethods), true)]),
+    ...pathsOf(paths, 'paths', false),
+    ...pathsOf(notPaths, 'notPaths', true),
+    ...(calls.length === 0 ? [] : [{ on: 'path' as const, any: calls }, on('method', exact(['POST']))]),
+    ...(hosts === undefined ? [] : [on('host', hosts.map(hostMatch))]),
+    ...(notHosts === undefined ? [] : [on('host', notHosts.map(hostMatch), true)]),
+    ...(headers ?? []).flatMap(({ name, values, notValues }): readonly AccessCondition[] => {
+      const header = { on: 'header', name: name.toLowerCase() } as const
+      return [
+        ...(values === undefined && notValues !== undefined ? [] : [{ ...header, any: (values ?? []).map(valueMatch) }]),
+        ...(notValues === undefined ? [] : [{ ...header, any: notValues.map(valueMatch), not: true as const }]),
+      ]
+    }),
+  ]
+}
+
+const isNormal = ({ type, value }: AccessPath): boolean => {
+  const whole = type === 'Suffix' ? `/x${value}` : value
+  const read = readPath(whole)
+  return read !== undefined && read.path === whole && read.other === undefined
+}
+
+/** Whole segments. */
+function lowerPath({ type, value }: AccessPath): readonly TextMatch[] {
+  if (type === 'Exact') return [{ type: 'exact', value }]
+  if (type === 'Suffix') return [{ type: 'suffix', value }]
+  const bare = value.replace(/\/$/, '')
+  return bare === ''
+    ? [{ type: 'prefix', value: '/' }]
+    : [
+        { type: 'exact', value: bare },
+        { type: 'prefix', value: `${bare}/` },
+      ]
+}
+
+const hostMatch = (host: string): TextMatch =>
+  host.startsWith('*.') ? { type: 'suffix', value: host.slice(1) } : { type: 'exact', value: host }
+
+const valueMatch = (value: string): TextMatch =>
+  value.length > 1 && value.endsWith('*')
+    ? { type: 'prefix', value: value.slice(0, -1) }
+    : value.length > 1 && value.startsWith('*')
+      ? { type: 'suffix', value: value.slice(1) }
+      : { type: 'exact', value }
+
+/** What holds at one port of one workload. opaque: where its bytes are not looked into. Undefined: nothing. */
+export function accessAt(
+  mesh: Mesh,
+  node: ProxyNode,
+  port: WorkloadPort,
+  isUdp: boolean,
+): { readonly http: Access; readonly opaque: Access } | undefined {
+  const own = mesh.guards.filter(({ targets }) => targets.some(target => isTarget(target, node, port, isUdp)))
+  if (own.length === 0 && mesh.access === 'allow') return undefined
+  const rulesOf = (as: Guard['as'], isAudit: boolean): readonly AccessRule[] | undefined => {
+    const those = own.filter(guard => guard.as === as && guard.isAudit === isAudit)
+    return those.length === 0 ? undefined : those.flatMap(({ rules }) => rules.flatMap(rule => rulesAt(rule, port.port)))
+  }
+  const deny = rulesOf('deny', false) ?? []
+  const allow = rulesOf('allow', false) ?? (mesh.access === 'deny' ? [] : undefined)
+  const auditDeny = rulesOf('deny', true)
+  // Where Allow policies are enforced already, one more could only let more in.
+  const auditAllow = allow === undefined ? rulesOf('allow', true) : undefined
+  const audit =
+    (auditDeny ?? []).length === 0 && auditAllow === undefined
+      ? {}
+      : { audit: { deny: auditDeny ?? [], ...(auditAllow === undefined ? {} : { allow: auditAllow }) } }
+  if (deny.length === 0 && allow === undefined && !('audit' in audit)) return undefined
+  const http: Access = { deny, ...(allow === undefined ? {} : { allow }), ...audit }
+  return { http, opaque: opaqueOf(http) }
+}
+
+const isTarget = ({ namespace, selector, port: at }: GuardTarget, node: ProxyNode, port: WorkloadPort, isUdp: boolean): boolean =>
+  (namespace === undefined || namespace === node.namespace) &&
+  (selector === undefined || selects(selector, node)) &&
+  (at === undefined || (at.isUdp === isUdp && portOf(node, at.target, at.isUdp)?.port === port.port))
+
+/** Ports are settled here, for a proxy listens at others than its workload. */
+function rulesAt({ name, from, to }: GuardRule, port: number): readonly AccessRule[] {
+  const here = to.filter(({ ports, notPorts }) => (ports.length === 0 || ports.includes(port)) && !notPorts.includes(port))
+  if (to.length > 0 && here.length === 0) return []
+  const isWide = (all: readonly (readonly AccessCondition[])[]): boolean => all.some(each => each.length === 0)
+  const conditions = here.map(({ http }) => http)
+  return [{ name, from: isWide(from) ? [] : from, to: isWide(conditions) ? [] : conditions }]
+}
+
+/** Where HTTP is not seen, what denies by it denies, and what allows by it does not. */
+function opaqueOf({ deny, allow, audit }: Access): Access {
+  const wider = (rules: readonly AccessRule[]): readonly AccessRule[] =>
+    rules.map(rule => (rule.to.some(all => all.length > 0) ? { ...rule, to: [] } : rule))
+  const narrower = (rules: readonly AccessRule[]): readonly AccessRule[] =>
+    rules.flatMap(rule => (rule.to.length === 0 || rule.to.some(all => all.length === 0) ? [{ ...rule, to: [] }] : []))
+  return {
+    deny: wider(deny),
+    ...(allow === undefined ? {} : { allow: narrower(allow) }),
+    ...(audit === undefined
+      ? {}
+      : { audit: { deny: wider(audit.deny), ...(audit.allow === undefined ? {} : { allow: narrower(audit.allow) }) } }),
+  }
+}

@@ -1,0 +1,37 @@
+/** Whether a certificate and its key, as an operator brought them for a Gateway, can be shown to callers. */
+
+import { createPrivateKey, type KeyObject } from 'node:crypto'
+import { pemBlocks, readCertificate } from './certificate.ts'
+
+type Pair = { readonly cert: string; readonly key: string }
+
+/** Asked again at every compile, about the same pairs. */
+const judged = new Map<string, string | undefined>()
+
+/** What is wrong with it, without a word of the key; undefined: nothing. Whether it has expired is for its callers. */
+export function judgeServerCertificate(pair: Pair): string | undefined {
+  const known = `${pair.cert}\n${pair.key}`
+  if (judged.has(known)) return judged.get(known)
+  if (judged.size > 1000) judged.clear()
+  const wrong = judge(pair)
+  judged.set(known, wrong)
+  return wrong
+}
+
+function judge({ cert, key }: Pair): string | undefined {
+  const blocks = pemBlocks(cert, 'CERTIFICATE')
+  try {
+    for (const block of blocks) readCertificate(block)
+  } catch {
+    return 'tls.crt holds something that is not a certificate'
+  }
+  const [leaf] = blocks
+  if (leaf === undefined) return 'tls.crt holds no certificate'
+  let secret: KeyObject
+  try {
+    secret = createPrivateKey(key)
+  } catch {
+    return 'tls.key holds no private key that can be read; one with a passphrase cannot'
+  }
+  return readCertificate(leaf).checkPrivateKey(secret) ? undefined : 'tls.key is not the key of the first certificate in tls.crt'
+}

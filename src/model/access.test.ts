@@ -1,0 +1,222 @@
+/** The order of rules, what is decided once for a caller, values of headers, and the ways to spell a path. */
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { accessOf, CallerAccess, networkOf, readPath } from './access.ts'
+import type { Access, AccessCondition, AccessRule } from './view.ts'
+
+const web = 'spiffe://weft.local/ns/shop/sa/web'
+const rule = (name: string, from: AccessRule['from'], to: AccessRule['to'] = []): AccessRule => ({ name, from, to })
+const is = (...ids: readonly string[]): AccessCondition => ({ on: 'identity', any: ids.map(value => ({ type: 'exact', value })) })
+const at = (type: 'exact' | 'prefix' | 'suffix', value: string): AccessCondition => ({ on: 'path', any: [{ type, value }] })
+const ask = (path: string, method = 'GET', headers: Readonly<Record<string, string>> = {}, host = 'api') => ({
+  method,
+  path,
+  host,
+  search: '',
+  header: (name: string) => headers[name],
+})
+const judged = (access: Access, request = ask('/'), identity: string | undefined = web, address = '10.0.0.9') =>
+  new CallerAccess(access, { identity, address }).judge(request)
+
+test('what a rule denies is denied though another allows it; what none allows is denied by default', () => {
+  const both: Access = { deny: [rule('d', [[is(web)]], [[at('exact', '/admin')]])], allow: [rule('a', [[is(web)]])] }
+  assert.deepEqual([judged(both).isAllowed, judged(both).rule?.name], [true, 'a'])
+  assert.deepEqual([judged(both, ask('/admin')).isAllowed, judged(both, ask('/admin')).rule?.name], [false, 'd'])
+  const other = new CallerAccess(both, { identity: undefined, address: undefined })
+  assert.deepEqual([other.judge(ask('/')), other.isRefused], [{ isAllowed: false }, true])
+  assert.equal(judged({ deny: [] }).isAllowed, true)
+})
+
+test('an audited policy changes nothing and says what it would do', () => {
+  const audit: Access = { deny: [], audit: { deny: [rule('x', [], [[{ on: 'method', any: [{ type: 'exact', value: 'DELETE' }] }]])] } }
+  assert.deepEqual(judged(audit), { isAllowed: true })
+  const verdict = judged(audit, ask('/', 'DELETE'))
+  assert.equal(verdict.isAllowed, true)
+  assert.equal(typeof verdict.wouldDeny === 'object' && verdict.wouldDeny.name, 'x')
+  assert.equal(judged({ deny: [], audit: { deny: [], allow: [rule('a', [[is('spiffe://other')]])] } }).wouldDeny, 'no-allow')
+})
+
+test('each value of a header is compared by itself, in one line or several', () => {
+  const access = (not: boolean): Access => ({
+    deny: [rule('d', [], [[{ on: 'header', name: 'x-role', any: [{ type: 'exact', value: 'admin' }], ...(not ? { not: true } : {}) }]])],
+  })
+  const allows = (value: string | undefined, not = false) =>
+    judged(access(not), ask('/', 'GET', value === undefined ? {} : { 'x-role': value })).isAllowed
+  assert.deepEqual(
+    ['admin', 'user,admin', 'user, admin ,x', 'administrator', undefined].map(value => allows(value)),
+    [false, false, false, true, true],
+  )
+  assert.deepEqual(
+    ['user', 'user,admin', undefined].map(value => allows(value, true)),
+    [false, true, false],
+  )
+  const present: Access = { deny: [], allow: [rule('a', [], [[{ on: 'header', name: 'x-key', any: [] }]])] }
+  assert.deepEqual([judged(present).isAllowed, judged(present, ask('/', 'GET', { 'x-key': '' })).isAllowed], [false, true])
+})
+
+test('hosts are compared in lower case, without port and last dot', () => {
+  const access: Access = { deny: [], allow: [rule('a', [], [[{ on: 'host', any: [{ type: 'suffix', value: '.shop' }] }]])] }
+  const allows = (host: string) => judged(access, ask('/', 'GET', {}, host)).isAllowed
+  assert.deepEqual(['API.shop:80', 'api.shop.', 'shop', 'api.shop.evil'].map(allows), [true, true, false, false])
+})
+
+test('networks of both families', () => {
+  const access = (...networks: string[]): Access => ({ deny: [], allow: [rule('a', [[{ on: 'address', networks }]])] })
+  const allows = (address: string, ...networks: string[]) => judged(access(...networks), ask('/'), undefined, address).isAllowed
+  assert.equal(allows('10.1.2.3', '10.0.0.0/8'), true)
+  assert.equal(allows('11.1.2.3', '10.0.0.0/8', '11.1.2.4'), false)
+  assert.equal(allows('::ffff:10.1.2.3', '10.1.2.3'), true)
+  assert.equal(allows('2001:db8::7', '2001:db8::/32'), true)
+  assert.equal(allows('2001:db9::7', '2001:db8::/32', '0.0.0.0/0'), false)
+  for (const bad of ['10.0.0/8', '10.0.0.0/33', '::/129', 'a', '1:2:3:4:5:6:7:8:9', '1::2::3', '256.0.0.1', '10.0.0.0/8/9'])
+    assert.equal(networkOf(bad), undefined, bad)
+})
+
+test('a path has one spelling, and a second where servers disagree', () => {
+  const spelled: readonly (readonly [string, string | undefined, string?])[] = [
+    ['/', '/'],
+    ['*', '*'],
+    ['/a/b', '/a/b'],
+    ['//admin', '/admin'],
+    ['/a///b/', '/a/b/'],
+    ['/a/../admin', '/admin'],
+    ['/a/./b/.', '/a/b/'],
+    ['/a/b/..', '/a/'],
+    ['/%61dmin', '/admin'],
+    ['/a/%2e%2E/admin', '/admin'],
+    ['/Admin', '/Admin'],
+    ['/caf%c3%a9', '/caf%C3%A9'],
+    ['/a%20b', '/a%20b'],
+    ['/public%2Fadmin', '/public%2Fadmin', '/public/admin'],
+    ['/public/..%2fadmin', '/public/..%2Fadmin', '/admin'],
+    ['/public/..\\admin', '/public/..\\admin', '/admin'],
+    ['/public/..;/admin', '/public/..;/admin', '/admin'],
+    ['/admin;jsessionid=1', '/admin;jsessionid=1', '/admin'],
+    ['/a;x=1/b', '/a;x=1/b', '/a/b'],
+    ['/.hidden/..x', '/.hidden/..x'],
+    ['/..', undefined],
+    ['/a/../../admin', undefined],
+    ['/public/..%2f..%2fadmin', undefined],
+    ['/a%00', undefined],
+    ['/a%0d%0ab', undefined],
+    ['/a\u0000', undefined],
+    ['/a%', undefined],
+    ['/a%2', undefined],
+    ['/a%zz', undefined],
+    ['/%c0%af', undefined],
+    ['/%c0%ae%c0%ae/admin', undefined],
+    ['/%252e%252e/admin', undefined],
+    ['/a%252Fb', undefined],
+    ['/a%25252fb', undefined],
+    ['/a#b', undefined],
+    ['admin', undefined],
+  ]
+  for (const [path, normal, other] of spelled)
+    assert.deepEqual(readPath(path), normal === undefined ? undefined : { path: normal, ...(other === undefined ? {} : { other }) }, path)
+})
+
+test('no spelling of a denied path passes, and none passes as an allowed one', () => {
+  const denied: Access = {
+    deny: [
+      rule(
+        'd',
+        [],
+        [
+          [
+            {
+              on: 'path',
+              any: [
+                { type: 'exact', value: '/admin' },
+                { type: 'prefix', value: '/admin/' },
+              ],
+            },
+          ],
+        ],
+      ),
+    ],
+  }
+  for (const path of [
+    '/admin',
+    '//admin',
+    '/x/../admin',
+    '/%61dmin',
+    '/admin/',
+    '/admin;a=b',
+    '/x%2f..%2fadmin',
+    '/x/..;/admin',
+    '/./admin/keys',
+    '/admin%2fkeys',
+    '/x\\..\\admin',
+  ])
+    assert.equal(judged(denied, ask(path)).isAllowed, false, path)
+  for (const path of ['/Admin', '/administrator', '/x/admin', '/']) assert.equal(judged(denied, ask(path)).isAllowed, true, path)
+  assert.equal(judged(denied, ask('/admin%00')).badPath, true)
+  const open: Access = { deny: [], allow: [rule('a', [], [[at('prefix', '/public/')]])] }
+  for (const path of ['/public/../admin', '/public/..;/admin', '/public/..%2fadmin', '/public/%2e%2e/admin', '/public', '/public%2fx'])
+    assert.equal(judged(open, ask(path)).isAllowed, false, path)
+  assert.equal(judged(open, ask('/public/a%2Fb')).isAllowed, true)
+  assert.deepEqual(judged(open, ask('/admin/..//public/x')).path, '/public/x')
+})
+
+test('an identity is no pattern to its own advantage', () => {
+  const access: Access = {
+    deny: [],
+    allow: [rule('a', [[{ on: 'identity', any: [{ type: 'regex', value: 'spiffe://weft\\.local/ns/[^/]*/sa/web' }] }]])],
+  }
+  const allows = (identity: string) => judged(access, ask('/'), identity).isAllowed
+  assert.deepEqual([web, `${web}x`, `x${web}`, 'spiffe://weft.local/ns/a/b/sa/web', `${web}\n`].map(allows), [
+    true,
+    false,
+    false,
+    false,
+    false,
+  ])
+})
+
+test('many rules are found by the path as few are by looking through them, and the first that holds is named', () => {
+  const methods = ['GET', 'PUT']
+  const paths = ['/a', '/a/', '/a/b', '/b/', '/', '/c.json', '/a/b/c', '/A', '//a', '/x/../a/b']
+  let seed = 7
+  const next = (below: number): number => (seed = (seed * 48_271) % 0x7fff_ffff) % below
+  const condition = (): AccessCondition => {
+    const value = ['/a', '/a/', '/b/', '/a/b', '/'][next(5)]!
+    const type = next(2) === 0 ? ('exact' as const) : ('prefix' as const)
+    const kinds: readonly AccessCondition[] = [
+      { on: 'path', any: [{ type, value }] },
+      { on: 'path', any: [{ type, value }], not: true },
+      {
+        on: 'path',
+        any: [
+          { type: 'suffix', value: '.json' },
+          { type, value },
+        ],
+      },
+      { on: 'method', any: [{ type: 'exact', value: methods[next(2)]! }] },
+    ]
+    return kinds[next(4)]!
+  }
+  for (let round = 0; round < 300; round++) {
+    const rules = Array.from({ length: 8 }, (_, at) =>
+      rule(
+        `r-${at}`,
+        [],
+        Array.from({ length: 1 + next(2) }, () => Array.from({ length: 1 + next(2) }, condition)),
+      ),
+    )
+    for (const path of paths)
+      for (const method of methods) {
+        const all = judged({ deny: [], allow: rules }, ask(path, method))
+        const one = rules.find(each => judged({ deny: [], allow: [each] }, ask(path, method)).isAllowed)
+        assert.equal(all.rule?.name, one?.name, `${method} ${path} of ${JSON.stringify(rules)}`)
+      }
+  }
+})
+
+test('callers of whom the same rules can hold share what is left of them', () => {
+  const access: Access = { deny: [], allow: [rule('a', [[{ on: 'identity', any: [{ type: 'prefix', value: 'spiffe://weft.local/' }] }]])] }
+  const of = (identity: string | undefined) => accessOf(access, {}, () => ({ identity, address: undefined }))
+  assert.equal(of(web), of(`${web}2`))
+  assert.notEqual(of(web), of(undefined))
+  assert.deepEqual([of(web).isRefused, of(undefined).isRefused], [false, true])
+})

@@ -1,0 +1,182 @@
+/**
+ * What would become of a request, told without sending it: the same listener, match, split and choice of endpoints that the proxies make of their views.
+ *
+ *   name ─▶ address ─▶ listener ─▶ rules in their order ─▶ shares ─▶ endpoints ─▶ the called proxy ─▶ its workload
+ *
+ * What only a proxy knows at its moment (connections that fail, limits that are used up) is not in a view, and not told.
+ */
+
+import { Failure, type FailureCode } from '#base/failure'
+import type { WayIn } from './explain/arrive.ts'
+import { arrive } from './explain/arrive.ts'
+import type { EndpointTold } from './explain/endpoints.ts'
+import { tellEndpoints } from './explain/endpoints.ts'
+import type { RuleTold } from './explain/rules.ts'
+import { tellRules } from './explain/rules.ts'
+import { listenerAt } from './listener.ts'
+import type { RequestFacts } from './match.ts'
+import { locationOf, rewrite } from './rewrite.ts'
+import { backendsFor } from './server-name.ts'
+import type { Backend, Filter, Listener, Route, View, WeightedBackend } from './view.ts'
+
+export type { WayIn } from './explain/arrive.ts'
+export type { EndpointTold } from './explain/endpoints.ts'
+export type { RuleTold } from './explain/rules.ts'
+
+/** name: as the program calls it, or an address. port: absent: the only one there is, else 80. serverName: of TLS that is not decrypted. */
+export type Question = {
+  readonly name: string
+  readonly port?: number
+  readonly transport?: 'tcp' | 'udp'
+  readonly serverName?: string
+  readonly request: RequestFacts
+}
+/** A proxy as the control plane knows it. */
+export type Known = { readonly view: View; readonly identity: string }
+
+/** away: its proxy is not connected. unasked: nobody looked. */
+export type KnownOf = (workload: string) => Known | 'away' | 'unasked'
+
+/** grpc: the status that a gRPC call gets. */
+export type FailureTold = {
+  readonly code: FailureCode
+  readonly status: number
+  readonly grpc: number
+  readonly says: string
+  readonly hint: string
+}
+/** part: of all requests that take this rule, 0 to 1. sent: what of the request goes out changed. */
+export type ShareTold = {
+  readonly part: number
+  readonly backend?: Backend
+  readonly filters: readonly Filter[]
+  readonly sent?: { readonly host: string; readonly path: string }
+  readonly endpoints: readonly EndpointTold[]
+  readonly failure?: FailureTold
+}
+/** asHttp: whether its requests are looked at. opaque: where bytes go that turn out not to be HTTP, of a port of which that is found out. */
+export type ListenerTold = Listener & { readonly asHttp: boolean }
+/** arrives: `partly` where some share or endpoint fails it. answered: by the mesh, as somebody configured. */
+export type Explanation = {
+  readonly address?: string
+  readonly listener?: ListenerTold
+  readonly rules?: readonly RuleTold[]
+  readonly route?: Route
+  readonly shares: readonly ShareTold[]
+  readonly opaque?: readonly ShareTold[]
+  readonly answered?: { readonly status: number; readonly location?: string; readonly text?: string }
+  readonly failure?: FailureTold
+  readonly arrives: 'always' | 'partly' | 'never'
+}
+
+/** knownOf: what is known of the proxy of a workload, `NAME.NAMESPACE`. */
+export function explain(asked: Question, caller: Known, knownOf: KnownOf): Explanation {
+  const { view } = caller
+  const address = addressOf(view, asked.name)
+  if (address === undefined)
+    return fails({}, 'no-listener', `the DNS of the mesh does not know the name ${asked.name}: it would be asked outside`)
+  const ports = portsAt(view, address)
+  const port = asked.port ?? (ports.length === 1 ? ports[0]!.port : 80)
+  const transport = asked.transport ?? (ports.some(each => each.port === port && each.protocol !== 'udp') ? 'tcp' : 'udp')
+  const listener = listenerAt(view, address, port, transport)
+  if (listener === undefined) {
+    const there = ports.map(each => (each.protocol === 'udp' ? `${each.port}/udp` : each.port)).join(', ')
+    return fails(
+      { address },
+      'no-listener',
+      `${asked.name} has no port ${port}${asked.transport === 'udp' ? ' of UDP' : ''}; it has ${there || 'none'}`,
+    )
+  }
+  const table = listener.routes === undefined ? undefined : view.routes[listener.routes]
+  const told = { address, listener: { ...listener, asHttp: listener.routes !== undefined } }
+  const sharesOf = (backends: readonly WeightedBackend[], route?: Route) => tellShares(backends, asked.request, route, caller, knownOf)
+  if (listener.routes === undefined) {
+    const backends = listener.serverNames === undefined ? (listener.backends ?? []) : backendsFor(listener, asked.serverName)
+    if (backends === undefined)
+      return fails(
+        told,
+        'no-route',
+        asked.serverName === undefined ? 'the caller names no server (SNI)' : `server name "${asked.serverName}"`,
+      )
+    return arrived(told, sharesOf(backends))
+  }
+  const opaque = listener.backends === undefined ? {} : { opaque: sharesOf(listener.backends) }
+  if (table === undefined) return fails({ ...told, ...opaque }, 'not-ready', `no routes yet for ${listener.name}`)
+  const { rules, route } = tellRules(table, asked.request)
+  const tried = { ...told, ...opaque, rules }
+  if (route === undefined) return fails(tried, 'no-route', `${asked.request.method} ${asked.request.path} at ${listener.service}`)
+  const taken = { ...tried, route }
+  const { action } = route
+  if (action.type === 'forward') return arrived(taken, sharesOf(action.backends, route))
+  if (action.type === 'respond') {
+    if (action.reason !== undefined) return fails(taken, action.reason, action.detail)
+    return { ...taken, shares: [], answered: { status: action.status, text: action.detail }, arrives: 'never' }
+  }
+  const { host, path, search } = asked.request
+  const location = locationOf(action.redirect, { scheme: 'http', host, path, search, match: route.match.path })
+  return { ...taken, shares: [], answered: { status: action.redirect.status, location }, arrives: 'never' }
+}
+
+/** A name of the mesh's DNS, with or without the dot at its end, or an address of the mesh. */
+function addressOf({ dns, listeners }: View, name: string): string | undefined {
+  const bare = name.toLowerCase().replace(/\.$/, '')
+  const isAddress = Object.values(listeners).some(each => each.direction === 'outbound' && each.host === name)
+  return isAddress ? name : dns.find(each => each.name === bare)?.addresses[0]
+}
+
+const portsAt = ({ listeners }: View, address: string): readonly Listener[] =>
+  Object.values(listeners)
+    .filter(each => each.direction === 'outbound' && each.host === address)
+    .sort((one, other) => one.port - other.port)
+
+function tellShares(
+  backends: readonly WeightedBackend[],
+  request: RequestFacts,
+  route: Route | undefined,
+  { view, identity }: Known,
+  knownOf: KnownOf,
+): readonly ShareTold[] {
+  const sum = backends.reduce((total, { weight }) => total + weight, 0)
+  return backends.map(({ backend: name, weight, filters = [] }): ShareTold => {
+    const part = sum === 0 ? 0 : weight / sum
+    const backend = name === undefined ? undefined : view.backends[name]
+    if (backend === undefined) return { part, filters, endpoints: [], failure: told('backend-invalid', route?.origin ?? name ?? '') }
+    const sent = rewrite([...(route?.filters ?? []), ...filters], route?.match.path, request.host, request.path)
+    const changed = sent.host !== request.host || sent.path !== request.path ? { sent } : {}
+    const reach = (endpoint: Parameters<typeof arrive>[0]): WayIn => arrive(endpoint, backend, { ...request, ...sent }, identity, knownOf)
+    const endpoints = tellEndpoints(backend, view.endpoints[backend.name], reach)
+    const fit = endpoints.filter(each => each.isUsed)
+    const [first] = fit
+    const failure =
+      first === undefined
+        ? told('no-endpoint', backend.name)
+        : fit.every(each => each.way?.failure !== undefined)
+          ? told(first.way!.failure!.code, first.way!.failure!.detail)
+          : undefined
+    return { part, backend, filters, ...changed, endpoints, ...(failure === undefined ? {} : { failure }) }
+  })
+}
+
+/** Nothing with a part may fail, and something must have one. */
+function arrived(so: Omit<Explanation, 'shares' | 'arrives'>, shares: readonly ShareTold[]): Explanation {
+  const with_ = shares.filter(({ part }) => part > 0)
+  const isWell = ({ failure, endpoints }: ShareTold): boolean =>
+    failure === undefined && endpoints.every(({ isUsed, way }) => !isUsed || way?.failure === undefined)
+  if (with_.length === 0) return { ...so, shares, failure: told('backend-invalid', 'no backend has a weight above 0'), arrives: 'never' }
+  const failed = with_.find(each => each.failure !== undefined)?.failure
+  if (with_.every(isWell)) return { ...so, shares, arrives: 'always' }
+  const never = with_.every(each => each.failure !== undefined)
+  return { ...so, shares, ...(failed === undefined ? {} : { failure: failed }), arrives: never ? 'never' : 'partly' }
+}
+
+const fails = (so: Omit<Explanation, 'shares' | 'arrives'>, code: FailureCode, detail: string): Explanation => ({
+  ...so,
+  shares: [],
+  failure: told(code, detail),
+  arrives: 'never',
+})
+
+function told(code: FailureCode, detail: string): FailureTold {
+  const failure = new Failure(code, detail)
+  return { code, status: failure.status, grpc: failure.grpc, says: failure.says, hint: failure.hint }
+}

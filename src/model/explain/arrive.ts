@@ -1,0 +1,91 @@
+/** The last part of the way: the called proxy takes the request in, by mutual TLS, and hands it to its workload. */
+
+import type { FailureCode } from '#base/failure'
+import { CallerAccess, placeOf, tellVerdict, type Verdict } from '../access.ts'
+import type { RequestFacts } from '../match.ts'
+import { chooseRoute } from '../match.ts'
+import type { Access, Backend, Endpoint, Listener, View } from '../view.ts'
+import type { KnownOf } from '../explain.ts'
+
+/** proxy: whether the called proxy is known; `none`: the workload is reached without one. identity: what it proves. expected: of what it must prove one. route: its rule, for people. to: the port of the workload. */
+export type WayIn = {
+  readonly proxy: 'connected' | 'away' | 'unasked' | 'none'
+  readonly mtls?: {
+    readonly mode: 'strict' | 'permissive' | 'off'
+    readonly caller: string
+    readonly identity: string
+    readonly expected: readonly string[]
+  }
+  readonly listener?: string
+  readonly protocol?: Listener['protocol']
+  readonly route?: string
+  readonly to?: string
+  /** What the rules of the called side say. audit: what would be denied if it were not only tried. */
+  readonly access?: { readonly says: string; readonly audit?: string }
+  readonly failure?: { readonly code: FailureCode; readonly detail: string }
+}
+
+export function arrive(endpoint: Endpoint, backend: Backend, request: RequestFacts, caller: string, knownOf: KnownOf): WayIn {
+  if (!endpoint.mtls) return { proxy: 'none', to: `${endpoint.host}:${endpoint.port}` }
+  const known = knownOf(endpoint.workload)
+  if (known === 'away' || known === 'unasked') return { proxy: known }
+  const { view, identity } = known
+  const listener = Object.values(view.listeners).find(
+    each => each.direction === 'inbound' && each.host === endpoint.host && each.port === endpoint.port,
+  )
+  const mtls = { mode: listener?.tls?.mode ?? ('off' as const), caller, identity, expected: backend.identities }
+  const so = { proxy: 'connected' as const, mtls }
+  if (backend.identities.length > 0 && !backend.identities.includes(identity))
+    return { ...so, failure: { code: 'identity-mismatch', detail: `${identity} is none of ${backend.identities.join(', ')}` } }
+  if (listener === undefined)
+    return {
+      ...so,
+      failure: {
+        code: 'connect-refused',
+        detail: `the proxy of ${endpoint.workload} takes nothing in at ${endpoint.host}:${endpoint.port}`,
+      },
+    }
+  return { ...so, listener: listener.name, protocol: listener.protocol, ...taken(view, listener, request, caller) }
+}
+
+function taken(view: View, listener: Listener, request: RequestFacts, caller: string): Pick<WayIn, 'route' | 'to' | 'access' | 'failure'> {
+  const isHttp = listener.routes !== undefined
+  const route = isHttp ? chooseRoute(view.routes[listener.routes] ?? { name: '', hosts: [] }, request) : undefined
+  if (isHttp && route === undefined)
+    return { failure: { code: 'no-route', detail: `${request.method} ${request.path} at ${listener.name}` } }
+  const access = route === undefined ? listener.access : route.access
+  const verdict = access && judged(access, isHttp ? request : undefined, caller)
+  if (verdict?.isAllowed === false)
+    return {
+      ...(route === undefined ? {} : { route: route.origin }),
+      failure: { code: verdict.badPath === true ? 'bad-request' : 'access-denied', detail: tellVerdict(verdict) },
+    }
+  const backends = route === undefined ? listener.backends : route.action.type === 'forward' ? route.action.backends : undefined
+  const port = view.backends[backends?.[0]?.backend ?? '']?.port
+  return {
+    ...(route === undefined ? {} : { route: route.origin }),
+    ...(verdict === undefined ? {} : { access: told(verdict) }),
+    ...(port === undefined
+      ? { failure: { code: 'backend-invalid', detail: `${listener.name} leads to no port of the workload` } }
+      : { to: `127.0.0.1:${port}` }),
+  }
+}
+
+/** request: undefined for opaque bytes. From which address it will come is not known before it does. */
+function judged(access: Access, request: RequestFacts | undefined, identity: string): Verdict {
+  const left = new CallerAccess(access, { identity, address: undefined })
+  return request === undefined ? left.judgeConnection() : left.judge(request)
+}
+
+function told(verdict: Verdict): NonNullable<WayIn['access']> {
+  const { wouldDeny } = verdict
+  const says = tellVerdict(verdict)
+  if (wouldDeny === undefined) return { says }
+  return {
+    says,
+    audit:
+      wouldDeny === 'no-allow'
+        ? 'no audited Allow policy matches'
+        : `rule ${placeOf(wouldDeny).rule} of AccessPolicy ${placeOf(wouldDeny).policy} would deny it`,
+  }
+}

@@ -1,0 +1,104 @@
+/** The balancers of one proxy: made once for each set of endpoints and policy, with what is remembered when either changes. */
+
+import { type Balancer, makeBalancer, type Surroundings, type Usage } from '#model/balance'
+import type { Backend, Endpoint, EndpointSet } from '#model/view'
+import type { Pools } from './pool.ts'
+
+type Known = { readonly backend: Backend; readonly out: ReadonlySet<string>; readonly balancer: Balancer }
+
+const none: ReadonlySet<string> = new Set()
+
+export class Balancers {
+  readonly #pools: Pools
+  readonly #known = new WeakMap<EndpointSet, Known>()
+  /** By name of the backend. */
+  readonly #memories = new Map<string, Memory>()
+  readonly #byAddress = new WeakMap<EndpointSet, ReadonlyMap<string, Endpoint>>()
+  readonly #out = new Map<string, ReadonlySet<string>>()
+
+  constructor(pools: Pools) {
+    this.#pools = pools
+  }
+
+  of(backend: Backend, set: EndpointSet): Balancer {
+    const known = this.#known.get(set)
+    const out = this.#out.size === 0 ? none : (this.#out.get(backend.name) ?? none)
+    if (known !== undefined && known.backend === backend && known.out === out) return known.balancer
+    const memory = this.#memories.get(backend.name) ?? new Memory()
+    this.#memories.set(backend.name, memory)
+    const { endpoints } = set
+    const around = new Around(backend, this.#pools, memory)
+    const slow = (backend.balancing?.slowStartMs ?? 0) > 0
+    if (slow) around.arrived = memory.see(endpoints.filter(each => each.health === 'healthy' && !out.has(addressOf(each))))
+    const balancer = makeBalancer(endpoints, backend, around, out.size === 0 ? undefined : each => out.has(addressOf(each)))
+    this.#known.set(set, { backend, out, balancer })
+    return balancer
+  }
+
+  /** The endpoint at an address, as `addressOf` gives it, if it may serve: a session stays there although others are nearer. */
+  servingAt({ name }: Backend, set: EndpointSet, address: string): Endpoint | undefined {
+    let known = this.#byAddress.get(set)
+    if (known === undefined) this.#byAddress.set(set, (known = new Map(set.endpoints.map(each => [addressOf(each), each]))))
+    const found = known.get(address)
+    const mayServe = found !== undefined && (found.health === 'healthy' || found.health === 'degraded') && found.weight > 0
+    return mayServe && this.#out.get(name)?.has(address) !== true ? found : undefined
+  }
+
+  /** From now on these endpoints of a backend, by `addressOf`, count as unhealthy; none: all of them serve again. */
+  leaveOut(backend: string, addresses: ReadonlySet<string>): void {
+    const before = this.#out.get(backend) ?? none
+    if (before.size === addresses.size && addresses.isSubsetOf(before)) return
+    if (addresses.size === 0) this.#out.delete(backend)
+    else this.#out.set(backend, new Set(addresses))
+  }
+}
+
+export const addressOf = ({ host, port }: { readonly host: string; readonly port: number }): string => `${host}:${port}`
+
+/** What is known of a backend's endpoints from one set to the next. */
+class Memory {
+  turn = 0
+  /** When each address began to serve; absent until first looked at. */
+  #since: ReadonlyMap<string, number> | undefined
+
+  see(serving: readonly Endpoint[]): ReadonlyMap<Endpoint, number> {
+    const before = this.#since
+    // Those that were there when this proxy came need no warming up that it could know of.
+    const fresh = before === undefined ? Number.NEGATIVE_INFINITY : performance.now()
+    const found = new Map(serving.map(endpoint => [endpoint, before?.get(addressOf(endpoint)) ?? fresh]))
+    this.#since = new Map([...found].map(([endpoint, since]) => [addressOf(endpoint), since]))
+    return found
+  }
+}
+
+class Around implements Surroundings {
+  readonly #backend: Backend
+  readonly #pools: Pools
+  readonly #memory: Memory
+  arrived: ReadonlyMap<Endpoint, number> | undefined
+
+  constructor(backend: Backend, pools: Pools, memory: Memory) {
+    this.#backend = backend
+    this.#pools = pools
+    this.#memory = memory
+  }
+
+  get turn(): number {
+    return this.#memory.turn
+  }
+  set turn(turn: number) {
+    this.#memory.turn = turn
+  }
+  usage(endpoint: Endpoint): Usage {
+    return this.#pools.of(this.#backend, endpoint)
+  }
+  random(): number {
+    return Math.random()
+  }
+  now(): number {
+    return performance.now()
+  }
+  since(endpoint: Endpoint): number {
+    return this.arrived?.get(endpoint) ?? Number.NEGATIVE_INFINITY
+  }
+}

@@ -1,0 +1,82 @@
+/** How a caller from outside begins at a port of a Gateway: in plaintext, or by TLS with the certificate of the name that it asks for. */
+
+import type { Log } from '#base/log'
+import { edgeAcceptor, refuseName, type Socket } from '#io/net'
+import type { Listener, Terminated, View } from '#model/view'
+import { terminatedAt } from '#model/server-name'
+import { detect } from '#wire/detect'
+import type { Acceptor } from './accept.ts'
+import { firstBytes } from './first-bytes.ts'
+import { endsOf } from './proxy-header.ts'
+
+/** As long as a handshake may take as a whole. */
+const helloMs = 10_000
+
+export type EdgeOptions = {
+  readonly acceptor: Acceptor
+  readonly view: () => View
+  readonly log: Log
+  /** Tells of a bug that ends work on a connection. */
+  readonly caught: (work: Promise<void>, socket: Socket) => void
+}
+
+type Handshakes = ReturnType<typeof edgeAcceptor>
+
+export class Edge {
+  readonly #options: EdgeOptions
+  /** Made when first asked for: it parses the keys. */
+  readonly #acceptors = new WeakMap<Terminated, Handshakes>()
+
+  constructor(options: EdgeOptions) {
+    this.#options = options
+  }
+
+  /** listener: of the newest view. */
+  async arrived(socket: Socket, listener: Listener): Promise<void> {
+    const { acceptor } = this.#options
+    if (listener.terminates === undefined) return acceptor.entered(socket, listener, () => endsOf(socket))
+    const first = await firstBytes(socket, helloMs)
+    if (socket.destroyed) return
+    const hello = detect(first)
+    if (hello.kind !== 'tls') {
+      this.#refused(listener, 'it does not begin with a hello of TLS')
+      return void socket.destroy()
+    }
+    const found = terminatedAt(listener, hello.sni)
+    const handshakes = found === undefined ? undefined : this.#handshakesOf(found, listener)
+    if (handshakes === undefined) {
+      this.#refused(listener, `there is no certificate for ${hello.sni ?? 'callers that name no server'}`)
+      return refuseName(socket)
+    }
+    socket.unshift(first)
+    handshakes.accept(socket)
+  }
+
+  #handshakesOf(found: Terminated, listener: Listener): Handshakes | undefined {
+    const known = this.#acceptors.get(found)
+    if (known !== undefined) return known
+    const met = { ...listener, routes: found.routes }
+    const { acceptor, caught, log } = this.#options
+    try {
+      const made = edgeAcceptor(
+        found,
+        secure => {
+          secure.on('error', () => {})
+          caught(acceptor.entered(secure, met, () => endsOf(secure), secure.alpnProtocol ?? null), secure)
+        },
+        why => this.#refused(listener, why),
+      )
+      this.#acceptors.set(found, made)
+      return made
+    } catch (thrown) {
+      log.error(`the certificate of ${listener.name} for ${found.names.join() || 'all names'} cannot be used`, {
+        error: thrown instanceof Error ? thrown.message : String(thrown),
+      })
+      return undefined
+    }
+  }
+
+  #refused(listener: Listener, why: string): void {
+    this.#options.log.info(`a caller of ${listener.name} was refused: ${why}`, { reason: 'tls-failed' })
+  }
+}

@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict'
+import net from 'node:net'
+import { test } from 'node:test'
+import type { Fault } from '#model/view'
+import { inboundSide, materials, outboundSide, remote } from '../../test/harness/pair.ts'
+import { counted } from '../../test/harness/versions.ts'
+import { hitBy } from './fault.ts'
+
+const half: Fault = {
+  policy: 'default/half',
+  delay: { ms: 100, jitterMs: 20, share: 500_000 },
+  abort: { type: 'http', status: 503, share: 250_000 },
+}
+const rolls = (...values: readonly number[]) => {
+  let at = 0
+  return () => values[at++] ?? 0
+}
+
+test('delay and abort befall a request by a chance of their own each', () => {
+  assert.equal(hitBy(half, rolls(0.5, 0.25), 0), undefined)
+  assert.deepEqual(hitBy(half, rolls(0.49, 0.25, 0.5), 0), { delayMs: 100, abort: undefined })
+  assert.deepEqual(hitBy(half, rolls(0.5, 0.24), 0), { delayMs: 0, abort: half.abort })
+  assert.deepEqual(hitBy(half, rolls(0, 0, 0), 0), { delayMs: 80, abort: half.abort })
+})
+
+test('a share of nothing spares everybody, of all nobody', () => {
+  const all: Fault = { policy: 'x', abort: { type: 'reset', share: 1_000_000 } }
+  assert.notEqual(
+    hitBy(all, () => 0.999_999_9, 0),
+    undefined,
+  )
+  assert.equal(
+    hitBy({ policy: 'x', abort: { type: 'reset', share: 0 } }, () => 0, 0),
+    undefined,
+  )
+})
+
+test('what has ended does nothing, whoever still has it', () => {
+  assert.notEqual(
+    hitBy({ ...half, endsAt: 1000 }, () => 0, 999),
+    undefined,
+  )
+  assert.equal(
+    hitBy({ ...half, endsAt: 1000 }, () => 0, 1000),
+    undefined,
+  )
+})
+
+test('an opaque connection is held up or reset, and the reset says who did it in the count', { timeout: 30_000 }, async () => {
+  const server = net.createServer(socket => socket.on('error', () => {}).pipe(socket))
+  await new Promise<void>(done => server.listen(0, '127.0.0.1', done))
+  const certificates = await materials('web', 'shop')
+  const inside = await inboundSide('web', (server.address() as net.AddressInfo).port, 'tcp', certificates['web']!, undefined, 'tcp')
+  const parts = remote('web', [inside.port], { protocol: 'tcp' })
+  await using outside = await outboundSide('shop', certificates['shop']!, 'tcp', parts)
+  const base = outside.core.view.listeners['out']!
+  const broken = (fault: Fault) => outside.swap({ listeners: { out: { ...base, fault } } })
+  const echo = () =>
+    new Promise<{ said: string; ms: number }>((resolve, reject) => {
+      const began = performance.now()
+      const socket = net.connect(outside.port, '127.0.0.1', () => socket.write('hello'))
+      socket.on('error', reject)
+      socket.once('data', said => {
+        resolve({ said: said.toString(), ms: performance.now() - began })
+        socket.destroy()
+      })
+    })
+  try {
+    broken({ policy: 'default/late', delay: { ms: 300, share: 1_000_000 } })
+    const { said, ms } = await echo()
+    assert.equal(said, 'hello')
+    assert.ok(ms >= 295, `${ms} ms`)
+    broken({ policy: 'default/gone', abort: { type: 'reset', share: 1_000_000 } })
+    await assert.rejects(echo(), { code: 'ECONNRESET' })
+    assert.equal(counted(outside, 'weft_tcp_connections_closed_total', /reason="fault-injected"/), 1)
+    assert.equal(counted(outside, 'weft_faults_injected_total', /policy="default\/gone".*fault="reset"/), 1)
+    broken({ policy: 'default/over', endsAt: 1, abort: { type: 'reset', share: 1_000_000 } })
+    assert.equal((await echo()).said, 'hello')
+  } finally {
+    server.close()
+    await inside.core[Symbol.asyncDispose]()
+  }
+})

@@ -1,0 +1,54 @@
+/** Faults on purpose: a request is held up, answered or broken off here in place of its endpoint. */
+
+import { Failure } from '#base/failure'
+import type { Abort, Fault, Route } from '#model/view'
+import { answer } from './answer.ts'
+import type { Exchange } from './exchange.ts'
+import { grpcOf, httpOf } from './grpc.ts'
+
+/** What befalls one request. */
+export type Hit = { readonly delayMs: number; readonly abort: Abort | undefined }
+
+/** Header of an answer that came late on purpose: the policy that asked for it, and for how long. */
+const faultField = 'x-weft-fault'
+
+/** Undefined where the request is spared. Each of delay and abort by its own chance, as Envoy has it. random: in [0, 1). now: ms since the epoch. */
+export function hitBy({ endsAt, delay, abort }: Fault, random: () => number, now: number): Hit | undefined {
+  if (endsAt !== undefined && now >= endsAt) return undefined
+  const isDelayed = delay !== undefined && random() * 1_000_000 < delay.share
+  const isAborted = abort !== undefined && random() * 1_000_000 < abort.share
+  if (!isDelayed && !isAborted) return undefined
+  const jitterMs = isDelayed && delay.jitterMs !== undefined ? (2 * random() - 1) * delay.jitterMs : 0
+  return { delayMs: isDelayed ? Math.max(0, delay.ms + jitterMs) : 0, abort: isAborted ? abort : undefined }
+}
+
+/** goOn: what else is done with it, after its delay. A delay counts for `timeouts.request`, as if the endpoint were slow. */
+export function inject(exchange: Exchange, { timeouts }: Route, { policy }: Fault, { delayMs, abort }: Hit, goOn: () => void): void {
+  const then = abort === undefined ? goOn : () => abortBy(exchange, abort, policy)
+  if (delayMs === 0) return then()
+  exchange.changeAnswer({ set: [{ name: faultField, value: `delay=${Math.round(delayMs)}ms; policy=${policy}` }], add: [], remove: [] })
+  exchange.wasHeldUp = true
+  const limitMs = timeouts?.requestMs || Number.POSITIVE_INFINITY
+  const tooLate = () =>
+    answer(exchange, new Failure('upstream-timeout', `timeouts.request of ${limitMs} ms, held up by FaultPolicy ${policy}`))
+  const timer = setTimeout(
+    () => {
+      exchange.onWritable = undefined
+      if (exchange.isGone) return
+      if (limitMs <= delayMs) tooLate()
+      else then()
+    },
+    Math.min(delayMs, limitMs),
+  )
+  // Called too when the exchange is over.
+  exchange.onWritable = () => {
+    if (exchange.isGone) clearTimeout(timer)
+  }
+}
+
+function abortBy(exchange: Exchange, abort: Abort, policy: string): void {
+  const failure = new Failure('fault-injected', `${policy} (${abort.type === 'reset' ? 'reset' : `${abort.type} ${abort.status}`})`)
+  if (abort.type === 'reset') return exchange.expire(failure)
+  exchange.grpcStatus = exchange.isGrpc ? (abort.type === 'grpc' ? abort.status : grpcOf(abort.status)) : undefined
+  answer(exchange, failure, abort.type === 'http' ? abort.status : httpOf(abort.status))
+}

@@ -1,0 +1,191 @@
+/** What is remembered of each backend for the good of its endpoints: further tries, failures on end, and what is under way. It outlives views, for a change of configuration makes nobody healthy. */
+
+import { Failure } from '#base/failure'
+import { ejectedLabels, ejectionLabels, metricNames, retryLabels } from '#model/metrics'
+import type { Backend, Endpoint, OutlierDetection } from '#model/view'
+import { addressOf } from './balancers.ts'
+import { Budget, defaultConstraint } from './budget.ts'
+import { Outliers } from './outliers.ts'
+import type { Family, Registry, Sample } from './registry.ts'
+import type { RetryOutcome } from './retries.ts'
+
+/** From now on these addresses of a backend are not picked. */
+export type LeaveOut = (backend: string, addresses: ReadonlySet<string>) => void
+
+type Families = { readonly retries: Family; readonly ejections: Family; readonly ejected: Family }
+
+export class Guards {
+  readonly #families: Families
+  readonly #leaveOut: LeaveOut
+  readonly #guards = new Map<string, Guard>()
+  readonly #known = new WeakMap<Backend, Guard>()
+
+  constructor(registry: Registry, leaveOut: LeaveOut) {
+    this.#leaveOut = leaveOut
+    this.#families = {
+      retries: registry.family(
+        metricNames.retries,
+        'counter',
+        'Further tries that the retry of a route called for, and whether they were made',
+        retryLabels,
+      ),
+      ejections: registry.family(
+        metricNames.ejections,
+        'counter',
+        'Endpoints that failed often enough to be left out, and whether they were',
+        ejectionLabels,
+      ),
+      ejected: registry.family(metricNames.ejected, 'gauge', 'Endpoints that are left out now because they kept failing', ejectedLabels),
+    }
+  }
+
+  /** For backends whose route or policy needs one. */
+  of(backend: Backend): Guard {
+    const known = this.#known.get(backend)
+    if (known !== undefined) return known
+    const guard = this.#guards.get(backend.name) ?? new Guard(backend, this.#families, this.#leaveOut)
+    guard.follow(backend)
+    this.#guards.set(backend.name, guard)
+    this.#known.set(backend, guard)
+    return guard
+  }
+
+  /** Addresses that are not picked now, by backend. */
+  leftOut(): { readonly backend: string; readonly endpoints: readonly string[] }[] {
+    return [...this.#guards].flatMap(([backend, guard]) => {
+      const endpoints = guard.leftOut
+      return endpoints.length === 0 ? [] : [{ backend, endpoints }]
+    })
+  }
+
+  /** The guard of a backend by its name, where there is one. */
+  known(backend: string): Guard | undefined {
+    return this.#guards.get(backend)
+  }
+}
+
+export class Guard {
+  readonly #families: Families
+  readonly #leaveOut: LeaveOut
+  readonly #told = new Map<string, Sample>()
+  readonly #backend: Pick<Backend, 'name' | 'service'>
+  /** Of the newest view. */
+  limits: NonNullable<Backend['limits']> = {}
+  #budget: Budget
+  #outliers: Outliers | undefined
+  /** Tries under way, those of them without a connection, and further tries from the moment they are granted. */
+  #requests = 0
+  #pending = 0
+  #retries = 0
+  #opaque = 0
+
+  constructor(backend: Backend, families: Families, leaveOut: LeaveOut) {
+    this.#families = families
+    this.#leaveOut = leaveOut
+    this.#backend = backend
+    this.#budget = new Budget(backend.retryConstraint)
+  }
+
+  get budget(): Budget {
+    return this.#budget
+  }
+
+  /** Another view may say otherwise; what was counted stays where it says the same. */
+  follow({ retryConstraint = defaultConstraint, limits = {}, outlierDetection }: Backend): void {
+    if (!isSame(retryConstraint, this.#budget.constraint)) this.#budget = new Budget(retryConstraint)
+    this.limits = limits
+    if (!isSame(outlierDetection, this.#outliers?.settings)) this.#judgeBy(outlierDetection)
+  }
+
+  #judgeBy(settings: OutlierDetection | undefined): void {
+    this.#outliers = settings === undefined ? undefined : new Outliers(settings)
+    for (const sample of this.#families.ejected.samples.values()) if (sample.labels[0] === this.#backend.service) sample.value = 0
+    this.#leaveOut(this.#backend.name, new Set())
+  }
+
+  /** A connection of opaque bytes is made, and `closed` is owed. */
+  opened(): void {
+    this.#opaque++
+  }
+  closed(): void {
+    this.#opaque--
+  }
+  get opaque(): number {
+    return this.#opaque
+  }
+  get limitedConnections(): Failure {
+    return limited('connections', this.limits.connections ?? 0)
+  }
+
+  /** A try begins, and `leave` is owed; the failure where there are as many as there may be. */
+  enter(): Failure | undefined {
+    const { requests } = this.limits
+    if (requests !== undefined && this.#requests >= requests) return limited('requests', requests)
+    this.#requests++
+    return undefined
+  }
+  leave(): void {
+    this.#requests--
+  }
+
+  /** It needs a connection that is not there yet, and `waited` is owed; the failure where too many do. */
+  wait(): Failure | undefined {
+    const { pendingRequests } = this.limits
+    if (pendingRequests !== undefined && this.#pending >= pendingRequests) return limited('pendingRequests', pendingRequests)
+    this.#pending++
+    return undefined
+  }
+  waited(): void {
+    this.#pending--
+  }
+
+  /** Whether one more further try may be under way; then `retried` is owed. now: ms of performance.now(). */
+  retry(now: number): 'made' | 'limit' | 'budget' {
+    if (this.#retries >= (this.limits.retries ?? Number.POSITIVE_INFINITY)) return 'limit'
+    if (!this.#budget.take(now)) return 'budget'
+    this.#retries++
+    return 'made'
+  }
+  retried(): void {
+    this.#retries--
+  }
+
+  /** Counts what became of a further try. route: its origin. cause: a status, `grpc-` and a status of gRPC, or a failure code. */
+  tell(route: string, cause: string, outcome: RetryOutcome): void {
+    const key = `${route}\n${cause}\n${outcome}`
+    let sample = this.#told.get(key)
+    if (sample === undefined) this.#told.set(key, (sample = this.#families.retries.sample([this.#backend.service, route, cause, outcome])))
+    sample.value++
+  }
+
+  get leftOut(): readonly string[] {
+    return [...(this.#outliers?.out(performance.now()) ?? [])]
+  }
+
+  /** What an endpoint answered; undefined: nothing. count: of all endpoints. */
+  answered(endpoint: Endpoint, status: number | undefined, count: number): void {
+    const outliers = this.#outliers
+    if (outliers === undefined) return
+    const now = performance.now()
+    const ejection = outliers.answered(addressOf(endpoint), status, count, now)
+    if (ejection === undefined) return
+    const { cause, forMs } = ejection
+    const { service, name } = this.#backend
+    this.#families.ejections.sample([service, endpoint.workload, cause, forMs === undefined ? 'forbidden' : 'ejected']).value++
+    if (forMs === undefined) return
+    const ejected = this.#families.ejected.sample([service, endpoint.workload])
+    ejected.value = 1
+    this.#leaveOut(name, outliers.out(now))
+    const back = () => {
+      if (this.#outliers !== outliers) return
+      ejected.value = 0
+      this.#leaveOut(name, outliers.out(performance.now()))
+    }
+    // A timer may go off a moment early.
+    setTimeout(back, forMs + 2).unref()
+  }
+}
+
+const limited = (name: string, most: number): Failure => new Failure('backend-limit', `limits.${name} of ${most}`)
+
+const isSame = (one: object | undefined, other: object | undefined): boolean => JSON.stringify(one) === JSON.stringify(other)

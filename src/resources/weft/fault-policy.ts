@@ -1,0 +1,110 @@
+/** FaultPolicy: requests that are broken on purpose, to see what their callers make of it. */
+
+import { z } from 'zod'
+import { durationMs } from '../duration.ts'
+import { age, atomicList, dnsLabel, duration, isLonger, rules, stringMap } from '../fields.ts'
+import type { Kind, Resource } from '../kind.ts'
+import { onePart, type Part, partOf, policyStatus, routeTargets, targetsColumn } from './route-targets.ts'
+
+const client = z
+  .strictObject({
+    namespace: dnsLabel().optional().describe('Namespace of the client; absent: that of the policy.'),
+    service: z.string().min(1).max(253).optional().describe('Service of the client, as its identity names it; absent: any.'),
+    labels: stringMap().optional().describe('Labels that the workload must all have.'),
+  })
+  .check(
+    rules(function* (one) {
+      if (Object.keys(one).length === 0) yield { path: [], says: 'must name a namespace, a service or labels' }
+    }),
+  )
+
+const abort = z
+  .strictObject({
+    httpStatus: z.int().min(400).max(599).optional().describe('Status of HTTP. A gRPC call gets the status that clients make of it.'),
+    grpcStatus: z.int().min(1).max(16).optional().describe('Status of gRPC. Plain HTTP gets the status of the same meaning.'),
+    reset: z.literal(true).optional().describe('No answer: the connection, in HTTP/2 the stream, is broken off.'),
+    ...partOf,
+  })
+  .check(
+    rules<{ httpStatus?: number | undefined; grpcStatus?: number | undefined; reset?: true | undefined } & Part>(function* ({
+      httpStatus,
+      grpcStatus,
+      reset,
+    }) {
+      const given = [httpStatus, grpcStatus, reset].filter(each => each !== undefined).length
+      if (given !== 1) yield { path: [], says: 'give exactly one of httpStatus, grpcStatus and reset' }
+    }, onePart),
+  )
+
+const delay = z
+  .strictObject({
+    fixed: duration().describe(
+      'How long the request is held up before it goes on. It counts for the timeouts of its route, as if the service were slow.',
+    ),
+    jitter: duration().optional().describe('Up to so much more or less, by chance.'),
+    ...partOf,
+  })
+  .check(
+    rules<{ fixed: string; jitter?: string | undefined } & Part>(function* ({ fixed, jitter }) {
+      if (durationMs(fixed) === 0) yield { path: ['fixed'], says: 'must be longer than 0' }
+      if (isLonger(fixed, '1h')) yield { path: ['fixed'], says: 'must not be longer than 1h' }
+      if (isLonger(jitter, fixed)) yield { path: ['jitter'], says: `must not be longer than fixed (${fixed})` }
+    }, onePart),
+  )
+
+const spec = z
+  .strictObject({
+    targetRefs: routeTargets(),
+    from: atomicList(client)
+      .min(1)
+      .max(16)
+      .optional()
+      .describe(
+        "Whose requests: any of these clients; absent: everybody's. Of two policies for one target the one that names clients goes first.",
+      ),
+    delay: delay.optional().describe('Requests are held up.'),
+    abort: abort.optional().describe('Requests are answered by the proxy of the caller in place of the service.'),
+    expires: z
+      .string()
+      .regex(/^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})$/, {
+        message: 'must be a time such as 2026-01-31T12:00:00Z (RFC 3339)',
+      })
+      .meta({ format: 'date-time' })
+      .optional()
+      .describe('When it ends by itself, also where a proxy does not hear of the control plane any more. Absent: when it is deleted.'),
+  })
+  .check(
+    rules(function* ({ delay: late, abort: broken, expires }) {
+      if (late === undefined && broken === undefined) yield { path: [], says: 'give delay, abort or both' }
+      if (expires !== undefined && Number.isNaN(Date.parse(expires))) yield { path: ['expires'], says: 'is no time that exists' }
+    }),
+  )
+export type FaultPolicySpec = z.infer<typeof spec>
+export type FaultPolicy = Resource<FaultPolicySpec>
+
+const what = ({ delay: late, abort: broken }: Partial<FaultPolicySpec> = {}): string =>
+  [
+    ...(late === undefined ? [] : [`delay ${late.fixed}`]),
+    ...(broken === undefined ? [] : [broken.reset === true ? 'reset' : `abort ${broken.httpStatus ?? `gRPC ${broken.grpcStatus}`}`]),
+  ].join(', ')
+
+export const faultPolicy: Kind = {
+  group: 'weft.dev',
+  version: 'v1alpha1',
+  kind: 'FaultPolicy',
+  plural: 'faultpolicies',
+  singular: 'faultpolicy',
+  shortNames: [],
+  categories: ['weft'],
+  namespaced: true,
+  hasStatus: true,
+  description:
+    'A FaultPolicy breaks requests on purpose: holds them up, answers them with an error or breaks them off, for some of the requests and some of the clients, until a time. What it answers carries the code fault-injected and the name of the policy. Connections of TCP can be held up and reset.',
+  schema: z.strictObject({ spec: spec.describe('For what it holds and what is done.'), status: policyStatus() }),
+  columns: [
+    targetsColumn,
+    { name: 'Fault', type: 'string', description: 'What is done', value: r => what((r as FaultPolicy).spec) },
+    { name: 'Expires', type: 'string', description: 'When it ends by itself', value: r => (r as FaultPolicy).spec?.expires },
+    age,
+  ],
+}

@@ -1,0 +1,113 @@
+/** Access over xDS: any rules come out as they went in, Envoy gets what it needs besides, and what cannot be carried out is refused by name. */
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { create } from '@bufbuild/protobuf'
+import { anyPack, anyUnpack } from '@bufbuild/protobuf/wkt'
+import fc from 'fast-check'
+import type { Access, AccessCondition, AccessRule, TextMatch } from '#model/view'
+import { decodeAccess, decodeAccessFilters } from './decode/access.ts'
+import { Rejected } from './decode/carried.ts'
+import { accessFilters, encodeAccess, httpAccess, networkAccess, unclearPaths } from './encode/access.ts'
+import { RBAC_Action } from './gen/envoy/config/rbac/v3/rbac_pb.ts'
+import { RBACPerRouteSchema } from './gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts'
+
+const text = fc.string({ minLength: 1, maxLength: 8 }).filter(value => value === value.trim() && !/[,\\]/.test(value))
+const match: fc.Arbitrary<TextMatch> = fc.record(
+  { type: fc.constantFrom('exact', 'prefix', 'suffix'), value: text },
+  { noNullPrototype: true },
+)
+const matches = fc.array(match, { minLength: 1, maxLength: 3 })
+const not = fc.constantFrom({}, { not: true as const })
+const on = (...kinds: readonly ('method' | 'path' | 'host' | 'identity')[]): fc.Arbitrary<AccessCondition> =>
+  fc.tuple(fc.constantFrom(...kinds), matches, not).map(([kind, any, more]) => ({ on: kind, any, ...more }))
+const address: fc.Arbitrary<AccessCondition> = fc
+  .tuple(fc.array(fc.constantFrom('10.0.0.0/8', '192.0.2.1/32', '2001:db8::/32'), { minLength: 1, maxLength: 2 }), not)
+  .map(([networks, more]) => ({ on: 'address', networks, ...more }))
+const header: fc.Arbitrary<AccessCondition> = fc
+  .tuple(fc.constantFrom('x-a', 'x-b'), fc.array(match, { maxLength: 2 }), not)
+  .map(([name, any, more]) => ({ on: 'header', name, any, ...more }))
+const all = (condition: fc.Arbitrary<AccessCondition>) => fc.array(fc.array(condition, { minLength: 1, maxLength: 2 }), { maxLength: 2 })
+const rulesOf = (to: fc.Arbitrary<AccessRule['to']>): fc.Arbitrary<readonly AccessRule[]> =>
+  fc
+    .uniqueArray(fc.stringMatching(/^[a-z]{1,6}\/[a-z]{1,6}#\d$/), { minLength: 1, maxLength: 3 })
+    .chain(names =>
+      fc.tuple(
+        ...names.map(name =>
+          fc.record({ name: fc.constant(name), from: all(fc.oneof(on('identity'), address)), to }, { noNullPrototype: true }),
+        ),
+      ),
+    )
+const accessOf = (to: fc.Arbitrary<AccessRule['to']>): fc.Arbitrary<Access> =>
+  fc
+    .tuple(rulesOf(to), fc.option(rulesOf(to), { nil: undefined }), fc.option(rulesOf(to), { nil: undefined }))
+    .map(([deny, allow, audited]) => ({
+      deny,
+      ...(allow === undefined ? {} : { allow }),
+      ...(audited === undefined ? {} : { audit: { deny: audited, ...(allow === undefined ? { allow: audited } : {}) } }),
+    }))
+const at = (key: string): string => key
+
+test('rules of requests and of connections come out as they went in', () => {
+  fc.assert(
+    fc.property(accessOf(all(fc.oneof(on('method', 'path', 'host'), header))), access => {
+      assert.deepEqual(decodeAccess(encodeAccess(access), at), { access })
+      assert.deepEqual(decodeAccessFilters(httpAccess(access), 'http', ''), { access })
+    }),
+    { numRuns: 200 },
+  )
+  fc.assert(
+    fc.property(accessOf(fc.constant([])), access => {
+      assert.deepEqual(decodeAccessFilters(networkAccess(access, 'in'), 'network', ''), { access })
+    }),
+    { numRuns: 100 },
+  )
+})
+
+const byPath: Access = { deny: [], allow: [{ name: 'a/b#0', from: [], to: [[{ on: 'path', any: [{ type: 'prefix', value: '/a/' }] }]] }] }
+
+test('Envoy denies what it could read in another way where paths count, and nothing more where they do not', () => {
+  const rules = anyUnpack(encodeAccess(byPath)[accessFilters.deny]!, RBACPerRouteSchema)?.rbac?.rules
+  assert.equal(rules?.action, RBAC_Action.DENY)
+  const rule = rules.policies[unclearPaths]?.permissions[0]?.rule
+  const pattern = rule?.case === 'urlPath' && rule.value.rule.case === 'path' ? rule.value.rule.value.matchPattern : undefined
+  const unclear = new RegExp(`^${pattern?.case === 'safeRegex' ? pattern.value.regex : '$nothing'}$`)
+  for (const path of ['//a', '/a/../b', '/a/%2e%2e/b', '/a%2Fb', '/a%5cb', '/a;x', '/a\\b', '/%61', '/a%00', '/a%252f', '/%c0%af'])
+    assert.match(path, unclear)
+  for (const path of ['/', '/a/b', '/a/b.c', '/caf%C3%A9', '/a%20b']) assert.doesNotMatch(path, unclear)
+  const { to: _, ...plain } = byPath.allow![0]!
+  assert.deepEqual(Object.keys(encodeAccess({ deny: [], allow: [{ ...plain, to: [] }] })), [accessFilters.allow])
+})
+
+test('what this proxy cannot do is refused with its place', () => {
+  const perRoute = (rbac: object | undefined) => ({
+    [accessFilters.deny]: anyPack(RBACPerRouteSchema, create(RBACPerRouteSchema, rbac === undefined ? {} : { rbac })),
+  })
+  const policy = (permission: object, principal: object = { identifier: { case: 'any', value: true } }) =>
+    perRoute({ rules: { action: RBAC_Action.DENY, policies: { p: { permissions: [permission], principals: [principal] } } } })
+  const any = { rule: { case: 'any', value: true } }
+  const refused: readonly (readonly [Parameters<typeof decodeAccess>[0], RegExp])[] = [
+    [perRoute(undefined), /rbac is missing/],
+    [perRoute({ rules: { action: RBAC_Action.ALLOW, policies: {} } }), /rules\.action: must be DENY/],
+    [policy({ rule: { case: 'destinationPort', value: 80 } }), /policies\["p"\]\.permissions\[0\]: destinationPort/],
+    [policy(any, { identifier: { case: 'remoteIp', value: { addressPrefix: '10.0.0.0', prefixLen: 8 } } }), /principals\[0\]: remoteIp/],
+    [policy(any, { identifier: { case: 'directRemoteIp', value: { addressPrefix: '10.0.0.300', prefixLen: 8 } } }), /is no network/],
+    [
+      policy({
+        rule: {
+          case: 'header',
+          value: { name: 'x', headerMatchSpecifier: { case: 'stringMatch', value: { matchPattern: { case: 'exact', value: 'a' } } } },
+        },
+      }),
+      /each value is compared by itself/,
+    ],
+    [policy({ rule: { case: 'notRule', value: any } }), /not_rule/],
+  ]
+  for (const [configs, says] of refused)
+    assert.throws(
+      () => decodeAccess(configs, at),
+      (thrown: unknown) => thrown instanceof Rejected && says.test(thrown.reason),
+      String(says),
+    )
+  assert.throws(() => decodeAccessFilters([...httpAccess(byPath), ...httpAccess(byPath)], 'http', ''), Rejected)
+})

@@ -1,0 +1,107 @@
+/** Envoy's listener for callers outside the mesh → ours: what it asks of TLS beside certificates by server name is refused. */
+
+import type { Listener, Terminated } from '#model/view'
+import { type FilterChain, FilterChainMatchSchema, FilterChainSchema } from '../gen/envoy/config/listener/v3/listener_components_pb.ts'
+import type { Listener as EnvoyListener } from '../gen/envoy/config/listener/v3/listener_pb.ts'
+import {
+  CertificateValidationContext_TrustChainVerification as Trust,
+  CertificateValidationContextSchema,
+  TlsCertificateSchema,
+  TlsParameters_TlsProtocol as Version,
+  TlsParametersSchema,
+} from '../gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts'
+import {
+  CommonTlsContextSchema,
+  type DownstreamTlsContext,
+  DownstreamTlsContextSchema,
+} from '../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts'
+import { carries, hostAndPort, refuse, textOf, unpack } from './carried.ts'
+import { httpOf } from './network-filters.ts'
+import { isPlaintext } from './tls.ts'
+
+const checkChain = carries(FilterChainSchema, ['name', 'filter_chain_match', 'filters', 'transport_socket', 'metadata'])
+const checkMatch = carries(FilterChainMatchSchema, ['transport_protocol', 'server_names'])
+const checkDown = carries(DownstreamTlsContextSchema, ['common_tls_context', 'require_client_certificate'])
+const checkCommon = carries(CommonTlsContextSchema, ['tls_params', 'tls_certificates', 'alpn_protocols', 'validation_context'])
+const checkCallers = carries(CertificateValidationContextSchema, ['trusted_ca', 'trust_chain_verification'])
+const checkParams = carries(TlsParametersSchema, ['tls_minimum_protocol_version', 'tls_maximum_protocol_version'])
+const checkCertificate = carries(TlsCertificateSchema, ['certificate_chain', 'private_key'])
+
+/** service: as its label says. */
+export function decodeGateway(message: EnvoyListener, service: string): Listener {
+  const base = {
+    name: message.name,
+    direction: 'gateway',
+    ...hostAndPort(message.address, 'address'),
+    protocol: 'http',
+    service,
+  } as const
+  const chains = message.filterChains.map((chain, index) => readChain(chain, `filter_chains[${index}]`))
+  const plain = chains.filter(each => each.certificates.length === 0)
+  if (chains.length === 0 || message.defaultFilterChain !== undefined) refuse('filter_chains', 'at least one is needed, and no default')
+  if (plain.length === 0) {
+    const names = chains.flatMap(each => (each.names.length === 0 ? ['*'] : each.names))
+    const twice = names.find((name, at) => names.indexOf(name) < at)
+    if (twice !== undefined) refuse('filter_chains', `the server name "${twice}" stands in two chains`)
+    return { ...base, terminates: chains }
+  }
+  const [only, ...others] = plain
+  if (others.length > 0 || chains.length > 1 || only!.names.length > 0) refuse('filter_chains', 'in plaintext exactly one is carried out')
+  return { ...base, routes: only!.routes }
+}
+
+/** Without certificates: plaintext. */
+function readChain(chain: FilterChain, where: string): Terminated {
+  checkChain(chain, where)
+  const match = chain.filterChainMatch
+  if (match !== undefined) checkMatch(match, `${where}.filter_chain_match`)
+  const names = match?.serverNames ?? []
+  for (const name of names)
+    if (!/^(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*$/.test(name))
+      refuse(`${where}.filter_chain_match.server_names`, `"${name}" is no name in lower case, nor *. before one`)
+  const [filter, ...others] = chain.filters
+  if (filter?.configType.case !== 'typedConfig' || others.length > 0)
+    refuse(`${where}.filters`, 'exactly an http_connection_manager is carried out')
+  const { routes } = httpOf(filter.configType.value, `${where}.filters[0]`)
+  if (isPlaintext(chain.transportSocket)) return { names, certificates: [], routes }
+  const at = `${where}.transport_socket`
+  const context = unpack(chain.transportSocket?.configType.value, DownstreamTlsContextSchema, at)
+  checkDown(context, at)
+  const { commonTlsContext: common } = context
+  if (common === undefined) refuse(at, 'common_tls_context is missing')
+  checkCommon(common, at)
+  if (common.tlsParams !== undefined) {
+    checkParams(common.tlsParams, `${at}.tls_params`)
+    const { tlsMinimumProtocolVersion: least, tlsMaximumProtocolVersion: most } = common.tlsParams
+    if ((least !== Version.TLSv1_2 && least !== Version.TLS_AUTO) || (most !== Version.TLSv1_3 && most !== Version.TLS_AUTO))
+      refuse(`${at}.tls_params`, 'TLS 1.2 and 1.3 are carried out, both of them')
+  }
+  if (common.alpnProtocols.join() !== 'h2,http/1.1') refuse(`${at}.alpn_protocols`, 'must be h2 and http/1.1')
+  const certificates = common.tlsCertificates.map((certificate, index) => {
+    const place = `${at}.tls_certificates[${index}]`
+    checkCertificate(certificate, place)
+    return {
+      cert: textOf(certificate.certificateChain, `${place}.certificate_chain`),
+      key: textOf(certificate.privateKey, `${place}.private_key`),
+    }
+  })
+  if (certificates.length === 0) refuse(`${at}.tls_certificates`, 'at least one is needed')
+  const callers = callersOf(context, at)
+  return { names, certificates, routes, ...(callers === undefined ? {} : { callers }) }
+}
+
+function callersOf({ commonTlsContext, requireClientCertificate = false }: DownstreamTlsContext, where: string): Terminated['callers'] {
+  const asked = commonTlsContext?.validationContextType
+  if (asked?.case === undefined)
+    return requireClientCertificate
+      ? refuse(`${where}.require_client_certificate`, 'needs a validation context with authorities')
+      : undefined
+  const at = `${where}.validation_context`
+  if (asked.case !== 'validationContext') refuse(at, 'only an inline one is carried out for callers outside the mesh')
+  checkCallers(asked.value, at)
+  const isRequired = asked.value.trustChainVerification === Trust.VERIFY_TRUST_CHAIN
+  if (isRequired !== requireClientCertificate) refuse(at, 'certificates are required and verified, or neither')
+  const roots = textOf(asked.value.trustedCa, `${at}.trusted_ca`).match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g)
+  if (roots === null) refuse(`${at}.trusted_ca`, 'holds no certificate')
+  return { roots: roots.map(each => `${each}\n`), isRequired }
+}

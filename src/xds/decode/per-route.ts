@@ -1,0 +1,206 @@
+/** Typed per-route configs of the filters before the router → CORS, fault and rate limit of a route. */
+
+import type { Any } from '@bufbuild/protobuf/wkt'
+import { type Struct, StructSchema } from '@bufbuild/protobuf/wkt'
+import type { Abort, Cors, Fault, Mirror, RateLimit, Route } from '#model/view'
+import { perRoute } from '../encode/per-route.ts'
+import type { RuntimeFractionalPercent } from '../gen/envoy/config/core/v3/base_pb.ts'
+import {
+  FilterConfigSchema,
+  type RouteAction_RequestMirrorPolicy,
+  RouteAction_RequestMirrorPolicySchema,
+} from '../gen/envoy/config/route/v3/route_components_pb.ts'
+import { type FaultDelay, FaultDelaySchema } from '../gen/envoy/extensions/filters/common/fault/v3/fault_pb.ts'
+import { CorsPolicySchema } from '../gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts'
+import { type FaultAbort, FaultAbortSchema, HTTPFaultSchema } from '../gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts'
+import { LocalRateLimitSchema } from '../gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts'
+import { type FractionalPercent, FractionalPercent_DenominatorType as Denominator } from '../gen/envoy/type/v3/percent_pb.ts'
+import { decodeAccess } from './access.ts'
+import { carries, msOf, refuse, unpack } from './carried.ts'
+import { decodeText } from './match.ts'
+
+const checkCors = carries(CorsPolicySchema, [
+  'allow_origin_string_match',
+  'allow_methods',
+  'allow_headers',
+  'expose_headers',
+  'max_age',
+  'allow_credentials',
+  'forward_not_matching_preflights',
+])
+const checkFault = carries(HTTPFaultSchema, ['delay', 'abort', 'disable_downstream_cluster_stats'])
+const checkDelay = carries(FaultDelaySchema, ['fixed_delay', 'percentage'])
+const checkAbort = carries(FaultAbortSchema, ['http_status', 'grpc_status', 'percentage'])
+const checkLimit = carries(LocalRateLimitSchema, [
+  'stat_prefix',
+  'status',
+  'token_bucket',
+  'filter_enabled',
+  'filter_enforced',
+  'rate_limited_as_resource_exhausted',
+])
+const checkMirror = carries(RouteAction_RequestMirrorPolicySchema, [
+  'cluster',
+  'runtime_fraction',
+  'trace_sampled',
+  'disable_shadow_host_suffix_append',
+])
+
+export function decodePerRoute(
+  configs: Readonly<Record<string, Any>>,
+  name: string,
+  where: string,
+): Pick<Route, 'cors' | 'fault' | 'rateLimit' | 'access'> {
+  const names: readonly string[] = Object.values(perRoute)
+  for (const key of Object.keys(configs))
+    if (!names.includes(key)) refuse(`${where}.typed_per_filter_config["${key}"]`, 'not carried out by this proxy')
+  const at = (key: string): string => `${where}.typed_per_filter_config["${key}"]`
+  const cors = configs[perRoute.cors]
+  const fault = configs[perRoute.fault]
+  const more = configs[perRoute.weftFault]
+  const limit = configs[perRoute.rateLimit]
+  const ours = configs[perRoute.weftRateLimit]
+  if (limit !== undefined && ours !== undefined) refuse(at(perRoute.rateLimit), `stands beside ${perRoute.weftRateLimit}: one is needed`)
+  return {
+    ...(cors === undefined ? {} : { cors: decodeCors(cors, at(perRoute.cors)) }),
+    ...(fault === undefined && more === undefined ? {} : { fault: decodeFault(fault, more, name, at) }),
+    ...(limit === undefined ? {} : { rateLimit: decodeLimit(limit, at(perRoute.rateLimit)) }),
+    ...decodeAccess(configs, at),
+    ...(ours === undefined ? {} : { rateLimit: decodeOwnLimit(ours, at(perRoute.weftRateLimit)) }),
+  }
+}
+
+const perOne = { [Denominator.HUNDRED]: 10_000, [Denominator.TEN_THOUSAND]: 100, [Denominator.MILLION]: 1 } as const
+
+/** In millionths. */
+function shareOf(percent: FractionalPercent | undefined, otherwise: number): number {
+  if (percent === undefined) return otherwise
+  return Math.min(1_000_000, percent.numerator * (perOne[percent.denominator as keyof typeof perOne] ?? 0))
+}
+
+function runtimeShare(percent: RuntimeFractionalPercent | undefined, otherwise: number, where: string): number {
+  if (percent?.runtimeKey) refuse(`${where}.runtime_key`, 'not carried out by this proxy')
+  return shareOf(percent?.defaultValue, otherwise)
+}
+
+export function decodeMirrors(policies: readonly RouteAction_RequestMirrorPolicy[], where: string): readonly Mirror[] {
+  return policies.map((policy, index) => {
+    const at = `${where}.request_mirror_policies[${index}]`
+    checkMirror(policy, at)
+    if (policy.cluster === '') refuse(`${at}.cluster`, 'is needed')
+    if (!policy.disableShadowHostSuffixAppend)
+      refuse(`${at}.disable_shadow_host_suffix_append`, 'only true is carried out: copies keep their Host')
+    return { backend: policy.cluster, share: runtimeShare(policy.runtimeFraction, 1_000_000, `${at}.runtime_fraction`) }
+  })
+}
+
+const listed = (text: string): readonly string[] => text.split(',').flatMap(part => part.trim() || [])
+
+function decodeCors(any: Any, where: string): Cors {
+  const policy = unpack(any, CorsPolicySchema, where)
+  checkCors(policy, where)
+  const maxAge = policy.maxAge === '' ? 5 : Number(policy.maxAge)
+  if (!Number.isInteger(maxAge)) refuse(`${where}.max_age`, `"${policy.maxAge}" is no number of seconds`)
+  return {
+    origins: policy.allowOriginStringMatch.map((match, index) => decodeText(match, `${where}.allow_origin_string_match[${index}]`)),
+    credentials: policy.allowCredentials ?? false,
+    methods: listed(policy.allowMethods),
+    headers: listed(policy.allowHeaders),
+    expose: listed(policy.exposeHeaders),
+    maxAgeS: maxAge,
+    ...(policy.forwardNotMatchingPreflights === false ? {} : { forwardsOthers: true }),
+  }
+}
+
+function decodeFault(any: Any | undefined, more: Any | undefined, name: string, at: (key: string) => string): Fault {
+  const fault = any && unpack(any, HTTPFaultSchema, at(perRoute.fault))
+  if (fault !== undefined) checkFault(fault, at(perRoute.fault))
+  const own = more === undefined ? {} : fieldsOf(more, at(perRoute.weftFault))
+  const { endsAt, jitterMs, reset } = own
+  const delay = delayOf(fault?.delay, at(perRoute.fault))
+  const abort = abortOf(fault?.abort, at(perRoute.fault))
+  if (abort !== undefined && typeof reset === 'number') refuse(at(perRoute.weftFault), 'a reset stands beside another abort: one is needed')
+  return {
+    policy: typeof own['policy'] === 'string' ? own['policy'] : name,
+    ...(typeof endsAt === 'number' ? { endsAt } : {}),
+    ...(delay === undefined ? {} : { delay: { ...delay, ...(typeof jitterMs === 'number' ? { jitterMs } : {}) } }),
+    ...(abort === undefined ? {} : { abort }),
+    ...(typeof reset === 'number' ? { abort: { type: 'reset', share: reset } } : {}),
+  }
+}
+
+function delayOf(delay: FaultDelay | undefined, where: string) {
+  if (delay === undefined) return undefined
+  checkDelay(delay, `${where}.delay`)
+  if (delay.faultDelaySecifier.case !== 'fixedDelay') refuse(`${where}.delay`, 'only fixed_delay is carried out')
+  return { ms: msOf(delay.faultDelaySecifier.value), share: shareOf(delay.percentage, 0) }
+}
+
+function abortOf(abort: FaultAbort | undefined, where: string): (Abort & { readonly share: number }) | undefined {
+  if (abort === undefined) return undefined
+  checkAbort(abort, `${where}.abort`)
+  const share = shareOf(abort.percentage, 0)
+  const { errorType } = abort
+  if (errorType.case === 'httpStatus') {
+    if (errorType.value < 400 || errorType.value > 599) refuse(`${where}.abort.http_status`, 'only 400 to 599 are carried out')
+    return { type: 'http', status: errorType.value, share }
+  }
+  if (errorType.case === 'grpcStatus') {
+    if (errorType.value > 16) refuse(`${where}.abort.grpc_status`, `${errorType.value} is no status of gRPC (0 to 16)`)
+    return { type: 'grpc', status: errorType.value, share }
+  }
+  return refuse(`${where}.abort`, 'only http_status and grpc_status are carried out')
+}
+
+function decodeLimit(any: Any, where: string): RateLimit {
+  const limit = unpack(any, LocalRateLimitSchema, where)
+  checkLimit(limit, where)
+  const { tokenBucket: bucket } = limit
+  if (bucket === undefined) refuse(`${where}.token_bucket`, 'missing')
+  for (const field of ['filterEnabled', 'filterEnforced'] as const)
+    if (runtimeShare(limit[field], 0, where) < 1_000_000) refuse(where, 'filter_enabled and filter_enforced are carried out for 100 % only')
+  if (limit.status !== undefined && (limit.status.code as number) !== 429) refuse(`${where}.status`, 'only 429 is carried out')
+  if (!limit.rateLimitedAsResourceExhausted) refuse(`${where}.rate_limited_as_resource_exhausted`, 'only true is carried out')
+  const intervalMs = bucket.fillInterval === undefined ? 0 : msOf(bucket.fillInterval)
+  return checked({ name: limit.statPrefix, requests: bucket.tokensPerFill ?? 1, intervalMs, burst: bucket.maxTokens }, where)
+}
+
+function decodeOwnLimit(any: Any, where: string): RateLimit {
+  const fields = fieldsOf(any, where)
+  const number = (key: string): number => (typeof fields[key] === 'number' ? fields[key] : refuse(`${where}.${key}`, 'a number is needed'))
+  const { name, by, header } = fields
+  if (typeof name !== 'string' || (by !== 'identity' && by !== 'header')) refuse(where, 'a name, and by identity or header, are needed')
+  if (by === 'header' && typeof header !== 'string') refuse(`${where}.header`, 'the name of a header is needed')
+  const limit = { name, requests: number('requests'), intervalMs: number('intervalMs'), burst: number('burst') }
+  return { ...checked(limit, where), by: by === 'header' ? { type: by, name: header as string } : { type: by } }
+}
+
+function checked(limit: RateLimit, where: string): RateLimit {
+  if (!(limit.requests > 0 && limit.intervalMs > 0 && limit.burst > 0))
+    refuse(where, 'tokens, their interval and the burst must be above 0')
+  return limit
+}
+
+/** What stands in front of tcp_proxy. */
+export function decodeConnectionFault(any: Any, where: string): Fault {
+  const { policy, endsAt, delayMs, delayShare, jitterMs, reset } = scalarsOf(unpack(any, StructSchema, where))
+  const jitter = typeof jitterMs === 'number' ? { jitterMs } : {}
+  return {
+    policy: typeof policy === 'string' ? policy : refuse(`${where}.policy`, 'missing'),
+    ...(typeof endsAt === 'number' ? { endsAt } : {}),
+    ...(typeof delayMs === 'number' && typeof delayShare === 'number' ? { delay: { ms: delayMs, ...jitter, share: delayShare } } : {}),
+    ...(typeof reset === 'number' ? { abort: { type: 'reset', share: reset } } : {}),
+  }
+}
+
+/** Text and numbers of an extension of ours. */
+function fieldsOf(any: Any, where: string): Readonly<Record<string, string | number>> {
+  return scalarsOf(unpack(unpack(any, FilterConfigSchema, where).config, StructSchema, where))
+}
+
+const scalarsOf = ({ fields }: Struct): Readonly<Record<string, string | number>> =>
+  Object.fromEntries(
+    Object.entries(fields).flatMap(([key, { kind }]) =>
+      kind.case === 'stringValue' || kind.case === 'numberValue' ? [[key, kind.value]] : [],
+    ),
+  )

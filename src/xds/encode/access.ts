@@ -1,0 +1,173 @@
+/**
+ * Access → Envoy's RBAC: two filters, what is denied before what is allowed, with what is only audited as their shadow rules. For requests typed per route,
+ * for connections in front of their proxy.
+ */
+
+import { create, type MessageInitShape } from '@bufbuild/protobuf'
+import { type Any, anyPack } from '@bufbuild/protobuf/wkt'
+import type { Access, AccessCondition, AccessRule, TextMatch } from '#model/view'
+import {
+  type Permission,
+  PermissionSchema,
+  type Policy,
+  PolicySchema,
+  type Principal,
+  PrincipalSchema,
+  RBAC_Action,
+  type RBAC as Rules,
+  RBACSchema as RulesSchema,
+} from '../gen/envoy/config/rbac/v3/rbac_pb.ts'
+import { HeaderMatcherSchema } from '../gen/envoy/config/route/v3/route_components_pb.ts'
+import { RBACPerRouteSchema, RBACSchema as HttpSchema } from '../gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts'
+import { RBACSchema as NetworkSchema } from '../gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.ts'
+import { type StringMatcher, StringMatcherSchema } from '../gen/envoy/type/matcher/v3/string_pb.ts'
+import { escapeRegex } from './path.ts'
+import { typed } from './source.ts'
+
+export const accessFilters = { deny: 'envoy.filters.http.rbac.deny', allow: 'envoy.filters.http.rbac.allow' } as const
+export const networkFilters = { deny: 'envoy.filters.network.rbac.deny', allow: 'envoy.filters.network.rbac.allow' } as const
+
+/** Envoy does not spell paths in one way before it compares them: where paths count, those that could be spelled otherwise are denied. */
+export const unclearPaths = 'weft/unclear-path#0'
+const unclear = '.*(?://|/\\.|[;\\\\]|%(?:25|00|2[dDeEfF]|3[0-9bB]|[46][1-9a-fA-F]|[57][0-9aA]|5[cCfF]|7[eEfF]|[cC][01])).*'
+
+/** What wraps a pattern, so that each of several values is compared by itself (RFC 9110 §5.3), and a host without its port. */
+export const wrapped = {
+  header: ['(?:.*,)?[ \\t]*(?:', ')[ \\t]*(?:,.*)?'],
+  host: ['(?i)(?:', ')\\.?(?::[0-9]*)?'],
+} as const
+export const anyText = { header: '[^,]*', host: '[^:]*' } as const
+
+/** Stand in every chain of the called side, asleep until a route says something. */
+export const sleepingAccess = Object.values(accessFilters).map(name => ({ name, configType: typed(HttpSchema, create(HttpSchema)) }))
+
+export function encodeAccess(access: Access): Record<string, Any> {
+  const parts = partsOf(access)
+  const config = (part: Part): Any => anyPack(RBACPerRouteSchema, create(RBACPerRouteSchema, { rbac: create(HttpSchema, part) }))
+  return {
+    ...(parts.deny === undefined ? {} : { [accessFilters.deny]: config(parts.deny) }),
+    ...(parts.allow === undefined ? {} : { [accessFilters.allow]: config(parts.allow) }),
+  }
+}
+
+/** In front of the proxy of opaque bytes. */
+export const networkAccess = (access: Access | undefined, statPrefix: string) =>
+  filtersOf(access, networkFilters, part => typed(NetworkSchema, create(NetworkSchema, { statPrefix, ...part })))
+
+/** In front of the router, for a listener that has its routes in itself. */
+export const httpAccess = (access: Access | undefined) =>
+  filtersOf(access, accessFilters, part => typed(HttpSchema, create(HttpSchema, part)))
+
+function filtersOf<Config>(
+  access: Access | undefined,
+  names: { readonly deny: string; readonly allow: string },
+  configOf: (part: Part) => Config,
+): { readonly name: string; readonly configType: Config }[] {
+  const { deny, allow } = access === undefined ? {} : partsOf(access)
+  return [
+    ...(deny === undefined ? [] : [{ name: names.deny, configType: configOf(deny) }]),
+    ...(allow === undefined ? [] : [{ name: names.allow, configType: configOf(allow) }]),
+  ]
+}
+
+type Part = { readonly rules?: Rules; readonly shadowRules?: Rules }
+
+function partsOf({ deny, allow, audit }: Access): { readonly deny?: Part; readonly allow?: Part } {
+  const readsPath = [...deny, ...(allow ?? [])].some(rule => rule.to.some(all => all.some(({ on }) => on === 'path')))
+  const denied = { ...policiesOf(deny), ...(readsPath ? { [unclearPaths]: unclearPolicy } : {}) }
+  const denies: Part = {
+    ...(Object.keys(denied).length === 0 ? {} : { rules: create(RulesSchema, { action: RBAC_Action.DENY, policies: denied }) }),
+    ...(audit === undefined || audit.deny.length === 0 ? {} : { shadowRules: rulesOf(RBAC_Action.DENY, audit.deny) }),
+  }
+  const allows: Part = {
+    ...(allow === undefined ? {} : { rules: rulesOf(RBAC_Action.ALLOW, allow) }),
+    ...(audit?.allow === undefined ? {} : { shadowRules: rulesOf(RBAC_Action.ALLOW, audit.allow) }),
+  }
+  return { ...(isEmpty(denies) ? {} : { deny: denies }), ...(isEmpty(allows) ? {} : { allow: allows }) }
+}
+
+const isEmpty = (part: Part): boolean => part.rules === undefined && part.shadowRules === undefined
+
+const rulesOf = (action: RBAC_Action, rules: readonly AccessRule[]): Rules => create(RulesSchema, { action, policies: policiesOf(rules) })
+
+const policiesOf = (rules: readonly AccessRule[]): Record<string, Policy> =>
+  Object.fromEntries(
+    rules.map(({ name, from, to }) => [
+      name,
+      create(PolicySchema, {
+        principals: from.length === 0 ? [anybody] : from.map(all => principal({ case: 'andIds', value: { ids: all.map(who) } })),
+        permissions: to.length === 0 ? [anything] : to.map(all => permission({ case: 'andRules', value: { rules: all.map(what) } })),
+      }),
+    ]),
+  )
+
+const principal = (identifier: NonNullable<MessageInitShape<typeof PrincipalSchema>['identifier']>): Principal =>
+  create(PrincipalSchema, { identifier })
+const permission = (rule: NonNullable<MessageInitShape<typeof PermissionSchema>['rule']>): Permission => create(PermissionSchema, { rule })
+const anybody = principal({ case: 'any', value: true })
+const anything = permission({ case: 'any', value: true })
+const unclearPolicy = create(PolicySchema, {
+  principals: [anybody],
+  permissions: [permission({ case: 'urlPath', value: { rule: { case: 'path', value: matcher({ type: 'regex', value: unclear }) } } })],
+})
+
+function who(condition: AccessCondition): Principal {
+  const ids: Principal[] =
+    condition.on === 'address'
+      ? condition.networks.map(network => {
+          const [addressPrefix = '', length] = network.split('/')
+          return principal({ case: 'directRemoteIp', value: { addressPrefix, prefixLen: Number(length) } })
+        })
+      : condition.on === 'identity'
+        ? condition.any.map(match => principal({ case: 'authenticated', value: { principalName: matcher(match) } }))
+        : impossible(condition)
+  const some = principal({ case: 'orIds', value: { ids } })
+  return condition.not === true ? principal({ case: 'notId', value: some }) : some
+}
+
+function what(condition: AccessCondition): Permission {
+  const rules = permissionsOf(condition)
+  const some = permission({ case: 'orRules', value: { rules } })
+  return condition.not === true ? permission({ case: 'notRule', value: some }) : some
+}
+
+function permissionsOf(condition: AccessCondition): Permission[] {
+  const header = (name: string, value: StringMatcher): Permission =>
+    permission({ case: 'header', value: create(HeaderMatcherSchema, { name, headerMatchSpecifier: { case: 'stringMatch', value } }) })
+  switch (condition.on) {
+    case 'method':
+      return condition.any.map(match => header(':method', matcher(match)))
+    case 'host':
+      return condition.any.map(match => header(':authority', matcher({ type: 'regex', value: wrap('host', match) })))
+    case 'path':
+      return condition.any.map(match => permission({ case: 'urlPath', value: { rule: { case: 'path', value: matcher(match) } } }))
+    case 'header': {
+      const { name, any } = condition
+      if (any.length > 0) return any.map(match => header(name, matcher({ type: 'regex', value: wrap('header', match) })))
+      return [
+        permission({
+          case: 'header',
+          value: create(HeaderMatcherSchema, { name, headerMatchSpecifier: { case: 'presentMatch', value: true } }),
+        }),
+      ]
+    }
+    default:
+      return impossible(condition)
+  }
+}
+
+function impossible({ on }: AccessCondition): never {
+  throw new Error(`a condition on ${on} stands on the wrong side of a rule`)
+}
+
+function wrap(kind: keyof typeof wrapped, { type, value }: TextMatch): string {
+  const [before, after] = wrapped[kind]
+  const body = type === 'regex' ? value : escapeRegex(value)
+  return `${before}${type === 'suffix' ? anyText[kind] : ''}${body}${type === 'prefix' ? anyText[kind] : ''}${after}`
+}
+
+function matcher({ type, value }: TextMatch): StringMatcher {
+  return create(StringMatcherSchema, {
+    matchPattern: type === 'regex' ? { case: 'safeRegex', value: { regex: value } } : { case: type, value },
+  })
+}

@@ -1,0 +1,159 @@
+/** What a route asks of filters before the router: CORS, faults and rate limits, each as the typed per-route config of Envoy's own filter. */
+
+import { create, type JsonObject } from '@bufbuild/protobuf'
+import { type Any, anyPack, StructSchema, ValueSchema } from '@bufbuild/protobuf/wkt'
+import type { Cors, Direction, Fault, Listener, Mirror, RateLimit, Route } from '#model/view'
+import { FilterConfigSchema, type RouteAction_RequestMirrorPolicy } from '../gen/envoy/config/route/v3/route_components_pb.ts'
+import { RouteAction_RequestMirrorPolicySchema } from '../gen/envoy/config/route/v3/route_components_pb.ts'
+import { type CorsPolicy, CorsPolicySchema, CorsSchema } from '../gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts'
+import { type HTTPFault, HTTPFaultSchema } from '../gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts'
+import { type LocalRateLimit, LocalRateLimitSchema } from '../gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts'
+import { StringMatcherSchema } from '../gen/envoy/type/matcher/v3/string_pb.ts'
+import { FractionalPercent_DenominatorType as Denominator } from '../gen/envoy/type/v3/percent_pb.ts'
+import { accessFilters, encodeAccess, sleepingAccess } from './access.ts'
+import { asleep, encodeSession, sessionFilter } from './affinity.ts'
+import { duration, typed } from './source.ts'
+
+/** Envoy's names, by which its chain of filters and the configs of a route find each other. */
+export const perRoute = {
+  cors: 'envoy.filters.http.cors',
+  fault: 'envoy.filters.http.fault',
+  rateLimit: 'envoy.filters.http.local_ratelimit',
+  session: sessionFilter,
+  accessDeny: accessFilters.deny,
+  accessAllow: accessFilters.allow,
+  /** What Envoy has no field for. Where that changes what is done it is not optional, and Envoy refuses the route. */
+  weftFault: 'dev.weft.fault',
+  weftRateLimit: 'dev.weft.rate-limit',
+} as const
+
+const ofCallers = [
+  { name: perRoute.cors, configType: typed(CorsSchema, create(CorsSchema)) },
+  { name: perRoute.fault, configType: typed(HTTPFaultSchema, create(HTTPFaultSchema)) },
+  asleep,
+]
+const ofCalled = [
+  ...sleepingAccess,
+  { name: perRoute.rateLimit, configType: typed(LocalRateLimitSchema, create(LocalRateLimitSchema, { statPrefix: 'local' })) },
+]
+
+/** Stand in every chain, asleep until a route says something: to add one later would make Envoy drain all connections of the listener. */
+export const httpFiltersOf = (direction: Direction) =>
+  direction === 'gateway' ? [...ofCallers, ...ofCalled] : direction === 'outbound' ? ofCallers : ofCalled
+
+/** In front of tcp_proxy: Envoy has no such filter and refuses the listener. */
+export function connectionFilters({ fault }: Pick<Listener, 'fault'>) {
+  if (fault === undefined) return []
+  const { policy, endsAt, delay, abort } = fault
+  const struct = structOf({
+    policy,
+    ...(endsAt === undefined ? {} : { endsAt }),
+    ...(delay === undefined ? {} : { delayMs: delay.ms, delayShare: delay.share }),
+    ...(delay?.jitterMs === undefined ? {} : { jitterMs: delay.jitterMs }),
+    ...(abort === undefined ? {} : { reset: abort.share }),
+  })
+  return [{ name: perRoute.weftFault, configType: typed(StructSchema, struct) }]
+}
+
+export function perRouteConfig({ cors, fault, rateLimit, action, access }: Route): Record<string, Any> {
+  return {
+    ...(cors === undefined ? {} : { [perRoute.cors]: anyPack(CorsPolicySchema, encodeCors(cors)) }),
+    ...(fault === undefined ? {} : encodeFault(fault)),
+    ...(rateLimit === undefined ? {} : encodeRateLimit(rateLimit)),
+    ...encodeSession(action),
+    ...(access === undefined ? {} : encodeAccess(access)),
+  }
+}
+
+const percentage = (share: number) => ({ numerator: share, denominator: Denominator.MILLION })
+const always = { defaultValue: { numerator: 100, denominator: Denominator.HUNDRED } }
+
+/** Without the suffix that Envoy would put behind Host. */
+export const encodeMirrors = (mirrors: readonly Mirror[]): RouteAction_RequestMirrorPolicy[] =>
+  mirrors.map(({ backend, share }) =>
+    create(RouteAction_RequestMirrorPolicySchema, {
+      cluster: backend,
+      runtimeFraction: { defaultValue: percentage(share) },
+      disableShadowHostSuffixAppend: true,
+    }),
+  )
+
+function encodeCors(cors: Cors): CorsPolicy {
+  return create(CorsPolicySchema, {
+    allowOriginStringMatch: cors.origins.map(({ type, value }) =>
+      create(StringMatcherSchema, {
+        matchPattern: type === 'exact' ? { case: 'exact', value } : { case: 'safeRegex', value: { regex: value } },
+      }),
+    ),
+    allowMethods: cors.methods.join(', '),
+    allowHeaders: cors.headers.join(', '),
+    exposeHeaders: cors.expose.join(', '),
+    maxAge: String(cors.maxAgeS),
+    allowCredentials: cors.credentials,
+    forwardNotMatchingPreflights: cors.forwardsOthers === true,
+  })
+}
+
+function encodeFault({ policy, endsAt, delay, abort }: Fault): Record<string, Any> {
+  const envoys = abort?.type === 'reset' ? undefined : abort
+  const fault: HTTPFault = create(HTTPFaultSchema, {
+    ...(delay === undefined
+      ? {}
+      : { delay: { faultDelaySecifier: { case: 'fixedDelay', value: duration(delay.ms) }, percentage: percentage(delay.share) } }),
+    ...(envoys === undefined
+      ? {}
+      : {
+          abort: {
+            errorType: { case: envoys.type === 'http' ? 'httpStatus' : 'grpcStatus', value: envoys.status },
+            percentage: percentage(envoys.share),
+          },
+        }),
+  })
+  const isMore = delay?.jitterMs !== undefined || abort?.type === 'reset'
+  return {
+    ...(delay === undefined && envoys === undefined ? {} : { [perRoute.fault]: anyPack(HTTPFaultSchema, fault) }),
+    [perRoute.weftFault]: ours(!isMore, {
+      policy,
+      ...(endsAt === undefined ? {} : { endsAt }),
+      ...(delay?.jitterMs === undefined ? {} : { jitterMs: delay.jitterMs }),
+      ...(abort?.type === 'reset' ? { reset: abort.share } : {}),
+    }),
+  }
+}
+
+/** Envoy has one bucket for a route, and what it has none of it must not take for that. */
+function encodeRateLimit({ name, requests, intervalMs, burst, by }: RateLimit): Record<string, Any> {
+  if (by !== undefined)
+    return {
+      [perRoute.weftRateLimit]: ours(false, {
+        name,
+        requests,
+        intervalMs,
+        burst,
+        by: by.type,
+        ...(by.type === 'header' ? { header: by.name } : {}),
+      }),
+    }
+  const limit: LocalRateLimit = create(LocalRateLimitSchema, {
+    statPrefix: name,
+    tokenBucket: { maxTokens: burst, tokensPerFill: requests, fillInterval: duration(intervalMs) },
+    filterEnabled: always,
+    filterEnforced: always,
+    rateLimitedAsResourceExhausted: true,
+  })
+  return { [perRoute.rateLimit]: anyPack(LocalRateLimitSchema, limit) }
+}
+
+function ours(isOptional: boolean, fields: JsonObject): Any {
+  return anyPack(FilterConfigSchema, create(FilterConfigSchema, { isOptional, config: anyPack(StructSchema, structOf(fields)) }))
+}
+
+function structOf(fields: JsonObject) {
+  const values = Object.entries(fields).map(([key, value]) => [
+    key,
+    create(ValueSchema, {
+      kind: typeof value === 'number' ? { case: 'numberValue', value } : { case: 'stringValue', value: String(value) },
+    }),
+  ])
+  return create(StructSchema, { fields: Object.fromEntries(values) })
+}

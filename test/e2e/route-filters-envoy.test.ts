@@ -1,0 +1,244 @@
+/** One file, two data planes: what the control plane writes for copies, CORS, faults and limits is carried out alike by Weft and by Envoy. */
+
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import net, { type AddressInfo } from 'node:net'
+import { homedir, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import process from 'node:process'
+import { after, before, describe, test } from 'node:test'
+import { create, type JsonValue, toJson } from '@bufbuild/protobuf'
+import { fetchEnvoy } from '../../bench/peers/envoy-binary.ts'
+import { program } from '../../bench/peer.ts'
+import type { Route } from '../../src/model/view.ts'
+import { httpFiltersOf, perRoute } from '../../src/xds/encode/per-route.ts'
+import { encodeRouteTable } from '../../src/xds/encode/route.ts'
+import { registry } from '../../src/xds/file/registry.ts'
+import { RouteConfigurationSchema } from '../../src/xds/gen/envoy/config/route/v3/route_pb.ts'
+import {
+  HttpConnectionManagerSchema,
+  HttpFilterSchema,
+} from '../../src/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
+import { startFileProxy } from '../harness/file-proxy.ts'
+import { client, type Version, type Workload, workload } from '../harness/versions.ts'
+
+const cached = existsSync(join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'weft', 'bench', 'envoy-1.40.0'))
+const mayFetch = process.env['WEFT_TEST_FETCH'] === '1'
+const found =
+  program('envoy') !== undefined || cached || mayFetch ? await fetchEnvoy() : { missing: 'Envoy is not here: WEFT_TEST_FETCH=1 fetches it' }
+
+const million = 1_000_000
+const at = (path: string, more: Partial<Route>): Route => ({
+  name: path,
+  origin: path,
+  match: { path: { type: 'prefix', value: path } },
+  filters: [],
+  action: { type: 'forward', backends: [{ backend: 'app', weight: 1 }] },
+  ...more,
+})
+const limit = (name: string) => ({ name, requests: 5, intervalMs: 3_600_000, burst: 5 })
+const routes: readonly Route[] = [
+  at('/part', { fault: { policy: 'p', abort: { type: 'http', status: 503, share: 300_000 } } }),
+  at('/grpc', { fault: { policy: 'p', abort: { type: 'grpc', status: 8, share: million } } }),
+  at('/late', { fault: { policy: 'p', delay: { ms: 300, share: million } } }),
+  at('/limit-1', { rateLimit: limit('one') }),
+  at('/limit-2', { rateLimit: limit('two') }),
+  at('/limit-grpc', { rateLimit: limit('grpc') }),
+  at('/copied', { mirrors: [{ backend: 'shadow', share: million }] }),
+  at('/pages', {
+    cors: {
+      origins: [{ type: 'regex', value: 'https://[^:/]+\\.shop\\.example' }],
+      credentials: true,
+      methods: ['GET', 'PUT'],
+      headers: ['X-Cart'],
+      expose: ['X-Total'],
+      maxAgeS: 600,
+    },
+  }),
+]
+
+describe('the same file for Weft and for Envoy', { skip: 'missing' in found ? found.missing : false, timeout: 120_000 }, () => {
+  let app: Workload
+  let shadow: Workload
+  let folder: string
+  let copies: string[] = []
+  const ports: Record<string, number> = {}
+  const ends: (() => Promise<unknown>)[] = []
+
+  before(async () => {
+    const answer = (seen: (line: string) => void) =>
+      workload('http1', (ask, reply) => {
+        let bytes = 0
+        ask.on('data', (part: Buffer) => (bytes += part.length))
+        ask.on('end', () => {
+          seen(`${ask.method} ${ask.url} ${ask.headers.host} ${bytes}`)
+          reply.end('app')
+        })
+      })
+    app = await answer(() => {})
+    shadow = await answer(line => copies.push(line))
+    folder = mkdtempSync(join(tmpdir(), 'weft-envoy-'))
+    const file = (name: string, port: number) => {
+      const path = join(folder, `${name}.json`)
+      writeFileSync(path, JSON.stringify(bootstrap(port)))
+      return path
+    }
+    const weft = await startFileProxy(file('weft', 0))
+    ends.push(() => weft.stop())
+    ports['Weft'] = weft.port
+    ports['Envoy'] = await freePort()
+    const envoy = spawn(
+      (found as { binary: string }).binary,
+      ['-c', file('envoy', ports['Envoy']), '--concurrency', '1', '--disable-hot-restart', '-l', 'error'],
+      { stdio: ['ignore', 'ignore', 'pipe'] },
+    )
+    let said = ''
+    envoy.stderr.on('data', text => (said += String(text)))
+    ends.push(() => stop(envoy))
+    await listening(ports['Envoy'], envoy, () => said)
+  })
+  after(async () => {
+    for (const end of ends) await end()
+    await app?.[Symbol.asyncDispose]()
+    await shadow?.[Symbol.asyncDispose]()
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true })
+  })
+
+  function bootstrap(port: number): JsonValue {
+    const cluster = (name: string, to: number): JsonValue => ({
+      name,
+      connect_timeout: '2s',
+      load_assignment: {
+        cluster_name: name,
+        endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: '127.0.0.1', port_value: to } } } }] }],
+      },
+    })
+    const table = encodeRouteTable({ name: 'front', hosts: [{ name: 'all', domains: ['*'], routes: [...routes, at('/', {})] }] })
+    // Those of other features ask nothing here.
+    const own: readonly string[] = [perRoute.cors, perRoute.fault, perRoute.rateLimit]
+    const filters = httpFiltersOf('gateway')
+      .filter(({ name }) => own.includes(name))
+      .map(filter => toJson(HttpFilterSchema, create(HttpFilterSchema, filter), { registry }))
+    const manager = {
+      '@type': `type.googleapis.com/${HttpConnectionManagerSchema.typeName}`,
+      stat_prefix: 'front',
+      route_config: toJson(RouteConfigurationSchema, table, { registry }),
+      http_filters: [
+        ...filters,
+        { name: 'router', typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router' } },
+      ],
+    }
+    return {
+      static_resources: {
+        listeners: [
+          {
+            name: 'front',
+            address: { socket_address: { address: '127.0.0.1', port_value: port } },
+            filter_chains: [{ filters: [{ name: 'http', typed_config: manager }] }],
+          },
+        ],
+        clusters: [cluster('app', app.port), cluster('shadow', shadow.port)],
+      },
+    }
+  }
+
+  const calls = { method: 'POST', headers: { 'content-type': 'application/grpc', te: 'trailers' }, body: Buffer.alloc(5) }
+  /** gRPC alone has statuses in answers without a body. */
+  const grpcStatus = (answer: {
+    readonly headers: Readonly<Record<string, unknown>>
+    readonly trailers: Readonly<Record<string, unknown>>
+  }) => String(answer.headers['grpc-status'] ?? answer.trailers['grpc-status'])
+
+  for (const plane of ['Weft', 'Envoy'])
+    for (const version of ['http1', 'http2'] as const satisfies Version[])
+      test(`${plane} does what the routes ask (${version})`, async () => {
+        using caller = client(version, ports[plane]!)
+        const times = async (count: number, path: string) => {
+          const tally: Record<string, number> = {}
+          for (let left = count; left > 0; left--) {
+            const { status } = await caller.ask(path)
+            tally[status] = (tally[status] ?? 0) + 1
+          }
+          return tally
+        }
+        const part = await times(400, '/part')
+        // Five standard deviations: √(400 · 0.3 · 0.7) = 9.2.
+        assert.ok(Math.abs((part['503'] ?? 0) - 120) < 46 && (part['200'] ?? 0) + (part['503'] ?? 0) === 400, JSON.stringify(part))
+
+        const began = performance.now()
+        assert.equal((await caller.ask('/late')).status, 200)
+        assert.ok(performance.now() - began >= 295)
+
+        assert.deepEqual(await times(8, version === 'http1' ? '/limit-1' : '/limit-2'), { 200: 5, 429: 3 })
+
+        copies = []
+        assert.equal((await caller.ask('/copied', { method: 'POST', body: Buffer.alloc(50_000) })).body.toString(), 'app')
+        await arrives(() => copies.length === 1)
+        assert.deepEqual(copies, ['POST /copied web 50000'])
+
+        const preflight = await caller.ask('/pages', {
+          method: 'OPTIONS',
+          headers: { origin: 'https://www.shop.example', 'access-control-request-method': 'PUT' },
+        })
+        assert.equal(preflight.status, 200)
+        assert.deepEqual(
+          ['origin', 'credentials', 'methods', 'headers'].map(name => String(preflight.headers[`access-control-allow-${name}`])),
+          ['https://www.shop.example', 'true', 'GET, PUT', 'X-Cart'],
+        )
+        assert.equal(preflight.headers['access-control-max-age'], '600')
+        const actual = await caller.ask('/pages', { headers: { origin: 'https://www.shop.example' } })
+        assert.equal(actual.headers['access-control-allow-origin'], 'https://www.shop.example')
+        assert.equal(actual.headers['access-control-expose-headers'], 'X-Total')
+        const foreign = await caller.ask('/pages', {
+          method: 'OPTIONS',
+          headers: { origin: 'https://evil.example', 'access-control-request-method': 'PUT' },
+        })
+        assert.equal(foreign.status, 200)
+        assert.equal(foreign.headers['access-control-allow-origin'], undefined)
+      })
+
+  for (const plane of ['Weft', 'Envoy'])
+    test(`${plane} gives calls of gRPC a status of gRPC`, async () => {
+      using caller = client('http2', ports[plane]!)
+      const aborted = await caller.ask('/grpc/x', calls)
+      assert.deepEqual([aborted.status, grpcStatus(aborted)], [200, '8'])
+      const part: string[] = []
+      for (let left = 7; left > 0; left--) part.push(grpcStatus(await caller.ask('/limit-grpc/x', calls)))
+      assert.deepEqual(part.slice(5), ['8', '8'])
+    })
+})
+
+async function freePort(): Promise<number> {
+  const server = net.createServer()
+  await new Promise<void>(done => server.listen(0, '127.0.0.1', done))
+  const { port } = server.address() as AddressInfo
+  await new Promise(done => server.close(done))
+  return port
+}
+
+async function listening(port: number, child: ChildProcess, said: () => string): Promise<void> {
+  const end = Date.now() + 30_000
+  while (Date.now() < end) {
+    if (child.exitCode !== null) throw new Error(`Envoy ended: ${said()}`)
+    const isOpen = await new Promise<boolean>(resolve => {
+      const socket = net.connect(port, '127.0.0.1', () => (socket.destroy(), resolve(true)))
+      socket.on('error', () => resolve(false))
+    })
+    if (isOpen) return
+    await new Promise(done => setTimeout(done, 50))
+  }
+  throw new Error(`Envoy does not listen: ${said()}`)
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  child.kill('SIGTERM')
+  await once(child, 'exit')
+}
+
+async function arrives(holds: () => boolean): Promise<void> {
+  const end = Date.now() + 10_000
+  while (!holds() && Date.now() < end) await new Promise(done => setTimeout(done, 10))
+}
