@@ -62,7 +62,10 @@ export class Edge {
         found,
         secure => {
           secure.on('error', () => {})
-          caught(acceptor.entered(secure, met, () => endsOf(secure), secure.alpnProtocol ?? null), secure)
+          caught(
+            acceptor.entered(secure, met, () => endsOf(secure), secure.alpnProtocol ?? null),
+            secure,
+          )
         },
         why => this.#refused(listener, why),
       )
