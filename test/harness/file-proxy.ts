@@ -31,7 +31,9 @@ export type FileProxyProcess = AsyncDisposable & {
 
 /** Resolves when its listeners are open. Rejects with what it said when it ends before that. */
 export async function startFileProxy(file: string, flags: readonly string[] = []): Promise<FileProxyProcess> {
-  const args = ['--disable-warning=ExperimentalWarning', program, 'proxy', '--from', file, '--admin', '0', '-o', 'json', ...flags]
+  // As ./weft starts it.
+  const collector = ['--external-memory-accounted-in-global-limit', '--single-threaded-gc']
+  const args = [...collector, '--disable-warning=ExperimentalWarning', program, 'proxy', '--from', file, '--admin', '0', '-o', 'json', ...flags]
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   let said = ''
   child.stderr.on('data', text => (said += String(text)))
