@@ -62,6 +62,9 @@ function tests(name, files, concurrency) {
     )
 }
 
+/** What takes minutes: `npm test` is for those who wait for it. */
+const long = /(\/(soak|faults|demo-faults|restart|rotation|conformance)\.test|\/conformance\/gateway-api\/)/
+
 /** Of the tests and groups at the top of their files. */
 function slowest(tap) {
   const found = [...tap.matchAll(/^(?:not )?ok \d+ - (.*)\n  ---\n  duration_ms: (\S+)/gm)]
@@ -86,10 +89,23 @@ else {
     globSync(['test/*.test.ts', 'src/**/*.test.ts'], { cwd: root }).filter(file => !file.includes('xds/gen')),
     2 * cpus().length,
   )
-  // Two at once: most of their time is waiting. The longest goes first, so that it is not left alone at the end.
-  const isLong = file => file.endsWith('soak.test.ts')
   const ends = globSync(['test/e2e/*.test.ts', 'test/conformance/gateway-api/*.test.ts'], { cwd: root })
-  tests('end to end', [...ends.filter(isLong), ...ends.filter(file => !isLong(file))], 2)
+  if (process.env.WEFT_TEST_ALL === '1') {
+    // Two at once: most of their time is waiting. The longest goes first, so that it is not left alone at the end.
+    const isLongest = file => file.endsWith('soak.test.ts')
+    tests('end to end', [...ends.filter(isLongest), ...ends.filter(file => !isLongest(file))], 2)
+  } else {
+    tests(
+      'end to end',
+      ends.filter(file => !long.test(file)),
+      3,
+    )
+    const left = ends.filter(file => long.test(file))
+    counts.skipped += left.length
+    console.log(
+      `  ${left.length} files of faults, endurance and suites of others left out; .ci/run, or WEFT_TEST_ALL=1 npm test, runs them too`,
+    )
+  }
 }
 console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`)
 process.exit(counts.failed > 0 ? 1 : 0)
