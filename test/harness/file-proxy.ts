@@ -33,7 +33,19 @@ export type FileProxyProcess = AsyncDisposable & {
 export async function startFileProxy(file: string, flags: readonly string[] = []): Promise<FileProxyProcess> {
   // As ./weft starts it.
   const collector = ['--external-memory-accounted-in-global-limit', '--single-threaded-gc']
-  const args = [...collector, '--disable-warning=ExperimentalWarning', program, 'proxy', '--from', file, '--admin', '0', '-o', 'json', ...flags]
+  const args = [
+    ...collector,
+    '--disable-warning=ExperimentalWarning',
+    program,
+    'proxy',
+    '--from',
+    file,
+    '--admin',
+    '0',
+    '-o',
+    'json',
+    ...flags,
+  ]
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   let said = ''
   child.stderr.on('data', text => (said += String(text)))
