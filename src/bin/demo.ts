@@ -55,6 +55,7 @@ export async function demo(options: DemoOptions, world: DemoWorld): Promise<numb
     let failed = await meshed
     if (failed === undefined && !signal.aborted) {
       await writeAtomic(opening, '')
+      say(`… all are ready after ${((Date.now() - began) / 1000).toFixed(1)} s: the first shoppers come in`)
       failed = await Promise.race([died.promise, everyEdge(client, signal)])
     }
     if (signal.aborted) return 0
