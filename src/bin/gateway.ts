@@ -8,13 +8,10 @@ import { gatewayService } from '#model/workload'
 import { openAdmin, pageOf } from '#proxy/admin'
 import { Core } from '#proxy/core'
 import { Doors } from '#proxy/doors'
-import { keepView, keptView } from '#proxy/kept-view'
+import { fallBackTo, keepView } from '#proxy/kept-view'
 import { Link } from '#proxy/link'
 import { becomeMember, invited } from './join.ts'
 import type { RunWorld } from './world.ts'
-
-/** How long the last known configuration waits for the control plane before it is used. */
-const keptAfterMs = 1500
 
 export async function gateway(options: GatewayOptions, world: RunWorld): Promise<number> {
   try {
@@ -95,15 +92,16 @@ async function carryOut(options: GatewayOptions, world: RunWorld): Promise<numbe
   })
   owned.defer(() => link.close())
   present()
-  const fallBack = setTimeout(async () => {
-    const kept = hasView ? undefined : await keptView(folder, log)
-    if (kept === undefined || hasView) return
-    log.warn('the control plane does not answer; serving by the configuration of last time')
-    core.swap(kept)
-    present()
-    await doors.follow(kept)
-  }, keptAfterMs)
-  owned.defer(() => clearTimeout(fallBack))
+  owned.defer(
+    fallBackTo(folder, log, {
+      hasView: () => hasView,
+      use: kept => {
+        core.swap(kept)
+        present()
+        void doors.follow(kept)
+      },
+    }),
+  )
 
   if (!end.signal.aborted) await new Promise(resolve => end.signal.addEventListener('abort', resolve, { once: true }))
   link.leave()

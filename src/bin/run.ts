@@ -15,7 +15,7 @@ import { Core } from '#proxy/core'
 import { MeshDns, OutsideNames } from '#proxy/dns'
 import { openExplicit } from '#proxy/explicit'
 import { bindAsBefore } from '#proxy/kept-ports'
-import { keepView, keptView } from '#proxy/kept-view'
+import { fallBackTo, keepView } from '#proxy/kept-view'
 import { Link, type Shelf } from '#proxy/link'
 import { askReadiness } from '#proxy/readiness'
 import { Datagrams } from '#proxy/udp'
@@ -25,9 +25,6 @@ import type { RunWorld } from './world.ts'
 
 /** How long a connection of the workload waits for the proxy's first configuration. */
 const patienceMs = 30_000
-/** How long the last known configuration waits for the control plane before it is used. */
-const keptAfterMs = 1500
-
 /** A command that ended before the mesh knew it waits so long for the verdict: a refused token is to be heard of. */
 const verdictMs = 1000
 
@@ -178,14 +175,15 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
   owned.defer(() => link.close())
   departure.leaves(link)
   present()
-  const fallBack = setTimeout(async () => {
-    const kept = hasView ? undefined : await keptView(folder, log)
-    if (kept === undefined || hasView) return
-    log.warn('the control plane does not answer; serving by the configuration of last time')
-    core.swap(kept)
-    present()
-  }, keptAfterMs)
-  owned.defer(() => clearTimeout(fallBack))
+  owned.defer(
+    fallBackTo(folder, log, {
+      hasView: () => hasView,
+      use: kept => {
+        core.swap(kept)
+        present()
+      },
+    }),
+  )
 
   if (workload === undefined) {
     // Not captured, the command must be told addresses, so the mesh must be known first.

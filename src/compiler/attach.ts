@@ -5,7 +5,7 @@ import { gatewayGroup } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
 import type { Gathered, Note } from './gather.ts'
 import { nameOf, namespaceOf } from './gather.ts'
-import { isGatewayParent, isOurs } from './gateways.ts'
+import { isGatewayParent, isOurs, type Verdict } from './parents.ts'
 import { carriesCalls, isHttp } from './protocol.ts'
 import type { ServicePort, Services } from './services.ts'
 
@@ -16,14 +16,6 @@ export type Attachment<R> = {
   readonly parentRef: ParentRef
   readonly port: ServicePort
   readonly scope: string | undefined
-}
-/** reason: undefined where the parent takes the route. */
-export type Verdict = {
-  readonly parentRef: ParentRef
-  readonly reason?: string
-  readonly says: string
-  /** Who says so, where it is not the mesh. */
-  readonly controllerName?: string
 }
 export type Attached<R> = {
   readonly attachments: readonly Attachment<R>[]

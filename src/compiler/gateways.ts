@@ -2,10 +2,8 @@
 
 import type { Outbound } from '#model/mesh'
 import type { Inventory } from '#model/workload'
-import type { Gateway, GatewayClass, ParentRef, TCPRoute, TLSRoute } from '#resources/gateway-api'
-import { gatewayGroup } from '#resources/gateway-api'
+import type { Gateway, ParentRef, TCPRoute, TLSRoute } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
-import type { Verdict } from './attach.ts'
 import type { JudgeCertificate } from './edge-certificates.ts'
 import type { EdgeListener } from './edge-listeners.ts'
 import { listenersOf } from './edge-listeners.ts'
@@ -17,29 +15,18 @@ import { nameOf, namespaceOf } from './gather.ts'
 import type { Hashes } from './hashes.ts'
 import { recognisingRoute } from './hashes.ts'
 import type { RequestRoute } from './lower.ts'
+import { isGatewayParent, isOurs, type Verdict } from './parents.ts'
 import type { LoweredTCP } from './tcp.ts'
 import type { LoweredRoute } from './rules.ts'
 import { selectedBy } from './selector.ts'
 import type { ResourceStatus } from './status.ts'
 import { gatewayControllerName, state, statusFor } from './status.ts'
 
-/** The class that is there without a document. */
-const ownClass = 'weft'
-
 export type Gateways = {
   /** By `NAMESPACE/NAME`. */
   readonly lowered: Readonly<Record<string, Outbound>>
   readonly verdicts: ReadonlyMap<Resource, readonly Verdict[]>
   readonly statuses: readonly ResourceStatus[]
-}
-
-export const isGatewayParent = ({ group, kind }: ParentRef): boolean => group === gatewayGroup && kind === 'Gateway'
-
-/** Whether Weft carries it out. */
-export const isOurs = (gateway: Gateway, classes: readonly GatewayClass[]): boolean => {
-  const { gatewayClassName = '' } = gateway.spec ?? {}
-  const found = classes.find(each => each.metadata.name === gatewayClassName)
-  return found === undefined ? gatewayClassName === ownClass : found.spec?.controllerName === gatewayControllerName
 }
 
 export function findGateways(

@@ -1,10 +1,10 @@
 /** Last stage: the conditions of each route, Gateway and policy, saying what was taken, what was refused and why. */
 
 import type { Resource } from '#resources/kind'
-import type { Verdict } from './attach.ts'
 import type { Unsupported } from './filters.ts'
 import type { Gathered } from './gather.ts'
 import { nameOf, namespaceOf } from './gather.ts'
+import type { Verdict } from './parents.ts'
 import type { LoweredRoute } from './rules.ts'
 import type { ParentStatus, ResourceStatus, Stated } from './status.ts'
 import { controllerName, state, statusFor } from './status.ts'

@@ -30,7 +30,7 @@ export function keepView(folder: string, log: Log): (view: View) => void {
   }
 }
 
-export async function keptView(folder: string, log: Log): Promise<View | undefined> {
+async function keptView(folder: string, log: Log): Promise<View | undefined> {
   try {
     const text = await readTextIfAny(fileIn(folder))
     const kept = text === undefined ? undefined : (JSON.parse(text) as { format?: number; view?: View })
@@ -39,4 +39,18 @@ export async function keptView(folder: string, log: Log): Promise<View | undefin
     log.warn('the kept configuration cannot be read', { error: String(thrown) })
     return undefined
   }
+}
+
+/** How long the last known configuration waits for the control plane before it is used. */
+const keptAfterMs = 1500
+
+/** Uses what was kept when the control plane has not told anything by then; `close` when there is nothing more to wait for. */
+export function fallBackTo(folder: string, log: Log, { hasView, use }: { hasView: () => boolean; use: (view: View) => void }): () => void {
+  const timer = setTimeout(async () => {
+    const kept = hasView() ? undefined : await keptView(folder, log)
+    if (kept === undefined || hasView()) return
+    log.warn('the control plane does not answer; serving by the configuration of last time')
+    use(kept)
+  }, keptAfterMs)
+  return () => clearTimeout(timer)
 }

@@ -9,18 +9,8 @@ import { whichObjects, type Named } from '../names.ts'
 import { printAs, withoutManagedFields } from '../print.ts'
 import { openScope, type Session } from '../session.ts'
 import { tableLines } from '../table.ts'
+import type { GetFlags } from '../get/flags.ts'
 import { headingsOf, mergeTables, rowsOf } from '../get/rows.ts'
-
-export type GetFlags = {
-  readonly output?: 'table' | 'wide' | 'yaml' | 'json' | 'name'
-  readonly watch?: boolean
-  readonly selector?: string
-  readonly namespace?: string
-  readonly allNamespaces?: boolean
-  readonly headers?: boolean
-  readonly showManagedFields?: boolean
-  readonly control?: string
-}
 
 export async function get(session: Session, typed: string, names: readonly string[], flags: GetFlags): Promise<number> {
   const { client, kinds, namespace } = await openScope(session, flags)

@@ -8,7 +8,7 @@ import type { Named } from '../names.ts'
 import { textAs, withoutManagedFields } from '../print.ts'
 import { pause, type Session } from '../session.ts'
 import { tableLines, widthsOf } from '../table.ts'
-import type { GetFlags } from '../commands/get.ts'
+import type { GetFlags } from './flags.ts'
 import { headingsOf, rowsOf } from './rows.ts'
 
 export async function follow(
