@@ -1,5 +1,7 @@
 /** Which route a request takes: pure, the same in the proxy, in explain and in the dashboard. */
 
+import { hostAmong } from './match/hosts.ts'
+import { firstOf, indexRoutes, type RouteIndex } from './match/route-index.ts'
 import type { Match, Route, RouteTable, ValueMatch, VirtualHost, WeightedBackend } from './view.ts'
 
 /** What of a request decides its route. path and search as sent, percent-encoding kept; search without `?`. */
@@ -12,38 +14,32 @@ export interface RequestFacts {
   header(name: string): string | undefined
 }
 
+/** Up to so many are tried one after the other: finding them by an index would cost more. */
+const fewRoutes = 8
+
+const indexes = new WeakMap<readonly Route[], RouteIndex>()
+
 /** The first route, in the order of the host that fits, all of whose conditions hold. */
 export function chooseRoute(table: RouteTable, request: RequestFacts): Route | undefined {
-  const host = hostOf(table, request.host)
-  if (host === undefined) return undefined
-  for (const route of host.routes) if (failsAt(route.match, request) === undefined) return route
+  const routes = hostOf(table, request.host)?.routes
+  if (routes === undefined) return undefined
+  if (routes.length > fewRoutes) {
+    let index = indexes.get(routes)
+    if (index === undefined) indexes.set(routes, (index = indexRoutes(routes)))
+    return firstOf(index, request, holds)
+  }
+  for (const route of routes) if (failsAt(route.match, request) === undefined) return route
   return undefined
 }
+
+const holds = (match: Match, request: RequestFacts): boolean => failsAt(match, request) === undefined
 
 /** By the most specific domain: the name itself, else the longest suffix, else `*`. asked: as the request has it, in any case and perhaps with a port. */
 export function hostOf({ hosts }: RouteTable, asked: string): VirtualHost | undefined {
   const only = hosts[0]
   if (hosts.length === 1 && only!.domains[0] === '*') return only
-  const byDomain = indexOf(hosts)
-  const name = bareHost(asked)
-  let found = byDomain.get(name)
-  for (let dot = name.indexOf('.'); found === undefined && dot >= 0; dot = name.indexOf('.', dot + 1))
-    found = byDomain.get(`*${name.slice(dot)}`)
-  return found ?? byDomain.get('*')
+  return hostAmong(hosts, asked)
 }
-
-const indexes = new WeakMap<readonly VirtualHost[], ReadonlyMap<string, VirtualHost>>()
-
-function indexOf(hosts: readonly VirtualHost[]): ReadonlyMap<string, VirtualHost> {
-  let index = indexes.get(hosts)
-  // What stands first counts where two have the same domain.
-  if (index === undefined)
-    indexes.set(hosts, (index = new Map(hosts.toReversed().flatMap(host => host.domains.map(each => [each.toLowerCase(), host] as const)))))
-  return index
-}
-
-/** In lower case, without port; brackets of IPv6 stay. */
-const bareHost = (host: string): string => host.replace(/:\d*$/, '').toLowerCase()
 
 /** grpc: it is no gRPC call. */
 export type FailedAt = 'path' | 'method' | 'grpc' | `headers ${string}` | `query ${string}`
