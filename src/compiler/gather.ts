@@ -2,10 +2,20 @@
 
 import type { Problem } from '#base/note'
 import type { ConfigMap, Namespace, Secret, Service } from '#resources/core'
-import type { GRPCRoute, Gateway, GatewayClass, HTTPRoute, ReferenceGrant, TCPRoute, TLSRoute, UDPRoute } from '#resources/gateway-api'
+import type {
+  GRPCRoute,
+  Gateway,
+  GatewayClass,
+  HTTPRoute,
+  ListenerSet,
+  ReferenceGrant,
+  TCPRoute,
+  TLSRoute,
+  UDPRoute,
+} from '#resources/gateway-api'
 import { gatewayGroup } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
-import type { AccessPolicy, BackendPolicy, FaultPolicy, MeshResource, RateLimitPolicy } from '#resources/weft'
+import type { AccessPolicy, BackendPolicy, FaultPolicy, MeshResource, RateLimitPolicy, RoutePolicy } from '#resources/weft'
 import { weftGroup } from '#resources/weft'
 
 /** A remark for the operator that belongs to no condition. */
@@ -21,12 +31,14 @@ export type Gathered = {
   readonly grants: readonly ReferenceGrant[]
   readonly gateways: readonly Gateway[]
   readonly gatewayClasses: readonly GatewayClass[]
+  readonly listenerSets: readonly ListenerSet[]
   readonly namespaces: readonly Namespace[]
   readonly secrets: readonly Secret[]
   readonly configMaps: readonly ConfigMap[]
   readonly backendPolicies: readonly BackendPolicy[]
   readonly accessPolicies: readonly AccessPolicy[]
   readonly faultPolicies: readonly FaultPolicy[]
+  readonly routePolicies: readonly RoutePolicy[]
   readonly rateLimitPolicies: readonly RateLimitPolicy[]
   readonly backendTLSPolicies: readonly Resource<{ readonly targetRefs: readonly TargetRef[] }>[]
   readonly meshes: readonly MeshResource[]
@@ -58,12 +70,14 @@ export function gather(resources: readonly Resource[]): Gathered {
     grants: of(gatewayGroup, 'ReferenceGrant'),
     gateways: of(gatewayGroup, 'Gateway'),
     gatewayClasses: of(gatewayGroup, 'GatewayClass'),
+    listenerSets: of(gatewayGroup, 'ListenerSet'),
     namespaces: of('', 'Namespace'),
     secrets: of('', 'Secret'),
     configMaps: of('', 'ConfigMap'),
     backendPolicies: of(weftGroup, 'BackendPolicy'),
     accessPolicies: of(weftGroup, 'AccessPolicy'),
     faultPolicies: of(weftGroup, 'FaultPolicy'),
+    routePolicies: of(weftGroup, 'RoutePolicy'),
     rateLimitPolicies: of(weftGroup, 'RateLimitPolicy'),
     backendTLSPolicies: of(gatewayGroup, 'BackendTLSPolicy'),
     meshes: of(weftGroup, 'Mesh'),

@@ -2,21 +2,10 @@
 
 import { z } from 'zod'
 import { durationMs } from '../duration.ts'
-import { age, atomicList, dnsLabel, duration, isLonger, rules, stringMap } from '../fields.ts'
+import { age, duration, isLonger, rules } from '../fields.ts'
 import type { Kind, Resource } from '../kind.ts'
-import { onePart, type Part, partOf, policyStatus, routeTargets, targetsColumn } from './route-targets.ts'
-
-const client = z
-  .strictObject({
-    namespace: dnsLabel().optional().describe('Namespace of the client; absent: that of the policy.'),
-    service: z.string().min(1).max(253).optional().describe('Service of the client, as its identity names it; absent: any.'),
-    labels: stringMap().optional().describe('Labels that the workload must all have.'),
-  })
-  .check(
-    rules(function* (one) {
-      if (Object.keys(one).length === 0) yield { path: [], says: 'must name a namespace, a service or labels' }
-    }),
-  )
+import { clients } from './clients.ts'
+import { onePart, type Part, partOf, policyStatus, policyTargets, targetsColumn } from './route-targets.ts'
 
 const abort = z
   .strictObject({
@@ -54,14 +43,8 @@ const delay = z
 
 const spec = z
   .strictObject({
-    targetRefs: routeTargets(),
-    from: atomicList(client)
-      .min(1)
-      .max(16)
-      .optional()
-      .describe(
-        "Whose requests: any of these clients; absent: everybody's. Of two policies for one target the one that names clients goes first.",
-      ),
+    targetRefs: policyTargets('Mesh', 'Namespace', 'Service', 'HTTPRoute', 'GRPCRoute', 'TCPRoute'),
+    from: clients(),
     delay: delay.optional().describe('Requests are held up.'),
     abort: abort.optional().describe('Requests are answered by the proxy of the caller in place of the service.'),
     expires: z

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { durationMs } from '../duration.ts'
 import { age, duration, headerName, rules } from '../fields.ts'
 import type { Kind, Resource } from '../kind.ts'
-import { policyStatus, routeTargets, targetsColumn } from './route-targets.ts'
+import { policyStatus, policyTargets, targetsColumn } from './route-targets.ts'
 
 const local = z
   .strictObject({
@@ -33,7 +33,7 @@ const by = z
   )
 
 const spec = z.strictObject({
-  targetRefs: routeTargets(),
+  targetRefs: policyTargets('Mesh', 'Namespace', 'Workload', 'Service', 'HTTPRoute', 'GRPCRoute'),
   local: local.describe('The limit that each workload keeps for itself: two workloads let in twice as many.'),
   by: by
     .optional()

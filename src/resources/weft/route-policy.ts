@@ -1,0 +1,109 @@
+/** RoutePolicy: how requests are sent on, whatever route they take: how long they may take, and when they are tried again. */
+
+import { z } from 'zod'
+import { age, duration, isLonger, rules, setList } from '../fields.ts'
+import type { Kind, Resource } from '../kind.ts'
+import { clients } from './clients.ts'
+import { policyStatus, policyTargets, targetsColumn } from './route-targets.ts'
+
+const timeouts = z
+  .strictObject({
+    request: duration().optional().describe('How long the whole request may take, all tries included; 0s: without limit.'),
+    try: duration().optional().describe('How long one try may take; 0s: without limit.'),
+  })
+  .check(
+    rules(function* ({ request, try: one }) {
+      if (request !== undefined && !/^0+(h|m|s|ms)$/.test(request) && isLonger(one, request))
+        yield { path: ['try'], says: `must not be longer than request (${request})` }
+    }),
+  )
+
+const retry = z
+  .strictObject({
+    attempts: z.int().min(1).max(100).optional().describe('How many further tries at most; absent: 1.'),
+    codes: setList(z.int().min(400).max(599))
+      .optional()
+      .describe(
+        'Status codes after which another try is made, as in the retry of an HTTPRoute. Of gRPC calls 429, 499, 500, 503 and 504 mean RESOURCE_EXHAUSTED, CANCELLED, INTERNAL, UNAVAILABLE and DEADLINE_EXCEEDED.',
+      ),
+    on: setList(z.enum(['ServerError', 'GatewayError', 'Conflict', 'Reset']))
+      .optional()
+      .describe(
+        'Further conditions. ServerError: any 5xx. GatewayError: 502, 503, 504. Conflict: 409. Reset: the answer broke off or took too long. What never reached an endpoint is always tried again.',
+      ),
+    grpc: setList(z.enum(['Cancelled', 'DeadlineExceeded', 'Internal', 'ResourceExhausted', 'Unavailable']))
+      .optional()
+      .describe('Statuses of gRPC after which another try is made, where the call failed without a message.'),
+    backoff: z
+      .strictObject({
+        base: duration().default('25ms').describe('The least pause.'),
+        max: duration().optional().describe('The longest; absent: ten times base.'),
+      })
+      .check(
+        rules(function* ({ base, max }) {
+          if (isLonger(base, max)) yield { path: ['max'], says: `must not be shorter than base (${base})` }
+        }),
+      )
+      .optional()
+      .describe('The pause before a further try, by chance between these, growing with each.'),
+    longestRetryAfter: duration()
+      .optional()
+      .describe(
+        'A pause that an answer asks for by Retry-After is kept up to so long, else there is no further try; 0s: it is not looked at. Absent: 10s.',
+      ),
+  })
+  .check(
+    rules(function* ({ codes = [], on = [], grpc = [] }) {
+      if (codes.length + on.length + grpc.length === 0) yield { path: [], says: 'give codes, on or grpc: when is a request tried again?' }
+    }),
+  )
+export type RetrySpec = z.infer<typeof retry>
+
+const spec = z
+  .strictObject({
+    targetRefs: policyTargets('Mesh', 'Namespace', 'Service', 'HTTPRoute', 'GRPCRoute', 'TCPRoute', 'UDPRoute'),
+    from: clients(),
+    timeouts: timeouts.optional().describe('How long a request may take; each of these is a field for itself.'),
+    retry: retry
+      .optional()
+      .describe(
+        'When a request is tried again, at another endpoint if there is one. A BackendPolicy bounds how many such tries there are (retryConstraint).',
+      ),
+  })
+  .check(
+    rules(function* ({ targetRefs: _, from: __, ...said }) {
+      if (Object.values(said).every(each => each === undefined)) yield { path: [], says: 'must set something' }
+    }),
+  )
+export type RoutePolicySpec = z.infer<typeof spec>
+export type RoutePolicy = Resource<RoutePolicySpec>
+
+const isAt = new Set(['targetRefs', 'from'])
+
+export const routePolicy: Kind = {
+  group: 'weft.dev',
+  version: 'v1alpha1',
+  kind: 'RoutePolicy',
+  plural: 'routepolicies',
+  singular: 'routepolicy',
+  shortNames: [],
+  categories: ['weft'],
+  namespaced: true,
+  hasStatus: true,
+  description:
+    'A RoutePolicy says how requests are sent on: how long they may take and when they are tried again; for the whole mesh, a namespace, a Service, a port, a route or one rule of it, and for all clients or some. The narrower wins, field by field; what a rule of a route says itself is narrower than any policy but one that names the rule and the client.',
+  schema: z.strictObject({ spec: spec.describe('For what it holds and the settings.'), status: policyStatus() }),
+  columns: [
+    targetsColumn,
+    {
+      name: 'Sets',
+      type: 'string',
+      description: 'What it says something of',
+      value: r =>
+        Object.keys((r as RoutePolicy).spec ?? {})
+          .filter(key => !isAt.has(key))
+          .join(','),
+    },
+    age,
+  ],
+}
