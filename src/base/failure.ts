@@ -225,6 +225,14 @@ export const failures = {
     says: 'an AccessPolicy does not let this caller do this',
     hint: 'weft explain request says which; the log of the called proxy has the decision by its number',
   },
+  'egress-denied': {
+    status: 403,
+    grpc: 7,
+    blame: 'policy',
+    fate: 'final',
+    says: 'an EgressPolicy does not let this workload call that outside the mesh',
+    hint: 'the detail names the policy: weft get egresspolicies; allow the host there, or write an ExternalService for it',
+  },
   'fault-injected': {
     status: 503,
     grpc: 14,

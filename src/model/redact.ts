@@ -1,15 +1,22 @@
-/** A view as people may see it: without the private keys of Gateways. */
+/** A view as people may see it: without the private keys of Gateways and of client certificates. */
 
-import type { Listener, View } from './view.ts'
+import type { Backend, Listener, View } from './view.ts'
 
 const hidden = 'not shown'
 
 /** The same object where there is nothing to hide. */
 export function withoutKeys(view: View): View {
   const all = Object.values(view.listeners)
-  if (!all.some(each => each.terminates !== undefined)) return view
-  return { ...view, listeners: Object.fromEntries(all.map(each => [each.name, bare(each)])) }
+  const shown = Object.values(view.backends).filter(each => each.tls?.certificate !== undefined)
+  if (shown.length === 0 && !all.some(each => each.terminates !== undefined)) return view
+  return {
+    ...view,
+    listeners: Object.fromEntries(all.map(each => [each.name, bare(each)])),
+    backends: { ...view.backends, ...Object.fromEntries(shown.map(each => [each.name, bareBackend(each)])) },
+  }
 }
+
+const bareBackend = ({ tls, ...rest }: Backend): Backend => ({ ...rest, tls: { ...tls, certificate: { cert: tls!.certificate!.cert, key: hidden } } })
 
 const bare = ({ terminates, ...rest }: Listener): Listener =>
   terminates === undefined

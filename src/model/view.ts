@@ -1,5 +1,7 @@
 /** The mesh as one proxy sees it: plain data, the same in both planes. Swapped whole; a request keeps the view it began with. */
 
+import type { Egress } from './egress.ts'
+
 /** What the bytes of a port are. `detect`: look at the first bytes, within a bound, and treat what is not HTTP as opaque. `udp`: datagrams; the same number may be a port of TCP too. */
 export type Protocol = 'http' | 'http2' | 'grpc' | 'tcp' | 'tls' | 'detect' | 'udp'
 
@@ -18,6 +20,8 @@ export type Listener = {
   readonly host: string
   readonly port: number
   readonly protocol: Protocol
+  /** Outbound: `host:port` is a loopback address that the proxy itself is bound to, in place of the virtual one. */
+  readonly isBound?: true
   /** Inbound only: strict refuses what is not mutual TLS; permissive takes plaintext too; absent: plaintext only. */
   readonly tls?: { readonly mode: 'strict' | 'permissive' }
   /** Inbound: each connection begins with a PROXY header, before TLS; one without is refused. */
@@ -40,13 +44,18 @@ export type Listener = {
   readonly service: string
   /** Inbound: who may connect where the bytes are opaque or datagrams; of requests the routes say it. Absent: everybody. */
   readonly access?: Access
+  /** Outbound: it leads out of the mesh, and this is what may be called where the bytes are opaque, TLS or datagrams; of requests the routes say it. */
+  readonly egress?: Egress
 }
 
-/** names: as of ServerNames; empty: any. certificates: PEM, of one of each kind of key. */
+/** names: as of ServerNames; empty: any. certificates: PEM, of one of each kind of key; none: TLS is not ended, and its bytes go to the backends. Either routes or backends. */
 export type Terminated = {
   readonly names: readonly string[]
   readonly certificates: readonly { readonly cert: string; readonly key: string }[]
-  readonly routes: string
+  /** A route table, for requests. */
+  readonly routes?: string
+  /** For connections that are not looked into. */
+  readonly backends?: readonly WeightedBackend[]
   /** Whose certificates callers must show: PEM of authorities. Not required: others are served too, and those that show none. */
   readonly callers?: { readonly roots: readonly string[]; readonly isRequired: boolean }
 }
@@ -85,6 +94,8 @@ export type Route = {
   readonly retry?: Retry
   /** Inbound: who may ask what. Absent: everybody everything. */
   readonly access?: Access
+  /** Outbound: it leads out of the mesh, and this is what may be asked there. */
+  readonly egress?: Egress
 }
 
 /** What is denied comes first, then what is allowed. allow: absent: what is not denied is allowed; else what none of them allows is denied. audit: the same, but only counted. */
@@ -213,7 +224,11 @@ export type Session =
   | { readonly type: 'cookie'; readonly name: string; readonly path: string; readonly ttlMs: number }
   | { readonly type: 'header'; readonly name: string }
 
-export type PathChange = { readonly type: 'full' | 'prefix'; readonly value: string }
+export type PathChange = { readonly type: 'full' | 'prefix'; readonly value: string } | ({ readonly type: 'regex' } & Substitution)
+/** Each place that the pattern (RE2 syntax, not anchored) matches becomes the substitution, in which `\1` to `\9` are groups and `\0` is all of it. */
+export type Substitution = { readonly pattern: string; readonly substitution: string }
+/** The host is the value of a header of the request, if it has that; or what a substitution makes of its path. */
+export type HostFrom = { readonly type: 'header'; readonly name: string } | ({ readonly type: 'path' } & Substitution)
 export type Redirect = {
   readonly scheme?: 'http' | 'https'
   readonly host?: string
@@ -229,13 +244,24 @@ export type NameValue = { readonly name: string; readonly value: string }
 export type Filter =
   | { readonly type: 'request-headers'; readonly change: HeaderChange }
   | { readonly type: 'response-headers'; readonly change: HeaderChange }
-  | { readonly type: 'rewrite'; readonly host?: string; readonly path?: PathChange }
+  | { readonly type: 'rewrite'; readonly host?: string | HostFrom; readonly path?: PathChange }
 
 /** What a route leads to: `NAMESPACE/SERVICE:PORT`, or `local/PORT` for the workload behind an inbound listener; for udp with `/udp` at the end. */
 export type Backend = {
   readonly name: string
   readonly service: string // `SERVICE.NAMESPACE`
-  readonly type: 'endpoints' | 'local' // endpoints: see `View.endpoints`; local: 127.0.0.1:port inside the workload
+  /**
+   * endpoints: see `View.endpoints`; local: 127.0.0.1:port inside the workload. Outside the mesh: hosts: those of `hosts`, by their names; named: the host that
+   * the caller asked for, as the proxy finds it; original: where the caller wanted to go.
+   */
+  readonly type: 'endpoints' | 'local' | 'hosts' | 'named' | 'original'
+  /** Of type hosts. */
+  readonly hosts?: readonly Endpoint[]
+  /** Outside the mesh, so that what is denied by address is not reached by it. */
+  readonly isExternal?: true
+  /** What is reached without mutual TLS of the mesh is reached by TLS of its own. */
+  readonly tls?: Origination
+  /** Of named and original, 0: the port that the caller wanted. */
   readonly port: number
   /** What its workload is spoken to in; `downstream`: HTTP in the version that the caller used. Between proxies the version is agreed by ALPN; datagrams travel there in HTTP/2 (RFC 9298). */
   readonly protocol: 'http1' | 'http2' | 'downstream' | 'tcp' | 'udp'
@@ -251,6 +277,47 @@ export type Backend = {
   /** Of each proxy towards all endpoints together. */
   readonly limits?: Limits
   readonly outlierDetection?: OutlierDetection
+  /** How each proxy that calls it asks its endpoints whether they serve; absent: not at all. */
+  readonly healthCheck?: HealthCheck
+}
+
+/**
+ * The question, and how often: a failure counts after so many on end, and a success then. jitterPercent: up to so much is added to each interval, by chance.
+ * idleMs: the interval while no request goes there; absent: then it is not asked.
+ */
+export type HealthCheck = {
+  readonly ask: HealthQuestion
+  readonly intervalMs: number
+  readonly timeoutMs: number
+  readonly unhealthyAfter: number
+  readonly healthyAfter: number
+  readonly jitterPercent: number
+  readonly idleMs?: number
+}
+/**
+ * host: of the request; absent: the service. statuses: both ends belong to it. service: of grpc.health.v1, '' for the whole server. send, expect: bytes in
+ * hexadecimal; what is expected may have others before it and between; nothing of both: that the connection stands.
+ */
+export type HealthQuestion =
+  | {
+      readonly type: 'http'
+      readonly method: HealthMethod
+      readonly path: string
+      readonly host?: string
+      readonly headers: readonly NameValue[]
+      readonly statuses: readonly { readonly first: number; readonly last: number }[]
+    }
+  | { readonly type: 'grpc'; readonly service: string }
+  | { readonly type: 'tcp'; readonly send?: string; readonly expect: readonly string[] }
+export type HealthMethod = 'GET' | 'HEAD' | 'OPTIONS' | 'POST' | 'PUT'
+
+/** serverName: in the hello, and what the certificate must prove; absent: the name that was asked for. names: of which it must prove one instead. roots: PEM; absent: those of the machine. */
+export type Origination = {
+  readonly serverName?: string
+  readonly names?: readonly string[]
+  readonly roots?: readonly string[]
+  /** What is shown to it, PEM. */
+  readonly certificate?: { readonly cert: string; readonly key: string }
 }
 
 /** How much there may be at once; absent: no limit. */
@@ -262,8 +329,9 @@ export type Limits = {
 }
 
 /**
- * After how many failures on end (0: never) an endpoint is left out, and for how long. Where local origins are split off, what gave no answer counts by
- * itself, else as an answer of 5xx. intervalMs: of good service, after which the next ejection is one step shorter. percent: of all endpoints, at once.
+ * When an endpoint is left out, and for how long: after so many failures on end (0: never), when it stands out among the others, and when it says
+ * itself that it has too much to do. Where local origins are split off, what gave no answer counts by itself, else as an answer of 5xx.
+ * intervalMs: over how long answers are counted; also of good service, after which the next ejection is one step shorter. percent: of all endpoints, at once.
  */
 export type OutlierDetection = {
   readonly consecutive5xx: number
@@ -274,7 +342,26 @@ export type OutlierDetection = {
   readonly baseEjectionMs: number
   readonly maxEjectionMs: number
   readonly maxEjectionPercent: number
+  /** Those whose part of good answers lies so many standard deviations (in thousandths) below the mean of all that had so many requests. */
+  readonly successRate?: { readonly minimumHosts: number; readonly requestVolume: number; readonly stdevThousandths: number }
+  /** Those of whose answers so many percent failed. */
+  readonly failurePercentage?: { readonly percent: number; readonly minimumHosts: number; readonly requestVolume: number }
+  /** An endpoint that answers 429 is spared for as long as it asks for, not above longestMs; pauseMs where it does not say. */
+  readonly tooManyRequests?: { readonly pauseMs: number; readonly longestMs: number }
+  /** Of a hundred times, how often it is done; absent: always. */
+  readonly enforcing?: Readonly<Partial<Record<EjectionCause, number>>>
 }
+
+/** Why an endpoint is left out; the same words as in a BackendPolicy. */
+export type EjectionCause =
+  | 'consecutive5xx'
+  | 'consecutiveGatewayErrors'
+  | 'consecutiveLocalOriginFailures'
+  | 'successRate'
+  | 'localOriginSuccessRate'
+  | 'failurePercentage'
+  | 'localOriginFailurePercentage'
+  | 'tooManyRequests'
 
 /** How many further tries a backend bears: a part of its requests, or a rate that is always allowed, whichever is more. */
 export type RetryConstraint = {

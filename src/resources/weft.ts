@@ -3,6 +3,8 @@
 import type { Kind } from './kind.ts'
 import { accessPolicy } from './weft/access-policy.ts'
 import { backendPolicy } from './weft/backend-policy.ts'
+import { egressPolicy } from './weft/egress-policy.ts'
+import { externalService } from './weft/external-service.ts'
 import { faultPolicy } from './weft/fault-policy.ts'
 import { mesh } from './weft/mesh.ts'
 import { rateLimitPolicy } from './weft/rate-limit-policy.ts'
@@ -14,6 +16,8 @@ export { rootNamespace } from './weft/access-policy.ts'
 export type { BackendPolicy, BackendPolicySpec } from './weft/backend-policy.ts'
 export { statusRange } from './weft/health-check.ts'
 export type { ClientSpec } from './weft/clients.ts'
+export type { EgressDestination, EgressPolicy, EgressPolicySpec, EgressTargetRef } from './weft/egress-policy.ts'
+export type { ExternalService, ExternalServiceSpec } from './weft/external-service.ts'
 export type { FaultPolicy, FaultPolicySpec } from './weft/fault-policy.ts'
 export type { MeshResource, MeshSpec } from './weft/mesh.ts'
 export type { RateLimitPolicy, RateLimitPolicySpec } from './weft/rate-limit-policy.ts'
@@ -22,4 +26,14 @@ export type { PolicyTarget, TargetKind } from './weft/route-targets.ts'
 export type { WorkloadResource, WorkloadSpec, WorkloadStatus } from './weft/workload.ts'
 
 export const weftGroup = 'weft.dev'
-export const weftKinds: readonly Kind[] = [mesh, workload, routePolicy, backendPolicy, faultPolicy, rateLimitPolicy, accessPolicy]
+export const weftKinds: readonly Kind[] = [
+  mesh,
+  workload,
+  routePolicy,
+  backendPolicy,
+  faultPolicy,
+  rateLimitPolicy,
+  accessPolicy,
+  externalService,
+  egressPolicy,
+]

@@ -1,0 +1,173 @@
+/** ExternalService: something outside the mesh that is called by name. */
+
+import { z } from 'zod'
+import { age, atomicList, conditionColumn, conditions, dnsName, hostname, mapList, objectName, portNumber, rules } from '../fields.ts'
+import type { Kind, Resource } from '../kind.ts'
+
+const local = (what: string) => z.strictObject({ name: objectName().describe(what) })
+
+const tls = z
+  .strictObject({
+    mode: z
+      .enum(['Originate'])
+      .default('Originate')
+      .describe(
+        'Originate: workloads call it in plaintext, and their proxy speaks TLS to it. TLS of the workload itself is passed on by protocol TLS.',
+      ),
+    serverName: dnsName()
+      .optional()
+      .describe('The name in the TLS hello, which the certificate must prove. Absent: the host that was called.'),
+    subjectAltNames: atomicList(dnsName())
+      .min(1)
+      .max(16)
+      .optional()
+      .describe('Names of which the certificate must prove one, instead of serverName.'),
+    caCertificateRef: local('Name of a ConfigMap of the same namespace, with the accepted roots in ca.crt (PEM).')
+      .optional()
+      .describe("Whom to trust. Absent: the roots of the proxy's machine."),
+    clientCertificateRef: local('Name of a Secret of the same namespace, of type kubernetes.io/tls.')
+      .optional()
+      .describe(
+        "The certificate that is shown to it. Only proxies of the ExternalService's own namespace are given the key; for all others such a port leads nowhere.",
+      ),
+  })
+  .describe('TLS towards it.')
+
+const port = z
+  .strictObject({
+    name: dnsName().optional().describe('Name of the port; needed where there are several. Routes refer to it as sectionName.'),
+    port: portNumber().describe('The port that workloads call.'),
+    targetPort: portNumber().optional().describe('The port on which it listens; absent: the same.'),
+    protocol: z
+      .enum(['HTTP', 'HTTP2', 'GRPC', 'TLS', 'TCP', 'UDP'])
+      .optional()
+      .describe(
+        'What workloads speak to it: HTTP of either version, HTTP2 or GRPC without TLS; TLS that is passed on undecrypted; opaque TCP; datagrams. Absent: found out from the first bytes.',
+      ),
+    tls: tls.optional(),
+  })
+  .check(
+    rules(function* ({ protocol, tls: originates }) {
+      if (originates !== undefined && (protocol === 'TLS' || protocol === 'UDP'))
+        yield {
+          path: ['tls'],
+          says: `does not go with protocol ${protocol}: ${protocol === 'TLS' ? 'the workload speaks TLS itself' : 'TLS is for TCP'}`,
+        }
+    }),
+  )
+
+const endpoint = z.strictObject({
+  address: dnsName().describe('An IP address, or with resolution DNS a host name.'),
+  port: portNumber().optional().describe('Its port; absent: the targetPort of each port.'),
+  weight: z.int32().min(0).max(1_000_000).default(1).describe('Its share of the traffic.'),
+  region: z.string().max(63).optional().describe('Where it is, for callers that prefer what is near.'),
+  zone: z.string().max(63).optional().describe('The zone of the region.'),
+})
+
+const isAddress = (text: string): boolean => /^\d{1,3}(\.\d{1,3}){3}$/.test(text)
+
+const spec = z
+  .strictObject({
+    hosts: atomicList(hostname())
+      .min(1)
+      .max(32)
+      .check(
+        rules(function* (hosts) {
+          for (const [at, host] of hosts.entries())
+            if (hosts.indexOf(host) < at) yield { path: [at], says: 'repeats an earlier entry: remove one' }
+        }),
+      )
+      .describe(
+        "The names by which it is called. The mesh's DNS answers each exact name with an address of its own, so that two hosts on one port are told apart. *.example.com: all names below, told apart by the server name of TLS or the host of HTTP.",
+      ),
+    ports: mapList(port, 'port')
+      .min(1)
+      .max(32)
+      .check(
+        rules(function* (ports) {
+          for (const [at, one] of ports.entries()) {
+            if (ports.findIndex(other => other.port === one.port && (other.protocol === 'UDP') === (one.protocol === 'UDP')) < at)
+              yield { path: [at, 'port'], says: 'is that of an earlier entry: remove one' }
+            if (ports.length > 1 && one.name === undefined) yield { path: [at, 'name'], says: 'is needed where there are several ports' }
+          }
+        }),
+      )
+      .describe('Its ports.'),
+    resolution: z
+      .enum(['DNS', 'Static', 'Original'])
+      .default('DNS')
+      .describe(
+        'Where connections go. DNS: the proxy looks the called host up, or the host names of endpoints. Static: to endpoints, by IP address. Original: to the address that the caller wanted, for wildcard hosts only.',
+      ),
+    endpoints: atomicList(endpoint).min(1).max(64).optional().describe('Where it runs, for all hosts alike. Needed for Static.'),
+  })
+  .check(
+    rules(function* ({ hosts, ports, resolution, endpoints }) {
+      const wild = hosts.findIndex(host => host.startsWith('*.'))
+      const exact = hosts.findIndex(host => !host.startsWith('*.'))
+      if (resolution === 'Static' && endpoints === undefined) yield { path: ['endpoints'], says: 'are needed with resolution Static' }
+      if (resolution === 'Original' && endpoints !== undefined)
+        yield { path: ['endpoints'], says: 'do not go with resolution Original: remove them' }
+      if (resolution === 'Original' && exact >= 0)
+        yield { path: ['hosts', exact], says: 'an exact host has an address of the mesh, and no original one: use resolution DNS' }
+      if (resolution === 'Static')
+        for (const [at, { address }] of (endpoints ?? []).entries())
+          if (!isAddress(address)) yield { path: ['endpoints', at, 'address'], says: 'must be an IPv4 address with resolution Static' }
+      if (wild >= 0)
+        for (const [at, { protocol }] of ports.entries())
+          if (protocol === 'TCP' || protocol === 'UDP')
+            yield {
+              path: ['ports', at, 'protocol'],
+              says: `nothing in ${protocol} tells the names of ${hosts[wild]} apart: name exact hosts`,
+            }
+    }),
+  )
+export type ExternalServiceSpec = z.infer<typeof spec>
+export type ExternalService = Resource<ExternalServiceSpec>
+
+export const externalService: Kind = {
+  group: 'weft.dev',
+  version: 'v1alpha1',
+  kind: 'ExternalService',
+  plural: 'externalservices',
+  singular: 'externalservice',
+  shortNames: ['extsvc'],
+  categories: ['weft'],
+  namespaced: true,
+  hasStatus: true,
+  description:
+    'An ExternalService is something outside the mesh that is called by name: by all workloads of the mesh, with routes and policies as a Service has them. It can be a parentRef and a backendRef of routes, and a target of BackendPolicy.',
+  schema: z.strictObject({
+    spec: spec.describe('Its names, its ports, and where connections go.'),
+    status: z
+      .strictObject({
+        conditions: conditions().optional().describe('Accepted, and Conflicted where another one has a host already.'),
+        addresses: atomicList(
+          z.strictObject({
+            type: z.string().max(253).describe('The host.'),
+            value: z.string().max(253).describe('Its address in the mesh.'),
+          }),
+        )
+          .max(32)
+          .optional()
+          .describe("What the mesh's DNS answers."),
+      })
+      .optional()
+      .describe('What the control plane makes of it.'),
+  }),
+  columns: [
+    { name: 'Hosts', type: 'string', description: 'Its names', value: r => ((r as ExternalService).spec?.hosts ?? []).join(',') },
+    {
+      name: 'Ports',
+      type: 'string',
+      description: 'Its ports',
+      value: r =>
+        ((r as ExternalService).spec?.ports ?? [])
+          .map(each => `${each.port}${each.protocol === undefined ? '' : `/${each.protocol}`}`)
+          .join(','),
+    },
+    { name: 'Resolution', type: 'string', description: 'Where connections go', value: r => (r as ExternalService).spec?.resolution },
+    conditionColumn('Accepted'),
+    age,
+  ],
+}
