@@ -1,6 +1,6 @@
 /** The retryConstraint, limits and outlierDetection of BackendPolicies as the model has them: each is taken whole from the narrowest policy that says it. */
 
-import type { Backend } from '#model/view'
+import type { Backend, EjectionCause } from '#model/view'
 import { durationMs } from '#resources/duration'
 import type { BackendPolicySpec } from '#resources/weft'
 
@@ -40,13 +40,52 @@ function limitsOf(said: NonNullable<BackendPolicySpec['limits']>): Backend['limi
   return Object.keys(found).length === 0 ? undefined : found
 }
 
-const outliersOf = (said: NonNullable<BackendPolicySpec['outlierDetection']>): Backend['outlierDetection'] => ({
-  consecutive5xx: said.consecutive5xx,
-  consecutiveGatewayErrors: said.consecutiveGatewayErrors,
-  consecutiveLocalOriginFailures: said.consecutiveLocalOriginFailures,
-  splitsLocalOrigin: said.splitLocalOrigin,
-  intervalMs: durationMs(said.interval),
-  baseEjectionMs: durationMs(said.baseEjectionTime),
-  maxEjectionMs: durationMs(said.maxEjectionTime),
-  maxEjectionPercent: said.maxEjectionPercent,
-})
+function outliersOf(said: NonNullable<BackendPolicySpec['outlierDetection']>): NonNullable<Backend['outlierDetection']> {
+  const { successRate, failurePercentage, tooManyRequests } = said
+  const enforcing = enforcingOf({
+    successRate: successRate?.enforcing,
+    localOriginSuccessRate: successRate?.enforcingLocalOrigin,
+    failurePercentage: failurePercentage?.enforcing,
+    localOriginFailurePercentage: failurePercentage?.enforcingLocalOrigin,
+  })
+  return {
+    consecutive5xx: said.consecutive5xx,
+    consecutiveGatewayErrors: said.consecutiveGatewayErrors,
+    consecutiveLocalOriginFailures: said.consecutiveLocalOriginFailures,
+    splitsLocalOrigin: said.splitLocalOrigin,
+    intervalMs: durationMs(said.interval),
+    baseEjectionMs: durationMs(said.baseEjectionTime),
+    maxEjectionMs: durationMs(said.maxEjectionTime),
+    maxEjectionPercent: said.maxEjectionPercent,
+    ...(successRate === undefined
+      ? {}
+      : {
+          successRate: {
+            minimumHosts: successRate.minimumHosts,
+            requestVolume: successRate.requestVolume,
+            stdevThousandths: successRate.stdevFactor,
+          },
+        }),
+    ...(failurePercentage === undefined
+      ? {}
+      : {
+          failurePercentage: {
+            percent: failurePercentage.threshold,
+            minimumHosts: failurePercentage.minimumHosts,
+            requestVolume: failurePercentage.requestVolume,
+          },
+        }),
+    ...(tooManyRequests === undefined
+      ? {}
+      : { tooManyRequests: { pauseMs: durationMs(tooManyRequests.pause), longestMs: durationMs(tooManyRequests.longestPause) } }),
+    ...(enforcing === undefined ? {} : { enforcing }),
+  }
+}
+
+/** Only what is not done always. */
+function enforcingOf(
+  said: { readonly [Cause in EjectionCause]?: number | undefined },
+): NonNullable<Backend['outlierDetection']>['enforcing'] {
+  const less = Object.entries(said).filter(([, percent]) => percent !== undefined && percent < 100)
+  return less.length === 0 ? undefined : (Object.fromEntries(less) as Partial<Record<EjectionCause, number>>)
+}

@@ -36,6 +36,15 @@ export const metricNames = {
   retries: 'weft_retries_total',
   ejections: 'weft_ejections_total',
   ejected: 'weft_endpoints_ejected',
+  ejectionEnds: 'weft_ejection_end_seconds', // gauge: seconds since the epoch, 0 where it is over
+  backendLimit: 'weft_backend_limit',
+  backendLimitUsed: 'weft_backend_limit_used',
+  concurrencyLimit: 'weft_concurrency_limit',
+  concurrencyUsed: 'weft_concurrency_used',
+  concurrencyRoundTrip: 'weft_concurrency_least_round_trip_seconds',
+  fallbacks: 'weft_fallbacks_total',
+  checks: 'weft_health_checks_total',
+  failing: 'weft_endpoints_failing_checks',
   detections: 'weft_protocol_detections_total',
   udpSessions: 'weft_udp_sessions_total',
   udpDatagrams: 'weft_udp_datagrams_total',
@@ -88,7 +97,7 @@ export const failedLabels = ['direction', 'listener', 'reason'] as const
 export const upstreamLabels = ['destination_service', 'destination_workload', 'alpn'] as const
 /** route: `Route.origin`. cause: a status, `grpc-` and one of gRPC, or a failure code. outcome: made, or what forbade it: attempts, budget, limit, body, time. */
 export const retryLabels = ['destination_service', 'route', 'cause', 'outcome'] as const
-/** cause: the threshold of outlierDetection that was reached. outcome: ejected, or forbidden where too many are left out already. */
+/** cause: the threshold of outlierDetection that was reached. outcome: ejected, forbidden where too many are left out already, or spared where chance (`enforcing`) has it. */
 export const ejectionLabels = ['destination_service', 'destination_workload', 'cause', 'outcome'] as const
 export const ejectedLabels = ['destination_service', 'destination_workload'] as const
 /** reason: a failure code or ''. */
@@ -108,3 +117,13 @@ export const durationLabels = [
 export const durationBuckets: readonly number[] = [
   0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
 ]
+export const ejectionEndLabels = [...ejectedLabels, 'address', 'cause'] as const
+/** limit: connections, pendingRequests, requests or retries of the BackendPolicy. */
+export const backendLimitLabels = ['destination_service', 'limit'] as const
+/** The port of this workload whose requests under way are limited by how fast they are answered. */
+export const concurrencyLabels = ['listener'] as const
+/** Requests that went to the Service named as fallback. reason: no-endpoint, or backend-limit. */
+export const fallbackLabels = ['destination_service', 'fallback', 'reason'] as const
+/** outcome: passed or failed. reason: '' where it passed, else a failure code, `status`, `not-serving`, `unexpected-bytes` or `closed`. */
+export const checkLabels = ['destination_service', 'destination_workload', 'outcome', 'reason'] as const
+export const failingLabels = ['destination_service', 'destination_workload'] as const

@@ -11,7 +11,7 @@ import { requestHead, responseEditor } from './heads.ts'
 import type { Lane } from './lane.ts'
 import { type Limit, limitOf } from './limit.ts'
 import type { EndpointPool, Pools } from './pool.ts'
-import { heldBack, Retries } from './retries.ts'
+import { heldBack, pauseAskedBy, Retries } from './retries.ts'
 import { noting, pickEndpoint, type Share } from './share.ts'
 import type { Outcome, Upstream } from './upstream.ts'
 
@@ -28,7 +28,7 @@ export class Delivery implements Outcome {
   readonly #pools: Pools
   readonly #onBug: (bug: unknown) => void
   readonly #head: RequestHead
-  readonly #edit: (head: ResponseHead) => ResponseHead
+  #edit: (head: ResponseHead) => ResponseHead
   #tries = 0
   #tried = none
   #broken: Broken = 'none'
@@ -36,6 +36,8 @@ export class Delivery implements Outcome {
   readonly #retries: Retries | undefined
   /** A further try that was granted is under way, or waited for. */
   #isRetrying = false
+  /** For how long the endpoint of this try asks to be spared. */
+  #askedMs: number | undefined
   // Of the try under way:
   #endpoint: Endpoint | undefined
   #pool: EndpointPool | undefined
@@ -57,7 +59,16 @@ export class Delivery implements Outcome {
     const { limits, outlierDetection } = share.backend
     if (route.retry === undefined && limits === undefined && outlierDetection === undefined) return
     this.#guard = pools.guards.of(share.backend)
+    if (outlierDetection?.tooManyRequests !== undefined) this.#edit = this.#heeding(this.#edit)
     if (route.retry !== undefined) exchange.retries = this.#retries = new Retries(route.retry, route, exchange, this.#guard)
+  }
+
+  /** Where the policy spares those who have too much to do: their answer says for how long. */
+  #heeding(edit: (head: ResponseHead) => ResponseHead): (head: ResponseHead) => ResponseHead {
+    return head => {
+      this.#askedMs = pauseAskedBy(head, Date.now())
+      return edit(head)
+    }
   }
 
   /** Throws a Failure when there is nowhere to go, or no time left. */
@@ -183,7 +194,7 @@ export class Delivery implements Outcome {
     } else if (status === 0) return
     else answered = isGrpc && status === 200 && grpcStatus !== undefined ? httpOf(grpcStatus) : status
     const all = this.#exchange.entry.view().endpoints[this.#share.backend.name]
-    guard.answered(this.#endpoint, answered, all?.endpoints.length ?? 0)
+    guard.answered(this.#endpoint, answered, all?.endpoints.length ?? 0, failure === heldBack ? this.#retries!.heldPauseMs : this.#askedMs)
   }
 }
 

@@ -57,10 +57,36 @@ test('an endpoint is left out and serves again when its time is over, or as soon
   told.length = 0
   for (const status of [500, 503]) guard.answered(endpoint, status, 2)
   assert.deepEqual(told, [['default/web:80', '10.0.0.1:80']])
-  assert.deepEqual(guards.leftOut(), [{ backend: 'default/web:80', endpoints: ['10.0.0.1:80'] }])
+  const [left] = guards.leftOut()
+  assert.deepEqual([left?.backend, left?.endpoints], ['default/web:80', ['10.0.0.1:80']])
+  assert.deepEqual([left?.absent[0]?.cause, left?.absent[0]?.workload], ['consecutive5xx', 'web-1.default'])
+  assert.ok(Math.abs(left!.absent[0]!.until - Date.now()) < 2000, 'until when is told by the clock on the wall')
   await new Promise(resolve => setTimeout(resolve, 200))
   assert.deepEqual(told.slice(1), [['default/web:80']])
   for (const status of [500, 503]) guard.answered(endpoint, status, 2)
   guards.of({ ...judged, outlierDetection: { ...outlierDetection, consecutive5xx: 9 } })
   assert.deepEqual(told.slice(2), [['default/web:80', '10.0.0.1:80'], ['default/web:80']])
+})
+
+test('at the end of an interval, and without a timer before anything was counted, endpoints are compared', async () => {
+  const told: string[][] = []
+  const guards = new Guards(new Registry(), (name, addresses) => told.push([name, ...addresses]))
+  const guard = guards.of({
+    ...backend,
+    outlierDetection: {
+      ...outlierDetection,
+      consecutive5xx: 0,
+      intervalMs: 30,
+      baseEjectionMs: 60_000,
+      maxEjectionMs: 60_000,
+      failurePercentage: { percent: 30, minimumHosts: 2, requestVolume: 10 },
+    },
+  })
+  for (let at = 0; at < 20; at++) {
+    guard.answered(endpoint, at % 3 === 0 ? 500 : 200, 2)
+    guard.answered({ ...endpoint, host: '10.0.0.2' }, 200, 2)
+  }
+  assert.deepEqual(told, [])
+  for (let waited = 0; told.length === 0 && waited < 5000; waited += 20) await new Promise(resolve => setTimeout(resolve, 20))
+  assert.deepEqual(told, [['default/web:80', '10.0.0.1:80']])
 })

@@ -1,18 +1,14 @@
 /** What is remembered of each backend for the good of its endpoints: further tries, failures on end, and what is under way. It outlives views, for a change of configuration makes nobody healthy. */
 
 import { Failure } from '#base/failure'
-import { ejectedLabels, ejectionLabels, metricNames, retryLabels } from '#model/metrics'
+import { metricNames, retryLabels } from '#model/metrics'
 import type { Backend, Endpoint, OutlierDetection } from '#model/view'
-import { addressOf } from './balancers.ts'
 import { Budget, defaultConstraint } from './budget.ts'
-import { Outliers } from './outliers.ts'
+import { type Absent, type EjectionFamilies, ejectionFamilies, Ejections, type LeaveOut } from './ejections.ts'
 import type { Family, Registry, Sample } from './registry.ts'
 import type { RetryOutcome } from './retries.ts'
 
-/** From now on these addresses of a backend are not picked. */
-export type LeaveOut = (backend: string, addresses: ReadonlySet<string>) => void
-
-type Families = { readonly retries: Family; readonly ejections: Family; readonly ejected: Family }
+type Families = EjectionFamilies & { readonly retries: Family }
 
 export class Guards {
   readonly #families: Families
@@ -29,13 +25,7 @@ export class Guards {
         'Further tries that the retry of a route called for, and whether they were made',
         retryLabels,
       ),
-      ejections: registry.family(
-        metricNames.ejections,
-        'counter',
-        'Endpoints that failed often enough to be left out, and whether they were',
-        ejectionLabels,
-      ),
-      ejected: registry.family(metricNames.ejected, 'gauge', 'Endpoints that are left out now because they kept failing', ejectedLabels),
+      ...ejectionFamilies(registry),
     }
   }
 
@@ -50,12 +40,11 @@ export class Guards {
     return guard
   }
 
-  /** Addresses that are not picked now, by backend. */
-  leftOut(): { readonly backend: string; readonly endpoints: readonly string[] }[] {
-    return [...this.#guards].flatMap(([backend, guard]) => {
-      const endpoints = guard.leftOut
-      return endpoints.length === 0 ? [] : [{ backend, endpoints }]
-    })
+  /** Who is not picked now, by backend: their addresses, and of each why and until when (ms since the epoch). */
+  leftOut(): { readonly backend: string; readonly endpoints: readonly string[]; readonly absent: readonly Absent[] }[] {
+    return [...this.#guards].flatMap(([backend, { absent }]) =>
+      absent.length === 0 ? [] : [{ backend, endpoints: absent.map(({ address }) => address), absent }],
+    )
   }
 
   /** The guard of a backend by its name, where there is one. */
@@ -72,7 +61,7 @@ export class Guard {
   /** Of the newest view. */
   limits: NonNullable<Backend['limits']> = {}
   #budget: Budget
-  #outliers: Outliers | undefined
+  #ejections: Ejections | undefined
   /** Tries under way, those of them without a connection, and further tries from the moment they are granted. */
   #requests = 0
   #pending = 0
@@ -94,13 +83,12 @@ export class Guard {
   follow({ retryConstraint = defaultConstraint, limits = {}, outlierDetection }: Backend): void {
     if (!isSame(retryConstraint, this.#budget.constraint)) this.#budget = new Budget(retryConstraint)
     this.limits = limits
-    if (!isSame(outlierDetection, this.#outliers?.settings)) this.#judgeBy(outlierDetection)
+    if (!isSame(outlierDetection, this.#ejections?.settings)) this.#judgeBy(outlierDetection)
   }
 
   #judgeBy(settings: OutlierDetection | undefined): void {
-    this.#outliers = settings === undefined ? undefined : new Outliers(settings)
-    for (const sample of this.#families.ejected.samples.values()) if (sample.labels[0] === this.#backend.service) sample.value = 0
-    this.#leaveOut(this.#backend.name, new Set())
+    this.#ejections?.end()
+    this.#ejections = settings === undefined ? undefined : new Ejections(settings, this.#backend, this.#families, this.#leaveOut)
   }
 
   /** A connection of opaque bytes is made, and `closed` is owed. */
@@ -158,31 +146,14 @@ export class Guard {
     sample.value++
   }
 
-  get leftOut(): readonly string[] {
-    return [...(this.#outliers?.out(performance.now()) ?? [])]
+  /** Who is not picked now. */
+  get absent(): readonly Absent[] {
+    return this.#ejections?.leftOut ?? []
   }
 
-  /** What an endpoint answered; undefined: nothing. count: of all endpoints. */
-  answered(endpoint: Endpoint, status: number | undefined, count: number): void {
-    const outliers = this.#outliers
-    if (outliers === undefined) return
-    const now = performance.now()
-    const ejection = outliers.answered(addressOf(endpoint), status, count, now)
-    if (ejection === undefined) return
-    const { cause, forMs } = ejection
-    const { service, name } = this.#backend
-    this.#families.ejections.sample([service, endpoint.workload, cause, forMs === undefined ? 'forbidden' : 'ejected']).value++
-    if (forMs === undefined) return
-    const ejected = this.#families.ejected.sample([service, endpoint.workload])
-    ejected.value = 1
-    this.#leaveOut(name, outliers.out(now))
-    const back = () => {
-      if (this.#outliers !== outliers) return
-      ejected.value = 0
-      this.#leaveOut(name, outliers.out(performance.now()))
-    }
-    // A timer may go off a moment early.
-    setTimeout(back, forMs + 2).unref()
+  /** What an endpoint answered; undefined: nothing. count: of all endpoints. pauseMs: for how long it asks to be spared. */
+  answered(endpoint: Endpoint, status: number | undefined, count: number, pauseMs?: number): void {
+    this.#ejections?.answered(endpoint, status, count, pauseMs)
   }
 }
 

@@ -25,6 +25,8 @@ export class Retries {
   #pauseMs = 0
   /** Of the answer that was held back. */
   heldStatus = 0
+  /** For how long it asks to be spared. */
+  heldPauseMs: number | undefined
 
   /** retry: that of the route. */
   constructor(retry: Retry, route: Route, exchange: Exchange, guard: Guard) {
@@ -47,6 +49,7 @@ export class Retries {
     if (upgrade !== undefined || method === 'CONNECT') return undefined
     const cause = this.#plan.statuses.has(head.status) ? String(head.status) : isGrpc ? this.#grpcCause(head) : undefined
     if (cause === undefined || !this.#grant(cause, retryAfterMs(head, Date.now()))) return undefined
+    this.heldPauseMs = pauseAskedBy(head, Date.now())
     this.heldStatus = head.status === 200 ? httpOf(Number(field(head.fields, 'grpc-status'))) : head.status
     return heldBack
   }
@@ -125,4 +128,11 @@ export function retryAfterMs({ fields }: ResponseHead, now: number): number {
   if (/^\d{1,9}$/.test(said)) return Number(said) * 1000
   const date = Date.parse(said)
   return Number.isNaN(date) ? 0 : Math.max(0, date - now)
+}
+
+/** For how long an endpoint wants not to be asked: `Retry-After`, of gRPC also `grpc-retry-pushback-ms` (gRFC A6). Undefined where it says nothing that can be read. now: ms of Date.now(). */
+export function pauseAskedBy(head: ResponseHead, now: number): number | undefined {
+  const pushback = field(head.fields, 'grpc-retry-pushback-ms')
+  if (pushback !== undefined && /^\d{1,9}$/.test(pushback)) return Number(pushback)
+  return retryAfterMs(head, now) || undefined
 }

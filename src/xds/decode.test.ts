@@ -377,7 +377,10 @@ test('clusters and endpoints that others wrote are taken, or refused by name', (
     /slow_start_config\.aggression: not carried out/,
   )
   assert.throws(() => cluster({ type: 'STRICT_DNS' }), /type: only EDS/)
-  assert.throws(() => cluster({ ...eds, outlierDetection: {} }), /outlier_detection.enforcing_success_rate: must be 0/)
+  assert.throws(
+    () => cluster({ ...eds, outlierDetection: { alwaysEjectOneHost: true } }),
+    /outlier_detection.always_eject_one_host: not carried out/,
+  )
   assert.throws(
     () =>
       cluster({
@@ -533,8 +536,19 @@ test('retries, limits and ejection are read with the defaults of Envoy, and what
     maxEjectionMs: 300_000,
     maxEjectionPercent: 10,
   })
-  assert.throws(() => detection({ enforcingConsecutive5xx: 50 }), /enforcing_consecutive_5xx: only 0 and 100/)
-  assert.throws(() => detection({ failurePercentageThreshold: 50 }), /failure_percentage_threshold: not carried out/)
+  assert.deepEqual(cluster({ outlierDetection: {} }).outlierDetection?.successRate, {
+    minimumHosts: 5,
+    requestVolume: 100,
+    stdevThousandths: 1900,
+  })
+  assert.deepEqual(detection({ enforcingConsecutive5xx: 50 }).outlierDetection?.enforcing, { consecutive5xx: 50 })
+  assert.deepEqual(detection({ enforcingFailurePercentage: 100, failurePercentageThreshold: 50 }).outlierDetection?.failurePercentage, {
+    percent: 50,
+    minimumHosts: 5,
+    requestVolume: 50,
+  })
+  assert.throws(() => detection({ enforcingConsecutive5xx: 101 }), /101 \(consecutive5xx\) is no part of a hundred/)
+  assert.throws(() => detection({ maxEjectionTimeJitter: '1s' }), /max_ejection_time_jitter: not carried out/)
   const breakers = (json: Record<string, JsonValue>) => cluster({ circuitBreakers: { thresholds: [json] } })
   assert.deepEqual(breakers({ maxRequests: 7 }).limits, { requests: 7 })
   assert.deepEqual(breakers({ retryBudget: {} }).retryConstraint, {

@@ -244,17 +244,36 @@ const resilience = {
     fc.record({ connections: few, pendingRequests: optional(few), requests: optional(few), retries: optional(few) }).map(bare),
   ),
   outlierDetection: optional(
-    fc.record({
-      consecutive5xx: few,
-      consecutiveGatewayErrors: few,
-      consecutiveLocalOriginFailures: few,
-      splitsLocalOrigin: fc.boolean(),
-      intervalMs: whileMs,
-      baseEjectionMs: whileMs,
-      maxEjectionMs: whileMs.map(ms => ms + 60_000),
-      maxEjectionPercent: fc.nat(100),
-    }),
+    fc
+      .record({
+        consecutive5xx: few,
+        consecutiveGatewayErrors: few,
+        consecutiveLocalOriginFailures: few,
+        splitsLocalOrigin: fc.boolean(),
+        intervalMs: whileMs,
+        baseEjectionMs: whileMs,
+        maxEjectionMs: whileMs.map(ms => ms + 60_000),
+        maxEjectionPercent: fc.nat(100),
+        successRate: optional(fc.record({ minimumHosts: few, requestVolume: few, stdevThousandths: few })),
+        failurePercentage: optional(fc.record({ percent: few, minimumHosts: few, requestVolume: few })),
+        tooManyRequests: optional(fc.record({ pauseMs: whileMs, longestMs: whileMs })),
+        enforced: optional(fc.integer({ min: 1, max: 99 })),
+      })
+      .map(({ enforced, ...given }) => bare({ ...given, enforcing: enforced === undefined ? undefined : enforcingOf(given, enforced) })),
   ),
+}
+/** Of what is asked for only. */
+function enforcingOf(
+  given: { readonly consecutive5xx: number; readonly splitsLocalOrigin: boolean } & Readonly<Record<string, unknown>>,
+  percent: number,
+) {
+  const found = {
+    ...(given.consecutive5xx > 0 ? { consecutive5xx: percent } : {}),
+    ...(given['successRate'] === undefined ? {} : { successRate: percent }),
+    ...(given['successRate'] === undefined || !given.splitsLocalOrigin ? {} : { localOriginSuccessRate: 0 }),
+    ...(given['failurePercentage'] === undefined ? {} : { failurePercentage: percent }),
+  }
+  return Object.keys(found).length === 0 ? undefined : found
 }
 const slowStartMs = optional(whileMs)
 const balancingOf = (balance: Backend['balance'], more: Record<string, fc.Arbitrary<unknown>>) =>

@@ -42,6 +42,41 @@ export const limits = z.strictObject({
 })
 export type LimitsSpec = z.infer<typeof limits>
 
+const enforcing = () =>
+  z.int().min(0).max(100).optional().describe('Of a hundred times that it applies, how often it is done. Absent: always.')
+const hosts = () =>
+  z.int().min(1).max(100_000).default(5).describe('So many endpoints must have had enough requests; with fewer nothing is compared.')
+
+export const successRate = z.strictObject({
+  stdevFactor: z
+    .int()
+    .min(0)
+    .max(100_000)
+    .default(1900)
+    .describe('How far below the mean, in thousandths of the standard deviation: 1900 is 1.9 times.'),
+  minimumHosts: hosts(),
+  requestVolume: z.int().min(1).max(1_000_000).default(100).describe('So many requests in an interval, so that an endpoint counts.'),
+  enforcing: enforcing(),
+  enforcingLocalOrigin: enforcing(),
+})
+export const failurePercentage = z.strictObject({
+  threshold: z.int().min(1).max(100).default(85).describe('So many percent of its answers of an interval, or more.'),
+  minimumHosts: hosts(),
+  requestVolume: z.int().min(1).max(1_000_000).default(50).describe('So many requests in an interval, so that an endpoint counts.'),
+  enforcing: enforcing(),
+  enforcingLocalOrigin: enforcing(),
+})
+export const tooManyRequests = z
+  .strictObject({
+    pause: interval('a pause').default('1s').describe('For how long, where the answer has no Retry-After.'),
+    longestPause: interval('a pause').default('30s').describe('For how long at most, whatever Retry-After says.'),
+  })
+  .check(
+    rules(function* ({ pause, longestPause }) {
+      if (isLonger(pause, longestPause)) yield { path: ['longestPause'], says: `must not be shorter than pause (${pause})` }
+    }),
+  )
+
 export const outlierDetection = z
   .strictObject({
     consecutive5xx: z.int().min(0).max(1_000_000).default(5).describe('After so many answers of 5xx on end; 0: never for that.'),
@@ -65,7 +100,20 @@ export const outlierDetection = z
       .describe('With splitLocalOrigin: after so many requests on end that it gave no answer to; 0: never for that.'),
     interval: interval('an interval')
       .default('10s')
-      .describe('How long an endpoint must serve well after it came back so that its next ejection is one step shorter.'),
+      .describe(
+        'Over how long answers are counted for successRate and failurePercentage; and how long an endpoint must serve well after it came back so that its next ejection is one step shorter.',
+      ),
+    successRate: successRate
+      .optional()
+      .describe('Leaves out, at the end of each interval, an endpoint that answers well so much more rarely than the others. Absent: no.'),
+    failurePercentage: failurePercentage
+      .optional()
+      .describe('Leaves out, at the end of each interval, an endpoint of whose answers that many failed (5xx, or none). Absent: no.'),
+    tooManyRequests: tooManyRequests
+      .optional()
+      .describe(
+        'Spares an endpoint that answers 429 (of gRPC RESOURCE_EXHAUSTED) for as long as its Retry-After or grpc-retry-pushback-ms asks. Absent: such an answer says nothing of it.',
+      ),
     baseEjectionTime: interval('an ejection')
       .default('30s')
       .describe('How long it is left out the first time; each further time so much longer.'),
@@ -78,7 +126,10 @@ export const outlierDetection = z
       .describe('How many of the endpoints may be left out at once. Of two endpoints one is 50.'),
   })
   .check(
-    rules(function* ({ baseEjectionTime, maxEjectionTime }) {
+    rules(function* ({ baseEjectionTime, maxEjectionTime, splitLocalOrigin, successRate, failurePercentage }) {
+      for (const [name, said] of Object.entries({ successRate, failurePercentage }))
+        if (said?.enforcingLocalOrigin !== undefined && !splitLocalOrigin)
+          yield { path: [name, 'enforcingLocalOrigin'], says: 'needs splitLocalOrigin: true' }
       if (isLonger(baseEjectionTime, maxEjectionTime))
         yield { path: ['maxEjectionTime'], says: `must not be shorter than baseEjectionTime (${baseEjectionTime})` }
     }),

@@ -1,7 +1,7 @@
 /** CircuitBreakers and OutlierDetection of a Cluster → what keeps a backend's endpoints from harm. */
 
 import type { JsonObject } from '@bufbuild/protobuf'
-import type { Backend, RetryConstraint } from '#model/view'
+import type { Backend, EjectionCause, RetryConstraint } from '#model/view'
 import {
   CircuitBreakers_Thresholds_RetryBudgetSchema,
   type CircuitBreakers_Thresholds,
@@ -34,6 +34,14 @@ const checkDetection = carries(OutlierDetectionSchema, [
   'enforcing_consecutive_local_origin_failure',
   'enforcing_success_rate',
   'enforcing_local_origin_success_rate',
+  'success_rate_minimum_hosts',
+  'success_rate_request_volume',
+  'success_rate_stdev_factor',
+  'failure_percentage_threshold',
+  'enforcing_failure_percentage',
+  'enforcing_failure_percentage_local_origin',
+  'failure_percentage_minimum_hosts',
+  'failure_percentage_request_volume',
   'interval',
   'base_ejection_time',
   'max_ejection_time',
@@ -44,7 +52,7 @@ type Kept = Pick<Backend, 'retryConstraint' | 'limits' | 'outlierDetection'>
 
 /** labels: those of Weft on the cluster. */
 export function decodeResilience(message: Cluster, labels: JsonObject): Kept {
-  const outlierDetection = detectionOf(message)
+  const outlierDetection = detectionOf(message, labels)
   return { ...breakersOf(message, labels), ...(outlierDetection === undefined ? {} : { outlierDetection }) }
 }
 
@@ -88,38 +96,68 @@ function constraintOf({ retryBudget }: CircuitBreakers_Thresholds, labels: JsonO
 }
 
 /** What is absent is as Envoy has it. */
-function detectionOf({ outlierDetection: said }: Cluster): Backend['outlierDetection'] {
+function detectionOf({ outlierDetection: said }: Cluster, labels: JsonObject): Backend['outlierDetection'] {
   if (said === undefined) return undefined
   const where = 'outlier_detection'
   checkDetection(said, where)
-  const count = (field: string, times: number | undefined, enforcing: number | undefined, otherwise: number): number => {
-    const percent = enforcing ?? otherwise
-    if (percent !== 0 && percent !== 100) refuse(`${where}.enforcing_${field}`, 'only 0 and 100 are carried out')
-    return percent === 0 ? 0 : (times ?? 5)
+  const isSplit = said.splitExternalLocalOriginErrors
+  const percents: Readonly<Partial<Record<EjectionCause, number>>> = {
+    consecutive5xx: said.enforcingConsecutive5xx ?? 100,
+    consecutiveGatewayErrors: said.enforcingConsecutiveGatewayFailure ?? 0,
+    consecutiveLocalOriginFailures: said.enforcingConsecutiveLocalOriginFailure ?? 100,
+    successRate: said.enforcingSuccessRate ?? 100,
+    localOriginSuccessRate: isSplit ? (said.enforcingLocalOriginSuccessRate ?? 100) : 0,
+    failurePercentage: said.enforcingFailurePercentage ?? 0,
+    localOriginFailurePercentage: isSplit ? (said.enforcingFailurePercentageLocalOrigin ?? 0) : 0,
   }
-  if (said.enforcingSuccessRate !== 0)
-    refuse(`${where}.enforcing_success_rate`, 'must be 0 (absent means 100): ejection by success rate is not carried out by this proxy')
-  if (said.splitExternalLocalOriginErrors && said.enforcingLocalOriginSuccessRate !== 0)
-    refuse(`${where}.enforcing_local_origin_success_rate`, 'must be 0 (absent means 100): not carried out by this proxy')
+  for (const [cause, percent] of Object.entries(percents))
+    if (percent > 100) refuse(`${where}.enforcing`, `${percent} (${cause}) is no part of a hundred`)
+  const count = (cause: EjectionCause, times: number | undefined): number => (percents[cause] === 0 ? 0 : (times ?? 5))
   const baseEjectionMs = said.baseEjectionTime === undefined ? 30_000 : msOf(said.baseEjectionTime)
+  const hasRate = percents.successRate! > 0 || percents.localOriginSuccessRate! > 0
+  const hasPercentage = percents.failurePercentage! > 0 || percents.localOriginFailurePercentage! > 0
+  // 0 means never where nothing else tells that it was not asked for.
+  const never: readonly string[] = [
+    ...(hasRate ? ['successRate', ...(isSplit ? ['localOriginSuccessRate'] : [])] : []),
+    ...(hasPercentage ? ['failurePercentage', ...(isSplit ? ['localOriginFailurePercentage'] : [])] : []),
+  ]
+  const enforcing = Object.entries(percents).filter(([cause, percent]) => percent < 100 && (percent > 0 || never.includes(cause)))
+  const tooManyRequests = spareOf(labels)
   return {
-    consecutive5xx: count('consecutive_5xx', said.consecutive5xx, said.enforcingConsecutive5xx, 100),
-    consecutiveGatewayErrors: count(
-      'consecutive_gateway_failure',
-      said.consecutiveGatewayFailure,
-      said.enforcingConsecutiveGatewayFailure,
-      0,
-    ),
-    consecutiveLocalOriginFailures: count(
-      'consecutive_local_origin_failure',
-      said.consecutiveLocalOriginFailure,
-      said.enforcingConsecutiveLocalOriginFailure,
-      100,
-    ),
-    splitsLocalOrigin: said.splitExternalLocalOriginErrors,
+    consecutive5xx: count('consecutive5xx', said.consecutive5xx),
+    consecutiveGatewayErrors: count('consecutiveGatewayErrors', said.consecutiveGatewayFailure),
+    consecutiveLocalOriginFailures: count('consecutiveLocalOriginFailures', said.consecutiveLocalOriginFailure),
+    splitsLocalOrigin: isSplit,
     intervalMs: said.interval === undefined ? 10_000 : msOf(said.interval),
     baseEjectionMs,
     maxEjectionMs: Math.max(baseEjectionMs, said.maxEjectionTime === undefined ? 300_000 : msOf(said.maxEjectionTime)),
     maxEjectionPercent: said.maxEjectionPercent ?? 10,
+    ...(hasRate
+      ? {
+          successRate: {
+            minimumHosts: said.successRateMinimumHosts ?? 5,
+            requestVolume: said.successRateRequestVolume ?? 100,
+            stdevThousandths: said.successRateStdevFactor ?? 1900,
+          },
+        }
+      : {}),
+    ...(hasPercentage
+      ? {
+          failurePercentage: {
+            percent: said.failurePercentageThreshold ?? 85,
+            minimumHosts: said.failurePercentageMinimumHosts ?? 5,
+            requestVolume: said.failurePercentageRequestVolume ?? 50,
+          },
+        }
+      : {}),
+    ...(tooManyRequests === undefined ? {} : { tooManyRequests }),
+    ...(enforcing.length === 0 ? {} : { enforcing: Object.fromEntries(enforcing) }),
   }
+}
+
+function spareOf(labels: JsonObject): NonNullable<Backend['outlierDetection']>['tooManyRequests'] {
+  const said = labels['tooManyRequests']
+  if (typeof said !== 'object' || said === null || Array.isArray(said)) return undefined
+  const { pauseMs, longestMs } = said
+  return typeof pauseMs === 'number' && typeof longestMs === 'number' ? { pauseMs, longestMs } : undefined
 }

@@ -15,8 +15,9 @@ import {
   HttpProtocolOptionsSchema,
 } from '../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts'
 import { alpnOf, meshTls, serverNameOf, socketMetadata, weftMetadata } from '../types.ts'
-import { constraintLabel, encodeResilience } from './resilience.ts'
+import { constraintLabel, encodeResilience, spareLabel } from './resilience.ts'
 import { encodeBalance } from './balance.ts'
+import { encodeHealthCheck } from './health-check.ts'
 import { duration, fromAds, labels, typed } from './source.ts'
 import { announced, plaintext, upstreamTls } from './tls.ts'
 
@@ -46,7 +47,14 @@ export function encodeBackend(backend: Backend): Cluster {
           ],
     ...(backend.identities.length === 0 && backend.proxyProtocol !== undefined ? { transportSocket: bare } : {}),
     ...encodeResilience(backend),
-    metadata: labels({ service: backend.service, port: backend.port, protocol: backend.protocol, ...constraintLabel(backend) }),
+    ...encodeHealthCheck(backend),
+    metadata: labels({
+      service: backend.service,
+      port: backend.port,
+      protocol: backend.protocol,
+      ...constraintLabel(backend),
+      ...spareLabel(backend),
+    }),
   })
 }
 

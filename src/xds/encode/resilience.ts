@@ -1,7 +1,7 @@
 /** What keeps a backend's endpoints from harm → CircuitBreakers and OutlierDetection of its Cluster; what Envoy has no field for → labels. */
 
 import { create, type JsonObject } from '@bufbuild/protobuf'
-import type { Backend } from '#model/view'
+import type { Backend, EjectionCause } from '#model/view'
 import { type CircuitBreakers, CircuitBreakersSchema } from '../gen/envoy/config/cluster/v3/circuit_breaker_pb.ts'
 import type { Cluster } from '../gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { type OutlierDetection, OutlierDetectionSchema } from '../gen/envoy/config/cluster/v3/outlier_detection_pb.ts'
@@ -42,19 +42,44 @@ function breakersOf(constraint: Backend['retryConstraint'], limits: NonNullable<
   })
 }
 
-/** Ejection by success rate, which Envoy does when it is not told otherwise, is turned off. */
+/** Envoy knows nothing of endpoints that ask to be spared; the label says it. */
+export const spareLabel = ({ outlierDetection }: Kept): JsonObject => {
+  const said = outlierDetection?.tooManyRequests
+  return said === undefined ? {} : { tooManyRequests: { pauseMs: said.pauseMs, longestMs: said.longestMs } }
+}
+
+/** What Envoy would do when it is not told otherwise (ejection by success rate) is turned off where nobody asked for it. */
 function detectionOf(said: NonNullable<Backend['outlierDetection']>): OutlierDetection {
-  const { consecutive5xx, consecutiveGatewayErrors, consecutiveLocalOriginFailures } = said
+  const { consecutive5xx, consecutiveGatewayErrors, consecutiveLocalOriginFailures, successRate, failurePercentage, enforcing } = said
+  const percent = (cause: EjectionCause, isAsked: boolean): number => (isAsked ? (enforcing?.[cause] ?? 100) : 0)
+  const hasRate = successRate !== undefined
+  const hasPercentage = failurePercentage !== undefined
   return create(OutlierDetectionSchema, {
     ...(consecutive5xx > 0 ? { consecutive5xx } : {}),
-    enforcingConsecutive5xx: consecutive5xx > 0 ? 100 : 0,
+    enforcingConsecutive5xx: percent('consecutive5xx', consecutive5xx > 0),
     ...(consecutiveGatewayErrors > 0 ? { consecutiveGatewayFailure: consecutiveGatewayErrors } : {}),
-    enforcingConsecutiveGatewayFailure: consecutiveGatewayErrors > 0 ? 100 : 0,
+    enforcingConsecutiveGatewayFailure: percent('consecutiveGatewayErrors', consecutiveGatewayErrors > 0),
     splitExternalLocalOriginErrors: said.splitsLocalOrigin,
     ...(consecutiveLocalOriginFailures > 0 ? { consecutiveLocalOriginFailure: consecutiveLocalOriginFailures } : {}),
-    enforcingConsecutiveLocalOriginFailure: consecutiveLocalOriginFailures > 0 ? 100 : 0,
-    enforcingSuccessRate: 0,
-    enforcingLocalOriginSuccessRate: 0,
+    enforcingConsecutiveLocalOriginFailure: percent('consecutiveLocalOriginFailures', consecutiveLocalOriginFailures > 0),
+    ...(hasRate
+      ? {
+          successRateMinimumHosts: successRate.minimumHosts,
+          successRateRequestVolume: successRate.requestVolume,
+          successRateStdevFactor: successRate.stdevThousandths,
+        }
+      : {}),
+    enforcingSuccessRate: percent('successRate', hasRate),
+    enforcingLocalOriginSuccessRate: percent('localOriginSuccessRate', hasRate && said.splitsLocalOrigin),
+    ...(hasPercentage
+      ? {
+          failurePercentageThreshold: failurePercentage.percent,
+          failurePercentageMinimumHosts: failurePercentage.minimumHosts,
+          failurePercentageRequestVolume: failurePercentage.requestVolume,
+        }
+      : {}),
+    enforcingFailurePercentage: percent('failurePercentage', hasPercentage),
+    enforcingFailurePercentageLocalOrigin: percent('localOriginFailurePercentage', hasPercentage && said.splitsLocalOrigin),
     interval: duration(said.intervalMs),
     baseEjectionTime: duration(said.baseEjectionMs),
     maxEjectionTime: duration(said.maxEjectionMs),
