@@ -27,6 +27,7 @@ import { findPolicies } from './compiler/policies.ts'
 import type { Outcome } from './compiler/report.ts'
 import { limitAtGateways, limitServes, lowerRateLimits, whyNoLimit } from './compiler/rate-limits.ts'
 import { reportOthers, reportRoute } from './compiler/report.ts'
+import { findRouteFilters } from './compiler/route-filters.ts'
 import { lowerRules } from './compiler/rules.ts'
 import type { ServicePort } from './compiler/services.ts'
 import { findServices } from './compiler/services.ts'
@@ -76,7 +77,8 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
   const udp = attach(gathered.udpRoutes, gathered, services)
   const grpc = attach(gathered.grpcRoutes, gathered, services)
   const requests: readonly RequestRoute[] = [...gathered.grpcRoutes, ...gathered.httpRoutes]
-  const httpLowered = new Map(requests.map(route => [route, lowerRules(route, services, grants)]))
+  const filters = findRouteFilters(gathered.routeFilters)
+  const httpLowered = new Map(requests.map(route => [route, lowerRules(route, services, grants, filters)]))
   const streams = [...gathered.tlsRoutes, ...gathered.tcpRoutes, ...gathered.udpRoutes]
   const tcpLowered = new Map(streams.map(route => [route, lowerTCP(route, services, grants)]))
   const lowered = { http: httpLowered, tcp: new Map([...tcpLowered].map(([route, { backends }]) => [route, backends])) }
@@ -144,6 +146,7 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
       reported<TLSRoute | TCPRoute>(route, route.kind === 'TLSRoute' ? tls : route.kind === 'UDPRoute' ? udp : tcp, tcpLowered.get(route)!),
     ),
     ...policies.statuses,
+    ...filters.statuses,
     ...faults.statuses,
     ...limits.statuses,
     ...guarding.statuses,

@@ -1,8 +1,10 @@
 /** Filters of a rule or a backendRef as the proxy applies them; those that are not carried out yet are named, never left out in silence. */
 
-import type { Cors, Filter, HeaderChange, PathChange, Redirect } from '#model/view'
+import type { Action, Cors, Filter, HeaderChange, NameValue, PathChange, Redirect } from '#model/view'
 import type { HTTPFilter, PathModifier } from '#resources/gateway-api'
 import { lowerCors } from './cors.ts'
+import type { RefReason } from './resolve.ts'
+import type { Extensions } from './route-filters.ts'
 
 /** path: of the field, from the resource's top. */
 export type Unsupported = { readonly path: string; readonly says: string }
@@ -10,22 +12,28 @@ export type Lowered = {
   readonly filters: readonly Filter[]
   readonly redirect?: Redirect
   readonly cors?: Cors
+  /** In place of any backend. */
+  readonly respond?: Action & { readonly type: 'respond' }
   readonly unsupported: readonly Unsupported[]
+  /** Filters of others that are not there. */
+  readonly refs: readonly (Unsupported & { readonly backend: undefined; readonly reason: RefReason })[]
 }
 
 const fieldOf: Partial<Record<HTTPFilter['type'], string>> = {
   CORS: 'cors',
   RequestMirror: 'requestMirror',
   ExternalAuth: 'externalAuth',
-  ExtensionRef: 'extensionRef',
 }
 
 /** at: path of the list. onBackend: a redirect makes no sense there. RequestMirror of rules is lowered by `lowerMirrors`. */
-export function lowerFilters(list: readonly HTTPFilter[], at: string, onBackend = false): Lowered {
+export function lowerFilters(list: readonly HTTPFilter[], at: string, extensions: Extensions, onBackend = false): Lowered {
   const found: Filter[] = []
   const unsupported: Unsupported[] = []
+  const refs: Lowered['refs'][number][] = []
   let redirect: Redirect | undefined
   let cors: Cors | undefined
+  let respond: Lowered['respond']
+  let headers: readonly NameValue[] = []
   for (const [index, filter] of list.entries()) {
     const path = `${at}[${index}]`
     if (filter.requestHeaderModifier) {
@@ -41,7 +49,24 @@ export function lowerFilters(list: readonly HTTPFilter[], at: string, onBackend 
     else if (filter.requestRedirect && !onBackend) redirect = lowerRedirect(filter.requestRedirect)
     else if (filter.cors && !onBackend) cors = lowerCors(filter.cors)
     else if (filter.requestMirror && !onBackend) continue
-    else
+    else if (filter.extensionRef) {
+      const place = `${path}.extensionRef`
+      const extension = extensions(filter.extensionRef)
+      if ('reason' in extension) {
+        refs.push({ path: place, backend: undefined, ...extension })
+        continue
+      }
+      unsupported.push(...extension.invalid.map(says => ({ path: place, says })))
+      if (extension.respond !== undefined && onBackend)
+        unsupported.push({ path: place, says: 'directResponse answers in place of the backend: use it on the rule' })
+      else if (extension.respond !== undefined && respond !== undefined)
+        unsupported.push({ path: place, says: 'a filter before it answers already: remove one' })
+      else if (extension.respond !== undefined) {
+        respond = extension.respond
+        headers = extension.headers
+      }
+      found.push(...extension.filters)
+    } else
       unsupported.push({
         path: `${path}.${fieldOf[filter.type] ?? 'requestRedirect'}`,
         says: `${filter.type} is not carried out yet${onBackend ? ' on a backendRef' : ''}`,
@@ -53,16 +78,31 @@ export function lowerFilters(list: readonly HTTPFilter[], at: string, onBackend 
       path: `${at}[${copied}].requestMirror`,
       says: 'does not go with RequestRedirect, which sends the request nowhere: remove one',
     })
+  if (redirect !== undefined && respond !== undefined)
+    unsupported.push({ path: at, says: 'RequestRedirect and directResponse both answer the request: remove one' })
+  if (respond !== undefined && copied >= 0)
+    unsupported.push({
+      path: `${at}[${copied}].requestMirror`,
+      says: 'does not go with directResponse, which sends the request nowhere: remove one',
+    })
+  const paths = found.filter(filter => filter.type === 'rewrite' && filter.path !== undefined)
+  const last = list.findLastIndex(filter => filter.extensionRef)
+  if (paths.length > 1)
+    unsupported.push({ path: `${at}[${last}].extensionRef`, says: 'the path is rewritten by another filter too: remove one' })
   const hosts = found.filter(filter => filter.type === 'rewrite' && filter.host !== undefined)
-  if (hosts.length > 1) {
+  if (hosts.some(filter => filter.type === 'rewrite' && typeof filter.host === 'object') && hosts.length > 1)
+    unsupported.push({ path: `${at}[${last}].extensionRef`, says: 'the host is set by another filter too: remove one' })
+  else if (hosts.length > 1) {
     const index = list.findIndex(filter => filter.requestHeaderModifier)
     unsupported.push({ path: `${at}[${index}].requestHeaderModifier.set`, says: 'host is set here and by urlRewrite.hostname: remove one' })
   }
   return {
-    filters: inOrder(joined(found.filter(says))),
+    filters: inOrder(joined(withHeaders(found, headers).filter(says))),
     ...(redirect === undefined ? {} : { redirect }),
     ...(cors === undefined ? {} : { cors }),
+    ...(respond === undefined ? {} : { respond }),
     unsupported,
+    refs,
   }
 }
 
@@ -82,6 +122,15 @@ function unchangeable(change: HeaderChange, at: string): readonly Unsupported[] 
       .filter(name => ownFields.has(name) || !/^[a-z0-9!#$%&'*+\-.^_`|~]+$/.test(name))
       .map(name => ({ path: `${at}.${list}`, says: `"${name}" cannot be changed by a filter` })),
   )
+}
+
+/** What an answer of the route itself says of its headers, beside what a filter makes of them. */
+function withHeaders(filters: readonly Filter[], headers: readonly NameValue[]): readonly Filter[] {
+  if (headers.length === 0) return filters
+  const change = filters.find(filter => filter.type === 'response-headers')?.change ?? { set: [], add: [], remove: [] }
+  const changed = new Set([...change.set.map(({ name }) => name), ...change.remove])
+  const set = [...headers.filter(({ name }) => !changed.has(name)), ...change.set]
+  return [...filters.filter(filter => filter.type !== 'response-headers'), { type: 'response-headers', change: { ...change, set } }]
 }
 
 /** A host from one filter and a path from another are one rewrite. */

@@ -15,7 +15,7 @@ import type {
 } from '#resources/gateway-api'
 import { gatewayGroup } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
-import type { AccessPolicy, BackendPolicy, FaultPolicy, MeshResource, RateLimitPolicy, RoutePolicy } from '#resources/weft'
+import type { AccessPolicy, BackendPolicy, FaultPolicy, MeshResource, RateLimitPolicy, RouteFilter, RoutePolicy } from '#resources/weft'
 import { weftGroup } from '#resources/weft'
 
 /** A remark for the operator that belongs to no condition. */
@@ -42,6 +42,7 @@ export type Gathered = {
   readonly rateLimitPolicies: readonly RateLimitPolicy[]
   readonly backendTLSPolicies: readonly Resource<{ readonly targetRefs: readonly TargetRef[] }>[]
   readonly meshes: readonly MeshResource[]
+  readonly routeFilters: readonly RouteFilter[]
 }
 export type TargetRef = { readonly group: string; readonly kind: string; readonly name: string; readonly sectionName?: string | undefined }
 
@@ -81,5 +82,6 @@ export function gather(resources: readonly Resource[]): Gathered {
     rateLimitPolicies: of(weftGroup, 'RateLimitPolicy'),
     backendTLSPolicies: of(gatewayGroup, 'BackendTLSPolicy'),
     meshes: of(weftGroup, 'Mesh'),
+    routeFilters: of(weftGroup, 'RouteFilter'),
   }
 }

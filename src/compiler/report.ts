@@ -49,7 +49,9 @@ function taken(route: Resource, { invalid, ruleCount }: Outcome): readonly State
 function resolvedRefs(route: Resource, { refs }: Outcome): readonly Stated[] {
   const first = refs[0]
   if (first === undefined) return [state(route, 'ResolvedRefs', true, 'ResolvedRefs', 'All backendRefs lead somewhere')]
-  return [state(route, 'ResolvedRefs', false, first.reason, `${tell(refs)}; their share is refused`)]
+  const isFilter = refs.some(each => each.path.endsWith('.extensionRef'))
+  const answer = isFilter ? 'the share of a backend is refused, and all that matches a rule without its filter' : 'their share is refused'
+  return [state(route, 'ResolvedRefs', false, first.reason, `${tell(refs)}; ${answer}`)]
 }
 
 /** Policies that are read but not carried out: said, so that nobody waits for them. */

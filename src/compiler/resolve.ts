@@ -7,7 +7,7 @@ import { namespaceOf } from './gather.ts'
 import { carriesCalls, isHttp } from './protocol.ts'
 import type { Services } from './services.ts'
 
-export type RefReason = 'RefNotPermitted' | 'InvalidKind' | 'BackendNotFound' | 'UnsupportedProtocol'
+export type RefReason = 'RefNotPermitted' | 'InvalidKind' | 'BackendNotFound' | 'UnsupportedProtocol' | 'FilterNotFound'
 /** backend: the name of a backend of the mesh, `NAMESPACE/SERVICE:PORT`. */
 export type Resolved = { readonly backend: string } | { readonly backend: undefined; readonly reason: RefReason; readonly says: string }
 /** called: namespaces of the Services that the route is about; what is in them its clients call anyway. */

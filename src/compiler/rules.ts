@@ -13,6 +13,7 @@ import type { Ranked } from './order.ts'
 import type { Resolved } from './resolve.ts'
 import { fromOf, resolve } from './resolve.ts'
 import { retryOf } from './retry.ts'
+import type { RouteFilters } from './route-filters.ts'
 import { lowerSession } from './sessions.ts'
 import type { Services } from './services.ts'
 
@@ -23,15 +24,22 @@ export type LoweredRoute = {
   readonly invalid: ReadonlyMap<number, readonly Unsupported[]>
 }
 
-export function lowerRules(route: HTTPRoute | GRPCRoute, services: Services, grants: readonly ReferenceGrant[]): LoweredRoute {
+export function lowerRules(
+  route: HTTPRoute | GRPCRoute,
+  services: Services,
+  grants: readonly ReferenceGrant[],
+  filters: RouteFilters,
+): LoweredRoute {
   const { kind } = route
   const from = fromOf(route)
+  const extensions = filters.of(from.namespace)
   const refs: LoweredRoute['refs'][number][] = []
   const invalid = new Map<number, readonly Unsupported[]>()
   const routes = rulesOf(route).flatMap(({ rule, matches }, index) => {
     const at = `spec.rules[${index}]`
-    const lowered = lowerFilters(rule.filters ?? [], `${at}.filters`)
+    const lowered = lowerFilters(rule.filters ?? [], `${at}.filters`, extensions)
     const unsupported: Unsupported[] = [...lowered.unsupported]
+    const missing = [...lowered.refs]
     const copied = lowerMirrors(rule.filters ?? [], `${at}.filters`, from, services, grants)
     refs.push(...copied.refs)
     const kept = lowerSession(rule, at, `${nameOf(route)}-${index}`)
@@ -40,30 +48,41 @@ export function lowerRules(route: HTTPRoute | GRPCRoute, services: Services, gra
       const path = `${at}.backendRefs[${refAt}]`
       const found = resolve(ref, from, services, grants)
       if (found.backend === undefined) refs.push({ ...found, path })
-      const own = lowerFilters(ref.filters ?? [], `${path}.filters`, true)
+      const own = lowerFilters(ref.filters ?? [], `${path}.filters`, extensions, true)
       unsupported.push(...own.unsupported)
+      missing.push(...own.refs)
       return { backend: found.backend, weight: ref.weight, ...(own.filters.length > 0 ? { filters: own.filters } : {}) }
     })
     unsupported.push(...matches.flatMap(match => match.unsupported))
+    if (lowered.respond !== undefined && backends.length > 0)
+      unsupported.push({
+        path: `${at}.backendRefs`,
+        says: 'get nothing, for a RouteFilter of the rule answers itself (directResponse): remove them or the filter',
+      })
     if (unsupported.length > 0) invalid.set(index, unsupported)
+    refs.push(...missing)
+    // A filter that is not there must not be skipped (Gateway API HTTPRouteFilter.extensionRef).
+    const broken = [...unsupported, ...missing]
     const action: Action =
-      unsupported.length > 0
-        ? { type: 'respond', status: 500, reason: 'rule-invalid', detail: unsupported.map(each => `${each.path}: ${each.says}`).join('; ') }
-        : lowered.redirect !== undefined
-          ? { type: 'redirect', redirect: lowered.redirect }
-          : withSession(forward(backends, at), kept.session)
+      broken.length > 0
+        ? { type: 'respond', status: 500, reason: 'rule-invalid', detail: broken.map(each => `${each.path}: ${each.says}`).join('; ') }
+        : lowered.respond !== undefined
+          ? lowered.respond
+          : lowered.redirect !== undefined
+            ? { type: 'redirect', redirect: lowered.redirect }
+            : withSession(forward(backends, at), kept.session)
     return matches.flatMap(({ match, rank }, matchAt): readonly Ranked[] => {
       if (match === undefined) return []
       const made: Route = {
         name: `${kind}/${nameOf(route)}/${index}${matches.length > 1 ? `.${matchAt}` : ''}`,
         origin: `${kind} ${nameOf(route)} rule ${index}`,
         match,
-        filters: unsupported.length > 0 ? [] : lowered.filters,
+        filters: broken.length > 0 ? [] : lowered.filters,
         action,
         ...timeoutsOf(rule),
         ...(action.type === 'forward' ? retryOf(rule) : {}),
         ...(action.type === 'forward' && copied.mirrors.length > 0 ? { mirrors: copied.mirrors } : {}),
-        ...(unsupported.length > 0 || lowered.cors === undefined ? {} : { cors: lowered.cors }),
+        ...(broken.length > 0 || lowered.cors === undefined ? {} : { cors: lowered.cors }),
       }
       return [{ route: made, rank }]
     })

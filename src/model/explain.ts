@@ -141,7 +141,7 @@ function tellShares(
     const part = sum === 0 ? 0 : weight / sum
     const backend = name === undefined ? undefined : view.backends[name]
     if (backend === undefined) return { part, filters, endpoints: [], failure: told('backend-invalid', route?.origin ?? name ?? '') }
-    const sent = rewrite([...(route?.filters ?? []), ...filters], route?.match.path, request.host, request.path)
+    const sent = rewrite([...(route?.filters ?? []), ...filters], route?.match.path, request.host, request.path, request)
     const changed = sent.host !== request.host || sent.path !== request.path ? { sent } : {}
     const reach = (endpoint: Parameters<typeof arrive>[0]): WayIn => arrive(endpoint, backend, { ...request, ...sent }, identity, knownOf)
     const endpoints = tellEndpoints(backend, view.endpoints[backend.name], reach)

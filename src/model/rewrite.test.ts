@@ -3,6 +3,7 @@ import { describe, test } from 'node:test'
 import { changeFields, changePath, locationOf, rewrite } from './rewrite.ts'
 import type { PathMatch, Redirect } from './view.ts'
 
+const none = { header: () => undefined }
 const prefix = (value: string): PathMatch => ({ type: 'prefix', value })
 
 describe('a path', () => {
@@ -31,8 +32,36 @@ describe('a path', () => {
 
 test('of several rewrites the later wins what both say', () => {
   const one = { type: 'rewrite', host: 'one', path: { type: 'full', value: '/one' } } as const
-  assert.deepEqual(rewrite([one, { type: 'rewrite', host: 'two' }], undefined, 'host', '/path'), { host: 'two', path: '/one' })
-  assert.deepEqual(rewrite([], undefined, 'host', '/path'), { host: 'host', path: '/path' })
+  assert.deepEqual(rewrite([one, { type: 'rewrite', host: 'two' }], undefined, 'host', '/path', none), { host: 'two', path: '/one' })
+  assert.deepEqual(rewrite([], undefined, 'host', '/path', none), { host: 'host', path: '/path' })
+})
+
+describe('an expression changes', () => {
+  for (const [says, pattern, substitution, path, expected] of [
+    ['what it matches, with its groups', '^/service/([^/]+)(/.*)$', '\\2/instance/\\1', '/service/foo/v1/api', '/v1/api/instance/foo'],
+    ['each place that it matches', 'one', 'two', '/xxx/one/yyy/one/zzz', '/xxx/two/yyy/two/zzz'],
+    ['all of it by group 0', '/b', '<\\0>', '/a/b/c', '/a</b>/c'],
+    ['a backslash written twice', 'b', '\\\\', '/a/b', '/a/\\'],
+    ['a group without part into nothing', '/(x)?y', '/[\\1]', '/y', '/[]'],
+    ['and takes a dollar for a dollar', 'b', '$&$1', '/b', '/$&$1'],
+    ['nothing where it does not match', '/z', '', '/a', '/a'],
+  ] as const)
+    test(says, () => assert.equal(changePath(path, { type: 'regex', pattern, substitution }, undefined), expected))
+})
+
+test('a host comes from a header or from the path as it was asked; what is none is not taken', () => {
+  const header = (value: string | undefined) => ({ header: () => value })
+  const byHeader = { type: 'rewrite', host: { type: 'header', name: 'x-host' } } as const
+  assert.equal(rewrite([byHeader], undefined, 'web', '/', header('shop.example:81')).host, 'shop.example:81')
+  for (const bad of [undefined, '', 'a b', 'a/b', 'one,two', 'user@host'])
+    assert.equal(rewrite([byHeader], undefined, 'web', '/', header(bad)).host, 'web')
+  const byPath = {
+    type: 'rewrite',
+    host: { type: 'path', pattern: '^/([^/]+)/.*$', substitution: '\\1.example' },
+    path: { type: 'regex', pattern: '^/[^/]+', substitution: '' },
+  } as const
+  assert.deepEqual(rewrite([byPath], undefined, 'web', '/shop/cart', none), { host: 'shop.example', path: '/cart' })
+  assert.equal(rewrite([byPath], undefined, 'web', '/', none).host, 'web')
 })
 
 describe('a redirect', () => {

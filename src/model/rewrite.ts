@@ -1,10 +1,11 @@
 /** What a route's filters make of a request: new path, host, header fields, or the place a redirect points to. Pure. */
 
-import type { Filter, HeaderChange, PathChange, PathMatch, Redirect } from './view.ts'
+import type { Filter, HeaderChange, HostFrom, PathChange, PathMatch, Redirect, Substitution } from './view.ts'
 
 /** Gateway API HTTPPathModifier. `prefix` replaces what the match's prefix covered; a trailing slash of either side is not doubled. */
 export function changePath(path: string, change: PathChange, match: PathMatch | undefined): string {
   if (change.type === 'full') return change.value
+  if (change.type === 'regex') return absolute(substitute(path, change))
   const prefix = match?.type === 'prefix' ? match.value : '/'
   const rest = path.slice(prefix.endsWith('/') ? prefix.length - 1 : prefix.length)
   const start = change.value.endsWith('/') ? change.value.slice(0, -1) : change.value
@@ -12,16 +13,62 @@ export function changePath(path: string, change: PathChange, match: PathMatch | 
   return start + (rest.startsWith('/') ? rest : `/${rest}`)
 }
 
+/** A request has no other path (RFC 9112 §3.2.1). */
+const absolute = (path: string): string => (path.startsWith('/') ? path : `/${path}`)
+
 export type Rewritten = { readonly host: string; readonly path: string }
 
-export function rewrite(filters: readonly Filter[], match: PathMatch | undefined, host: string, path: string): Rewritten {
+/** request: whose headers may name the host. */
+export function rewrite(
+  filters: readonly Filter[],
+  match: PathMatch | undefined,
+  host: string,
+  path: string,
+  request: { header(name: string): string | undefined },
+): Rewritten {
+  const asked = path
   for (const filter of filters) {
     if (filter.type !== 'rewrite') continue
-    if (filter.host !== undefined) host = filter.host
+    if (filter.host !== undefined) host = typeof filter.host === 'string' ? filter.host : hostFrom(filter.host, host, asked, request)
     if (filter.path !== undefined) path = changePath(path, filter.path, match)
   }
   return { host, path }
 }
+
+/** What is no host leaves it as it is: who asks may write what they like. */
+function hostFrom(from: HostFrom, host: string, path: string, request: { header(name: string): string | undefined }): string {
+  const found = from.type === 'header' ? request.header(from.name) : substitute(path, from)
+  return found !== undefined && /^(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/.test(found) ? found : host
+}
+
+/** For people, as the end of a sentence. */
+export const tellPath = (change: PathChange): string =>
+  change.type === 'regex' ? `what ${change.pattern} makes of it: ${change.substitution}` : change.value
+export const tellHost = (host: string | HostFrom): string =>
+  typeof host === 'string'
+    ? host
+    : host.type === 'header'
+      ? `the value of the header ${host.name}`
+      : `what ${host.pattern} makes of the path: ${host.substitution}`
+
+type Compiled = { readonly regex: RegExp; readonly parts: readonly (string | number)[] }
+const compiled = new WeakMap<Substitution, Compiled>()
+
+/** As RE2's GlobalReplace; a group that took no part is empty. */
+export function substitute(text: string, change: Substitution): string {
+  let known = compiled.get(change)
+  if (known === undefined) compiled.set(change, (known = { regex: new RegExp(change.pattern, 'gu'), parts: partsOf(change.substitution) }))
+  const { regex, parts } = known
+  return text.replace(regex, (...found) =>
+    parts.map(part => (typeof part === 'string' ? part : ((found[part] as string | undefined) ?? ''))).join(''),
+  )
+}
+
+/** Text, and numbers of groups. */
+export const partsOf = (substitution: string): readonly (string | number)[] =>
+  (substitution.match(/\\\d|\\[^]|[^\\]+|\\$/g) ?? []).map(part =>
+    part[0] !== '\\' ? part : /^\\\d$/.test(part) ? Number(part[1]) : part.slice(1),
+  )
 
 /** The Location of a redirect (Gateway API HTTPRequestRedirectFilter): the port of the request is kept unless scheme or port are given, well-known ports are left out. */
 export function locationOf(

@@ -2,8 +2,10 @@
 
 import { Failure, type FailureCode, failures } from '#base/failure'
 import { changeFields } from '#model/rewrite'
-import { field, type ResponseHead } from '#wire/http1'
+import type { Route } from '#model/view'
+import { field, type ResponseHead, withoutField } from '#wire/http1'
 import type { Exchange } from './exchange.ts'
+import { grpcOf } from './grpc.ts'
 
 /** Header that carries the failure code of base/failure.ts; `x-weft-error-detail` carries the sentence. */
 export const errorField = 'x-weft-error'
@@ -46,16 +48,24 @@ export function answerEmpty(exchange: Exchange, status: number, fields: readonly
   reply(exchange, status, fields, new Uint8Array(0))
 }
 
-export function answerRedirect(exchange: Exchange, location: string, status: number): void {
-  reply(exchange, status, ['location', location], new Uint8Array(0))
+export function answerRedirect(exchange: Exchange, route: Route, location: string, status: number): void {
+  reply(exchange, status, changedBy(route, ['location', location]), new Uint8Array(0))
 }
 
-/** What a route says is answered in place of any endpoint. */
-export function answerAsConfigured(exchange: Exchange, status: number, text: string): void {
-  const mayHaveBody = status !== 204 && status !== 304
+/** What a route says is answered in place of any endpoint. A call of gRPC learns it as it would from a proxy in between: by the status of the same meaning. */
+export function answerAsConfigured(exchange: Exchange, route: Route, status: number, text: string): void {
+  if (exchange.isGrpc) {
+    exchange.grpcStatus = grpcOf(status)
+    const message = ['grpc-status', String(exchange.grpcStatus), ...(text === '' ? [] : ['grpc-message', grpcMessage(text)])]
+    return answerTrailersOnly(exchange, withoutField(changedBy(route, message), 'content-type'))
+  }
+  const mayHaveBody = status !== 204 && status !== 205 && status !== 304
   const body = new TextEncoder().encode(mayHaveBody ? text : '')
-  reply(exchange, status, body.length > 0 ? ['content-type', 'text/plain; charset=utf-8'] : [], body)
+  reply(exchange, status, changedBy(route, body.length > 0 ? ['content-type', 'text/plain; charset=utf-8'] : []), body)
 }
+
+const changedBy = ({ filters }: Route, fields: readonly string[]): readonly string[] =>
+  filters.reduce((made, filter) => (filter.type === 'response-headers' ? changeFields(made, filter.change) : made), fields)
 
 /**
  * An answer that has begun cannot become another: it ends so that the caller sees that it is not whole. A gRPC answer ends with a status that says why.
@@ -72,6 +82,10 @@ export function breakOffAnswer(exchange: Exchange, failure: Failure, code?: numb
 
 /** Trailers-only (gRPC over HTTP/2, "Responses"): the status of the same meaning, and the sentence. */
 function answerGrpc(exchange: Exchange, failure: Failure): void {
+  answerTrailersOnly(exchange, grpcFields(exchange, failure))
+}
+
+function answerTrailersOnly(exchange: Exchange, said: readonly string[]): void {
   exchange.status = 200
   exchange.stopBody()
   exchange.caller.respond(
@@ -79,7 +93,7 @@ function answerGrpc(exchange: Exchange, failure: Failure): void {
       status: 200,
       reason: '',
       minor: 1,
-      fields: changed(exchange, ['content-type', 'application/grpc', ...grpcFields(exchange, failure)]),
+      fields: changed(exchange, ['content-type', 'application/grpc', ...said]),
     },
     0,
   )
@@ -89,9 +103,17 @@ function answerGrpc(exchange: Exchange, failure: Failure): void {
 
 function grpcFields(exchange: Exchange, failure: Failure): readonly string[] {
   exchange.grpcStatus ??= failures[failure.code].grpc
-  const message = encodeURIComponent(`${failure.says} (${failure.hint})`.slice(0, 500)).replaceAll('%20', ' ')
-  return ['grpc-status', String(exchange.grpcStatus), 'grpc-message', message, errorField, failure.code]
+  return [
+    'grpc-status',
+    String(exchange.grpcStatus),
+    'grpc-message',
+    grpcMessage(`${failure.says} (${failure.hint})`),
+    errorField,
+    failure.code,
+  ]
 }
+
+const grpcMessage = (text: string): string => encodeURIComponent(text.slice(0, 500).toWellFormed()).replaceAll('%20', ' ')
 
 /** Why an answer is not passed on but asked for again, elsewhere if possible: its proxy says that it is none of its workload, or the route asks for that. */
 export function refusalOf(head: ResponseHead, identity: string | undefined, exchange: Exchange): Failure | undefined {

@@ -20,7 +20,7 @@ export function requestHead(exchange: Exchange, route: Route, share: Share): Req
   const filters = share.filters.length > 0 ? [...route.filters, ...share.filters] : route.filters
   if (filters.length > 0) {
     for (const filter of filters) if (filter.type === 'request-headers') fields = changeFields(fields, filter.change)
-    const changed = rewrite(filters, route.match.path, exchange.host, exchange.judgedPath ?? exchange.path)
+    const changed = rewrite(filters, route.match.path, exchange.host, exchange.judgedPath ?? exchange.path, exchange)
     if (changed.host !== exchange.host) fields = changeFields(fields, { set: [{ name: 'host', value: changed.host }], add: [], remove: [] })
     if (changed.path !== (exchange.judgedPath ?? exchange.path))
       target = changed.path + (exchange.search === '' ? '' : `?${exchange.search}`)

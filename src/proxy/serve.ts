@@ -53,8 +53,8 @@ export function serve(exchange: Exchange, means: Means, onBug: (bug: unknown) =>
 
 function act(exchange: Exchange, permitted: Permitted, view: View, means: Means, onBug: (bug: unknown) => void): void {
   if (permitted.action.type === 'redirect')
-    return answerRedirect(exchange, locationOf(permitted.action.redirect, facts(exchange, permitted)), permitted.action.redirect.status)
-  if (permitted.action.type === 'respond') return answerAsConfigured(exchange, permitted.action.status, permitted.action.detail)
+    return answerRedirect(exchange, permitted, locationOf(permitted.action.redirect, facts(exchange, permitted)), permitted.action.redirect.status)
+  if (permitted.action.type === 'respond') return answerAsConfigured(exchange, permitted, permitted.action.status, permitted.action.detail)
   const { pools } = means
   const share = backendOf(exchange, permitted, view, pools)
   if (permitted.mirrors !== undefined) means.mirrors.copy(exchange, permitted, permitted.mirrors, view)

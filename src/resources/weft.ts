@@ -8,6 +8,7 @@ import { externalService } from './weft/external-service.ts'
 import { faultPolicy } from './weft/fault-policy.ts'
 import { mesh } from './weft/mesh.ts'
 import { rateLimitPolicy } from './weft/rate-limit-policy.ts'
+import { routeFilter } from './weft/route-filter.ts'
 import { routePolicy } from './weft/route-policy.ts'
 import { workload } from './weft/workload.ts'
 
@@ -21,6 +22,7 @@ export type { ExternalService, ExternalServiceSpec } from './weft/external-servi
 export type { FaultPolicy, FaultPolicySpec } from './weft/fault-policy.ts'
 export type { MeshResource, MeshSpec } from './weft/mesh.ts'
 export type { RateLimitPolicy, RateLimitPolicySpec } from './weft/rate-limit-policy.ts'
+export type { RouteFilter, RouteFilterSpec } from './weft/route-filter.ts'
 export type { RetrySpec, RoutePolicy, RoutePolicySpec } from './weft/route-policy.ts'
 export type { PolicyTarget, TargetKind } from './weft/route-targets.ts'
 export type { WorkloadResource, WorkloadSpec, WorkloadStatus } from './weft/workload.ts'
@@ -29,6 +31,7 @@ export const weftGroup = 'weft.dev'
 export const weftKinds: readonly Kind[] = [
   mesh,
   workload,
+  routeFilter,
   routePolicy,
   backendPolicy,
   faultPolicy,

@@ -1,5 +1,6 @@
 /** What a rule does to requests on their way, a sentence for each; settings that have none as they are. */
 
+import { tellHost, tellPath } from '#model/rewrite'
 import type { Filter, Route } from '#model/view'
 
 const isTold = new Set(['name', 'origin', 'match', 'action'])
@@ -35,10 +36,10 @@ const sentences = {
 export function filterTold(filter: Filter): string {
   if (filter.type === 'rewrite') {
     const parts = [
-      ...(filter.host === undefined ? [] : [`the host to ${filter.host}`]),
+      ...(filter.host === undefined ? [] : [`the host to ${tellHost(filter.host)}`]),
       ...(filter.path === undefined
         ? []
-        : [`${filter.path.type === 'prefix' ? 'the start of the path' : 'the path'} to ${filter.path.value}`]),
+        : [`${filter.path.type === 'prefix' ? 'the start of the path' : 'the path'} to ${tellPath(filter.path)}`]),
     ]
     return `rewrites ${parts.join(' and ')}`
   }

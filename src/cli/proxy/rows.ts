@@ -1,6 +1,7 @@
 /** Proxies, and what they were told, as rows of tables. */
 
 import type { ProxyStatus } from '#api/mesh-api'
+import { tellPath } from '#model/rewrite'
 import type { Match, Route, View } from '#model/view'
 import { tellAgo, tellSpan } from '../moment.ts'
 import { type LeftOut, leftOutKey } from './left-out.ts'
@@ -117,7 +118,7 @@ function tellAction({ action }: Route): string {
   if (action.type === 'forward') return tellBackends(action.backends)
   if (action.type === 'respond') return `answers ${action.status}: ${action.detail}`
   const { scheme, host, port, path, status } = action.redirect
-  return `redirect ${status} ${[scheme && `scheme ${scheme}`, host && `host ${host}`, port && `port ${port}`, path && `path ${path.value}`].filter(Boolean).join(', ')}`.trim()
+  return `redirect ${status} ${[scheme && `scheme ${scheme}`, host && `host ${host}`, port && `port ${port}`, path && `path ${tellPath(path)}`].filter(Boolean).join(', ')}`.trim()
 }
 
 function tellBackends(backends: readonly { readonly backend: string | undefined; readonly weight: number }[]): string {

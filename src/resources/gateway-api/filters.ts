@@ -178,7 +178,7 @@ const shared = {
   requestMirror: requestMirror
     .optional()
     .describe('Sends copies of requests to a second backend, whose answers are dropped. Carried out on rules, not on a backendRef.'),
-  extensionRef: localObject.optional().describe('A filter of an implementation. Not carried out yet: there is none.'),
+  extensionRef: localObject.optional().describe('A RouteFilter (group weft.dev), which answers itself or rewrites by regular expressions.'),
 }
 
 const httpTypes = [

@@ -2,7 +2,7 @@
 
 import type { Any } from '@bufbuild/protobuf/wkt'
 import { StructSchema } from '@bufbuild/protobuf/wkt'
-import type { Match, PathChange } from '#model/view'
+import type { HostFrom, Match, PathChange, Substitution } from '#model/view'
 import { fullPattern, prefixPattern } from '../encode/path.ts'
 import { FilterConfigSchema } from '../gen/envoy/config/route/v3/route_components_pb.ts'
 import type { RegexMatchAndSubstitute } from '../gen/envoy/type/matcher/v3/regex_pb.ts'
@@ -30,22 +30,55 @@ function byPrefix(value: string, { path }: Match, where: string): PathChange {
   return value.endsWith('/') ? refuse(where, `"${value}" in place of ${path.value} would double the slash`) : { type: 'prefix', value }
 }
 
-/** The patterns that encode writes, and no others. */
-function byRegex({ pattern, substitution }: RegexMatchAndSubstitute, { path }: Match, where: string): PathChange {
-  const value = substitution.replaceAll('\\\\', '\\')
-  if (/\\\d/.test(substitution.replaceAll('\\\\', ''))) refuse(where, 'groups in a substitution are not carried out by this proxy')
-  if (pattern?.regex === fullPattern) return { type: 'full', value }
-  const prefix = path?.type === 'prefix' && path.value !== '/' ? path.value : ''
-  if (pattern?.regex === prefixPattern(prefix) && value.endsWith('/')) return { type: 'prefix', value: bare(value) }
-  return refuse(where, `the pattern "${pattern?.regex}" is not carried out by this proxy`)
+/** The patterns that encode writes for changes that it knows by another name; all others are what somebody wrote. */
+function byRegex(message: RegexMatchAndSubstitute, { path }: Match, where: string): PathChange {
+  const { pattern, substitution } = message
+  if (!/\\\d/.test(substitution.replaceAll('\\\\', ''))) {
+    const value = substitution.replaceAll('\\\\', '\\')
+    if (pattern?.regex === fullPattern) return { type: 'full', value }
+    const prefix = path?.type === 'prefix' && path.value !== '/' ? path.value : ''
+    if (pattern?.regex === prefixPattern(prefix) && value.endsWith('/')) return { type: 'prefix', value: bare(value) }
+  }
+  return { type: 'regex', ...substitutionOf(message, where) }
+}
+
+export function substitutionOf({ pattern, substitution }: RegexMatchAndSubstitute, where: string): Substitution {
+  const regex = pattern?.regex ?? ''
+  let groups: number
+  try {
+    // One more alternative, that is empty, always matches, and says how many groups there are.
+    groups = new RegExp(`${regex}|`, 'u').exec('')!.length - 1
+  } catch {
+    return refuse(`${where}.pattern`, `"${regex}" is not carried out by this proxy: no regular expression of ECMAScript`)
+  }
+  if (regex === '') refuse(`${where}.pattern`, 'is needed')
+  for (const [, escaped] of substitution.matchAll(/\\([^]|$)/g)) {
+    if (!/^[\d\\]$/.test(escaped!)) refuse(`${where}.substitution`, `"\\${escaped}" is no group and no backslash`)
+    if (escaped !== '\\' && Number(escaped) > groups) refuse(`${where}.substitution`, `the pattern has no group ${escaped}`)
+  }
+  return { pattern: regex, substitution }
 }
 
 const bare = (value: string): string => (value === '/' ? '/' : value.slice(0, -1))
 
-export function shareRewriteOf(any: Any, where: string): PathChange {
+export type ShareRewrite = { readonly path?: PathChange; readonly host?: HostFrom }
+
+export function shareRewriteOf(any: Any, where: string): ShareRewrite {
   const { fields } = unpack(unpack(any, FilterConfigSchema, where).config, StructSchema, where)
-  const type = fields['type']?.kind.value
-  const value = fields['value']?.kind.value
-  if ((type !== 'full' && type !== 'prefix') || typeof value !== 'string') refuse(where, 'a path rewrite needs a type and a value')
-  return { type, value }
+  const text = (name: string): string | undefined => {
+    const kind = fields[name]?.kind
+    return kind?.case === 'stringValue' ? kind.value : undefined
+  }
+  const [type, value, pattern, substitution] = [text('type'), text('value'), text('pattern'), text('substitution')]
+  const [header, hostPattern, hostSubstitution] = [text('hostHeader'), text('hostPattern'), text('hostSubstitution')]
+  let path: PathChange | undefined
+  if ((type === 'full' || type === 'prefix') && value !== undefined) path = { type, value }
+  else if (type === 'regex' && pattern !== undefined && substitution !== undefined) path = { type, pattern, substitution }
+  else if (type !== undefined) refuse(where, 'a path rewrite needs a type and a value')
+  let host: HostFrom | undefined
+  if (header !== undefined) host = { type: 'header', name: header }
+  else if (hostPattern !== undefined && hostSubstitution !== undefined)
+    host = { type: 'path', pattern: hostPattern, substitution: hostSubstitution }
+  if (path === undefined && host === undefined) refuse(where, 'a path rewrite needs a type and a value')
+  return { ...(path === undefined ? {} : { path }), ...(host === undefined ? {} : { host }) }
 }

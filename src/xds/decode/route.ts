@@ -1,6 +1,6 @@
 /** RouteConfiguration → RouteTable. */
 
-import type { Action, Filter, PathChange, Route, RouteTable, Session, WeightedBackend } from '#model/view'
+import type { Action, Filter, HostFrom, PathChange, Route, RouteTable, Session, WeightedBackend } from '#model/view'
 import { sessionFilter } from '../encode/affinity.ts'
 import { shareRewrite } from '../encode/route.ts'
 import {
@@ -26,7 +26,7 @@ import { decodeMatch } from './match.ts'
 import { backendNamed } from './network-filters.ts'
 import { decodeMirrors, decodePerRoute } from './per-route.ts'
 import { decodeRetry } from './retry.ts'
-import { pathChange, shareRewriteOf } from './rewrite.ts'
+import { pathChange, type ShareRewrite, shareRewriteOf, substitutionOf } from './rewrite.ts'
 
 // Hosts are matched without their port, whatever ignore_port_in_host_matching says; validate_clusters is about refusing, not about routing.
 const checkTable = carries(RouteConfigurationSchema, [
@@ -57,6 +57,8 @@ const checkForward = carries(RouteActionSchema, [
   'prefix_rewrite',
   'regex_rewrite',
   'host_rewrite_literal',
+  'host_rewrite_header',
+  'host_rewrite_path_regex',
   'request_mirror_policies',
   'hash_policy',
   'timeout',
@@ -142,7 +144,7 @@ function forward(
   if (code !== NotFound.SERVICE_UNAVAILABLE && code !== NotFound.INTERNAL_SERVER_ERROR)
     refuse(`${where}.cluster_not_found_response_code`, 'only 500 and 503 are carried out')
   const path = pathChange(message.prefixRewrite, message.regexRewrite, match, where)
-  const host = message.hostRewriteSpecifier.case === 'hostRewriteLiteral' ? message.hostRewriteSpecifier.value : undefined
+  const host = hostRewrite(message.hostRewriteSpecifier, where)
   const { tryMs, retry } =
     message.retryPolicy === undefined ? { tryMs: 0, retry: undefined } : decodeRetry(message.retryPolicy, `${where}.retry_policy`)
   const requestMs = message.timeout === undefined ? 15_000 : msOf(message.timeout) // Envoy's default
@@ -156,7 +158,20 @@ function forward(
   }
 }
 
-const rewriteFilter = (host: string | undefined, path: PathChange | undefined): readonly Filter[] =>
+function hostRewrite(rewrite: RouteAction['hostRewriteSpecifier'], where: string): string | HostFrom | undefined {
+  switch (rewrite.case) {
+    case 'hostRewriteLiteral':
+      return rewrite.value
+    case 'hostRewriteHeader':
+      return { type: 'header', name: rewrite.value.toLowerCase() }
+    case 'hostRewritePathRegex':
+      return { type: 'path', ...substitutionOf(rewrite.value, `${where}.host_rewrite_path_regex`) }
+    default:
+      return undefined
+  }
+}
+
+const rewriteFilter = (host: string | HostFrom | undefined, path: PathChange | undefined): readonly Filter[] =>
   host === undefined && path === undefined
     ? []
     : [{ type: 'rewrite', ...(host === undefined ? {} : { host }), ...(path === undefined ? {} : { path }) }]
@@ -171,13 +186,13 @@ function backendsOf(message: RouteAction, where: string): readonly WeightedBacke
 
 function decodeShare(share: WeightedCluster_ClusterWeight, where: string): WeightedBackend {
   checkShare(share, where)
-  let path: PathChange | undefined
+  let own: ShareRewrite = {}
   for (const [name, any] of Object.entries(share.typedPerFilterConfig)) {
     if (name !== shareRewrite) refuse(`${where}.typed_per_filter_config["${name}"]`, 'not carried out by this proxy')
-    path = shareRewriteOf(any, where)
+    own = shareRewriteOf(any, where)
   }
-  const host = share.hostRewriteSpecifier.case === 'hostRewriteLiteral' ? share.hostRewriteSpecifier.value : undefined
-  const filters = [...headerFilters(share, where), ...rewriteFilter(host, path)]
+  const host = share.hostRewriteSpecifier.case === 'hostRewriteLiteral' ? share.hostRewriteSpecifier.value : own.host
+  const filters = [...headerFilters(share, where), ...rewriteFilter(host, own.path)]
   return { backend: backendNamed(share.name), weight: share.weight ?? 0, ...(filters.length > 0 ? { filters } : {}) }
 }
 

@@ -2,7 +2,20 @@
 
 import { create, type JsonObject } from '@bufbuild/protobuf'
 import { anyPack, StructSchema } from '@bufbuild/protobuf/wkt'
-import type { Action, Filter, HeaderChange, Match, PathChange, Redirect, Route, RouteTable, ValueMatch, WeightedBackend } from '#model/view'
+import type {
+  Action,
+  Filter,
+  HeaderChange,
+  HostFrom,
+  Match,
+  PathChange,
+  Redirect,
+  Route,
+  RouteTable,
+  Substitution,
+  ValueMatch,
+  WeightedBackend,
+} from '#model/view'
 import {
   HeaderValueOption_HeaderAppendAction as Append,
   type HeaderValueOption,
@@ -36,12 +49,25 @@ import { duration, labels } from './source.ts'
 /** The key of a share's path rewrite, which Envoy knows only for whole routes: an optional extension that Envoy skips. */
 export const shareRewrite = 'dev.weft.rewrite'
 
+/** Envoy's own limit of an answer that it gives itself, in bytes. */
+const shortBodyBytes = 4096
+
 export function encodeRouteTable(table: RouteTable): RouteConfiguration {
+  const longest = longestBody(table)
   return create(RouteConfigurationSchema, {
     name: table.name,
     ignorePortInHostMatching: true,
+    ...(longest > shortBodyBytes ? { maxDirectResponseBodySizeBytes: longest } : {}),
     virtualHosts: table.hosts.map(host => ({ name: host.name, domains: [...host.domains], routes: host.routes.map(encodeRoute) })),
   })
+}
+
+function longestBody({ hosts }: RouteTable): number {
+  let longest = 0
+  for (const { routes } of hosts)
+    // A character is three bytes of UTF-8 at most, or two of four.
+    for (const { action } of routes) if (action.type === 'respond' && 3 * action.detail.length > longest) longest = 3 * action.detail.length
+  return longest
 }
 
 function encodeRoute(route: Route): EnvoyRoute {
@@ -127,16 +153,24 @@ function forward(route: Route, action: Action & { type: 'forward' }): RouteActio
 function share(backend: WeightedBackend) {
   const filters = backend.filters ?? []
   const rewrite = filters.find(filter => filter.type === 'rewrite')
-  const path: JsonObject | undefined = rewrite?.path && { type: rewrite.path.type, value: rewrite.path.value }
-  const skipped = path && create(FilterConfigSchema, { isOptional: true, config: anyPack(StructSchema, structOf(path)) })
+  const path: JsonObject = rewrite?.path === undefined ? {} : { ...rewrite.path }
+  const from = typeof rewrite?.host === 'object' ? hostFields(rewrite.host) : {}
+  const own = { ...path, ...from }
+  const skipped =
+    Object.keys(own).length === 0
+      ? undefined
+      : create(FilterConfigSchema, { isOptional: true, config: anyPack(StructSchema, structOf(own)) })
   return create(WeightedCluster_ClusterWeightSchema, {
     name: backend.backend ?? invalidCluster,
     weight: backend.weight,
     ...changesOf(filters),
-    ...(rewrite?.host === undefined ? {} : { hostRewriteSpecifier: { case: 'hostRewriteLiteral', value: rewrite.host } }),
+    ...(typeof rewrite?.host === 'string' ? { hostRewriteSpecifier: { case: 'hostRewriteLiteral', value: rewrite.host } } : {}),
     ...(skipped === undefined ? {} : { typedPerFilterConfig: { [shareRewrite]: anyPack(FilterConfigSchema, skipped) } }),
   })
 }
+
+const hostFields = (from: HostFrom): JsonObject =>
+  from.type === 'header' ? { hostHeader: from.name } : { hostPattern: from.pattern, hostSubstitution: from.substitution }
 
 const structOf = (fields: JsonObject) =>
   create(StructSchema, {
@@ -149,13 +183,22 @@ function rewriteOf(route: Route) {
   const rewrite = route.filters.find(filter => filter.type === 'rewrite')
   if (rewrite === undefined) return {}
   return {
-    ...(rewrite.host === undefined ? {} : { hostRewriteSpecifier: { case: 'hostRewriteLiteral' as const, value: rewrite.host } }),
+    ...(rewrite.host === undefined ? {} : { hostRewriteSpecifier: hostRewrite(rewrite.host) }),
     ...(rewrite.path === undefined ? {} : pathRewrite(rewrite.path, route.match)),
   }
 }
 
+function hostRewrite(host: string | HostFrom): Exclude<RouteAction['hostRewriteSpecifier'], { case: undefined }> {
+  if (typeof host === 'string') return { case: 'hostRewriteLiteral', value: host }
+  return host.type === 'header' ? { case: 'hostRewriteHeader', value: host.name } : { case: 'hostRewritePathRegex', value: byPattern(host) }
+}
+
+const byPattern = ({ pattern, substitution }: Substitution): RegexMatchAndSubstitute =>
+  create(RegexMatchAndSubstituteSchema, { pattern: { regex: pattern }, substitution })
+
 /** Envoy replaces the matched prefix as text; where that would double or lose a slash a pattern does it. */
 function pathRewrite(change: PathChange, match: Match): { prefixRewrite: string } | { regexRewrite: RegexMatchAndSubstitute } {
+  if (change.type === 'regex') return { regexRewrite: byPattern(change) }
   if (change.type === 'full') return { regexRewrite: substitute(fullPattern, change.value) }
   const prefix = match.path?.type === 'prefix' ? match.path.value.replace(/\/+$/, '') : ''
   const start = change.value.replace(/\/$/, '')
