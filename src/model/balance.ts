@@ -26,6 +26,8 @@ export type { Avoid, Surroundings, Usage } from './balance/picker.ts'
 export interface Balancer {
   /** All that may be picked now, the nearest first. */
   readonly endpoints: readonly Endpoint[]
+  /** Why there are none of them, for people. */
+  readonly says?: string
   /**
    * Undefined where there is none to choose from.
    * key: 32 bits of what the request is recognised by, for ring hash and Maglev; undefined: any endpoint will do.

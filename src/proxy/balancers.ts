@@ -6,6 +6,9 @@ import type { Pools } from './pool.ts'
 
 type Known = { readonly backend: Backend; readonly out: ReadonlySet<string>; readonly balancer: Balancer }
 
+/** Why this proxy leaves out what the control plane calls healthy: it keeps failing, or fails its health check. */
+type Cause = 'failures' | 'checks'
+
 const none: ReadonlySet<string> = new Set()
 
 export class Balancers {
@@ -15,12 +18,15 @@ export class Balancers {
   readonly #memories = new Map<string, Memory>()
   readonly #byAddress = new WeakMap<EndpointSet, ReadonlyMap<string, Endpoint>>()
   readonly #out = new Map<string, ReadonlySet<string>>()
+  /** Why: by cause, then by backend. */
+  readonly #outBy = new Map<Cause, Map<string, ReadonlySet<string>>>()
 
   constructor(pools: Pools) {
     this.#pools = pools
   }
 
   of(backend: Backend, set: EndpointSet): Balancer {
+    if (backend.healthCheck !== undefined) this.#pools.checks.used(backend, set)
     const known = this.#known.get(set)
     const out = this.#out.size === 0 ? none : (this.#out.get(backend.name) ?? none)
     if (known !== undefined && known.backend === backend && known.out === out) return known.balancer
@@ -30,7 +36,8 @@ export class Balancers {
     const around = new Around(backend, this.#pools, memory)
     const slow = (backend.balancing?.slowStartMs ?? 0) > 0
     if (slow) around.arrived = memory.see(endpoints.filter(each => each.health === 'healthy' && !out.has(addressOf(each))))
-    const balancer = makeBalancer(endpoints, backend, around, out.size === 0 ? undefined : each => out.has(addressOf(each)))
+    const made = makeBalancer(endpoints, backend, around, out.size === 0 ? undefined : each => out.has(addressOf(each)))
+    const balancer = made.endpoints.length > 0 || endpoints.length === 0 ? made : { ...made, says: this.#whyNone(backend, endpoints) }
     this.#known.set(set, { backend, out, balancer })
     return balancer
   }
@@ -44,12 +51,28 @@ export class Balancers {
     return mayServe && this.#out.get(name)?.has(address) !== true ? found : undefined
   }
 
-  /** From now on these endpoints of a backend, by `addressOf`, count as unhealthy; none: all of them serve again. */
-  leaveOut(backend: string, addresses: ReadonlySet<string>): void {
+  /** From now on these endpoints of a backend, by `addressOf`, count as unhealthy for this cause; none: for it all of them serve again. */
+  leaveOut(backend: string, addresses: ReadonlySet<string>, cause: Cause = 'failures'): void {
+    const by = this.#outBy.get(cause) ?? new Map<string, ReadonlySet<string>>()
+    this.#outBy.set(cause, by)
+    if (addresses.size === 0) by.delete(backend)
+    else by.set(backend, addresses)
+    const all = new Set([...this.#outBy.values()].flatMap(each => [...(each.get(backend) ?? none)]))
     const before = this.#out.get(backend) ?? none
-    if (before.size === addresses.size && addresses.isSubsetOf(before)) return
-    if (addresses.size === 0) this.#out.delete(backend)
-    else this.#out.set(backend, new Set(addresses))
+    if (before.size === all.size && all.isSubsetOf(before)) return
+    if (all.size === 0) this.#out.delete(backend)
+    else this.#out.set(backend, all)
+  }
+
+  #whyNone({ name }: Backend, endpoints: readonly Endpoint[]): string {
+    const outOf = (cause: Cause) => this.#outBy.get(cause)?.get(name)?.size ?? 0
+    const parts = [
+      [endpoints.filter(({ health }) => health !== 'healthy' && health !== 'degraded').length, 'not ready'],
+      [outOf('checks'), 'failing the health check'],
+      [outOf('failures'), 'left out for their failures'],
+    ] as const
+    const said = parts.flatMap(([count, what]) => (count === 0 ? [] : [`${count} ${what}`]))
+    return `of ${endpoints.length} endpoint${endpoints.length === 1 ? '' : 's'} ${said.join(', ') || 'none has a weight'}`
   }
 }
 

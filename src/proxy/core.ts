@@ -120,6 +120,10 @@ export class Core implements AsyncDisposable {
   get upstreams(): ReturnType<Pools['standings']> {
     return this.#pools.standings()
   }
+  /** What the endpoints answer to health checks, of the backends that are asked now. */
+  get healthChecks(): Pools['checks']['standings'] {
+    return this.#pools.checks.standings
+  }
   /** Endpoints that are not picked for a while because they kept failing, by backend. */
   get leftOut(): ReturnType<Pools['guards']['leftOut']> {
     return this.#pools.guards.leftOut()
@@ -135,6 +139,7 @@ export class Core implements AsyncDisposable {
   swap(view: View): void {
     const before = this.#view
     this.#view = view
+    this.#pools.checks.follow(view)
     this.#acceptor.rejudge(before)
     this.#settle()
   }

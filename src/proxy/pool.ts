@@ -1,9 +1,11 @@
 /** Ways to endpoints: what connects to each, and how many requests are in flight there, for the balancer. */
 
+import { systemClock } from '#base/clock'
 import type { Latency } from '#model/balance'
 import type { Backend, Endpoint } from '#model/view'
 import type { Ends } from '#wire/proxy-protocol'
 import { Balancers } from './balancers.ts'
+import { asking, Checks } from './checks.ts'
 import type { Reach } from './connect.ts'
 import { Guards } from './guard.ts'
 import { Lane, type Standing } from './lane.ts'
@@ -27,6 +29,7 @@ export type EndpointPool = {
 export class Pools {
   readonly guards: Guards
   readonly balancers = new Balancers(this)
+  readonly checks: Checks
   readonly #reach: Reach
   readonly #pools = new Map<string, EndpointPool>()
   /** The pool of an endpoint object of a current view, without building its key again. */
@@ -34,6 +37,12 @@ export class Pools {
 
   constructor(reach: Reach, registry: Registry) {
     this.#reach = reach
+    this.checks = new Checks({
+      ask: asking((backend, endpoint) => this.of(backend, endpoint), reach),
+      clock: systemClock,
+      registry,
+      leaveOut: (backend, addresses) => this.balancers.leaveOut(backend, addresses, 'checks'),
+    })
     this.guards = new Guards(registry, (backend, addresses) => this.balancers.leaveOut(backend, addresses))
   }
 
@@ -112,8 +121,9 @@ export class Pools {
     for (const lane of this.#lanes()) lane.retire()
   }
 
-  /** From now on no connection is kept. */
+  /** From now on no connection is kept, and nobody is asked. */
   close(): void {
+    this.checks.stop()
     for (const lane of this.#lanes()) lane.close()
   }
 

@@ -50,7 +50,8 @@ export function pickEndpoint({ backend, endpoints, balancer, affinity, key }: Sh
   const wanted = affinity?.wanted
   if (wanted !== undefined && !tried.includes(wanted)) return wanted
   const endpoint = balancer?.pick(key, tried.length === 0 ? undefined : new Set(tried))
-  if (endpoint === undefined) throw new Failure('no-endpoint', backend.name)
+  if (endpoint === undefined)
+    throw new Failure('no-endpoint', balancer?.says === undefined ? backend.name : `${backend.name}: ${balancer.says}`)
   return endpoint
 }
 

@@ -20,6 +20,7 @@ import {
 import { alpnOf, meshTls, serverNameOf, socketMetadata } from '../types.ts'
 import { balanceOf } from './balance.ts'
 import { carries, hostAndPort, labelsOf, msOf, mustBeAds, refuse, textLabel, unpack } from './carried.ts'
+import { healthCheckOf } from './health-check.ts'
 import { decodeResilience } from './resilience.ts'
 import { headerOf, isPlaintext, upstreamOf } from './tls.ts'
 
@@ -39,6 +40,7 @@ const checkCluster = carries(ClusterSchema, [
   'connect_timeout',
   'circuit_breakers',
   'outlier_detection',
+  'health_checks',
   'typed_extension_protocol_options',
   'http2_protocol_options',
   'transport_socket_matches',
@@ -75,6 +77,7 @@ export function decodeBackend(message: Cluster): Backend {
     identities: identitiesOf(message, { port, service, protocol }),
     ...proxyProtocolOf(message),
     ...decodeResilience(message, labels),
+    ...(type === 'local' ? {} : healthCheckOf(message, { protocol, service })),
   }
 }
 
