@@ -1,11 +1,11 @@
 /** Third stage: which route holds on which service port, for clients of which namespace, and which parents refuse it. */
 
 import type { ParentRef } from '#resources/gateway-api'
-import { gatewayGroup } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
 import type { Gathered, Note } from './gather.ts'
 import { nameOf, namespaceOf } from './gather.ts'
-import { isGatewayParent, isOurs, type Verdict } from './parents.ts'
+import { parentOf } from './edge-sets.ts'
+import { isEdgeParent, isOurs, type Verdict } from './parents.ts'
 import { carriesCalls, isHttp } from './protocol.ts'
 import type { ServicePort, Services } from './services.ts'
 
@@ -25,6 +25,7 @@ export type Attached<R> = {
 
 const unsupported = 'UnsupportedValue'
 type Judged = { readonly ports: readonly ServicePort[]; readonly reason?: string; readonly says: string }
+const no = (reason: string, says: string): Judged => ({ ports: [], reason, says })
 
 /** GEP-1294 (GAMMA): a route of the Service's own namespace is a producer route, one of another namespace a consumer route. */
 export function attach<R extends AnyRoute>(routes: readonly R[], gathered: Gathered, services: Services): Attached<R> {
@@ -37,8 +38,15 @@ export function attach<R extends AnyRoute>(routes: readonly R[], gathered: Gathe
     if (parentRefs.length === 0) notes.push({ about, path: 'spec.parentRefs', says: 'is absent: the route holds nowhere; name a Service' })
     const said: Verdict[] = []
     for (const [at, parentRef] of parentRefs.entries()) {
-      if (isOfGateway(route, parentRef, gathered)) continue
-      const judged = judge(route, parentRef, `spec.parentRefs[${at}]`, gathered, services)
+      const edge = isEdgeParent(parentRef) ? edgeParent(route, parentRef, gathered) : undefined
+      if (edge !== undefined && 'whose' in edge && edge.whose === 'ours') continue
+      const where = `spec.parentRefs[${at}]`
+      const judged =
+        edge === undefined
+          ? judge(route, parentRef, where, services)
+          : 'missing' in edge
+            ? no('NoMatchingParent', `${where}: ${edge.missing}`)
+            : undefined
       if (judged === undefined) {
         notes.push({
           about,
@@ -59,10 +67,8 @@ export function attach<R extends AnyRoute>(routes: readonly R[], gathered: Gathe
 }
 
 /** undefined: the parent belongs to another controller. */
-function judge(route: AnyRoute, ref: ParentRef, at: string, gathered: Gathered, services: Services): Judged | undefined {
-  const no = (reason: string, says: string): Judged => ({ ports: [], reason, says })
+function judge(route: AnyRoute, ref: ParentRef, at: string, services: Services): Judged | undefined {
   const name = `${ref.namespace ?? namespaceOf(route)}/${ref.name}`
-  if (ref.group === gatewayGroup && (ref.kind === 'Gateway' || ref.kind === 'ListenerSet')) return gatewayVerdict(ref, name, at, gathered)
   if (ref.group !== '' || ref.kind !== 'Service') return undefined
   const all = services.by.get(name)
   if (all === undefined) return no('NoMatchingParent', `${at}: Service ${name} does not exist`)
@@ -96,17 +102,23 @@ function judge(route: AnyRoute, ref: ParentRef, at: string, gathered: Gathered, 
 
 const spoken = (ports: readonly ServicePort[]): string => ports.map(port => `${port.port} speaks ${port.protocol}`).join(', ')
 
-function gatewayVerdict(ref: ParentRef, name: string, at: string, { gateways, gatewayClasses }: Gathered): Judged | undefined {
-  if (ref.kind === 'ListenerSet') return { ports: [], reason: unsupported, says: `${at}: ListenerSet is not carried out yet` }
-  const gateway = gateways.find(each => nameOf(each) === name)
-  if (gateway === undefined) return { ports: [], reason: 'NoMatchingParent', says: `${at}: Gateway ${name} does not exist` }
-  if (!isOurs(gateway, gatewayClasses)) return undefined
-  return { ports: [], reason: unsupported, says: `${at}: a UDPRoute attaches to Services only` }
-}
-
-/** Such parents are judged by the stage of Gateways. */
-function isOfGateway(route: AnyRoute, ref: ParentRef, { gateways, gatewayClasses }: Gathered): boolean {
-  if (!isGatewayParent(ref) || route.kind === 'UDPRoute') return false
+/** Whose the parent is where traffic from outside enters: what is ours is judged by the stage of Gateways. */
+function edgeParent(
+  route: AnyRoute,
+  ref: ParentRef,
+  gathered: Gathered,
+): { readonly whose: 'ours' | 'others' } | { readonly missing: string } {
   const name = `${ref.namespace ?? namespaceOf(route)}/${ref.name}`
-  return gateways.some(each => nameOf(each) === name && isOurs(each, gatewayClasses))
+  const set = ref.kind === 'ListenerSet' ? gathered.listenerSets.find(each => nameOf(each) === name) : undefined
+  if (ref.kind === 'ListenerSet' && set === undefined) return { missing: `ListenerSet ${name} does not exist` }
+  const wanted = set === undefined ? name : parentOf(set)
+  const gateway = gathered.gateways.find(each => nameOf(each) === wanted)
+  if (gateway === undefined)
+    return {
+      missing:
+        set === undefined
+          ? `Gateway ${name} does not exist`
+          : `ListenerSet ${name} is of no Gateway: ${wanted ?? 'its parent'} does not exist`,
+    }
+  return { whose: isOurs(gateway, gathered.gatewayClasses) ? 'ours' : 'others' }
 }

@@ -1,7 +1,7 @@
 /** The certificates to which a listener of a Gateway refers, or why one cannot be used. */
 
 import type { Terminated } from '#model/view'
-import type { Gateway, ListenerShape } from '#resources/gateway-api'
+import type { Gateway, ListenerSet, ListenerShape } from '#resources/gateway-api'
 import { gatewayGroup } from '#resources/gateway-api'
 import type { Gathered } from './gather.ts'
 import { nameOf, namespaceOf } from './gather.ts'
@@ -15,7 +15,7 @@ export type JudgeCertificate = (pair: Certificate) => string | undefined
 export type Certified = { readonly certificates: readonly Certificate[]; readonly faults: readonly Fault[] }
 
 export function certificatesOf(
-  gateway: Gateway,
+  holder: Gateway | ListenerSet,
   { tls }: ListenerShape,
   at: string,
   { secrets, grants }: Pick<Gathered, 'secrets' | 'grants'>,
@@ -23,7 +23,7 @@ export function certificatesOf(
 ): Certified {
   const certificates: Certificate[] = []
   const faults: Fault[] = []
-  const own = namespaceOf(gateway)
+  const own = namespaceOf(holder)
   for (const [index, ref] of (tls?.certificateRefs ?? []).entries()) {
     const path = `${at}.tls.certificateRefs[${index}]`
     const no = (reason: string, says: string): void => void faults.push({ reason, says: `${path}: ${says}` })
@@ -36,11 +36,11 @@ export function certificatesOf(
     const isGranted = grants.some(
       grant =>
         namespaceOf(grant) === namespace &&
-        (grant.spec?.from ?? []).some(each => each.group === gatewayGroup && each.kind === 'Gateway' && each.namespace === own) &&
+        (grant.spec?.from ?? []).some(each => each.group === gatewayGroup && each.kind === holder.kind && each.namespace === own) &&
         (grant.spec?.to ?? []).some(each => each.group === '' && each.kind === 'Secret' && (!each.name || each.name === ref.name)),
     )
     if (namespace !== own && !isGranted) {
-      no('RefNotPermitted', `Secret ${name} is in another namespace, which has no ReferenceGrant from Gateway in ${own}`)
+      no('RefNotPermitted', `Secret ${name} is in another namespace, which has no ReferenceGrant from ${holder.kind} in ${own}`)
       continue
     }
     const secret = secrets.find(each => nameOf(each) === name)

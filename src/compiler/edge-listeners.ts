@@ -1,17 +1,21 @@
-/** Which listeners of a Gateway hold, of what routes they take, and what is wrong with the others. */
+/** Which listeners of a Gateway and of its ListenerSets hold, of what routes they take, and what is wrong with the others. */
 
-import type { Gateway, ListenerShape } from '#resources/gateway-api'
+import type { Gateway, ListenerSet, ListenerShape } from '#resources/gateway-api'
 import { gatewayGroup } from '#resources/gateway-api'
 import type { Certificate, Fault, JudgeCertificate } from './edge-certificates.ts'
 import { certificatesOf } from './edge-certificates.ts'
 import type { Checked } from './edge-callers.ts'
 import { callersOf } from './edge-callers.ts'
 import type { Gathered } from './gather.ts'
+import { nameOf } from './gather.ts'
 
 export type RouteKind = { readonly group: string; readonly kind: string }
+/** Where listeners are written. */
+export type Holder = Gateway | ListenerSet
 
 /** at: its path in the document. kinds: of routes that it takes. holds: it is opened. hostname: `*` for every host. */
 export type EdgeListener = {
+  readonly holder: Holder
   readonly spec: ListenerShape
   readonly at: string
   readonly hostname: string
@@ -23,61 +27,95 @@ export type EdgeListener = {
   readonly unresolved?: Fault
   readonly holds: boolean
 }
+type Written = Pick<EdgeListener, 'holder' | 'spec' | 'at'>
 
 const kindsOf: Readonly<Record<string, readonly string[]>> = {
   HTTP: ['HTTPRoute', 'GRPCRoute'],
   HTTPS: ['HTTPRoute', 'GRPCRoute'],
   TLS: ['TLSRoute'],
   TCP: ['TCPRoute'],
+  UDP: ['UDPRoute'],
 }
 
-export function listenersOf(gateway: Gateway, gathered: Gathered, judge: JudgeCertificate): readonly EdgeListener[] {
-  const all = gateway.spec?.listeners ?? []
-  return all.map((spec, index): EdgeListener => {
-    const at = `spec.listeners[${index}]`
-    const fitting = kindsOf[spec.protocol] ?? []
-    const refused: Fault | undefined =
-      fitting.length > 0
-        ? undefined
-        : {
-            reason: 'UnsupportedProtocol',
-            says: `${at}.protocol: ${spec.protocol} is not carried out yet, only ${Object.keys(kindsOf).join(' and ')}`,
-          }
-    const other = all.find(each => each.port === spec.port && each.protocol !== spec.protocol)
-    const conflict: Fault | undefined =
-      other === undefined
-        ? undefined
-        : { reason: 'ProtocolConflict', says: `${at}: listener ${other.name} wants ${other.protocol} on port ${spec.port}` }
-    const { kinds, foreign } = takes(spec, fitting, at)
-    const checked = callersOf(gateway, spec, gathered)
-    const { certificates, faults: broken } =
-      spec.protocol === 'HTTPS' ? certificatesOf(gateway, spec, at, gathered, judge) : { certificates: [], faults: [] }
-    const faults = [...broken, ...checked.faults]
-    const unresolved = faults.length > 0 ? { reason: faults[0]!.reason, says: faults.map(each => each.says).join('; ') } : foreign
-    const options = Object.keys(spec.tls?.options ?? {})
-    const unsupported: Fault | undefined =
-      options.length > 0
-        ? { reason: 'UnsupportedValue', says: `${at}.tls.options: ${options.join(', ')} is not carried out` }
-        : spec.protocol === 'TLS' && spec.tls?.mode !== 'Passthrough'
-          ? {
-              reason: 'UnsupportedValue',
-              says: `${at}.tls.mode: Terminate is carried out for protocol HTTPS only; for TLS write Passthrough`,
-            }
-          : undefined
-    const no = refused ?? unsupported ?? checked.refused
+/** Whether it has a certificate of its own: TLS ends here. */
+export const endsTls = ({ protocol, tls }: ListenerShape): boolean =>
+  protocol === 'HTTPS' || (protocol === 'TLS' && tls?.mode !== 'Passthrough')
+
+/** Listeners of one family share a port by host or server name; a port of UDP is another than that of TCP. */
+const familyOf = ({ protocol }: ListenerShape): string => (protocol === 'HTTPS' ? 'TLS' : protocol)
+
+/** sets: those that the Gateway lets in, the first to win a conflict first. */
+export function listenersOf(
+  gateway: Gateway,
+  sets: readonly ListenerSet[],
+  gathered: Gathered,
+  judge: JudgeCertificate,
+): readonly EdgeListener[] {
+  const all = [gateway, ...sets].flatMap(holder =>
+    (holder.spec?.listeners ?? []).map((spec, index): Written => ({ holder, spec, at: `spec.listeners[${index}]` })),
+  )
+  const found: EdgeListener[] = []
+  for (const written of all) found.push(judged(gateway, written, whyConflict(written, all, found), gathered, judge))
+  return found
+}
+
+function judged(
+  gateway: Gateway,
+  written: Written,
+  conflict: Fault | undefined,
+  gathered: Gathered,
+  judge: JudgeCertificate,
+): EdgeListener {
+  const { holder, spec, at } = written
+  const fitting = spec.protocol === 'TLS' && endsTls(spec) ? ['TLSRoute', 'TCPRoute'] : (kindsOf[spec.protocol] ?? [])
+  const { kinds, foreign } = takes(spec, fitting, at)
+  const checked = callersOf(gateway, spec, gathered)
+  const { certificates, faults: broken } = endsTls(spec)
+    ? certificatesOf(holder, spec, at, gathered, judge)
+    : { certificates: [], faults: [] }
+  const faults = [...broken, ...checked.faults]
+  const unresolved = faults.length > 0 ? { reason: faults[0]!.reason, says: faults.map(each => each.says).join('; ') } : foreign
+  const no = whyRefused(spec, fitting, at) ?? checked.refused
+  return {
+    ...written,
+    hostname: spec.hostname ?? '*',
+    kinds,
+    certificates,
+    ...(checked.callers === undefined ? {} : { callers: checked.callers }),
+    ...(no === undefined ? {} : { refused: no }),
+    ...(conflict === undefined ? {} : { conflict }),
+    ...(unresolved === undefined ? {} : { unresolved }),
+    holds: no === undefined && conflict === undefined && (!endsTls(spec) || certificates.length > 0),
+  }
+}
+
+function whyRefused(spec: ListenerShape, fitting: readonly string[], at: string): Fault | undefined {
+  if (fitting.length === 0)
     return {
-      spec,
-      at,
-      hostname: spec.hostname ?? '*',
-      kinds,
-      certificates,
-      ...(checked.callers === undefined ? {} : { callers: checked.callers }),
-      ...(no === undefined ? {} : { refused: no }),
-      ...(conflict === undefined ? {} : { conflict }),
-      ...(unresolved === undefined ? {} : { unresolved }),
-      holds: no === undefined && conflict === undefined && (spec.protocol !== 'HTTPS' || certificates.length > 0),
+      reason: 'UnsupportedProtocol',
+      says: `${at}.protocol: ${spec.protocol} is not carried out, only ${Object.keys(kindsOf).join(', ')}`,
     }
-  })
+  const options = Object.keys(spec.tls?.options ?? {})
+  return options.length === 0
+    ? undefined
+    : { reason: 'UnsupportedValue', says: `${at}.tls.options: ${options.join(', ')} is not carried out` }
+}
+
+/** Within one document all that conflict lose, for nothing tells who was meant; between documents the earlier keeps the port (GEP-1713). before: those of earlier documents among them. */
+function whyConflict({ holder, spec, at }: Written, all: readonly Written[], before: readonly EdgeListener[]): Fault | undefined {
+  const sharing = [
+    ...all.filter(each => each.holder === holder && each.spec !== spec),
+    ...before.filter(each => each.holder !== holder && each.conflict === undefined),
+  ].filter(each => each.spec.port === spec.port && (each.spec.protocol === 'UDP') === (spec.protocol === 'UDP'))
+  const toldOf = (other: Written): string =>
+    other.holder === holder ? `listener ${other.spec.name}` : `listener ${other.spec.name} of ${other.holder.kind} ${nameOf(other.holder)}`
+  const foreign = sharing.find(each => familyOf(each.spec) !== familyOf(spec))
+  if (foreign !== undefined)
+    return { reason: 'ProtocolConflict', says: `${at}: ${toldOf(foreign)} wants ${foreign.spec.protocol} on port ${spec.port}` }
+  const same = sharing.find(each => (each.spec.hostname ?? '') === (spec.hostname ?? ''))
+  return same === undefined
+    ? undefined
+    : { reason: 'HostnameConflict', says: `${at}: ${toldOf(same)} has ${spec.hostname ?? 'all hosts'} on port ${spec.port}` }
 }
 
 /** Kinds that it does not know are named, and the others hold. */

@@ -9,18 +9,23 @@ import { namespaceOf, nameOf } from './gather.ts'
 import type { ListenerStatus, ResourceStatus } from './status.ts'
 import { insecure, state, statusFor } from './status.ts'
 
-/** The address on which all listeners are bound: the one that the Gateway asks for, else any of the machine. */
-export function addressOf({ spec }: Gateway): { readonly host: string; readonly refused?: Fault } {
+/** The addresses on which all listeners are bound: those that the Gateway asks for, else any of the machine. */
+export function addressesOf({ spec }: Gateway): { readonly hosts: readonly string[]; readonly refused?: Fault } {
+  const no = (refused: Fault) => ({ hosts: [], refused })
   const asked = whyNot(spec)
-  if (asked !== undefined) return { host: '0.0.0.0', refused: asked }
-  const [first, ...others] = spec?.addresses ?? []
-  if (first === undefined) return { host: '0.0.0.0' }
-  const no = (says: string) => ({ host: '0.0.0.0', refused: { reason: 'UnsupportedAddress', says } })
-  if (first.type !== 'IPAddress') return no(`spec.addresses[0].type: ${first.type} is not carried out, only IPAddress`)
-  if (others.length > 0) return no('spec.addresses: one address at most is carried out')
-  if (first.value !== undefined && !/^[0-9.]+$|:/.test(first.value)) return no(`spec.addresses[0].value: "${first.value}" is no IP address`)
-  return { host: first.value ?? '0.0.0.0' }
+  if (asked !== undefined) return no(asked)
+  const hosts: string[] = []
+  for (const [index, { type, value }] of (spec?.addresses ?? []).entries()) {
+    const at = `spec.addresses[${index}]`
+    if (type !== 'IPAddress') return no({ reason: 'UnsupportedAddress', says: `${at}.type: ${type} is not carried out, only IPAddress` })
+    if (value !== undefined && !isAddress(value))
+      return no({ reason: 'UnsupportedAddress', says: `${at}.value: "${value}" is no IP address` })
+    if (value !== undefined) hosts.push(value)
+  }
+  return { hosts: hosts.length === 0 ? ['0.0.0.0'] : hosts }
 }
+
+const isAddress = (text: string): boolean => /^[0-9]+(\.[0-9]+){3}$|:/.test(text)
 
 /** What the whole Gateway asks for and is not carried out. */
 function whyNot(spec: Gateway['spec']): Fault | undefined {
@@ -35,16 +40,11 @@ function whyNot(spec: Gateway['spec']): Fault | undefined {
   return undefined
 }
 
-export function reportGateway(
-  gateway: Gateway,
-  listeners: readonly EdgeListener[],
-  attached: EdgeRoutes,
-  { workloads }: Inventory,
-): ResourceStatus {
-  const proxies = workloads.filter(each => each.namespace === namespaceOf(gateway) && each.gateway?.name === gateway.metadata.name)
-  const serving = proxies.filter(({ health }) => health === 'healthy' || health === 'degraded')
-  const { refused } = addressOf(gateway)
-  const pending = refused?.says ?? whyPending(gateway, proxies, serving)
+export function reportGateway(gateway: Gateway, all: readonly EdgeListener[], attached: EdgeRoutes, inventory: Inventory): ResourceStatus {
+  const { refused } = addressesOf(gateway)
+  const pending = refused?.says ?? pendingOf(gateway, inventory)
+  const listeners = all.filter(each => each.holder === gateway)
+  const sets = new Set(all.filter(each => each.holder !== gateway && each.holds).map(each => each.holder))
   const invalid = listeners.filter(each => !each.holds)
   const isTaken = refused === undefined && invalid.length < listeners.length
   const names = invalid.map(({ spec }) => spec.name).join(', ')
@@ -71,23 +71,32 @@ export function reportGateway(
         ? [state(gateway, insecure, true, 'ConfigurationChanged', 'Callers without a valid certificate are served')]
         : []),
     ],
-    listeners: listeners.map(each => reportListener(gateway, each, attached.get(each)?.length ?? 0, pending)),
-    addresses: [...new Set(serving.map(each => each.gateway!.address))].map(value => ({
-      type: /^[0-9.]+$|:/.test(value) ? ('IPAddress' as const) : ('Hostname' as const),
+    listeners: listeners.map(each => reportListener(each, attached.get(each)?.length ?? 0, pending)),
+    attachedListenerSets: refused === undefined ? sets.size : 0,
+    addresses: [...new Set(servingOf(gateway, inventory).map(each => each.gateway!.address))].map(value => ({
+      type: isAddress(value) ? ('IPAddress' as const) : ('Hostname' as const),
       value,
     })),
   })
 }
 
-function whyPending(gateway: Gateway, proxies: readonly Workload[], serving: readonly Workload[]): string | undefined {
-  if (serving.length > 0) return undefined
+const proxiesOf = (gateway: Gateway, { workloads }: Inventory): readonly Workload[] =>
+  workloads.filter(each => each.namespace === namespaceOf(gateway) && each.gateway?.name === gateway.metadata.name)
+const servingOf = (gateway: Gateway, inventory: Inventory): readonly Workload[] =>
+  proxiesOf(gateway, inventory).filter(({ health }) => health === 'healthy' || health === 'degraded')
+
+/** Why its ports are not open yet, where nothing is wrong with it; undefined: they are. */
+export function pendingOf(gateway: Gateway, inventory: Inventory): string | undefined {
+  if (servingOf(gateway, inventory).length > 0) return undefined
+  const proxies = proxiesOf(gateway, inventory)
   if (proxies.length === 0)
     return `no proxy carries it out: weft gateway --name ${gateway.metadata.name} --namespace ${namespaceOf(gateway)}`
   return `of its proxies none is healthy: ${proxies.map(({ name }) => name).join(', ')}; perhaps a port cannot be opened there, its log says which`
 }
 
-function reportListener(gateway: Gateway, listener: EdgeListener, routes: number, pending: string | undefined): ListenerStatus {
-  const { refused, conflict, unresolved, holds, spec, kinds } = listener
+/** pending: from `pendingOf`. */
+export function reportListener(listener: EdgeListener, routes: number, pending: string | undefined): ListenerStatus {
+  const { holder, refused, conflict, unresolved, holds, spec, kinds } = listener
   const no = conflict ?? refused
   const isProgrammed = holds && pending === undefined
   return {
@@ -95,27 +104,27 @@ function reportListener(gateway: Gateway, listener: EdgeListener, routes: number
     supportedKinds: kinds,
     attachedRoutes: routes,
     conditions: [
-      state(gateway, 'Accepted', no === undefined, no?.reason ?? 'Accepted', no?.says ?? 'The listener holds'),
+      state(holder, 'Accepted', no === undefined, no?.reason ?? 'Accepted', no?.says ?? 'The listener holds'),
       state(
-        gateway,
+        holder,
         'Programmed',
         isProgrammed,
-        isProgrammed ? 'Programmed' : holds ? 'Pending' : 'Invalid',
+        isProgrammed ? 'Programmed' : holds ? 'Pending' : (conflict?.reason ?? 'Invalid'),
         isProgrammed ? `Port ${spec.port} is open` : holds ? pending! : (no ?? unresolved)!.says,
       ),
       state(
-        gateway,
+        holder,
         'ResolvedRefs',
         unresolved === undefined,
         unresolved?.reason ?? 'ResolvedRefs',
         unresolved?.says ?? 'All references lead somewhere',
       ),
       state(
-        gateway,
+        holder,
         'Conflicted',
         conflict !== undefined,
         conflict?.reason ?? 'NoConflicts',
-        conflict?.says ?? `Gateway ${nameOf(gateway)} has no other like it`,
+        conflict?.says ?? `${holder.kind} ${nameOf(holder)} has no other like it`,
       ),
     ],
   }

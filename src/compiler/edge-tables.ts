@@ -1,10 +1,12 @@
 /** The route tables of a Gateway's ports: a virtual host for each host, in it the routes of all hosts that hold for it, the most specific first. */
 
 import type { Outbound } from '#model/mesh'
-import type { Listener, Route, RouteTable, ServerNames, Terminated, VirtualHost, WeightedBackend } from '#model/view'
+import { portName } from '#model/port'
+import type { Listener, Protocol, Route, RouteTable, ServerNames, Terminated, VirtualHost, WeightedBackend } from '#model/view'
 import type { Gateway, TCPRoute, TLSRoute } from '#resources/gateway-api'
 import { bySpecificity, commonHost, covers, ownerOf } from './edge-hosts.ts'
 import type { EdgeListener } from './edge-listeners.ts'
+import { endsTls } from './edge-listeners.ts'
 import { nameOf, namespaceOf } from './gather.ts'
 import type { RequestRoute } from './lower.ts'
 import type { Ranked } from './order.ts'
@@ -18,57 +20,95 @@ type Lowered = {
   readonly streams: (route: TLSRoute | TCPRoute) => readonly WeightedBackend[]
 }
 
-/** host: where all listeners are bound. */
+/** hosts: addresses on which all listeners are bound. */
 export function lowerGateway(
   gateway: Gateway,
   listeners: readonly EdgeListener[],
   attached: EdgeRoutes,
   lowered: Lowered,
-  host: string,
+  hosts: readonly string[],
 ): Outbound {
   const found: Record<string, Listener> = {}
   const routes: Record<string, RouteTable> = {}
-  const open = listeners.filter(each => each.holds)
-  for (const port of [...new Set(open.map(each => each.spec.port))].sort((a, b) => a - b)) {
-    const sharing = open.filter(each => each.spec.port === port)
-    const base = {
-      name: `gateway/${port}`,
-      direction: 'gateway',
-      host,
-      port,
-      protocol: 'http',
-      service: `${gateway.metadata.name}.${namespaceOf(gateway)}`,
-    } as const
-    const table = (name: string, hosts: readonly VirtualHost[]): string => {
-      routes[name] = { name, hosts }
-      return name
+  const table = (name: string, hosts: readonly VirtualHost[]): string => {
+    routes[name] = { name, hosts }
+    return name
+  }
+  const service = `${gateway.metadata.name}.${namespaceOf(gateway)}`
+  for (const [place, sharing] of byPort(listeners.filter(each => each.holds))) {
+    const { port, protocol } = sharing[0]!.spec
+    const made = portOf({ sharing, attached, lowered, name: `gateway/${nameOf(gateway)}:${port}`, table })
+    // Without a route of connections there is nowhere to go, and nothing is opened.
+    if (made === undefined) continue
+    for (const [index, host] of hosts.entries()) {
+      const name = index === 0 ? `gateway/${place}` : `gateway/${place}@${host}`
+      found[name] = { name, direction: 'gateway', host, port, protocol: spoken[protocol] ?? 'http', service, ...made }
     }
-    const place = `gateway/${nameOf(gateway)}:${port}`
-    const hostsOf = (each: EdgeListener): readonly VirtualHost[] =>
-      hostsFor(each, sharing, (attached.get(each) ?? []).filter(isRequest), lowered)
-    const { protocol } = sharing[0]!.spec
-    if (protocol === 'TLS' || protocol === 'TCP') {
-      const opaque = streamsOf(sharing, attached, lowered)
-      // Without a route there is nowhere to go, and nothing is opened.
-      if (opaque !== undefined) found[base.name] = { ...base, protocol: protocol === 'TLS' ? 'tls' : 'tcp', ...opaque }
-      continue
-    }
-    if (protocol === 'HTTP') {
-      found[base.name] = { ...base, routes: table(place, sharing.flatMap(hostsOf)) }
-      continue
-    }
-    const terminates = sharing.map((each): Terminated => {
-      const others = sharing.filter(other => other !== each).map(other => misdirected(other, each))
-      return {
-        names: each.hostname === '*' ? [] : [each.hostname],
-        certificates: each.certificates,
-        ...(each.callers === undefined ? {} : { callers: each.callers }),
-        routes: table(`${place}/${each.spec.name}`, [...hostsOf(each), ...others]),
-      }
-    })
-    found[base.name] = { ...base, terminates }
   }
   return { listeners: found, routes }
+}
+
+const spoken: Readonly<Record<string, Protocol>> = { TCP: 'tcp', UDP: 'udp' }
+
+/** In order of ports; one of UDP is another than that of TCP. */
+function byPort(open: readonly EdgeListener[]): readonly (readonly [place: string, sharing: readonly EdgeListener[]])[] {
+  const sorted = open.toSorted((one, other) => one.spec.port - other.spec.port)
+  return [...Map.groupBy(sorted, ({ spec }) => portName(spec.port, spec.protocol === 'UDP' ? 'udp' : 'tcp'))]
+}
+
+type Port = {
+  readonly sharing: readonly EdgeListener[]
+  readonly attached: EdgeRoutes
+  readonly lowered: Lowered
+  readonly name: string
+  readonly table: (name: string, hosts: readonly VirtualHost[]) => string
+}
+
+/** What becomes of the connections of one port. */
+function portOf({ sharing, attached, lowered, name, table }: Port): Partial<Listener> | undefined {
+  const { protocol } = sharing[0]!.spec
+  const hostsOf = (each: EdgeListener): readonly VirtualHost[] =>
+    hostsFor(each, sharing, (attached.get(each) ?? []).filter(isRequest), lowered)
+  if (protocol === 'HTTP') return { routes: table(name, sharing.flatMap(hostsOf)) }
+  const streams = streamsOf(sharing, attached, lowered)
+  if (protocol === 'TCP' || protocol === 'UDP') return streams.length === 0 ? undefined : { backends: streams[0]!.backends }
+  if (!sharing.some(each => endsTls(each.spec))) return passedOn(streams)
+  const https = sharing.filter(each => each.spec.protocol === 'HTTPS')
+  const terminates = [
+    ...https.map((each): Terminated => {
+      const others = https.filter(other => other !== each).map(other => misdirected(other, each))
+      return {
+        names: namesIn(each.hostname),
+        certificates: each.certificates,
+        ...(each.callers === undefined ? {} : { callers: each.callers }),
+        routes: table(`${name}/${placeOf(each)}`, [...hostsOf(each), ...others]),
+      }
+    }),
+    ...streams.map(({ listener, host, backends }): Terminated => ({ names: namesIn(host), certificates: listener.certificates, backends })),
+  ]
+  return terminates.length === 0 ? undefined : { terminates }
+}
+
+const namesIn = (host: string): readonly string[] => (host === '*' ? [] : [host])
+
+/** Names of listeners are distinct in one document only. */
+const placeOf = ({ holder, spec }: EdgeListener): string => (holder.kind === 'Gateway' ? spec.name : `${nameOf(holder)}/${spec.name}`)
+
+/** TLS that is not ended anywhere on the port. */
+function passedOn(streams: readonly Stream[]): Partial<Listener> | undefined {
+  if (streams.length === 0) return undefined
+  const serverNames = [
+    ...Map.groupBy(
+      streams.filter(each => each.host !== '*'),
+      each => each.backends,
+    ),
+  ].map(([backends, each]): ServerNames => ({ names: each.map(({ host }) => host), backends }))
+  const others = streams.find(each => each.host === '*')
+  return {
+    protocol: 'tls',
+    ...(serverNames.length > 0 ? { serverNames } : {}),
+    ...(others === undefined ? {} : { backends: others.backends }),
+  }
 }
 
 /** Its own hosts, without those that belong to a more specific listener of the port; that without any route too, for its requests are answered 404 and not taken by another. */
@@ -108,26 +148,19 @@ function inPrecedence(list: readonly RequestRoute[], lowered: Lowered): readonly
 
 const isRequest = (route: EdgeRoute): route is RequestRoute => route.kind === 'HTTPRoute' || route.kind === 'GRPCRoute'
 
-/** Where bytes go that are not looked into: by server name, a name of several routes to the oldest; a TCPRoute takes every connection. */
-function streamsOf(
-  sharing: readonly EdgeListener[],
-  attached: EdgeRoutes,
-  lowered: Lowered,
-): Pick<Listener, 'serverNames' | 'backends'> | undefined {
-  const serverNames: ServerNames[] = []
+type Stream = { readonly listener: EdgeListener; readonly host: string; readonly backends: readonly WeightedBackend[] }
+
+/** Where bytes go that are not looked into: a name of several routes to the oldest; a TCPRoute or UDPRoute takes all of its listener. */
+function streamsOf(sharing: readonly EdgeListener[], attached: EdgeRoutes, lowered: Lowered): readonly Stream[] {
   const taken = new Set<string>()
-  let others: readonly WeightedBackend[] | undefined
-  for (const listener of sharing)
-    for (const route of attached.get(listener) ?? []) {
-      if (isRequest(route)) continue
+  return sharing.flatMap(listener =>
+    (attached.get(listener) ?? []).flatMap((route): readonly Stream[] => {
+      if (isRequest(route)) return []
       const own = hostsOfRoute(listener, route).filter(host => ownerOf(sharing, host) === listener && !taken.has(host))
       for (const host of own) taken.add(host)
-      const names = own.filter(host => host !== '*')
-      if (names.length > 0) serverNames.push({ names, backends: lowered.streams(route) })
-      if (own.includes('*')) others = lowered.streams(route)
-    }
-  if (taken.size === 0) return undefined
-  return { ...(serverNames.length > 0 ? { serverNames } : {}), ...(others === undefined ? {} : { backends: others }) }
+      return own.map(host => ({ listener, host, backends: lowered.streams(route) }))
+    }),
+  )
 }
 
 /** Its caller asked for one name and wants another: there is a listener for that, with perhaps another certificate (RFC 9110 §15.5.20, Gateway API Listener). */

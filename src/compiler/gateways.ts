@@ -1,13 +1,15 @@
-/** The stage of what comes from outside: Gateways of our class with their listeners, the routes attached to them, and what is said of both. */
+/** The stage of what comes from outside: Gateways of our class with their ListenerSets, the routes attached to both, and what is said of them. */
 
 import type { Outbound } from '#model/mesh'
 import type { Inventory } from '#model/workload'
-import type { Gateway, ParentRef, TCPRoute, TLSRoute } from '#resources/gateway-api'
+import type { Gateway, ListenerSet, ParentRef, TCPRoute, TLSRoute } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
 import type { JudgeCertificate } from './edge-certificates.ts'
-import type { EdgeListener } from './edge-listeners.ts'
+import type { EdgeListener, Holder } from './edge-listeners.ts'
 import { listenersOf } from './edge-listeners.ts'
-import { addressOf, reportGateway } from './edge-report.ts'
+import { addressesOf, reportGateway } from './edge-report.ts'
+import { labelsOf, parentOf, setsOf } from './edge-sets.ts'
+import { reportOrphan, reportSets } from './edge-set-report.ts'
 import type { EdgeRoute } from './edge-tables.ts'
 import { hostsOfRoute, lowerGateway } from './edge-tables.ts'
 import type { Gathered } from './gather.ts'
@@ -15,7 +17,7 @@ import { nameOf, namespaceOf } from './gather.ts'
 import type { Hashes } from './hashes.ts'
 import { recognisingRoute } from './hashes.ts'
 import type { RequestRoute } from './lower.ts'
-import { isGatewayParent, isOurs, type Verdict } from './parents.ts'
+import { isEdgeParent, isOurs, type Verdict } from './parents.ts'
 import type { LoweredTCP } from './tcp.ts'
 import type { LoweredRoute } from './rules.ts'
 import { selectedBy } from './selector.ts'
@@ -29,6 +31,12 @@ export type Gateways = {
   readonly statuses: readonly ResourceStatus[]
 }
 
+type Edge = {
+  readonly gateway: Gateway
+  readonly sets: ReturnType<typeof setsOf>
+  readonly listeners: readonly EdgeListener[]
+}
+
 export function findGateways(
   gathered: Gathered,
   requests: ReadonlyMap<RequestRoute, LoweredRoute>,
@@ -37,78 +45,92 @@ export function findGateways(
   judge: JudgeCertificate,
   hashes: Hashes,
 ): Gateways {
-  const ours = gathered.gateways.filter(each => isOurs(each, gathered.gatewayClasses))
-  const listeners = new Map(ours.map(gateway => [gateway, listenersOf(gateway, gathered, judge)]))
+  const edges = gathered.gateways
+    .filter(each => isOurs(each, gathered.gatewayClasses))
+    .map((gateway): Edge => {
+      const sets = setsOf(gateway, gathered)
+      return { gateway, sets, listeners: listenersOf(gateway, sets.taken, gathered, judge) }
+    })
   const taken = new Map<EdgeListener, EdgeRoute[]>()
   const verdicts = new Map<Resource, Verdict[]>()
-  for (const route of [...requests.keys(), ...[...streams.keys()].filter(each => each.kind !== 'UDPRoute')])
+  for (const route of [...requests.keys(), ...streams.keys()])
     for (const [index, parentRef] of (route.spec?.parentRefs ?? []).entries()) {
-      if (!isGatewayParent(parentRef)) continue
-      const name = `${parentRef.namespace ?? namespaceOf(route)}/${parentRef.name}`
-      const gateway = ours.find(each => nameOf(each) === name)
-      if (gateway === undefined) continue
-      const at = `spec.parentRefs[${index}]`
-      const { chosen, ...said } = unlessTaken(
-        judgeRoute(route, parentRef, at, gateway, listeners.get(gateway)!, gathered),
-        route,
-        at,
-        taken,
-      )
+      if (!isEdgeParent(parentRef)) continue
+      const found = holderOf(parentRef, route, edges)
+      if (found === undefined) continue
+      const { chosen, ...said } = judgeRoute(route, parentRef, `spec.parentRefs[${index}]`, found, gathered)
+      const idle = whyIdle(route, chosen, taken)
       for (const listener of chosen) {
         const before = taken.get(listener) ?? []
         if (!before.includes(route)) taken.set(listener, [...before, route])
       }
-      verdicts.set(route, [...(verdicts.get(route) ?? []), { parentRef, ...said, controllerName: gatewayControllerName }])
+      verdicts.set(route, [...(verdicts.get(route) ?? []), { parentRef, ...said, ...idle, controllerName: gatewayControllerName }])
     }
   const routesOf = (route: RequestRoute) =>
     requests.get(route)!.routes.map(({ route: each, rank }) => ({ route: hashes.size === 0 ? each : recognisingRoute(each, hashes), rank }))
   const made: Record<string, Outbound> = {}
   const statuses: ResourceStatus[] = []
-  for (const [gateway, list] of listeners) {
-    const { host, refused } = addressOf(gateway)
+  for (const { gateway, sets, listeners } of edges) {
+    const { hosts, refused } = addressesOf(gateway)
     if (refused === undefined)
       made[nameOf(gateway)] = lowerGateway(
         gateway,
-        list,
+        listeners,
         taken,
         { requests: routesOf, streams: route => streams.get(route)!.backends },
-        host,
+        hosts,
       )
-    statuses.push(reportGateway(gateway, list, taken, inventory))
+    statuses.push(reportGateway(gateway, listeners, taken, inventory), ...reportSets(gateway, sets, listeners, taken, inventory))
   }
+  const known = new Set(gathered.gateways.map(nameOf))
+  for (const each of gathered.listenerSets) if (!known.has(parentOf(each) ?? nameOf(each))) statuses.push(...reportOrphan(each))
   for (const each of gathered.gatewayClasses)
     if (each.spec?.controllerName === gatewayControllerName)
       statuses.push(statusFor(each, { conditions: [state(each, 'Accepted', true, 'Accepted', 'weft gateway carries out its Gateways')] }))
   return { lowered: made, verdicts, statuses }
 }
 
-type JudgedRoute = { readonly chosen: readonly EdgeListener[]; readonly reason?: string; readonly says: string }
+type Asked = { readonly holder: Holder; readonly listeners: readonly EdgeListener[]; readonly isLetIn: boolean }
 
-/** A listener of TCP leads to one place: the oldest route has it. */
-function unlessTaken(
-  judged: JudgedRoute,
-  route: EdgeRoute,
-  at: string,
-  taken: ReadonlyMap<EdgeListener, readonly EdgeRoute[]>,
-): JudgedRoute {
-  if (route.kind !== 'TCPRoute' || judged.chosen.length === 0) return judged
-  const free = judged.chosen.filter(each => (taken.get(each) ?? []).every(other => other === route))
-  if (free.length > 0) return { ...judged, chosen: free }
-  const holder = taken.get(judged.chosen[0]!)![0]!
-  return { chosen: [], reason: 'Conflicted', says: `${at}: TCPRoute ${nameOf(holder)} holds there, an older one` }
+/** What the reference means, with the listeners that it writes; undefined: nothing of ours. */
+function holderOf(ref: ParentRef, route: EdgeRoute, edges: readonly Edge[]): Asked | undefined {
+  const name = `${ref.namespace ?? namespaceOf(route)}/${ref.name}`
+  for (const { gateway, sets, listeners } of edges) {
+    const refused = ref.kind === 'Gateway' ? undefined : sets.refused.find(each => nameOf(each) === name)
+    if (refused !== undefined) return { holder: refused, listeners: [], isLetIn: false }
+    const holder = (ref.kind === 'Gateway' ? [gateway] : sets.taken).find((each: Gateway | ListenerSet) => nameOf(each) === name)
+    if (holder !== undefined) return { holder, listeners: listeners.filter(each => each.holder === holder), isLetIn: true }
+  }
+  return undefined
 }
+
+/** A route of connections or datagrams is attached beside an older one (Gateway API TCPRoute), and gets nothing, which is said. */
+function whyIdle(
+  { kind }: EdgeRoute,
+  chosen: readonly EdgeListener[],
+  taken: ReadonlyMap<EdgeListener, readonly EdgeRoute[]>,
+): { readonly says: string } | undefined {
+  if ((kind !== 'TCPRoute' && kind !== 'UDPRoute') || chosen.length === 0) return undefined
+  const holders = chosen.map(each => taken.get(each)?.[0])
+  const [older] = holders
+  return older === undefined || holders.includes(undefined)
+    ? undefined
+    : { says: `The route is attached, but ${older.kind} ${nameOf(older)}, an older one, gets all that comes` }
+}
+
+type JudgedRoute = { readonly chosen: readonly EdgeListener[]; readonly reason?: string; readonly says: string }
 
 /** Which listeners take the route; where none does, the last thing that stood in the way (Gateway API RouteConditionReason). */
 function judgeRoute(
   route: EdgeRoute,
   ref: ParentRef,
   at: string,
-  gateway: Gateway,
-  listeners: readonly EdgeListener[],
+  { holder, listeners, isLetIn }: Asked,
   { namespaces }: Pick<Gathered, 'namespaces'>,
 ): JudgedRoute {
   const no = (reason: string, says: string): JudgedRoute => ({ chosen: [], reason, says: `${at}: ${says}` })
-  const told = `Gateway ${nameOf(gateway)}`
+  const told = `${holder.kind} ${nameOf(holder)}`
+  if (!isLetIn) return no('NoMatchingParent', `${told} is not let in by its Gateway: see allowedListeners there`)
   const named = listeners.filter(
     ({ spec }) => (ref.sectionName === undefined || spec.name === ref.sectionName) && (ref.port === undefined || spec.port === ref.port),
   )
@@ -119,13 +141,10 @@ function judgeRoute(
     )
   const kindly = named.filter(({ kinds }) => kinds.some(each => each.kind === route.kind))
   if (kindly.length === 0) return no('NotAllowedByListeners', `no listener of ${told} takes a ${route.kind}`)
-  const labels = {
-    'kubernetes.io/metadata.name': namespaceOf(route),
-    ...namespaces.find(each => each.metadata.name === namespaceOf(route))?.metadata.labels,
-  }
+  const labels = labelsOf(namespaceOf(route), namespaces)
   const allowed = kindly.filter(({ spec }) => {
     const { from, selector } = spec.allowedRoutes.namespaces
-    if (from === 'Same') return namespaceOf(route) === namespaceOf(gateway)
+    if (from === 'Same') return namespaceOf(route) === namespaceOf(holder)
     return from === 'All' || selectedBy(selector ?? {}, labels)
   })
   if (allowed.length === 0)

@@ -16,7 +16,9 @@ export type Verdict = {
 /** The class that is there without a document. */
 const ownClass = 'weft'
 
-export const isGatewayParent = ({ group, kind }: ParentRef): boolean => group === gatewayGroup && kind === 'Gateway'
+/** Where traffic from outside enters. */
+export const isEdgeParent = ({ group, kind }: ParentRef): boolean =>
+  group === gatewayGroup && (kind === 'Gateway' || kind === 'ListenerSet')
 
 /** Whether Weft carries it out. */
 export const isOurs = (gateway: Gateway, classes: readonly GatewayClass[]): boolean => {

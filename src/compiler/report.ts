@@ -27,16 +27,16 @@ const tell = (list: readonly Unsupported[]): string => list.map(each => `${each.
 /** verdicts: what each parent makes of the route. A route that no parent of ours is asked for has no status of ours. */
 export function reportRoute(route: Resource, verdicts: readonly Verdict[], outcome: Outcome): ResourceStatus {
   const parents = verdicts.map(({ parentRef, reason, says, controllerName: own = controllerName }): ParentStatus => {
-    const conditions = reason === undefined ? taken(route, outcome) : [state(route, 'Accepted', false, reason, says)]
+    const conditions = reason === undefined ? taken(route, outcome, says) : [state(route, 'Accepted', false, reason, says)]
     return { parentRef, controllerName: own, conditions: [...conditions, ...resolvedRefs(route, outcome)] }
   })
   return statusFor(route, { parents })
 }
 
 /** PartiallyInvalid stands only beside rules that hold; a route without any is not accepted (Gateway API RouteConditionPartiallyInvalid). */
-function taken(route: Resource, { invalid, ruleCount }: Outcome): readonly Stated[] {
+function taken(route: Resource, { invalid, ruleCount }: Outcome, says: string): readonly Stated[] {
   const list = [...invalid.values()].flat()
-  if (list.length === 0) return [state(route, 'Accepted', true, 'Accepted', 'The route holds')]
+  if (list.length === 0) return [state(route, 'Accepted', true, 'Accepted', says)]
   const answer = answers[route.kind] ?? 'requests that match are answered 500'
   if (invalid.size >= ruleCount) return [state(route, 'Accepted', false, 'UnsupportedValue', `${tell(list)}; ${answer}`)]
   const which = [...invalid.keys()].join(', ')

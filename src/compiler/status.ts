@@ -28,14 +28,15 @@ export type ResourceStatus = {
   readonly parents?: readonly ParentStatus[]
   readonly ancestors?: readonly AncestorStatus[]
   readonly conditions?: readonly Stated[]
-  /** Of a Gateway. */
+  /** Of a Gateway and a ListenerSet. */
   readonly listeners?: readonly ListenerStatus[]
   readonly addresses?: readonly { readonly type: string; readonly value: string }[]
+  readonly attachedListenerSets?: number
 }
 
 export function statusFor(
   resource: Resource,
-  said: Pick<ResourceStatus, 'parents' | 'ancestors' | 'conditions' | 'listeners' | 'addresses'>,
+  said: Pick<ResourceStatus, 'parents' | 'ancestors' | 'conditions' | 'listeners' | 'addresses' | 'attachedListenerSets'>,
 ): ResourceStatus {
   const { apiVersion, kind, metadata } = resource
   return { apiVersion, kind, ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }), name: metadata.name, ...said }
@@ -92,6 +93,7 @@ export function joinStatus(resource: Resource, said: ResourceStatus, now: string
     next[list] = [...old.filter(entry => !ownNames.has(entry.controllerName)), ...mine]
   }
   if (said.addresses !== undefined) next['addresses'] = said.addresses
+  if (said.attachedListenerSets !== undefined) next['attachedListenerSets'] = said.attachedListenerSets
   if (said.listeners !== undefined)
     next['listeners'] = said.listeners.map(each => {
       const old = before.listeners?.find(({ name }) => name === each.name)

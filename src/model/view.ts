@@ -42,6 +42,8 @@ export type Listener = {
   readonly fault?: Fault
   /** `SERVICE.NAMESPACE`, the destination label of metrics. */
   readonly service: string
+  /** Inbound: how many requests are under way at once is found out; what is beyond is refused. Absent: no limit. */
+  readonly concurrency?: AdaptiveConcurrency
   /** Inbound: who may connect where the bytes are opaque or datagrams; of requests the routes say it. Absent: everybody. */
   readonly access?: Access
   /** Outbound: it leads out of the mesh, and this is what may be called where the bytes are opaque, TLS or datagrams; of requests the routes say it. */
@@ -350,6 +352,23 @@ export type OutlierDetection = {
   readonly tooManyRequests?: { readonly pauseMs: number; readonly longestMs: number }
   /** Of a hundred times, how often it is done; absent: always. */
   readonly enforcing?: Readonly<Partial<Record<EjectionCause, number>>>
+}
+
+/**
+ * Requests at once, as many as a server answers without a queue (Envoy's gradient controller). percentile: of how long answers took, in an interval. roundTrip:
+ * every so often so many requests are measured with no more than `limit` at once; bufferPercent: so much longer is still as fast.
+ */
+export type AdaptiveConcurrency = {
+  readonly percentile: number
+  readonly intervalMs: number
+  readonly mostLimit: number
+  readonly roundTrip: {
+    readonly intervalMs: number
+    readonly requests: number
+    readonly jitterPercent: number
+    readonly limit: number
+    readonly bufferPercent: number
+  }
 }
 
 /** Why an endpoint is left out; the same words as in a BackendPolicy. */

@@ -9,10 +9,10 @@ import type { Core } from './core.ts'
 /** How long a port that another program has is waited for. */
 const againMs = 2000
 
-type Door = { readonly host: string; readonly port: number; listening?: Listening; wrong?: string }
+type Door = Pick<Listener, 'host' | 'port' | 'protocol'> & { listening?: Listening; wrong?: string }
 
 export type DoorsOptions = {
-  readonly core: Pick<Core, 'open'>
+  readonly core: Pick<Core, 'open' | 'openDatagrams'>
   readonly clock: Clock
   readonly log: Log
   readonly say: (text: string) => void
@@ -61,7 +61,7 @@ export class Doors {
       this.#doors.delete(name)
       this.#options.log.info(`port ${door.port} is closed: the Gateway does not have it any more`)
     }
-    for (const { name, host, port } of listeners) if (!this.#doors.has(name)) this.#doors.set(name, { host, port })
+    for (const { name, host, port, protocol } of listeners) if (!this.#doors.has(name)) this.#doors.set(name, { host, port, protocol })
     await this.#open()
   }
 
@@ -71,7 +71,7 @@ export class Doors {
     for (const [name, door] of this.#doors) {
       if (door.listening !== undefined) continue
       try {
-        door.listening = await core.open(name, door.host, door.port)
+        door.listening = await (door.protocol === 'udp' ? core.openDatagrams : core.open).call(core, name, door.host, door.port)
         delete door.wrong
         log.info(`port ${door.port} of ${door.host} is open`)
       } catch (thrown) {

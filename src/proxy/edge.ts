@@ -43,6 +43,10 @@ export class Edge {
       return void socket.destroy()
     }
     const found = terminatedAt(listener, hello.sni)
+    if (found?.certificates.length === 0) {
+      socket.unshift(first)
+      return acceptor.entered(socket, metBy(listener, found), () => endsOf(socket))
+    }
     const handshakes = found === undefined ? undefined : this.#handshakesOf(found, listener)
     if (handshakes === undefined) {
       this.#refused(listener, `there is no certificate for ${hello.sni ?? 'callers that name no server'}`)
@@ -55,11 +59,11 @@ export class Edge {
   #handshakesOf(found: Terminated, listener: Listener): Handshakes | undefined {
     const known = this.#acceptors.get(found)
     if (known !== undefined) return known
-    const met = { ...listener, routes: found.routes }
+    const met = metBy(listener, found)
     const { acceptor, caught, log } = this.#options
     try {
       const made = edgeAcceptor(
-        found,
+        { ...found, speaksHttp: found.routes !== undefined },
         secure => {
           secure.on('error', () => {})
           caught(
@@ -83,3 +87,7 @@ export class Edge {
     this.#options.log.info(`a caller of ${listener.name} was refused: ${why}`, { reason: 'tls-failed' })
   }
 }
+
+/** The listener as the caller of one name meets it. */
+const metBy = (listener: Listener, { routes, backends }: Terminated): Listener =>
+  routes === undefined ? { ...listener, protocol: 'tcp', ...(backends === undefined ? {} : { backends }) } : { ...listener, routes }

@@ -9,7 +9,7 @@ import { referenceGrant } from './gateway-api/reference-grant.ts'
 import { tcpRoute, tlsRoute, udpRoute } from './gateway-api/stream-route.ts'
 
 export type { HTTPFilter, PathModifier } from './gateway-api/filters.ts'
-export type { Gateway, GatewayClass } from './gateway-api/gateway.ts'
+export type { Gateway, GatewayClass, ListenerSet } from './gateway-api/gateway.ts'
 export type { GRPCMatch, GRPCRoute, GRPCRule } from './gateway-api/grpc-route.ts'
 export type { HTTPMatch, HTTPRoute, HTTPRouteSpec, HTTPRule } from './gateway-api/http-route.ts'
 export type { ReferenceGrant, ReferenceGrantSpec } from './gateway-api/reference-grant.ts'

@@ -7,11 +7,13 @@ import type { Socket } from '../net.ts'
 type EdgeMaterial = {
   readonly certificates: readonly { readonly cert: string; readonly key: string }[]
   readonly callers?: { readonly roots: readonly string[]; readonly isRequired: boolean }
+  /** Which version is agreed on; else nothing is. */
+  readonly speaksHttp: boolean
 }
 
 /** Server side of TLS 1.2 and 1.3 on accepted sockets whose hello is still unread. Handshakes end within ten seconds, either way. Throws where a key does not fit its certificate. */
 export function edgeAcceptor(
-  { certificates, callers }: EdgeMaterial,
+  { certificates, callers, speaksHttp }: EdgeMaterial,
   onSecure: (socket: tls.TLSSocket) => void,
   onFailed: (why: string) => void,
 ): { accept(socket: Socket): void } {
@@ -23,7 +25,7 @@ export function edgeAcceptor(
     handshakeTimeout: 10_000,
     pauseOnConnect: true,
     allowHalfOpen: true,
-    ALPNProtocols: ['h2', 'http/1.1'],
+    ...(speaksHttp ? { ALPNProtocols: ['h2', 'http/1.1'] } : {}),
   })
   server.on('secureConnection', onSecure)
   server.on('tlsClientError', (error, socket) =>

@@ -188,6 +188,8 @@ const setSpec = z.strictObject({
   listeners: listeners().describe('Ports on which the Gateway listens too.'),
 })
 
+export type ListenerSet = Resource<z.infer<typeof setSpec>>
+
 export const listenerSet: Kind = {
   ...base,
   kind: 'ListenerSet',
@@ -195,7 +197,7 @@ export const listenerSet: Kind = {
   singular: 'listenerset',
   shortNames: ['lset'],
   namespaced: true,
-  description: 'A ListenerSet adds listeners to a Gateway that another team owns. It is read and checked, but not carried out yet.',
+  description: 'A ListenerSet adds listeners to a Gateway that another team owns, where allowedListeners of the Gateway lets it.',
   schema: z.strictObject({
     spec: setSpec.describe('The Gateway and the listeners.'),
     status: z

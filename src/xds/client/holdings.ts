@@ -158,7 +158,7 @@ const byBackend = (parts: readonly EndpointSet[]): Record<string, EndpointSet> =
 
 const tablesOf = ({ routes, terminates = [] }: Listener): readonly string[] => [
   ...(routes === undefined ? [] : [routes]),
-  ...terminates.map(each => each.routes),
+  ...terminates.flatMap(each => each.routes ?? []),
 ]
 
 const referred = new WeakMap<RouteTable, ReadonlySet<string>>()

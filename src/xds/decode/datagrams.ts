@@ -86,7 +86,9 @@ export function decodeUdpProxy(message: EnvoyListener): Listener {
   const at = 'listener_filters[0]'
   const [filter, ...others] = message.listenerFilters
   if (others.length > 0 || filter?.configType.case !== 'typedConfig') refuse('listener_filters', 'the UDP proxy must be the only one')
-  if (message.trafficDirection !== TrafficDirection.OUTBOUND)
+  const labels = labelsOf(message.metadata)
+  const isGateway = textLabel(labels, 'direction') === 'gateway'
+  if (message.trafficDirection !== TrafficDirection.OUTBOUND && !isGateway)
     refuse('traffic_direction', 'must be OUTBOUND: datagrams come in by CONNECT-UDP over mutual TLS')
   const proxy = unpack(filter.configType.value, UdpProxyConfigSchema, at)
   checkProxy(proxy, at)
@@ -96,11 +98,10 @@ export function decodeUdpProxy(message: EnvoyListener): Listener {
   checkTunnel(proxy, place, at)
   const idleMs = idleTimeout === undefined ? undefined : msOf(idleTimeout)
   if (idleMs === 0) refuse(`${at}.idle_timeout`, 'must be above 0: nobody says when a session is over')
-  const labels = labelsOf(message.metadata)
   const shares = sharesIn(labels, routeSpecifier.value)
   return {
     name: message.name,
-    direction: 'outbound',
+    direction: isGateway ? 'gateway' : 'outbound',
     ...place,
     protocol: 'udp',
     backends: shares ?? [{ backend: backendNamed(routeSpecifier.value), weight: 1 }],

@@ -1,5 +1,6 @@
 /** Envoy's listener for callers outside the mesh → ours: what it asks of TLS beside certificates by server name is refused. */
 
+import type { Any } from '@bufbuild/protobuf/wkt'
 import type { Listener, Terminated } from '#model/view'
 import { type FilterChain, FilterChainMatchSchema, FilterChainSchema } from '../gen/envoy/config/listener/v3/listener_components_pb.ts'
 import type { Listener as EnvoyListener } from '../gen/envoy/config/listener/v3/listener_pb.ts'
@@ -15,8 +16,9 @@ import {
   type DownstreamTlsContext,
   DownstreamTlsContextSchema,
 } from '../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts'
-import { carries, hostAndPort, refuse, textOf, unpack } from './carried.ts'
-import { httpOf } from './network-filters.ts'
+import { TcpProxySchema } from '../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts'
+import { carries, hostAndPort, refuse, textOf, typeName, unpack } from './carried.ts'
+import { httpOf, tcpOf } from './network-filters.ts'
 import { isPlaintext } from './tls.ts'
 
 const checkChain = carries(FilterChainSchema, ['name', 'filter_chain_match', 'filters', 'transport_socket', 'metadata'])
@@ -37,21 +39,22 @@ export function decodeGateway(message: EnvoyListener, service: string): Listener
     service,
   } as const
   const chains = message.filterChains.map((chain, index) => readChain(chain, `filter_chains[${index}]`))
-  const plain = chains.filter(each => each.certificates.length === 0)
+  const plain = chains.filter(each => each.isPlain)
   if (chains.length === 0 || message.defaultFilterChain !== undefined) refuse('filter_chains', 'at least one is needed, and no default')
   if (plain.length === 0) {
     const names = chains.flatMap(each => (each.names.length === 0 ? ['*'] : each.names))
     const twice = names.find((name, at) => names.indexOf(name) < at)
     if (twice !== undefined) refuse('filter_chains', `the server name "${twice}" stands in two chains`)
-    return { ...base, terminates: chains }
+    return { ...base, terminates: chains.map(({ isPlain: _, ...each }) => each) }
   }
   const [only, ...others] = plain
   if (others.length > 0 || chains.length > 1 || only!.names.length > 0) refuse('filter_chains', 'in plaintext exactly one is carried out')
+  if (only!.routes === undefined) refuse('filter_chains', 'in plaintext a route table is needed')
   return { ...base, routes: only!.routes }
 }
 
-/** Without certificates: plaintext. */
-function readChain(chain: FilterChain, where: string): Terminated {
+/** Without certificates: plaintext, or TLS that is passed on where the match says that it is TLS. */
+function readChain(chain: FilterChain, where: string): Terminated & { readonly isPlain: boolean } {
   checkChain(chain, where)
   const match = chain.filterChainMatch
   if (match !== undefined) checkMatch(match, `${where}.filter_chain_match`)
@@ -61,9 +64,13 @@ function readChain(chain: FilterChain, where: string): Terminated {
       refuse(`${where}.filter_chain_match.server_names`, `"${name}" is no name in lower case, nor *. before one`)
   const [filter, ...others] = chain.filters
   if (filter?.configType.case !== 'typedConfig' || others.length > 0)
-    refuse(`${where}.filters`, 'exactly an http_connection_manager is carried out')
-  const { routes } = httpOf(filter.configType.value, `${where}.filters[0]`)
-  if (isPlaintext(chain.transportSocket)) return { names, certificates: [], routes }
+    refuse(`${where}.filters`, 'exactly an http_connection_manager or a tcp_proxy is carried out')
+  const end = endOf(filter.configType.value, `${where}.filters[0]`)
+  if (isPlaintext(chain.transportSocket)) {
+    const isPlain = match?.transportProtocol !== 'tls'
+    if (!isPlain && end.routes !== undefined) refuse(where, 'TLS that is not ended holds no requests that could be read')
+    return { names, certificates: [], isPlain, ...end }
+  }
   const at = `${where}.transport_socket`
   const context = unpack(chain.transportSocket?.configType.value, DownstreamTlsContextSchema, at)
   checkDown(context, at)
@@ -76,7 +83,9 @@ function readChain(chain: FilterChain, where: string): Terminated {
     if ((least !== Version.TLSv1_2 && least !== Version.TLS_AUTO) || (most !== Version.TLSv1_3 && most !== Version.TLS_AUTO))
       refuse(`${at}.tls_params`, 'TLS 1.2 and 1.3 are carried out, both of them')
   }
-  if (common.alpnProtocols.join() !== 'h2,http/1.1') refuse(`${at}.alpn_protocols`, 'must be h2 and http/1.1')
+  const alpn = end.routes === undefined ? '' : 'h2,http/1.1'
+  if (common.alpnProtocols.join() !== alpn)
+    refuse(`${at}.alpn_protocols`, alpn === '' ? 'must be absent: nothing is known of the bytes' : 'must be h2 and http/1.1')
   const certificates = common.tlsCertificates.map((certificate, index) => {
     const place = `${at}.tls_certificates[${index}]`
     checkCertificate(certificate, place)
@@ -87,7 +96,14 @@ function readChain(chain: FilterChain, where: string): Terminated {
   })
   if (certificates.length === 0) refuse(`${at}.tls_certificates`, 'at least one is needed')
   const callers = callersOf(context, at)
-  return { names, certificates, routes, ...(callers === undefined ? {} : { callers }) }
+  return { names, certificates, isPlain: false, ...end, ...(callers === undefined ? {} : { callers }) }
+}
+
+function endOf(any: Any, where: string): Pick<Terminated, 'routes' | 'backends'> {
+  if (typeName(any) !== TcpProxySchema.typeName) return { routes: httpOf(any, where).routes }
+  const { backends, idleMs, hash } = tcpOf(any, where)
+  if (idleMs !== undefined || hash !== undefined) refuse(where, 'idle_timeout and hash_policy are not carried out for one server name')
+  return { backends }
 }
 
 function callersOf({ commonTlsContext, requireClientCertificate = false }: DownstreamTlsContext, where: string): Terminated['callers'] {

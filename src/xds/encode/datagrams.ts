@@ -5,6 +5,7 @@ import type { Listener } from '#model/view'
 import { SocketAddress_Protocol } from '../gen/envoy/config/core/v3/address_pb.ts'
 import { TrafficDirection } from '../gen/envoy/config/core/v3/base_pb.ts'
 import { type Listener as EnvoyListener, ListenerSchema } from '../gen/envoy/config/listener/v3/listener_pb.ts'
+import { UdpListenerConfigSchema } from '../gen/envoy/config/listener/v3/udp_listener_config_pb.ts'
 import {
   RouteAction_UpgradeConfig_ConnectConfigSchema,
   RouteActionSchema,
@@ -29,7 +30,7 @@ export const capsuleFilter = 'envoy.filters.udp.session.http_capsule'
 export const upgradeType = 'CONNECT-UDP'
 
 export const encodeDatagrams = (listener: Listener): EnvoyListener =>
-  listener.direction === 'outbound' ? encodeOutbound(listener) : encodeInbound(listener)
+  listener.direction === 'inbound' ? encodeInbound(listener) : encodeOutbound(listener)
 
 const addressOf = ({ host, port }: Listener, protocol: SocketAddress_Protocol) => ({
   address: {
@@ -39,7 +40,7 @@ const addressOf = ({ host, port }: Listener, protocol: SocketAddress_Protocol) =
 })
 
 function encodeOutbound(listener: Listener): EnvoyListener {
-  const { name, host, port, service, idleMs, backends = [] } = listener
+  const { name, host, port, service, idleMs, direction, backends = [] } = listener
   const only = backends.length === 1 && backends[0]!.weight === 1
   const proxy = create(UdpProxyConfigSchema, {
     statPrefix: name,
@@ -59,12 +60,15 @@ function encodeOutbound(listener: Listener): EnvoyListener {
   return create(ListenerSchema, {
     name,
     address: addressOf(listener, SocketAddress_Protocol.UDP),
-    trafficDirection: TrafficDirection.OUTBOUND,
-    bindToPort: false,
+    // Who sends to a Gateway comes to its own port.
+    ...(direction === 'gateway'
+      ? { trafficDirection: TrafficDirection.INBOUND, udpListenerConfig: create(UdpListenerConfigSchema) }
+      : { trafficDirection: TrafficDirection.OUTBOUND, bindToPort: false }),
     listenerFilters: [{ name: udpProxyFilter, configType: typed(UdpProxyConfigSchema, proxy) }],
     metadata: labels({
       service,
       protocol: 'udp',
+      ...(direction === 'gateway' ? { direction } : {}),
       ...(only ? {} : { backends: backends.map(({ backend, weight }) => ({ backend: backend ?? invalidCluster, weight })) }),
     }),
   })

@@ -1,7 +1,7 @@
-/** A listener for callers outside the mesh → Envoy's: plaintext by one chain, TLS by one chain for each set of server names, with its certificates. */
+/** A listener for callers outside the mesh → Envoy's: plaintext by one chain, TLS by one chain for each set of server names, with its certificates where it ends there. */
 
 import { create } from '@bufbuild/protobuf'
-import type { Listener, Terminated } from '#model/view'
+import type { Listener, Terminated, WeightedBackend } from '#model/view'
 import { TrafficDirection, type TransportSocket, TransportSocketSchema } from '../gen/envoy/config/core/v3/base_pb.ts'
 import {
   type Filter,
@@ -18,11 +18,14 @@ import {
 import { CommonTlsContextSchema, DownstreamTlsContextSchema } from '../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts'
 import { duration, labels, typed } from './source.ts'
 
-/** httpFilter: the filter that goes by a route table. */
+type ChainEnd = Partial<Filter> & Pick<Filter, 'name'>
+
+/** httpFilter: the filter that goes by a route table; tcpFilter: the one that looks into nothing. */
 export function encodeGateway(
   { name, host, port, protocol, service, routes, terminates }: Listener,
   tlsInspector: ListenerFilter,
-  httpFilter: (routes: string) => Partial<Filter> & Pick<Filter, 'name'>,
+  httpFilter: (routes: string) => ChainEnd,
+  tcpFilter: (backends: readonly WeightedBackend[]) => ChainEnd,
 ): EnvoyListener {
   return create(ListenerSchema, {
     name,
@@ -36,8 +39,8 @@ export function encodeGateway(
               name: each.names[0] ?? 'other names',
               // Without it a caller in plaintext would meet the chain of all names.
               filterChainMatch: create(FilterChainMatchSchema, { transportProtocol: 'tls', serverNames: [...each.names] }),
-              transportSocket: edgeTls(each),
-              filters: [httpFilter(each.routes) as Filter],
+              ...(each.certificates.length === 0 ? {} : { transportSocket: edgeTls(each) }),
+              filters: [(each.routes === undefined ? tcpFilter(each.backends ?? []) : httpFilter(each.routes)) as Filter],
             }),
           ),
     ...(terminates === undefined ? {} : { listenerFilters: [tlsInspector], listenerFiltersTimeout: duration(10_000) }),
@@ -45,7 +48,7 @@ export function encodeGateway(
   })
 }
 
-const edgeTls = ({ certificates, callers }: Terminated): TransportSocket =>
+const edgeTls = ({ certificates, callers, routes }: Terminated): TransportSocket =>
   create(TransportSocketSchema, {
     name: 'envoy.transport_sockets.tls',
     configType: typed(
@@ -57,7 +60,7 @@ const edgeTls = ({ certificates, callers }: Terminated): TransportSocket =>
             certificateChain: { specifier: { case: 'inlineString' as const, value: cert } },
             privateKey: { specifier: { case: 'inlineString' as const, value: key } },
           })),
-          alpnProtocols: ['h2', 'http/1.1'],
+          alpnProtocols: routes === undefined ? [] : ['h2', 'http/1.1'],
           ...(callers === undefined
             ? {}
             : {

@@ -69,7 +69,12 @@ export function encodeListener(listener: Listener): EnvoyListener {
   const { protocol } = listener
   if (protocol === 'udp') return encodeDatagrams(listener)
   if (listener.direction === 'gateway' && protocol === 'http')
-    return encodeGateway(listener, tlsInspector, routes => httpFilter({ ...listener, routes }))
+    return encodeGateway(
+      listener,
+      tlsInspector,
+      routes => httpFilter({ ...listener, routes }),
+      backends => tcpFilter({ ...listener, backends }),
+    )
   const payloads = payloadsOf[protocol]
   const detects = payloads.length > 1
   const transports: readonly Transport[] =
@@ -119,13 +124,13 @@ function encodeByName(listener: Listener, serverNames: readonly ServerNames[]): 
 const labelsFor = ({ service, protocol, direction }: Listener) =>
   labels({ service, protocol, ...(direction === 'gateway' ? { direction } : {}) })
 
-const place = ({ name, host, port, direction }: Listener) => ({
+const place = ({ name, host, port, direction, isBound }: Listener) => ({
   name,
   address: {
     address: { case: 'socketAddress' as const, value: { address: host, portSpecifier: { case: 'portValue' as const, value: port } } },
   },
   trafficDirection: direction === 'outbound' ? TrafficDirection.OUTBOUND : TrafficDirection.INBOUND,
-  ...(direction === 'outbound' ? { bindToPort: false } : {}),
+  ...(direction === 'outbound' && isBound !== true ? { bindToPort: false } : {}),
 })
 
 function chainOf(
