@@ -132,6 +132,17 @@ process.exitCode = await main(process.argv.slice(2), {
       dashboard: here('../../dashboard/dist'),
     })
   },
+  envoy: async options => {
+    await rest()
+    return (await import('./envoy.ts')).envoy(options, {
+      env: process.env,
+      version,
+      log: await log(),
+      say,
+      print: text => void process.stdout.write(text),
+      onSignal: heard => onSignal(heard, false),
+    })
+  },
   proxy: async options => {
     await rest()
     return (await import('./proxy.ts')).proxy(options, {

@@ -15,6 +15,11 @@ export type RunWorld = World & {
   readonly onSignal: (heard: (name: NodeJS.Signals) => void) => () => void
 }
 
+export type EnvoyWorld = RunWorld & {
+  /** The command's output: stdout. */
+  readonly print: (text: string) => void
+}
+
 export type ControlWorld = World & {
   /** The command's output: stdout. */
   readonly print: (text: string) => void

@@ -1,7 +1,7 @@
 /** What the command line is given by the program that was started: the world as values and streams, and the commands that run processes. */
 
 import type { Check } from '#io/checks'
-import type { CleanOptions, ControlOptions, DemoOptions, GatewayOptions, ProxyOptions, RunOptions } from './options.ts'
+import type { CleanOptions, ControlOptions, DemoOptions, EnvoyOptions, GatewayOptions, ProxyOptions, RunOptions } from './options.ts'
 
 export type MachineCheck = Check
 
@@ -27,6 +27,8 @@ export type Edge = {
   readonly node: (workloads: readonly RunOptions[]) => Promise<number>
   /** The proxy of a Gateway. */
   readonly gateway: (options: GatewayOptions) => Promise<number>
+  /** An Envoy as the proxy of a workload. */
+  readonly envoy: (options: EnvoyOptions) => Promise<number>
   readonly proxy: (options: ProxyOptions) => Promise<number>
   readonly demo: (options: DemoOptions) => Promise<number>
   /** What `weft check` asks of this machine; without it only the control plane is asked. */

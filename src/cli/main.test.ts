@@ -42,6 +42,7 @@ async function weft(folder: string, argv: readonly string[], given: Partial<Edge
     node: never,
     gateway: never,
     control: never,
+    envoy: never,
     proxy: never,
     demo: never,
     ...given,

@@ -67,6 +67,26 @@ export type GatewayOptions = Pick<RunOptions, 'name' | 'workload' | 'namespace' 
   readonly address: string
 }
 
+/** command: what Envoy is started with beside its configuration. agentOnly: it is started by somebody else. */
+export type EnvoyOptions = Pick<
+  RunOptions,
+  | 'name'
+  | 'workload'
+  | 'namespace'
+  | 'service'
+  | 'ports'
+  | 'labels'
+  | 'locality'
+  | 'weight'
+  | 'probe'
+  | 'token'
+  | 'address'
+  | 'adminPort'
+  | 'drainMs'
+  | 'control'
+  | 'command'
+> & { readonly program: string; readonly agentOnly: boolean }
+
 /** all: the rules of captures that live, too. */
 export type CleanOptions = { readonly all: boolean }
 
@@ -173,6 +193,13 @@ export function runOptions(raw: Raw, command: readonly string[], control: Contro
     ...(token === undefined ? {} : { token }),
     ...(address === undefined ? {} : { address }),
   }
+}
+
+/** The flags that `weft envoy` shares with `weft run` mean the same. args: for Envoy itself. */
+export function envoyOptions(raw: Raw, args: readonly string[], control: ControlAddress, random: string): EnvoyOptions {
+  const program = typeof raw['envoy'] === 'string' ? raw['envoy'] : 'envoy'
+  const shared = runOptions(raw, [program], control, random)
+  return { ...shared, command: args, program, agentOnly: raw['agentOnly'] === true }
 }
 
 /** Only `weft capture` has these flags, and says so by `onHost`. */

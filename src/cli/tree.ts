@@ -3,6 +3,7 @@
 import { Command } from 'commander'
 import type { Session } from './session.ts'
 import { addCapture } from './tree/capture.ts'
+import { addEnvoy } from './tree/envoy.ts'
 import { addExplain } from './tree/explain.ts'
 import { addGateway } from './tree/gateway.ts'
 import { addMesh } from './tree/mesh.ts'
@@ -49,6 +50,7 @@ export function buildProgram(session: Session, ended: (code: number) => void): C
   addProcesses(program, session, act)
   addNode(program, session, act)
   addGateway(program, session, act)
+  addEnvoy(program, session, act)
   addCapture(program, session, act)
   addResources(program, session, act)
   addMesh(program, session, act)

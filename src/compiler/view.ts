@@ -1,6 +1,7 @@
 /** One proxy's view, cut from the mesh: what its workload may call, and what is taken in for it. */
 
 import type { Injection, Limited, Mesh } from '#model/mesh'
+import { onLoopback } from '#model/loopback'
 import { portName } from '#model/port'
 import type { Access, Backend, Fault, Listener, Locality, Protocol, Route, RouteTable, View, WeightedBackend } from '#model/view'
 import type { ProxyNode, WorkloadPort } from '#model/workload'
@@ -21,14 +22,15 @@ export function viewFor(mesh: Mesh, node: ProxyNode, previous?: View): View {
   if (node.gateway !== undefined) return keep<View>(previous, gatewayView(mesh, node, node.gateway.name))
   const { listeners, routes, dns } = sharedBy(mesh, node)
   const inbound = node.ports.flatMap(port => (port.bind === undefined ? [] : [takeIn(mesh, node, port, port.bind)]))
-  return keep<View>(previous, {
+  const view: View = {
     listeners: { ...listeners, ...Object.fromEntries(inbound.map(each => [each.listener.name, each.listener])) },
     routes: { ...routes, ...Object.fromEntries(inbound.flatMap(({ table }) => (table === undefined ? [] : [[table.name, table]]))) },
     backends: { ...mesh.backends, ...Object.fromEntries(inbound.map(each => [each.backend.name, each.backend])) },
     endpoints: endpointsFor(mesh, node.locality),
     dns,
     trust: mesh.trust,
-  })
+  }
+  return keep<View>(previous, node.loopback === undefined ? view : onLoopback(view, node.loopback))
 }
 
 /** What comes from outside, and all that it may lead to; its proxies call nobody by themselves. */

@@ -14,6 +14,20 @@ export type Process = AsyncDisposable & {
   stop(graceMs?: number): Promise<void>
 }
 
+/** With the output of this process, and signals passed on; it ends when it wants to. */
+export type Beside = { readonly exited: Promise<Exit>; signal(name: NodeJS.Signals): void }
+
+/** In a process group of its own. Rejects where it cannot be started. */
+export async function startBeside(
+  [file = '', ...args]: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<Beside> {
+  const child = spawn(file, args, { env: { ...env }, detached: true, stdio: ['ignore', 'inherit', 'inherit'] })
+  const exited = new Promise<Exit>(resolve => child.once('exit', (code, signal) => resolve({ code, signal })))
+  await once(child, 'spawn')
+  return { exited, signal: name => void child.kill(name) }
+}
+
 export type ProcessOptions = {
   readonly command: readonly string[]
   readonly env: Readonly<Record<string, string | undefined>>

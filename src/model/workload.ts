@@ -49,6 +49,8 @@ export type ProxyNode = {
   readonly weight?: number
   readonly locality?: Locality
   readonly gateway?: GatewayPlace
+  /** It is bound to addresses of services on loopback, those of this block: 127.BLOCK.x.y. Absent: connections are brought to it. */
+  readonly loopback?: number
   readonly admin?: string // URL of the proxy's admin and metrics, reachable from the control plane's host only
   readonly version: string // of Weft
 }

@@ -3,8 +3,10 @@
 import type { Log } from '#base/log'
 import { isIp, listen, type Listening, type Socket } from '#io/net'
 import { listenerAt } from '#model/listener'
+import { loopbackOf } from '#model/loopback'
 import type { Backend, Endpoint, Listener, Route, View } from '#model/view'
 import { field, type RequestHead, serverCodec } from '#wire/http1'
+import { claimBlock } from './block.ts'
 import type { Core } from './core.ts'
 
 export type Explicit = AsyncDisposable & {
@@ -18,7 +20,7 @@ const direct = 'localhost,127.0.0.1,127.0.0.0/8,::1'
 /** The view must be there already: services are given their addresses once, at the start of the workload. */
 export async function openExplicit(core: Core, log: Log): Promise<Explicit> {
   await using owned = new AsyncDisposableStack()
-  const { block, proxy } = await claimBlock(socket => begin(core, socket))
+  const { block, proxy } = await claimOrShare(socket => begin(core, socket))
   owned.use(proxy)
   const address = `http://${proxy.host}:${proxy.port}`
   const env: Record<string, string> = {
@@ -49,20 +51,9 @@ export async function openExplicit(core: Core, log: Log): Promise<Explicit> {
   return { env, [Symbol.asyncDispose]: () => kept.disposeAsync() }
 }
 
-/** 240.77.x.y → 127.BLOCK.x.y: the same services have the same last numbers everywhere; each workload of a host has a block of its own. */
-const loopbackOf = (virtual: string, block: number): string => `127.${block}.${virtual.split('.').slice(2).join('.')}`
-
-/** Where the proxy of a block listens. The addresses of services begin behind it. */
-const claim = { host: (block: number) => `127.${block}.0.1`, port: 15_001 } as const
-
-/** Two workloads of one host must not share addresses: a block belongs to whoever has its first address open, which is the workload's HTTP proxy. */
-async function claimBlock(onSocket: (socket: Socket) => void): Promise<{ block: number; proxy: Listening }> {
-  for (let block = 77; block < 127; block++) {
-    const proxy = await listen(claim.host(block), claim.port, onSocket).catch(() => undefined)
-    if (proxy !== undefined) return { block, proxy }
-  }
-  // All are taken, or this machine's loopback is one address only.
-  return { block: 77, proxy: await listen('127.0.0.1', 0, onSocket) }
+/** All blocks may be taken, or this machine's loopback be one address only. */
+async function claimOrShare(onSocket: (socket: Socket) => void): Promise<{ block: number; proxy: Listening }> {
+  return (await claimBlock(onSocket)) ?? { block: 77, proxy: await listen('127.0.0.1', 0, onSocket) }
 }
 
 /** A plain name means the service of the workload's own namespace, where there are several. */

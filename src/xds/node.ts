@@ -96,8 +96,9 @@ export function proxyNodeOf(node: Node): ProxyNode {
           },
         }
       : {}),
+    ...loopbackOf(said['loopback'], bad),
     ...(said['admin'] === undefined ? {} : { admin: text(said, 'admin', 'admin') }),
-    version: node.userAgentVersionType.case === 'userAgentVersion' ? node.userAgentVersionType.value : '',
+    version: versionOf(node),
   }
   if (problems.length > 0) throw new BadInput(problems)
   return proxy
@@ -115,6 +116,21 @@ function weightOf(weight: JsonValue | undefined, bad: (path: string, says: strin
   if (typeof weight === 'number' && Number.isInteger(weight) && weight >= 0 && weight <= 1000) return { weight }
   bad('weight', 'must be a whole number from 0 to 1000')
   return {}
+}
+
+/** A whole block, as the first two numbers of an address tell it. */
+function loopbackOf(block: JsonValue | undefined, bad: (path: string, says: string) => void): Pick<ProxyNode, 'loopback'> {
+  if (block === undefined) return {}
+  if (typeof block === 'number' && Number.isInteger(block) && block >= 1 && block <= 255) return { loopback: block }
+  bad('loopback', 'must be the second number of a loopback address, 1 to 255')
+  return {}
+}
+
+/** Of Weft as text; Envoy tells numbers, and is named. */
+function versionOf({ userAgentVersionType: said, userAgentName }: Node): string {
+  if (said.case === 'userAgentVersion') return said.value
+  const { majorNumber, minorNumber, patch } = said.value?.version ?? {}
+  return majorNumber === undefined ? '' : `${userAgentName} ${majorNumber}.${minorNumber}.${patch}`
 }
 
 const isObject = (value: JsonValue | undefined): value is JsonObject => typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -27,6 +27,6 @@ export const createCertificate: Rpc<CertificateRequest, CertificateReply> = {
   },
 }
 
-export { callDelta, serveDelta, serveState } from './rpcs/discovery.ts'
+export { callDelta, serveDelta, serveSecrets, serveState } from './rpcs/discovery.ts'
 export { type HealthOrders, type HealthReport, type Probe, type ProbeResult, streamHealthCheck } from './rpcs/health.ts'
 export { type MetricsMessage, type MetricsReply, streamMetrics } from './rpcs/metrics.ts'

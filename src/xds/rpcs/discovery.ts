@@ -120,3 +120,9 @@ export const serveState: Rpc<StateRequest, StateReply> = {
   request: stateRequest,
   reply: { encode: encodeState, decode: receivesOnly },
 }
+
+/** Secret discovery, as an Envoy asks the agent beside it. */
+export const serveSecrets: Rpc<StateRequest, StateReply> = {
+  ...serveState,
+  path: '/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets',
+}

