@@ -11,10 +11,13 @@ import type { Inventory } from '#model/workload'
 import type { TCPRoute, TLSRoute } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
 import { findGuards } from './compiler/access.ts'
+import { findEgress } from './compiler/egress.ts'
+import { findExternals } from './compiler/external.ts'
 import type { Attached, Attachment } from './compiler/attach.ts'
 import { attach } from './compiler/attach.ts'
 import type { Note } from './compiler/gather.ts'
 import { clientsOf, faultServes, lowerFaults, nextExpiry, whyNoFault } from './compiler/faults.ts'
+import { delegate } from './compiler/delegation.ts'
 import type { JudgeCertificate } from './compiler/edge-certificates.ts'
 import { gather, nameOf } from './compiler/gather.ts'
 import { findGateways } from './compiler/gateways.ts'
@@ -28,10 +31,11 @@ import type { Outcome } from './compiler/report.ts'
 import { limitAtGateways, limitServes, lowerRateLimits, whyNoLimit } from './compiler/rate-limits.ts'
 import { reportOthers, reportRoute } from './compiler/report.ts'
 import { findRouteFilters } from './compiler/route-filters.ts'
-import { lowerRules } from './compiler/rules.ts'
+import { type LoweredRoute, lowerRules } from './compiler/rules.ts'
 import type { ServicePort } from './compiler/services.ts'
 import { findServices } from './compiler/services.ts'
 import type { ResourceStatus } from './compiler/status.ts'
+import { portsOfSubsets, reportSubsets } from './compiler/subsets.ts'
 import { findTargets } from './compiler/targets.ts'
 import { lowerTCP, namesOf } from './compiler/tcp.ts'
 
@@ -68,7 +72,7 @@ export type Compiled = {
 export function compile(resources: readonly Resource[], inventory: Inventory, options: CompileOptions, previous?: Compiled): Compiled {
   const gathered = gather(resources)
   const { grants } = gathered
-  const services = findServices(gathered.services, inventory)
+  const services = findServices(gathered.services, inventory, gathered.subsets)
   const policies = findPolicies(gathered.meshes, gathered.backendPolicies, services, options.trustDomain)
 
   const http = attach(gathered.httpRoutes, gathered, services)
@@ -78,7 +82,9 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
   const grpc = attach(gathered.grpcRoutes, gathered, services)
   const requests: readonly RequestRoute[] = [...gathered.grpcRoutes, ...gathered.httpRoutes]
   const filters = findRouteFilters(gathered.routeFilters)
-  const httpLowered = new Map(requests.map(route => [route, lowerRules(route, services, grants, filters)]))
+  const plain = <R extends RequestRoute>(list: readonly R[]) => new Map(list.map(route => [route, lowerRules(route, services, grants, filters)]))
+  const delegation = delegate(plain(gathered.httpRoutes), grants)
+  const httpLowered = new Map<RequestRoute, LoweredRoute>([...plain(gathered.grpcRoutes), ...delegation.lowered])
   const streams = [...gathered.tlsRoutes, ...gathered.tcpRoutes, ...gathered.udpRoutes]
   const tcpLowered = new Map(streams.map(route => [route, lowerTCP(route, services, grants)]))
   const lowered = { http: httpLowered, tcp: new Map([...tcpLowered].map(([route, { backends }]) => [route, backends])) }
@@ -94,7 +100,7 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
     ),
   ].sort()
   const consumers = new Map(scopes.map(scope => [scope, byScope(scope)]))
-  const { lowered: backends, hashes } = lowerBackends(services.ports, policies)
+  const { lowered: backends, hashes } = lowerBackends([...services.ports, ...portsOfSubsets(services)], policies)
   const replaced = (byPort: ByPort): Outbound =>
     lowerPorts(
       services.ports.filter(port => byPort.has(port.key)),
@@ -109,7 +115,9 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
   const { now = 0 } = options
   const held = new Set<Resource>(attached.http.map(each => each.route))
   const isHeld = (route: Resource): boolean =>
-    held.has(route) || (gateways.verdicts.get(route) ?? []).some(verdict => verdict.reason === undefined)
+    held.has(route) ||
+    (gateways.verdicts.get(route) ?? []).some(verdict => verdict.reason === undefined) ||
+    (delegation.parents.get(route as HTTPRoute) ?? []).some(isHeld)
   const faults = findTargets(faultPolicies, services, requests, clientsOf, policy => whyNoFault(policy, now), faultServes, isHeld)
   const limits = findTargets(rateLimitPolicies, services, requests, () => '', whyNoLimit, limitServes, isHeld)
   const outbound = lowerPorts(services.ports, everyone, lowered, hashes)
@@ -136,7 +144,11 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
     const lost = attachments
       .filter(each => each.route === route)
       .filter(each => !holds(route, (each.scope === undefined ? everyone : consumers.get(each.scope)!).get(each.port.key)))
-    const said = [...conflicted(verdicts.get(route)!, lost), ...(gateways.verdicts.get(route) ?? [])]
+    const said = [
+      ...conflicted(verdicts.get(route)!, lost),
+      ...(gateways.verdicts.get(route) ?? []),
+      ...(delegation.verdicts.get(route as HTTPRoute) ?? []),
+    ]
     return reportRoute(route, said, { ...outcome, ruleCount: route.spec?.rules?.length ?? 0 })
   }
   const statuses: ResourceStatus[] = [
@@ -151,6 +163,7 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
     ...limits.statuses,
     ...guarding.statuses,
     ...gateways.statuses,
+    ...reportSubsets(gathered.subsets, services),
     ...reportOthers(gathered),
   ].filter(status => (status.parents ?? status.ancestors ?? status.conditions ?? []).length > 0)
 

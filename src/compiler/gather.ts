@@ -15,7 +15,18 @@ import type {
 } from '#resources/gateway-api'
 import { gatewayGroup } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
-import type { AccessPolicy, BackendPolicy, FaultPolicy, MeshResource, RateLimitPolicy, RouteFilter, RoutePolicy } from '#resources/weft'
+import type {
+  AccessPolicy,
+  BackendPolicy,
+  EgressPolicy,
+  ExternalService,
+  FaultPolicy,
+  MeshResource,
+  RateLimitPolicy,
+  ServiceSubset,
+  RouteFilter,
+  RoutePolicy,
+} from '#resources/weft'
 import { weftGroup } from '#resources/weft'
 
 /** A remark for the operator that belongs to no condition. */
@@ -23,6 +34,7 @@ export type Note = Problem
 
 export type Gathered = {
   readonly services: readonly Service[]
+  readonly subsets: readonly ServiceSubset[]
   readonly httpRoutes: readonly HTTPRoute[]
   readonly grpcRoutes: readonly GRPCRoute[]
   readonly tlsRoutes: readonly TLSRoute[]
@@ -42,6 +54,8 @@ export type Gathered = {
   readonly rateLimitPolicies: readonly RateLimitPolicy[]
   readonly backendTLSPolicies: readonly Resource<{ readonly targetRefs: readonly TargetRef[] }>[]
   readonly meshes: readonly MeshResource[]
+  readonly externalServices: readonly ExternalService[]
+  readonly egressPolicies: readonly EgressPolicy[]
   readonly routeFilters: readonly RouteFilter[]
 }
 export type TargetRef = { readonly group: string; readonly kind: string; readonly name: string; readonly sectionName?: string | undefined }
@@ -63,6 +77,7 @@ export function gather(resources: readonly Resource[]): Gathered {
     )
   return {
     services: of('', 'Service'),
+    subsets: of(weftGroup, 'ServiceSubset'),
     httpRoutes: of(gatewayGroup, 'HTTPRoute'),
     grpcRoutes: of(gatewayGroup, 'GRPCRoute'),
     tlsRoutes: of(gatewayGroup, 'TLSRoute'),
@@ -82,6 +97,8 @@ export function gather(resources: readonly Resource[]): Gathered {
     rateLimitPolicies: of(weftGroup, 'RateLimitPolicy'),
     backendTLSPolicies: of(gatewayGroup, 'BackendTLSPolicy'),
     meshes: of(weftGroup, 'Mesh'),
+    externalServices: of(weftGroup, 'ExternalService'),
+    egressPolicies: of(weftGroup, 'EgressPolicy'),
     routeFilters: of(weftGroup, 'RouteFilter'),
   }
 }

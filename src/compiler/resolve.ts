@@ -3,6 +3,7 @@
 import type { BackendRef, ParentRef, ReferenceGrant } from '#resources/gateway-api'
 import { gatewayGroup } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
+import { weftGroup } from '#resources/weft'
 import { namespaceOf } from './gather.ts'
 import { carriesCalls, isHttp } from './protocol.ts'
 import type { Services } from './services.ts'
@@ -28,45 +29,66 @@ export function resolve(
   grants: readonly ReferenceGrant[],
 ): Resolved {
   const no = (reason: RefReason, says: string): Resolved => ({ backend: undefined, reason, says })
-  if (ref.group !== '' || ref.kind !== 'Service')
-    return no('InvalidKind', `the kind ${ref.kind} of group "${ref.group}" is not carried out as a backend: refer to a Service`)
+  const isSubset = ref.group === weftGroup && ref.kind === 'ServiceSubset'
+  if (!isSubset && (ref.group !== '' || ref.kind !== 'Service'))
+    return no(
+      'InvalidKind',
+      `the kind ${ref.kind} of group "${ref.group}" is not carried out as a backend: refer to a Service, or a ServiceSubset of weft.dev`,
+    )
   const namespace = ref.namespace ?? from.namespace
   const name = `${namespace}/${ref.name}`
-  if (namespace !== from.namespace && !from.called?.includes(namespace) && !isGranted(from, namespace, ref.name, grants))
+  if (namespace !== from.namespace && !from.called?.includes(namespace) && !isGranted(from, namespace, ref, grants))
     return no(
       'RefNotPermitted',
-      `Service ${name} is in another namespace, which has no ReferenceGrant from ${from.kind} in ${from.namespace}`,
+      `${ref.kind} ${name} is in another namespace, which has no ReferenceGrant from ${from.kind} in ${from.namespace}`,
     )
-  const ports = services.by.get(name)
-  if (!ports) return no('BackendNotFound', `Service ${name} does not exist`)
+  const subset = isSubset ? services.subsets.get(name) : undefined
+  const ports = isSubset ? subset?.ports : services.by.get(name)
+  if (!ports)
+    return no(
+      'BackendNotFound',
+      subset === undefined
+        ? `${ref.kind} ${name} does not exist`
+        : `ServiceSubset ${name} is of Service ${subset.service}, which does not exist`,
+    )
   const isUdp = from.kind === 'UDPRoute'
   const numbered = ports.filter(each => each.port === ref.port)
   const port = numbered.find(each => (each.protocol === 'udp') === isUdp)
   if (!port && numbered.length > 0)
     return no(
       'UnsupportedProtocol',
-      `port ${ref.port} of Service ${name} is one of ${isUdp ? 'TCP' : 'UDP'}, to which a ${from.kind} cannot lead`,
+      `port ${ref.port} of ${ref.kind} ${name} is one of ${isUdp ? 'TCP' : 'UDP'}, to which a ${from.kind} cannot lead`,
     )
   if (!port)
     return no(
       'BackendNotFound',
-      `Service ${name} has no port ${ref.port}${ports.length > 0 ? `; it has ${ports.map(each => each.port).join(', ')}` : ''}`,
+      `${ref.kind} ${name} has no port ${ref.port}${ports.length > 0 ? `; it has ${ports.map(each => each.port).join(', ')}` : ''}`,
     )
   if (from.kind === 'HTTPRoute' && !isHttp(port.protocol))
-    return no('UnsupportedProtocol', `port ${ref.port} of Service ${name} speaks ${port.protocol}, to which an HTTPRoute cannot lead`)
+    return no('UnsupportedProtocol', `port ${ref.port} of ${ref.kind} ${name} speaks ${port.protocol}, to which an HTTPRoute cannot lead`)
   if (from.kind === 'GRPCRoute' && !carriesCalls(port.protocol))
-    return no('UnsupportedProtocol', `port ${ref.port} of Service ${name} speaks ${port.protocol}, to which a GRPCRoute cannot lead`)
+    return no('UnsupportedProtocol', `port ${ref.port} of ${ref.kind} ${name} speaks ${port.protocol}, to which a GRPCRoute cannot lead`)
   if (from.kind === 'TLSRoute' && isHttp(port.protocol) && port.protocol !== 'detect')
-    return no('UnsupportedProtocol', `port ${ref.port} of Service ${name} speaks ${port.protocol}, to which undecrypted TLS cannot lead`)
+    return no(
+      'UnsupportedProtocol',
+      `port ${ref.port} of ${ref.kind} ${name} speaks ${port.protocol}, to which undecrypted TLS cannot lead`,
+    )
   return { backend: port.key }
 }
 
-const isGranted = (from: From, namespace: string, name: string, grants: readonly ReferenceGrant[]): boolean =>
+/** Whether the namespace lets those objects of another one refer to one of this kind and name in it. */
+export const isGranted = (
+  from: { readonly kind: string; readonly namespace: string },
+  to: { readonly group: string; readonly kind: string },
+  namespace: string,
+  name: string,
+  grants: readonly ReferenceGrant[],
+): boolean =>
   grants.some(
     grant =>
       namespaceOf(grant) === namespace &&
       (grant.spec?.from ?? []).some(each => each.group === gatewayGroup && each.kind === from.kind && each.namespace === from.namespace) &&
       (grant.spec?.to ?? []).some(
-        each => each.group === '' && each.kind === 'Service' && (each.name === undefined || each.name === '' || each.name === name),
+        each => each.group === to.group && each.kind === to.kind && (each.name === undefined || each.name === '' || each.name === name),
       ),
   )

@@ -1,9 +1,10 @@
 /** Second stage: each TCP and UDP port of each Service, with its virtual address, its protocol and the workloads behind it. */
 
 import { portName } from '#model/port'
-import type { Endpoint, Protocol } from '#model/view'
+import type { Backend, Endpoint, Protocol } from '#model/view'
 import type { Inventory, Workload, WorkloadPort } from '#model/workload'
 import type { Service, ServiceSpec } from '#resources/core'
+import type { ServiceSubset } from '#resources/weft'
 import type { Note } from './gather.ts'
 import { nameOf, namespaceOf } from './gather.ts'
 import { protocolOf } from './protocol.ts'
@@ -24,20 +25,36 @@ export type ServicePort = {
   readonly endpoints: readonly Endpoint[]
   readonly identities: readonly string[]
   readonly proxyProtocol?: 'v1' | 'v2'
+  /** It leads out of the mesh. port: of the backend, where it is not that of the listener. */
+  readonly external?: External
+}
+
+/** host: exact or `*.suffix`, of one ExternalService. */
+export type External = Pick<Backend, 'hosts' | 'tls'> & {
+  readonly host: string
+  readonly type: Exclude<Backend['type'], 'local'>
+  readonly port?: number
 }
 
 /** by: `NAMESPACE/SERVICE` → its ports, in order of number; known also when it has none. */
 export type Services = {
   readonly ports: readonly ServicePort[]
   readonly by: ReadonlyMap<string, readonly ServicePort[]>
+  /** The same of each ServiceSubset, with `@SUBSET` behind the key; known also when its Service is not. */
+  readonly subsets: ReadonlyMap<string, Subset>
   readonly notes: readonly Note[]
 }
 
-export function findServices(services: readonly Service[], inventory: Inventory): Services {
+/** service: `NAMESPACE/SERVICE`. ports: undefined where there is no such Service. workloads: how many have its labels. */
+export type Subset = { readonly service: string; readonly ports: readonly ServicePort[] | undefined; readonly workloads: number }
+
+export function findServices(services: readonly Service[], inventory: Inventory, subsets: readonly ServiceSubset[] = []): Services {
   const notes: Note[] = []
   const by = new Map<string, readonly ServicePort[]>()
   const places = new Map<string, string>()
   const workloads = byNamespace(inventory.workloads)
+  const subsetsOf = Map.groupBy(subsets, serviceOf)
+  const found = new Map<string, Subset>(subsets.map(each => [nameOf(each), { service: serviceOf(each), ports: undefined, workloads: 0 }]))
   for (const service of services) {
     const about = `Service ${nameOf(service)}`
     const spec: Partial<ServiceSpec> = service.spec ?? {}
@@ -74,8 +91,22 @@ export function findServices(services: readonly Service[], inventory: Inventory)
       nameOf(service),
       ports.sort((a, b) => a.port - b.port),
     )
+    for (const subset of subsetsOf.get(nameOf(service)) ?? []) found.set(nameOf(subset), subsetOf(subset, service, ports, selected))
   }
-  return { ports: [...by.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([, ports]) => ports), by, notes }
+  return { ports: [...by.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([, ports]) => ports), by, subsets: found, notes }
+}
+
+const serviceOf = (subset: ServiceSubset): string => `${namespaceOf(subset)}/${subset.spec?.service}`
+
+/** All but its endpoints is as of the whole, so that nothing else depends on whether it has any. */
+function subsetOf(subset: ServiceSubset, service: Service, whole: readonly ServicePort[], selected: readonly Workload[]): Subset {
+  const part = select(subset.spec?.labels ?? {}, selected)
+  const ports = whole.map(port => ({
+    ...port,
+    key: `${port.key}@${subset.metadata.name}`,
+    endpoints: endpointsAt(part, port.target, port.protocol === 'udp'),
+  }))
+  return { service: nameOf(service), ports, workloads: part.length }
 }
 
 const annotation = 'weft.dev/proxy-protocol'
@@ -110,10 +141,13 @@ function makePort(service: Service, port: PortSpec, host: string | undefined, se
     protocol,
     selector: service.spec?.selector ?? {},
     target,
-    endpoints: reached.flatMap(each => endpointOf(each.workload, each.port, target)),
+    endpoints: endpointsAt(selected, target, isUdp),
     identities: [...new Set(selected.map(workload => workload.identity))].sort(),
   }
 }
+
+const endpointsAt = (workloads: readonly Workload[], target: number | string, isUdp: boolean): readonly Endpoint[] =>
+  workloads.flatMap(workload => endpointOf(workload, portOf(workload, target, isUdp), target))
 
 /** Workloads in order of name, by namespace: endpoint lists come out in this order. */
 function byNamespace(workloads: readonly Workload[]): ReadonlyMap<string, readonly Workload[]> {

@@ -10,6 +10,7 @@ import { mesh } from './weft/mesh.ts'
 import { rateLimitPolicy } from './weft/rate-limit-policy.ts'
 import { routeFilter } from './weft/route-filter.ts'
 import { routePolicy } from './weft/route-policy.ts'
+import { serviceSubset } from './weft/service-subset.ts'
 import { workload } from './weft/workload.ts'
 
 export type { AccessOperation, AccessPath, AccessPolicy, AccessPolicySpec, AccessSource, AccessTarget } from './weft/access-policy.ts'
@@ -25,12 +26,14 @@ export type { RateLimitPolicy, RateLimitPolicySpec } from './weft/rate-limit-pol
 export type { RouteFilter, RouteFilterSpec } from './weft/route-filter.ts'
 export type { RetrySpec, RoutePolicy, RoutePolicySpec } from './weft/route-policy.ts'
 export type { PolicyTarget, TargetKind } from './weft/route-targets.ts'
+export type { ServiceSubset } from './weft/service-subset.ts'
 export type { WorkloadResource, WorkloadSpec, WorkloadStatus } from './weft/workload.ts'
 
 export const weftGroup = 'weft.dev'
 export const weftKinds: readonly Kind[] = [
   mesh,
   workload,
+  serviceSubset,
   routeFilter,
   routePolicy,
   backendPolicy,

@@ -43,12 +43,13 @@ const target = {
   namespace: dnsLabel()
     .optional()
     .describe('Namespace of the backend; absent: that of the route. Another one must permit it by a ReferenceGrant.'),
-  port: portNumber().optional().describe('Port of the Service (not of its workloads); needed for a Service.'),
+  port: portNumber().optional().describe('Port of the Service (not of its workloads); needed for a Service and a ServiceSubset.'),
 }
 type Target = { readonly group: string; readonly kind: string; readonly port?: number | undefined }
 
 function* servicePort({ group, kind, port }: Target): Iterable<Broken> {
-  if (group === '' && kind === 'Service' && port === undefined) yield { path: ['port'], says: 'is needed: write the port of the Service' }
+  const isService = (group === '' && kind === 'Service') || (group === 'weft.dev' && kind === 'ServiceSubset')
+  if (isService && port === undefined) yield { path: ['port'], says: 'is needed: write the port of the Service' }
 }
 
 /** A reference to one backend without a share, as mirrors and external authorization use it. */
