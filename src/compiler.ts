@@ -32,7 +32,7 @@ import { limitAtGateways, limitServes, lowerRateLimits, whyNoLimit } from './com
 import { reportOthers, reportRoute } from './compiler/report.ts'
 import { findRouteFilters } from './compiler/route-filters.ts'
 import { type LoweredRoute, lowerRules } from './compiler/rules.ts'
-import type { ServicePort } from './compiler/services.ts'
+import type { ServicePort, Services } from './compiler/services.ts'
 import { findServices } from './compiler/services.ts'
 import type { ResourceStatus } from './compiler/status.ts'
 import { portsOfSubsets, reportSubsets } from './compiler/subsets.ts'
@@ -72,7 +72,11 @@ export type Compiled = {
 export function compile(resources: readonly Resource[], inventory: Inventory, options: CompileOptions, previous?: Compiled): Compiled {
   const gathered = gather(resources)
   const { grants } = gathered
-  const services = findServices(gathered.services, inventory, gathered.subsets)
+  const judge = options.judgeCertificate ?? (() => undefined)
+  const externals = findExternals(gathered, judge)
+  const found = findServices(gathered.services, inventory, gathered.subsets)
+  const services: Services = { ...found, by: new Map([...found.by, ...externals.by]) }
+  const ports = [...found.ports, ...externals.ports]
   const policies = findPolicies(gathered.meshes, gathered.backendPolicies, services, options.trustDomain)
 
   const http = attach(gathered.httpRoutes, gathered, services)
@@ -100,16 +104,17 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
     ),
   ].sort()
   const consumers = new Map(scopes.map(scope => [scope, byScope(scope)]))
-  const { lowered: backends, hashes } = lowerBackends([...services.ports, ...portsOfSubsets(services)], policies)
+  const { lowered: backends, hashes } = lowerBackends([...ports, ...portsOfSubsets(services)], policies)
   const replaced = (byPort: ByPort): Outbound =>
     lowerPorts(
-      services.ports.filter(port => byPort.has(port.key)),
+      ports.filter(port => byPort.has(port.key)),
       byPort,
       lowered,
       hashes,
     )
 
-  const gateways = findGateways(gathered, httpLowered, tcpLowered, inventory, options.judgeCertificate ?? (() => undefined), hashes)
+  const gateways = findGateways(gathered, httpLowered, tcpLowered, inventory, judge, hashes)
+  const egress = findEgress(gathered.egressPolicies, externals.ports)
   const guarding = findGuards(gathered.accessPolicies, gathered.meshes, services, options.trustDomain)
   const { faultPolicies, rateLimitPolicies } = gathered
   const { now = 0 } = options
@@ -120,10 +125,10 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
     (delegation.parents.get(route as HTTPRoute) ?? []).some(isHeld)
   const faults = findTargets(faultPolicies, services, requests, clientsOf, policy => whyNoFault(policy, now), faultServes, isHeld)
   const limits = findTargets(rateLimitPolicies, services, requests, () => '', whyNoLimit, limitServes, isHeld)
-  const outbound = lowerPorts(services.ports, everyone, lowered, hashes)
+  const outbound = lowerPorts(ports, everyone, lowered, hashes)
   const consumed = Object.fromEntries([...consumers].map(([scope, byPort]) => [scope, replaced(byPort)]))
   const tablesOf = (part: Outbound) => Object.values(part.routes)
-  const byKey = new Map(services.ports.map(port => [port.key, port]))
+  const byKey = new Map(ports.map(port => [port.key, port]))
 
   const mesh: Mesh = {
     trust: { domain: options.trustDomain, roots: options.roots },
@@ -131,13 +136,16 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
     outbound,
     consumers: consumed,
     ...backends,
-    dns: findNames(services.ports),
+    dns: findNames(ports),
     declared: declaredBy(services.ports),
     gateways: limitAtGateways(gateways.lowered, limits),
     ...lowerFaults([outbound, ...Object.values(consumed), ...Object.values(gateways.lowered)].flatMap(tablesOf), byKey, faults),
     rateLimits: lowerRateLimits(tablesOf(outbound), services.ports, limits),
     guards: guarding.guards,
     access: guarding.access,
+    egress: egress.guards,
+    external: Object.fromEntries(externals.ports.map(({ key, external }) => [`outbound/${key}`, external!.host])),
+    owned: ownedBy(externals.ports),
   }
 
   const reported = <R extends AnyRoute>(route: R, { attachments, verdicts }: Attached<R>, outcome: Omit<Outcome, 'ruleCount'>) => {
@@ -163,6 +171,8 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
     ...limits.statuses,
     ...guarding.statuses,
     ...gateways.statuses,
+    ...externals.statuses,
+    ...egress.statuses,
     ...reportSubsets(gathered.subsets, services),
     ...reportOthers(gathered),
   ].filter(status => (status.parents ?? status.ancestors ?? status.conditions ?? []).length > 0)
@@ -202,6 +212,10 @@ function conflicted(verdicts: readonly Verdict[], lost: readonly Attachment<unkn
       : { ...verdict, reason: 'Conflicted', says: `another route holds on ${ports.join(', ')}: of a more specific kind, or an older one` }
   })
 }
+
+/** Keys of certificates are for the proxies of one namespace. */
+const ownedBy = (ports: readonly ServicePort[]): Mesh['owned'] =>
+  Object.fromEntries(ports.flatMap(({ key, namespace, external }) => (external?.tls?.certificate === undefined ? [] : [[key, namespace]])))
 
 function declaredBy(ports: readonly ServicePort[]): Mesh['declared'] {
   const found: Record<string, SelectedPort[]> = {}

@@ -1,12 +1,16 @@
 /** Third stage: which route holds on which service port, for clients of which namespace, and which parents refuse it. */
 
+import type { ClientMatch } from '#model/mesh'
 import type { ParentRef } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
+import { weftGroup } from '#resources/weft'
+import { delegatedTo, isDelegate } from './delegate.ts'
 import type { Gathered, Note } from './gather.ts'
 import { nameOf, namespaceOf } from './gather.ts'
 import { parentOf } from './edge-sets.ts'
 import { isEdgeParent, isOurs, type Verdict } from './parents.ts'
 import { carriesCalls, isHttp } from './protocol.ts'
+import { clientsOfRoute } from './route-clients.ts'
 import type { ServicePort, Services } from './services.ts'
 
 type AnyRoute = Resource<{ readonly parentRefs?: readonly ParentRef[] | undefined }>
@@ -16,6 +20,8 @@ export type Attachment<R> = {
   readonly parentRef: ParentRef
   readonly port: ServicePort
   readonly scope: string | undefined
+  /** The clients that it is for; absent: all. */
+  readonly from?: readonly ClientMatch[]
 }
 export type Attached<R> = {
   readonly attachments: readonly Attachment<R>[]
@@ -32,10 +38,12 @@ export function attach<R extends AnyRoute>(routes: readonly R[], gathered: Gathe
   const attachments: Attachment<R>[] = []
   const verdicts = new Map<R, readonly Verdict[]>()
   const notes: Note[] = []
+  const delegated = delegatedTo(gathered.httpRoutes)
   for (const route of routes) {
     const about = `${route.kind} ${nameOf(route)}`
     const parentRefs = route.spec?.parentRefs ?? []
-    if (parentRefs.length === 0) notes.push({ about, path: 'spec.parentRefs', says: 'is absent: the route holds nowhere; name a Service' })
+    if (parentRefs.length === 0 && !(route.kind === 'HTTPRoute' && delegated.has(nameOf(route))))
+      notes.push({ about, path: 'spec.parentRefs', says: 'is absent: the route holds nowhere; name a Service' })
     const said: Verdict[] = []
     for (const [at, parentRef] of parentRefs.entries()) {
       const edge = isEdgeParent(parentRef) ? edgeParent(route, parentRef, gathered) : undefined
@@ -58,7 +66,12 @@ export function attach<R extends AnyRoute>(routes: readonly R[], gathered: Gathe
       const { ports, reason, says } = judged
       const namespace = parentRef.namespace ?? namespaceOf(route)
       const scope = namespace === namespaceOf(route) ? undefined : namespaceOf(route)
-      attachments.push(...ports.map(port => ({ route, parentRef, port, scope })))
+      const { from, wrong } = clientsOfRoute(route, scope)
+      if (reason === undefined && wrong !== undefined) {
+        said.push({ parentRef, reason: unsupported, says: wrong })
+        continue
+      }
+      attachments.push(...ports.map(port => ({ route, parentRef, port, scope, ...(from === undefined ? {} : { from }) })))
       said.push({ parentRef, ...(reason === undefined ? {} : { reason }), says })
     }
     verdicts.set(route, said)
@@ -69,9 +82,10 @@ export function attach<R extends AnyRoute>(routes: readonly R[], gathered: Gathe
 /** undefined: the parent belongs to another controller. */
 function judge(route: AnyRoute, ref: ParentRef, at: string, services: Services): Judged | undefined {
   const name = `${ref.namespace ?? namespaceOf(route)}/${ref.name}`
-  if (ref.group !== '' || ref.kind !== 'Service') return undefined
-  const all = services.by.get(name)
-  if (all === undefined) return no('NoMatchingParent', `${at}: Service ${name} does not exist`)
+  const isExternal = ref.group === weftGroup && ref.kind === 'ExternalService'
+  if (!isExternal && (ref.group !== '' || ref.kind !== 'Service')) return undefined
+  const all = services.by.get(isExternal ? `ExternalService ${name}` : name)
+  if (all === undefined) return no('NoMatchingParent', `${at}: ${ref.kind} ${name} does not exist`)
   const named = all.filter(
     port => (ref.port === undefined || port.port === ref.port) && (ref.sectionName === undefined || port.name === ref.sectionName),
   )
@@ -82,7 +96,7 @@ function judge(route: AnyRoute, ref: ParentRef, at: string, services: Services):
   if (ports.length === 0)
     return no(
       'NoMatchingParent',
-      `${at}: Service ${name} has no such port; it has ${all.map(port => (port.name ? `${port.name} ${port.port}` : port.port)).join(', ') || 'none'}`,
+      `${at}: ${ref.kind} ${name} has no such port; it has ${all.map(port => (port.name ? `${port.name} ${port.port}` : port.port)).join(', ') || 'none'}`,
     )
   if (route.kind === 'TCPRoute' || route.kind === 'UDPRoute') return { ports, says: 'The route holds' }
   if (route.kind === 'TLSRoute') {

@@ -49,11 +49,15 @@ type Lowered = {
 }
 
 /** hashes: what requests to each backend are recognised by. */
+/** Where a host without an address of its own is listened for: `outside.ts` puts all of one port together. */
+const anyHost = '0.0.0.0'
+
 export function lowerPorts(ports: readonly ServicePort[], byPort: ByPort, lowered: Lowered, hashes: Hashes): Outbound {
   const listeners: Record<string, Listener> = {}
   const routes: Record<string, RouteTable> = {}
   for (const port of ports) {
-    if (port.host === undefined) continue
+    const isWild = port.external?.host.startsWith('*.') === true
+    if (port.host === undefined && !isWild) continue
     const { http, tls, tcp } = byPort.get(port.key) ?? none
     const itself: readonly WeightedBackend[] = [{ backend: port.key, weight: 1 }]
     // a TCPRoute takes every connection, so nothing is looked into; with TLSRoutes the first message is
@@ -63,7 +67,7 @@ export function lowerPorts(ports: readonly ServicePort[], byPort: ByPort, lowere
     listeners[name] = {
       name,
       direction: 'outbound',
-      host: port.host,
+      host: port.host ?? anyHost,
       port: port.port,
       protocol,
       ...(looks ? { routes: port.key } : {}),
@@ -87,12 +91,14 @@ export function lowerPorts(ports: readonly ServicePort[], byPort: ByPort, lowere
 
 /** Where no route is attached, every request goes to the service; where one is, what it does not match is answered 404. */
 const toItself = (port: ServicePort, backends: readonly WeightedBackend[]): Route => ({
-  name: `Service/${port.namespace}/${port.service}/${port.port}`,
-  origin: `Service ${port.namespace}/${port.service} port ${port.port}`,
+  name: `${kindOf(port)}/${port.namespace}/${port.service}/${port.port}`,
+  origin: `${kindOf(port)} ${port.namespace}/${port.service} port ${port.port}`,
   match: {},
   filters: [],
   action: { type: 'forward', backends },
 })
+
+const kindOf = ({ external }: ServicePort): string => (external === undefined ? 'Service' : 'ExternalService')
 
 export function lowerBackends(ports: readonly ServicePort[], { callingOf }: Policies) {
   const hashes = new Map<string, readonly HashOn[]>()
@@ -103,18 +109,23 @@ export function lowerBackends(ports: readonly ServicePort[], { callingOf }: Poli
     const { key, service, namespace } = port
     const { hash, near, ...calling } = callingOf(port)
     if (hash.length > 0) hashes.set(key, hash)
-    if (near !== undefined) nearness[key] = near
+    const outside = port.external
+    const type = outside?.type ?? 'endpoints'
+    if (near !== undefined && type === 'endpoints') nearness[key] = near
     backends[key] = {
       name: key,
       service: `${service}.${namespace}`,
-      type: 'endpoints',
-      port: port.port,
+      type,
+      ...(outside === undefined ? {} : { isExternal: true }),
+      ...(outside?.hosts === undefined ? {} : { hosts: outside.hosts }),
+      ...(outside?.tls === undefined ? {} : { tls: outside.tls }),
+      port: outside?.port ?? port.port,
       protocol: backendProtocol(port.protocol),
       ...calling,
       identities: port.identities,
       ...(port.proxyProtocol === undefined ? {} : { proxyProtocol: port.proxyProtocol }),
     }
-    endpoints[key] = { backend: key, endpoints: port.endpoints }
+    if (type === 'endpoints') endpoints[key] = { backend: key, endpoints: port.endpoints }
   }
   return { lowered: { backends, endpoints, near: nearness }, hashes }
 }

@@ -7,13 +7,17 @@ import type { ServicePort } from './services.ts'
 const isIPv4 = (address: string): boolean => /^\d{1,3}(\.\d{1,3}){3}$/.test(address)
 export const byName = (one: DnsName, other: DnsName): number => (one.name < other.name ? -1 : one.name > other.name ? 1 : 0)
 
-/** SERVICE (to clients of its namespace), SERVICE.NAMESPACE, SERVICE.NAMESPACE.svc and SERVICE.NAMESPACE.svc.cluster.local. */
+/** Of a Service: SERVICE (to clients of its namespace), SERVICE.NAMESPACE, SERVICE.NAMESPACE.svc and SERVICE.NAMESPACE.svc.cluster.local; of an ExternalService its hosts. */
 export function findNames(ports: readonly ServicePort[]): Mesh['dns'] {
   const qualified = new Map<string, DnsName>()
   const short = new Map<string, Map<string, DnsName>>()
-  for (const { host, service, namespace } of ports) {
+  for (const { host, service, namespace, external } of ports) {
     if (host === undefined || !isIPv4(host)) continue
     const addresses = [host]
+    if (external !== undefined) {
+      qualified.set(external.host, { name: external.host, addresses })
+      continue
+    }
     for (const end of ['', '.svc', '.svc.cluster.local']) {
       const name = `${service}.${namespace}${end}`
       qualified.set(name, { name, addresses })

@@ -9,7 +9,7 @@ import { carriesCalls, isHttp } from './protocol.ts'
 import type { Services } from './services.ts'
 
 export type RefReason = 'RefNotPermitted' | 'InvalidKind' | 'BackendNotFound' | 'UnsupportedProtocol' | 'FilterNotFound'
-/** backend: the name of a backend of the mesh, `NAMESPACE/SERVICE:PORT`. */
+/** backend: the name of a backend of the mesh, `NAMESPACE/SERVICE:PORT`; of an ExternalService that of its first exact host. */
 export type Resolved = { readonly backend: string } | { readonly backend: undefined; readonly reason: RefReason; readonly says: string }
 /** called: namespaces of the Services that the route is about; what is in them its clients call anyway. */
 type From = { readonly kind: string; readonly namespace: string; readonly called?: readonly string[] }
@@ -18,7 +18,9 @@ type From = { readonly kind: string; readonly namespace: string; readonly called
 export function fromOf(route: Resource<{ readonly parentRefs?: readonly ParentRef[] | undefined }>): From {
   const parents = route.spec?.parentRefs ?? []
   const namespace = namespaceOf(route)
-  const isMesh = parents.every(({ group, kind }) => group === '' && kind === 'Service')
+  const isMesh = parents.every(
+    ({ group, kind }) => (group === '' && kind === 'Service') || (group === weftGroup && kind === 'ExternalService'),
+  )
   return { kind: route.kind, namespace, called: isMesh ? parents.map(parent => parent.namespace ?? namespace) : [] }
 }
 
@@ -30,10 +32,11 @@ export function resolve(
 ): Resolved {
   const no = (reason: RefReason, says: string): Resolved => ({ backend: undefined, reason, says })
   const isSubset = ref.group === weftGroup && ref.kind === 'ServiceSubset'
-  if (!isSubset && (ref.group !== '' || ref.kind !== 'Service'))
+  const isExternal = ref.group === weftGroup && ref.kind === 'ExternalService'
+  if (!isSubset && !isExternal && (ref.group !== '' || ref.kind !== 'Service'))
     return no(
       'InvalidKind',
-      `the kind ${ref.kind} of group "${ref.group}" is not carried out as a backend: refer to a Service, or a ServiceSubset of weft.dev`,
+      `the kind ${ref.kind} of group "${ref.group}" is not carried out as a backend: refer to a Service, or a ServiceSubset or ExternalService of weft.dev`,
     )
   const namespace = ref.namespace ?? from.namespace
   const name = `${namespace}/${ref.name}`
@@ -43,7 +46,7 @@ export function resolve(
       `${ref.kind} ${name} is in another namespace, which has no ReferenceGrant from ${from.kind} in ${from.namespace}`,
     )
   const subset = isSubset ? services.subsets.get(name) : undefined
-  const ports = isSubset ? subset?.ports : services.by.get(name)
+  const ports = isSubset ? subset?.ports : services.by.get(isExternal ? `ExternalService ${name}` : name)
   if (!ports)
     return no(
       'BackendNotFound',
@@ -53,7 +56,8 @@ export function resolve(
     )
   const isUdp = from.kind === 'UDPRoute'
   const numbered = ports.filter(each => each.port === ref.port)
-  const port = numbered.find(each => (each.protocol === 'udp') === isUdp)
+  const fitting = numbered.filter(each => (each.protocol === 'udp') === isUdp)
+  const port = fitting.find(each => each.external === undefined || each.host !== undefined) ?? fitting[0]
   if (!port && numbered.length > 0)
     return no(
       'UnsupportedProtocol',
@@ -64,6 +68,9 @@ export function resolve(
       'BackendNotFound',
       `${ref.kind} ${name} has no port ${ref.port}${ports.length > 0 ? `; it has ${ports.map(each => each.port).join(', ')}` : ''}`,
     )
+  // Of a wildcard nothing but the caller's own connection says which host is meant.
+  if (port.external !== undefined && port.host === undefined)
+    return no('BackendNotFound', `${ref.kind} ${name} has wildcard hosts only: name an exact host too`)
   if (from.kind === 'HTTPRoute' && !isHttp(port.protocol))
     return no('UnsupportedProtocol', `port ${ref.port} of ${ref.kind} ${name} speaks ${port.protocol}, to which an HTTPRoute cannot lead`)
   if (from.kind === 'GRPCRoute' && !carriesCalls(port.protocol))

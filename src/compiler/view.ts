@@ -7,25 +7,27 @@ import type { Access, Backend, Fault, Listener, Locality, Protocol, Route, Route
 import type { ProxyNode, WorkloadPort } from '#model/workload'
 import { accessAt } from './access.ts'
 import { byNearness } from './balance.ts'
+import { egressOf } from './egress.ts'
 import { keep } from './keep.ts'
 import { byName } from './names.ts'
 import { inOrder, rankOfRequest } from './order.ts'
+import { withWayOut } from './outside.ts'
 import { backendProtocol, isHttp, isOpaque } from './protocol.ts'
 import { portOf, selects } from './services.ts'
 
-type Shared = Pick<View, 'listeners' | 'routes' | 'dns'>
+type Shared = Pick<View, 'listeners' | 'routes' | 'backends' | 'dns'>
 /** What is the same for all clients of a namespace that the same faults are meant for, made once for each mesh. */
 const shared = new WeakMap<Mesh, Map<string, Shared>>()
 
 /** previous: the view that this proxy had; what did not change is the same object in the new one. */
 export function viewFor(mesh: Mesh, node: ProxyNode, previous?: View): View {
   if (node.gateway !== undefined) return keep<View>(previous, gatewayView(mesh, node, node.gateway.name))
-  const { listeners, routes, dns } = sharedBy(mesh, node)
+  const { listeners, routes, backends, dns } = sharedBy(mesh, node)
   const inbound = node.ports.flatMap(port => (port.bind === undefined ? [] : [takeIn(mesh, node, port, port.bind)]))
   const view: View = {
     listeners: { ...listeners, ...Object.fromEntries(inbound.map(each => [each.listener.name, each.listener])) },
     routes: { ...routes, ...Object.fromEntries(inbound.flatMap(({ table }) => (table === undefined ? [] : [[table.name, table]]))) },
-    backends: { ...mesh.backends, ...Object.fromEntries(inbound.map(each => [each.backend.name, each.backend])) },
+    backends: { ...backends, ...Object.fromEntries(inbound.map(each => [each.backend.name, each.backend])) },
     endpoints: endpointsFor(mesh, node.locality),
     dns,
     trust: mesh.trust,
@@ -38,7 +40,7 @@ function gatewayView(mesh: Mesh, node: ProxyNode, name: string): View {
   const { namespace, locality } = node
   const { listeners, routes } = mesh.gateways[`${namespace}/${name}`] ?? { listeners: {}, routes: {} }
   const faulty = withFaults(routes, faultsFor(mesh, node))
-  return { listeners, routes: faulty, backends: mesh.backends, endpoints: endpointsFor(mesh, locality), dns: [], trust: mesh.trust }
+  return { listeners, routes: faulty, backends: backendsFor(mesh, namespace), endpoints: endpointsFor(mesh, locality), dns: [], trust: mesh.trust }
 }
 
 function sharedBy(mesh: Mesh, node: ProxyNode): Shared {
@@ -48,17 +50,28 @@ function sharedBy(mesh: Mesh, node: ProxyNode): Shared {
   const faults = faultsFor(mesh, node)
   const broken = firstMeant(mesh.connectionFaults, node)
   const policies = faults.flatMap(([table, routes]) => routes.map(([route, { policy }]) => `${table} ${route} ${policy}`))
-  const key = [namespace, ...policies, ...broken.map(([listener, { policy }]) => `${listener} ${policy}`)].join('\n')
+  const egress = egressOf(mesh, node)
+  const key = [JSON.stringify(egress ?? ''), namespace, ...policies, ...broken.map(([listener, { policy }]) => `${listener} ${policy}`)].join('\n')
   const before = known.get(key)
   if (before) return before
   const own = mesh.consumers[namespace]
+  const listeners = withConnectionFaults({ ...mesh.outbound.listeners, ...own?.listeners }, broken)
+  const routes = withFaults({ ...mesh.outbound.routes, ...own?.routes }, faults)
+  const ways = withWayOut(mesh, listeners, routes, egress)
   const made: Shared = {
-    listeners: withConnectionFaults({ ...mesh.outbound.listeners, ...own?.listeners }, broken),
-    routes: withFaults({ ...mesh.outbound.routes, ...own?.routes }, faults),
+    listeners: ways.listeners,
+    routes: ways.routes,
+    backends: { ...backendsFor(mesh, namespace), ...ways.backends },
     dns: [...mesh.dns.qualified, ...(mesh.dns.short[namespace] ?? [])].sort(byName),
   }
   known.set(key, made)
   return made
+}
+
+/** Without those of which the certificate is for others: what leads to them leads nowhere. */
+function backendsFor({ backends, owned }: Mesh, namespace: string): View['backends'] {
+  const others = new Set(Object.entries(owned).flatMap(([name, owner]) => (owner === namespace ? [] : [name])))
+  return others.size === 0 ? backends : Object.fromEntries(Object.entries(backends).filter(([name]) => !others.has(name)))
 }
 
 type Faults = readonly (readonly [table: string, routes: readonly (readonly [route: string, fault: Fault])[]])[]

@@ -96,6 +96,31 @@ function parted(egress: Egress): Parts {
   return parts
 }
 
+/** An ExternalService is allowed but for what is denied. */
+export function forServices(egress: Egress): Egress {
+  let found = services.get(egress)
+  if (found === undefined) services.set(egress, (found = { default: 'allow', policy: '', deny: egress.deny, allow: [] }))
+  return found
+}
+const services = new WeakMap<Egress, Egress>()
+
+/** The same for one whose host is known: what is said of hosts is decided, and what of addresses is left to who finds them. */
+export const withoutNames = ({ deny }: Egress, host: string): Egress => ({
+  default: 'allow',
+  policy: '',
+  deny: deny.flatMap(({ name, to }) => {
+    const kept = to.flatMap(({ hosts, ...rest }) =>
+      rest.networks !== undefined || (hosts !== undefined && !hosts.some(each => isHost(each, host))) ? [] : [rest],
+    )
+    return kept.length > 0 || to.length === 0 ? [{ name, to: kept.some(each => Object.keys(each).length === 0) ? [] : kept }] : []
+  }),
+  allow: [],
+})
+
+/** The rules that deny an address, whoever leads there: the name of the first; undefined: none. */
+export const deniedAt = ({ deny }: Egress, address: string, port: number): string | undefined =>
+  deny.find(({ to }) => to.some(target => target.networks !== undefined && targetFits(target, { address, port }, true)))?.name
+
 /** The names that a rule may allow, exact and `*.suffix`, in order. */
 export const allowedHosts = (egress: Egress): readonly string[] => parted(egress).hosts
 

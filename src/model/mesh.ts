@@ -1,6 +1,7 @@
 /** The whole mesh as plain data: what the compiler makes of all resources, and from which each proxy's view is cut. */
 
-import type { AccessCondition, Backend, DnsName, EndpointSet, Fault, Listener, Protocol, RateLimit, Route, RouteTable } from './view.ts'
+import type { EgressTarget } from './egress.ts'
+import type { AccessCondition, Backend, DnsName, EndpointSet, HashOn, Listener, Protocol, RateLimit, Route, RouteTable } from './view.ts'
 
 /** What clients call, keyed by name: a listener and, where HTTP is spoken, a route table for each service port. */
 export type Outbound = { readonly listeners: Readonly<Record<string, Listener>>; readonly routes: Readonly<Record<string, RouteTable>> }
@@ -20,8 +21,15 @@ export type Near = { readonly place: 'region' | 'zone' | 'host'; readonly failov
 /** labels: all of them; an empty set says nothing. */
 export type ClientMatch = { readonly namespace: string; readonly service?: string; readonly labels: Readonly<Record<string, string>> }
 
-/** from: absent for everybody. */
-export type Injection = { readonly fault: Fault; readonly from?: readonly ClientMatch[] }
+/** What one document says, by name of the field, as it is written there; and for whom: absent, for everybody. policy: `KIND NAMESPACE/NAME`. */
+export type Layer = {
+  readonly policy: string
+  readonly from?: readonly ClientMatch[]
+  readonly says: Readonly<Record<string, unknown>>
+}
+
+/** Routes that hold for some clients only, in place of the entries of the same name. scope: the namespace, for consumer routes; absent: producer routes. */
+export type Chosen = Outbound & { readonly from: readonly ClientMatch[]; readonly scope?: string }
 
 /** What the workloads behind a port of a Service take in. routes: as callers match them, in their order; what has no limit of its own has that of the whole. */
 export type Limited = {
@@ -30,6 +38,8 @@ export type Limited = {
   readonly rateLimit?: RateLimit
   readonly routes: readonly LimitedRoute[]
 }
+/** selector: absent for all workloads of the namespace. */
+export type PlaceLimit = { readonly selector?: Readonly<Record<string, string>>; readonly rateLimit: RateLimit }
 export type LimitedRoute = Pick<Route, 'name' | 'origin' | 'match' | 'rateLimit'>
 
 /** Whom one policy judges: the workloads of the namespace (absent: of all) that the selector selects (absent: all), at one port of theirs (absent: at all). */
@@ -57,6 +67,25 @@ export type GuardOperation = {
   readonly http: readonly AccessCondition[]
 }
 
+/** Whose calls out of the mesh one EgressPolicy judges, the wider targets with lower rank: the mesh, a namespace, the workloads of it that are selected. */
+export type EgressGuard = {
+  readonly policy: string
+  readonly targets: readonly {
+    readonly rank: 0 | 1 | 2
+    readonly namespace?: string
+    readonly selector?: Readonly<Record<string, string>>
+  }[]
+  readonly default?: 'allow' | 'deny'
+  readonly rules: readonly EgressGuardRule[]
+}
+/** from: absent for all of the targets. */
+export type EgressGuardRule = {
+  readonly name: string
+  readonly as: 'allow' | 'deny'
+  readonly to: readonly EgressTarget[]
+  readonly from?: readonly ClientMatch[]
+}
+
 /** Objects that did not change between two compiles are the same objects, so that their encoding can be kept. */
 export type Mesh = {
   readonly trust: { readonly domain: string; readonly roots: readonly string[] }
@@ -75,14 +104,31 @@ export type Mesh = {
   readonly declared: Readonly<Record<string, readonly SelectedPort[]>>
   /** By `NAMESPACE/NAME` of a Gateway: what its proxies listen on. It may hold private keys, and is for those proxies only. */
   readonly gateways: Readonly<Record<string, Outbound>>
-  /** By route table and name of the route: the first that is for a client is the one it gets. */
-  readonly faults: Readonly<Record<string, Readonly<Record<string, readonly Injection[]>>>>
-  /** The same of opaque connections, by name of the listener. */
-  readonly connectionFaults: Readonly<Record<string, readonly Injection[]>>
+  /** Routes for some clients: where several are for one, the last holds; those with a scope after those without. */
+  readonly chosen: readonly Chosen[]
+  /** What differs for some clients: all that is said of it, what counts most first. What nobody is named for is settled in place. */
+  readonly perClient: {
+    /** By route table and name of the route. */
+    readonly routes: Readonly<Record<string, Readonly<Record<string, readonly Layer[]>>>>
+    /** By name of the listener, of opaque bytes. */
+    readonly listeners: Readonly<Record<string, readonly Layer[]>>
+    /** By name. protocol: what its port speaks. */
+    readonly backends: Readonly<Record<string, { readonly protocol: Protocol; readonly layers: readonly Layer[] }>>
+    /** By what requests to backends are recognised; only where backends differ. */
+    readonly hashes: Readonly<Record<string, readonly HashOn[]>>
+  }
   /** By namespace of the workloads, those that count first. */
   readonly rateLimits: Readonly<Record<string, readonly Limited[]>>
+  /** By namespace, what holds for workloads where no Service has a limit: the first that selects one. */
+  readonly placeLimits: Readonly<Record<string, readonly PlaceLimit[]>>
   /** Who may call: those of older policies first. */
   readonly guards: readonly Guard[]
   /** What holds where no policy allows anything. */
   readonly access: 'allow' | 'deny'
+  /** What may be called outside, those of older policies first. */
+  readonly egress: readonly EgressGuard[]
+  /** By name of the listener: the host of an ExternalService that it stands for, exact or `*.suffix`. Of the latter there is no address. */
+  readonly external: Readonly<Record<string, string>>
+  /** By name of the backend: the namespace whose proxies alone may have it, for its certificate. */
+  readonly owned: Readonly<Record<string, string>>
 }

@@ -16,7 +16,10 @@ export function withoutKeys(view: View): View {
   }
 }
 
-const bareBackend = ({ tls, ...rest }: Backend): Backend => ({ ...rest, tls: { ...tls, certificate: { cert: tls!.certificate!.cert, key: hidden } } })
+const bareBackend = ({ tls, ...rest }: Backend): Backend => ({
+  ...rest,
+  tls: { ...tls, certificate: { cert: tls!.certificate!.cert, key: hidden } },
+})
 
 const bare = ({ terminates, ...rest }: Listener): Listener =>
   terminates === undefined
