@@ -6,9 +6,9 @@
  * and `viewFor` cuts from the mesh what one proxy is told.
  */
 
-import type { Mesh, Outbound, SelectedPort } from '#model/mesh'
+import type { Chosen, Mesh, Outbound, SelectedPort } from '#model/mesh'
 import type { Inventory } from '#model/workload'
-import type { TCPRoute, TLSRoute } from '#resources/gateway-api'
+import type { HTTPRoute, TCPRoute, TLSRoute } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
 import { findGuards } from './compiler/access.ts'
 import { findEgress } from './compiler/egress.ts'
@@ -16,21 +16,24 @@ import { findExternals } from './compiler/external.ts'
 import type { Attached, Attachment } from './compiler/attach.ts'
 import { attach } from './compiler/attach.ts'
 import type { Note } from './compiler/gather.ts'
-import { clientsOf, faultServes, lowerFaults, nextExpiry, whyNoFault } from './compiler/faults.ts'
+import { judgingFaults, nextExpiry } from './compiler/faults.ts'
 import { delegate } from './compiler/delegation.ts'
 import type { JudgeCertificate } from './compiler/edge-certificates.ts'
-import { gather, nameOf } from './compiler/gather.ts'
+import { gather, nameOf, older } from './compiler/gather.ts'
 import { findGateways } from './compiler/gateways.ts'
 import { keep } from './compiler/keep.ts'
 import type { ByPort, PortRoutes, RequestRoute } from './compiler/lower.ts'
-import { holding, lowerBackends, lowerPorts } from './compiler/lower.ts'
+import { type Audience, audienceKey, holding, lowerBackends, lowerPorts } from './compiler/lower.ts'
 import { findNames } from './compiler/names.ts'
 import type { Verdict } from './compiler/parents.ts'
-import { findPolicies } from './compiler/policies.ts'
+import { findPolicies, judgingBackends } from './compiler/policies.ts'
 import type { Outcome } from './compiler/report.ts'
-import { limitAtGateways, limitServes, lowerRateLimits, whyNoLimit } from './compiler/rate-limits.ts'
+import { judgingLimits, limitAtGateways, lowerPlaceLimits, lowerRateLimits } from './compiler/rate-limits.ts'
 import { reportOthers, reportRoute } from './compiler/report.ts'
 import { findRouteFilters } from './compiler/route-filters.ts'
+import { namesItsClients } from './compiler/route-clients.ts'
+import { judgingRoutes } from './compiler/route-policies.ts'
+import { Settling } from './compiler/settle.ts'
 import { type LoweredRoute, lowerRules } from './compiler/rules.ts'
 import type { ServicePort, Services } from './compiler/services.ts'
 import { findServices } from './compiler/services.ts'
@@ -77,7 +80,6 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
   const found = findServices(gathered.services, inventory, gathered.subsets)
   const services: Services = { ...found, by: new Map([...found.by, ...externals.by]) }
   const ports = [...found.ports, ...externals.ports]
-  const policies = findPolicies(gathered.meshes, gathered.backendPolicies, services, options.trustDomain)
 
   const http = attach(gathered.httpRoutes, gathered, services)
   const tls = attach(gathered.tlsRoutes, gathered, services)
@@ -86,7 +88,8 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
   const grpc = attach(gathered.grpcRoutes, gathered, services)
   const requests: readonly RequestRoute[] = [...gathered.grpcRoutes, ...gathered.httpRoutes]
   const filters = findRouteFilters(gathered.routeFilters)
-  const plain = <R extends RequestRoute>(list: readonly R[]) => new Map(list.map(route => [route, lowerRules(route, services, grants, filters)]))
+  const plain = <R extends RequestRoute>(list: readonly R[]) =>
+    new Map(list.map(route => [route, lowerRules(route, services, grants, filters)]))
   const delegation = delegate(plain(gathered.httpRoutes), grants)
   const httpLowered = new Map<RequestRoute, LoweredRoute>([...plain(gathered.grpcRoutes), ...delegation.lowered])
   const streams = [...gathered.tlsRoutes, ...gathered.tcpRoutes, ...gathered.udpRoutes]
@@ -94,41 +97,53 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
   const lowered = { http: httpLowered, tcp: new Map([...tcpLowered].map(([route, { backends }]) => [route, backends])) }
 
   const attached = { http: [...grpc.attachments, ...http.attachments], tls: tls.attachments, tcp: [...tcp.attachments, ...udp.attachments] }
-  const byScope = (scope: string | undefined): ByPort => holding(attached, scope)
-  const everyone = byScope(undefined)
-  const scopes = [
-    ...new Set(
-      Object.values(attached)
-        .flat()
-        .flatMap(each => each.scope ?? []),
-    ),
-  ].sort()
-  const consumers = new Map(scopes.map(scope => [scope, byScope(scope)]))
-  const { lowered: backends, hashes } = lowerBackends([...ports, ...portsOfSubsets(services)], policies)
-  const replaced = (byPort: ByPort): Outbound =>
-    lowerPorts(
-      ports.filter(port => byPort.has(port.key)),
-      byPort,
-      lowered,
-      hashes,
-    )
-
+  const audiences = new Map<string, Audience>([[audienceKey({ scope: undefined }), { scope: undefined }]])
+  for (const { scope, from } of Object.values(attached).flat()) audiences.set(audienceKey({ scope, from }), { scope, from })
+  const byAudience = new Map([...audiences].map(([key, audience]) => [key, { audience, byPort: holding(attached, audience) }]))
+  const everyone = byAudience.get(audienceKey({ scope: undefined }))!.byPort
+  const backing = findTargets(gathered.backendPolicies, { services, routes: [], isHeld: () => false }, judgingBackends)
+  const policies = findPolicies(gathered.meshes, backing, options.trustDomain)
+  const { lowered: backends, hashes, perClient } = lowerBackends([...ports, ...portsOfSubsets(services)], policies)
   const gateways = findGateways(gathered, httpLowered, tcpLowered, inventory, judge, hashes)
   const egress = findEgress(gathered.egressPolicies, externals.ports)
   const guarding = findGuards(gathered.accessPolicies, gathered.meshes, services, options.trustDomain)
   const { faultPolicies, rateLimitPolicies } = gathered
   const { now = 0 } = options
-  const held = new Set<Resource>(attached.http.map(each => each.route))
+  const held = new Set<Resource>(Object.values(attached).flatMap(list => list.map(each => each.route)))
   const isHeld = (route: Resource): boolean =>
     held.has(route) ||
     (gateways.verdicts.get(route) ?? []).some(verdict => verdict.reason === undefined) ||
     (delegation.parents.get(route as HTTPRoute) ?? []).some(isHeld)
-  const faults = findTargets(faultPolicies, services, requests, clientsOf, policy => whyNoFault(policy, now), faultServes, isHeld)
-  const limits = findTargets(rateLimitPolicies, services, requests, () => '', whyNoLimit, limitServes, isHeld)
-  const outbound = lowerPorts(ports, everyone, lowered, hashes)
-  const consumed = Object.fromEntries([...consumers].map(([scope, byPort]) => [scope, replaced(byPort)]))
-  const tablesOf = (part: Outbound) => Object.values(part.routes)
+  const ground = { services, routes: [...requests, ...streams], isHeld }
+  const routing = findTargets(gathered.routePolicies, ground, judgingRoutes)
+  const faults = findTargets(faultPolicies, ground, judgingFaults(now))
+  const limits = findTargets(rateLimitPolicies, ground, judgingLimits)
   const byKey = new Map(ports.map(port => [port.key, port]))
+  const own = new Map([...httpLowered.values()].flatMap(each => [...each.own]))
+  const settling = new Settling({ routes: routing, faults, own }, byKey)
+  const loweredFor = (byPort: ByPort, isAll = false): Outbound => {
+    const own = isAll ? ports : ports.filter(port => byPort.has(port.key))
+    return settling.settle(lowerPorts(own, byPort, lowered, hashes), key => routeOfBytes(byPort.get(key)?.tcp))
+  }
+  const outbound = loweredFor(everyone, true)
+  const others = [...byAudience.values()].filter(({ byPort }) => byPort !== everyone)
+  const consumed = Object.fromEntries(
+    others
+      .flatMap(({ audience: { scope, from }, byPort }) =>
+        scope === undefined || from !== undefined ? [] : [[scope, loweredFor(byPort)] as const],
+      )
+      .sort(([one], [other]) => (one < other ? -1 : 1)),
+  )
+  const chosen = byAge(others.filter(({ audience }) => audience.from !== undefined)).map(
+    ({ audience: { scope, from }, byPort }): Chosen => ({ ...loweredFor(byPort), from: from!, ...(scope === undefined ? {} : { scope }) }),
+  )
+  const tablesOf = (part: Outbound) => Object.values(part.routes)
+  const edges = Object.fromEntries(
+    Object.entries(gateways.lowered).map(([name, { listeners, routes }]) => [
+      name,
+      { listeners, routes: settling.settle({ listeners: {}, routes }, () => '').routes },
+    ]),
+  )
 
   const mesh: Mesh = {
     trust: { domain: options.trustDomain, roots: options.roots },
@@ -138,9 +153,15 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
     ...backends,
     dns: findNames(ports),
     declared: declaredBy(services.ports),
-    gateways: limitAtGateways(gateways.lowered, limits),
-    ...lowerFaults([outbound, ...Object.values(consumed), ...Object.values(gateways.lowered)].flatMap(tablesOf), byKey, faults),
+    gateways: limitAtGateways(edges, limits),
+    chosen,
+    perClient: {
+      ...settling.perClient,
+      backends: perClient,
+      hashes: Object.keys(perClient).length === 0 ? {} : Object.fromEntries(hashes),
+    },
     rateLimits: lowerRateLimits(tablesOf(outbound), services.ports, limits),
+    placeLimits: lowerPlaceLimits([...new Set(inventory.workloads.map(each => each.namespace))].sort(), limits),
     guards: guarding.guards,
     access: guarding.access,
     egress: egress.guards,
@@ -151,7 +172,7 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
   const reported = <R extends AnyRoute>(route: R, { attachments, verdicts }: Attached<R>, outcome: Omit<Outcome, 'ruleCount'>) => {
     const lost = attachments
       .filter(each => each.route === route)
-      .filter(each => !holds(route, (each.scope === undefined ? everyone : consumers.get(each.scope)!).get(each.port.key)))
+      .filter(each => !holds(route, byAudience.get(audienceKey(each))!.byPort.get(each.port.key)))
     const said = [
       ...conflicted(verdicts.get(route)!, lost),
       ...(gateways.verdicts.get(route) ?? []),
@@ -166,6 +187,8 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
       reported<TLSRoute | TCPRoute>(route, route.kind === 'TLSRoute' ? tls : route.kind === 'UDPRoute' ? udp : tcp, tcpLowered.get(route)!),
     ),
     ...policies.statuses,
+    ...backing.statuses,
+    ...routing.statuses,
     ...filters.statuses,
     ...faults.statuses,
     ...limits.statuses,
@@ -188,7 +211,7 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
         ]
       : [],
   )
-  const notes = [...services.notes, ...policies.notes, ...http.notes, ...tls.notes, ...tcp.notes, ...udp.notes, ...grpc.notes, ...hostnames]
+  const notes = [...services.notes, ...http.notes, ...tls.notes, ...tcp.notes, ...udp.notes, ...grpc.notes, ...hostnames]
   const endsAt = nextExpiry(faultPolicies, now)
   return keep<Compiled>(previous, { mesh, notes, statuses, ...(endsAt === undefined ? {} : { endsAt }) })
 }
@@ -201,6 +224,20 @@ function holds(route: AnyRoute, there: PortRoutes | undefined): boolean {
   const { names, unnamed } = namesOf(there.tls)
   const taken: readonly AnyRoute[] = [...there.http, ...names.keys()]
   return there.tcp === route || unnamed === route || taken.includes(route)
+}
+
+const routeOfBytes = (route: Resource | undefined): string => (route === undefined ? '' : `${route.kind}/${nameOf(route)}/0`)
+
+/** Of routes that name their clients those last that count most: consumer routes, and of one scope the oldest. */
+function byAge<T extends { readonly audience: Audience; readonly byPort: ByPort }>(list: readonly T[]): readonly T[] {
+  const oldest = ({ byPort }: T): Resource =>
+    [...byPort.values()].flatMap(({ http, tls, tcp }): Resource[] => [...http, ...tls, ...(tcp === undefined ? [] : [tcp])]).sort(older)[0]!
+  return list
+    .filter(({ byPort }) => byPort.size > 0)
+    .toSorted(
+      (one, other) =>
+        Number(one.audience.scope !== undefined) - Number(other.audience.scope !== undefined) || older(oldest(other), oldest(one)),
+    )
 }
 
 /** A parent on which another route took the place says so; one port lost of several is enough, for half a split is no split. */

@@ -17,6 +17,7 @@ import { nameOf, namespaceOf } from './gather.ts'
 import type { Hashes } from './hashes.ts'
 import { recognisingRoute } from './hashes.ts'
 import type { RequestRoute } from './lower.ts'
+import { changed } from './order.ts'
 import { isEdgeParent, isOurs, type Verdict } from './parents.ts'
 import type { LoweredTCP } from './tcp.ts'
 import type { LoweredRoute } from './rules.ts'
@@ -67,7 +68,7 @@ export function findGateways(
       verdicts.set(route, [...(verdicts.get(route) ?? []), { parentRef, ...said, ...idle, controllerName: gatewayControllerName }])
     }
   const routesOf = (route: RequestRoute) =>
-    requests.get(route)!.routes.map(({ route: each, rank }) => ({ route: hashes.size === 0 ? each : recognisingRoute(each, hashes), rank }))
+    hashes.size === 0 ? requests.get(route)!.routes : changed(requests.get(route)!.routes, each => recognisingRoute(each, hashes))
   const made: Record<string, Outbound> = {}
   const statuses: ResourceStatus[] = []
   for (const { gateway, sets, listeners } of edges) {

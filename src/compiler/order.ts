@@ -1,10 +1,12 @@
 /** In which order routes are tried: the precedence of Gateway API (HTTPRouteRule.matches, GRPCRouteRule.matches). */
 
 import type { Match, Route } from '#model/view'
+import type { Delegate } from './delegate.ts'
 
 /** What makes one match more specific than another: numbers of which the first that differs decides, the greater first. All ranks of one table are of one kind. */
 export type Rank = readonly number[]
-export type Ranked = { readonly route: Route; readonly rank: Rank }
+/** delegate: what the rule hands on to; within: the rules that stand in its place, which are in order among themselves. */
+export type Ranked = { readonly route: Route; readonly rank: Rank; readonly delegate?: Delegate; readonly within?: readonly Ranked[] }
 
 /** Of HTTP. Where expressions stand is left to implementations: below exact, above prefix. */
 export const rankOfRequest = (match: Match): Rank => [
@@ -25,10 +27,18 @@ export const rankOfCall = (service: string | undefined, method: string | undefin
 /** routes: those of the oldest route object first, and of one object in the order in which it lists them; that order decides between equals. */
 export function inOrder(routes: readonly Ranked[]): readonly Route[] {
   return routes
-    .map(({ route, rank }, index) => ({ route, index, rank }))
+    .map((ranked, index) => ({ ...ranked, index }))
     .sort((one, other) => {
       for (const [at, weight] of one.rank.entries()) if (weight !== other.rank[at]) return other.rank[at]! - weight
       return one.index - other.index
     })
-    .map(each => each.route)
+    .flatMap(each => (each.within === undefined ? [each.route] : inOrder(each.within)))
 }
+
+/** The same with every route changed. */
+export const changed = (routes: readonly Ranked[], change: (route: Route) => Route): readonly Ranked[] =>
+  routes.map(each => ({
+    ...each,
+    route: change(each.route),
+    ...(each.within === undefined ? {} : { within: changed(each.within, change) }),
+  }))

@@ -86,9 +86,8 @@ export function resolve(
 /** Whether the namespace lets those objects of another one refer to one of this kind and name in it. */
 export const isGranted = (
   from: { readonly kind: string; readonly namespace: string },
-  to: { readonly group: string; readonly kind: string },
   namespace: string,
-  name: string,
+  { group, kind, name }: { readonly group: string; readonly kind: string; readonly name: string },
   grants: readonly ReferenceGrant[],
 ): boolean =>
   grants.some(
@@ -96,6 +95,6 @@ export const isGranted = (
       namespaceOf(grant) === namespace &&
       (grant.spec?.from ?? []).some(each => each.group === gatewayGroup && each.kind === from.kind && each.namespace === from.namespace) &&
       (grant.spec?.to ?? []).some(
-        each => each.group === to.group && each.kind === to.kind && (each.name === undefined || each.name === '' || each.name === name),
+        each => each.group === group && each.kind === kind && (each.name === undefined || each.name === '' || each.name === name),
       ),
   )

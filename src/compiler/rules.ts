@@ -1,8 +1,9 @@
 /** The rules of one HTTPRoute or GRPCRoute as routes of the model: not yet in order, and not yet attached to anything. */
 
+import type { Layer } from '#model/mesh'
 import type { Action, Route, Session, WeightedBackend } from '#model/view'
-import { durationMs } from '#resources/duration'
 import type { GRPCRoute, HTTPRoute, HTTPRule, ReferenceGrant } from '#resources/gateway-api'
+import { type Delegate, isDelegate, unfit } from './delegate.ts'
 import type { Unsupported } from './filters.ts'
 import { lowerFilters } from './filters.ts'
 import { nameOf } from './gather.ts'
@@ -12,7 +13,7 @@ import { lowerMirrors } from './mirrors.ts'
 import type { Ranked } from './order.ts'
 import type { Resolved } from './resolve.ts'
 import { fromOf, resolve } from './resolve.ts'
-import { retryOf } from './retry.ts'
+import { ownLayer, settleRoute } from './route-policies.ts'
 import type { RouteFilters } from './route-filters.ts'
 import { lowerSession } from './sessions.ts'
 import type { Services } from './services.ts'
@@ -22,6 +23,10 @@ export type LoweredRoute = {
   readonly routes: readonly Ranked[]
   readonly refs: readonly (Exclude<Resolved, { backend: string }> & { readonly path: string })[]
   readonly invalid: ReadonlyMap<number, readonly Unsupported[]>
+  /** What rules say of timeouts and the like, by name of the route; only where they say something. */
+  readonly own: ReadonlyMap<string, Layer>
+  /** Other routes that rules hand on to; the routes of such a rule name it and forward nowhere. */
+  readonly delegates: readonly Delegate[]
 }
 
 export function lowerRules(
@@ -35,6 +40,8 @@ export function lowerRules(
   const extensions = filters.of(from.namespace)
   const refs: LoweredRoute['refs'][number][] = []
   const invalid = new Map<number, readonly Unsupported[]>()
+  const delegates: Delegate[] = []
+  const own = new Map<string, Layer>()
   const routes = rulesOf(route).flatMap(({ rule, matches }, index) => {
     const at = `spec.rules[${index}]`
     const lowered = lowerFilters(rule.filters ?? [], `${at}.filters`, extensions)
@@ -44,7 +51,9 @@ export function lowerRules(
     refs.push(...copied.refs)
     const kept = lowerSession(rule, at, `${nameOf(route)}-${index}`)
     unsupported.push(...kept.unsupported)
-    const backends = (rule.backendRefs ?? []).map((ref, refAt): WeightedBackend => {
+    const handedOn = kind === 'HTTPRoute' ? (rule.backendRefs ?? []).findIndex(ref => isDelegate(ref) && ref.weight > 0) : -1
+    if (handedOn >= 0) unsupported.push(...unfit(rule, lowered.filters, at))
+    const backends = (handedOn >= 0 ? [] : (rule.backendRefs ?? [])).map((ref, refAt): WeightedBackend => {
       const path = `${at}.backendRefs[${refAt}]`
       const found = resolve(ref, from, services, grants)
       if (found.backend === undefined) refs.push({ ...found, path })
@@ -54,7 +63,7 @@ export function lowerRules(
       return { backend: found.backend, weight: ref.weight, ...(own.filters.length > 0 ? { filters: own.filters } : {}) }
     })
     unsupported.push(...matches.flatMap(match => match.unsupported))
-    if (lowered.respond !== undefined && backends.length > 0)
+    if (lowered.respond !== undefined && (rule.backendRefs ?? []).length > 0)
       unsupported.push({
         path: `${at}.backendRefs`,
         says: 'get nothing, for a RouteFilter of the rule answers itself (directResponse): remove them or the filter',
@@ -70,7 +79,15 @@ export function lowerRules(
           ? lowered.respond
           : lowered.redirect !== undefined
             ? { type: 'redirect', redirect: lowered.redirect }
-            : withSession(forward(backends, at), kept.session)
+            : handedOn >= 0
+              ? { type: 'forward', backends: [] }
+              : withSession(forward(backends, at), kept.session)
+    const itself = ownLayer(`${kind} ${nameOf(route)} rule ${index}`, rule)
+    const delegate =
+      handedOn < 0 || broken.length > 0
+        ? undefined
+        : delegateOf(rule.backendRefs![handedOn]!, from.namespace, `${at}.backendRefs[${handedOn}]`, index)
+    if (delegate !== undefined) delegates.push(delegate)
     return matches.flatMap(({ match, rank }, matchAt): readonly Ranked[] => {
       if (match === undefined) return []
       const made: Route = {
@@ -79,16 +96,24 @@ export function lowerRules(
         match,
         filters: broken.length > 0 ? [] : lowered.filters,
         action,
-        ...timeoutsOf(rule),
-        ...(action.type === 'forward' ? retryOf(rule) : {}),
         ...(action.type === 'forward' && copied.mirrors.length > 0 ? { mirrors: copied.mirrors } : {}),
         ...(broken.length > 0 || lowered.cors === undefined ? {} : { cors: lowered.cors }),
       }
-      return [{ route: made, rank }]
+      const more = delegate === undefined ? {} : { delegate }
+      if (Object.keys(itself.says).length === 0) return [{ route: made, rank, ...more }]
+      own.set(made.name, itself)
+      return [{ route: settleRoute(made, [itself]), rank, ...more }]
     })
   })
-  return { routes, refs, invalid }
+  return { routes, refs, invalid, own, delegates }
 }
+
+const delegateOf = (
+  ref: { readonly name: string; readonly namespace?: string | undefined },
+  namespace: string,
+  path: string,
+  index: number,
+): Delegate => ({ to: `${ref.namespace ?? namespace}/${ref.name}`, path, index })
 
 /** What both kinds say alike, and what they match. A rule without matches applies to all that is of its kind. */
 function rulesOf(route: HTTPRoute | GRPCRoute): readonly { readonly rule: Rule; readonly matches: readonly LoweredMatch[] }[] {
@@ -119,11 +144,4 @@ function forward(backends: readonly WeightedBackend[], at: string): Action {
   if (backends.length === 0) return no(`${at} has no backendRefs`)
   if (backends.every(backend => backend.weight === 0)) return no(`${at}.backendRefs: no weight is above 0`)
   return { type: 'forward', backends }
-}
-
-function timeoutsOf({ timeouts }: Rule): Pick<Route, 'timeouts'> {
-  const ms = (text: string | undefined): number => (text === undefined ? 0 : durationMs(text))
-  const [request, oneTry] = [ms(timeouts?.request), ms(timeouts?.backendRequest)]
-  if (request === 0 && oneTry === 0) return {}
-  return { timeouts: { ...(request === 0 ? {} : { requestMs: request }), ...(oneTry === 0 ? {} : { tryMs: oneTry }) } }
 }
