@@ -1,12 +1,13 @@
 /** Fourth stage: service ports and the routes attached to them as listeners, route tables, backends and endpoints. */
 
-import type { Near, Outbound } from '#model/mesh'
+import type { ClientMatch, Mesh, Near, Outbound } from '#model/mesh'
 import type { Backend, EndpointSet, HashOn, Listener, Route, RouteTable, WeightedBackend } from '#model/view'
 import type { GRPCRoute, HTTPRoute, TCPRoute, TLSRoute } from '#resources/gateway-api'
 import type { Attachment } from './attach.ts'
 import { byCaller, type Hashes, recognisingRoute } from './hashes.ts'
 import { inOrder } from './order.ts'
-import type { Policies } from './policies.ts'
+import { layersFor, namesClients } from './layers.ts'
+import { callingAt, type Policies } from './policies.ts'
 import { backendProtocol, isHttp, isOpaque } from './protocol.ts'
 import type { LoweredRoute } from './rules.ts'
 import type { ServicePort } from './services.ts'
@@ -24,20 +25,25 @@ export type AttachedRoutes = {
   readonly tcp: readonly Attachment<TCPRoute>[]
 }
 
-/** Of each kind what holds on each port, for the clients of one scope: the more specific kind wins, and of TCPRoutes the oldest; TLSRoutes share it by name (GEP-1294, GEP-1426 Route types). */
-export function holding({ http, tls, tcp }: AttachedRoutes, scope: string | undefined): ByPort {
+/** Whom routes are for: those of one scope, and of these all (from absent) or only some. */
+export type Audience = { readonly scope: string | undefined; readonly from?: readonly ClientMatch[] | undefined }
+export const audienceKey = ({ scope, from }: Audience): string => JSON.stringify([scope, from])
+
+/** Of each kind what holds on each port, for one audience: the more specific kind wins, and of TCPRoutes the oldest; TLSRoutes share it by name (GEP-1294, GEP-1426 Route types). */
+export function holding({ http, tls, tcp }: AttachedRoutes, audience: Audience): ByPort {
   const found = new Map<string, PortRoutes>()
-  for (const { route, port } of http.filter(each => each.scope === scope)) {
+  const key = audienceKey(audience)
+  const isFor = (each: Audience): boolean => audienceKey(each) === key
+  for (const { route, port } of http.filter(isFor)) {
     const before = found.get(port.key)?.http ?? []
     if (before.length > 0 && before[0]!.kind !== route.kind) continue
     if (!before.includes(route)) found.set(port.key, { ...none, http: [...before, route] })
   }
-  for (const { route, port } of tls.filter(each => each.scope === scope)) {
+  for (const { route, port } of tls.filter(isFor)) {
     const before = found.get(port.key) ?? none
     if (before.http.length === 0 && !before.tls.includes(route)) found.set(port.key, { ...none, tls: [...before.tls, route] })
   }
-  for (const { route, port } of tcp.filter(each => each.scope === scope))
-    if (!found.has(port.key)) found.set(port.key, { ...none, tcp: route })
+  for (const { route, port } of tcp.filter(isFor)) if (!found.has(port.key)) found.set(port.key, { ...none, tcp: route })
   return found
 }
 
@@ -48,10 +54,10 @@ type Lowered = {
   readonly tcp: ReadonlyMap<TCPRoute | TLSRoute, readonly WeightedBackend[]>
 }
 
-/** hashes: what requests to each backend are recognised by. */
 /** Where a host without an address of its own is listened for: `outside.ts` puts all of one port together. */
 const anyHost = '0.0.0.0'
 
+/** hashes: what requests to each backend are recognised by. */
 export function lowerPorts(ports: readonly ServicePort[], byPort: ByPort, lowered: Lowered, hashes: Hashes): Outbound {
   const listeners: Record<string, Listener> = {}
   const routes: Record<string, RouteTable> = {}
@@ -100,14 +106,17 @@ const toItself = (port: ServicePort, backends: readonly WeightedBackend[]): Rout
 
 const kindOf = ({ external }: ServicePort): string => (external === undefined ? 'Service' : 'ExternalService')
 
-export function lowerBackends(ports: readonly ServicePort[], { callingOf }: Policies) {
+export function lowerBackends(ports: readonly ServicePort[], { layersOf }: Policies) {
+  const perClient: Record<string, Mesh['perClient']['backends'][string]> = {}
   const hashes = new Map<string, readonly HashOn[]>()
   const nearness: Record<string, Near> = {}
   const backends: Record<string, Backend> = {}
   const endpoints: Record<string, EndpointSet> = {}
   for (const port of ports) {
     const { key, service, namespace } = port
-    const { hash, near, ...calling } = callingOf(port)
+    const layers = layersOf(port)
+    if (namesClients(layers)) perClient[key] = { protocol: port.protocol, layers }
+    const { hash, near, ...calling } = callingAt(layersFor(layers, undefined), port)
     if (hash.length > 0) hashes.set(key, hash)
     const outside = port.external
     const type = outside?.type ?? 'endpoints'
@@ -127,5 +136,5 @@ export function lowerBackends(ports: readonly ServicePort[], { callingOf }: Poli
     }
     if (type === 'endpoints') endpoints[key] = { backend: key, endpoints: port.endpoints }
   }
-  return { lowered: { backends, endpoints, near: nearness }, hashes }
+  return { lowered: { backends, endpoints, near: nearness }, hashes, perClient }
 }

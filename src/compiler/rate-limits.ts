@@ -1,15 +1,15 @@
 /** RateLimitPolicies, for the side that is called: what the workloads behind each port of a Service take in, in whole and by route. */
 
-import type { Limited, LimitedRoute, Mesh } from '#model/mesh'
+import type { Limited, LimitedRoute, Mesh, PlaceLimit } from '#model/mesh'
 import type { RateLimit, Route, RouteTable } from '#model/view'
 import { durationMs } from '#resources/duration'
 import type { ParentRef } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
-import type { RateLimitPolicy, RouteTarget } from '#resources/weft'
+import type { PolicyTarget, RateLimitPolicy } from '#resources/weft'
 import { nameOf, namespaceOf } from './gather.ts'
 import { isHttp } from './protocol.ts'
 import type { ServicePort } from './services.ts'
-import type { Objection, Targets } from './targets.ts'
+import type { Judging, Objection, Targets } from './targets.ts'
 
 type RouteShape = {
   readonly parentRefs?: readonly ParentRef[] | undefined
@@ -22,7 +22,7 @@ type RouteShape = {
 }
 
 /** The called side sees requests as they come to it, and does not know by which route. */
-export function whyNoLimit(policy: RateLimitPolicy, ref: RouteTarget, path: string, route: Resource | undefined): Objection | undefined {
+function whyNoLimit(policy: RateLimitPolicy, ref: PolicyTarget, path: string, route: Resource | undefined): Objection | undefined {
   if (route === undefined) return undefined
   const { parentRefs = [], rules = [] } = (route.spec ?? {}) as RouteShape
   const services = parentRefs.filter(parent => parent.kind === 'Service')
@@ -44,9 +44,9 @@ export function whyNoLimit(policy: RateLimitPolicy, ref: RouteTarget, path: stri
   }
 }
 
-export const limitServes = {
-  port: (_: RateLimitPolicy, port: ServicePort): boolean => isHttp(port.protocol),
-  says: 'the limit is one of requests of HTTP',
+export const judgingLimits: Judging<RateLimitPolicy> = {
+  unable: (_, __, { carriers }) => (carriers.includes('requests') ? undefined : 'the limit is one of requests of HTTP'),
+  objection: whyNoLimit,
 }
 
 /** tables: for clients of every namespace, by service port. */
@@ -64,7 +64,7 @@ export function lowerRateLimits(
     if (port === undefined) continue
     const wide = targets.ofPort(port)
     const limited = routes.flatMap((route): readonly LimitedRoute[] => {
-      const own = targets.of(port, route.name).find(policy => !wide.includes(policy))
+      const own = targets.of(port, route.name).find(each => !wide.includes(each))?.policy
       if (own === undefined && rewritesPath(route)) return []
       const { name, origin, match } = route
       return [{ name, origin, match, ...(own === undefined ? {} : { rateLimit: lower(own) }) }]
@@ -77,7 +77,9 @@ export function lowerRateLimits(
   }
   const found: Record<string, Limited[]> = {}
   for (const port of ports) {
-    const [policy] = isHttp(port.protocol) ? targets.ofPort(port) : []
+    const policy = isHttp(port.protocol)
+      ? targets.ofPort(port).find(({ level }) => level === 'Service' || level === 'port')?.policy
+      : undefined
     const routes = routesOf.get(port.key) ?? []
     if (policy === undefined && routes.length === 0) continue
     const { namespace, selector, target } = port
@@ -86,11 +88,24 @@ export function lowerRateLimits(
   return found
 }
 
+/** What holds for workloads that no Service's limit is for: those of some labels, of a namespace, and all; what counts most first. */
+export const lowerPlaceLimits = (namespaces: readonly string[], targets: Targets<RateLimitPolicy>): Mesh['placeLimits'] =>
+  targets.isEmpty
+    ? {}
+    : Object.fromEntries(
+        namespaces.flatMap((namespace): [string, PlaceLimit[]][] => {
+          const places = targets
+            .ofPlace(namespace)
+            .map(({ policy, labels }) => ({ ...(labels === undefined ? {} : { selector: labels }), rateLimit: lower(policy) }))
+          return places.length === 0 ? [] : [[namespace, places]]
+        }),
+      )
+
 /** A Gateway is itself the called side of those outside: limits of routes are kept where they come in. */
 export function limitAtGateways(gateways: Mesh['gateways'], targets: Targets<RateLimitPolicy>): Mesh['gateways'] {
   if (targets.isEmpty) return gateways
   const limited = (route: Route): Route => {
-    const [policy] = targets.of(undefined, route.name)
+    const policy = targets.of(undefined, route.name)[0]?.policy
     return policy === undefined ? route : { ...route, rateLimit: lower(policy) }
   }
   return Object.fromEntries(

@@ -1,8 +1,8 @@
-/** The `retry` of a rule as the proxy carries it out, and Envoy: conditions spelled out, pauses bounded. */
+/** The `retry` of a RoutePolicy, or of a rule in its words, as the proxy carries it out, and Envoy: conditions spelled out, pauses bounded. */
 
 import type { Retry, RetryOn, Route } from '#model/view'
 import { durationMs } from '#resources/duration'
-import type { HTTPRule } from '#resources/gateway-api'
+import type { RetrySpec } from '#resources/weft'
 
 const defaultBackoffMs = 25
 const growth = 10
@@ -18,16 +18,30 @@ const meanings: Readonly<Record<number, readonly RetryOn[]>> = {
   504: ['deadline-exceeded', 'reset'],
 }
 
-export function retryOf({ retry }: Pick<HTTPRule, 'retry'>): Pick<Route, 'retry'> {
-  if (retry === undefined) return {}
-  const codes = [...new Set(retry.codes)].sort((a, b) => a - b)
-  const baseMs = retry.backoff === undefined ? defaultBackoffMs : Math.max(1, durationMs(retry.backoff))
+const conditions = { ServerError: '5xx', GatewayError: 'gateway-error', Conflict: 'retriable-4xx', Reset: 'reset' } as const
+const statuses = {
+  Cancelled: 'cancelled',
+  DeadlineExceeded: 'deadline-exceeded',
+  Internal: 'internal',
+  ResourceExhausted: 'resource-exhausted',
+  Unavailable: 'unavailable',
+} as const
+
+export function retryOf(said: RetrySpec): Pick<Route, 'retry'> {
+  const codes = [...new Set(said.codes)].sort((a, b) => a - b)
+  const on: readonly RetryOn[] = [
+    ...codes.flatMap(code => meanings[code] ?? []),
+    ...(said.on ?? []).map(each => conditions[each]),
+    ...(said.grpc ?? []).map(each => statuses[each]),
+  ]
+  const baseMs = said.backoff === undefined ? defaultBackoffMs : Math.max(1, durationMs(said.backoff.base))
+  const longest = said.longestRetryAfter === undefined ? longestRetryAfterMs : durationMs(said.longestRetryAfter)
   const lowered: Retry = {
-    attempts: retry.attempts ?? 1,
+    attempts: said.attempts ?? 1,
     codes,
-    on: [...new Set(codes.flatMap(code => meanings[code] ?? []))].sort(),
-    backoff: { baseMs, maxMs: baseMs * growth },
-    longestRetryAfterMs,
+    on: [...new Set(on)].sort(),
+    backoff: { baseMs, maxMs: said.backoff?.max === undefined ? baseMs * growth : Math.max(baseMs, durationMs(said.backoff.max)) },
+    ...(longest === 0 ? {} : { longestRetryAfterMs: longest }),
   }
   return { retry: lowered }
 }

@@ -1,22 +1,24 @@
 /** One proxy's view, cut from the mesh: what its workload may call, and what is taken in for it. */
 
-import type { Injection, Limited, Mesh } from '#model/mesh'
+import type { Limited, Mesh } from '#model/mesh'
 import { onLoopback } from '#model/loopback'
 import { portName } from '#model/port'
-import type { Access, Backend, Fault, Listener, Locality, Protocol, Route, RouteTable, View, WeightedBackend } from '#model/view'
+import type { Access, Backend, Listener, Protocol, Route, RouteTable, View, WeightedBackend } from '#model/view'
 import type { ProxyNode, WorkloadPort } from '#model/workload'
 import { accessAt } from './access.ts'
 import { byNearness } from './balance.ts'
 import { egressOf } from './egress.ts'
+import type { Client } from './clients.ts'
 import { keep } from './keep.ts'
 import { byName } from './names.ts'
 import { inOrder, rankOfRequest } from './order.ts'
 import { withWayOut } from './outside.ts'
+import { backendsFor, classOf, nearFor, outboundFor, settledFor } from './per-client.ts'
 import { backendProtocol, isHttp, isOpaque } from './protocol.ts'
 import { portOf, selects } from './services.ts'
 
 type Shared = Pick<View, 'listeners' | 'routes' | 'backends' | 'dns'>
-/** What is the same for all clients of a namespace that the same faults are meant for, made once for each mesh. */
+/** What is the same for all clients of a namespace that the same policies and routes are meant for, made once for each mesh. */
 const shared = new WeakMap<Mesh, Map<string, Shared>>()
 
 /** previous: the view that this proxy had; what did not change is the same object in the new one. */
@@ -28,7 +30,7 @@ export function viewFor(mesh: Mesh, node: ProxyNode, previous?: View): View {
     listeners: { ...listeners, ...Object.fromEntries(inbound.map(each => [each.listener.name, each.listener])) },
     routes: { ...routes, ...Object.fromEntries(inbound.flatMap(({ table }) => (table === undefined ? [] : [[table.name, table]]))) },
     backends: { ...backends, ...Object.fromEntries(inbound.map(each => [each.backend.name, each.backend])) },
-    endpoints: endpointsFor(mesh, node.locality),
+    endpoints: endpointsFor(mesh, node),
     dns,
     trust: mesh.trust,
   }
@@ -37,31 +39,26 @@ export function viewFor(mesh: Mesh, node: ProxyNode, previous?: View): View {
 
 /** What comes from outside, and all that it may lead to; its proxies call nobody by themselves. */
 function gatewayView(mesh: Mesh, node: ProxyNode, name: string): View {
-  const { namespace, locality } = node
-  const { listeners, routes } = mesh.gateways[`${namespace}/${name}`] ?? { listeners: {}, routes: {} }
-  const faulty = withFaults(routes, faultsFor(mesh, node))
-  return { listeners, routes: faulty, backends: backendsFor(mesh, namespace), endpoints: endpointsFor(mesh, locality), dns: [], trust: mesh.trust }
+  const { namespace } = node
+  const { listeners, routes } = settledFor(mesh, node, mesh.gateways[`${namespace}/${name}`] ?? { listeners: {}, routes: {} })
+  const backends = backendsFor(mesh, node, ownBackends(mesh, namespace))
+  return { listeners, routes, backends, endpoints: endpointsFor(mesh, node), dns: [], trust: mesh.trust }
 }
 
 function sharedBy(mesh: Mesh, node: ProxyNode): Shared {
   const { namespace } = node
   const known = shared.get(mesh) ?? new Map<string, Shared>()
   shared.set(mesh, known)
-  const faults = faultsFor(mesh, node)
-  const broken = firstMeant(mesh.connectionFaults, node)
-  const policies = faults.flatMap(([table, routes]) => routes.map(([route, { policy }]) => `${table} ${route} ${policy}`))
   const egress = egressOf(mesh, node)
-  const key = [JSON.stringify(egress ?? ''), namespace, ...policies, ...broken.map(([listener, { policy }]) => `${listener} ${policy}`)].join('\n')
+  const key = [JSON.stringify(egress ?? ''), namespace, classOf(mesh, node)].join('\n')
   const before = known.get(key)
   if (before) return before
-  const own = mesh.consumers[namespace]
-  const listeners = withConnectionFaults({ ...mesh.outbound.listeners, ...own?.listeners }, broken)
-  const routes = withFaults({ ...mesh.outbound.routes, ...own?.routes }, faults)
+  const { listeners, routes } = settledFor(mesh, node, outboundFor(mesh, node))
   const ways = withWayOut(mesh, listeners, routes, egress)
   const made: Shared = {
     listeners: ways.listeners,
     routes: ways.routes,
-    backends: { ...backendsFor(mesh, namespace), ...ways.backends },
+    backends: backendsFor(mesh, node, { ...ownBackends(mesh, namespace), ...ways.backends }),
     dns: [...mesh.dns.qualified, ...(mesh.dns.short[namespace] ?? [])].sort(byName),
   }
   known.set(key, made)
@@ -69,76 +66,29 @@ function sharedBy(mesh: Mesh, node: ProxyNode): Shared {
 }
 
 /** Without those of which the certificate is for others: what leads to them leads nowhere. */
-function backendsFor({ backends, owned }: Mesh, namespace: string): View['backends'] {
+function ownBackends({ backends, owned }: Mesh, namespace: string): View['backends'] {
   const others = new Set(Object.entries(owned).flatMap(([name, owner]) => (owner === namespace ? [] : [name])))
   return others.size === 0 ? backends : Object.fromEntries(Object.entries(backends).filter(([name]) => !others.has(name)))
-}
-
-type Faults = readonly (readonly [table: string, routes: readonly (readonly [route: string, fault: Fault])[]])[]
-
-/** What is done to the requests of this client: of each route the first that is meant for it. */
-const faultsFor = ({ faults }: Mesh, node: ProxyNode): Faults =>
-  Object.entries(faults).flatMap(([table, routes]) => {
-    const own = firstMeant(routes, node)
-    return own.length === 0 ? [] : [[table, own]]
-  })
-
-const firstMeant = (
-  injections: Readonly<Record<string, readonly Injection[]>>,
-  node: ProxyNode,
-): readonly (readonly [name: string, fault: Fault])[] =>
-  Object.entries(injections).flatMap(([name, each]): readonly (readonly [string, Fault])[] => {
-    const found = each.find(injection => isMeant(injection, node))
-    return found === undefined ? [] : [[name, found.fault]]
-  })
-
-const isMeant = ({ from }: Injection, node: ProxyNode): boolean =>
-  from === undefined ||
-  from.some(
-    ({ namespace, service, labels }) =>
-      namespace === node.namespace &&
-      (service === undefined || service === node.service) &&
-      (Object.keys(labels).length === 0 || selects(labels, node)),
-  )
-
-function withConnectionFaults(listeners: View['listeners'], faults: readonly (readonly [string, Fault])[]): View['listeners'] {
-  const changed = faults.flatMap(([name, fault]) => {
-    const listener = listeners[name]
-    // A route of a more specific kind may have made it a port of requests only.
-    return listener === undefined || !isOpaque(listener.protocol) ? [] : [[name, { ...listener, fault }] as const]
-  })
-  return changed.length === 0 ? listeners : { ...listeners, ...Object.fromEntries(changed) }
-}
-
-function withFaults(tables: View['routes'], faults: Faults): View['routes'] {
-  const changed = faults.flatMap(([name, routes]) => {
-    const table = tables[name]
-    if (table === undefined) return []
-    const byRoute = new Map(routes)
-    const faulty = (route: Route): Route => {
-      const fault = byRoute.get(route.name)
-      return fault === undefined ? route : { ...route, fault }
-    }
-    return [[name, { ...table, hosts: table.hosts.map(host => ({ ...host, routes: host.routes.map(faulty) })) }] as const]
-  })
-  return changed.length === 0 ? tables : { ...tables, ...Object.fromEntries(changed) }
 }
 
 /** What is the same for all proxies of one place, made once for each mesh. */
 const byPlace = new WeakMap<Mesh, Map<string, View['endpoints']>>()
 
 /** The endpoints as they are seen from where the proxy runs: the whole of a view that changes when only endpoints of the mesh do. */
-export function endpointsFor(mesh: Mesh, locality: Locality | undefined): View['endpoints'] {
-  const preferring = Object.entries(mesh.near)
-  if (locality === undefined || preferring.length === 0) return mesh.endpoints
+export function endpointsFor(mesh: Mesh, node: Client & Pick<ProxyNode, 'locality'>): View['endpoints'] {
+  const { locality } = node
+  if (locality === undefined) return mesh.endpoints
+  const near = nearFor(mesh, node)
+  const preferring = Object.entries(near)
+  if (preferring.length === 0) return mesh.endpoints
   const known = byPlace.get(mesh) ?? new Map<string, View['endpoints']>()
   byPlace.set(mesh, known)
-  const key = JSON.stringify([locality.region, locality.zone, locality.host])
+  const key = JSON.stringify([locality.region, locality.zone, locality.host, near === mesh.near ? '' : classOf(mesh, node)])
   let found = known.get(key)
   if (found === undefined) {
     found = {
       ...mesh.endpoints,
-      ...Object.fromEntries(preferring.map(([name, near]) => [name, byNearness(mesh.endpoints[name]!, near, locality)])),
+      ...Object.fromEntries(preferring.map(([name, each]) => [name, byNearness(mesh.endpoints[name]!, each, locality)])),
     }
     known.set(key, found)
   }
@@ -206,7 +156,8 @@ function routesTo(
   const limited = (mesh.rateLimits[node.namespace] ?? []).filter(
     (each: Limited) => selects(each.selector, node) && portOf(node, each.target)?.port === port.port,
   )
-  const whole = limited.find(each => each.rateLimit !== undefined)?.rateLimit
+  const place = (mesh.placeLimits[node.namespace] ?? []).find(each => each.selector === undefined || selects(each.selector, node))
+  const whole = (limited.find(each => each.rateLimit !== undefined) ?? place)?.rateLimit
   const limit = { ...(whole === undefined ? {} : { rateLimit: whole }), ...(access === undefined ? {} : { access }) }
   const routes = limited.flatMap(each => each.routes).map((route): Route => ({ ...limit, ...route, filters: [], action }))
   return [

@@ -75,7 +75,7 @@ export class CompileLoop {
     const mesh = this.#current?.mesh
     if (mesh === undefined || before?.mesh === mesh) return before
     if (before !== undefined && onlyEndpointsDiffer(before.mesh, mesh))
-      return { mesh, view: { ...before.view, endpoints: endpointsFor(mesh, node.locality) } }
+      return { mesh, view: { ...before.view, endpoints: endpointsFor(mesh, node) } }
     return { mesh, view: viewFor(mesh, node, before?.view) }
   }
 

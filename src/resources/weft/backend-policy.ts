@@ -1,32 +1,18 @@
 /** BackendPolicy: how a Service is called, for all its callers. */
 
 import { z } from 'zod'
-import { age, atomicList, conditions, controllerName, dnsName, duration, objectName, rules } from '../fields.ts'
-import { parentRef } from '../gateway-api/references.ts'
+import { age, duration, rules } from '../fields.ts'
 import type { Kind, Resource } from '../kind.ts'
+import { clients } from './clients.ts'
 import { balancing, fitting } from './balance.ts'
+import { healthCheck } from './health-check.ts'
 import { limits, outlierDetection, retryConstraint } from './resilience.ts'
-
-const targetRef = z.strictObject({
-  group: z.literal('').default('').describe('API group of the target: "" for a Service.'),
-  kind: z.literal('Service').default('Service').describe('Kind of the target: Service.'),
-  name: objectName().describe('Name of the Service, in the same namespace.'),
-  sectionName: dnsName().optional().describe('A port name of the Service; absent: all its ports.'),
-})
+import { policyStatus, policyTargets, targetsColumn } from './route-targets.ts'
 
 const spec = z
   .strictObject({
-    targetRefs: atomicList(targetRef)
-      .min(1)
-      .max(16)
-      .check(
-        rules(function* (refs) {
-          for (const [at, one] of refs.entries())
-            if (refs.findIndex(other => other.name === one.name && other.sectionName === one.sectionName) < at)
-              yield { path: [at], says: 'repeats an earlier entry: remove one' }
-        }),
-      )
-      .describe('The Services for which it holds. One port is narrower than the whole Service and wins; of two equals the older.'),
+    targetRefs: policyTargets('Mesh', 'Namespace', 'Service'),
+    from: clients(),
     ...balancing,
     connectTimeout: duration().optional().describe('How long a connection to an endpoint may take to be made.'),
     retryConstraint: retryConstraint
@@ -40,6 +26,9 @@ const spec = z
     outlierDetection: outlierDetection
       .optional()
       .describe('When an endpoint that keeps failing is left out for a while. Absent: never. Each caller judges by what it sees.'),
+    healthCheck: healthCheck
+      .optional()
+      .describe('How callers ask the endpoints whether they serve; those that fail are left out until they pass. Absent: nobody asks.'),
   })
   .check(rules(fitting))
 export type BackendPolicySpec = z.infer<typeof spec>
@@ -59,28 +48,10 @@ export const backendPolicy: Kind = {
     'A BackendPolicy says how a Service is called: how an endpoint is chosen, how long a connection may take, how many further tries the service bears, how much may be under way at once, and when an endpoint that keeps failing is left out.',
   schema: z.strictObject({
     spec: spec.describe('The Services and the settings.'),
-    status: z
-      .strictObject({
-        ancestors: atomicList(
-          z.strictObject({
-            ancestorRef: parentRef.describe('The Service in question.'),
-            controllerName: controllerName().describe('Who reports.'),
-            conditions: conditions().describe('Accepted.'),
-          }),
-        )
-          .max(16)
-          .describe('One entry for each target.'),
-      })
-      .optional()
-      .describe('What the control plane makes of it.'),
+    status: policyStatus(),
   }),
   columns: [
-    {
-      name: 'Targets',
-      type: 'string',
-      description: 'The Services for which it holds',
-      value: r => ((r as BackendPolicy).spec?.targetRefs ?? []).map(each => each.name).join(','),
-    },
+    targetsColumn,
     { name: 'Balance', type: 'string', description: 'How an endpoint is chosen', value: r => (r as BackendPolicy).spec?.balance },
     age,
   ],

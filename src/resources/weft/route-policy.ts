@@ -10,6 +10,11 @@ const timeouts = z
   .strictObject({
     request: duration().optional().describe('How long the whole request may take, all tries included; 0s: without limit.'),
     try: duration().optional().describe('How long one try may take; 0s: without limit.'),
+    idle: duration()
+      .optional()
+      .describe(
+        'How long nothing may pass on a connection that is not looked into, or in a session of datagrams; 0s, for connections: without limit. Absent: an hour, and a minute.',
+      ),
   })
   .check(
     rules(function* ({ request, try: one }) {

@@ -1,0 +1,91 @@
+/** RoutePolicies and FaultPolicies: what they, and the rules of routes themselves, come to at one route or at one listener of opaque bytes. */
+
+import type { Layer } from '#model/mesh'
+import type { Fault, Listener, Route } from '#model/view'
+import { durationMs } from '#resources/duration'
+import type { HTTPRule } from '#resources/gateway-api'
+import type { Resource } from '#resources/kind'
+import type { FaultPolicy, RoutePolicy, RoutePolicySpec } from '#resources/weft'
+import { isOfConnections, lowerFault } from './faults.ts'
+import { specOf } from './fields.ts'
+import { layerOf } from './layers.ts'
+import { merge } from './merge.ts'
+import { retryOf } from './retry.ts'
+import type { Judging, Objection, Placed } from './targets.ts'
+
+/** What can be carried out where requests are not seen. */
+const idle = 'timeouts.idle'
+
+export const judgingRoutes: Judging<RoutePolicy> = {
+  unable: ({ spec }, field, { carriers }) => {
+    if (field !== idle) return carriers.includes('requests') ? undefined : 'it is for requests of HTTP, which are not seen there'
+    if (carriers.includes('datagrams') && durationMs(spec?.timeouts?.idle ?? '1s') === 0)
+      return 'of datagrams nobody says when a session is over: it must be above 0'
+    return carriers.some(each => each !== 'requests') ? undefined : 'it is for connections and datagrams that are not looked into'
+  },
+  objection: (policy, _, path, route) => whyNoBytes(policy, path, route),
+}
+
+/** What goes by connections at a Gateway is not known by its route there. */
+export function whyNoBytes(_: Resource, path: string, route: Resource | undefined): Objection | undefined {
+  if (route === undefined || (route.kind !== 'TCPRoute' && route.kind !== 'UDPRoute')) return undefined
+  const { parentRefs = [] } = (route.spec ?? {}) as { readonly parentRefs?: readonly { readonly kind: string }[] }
+  if (parentRefs.some(({ kind }) => kind === 'Service')) return undefined
+  return { reason: 'Invalid', says: `${path}: the ${route.kind} holds at Gateways only: there policies are for requests` }
+}
+
+type Said = Partial<Omit<RoutePolicySpec, 'targetRefs'>>
+
+/** The parts of a Route that policies set. */
+const settled = ['timeouts', 'retry', 'fault'] as const satisfies readonly (keyof Route)[]
+type Settings = Partial<Pick<Route, (typeof settled)[number]>>
+
+/** The route as the layers, of one client, have it; those that count most first. */
+export function settleRoute(route: Route, layers: readonly Layer[]): Route {
+  const says = merge(layers)
+  const made: Record<string, unknown> = { ...route }
+  for (const key of settled) delete made[key]
+  return { ...(made as Route), ...settingsOf(specOf('RoutePolicy', says) as Said, route.action), ...faultIn(says) }
+}
+
+function settingsOf({ timeouts, retry }: Said, action: Route['action']): Settings {
+  const ms = (text: string | undefined): number => (text === undefined ? 0 : durationMs(text))
+  const [requestMs, tryMs] = [ms(timeouts?.request), ms(timeouts?.try)]
+  return {
+    ...(requestMs === 0 && tryMs === 0
+      ? {}
+      : { timeouts: { ...(requestMs === 0 ? {} : { requestMs }), ...(tryMs === 0 ? {} : { tryMs }) } }),
+    ...(action.type === 'forward' && retry !== undefined ? retryOf(retry) : {}),
+  }
+}
+
+/** What a rule of a route says itself, in the words of a RoutePolicy. origin: of the route. */
+export function ownLayer(origin: string, { timeouts, retry }: Pick<HTTPRule, 'timeouts' | 'retry'>): Layer {
+  return {
+    policy: origin,
+    says: {
+      ...(timeouts?.request === undefined ? {} : { 'timeouts.request': timeouts.request }),
+      ...(timeouts?.backendRequest === undefined ? {} : { 'timeouts.try': timeouts.backendRequest }),
+      ...(retry === undefined ? {} : { retry: { ...retry, ...(retry.backoff === undefined ? {} : { backoff: { base: retry.backoff } }) } }),
+    },
+  }
+}
+
+const faultIn = (says: Layer['says']): { readonly fault?: Fault } => (says['fault'] === undefined ? {} : { fault: says['fault'] as Fault })
+
+/** With the fault as the view has it, which names the policy. */
+export const faultLayer = (placed: Placed<FaultPolicy>): Layer => ({ ...layerOf(placed), says: { fault: lowerFault(placed.policy) } })
+
+/** The same for a listener of opaque bytes. */
+export function settleListener(listener: Listener, layers: readonly Layer[]): Listener {
+  const says = merge(layers)
+  const { timeouts } = specOf('RoutePolicy', says) as Said
+  const { fault: _, idleMs: __, ...rest } = listener
+  return { ...rest, ...(timeouts?.idle === undefined ? {} : { idleMs: durationMs(timeouts.idle) }), ...faultIn(says) }
+}
+
+/** Of layers what they say of connections and datagrams. */
+export const ofBytesOnly = (layers: readonly Layer[]): readonly Layer[] =>
+  layers.flatMap(layer => (layer.says[idle] === undefined ? [] : [{ ...layer, says: { [idle]: layer.says[idle] } }]))
+
+export const breaksConnections = ({ policy }: Placed<FaultPolicy>): boolean => isOfConnections(policy.spec)
