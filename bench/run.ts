@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { cpus, loadavg, release, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { balanceTable } from './balance.ts'
 import { writeCertificates } from './certificates.ts'
 import { type Generator, makeGenerator, startApplication } from './load.ts'
 import { canServe, type Ground, type Measured, measure } from './measure.ts'
@@ -17,12 +18,16 @@ const results = new URL('RESULTS.md', import.meta.url)
 /** What people write below this line stays when the figures are written anew. */
 const byHand = '<!-- Below: written by people, kept by `npm run bench`. -->'
 
+/** Rows of what one part costs by itself, without proxies beside it: what they print is Markdown. */
+const parts: Readonly<Record<string, () => readonly string[]>> = { balance: balanceTable }
+const rowNames = [...scenarios.map(({ name }) => name), ...Object.keys(parts)]
+
 const usage = `npm run bench -- [ROW…] [--quick] [--scenarios A,B] [--peers A,B] [--rounds N] [--seconds N] [--out FILE]
 
 Measures proxies side by side on loopback: CPU of the proxies, throughput, latency, memory.
   --quick       one short round, printed only
   ROW, --scenarios
-                ${scenarios.map(({ name }) => name).join(', ')}
+                ${rowNames.join(', ')}
   --peers       ${peerNames.join(', ')}
   --rounds      times that all peers are gone through (3)
   --seconds     of each measurement (3)
@@ -49,11 +54,7 @@ if (process.platform !== 'linux') {
   console.error('npm run bench reads /proc, so it needs Linux')
   process.exit(1)
 }
-const chosen = pick(
-  '--scenarios',
-  positionals.length > 0 ? positionals.join(',') : values.scenarios,
-  scenarios.map(({ name }) => name),
-)
+const chosen = pick('--scenarios', positionals.length > 0 ? positionals.join(',') : values.scenarios, rowNames)
 const names = pick('--peers', values.peers, peerNames)
 const rounds = Number(values.rounds ?? (values.quick ? 1 : 3))
 const seconds = Number(values.seconds ?? (values.quick ? 1 : 3))
@@ -68,6 +69,10 @@ function pick(flag: string, given: string | undefined, known: readonly string[])
   process.exit(2)
 }
 
+if (chosen.every(name => name in parts)) {
+  write(partsOf(chosen))
+  process.exit(0)
+}
 const { peers, missing } = await findPeers(names)
 const folder = mkdtempSync(join(tmpdir(), 'weft-bench-'))
 const processes = new Processes(folder)
@@ -95,11 +100,16 @@ try {
     else absent.push({ scenario, why })
   }
   isGood = rows.every(row => row.failed === undefined)
-  write(markdown({ rows, missing: [...missing, ...lacking(rows, peers)], facts: facts(generator), absent }))
+  const compared = markdown({ rows, missing: [...missing, ...lacking(rows, peers)], facts: facts(generator), absent })
+  write([compared, partsOf(chosen)].filter(text => text !== '').join('\n'))
 } finally {
   await processes[Symbol.asyncDispose]()
 }
 cleanUp(isGood ? 0 : 1)
+
+function partsOf(rows: readonly string[]): string {
+  return rows.flatMap(name => (name in parts ? [`### ${name}`, '', ...parts[name]!(), ''] : [])).join('\n')
+}
 
 type Absent = { readonly scenario: Scenario; readonly why: string }
 

@@ -1,67 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Random } from '../../fuzz/random.ts'
-import { type Balancer, combined, hashOf, Latency, makeBalancer, type Policy, type Surroundings } from './balance.ts'
+import { counted, endpoint, inHealth, isHash, keys, policies, some, weighing, World } from '../../test/harness/balancers.ts'
+import { combined, hashOf, Latency, makeBalancer, type Policy } from './balance.ts'
 import type { Endpoint, Health } from './view.ts'
-
-const endpoint = (at: number, more: Partial<Endpoint> = {}): Endpoint => ({
-  host: `10.0.${at >> 8}.${at & 255}`,
-  port: 8080,
-  weight: 1,
-  health: 'healthy',
-  mtls: true,
-  workload: `w-${at}.default`,
-  ...more,
-})
-const some = (count: number): Endpoint[] => Array.from({ length: count }, (_, at) => endpoint(at))
-const weighing = (...weights: number[]): Endpoint[] => weights.map((weight, at) => endpoint(at, { weight }))
-const inHealth = (...list: Health[]): Endpoint[] => list.map((health, at) => endpoint(at, { health }))
-
-class World implements Surroundings {
-  readonly #random: Random
-  readonly inFlight = new Map<Endpoint, number>()
-  readonly latency = new Map<Endpoint, Latency>()
-  readonly arrived = new Map<Endpoint, number>()
-  turn = 0
-  clock = 0
-  constructor(seed = 7) {
-    this.#random = new Random(seed)
-  }
-  usage(of: Endpoint) {
-    return { inFlight: this.inFlight.get(of) ?? 0, latency: this.latency.get(of) }
-  }
-  random(): number {
-    return this.#random.next()
-  }
-  now(): number {
-    return this.clock
-  }
-  since(of: Endpoint): number {
-    return this.arrived.get(of) ?? Number.NEGATIVE_INFINITY
-  }
-}
-
-const policies: readonly (Policy & { readonly called: string })[] = [
-  { called: 'round robin', balance: 'round-robin' },
-  { called: 'random', balance: 'random' },
-  { called: 'least request', balance: 'least-request' },
-  { called: 'least request of four', balance: 'least-request', balancing: { choices: 4 } },
-  { called: 'least request of all', balance: 'least-request', balancing: { choices: 'all' } },
-  { called: 'peak EWMA', balance: 'peak-ewma' },
-  { called: 'ring hash', balance: 'ring-hash' },
-  { called: 'Maglev', balance: 'maglev' },
-]
-const isHash = ({ balance }: Policy): boolean => balance === 'ring-hash' || balance === 'maglev'
-const keys = (count: number): number[] => Array.from({ length: count }, (_, at) => hashOf(`user-${at}`))
-
-function counted(balancer: Balancer, among: readonly Endpoint[], picks: number, isKeyed = true): number[] {
-  const got = new Map(among.map(each => [each, 0]))
-  for (let at = 0; at < picks; at++) {
-    const found = balancer.pick(isKeyed ? hashOf(`user-${at}`) : undefined)!
-    got.set(found, got.get(found)! + 1)
-  }
-  return among.map(each => got.get(each)!)
-}
 
 /** Within four standard deviations of a binomial draw, and for ring hash within the unevenness of 160 places each. */
 function assertShares(got: readonly number[], parts: readonly number[], { called, balance }: Policy & { called: string }): void {

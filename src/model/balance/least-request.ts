@@ -1,46 +1,37 @@
 /** The one with the least under way for its weight: of a few drawn at random, or of all. */
 
 import type { Endpoint } from '../view.ts'
-import { type Avoid, drawn, others, type Picker, type Surroundings, sumsOf } from './picker.ts'
+import { ByWeight } from './by-weight.ts'
+import { type Avoid, drawn, others, type Picker, type Surroundings } from './picker.ts'
 import type { SlowStart } from './slow-start.ts'
 
 /**
  * Power of two choices (Mitzenmacher 2001). Those looked at are drawn by weight, and of two that are equally busy for their weight the first
  * is taken, so that idle endpoints are chosen by weight and busy ones carry what their weight says.
  */
-export class LeastRequest implements Picker {
-  readonly endpoints: readonly Endpoint[]
-  readonly #around: Surroundings
+export class LeastRequest extends ByWeight {
   readonly #choices: number
-  readonly #slow: SlowStart | undefined
-  readonly #sums: Float64Array | undefined
 
   constructor(endpoints: readonly Endpoint[], around: Surroundings, choices: number, slow: SlowStart | undefined) {
-    this.endpoints = endpoints
-    this.#around = around
+    super(endpoints, around, slow)
     this.#choices = choices
-    this.#slow = slow?.over(endpoints)
-    this.#sums = sumsOf(endpoints)
   }
 
-  pick(_key: number | undefined, avoid?: Avoid): Endpoint | undefined {
-    if (avoid !== undefined) return leastOf(others(this.endpoints, avoid), this.#around)
-    let found = this.#least()
-    if (this.#slow !== undefined) for (let again = 0; again < 8 && !this.#slow.admits(found); again++) found = this.#least()
-    return found
+  protected among(left: readonly Endpoint[]): Endpoint | undefined {
+    return leastOf(left, this.around)
   }
 
-  #least(): Endpoint {
+  protected next(): Endpoint {
     const { endpoints } = this
     const count = endpoints.length
     if (count === 1) return endpoints[0]!
     const first = this.#draw()
     let best = endpoints[first]!
-    let least = burden(best, this.#around)
+    let least = burden(best, this.around)
     for (let looked = 1; looked < this.#choices; looked++) {
-      const at = this.#sums === undefined ? (first + 1 + Math.floor(this.#around.random() * (count - 1))) % count : this.#drawOther(first)
+      const at = this.sums === undefined ? (first + 1 + Math.floor(this.around.random() * (count - 1))) % count : this.#drawOther(first)
       const other = endpoints[at]!
-      const load = burden(other, this.#around)
+      const load = burden(other, this.around)
       if (load < least) {
         best = other
         least = load
@@ -50,8 +41,8 @@ export class LeastRequest implements Picker {
   }
 
   #draw(): number {
-    const part = this.#around.random()
-    return this.#sums === undefined ? Math.floor(part * this.endpoints.length) : drawn(this.#sums, part)
+    const part = this.around.random()
+    return this.sums === undefined ? Math.floor(part * this.endpoints.length) : drawn(this.sums, part)
   }
 
   #drawOther(than: number): number {

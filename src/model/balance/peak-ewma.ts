@@ -4,8 +4,8 @@
  */
 
 import type { Endpoint } from '../view.ts'
-import { type Avoid, drawn, others, type Picker, type Surroundings, sumsOf } from './picker.ts'
-import type { SlowStart } from './slow-start.ts'
+import { ByWeight } from './by-weight.ts'
+import { drawn } from './picker.ts'
 
 /** Within so long a slow answer loses two thirds of its weight. */
 const decayMs = 10_000
@@ -29,44 +29,27 @@ export class Latency {
   }
 }
 
-export class PeakEwma implements Picker {
-  readonly endpoints: readonly Endpoint[]
-  readonly #around: Surroundings
-  readonly #slow: SlowStart | undefined
-  readonly #sums: Float64Array | undefined
-
-  constructor(endpoints: readonly Endpoint[], around: Surroundings, slow: SlowStart | undefined) {
-    this.endpoints = endpoints
-    this.#around = around
-    this.#slow = slow?.over(endpoints)
-    this.#sums = sumsOf(endpoints)
+export class PeakEwma extends ByWeight {
+  protected among(left: readonly Endpoint[]): Endpoint | undefined {
+    const now = this.around.now()
+    return left.reduce((best, other) => (this.#cost(other, now) < this.#cost(best, now) ? other : best))
   }
 
-  pick(_key: number | undefined, avoid?: Avoid): Endpoint | undefined {
-    if (avoid !== undefined) {
-      const now = this.#around.now()
-      return others(this.endpoints, avoid).reduce((best, other) => (this.#cost(other, now) < this.#cost(best, now) ? other : best))
-    }
-    let found = this.#fastest()
-    if (this.#slow !== undefined) for (let again = 0; again < 8 && !this.#slow.admits(found); again++) found = this.#fastest()
-    return found
-  }
-
-  #fastest(): Endpoint {
-    const { endpoints } = this
+  protected next(): Endpoint {
+    const { endpoints, sums, around } = this
     const count = endpoints.length
     if (count === 1) return endpoints[0]!
-    const random = this.#around.random()
-    const one = this.#sums === undefined ? Math.floor(random * count) : drawn(this.#sums, random)
-    const again = this.#around.random()
-    const other = this.#sums === undefined ? (one + 1 + Math.floor(again * (count - 1))) % count : drawn(this.#sums, again)
-    const now = this.#around.now()
+    const random = around.random()
+    const one = sums === undefined ? Math.floor(random * count) : drawn(sums, random)
+    const again = around.random()
+    const other = sums === undefined ? (one + 1 + Math.floor(again * (count - 1))) % count : drawn(sums, again)
+    const now = around.now()
     const [a, b] = [endpoints[one]!, endpoints[other]!]
     return this.#cost(a, now) <= this.#cost(b, now) ? a : b
   }
 
   #cost(endpoint: Endpoint, now: number): number {
-    const { inFlight, latency } = this.#around.usage(endpoint)
+    const { inFlight, latency } = this.around.usage(endpoint)
     const ms = latency?.read(now) ?? 0
     return ms === 0 ? (inFlight === 0 ? 0 : unknownMs + inFlight) : (ms * (inFlight + 1)) / endpoint.weight
   }
