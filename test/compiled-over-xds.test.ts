@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { emptyView, type View } from '#model/view'
-import { decodeResource } from '#xds/decode'
+import { type Chain, decodeResource, joinChains } from '#xds/decode'
 import { encodeView } from '#xds/encode'
 
 const cases = join(import.meta.dirname, 'cases/compiler')
@@ -11,6 +11,7 @@ const cases = join(import.meta.dirname, 'cases/compiler')
 /** What a proxy makes of the resources of a view. */
 function received(view: View): View {
   const got = structuredClone(emptyView) as { -readonly [part in keyof View]: View[part] }
+  const chains: Chain[] = []
   for (const resources of Object.values(encodeView(view)))
     for (const { typeUrl, name, body } of resources.values()) {
       const decoded = decodeResource(typeUrl, name, body)
@@ -20,8 +21,10 @@ function received(view: View): View {
       else if (part.type === 'route') got.routes = { ...got.routes, [name]: part.value }
       else if (part.type === 'backend') got.backends = { ...got.backends, [name]: part.value }
       else if (part.type === 'endpoints') got.endpoints = { ...got.endpoints, [name]: part.value }
+      else if (part.type === 'chain') chains.push(part.value)
       else got[part.type] = part.value as never
     }
+  got.backends = Object.fromEntries(joinChains(Object.values(got.backends), chains).map(each => [each.name, each]))
   return got
 }
 

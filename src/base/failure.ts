@@ -41,6 +41,22 @@ export const failures = {
     says: 'the header section is larger than the limit',
     hint: 'send fewer or shorter headers',
   },
+  'request-too-large': {
+    status: 413,
+    grpc: 8,
+    blame: 'downstream',
+    fate: 'final',
+    says: 'the body of the request is larger than the limit',
+    hint: 'send less at once, or raise limits.requestBody of the RoutePolicy; weft explain policy says which',
+  },
+  'coding-not-supported': {
+    status: 415,
+    grpc: 12,
+    blame: 'downstream',
+    fate: 'final',
+    says: 'the body of the request is in a coding that is not taken',
+    hint: 'the detail names the codings that are (RFC 9110 §15.5.16)',
+  },
   'uri-too-long': {
     status: 414,
     grpc: 8,
@@ -264,6 +280,14 @@ export const failures = {
     fate: 'final',
     says: 'as much is under way to the backend as its policy allows',
     hint: 'the detail names which of the limits of its BackendPolicy: raise it, or find out why the backend is slow',
+  },
+  'concurrency-limit': {
+    status: 503,
+    grpc: 14,
+    blame: 'policy',
+    fate: 'final',
+    says: 'as much is under way at the workload as it answers without a queue',
+    hint: 'its BackendPolicy says adaptiveConcurrency: run more workloads, or find out why this one became slow; weft_concurrency_limit shows the limit',
   },
   draining: {
     status: 503,

@@ -90,6 +90,10 @@ export type Route = {
   readonly cors?: Cors
   /** What is broken on purpose. */
   readonly fault?: Fault
+  /** How large a request may be. */
+  readonly sizes?: Sizes
+  /** What is compressed, and what is not any more. */
+  readonly compression?: Compression
   /** How many requests are taken in. */
   readonly rateLimit?: RateLimit
   /** When a request is sent again. Absent: only where nothing of it was taken, or once where it may be repeated. */
@@ -165,14 +169,37 @@ export type Cors = {
 export type Fault = {
   readonly policy: string
   readonly endsAt?: number
-  /** jitterMs: up to so much more or less, evenly by chance. */
-  readonly delay?: { readonly ms: number; readonly jitterMs?: number; readonly share: Millionths }
+  /** jitterMs: by chance so much more or less, spread as `spread` says; absent: evenly, up to so much. */
+  readonly delay?: { readonly ms: number; readonly jitterMs?: number; readonly spread?: Spread; readonly share: Millionths }
   readonly abort?: Abort & { readonly share: Millionths }
+  /** Bodies, of TCP all bytes, pass no faster than this, each for itself. Of the requests that are hit both ways have it, as far as they are named. */
+  readonly bandwidth?: { readonly share: Millionths; readonly requestsBps?: number; readonly answersBps?: number }
 }
+/** normal: jitterMs is the standard deviation. exponential, pareto: ms is the least, and jitterMs what is added to it on average; pareto has the longer tail. */
+export type Spread = 'normal' | 'exponential' | 'pareto'
 export type Abort =
   | { readonly type: 'http'; readonly status: number }
   | { readonly type: 'grpc'; readonly status: number }
   | { readonly type: 'reset' }
+
+/** Of one request: bytes of its body, as they come; of its header how many fields, and how many bytes names and values have together. */
+export type Sizes = { readonly bodyBytes?: number; readonly headerCount?: number; readonly headerBytes?: number }
+
+/** How a body may be coded (RFC 9110 §8.4.1, RFC 7932, RFC 8878). */
+export type Coding = (typeof codings)[number]
+export const codings = ['gzip', 'br', 'zstd'] as const
+
+/**
+ * answers: in the first of these codings that the caller likes best. requests: on their way to the backend, always, so that it must read this coding. Both:
+ * of so many bytes at least, where the length is told, and of these types only, in lower case. takesCoded: bodies of requests that are coded are
+ * taken apart, up to so many bytes.
+ */
+export type Compression = {
+  readonly answers?: { readonly codings: readonly Coding[] } & Compressible
+  readonly requests?: { readonly coding: Coding } & Compressible
+  readonly takesCoded?: { readonly maxBytes: number }
+}
+export type Compressible = { readonly minBytes: number; readonly types: readonly string[] }
 
 /** A bucket of at most `burst` tokens that gets `requests` more in every `intervalMs`, evenly. name: of the bucket; two routes with the same name share it. */
 export type RateLimit = {
@@ -279,6 +306,8 @@ export type Backend = {
   /** Of each proxy towards all endpoints together. */
   readonly limits?: Limits
   readonly outlierDetection?: OutlierDetection
+  /** Another backend of `View.backends`, to which requests go while none of its own endpoints may serve or its limits are reached. No circle of these. */
+  readonly fallback?: string
   /** How each proxy that calls it asks its endpoints whether they serve; absent: not at all. */
   readonly healthCheck?: HealthCheck
 }

@@ -13,6 +13,7 @@ import { callerOf, type Gate } from './access.ts'
 import { answer } from './answer.ts'
 import { refusePlaintext } from './arrival.ts'
 import { connectUdp, UdpCaller } from './caller-udp.ts'
+import { Concurrency, type ConcurrencyNow } from './concurrency.ts'
 import type { Reach } from './connect.ts'
 import { type CallerConnection, Downstream, type EntryOf, type OnExchange } from './downstream.ts'
 import { Http2Downstream } from './downstream-http2.ts'
@@ -78,6 +79,7 @@ export class Acceptor {
   /** Of datagrams that began here. */
   readonly #sessions = new Set<UdpCaller>()
   readonly #opaque: Opaque
+  readonly #concurrency: Concurrency
   readonly #on: OnExchange
   readonly #underWay = new IdMap<Exchange>(64)
   #last = 0
@@ -92,11 +94,13 @@ export class Acceptor {
     this.#place = place
     this.#opaque = new Opaque(place)
     const { pools, meter } = place
+    this.#concurrency = new Concurrency(meter.registry)
     const means: Means = {
       pools,
       meter,
       gate: place.gate,
       limiter: new Limiter(),
+      concurrency: this.#concurrency,
       mirrors: new Mirrors(pools, meter, copy => this.#tellBug(copy)),
     }
     this.#on = {
@@ -319,9 +323,15 @@ export class Acceptor {
     this.#place.log.warn(text, { reason: code, by: entry.peer ?? entry.source.service })
   }
 
+  /** Ports whose requests at once are limited by what their workload bears. */
+  get concurrency(): readonly ConcurrencyNow[] {
+    return this.#concurrency.now
+  }
+
   /** What the rules of the newest view do not allow any more ends: requests and tunnels under way, connections, and those whose caller may do nothing here. */
   rejudge(before: View): void {
     const now = this.#place.view()
+    this.#concurrency.follow(now)
     if (!hasOtherAccess(before, now)) return
     this.#opaque.rejudge()
     for (const exchange of this.#underWay.values()) {

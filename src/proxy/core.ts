@@ -128,6 +128,10 @@ export class Core implements AsyncDisposable {
   get leftOut(): ReturnType<Pools['guards']['leftOut']> {
     return this.#pools.guards.leftOut()
   }
+  /** Ports of the workload whose requests at once are limited by what it bears. */
+  get concurrency(): Acceptor['concurrency'] {
+    return this.#acceptor.concurrency
+  }
   get isReady(): boolean {
     return this.#isReady
   }

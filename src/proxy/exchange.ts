@@ -84,6 +84,8 @@ export class Exchange implements RequestFacts {
   isBodySpent = false
   /** Who relays it now. */
   upstream: Upstream | undefined
+  /** Called once when it is over, however it went. */
+  onOver: (() => void) | undefined
   /** What could not be written on although it was read: two codecs disagree. */
   bug: unknown
   #isGrpc: boolean | undefined
@@ -266,6 +268,7 @@ export class Exchange implements RequestFacts {
   /** Its answer is complete, or there will be none: nothing of it is held any more, and of the body no more comes. */
   over(): void {
     this.onWritable?.()
+    this.onOver?.()
     if (this.#taps !== undefined) for (const tap of this.#taps) tap.gone()
   }
 

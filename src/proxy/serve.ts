@@ -5,7 +5,7 @@
  *      each step may throw a Failure; the one catch turns it into the answer
  *
  * The last four are delivery.ts, for they may have to be tried again. Where the route asks for it there is more after permit:
- * CORS, rate limit, fault, and copies.
+ * CORS, rate limit, concurrency limit, fault, and copies.
  */
 
 import { Failure } from '#base/failure'
@@ -16,6 +16,7 @@ import { Affinity } from './affinity.ts'
 import { answer, answerAsConfigured, answerRedirect } from './answer.ts'
 import { Delivery } from './delivery.ts'
 import type { Gate } from './access.ts'
+import type { Concurrency } from './concurrency.ts'
 import { connectUdp } from './caller-udp.ts'
 import { answeredPreflight } from './cors.ts'
 import type { Exchange } from './exchange.ts'
@@ -31,6 +32,7 @@ export type Means = {
   readonly pools: Pools
   readonly gate: Gate
   readonly limiter: Limiter
+  readonly concurrency: Concurrency
   readonly mirrors: Mirrors
   readonly meter: Meter
 }
@@ -43,6 +45,7 @@ export function serve(exchange: Exchange, means: Means, onBug: (bug: unknown) =>
     const permitted = permit(exchange, route, means.gate)
     if (permitted.cors !== undefined && answeredPreflight(exchange, permitted.cors)) return
     if (permitted.rateLimit !== undefined) means.limiter.admit(exchange, permitted.rateLimit, exchange.startedAt)
+    if (means.concurrency.isInUse) means.concurrency.admit(exchange, performance.now())
     if (permitted.fault !== undefined && hit(exchange, permitted, permitted.fault, view, means, onBug)) return
     act(exchange, permitted, view, means, onBug)
   } catch (thrown) {
@@ -53,7 +56,12 @@ export function serve(exchange: Exchange, means: Means, onBug: (bug: unknown) =>
 
 function act(exchange: Exchange, permitted: Permitted, view: View, means: Means, onBug: (bug: unknown) => void): void {
   if (permitted.action.type === 'redirect')
-    return answerRedirect(exchange, permitted, locationOf(permitted.action.redirect, facts(exchange, permitted)), permitted.action.redirect.status)
+    return answerRedirect(
+      exchange,
+      permitted,
+      locationOf(permitted.action.redirect, facts(exchange, permitted)),
+      permitted.action.redirect.status,
+    )
   if (permitted.action.type === 'respond') return answerAsConfigured(exchange, permitted, permitted.action.status, permitted.action.detail)
   const { pools } = means
   const share = backendOf(exchange, permitted, view, pools)

@@ -8,6 +8,7 @@
 import type { Backend, DnsName, EndpointSet, Listener, RouteTable, View } from '#model/view'
 import { Rejected, read, refuse } from './decode/carried.ts'
 import { decodeBackend, decodeEndpoints } from './decode/cluster.ts'
+import { type Chain, decodeChain } from './decode/fallback.ts'
 import { decodeListener } from './decode/listener.ts'
 import { decodeRouteTable } from './decode/route.ts'
 import { decodeTrust } from './decode/tls.ts'
@@ -18,11 +19,14 @@ import { RouteConfigurationSchema } from './gen/envoy/config/route/v3/route_pb.t
 import { SecretSchema } from './gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts'
 import { typeUrls } from './types.ts'
 
+export { type Chain, joinChains } from './decode/fallback.ts'
+
 export type Part =
   | { readonly type: 'listener'; readonly value: Listener }
   | { readonly type: 'dns'; readonly value: readonly DnsName[] }
   | { readonly type: 'route'; readonly value: RouteTable }
   | { readonly type: 'backend'; readonly value: Backend }
+  | { readonly type: 'chain'; readonly value: Chain }
   | { readonly type: 'endpoints'; readonly value: EndpointSet }
   | { readonly type: 'trust'; readonly value: View['trust'] }
 
@@ -53,7 +57,8 @@ function partOf(typeUrl: string, name: string, body: Uint8Array): Part {
     case typeUrls.cluster: {
       const message = read(ClusterSchema, body, '')
       mustBe(name, message.name)
-      return { type: 'backend', value: decodeBackend(message) }
+      const chain = decodeChain(message)
+      return chain === undefined ? { type: 'backend', value: decodeBackend(message) } : { type: 'chain', value: chain }
     }
     case typeUrls.endpoints: {
       const message = read(ClusterLoadAssignmentSchema, body, '')

@@ -20,7 +20,7 @@ import type {
   WeightedBackend,
 } from '#model/view'
 import { emptyView, retryConditions } from '#model/view'
-import { decodeResource } from './decode.ts'
+import { type Chain, decodeResource, joinChains } from './decode.ts'
 import { encodeView } from './encode.ts'
 
 const word = fc.stringMatching(/^[a-z][a-z0-9-]{0,8}$/)
@@ -182,6 +182,19 @@ const serverNames: fc.Arbitrary<ServerNames[]> = fc
   .chain(names =>
     fc.tuple(...names.map(name => opaque.map(backends => ({ names: [name, `more.${name.replace('*.', '')}.${name.length}`], backends })))),
   )
+const positive = fc.integer({ min: 1, max: 1000 })
+const concurrency = fc.record({
+  percentile: fc.nat(100),
+  intervalMs: positive,
+  mostLimit: positive,
+  roundTrip: fc.record({
+    intervalMs: positive,
+    requests: positive,
+    jitterPercent: fc.nat(100),
+    limit: positive,
+    bufferPercent: fc.nat(100),
+  }),
+})
 const listener: fc.Arbitrary<Omit<Listener, 'name'>> = fc
   .record({
     direction: fc.constantFrom('outbound' as const, 'inbound' as const),
@@ -196,25 +209,44 @@ const listener: fc.Arbitrary<Omit<Listener, 'name'>> = fc
     hasOthers: fc.boolean(),
     idleMs: optional(fc.constantFrom(0, 1, 90_000)),
     hash: optional(fc.constant('source-ip' as const)),
+    concurrency: optional(concurrency),
     service: word,
   })
-  .map(({ direction, host, port, protocol, tls, demandsHeader, routes, backends, serverNames, hasOthers, idleMs, hash, service }) => ({
-    direction,
-    host,
-    port,
-    protocol: protocol as Listener['protocol'],
-    ...(direction === 'inbound' && tls ? { tls: { mode: tls } } : {}),
-    ...(direction === 'inbound' && demandsHeader ? { proxyProtocol: true as const } : {}),
-    ...(['tcp', 'tls'].includes(protocol) ? {} : { routes }),
-    ...(direction === 'outbound' && protocol === 'tls' && serverNames
-      ? { serverNames, ...(hasOthers ? { backends } : {}) }
-      : ['tcp', 'tls', 'detect'].includes(protocol)
-        ? { backends }
-        : {}),
-    ...(['tcp', 'tls', 'detect'].includes(protocol) && idleMs !== undefined ? { idleMs } : {}),
-    ...(['tcp', 'tls', 'detect'].includes(protocol) && hash !== undefined ? { hash } : {}),
-    service,
-  }))
+  .map(
+    ({
+      direction,
+      host,
+      port,
+      protocol,
+      tls,
+      demandsHeader,
+      routes,
+      backends,
+      serverNames,
+      hasOthers,
+      idleMs,
+      hash,
+      concurrency,
+      service,
+    }) => ({
+      direction,
+      host,
+      port,
+      protocol: protocol as Listener['protocol'],
+      ...(direction === 'inbound' && tls ? { tls: { mode: tls } } : {}),
+      ...(direction === 'inbound' && demandsHeader ? { proxyProtocol: true as const } : {}),
+      ...(['tcp', 'tls'].includes(protocol) ? {} : { routes }),
+      ...(direction === 'outbound' && protocol === 'tls' && serverNames
+        ? { serverNames, ...(hasOthers ? { backends } : {}) }
+        : ['tcp', 'tls', 'detect'].includes(protocol)
+          ? { backends }
+          : {}),
+      ...(['tcp', 'tls', 'detect'].includes(protocol) && idleMs !== undefined ? { idleMs } : {}),
+      ...(['tcp', 'tls', 'detect'].includes(protocol) && hash !== undefined ? { hash } : {}),
+      ...(direction === 'inbound' && !['tcp', 'tls'].includes(protocol) && concurrency !== undefined ? { concurrency } : {}),
+      service,
+    }),
+  )
 const datagrams: fc.Arbitrary<Omit<Listener, 'name'>> = fc.oneof(
   fc
     .record({
@@ -342,19 +374,34 @@ const trust = fc.record({
   domain: fc.constantFrom('', 'weft.test'),
   roots: fc.array(fc.stringMatching(/^[A-Za-z0-9+]{4,20}$/).map(pem), { minLength: 1, maxLength: 2 }),
 })
-const views = fc.record({
-  listeners: named(fc.oneof({ weight: 3, arbitrary: listener }, { weight: 1, arbitrary: datagrams })),
-  routes: named(table),
-  backends: named(backend),
-  endpoints: named(endpoints, 'backend'),
-  dns,
-  trust,
-}) as unknown as fc.Arbitrary<View>
+const views = fc
+  .record({
+    listeners: named(fc.oneof({ weight: 3, arbitrary: listener }, { weight: 1, arbitrary: datagrams })),
+    routes: named(table),
+    backends: named(backend),
+    endpoints: named(endpoints, 'backend'),
+    dns,
+    trust,
+  })
+  .map(view => ({ ...view, backends: withFallbacks(view.backends as unknown as View['backends']) })) as unknown as fc.Arbitrary<View>
+
+/** Those with endpoints help each other out in order of name, two in a chain and then three. */
+function withFallbacks(backends: View['backends']): View['backends'] {
+  const names = Object.keys(backends).filter(name => backends[name]!.type === 'endpoints')
+  const next = (name: string) => {
+    const at = names.indexOf(name)
+    return at < 0 || at % 3 === 2 ? undefined : names[at + 1]
+  }
+  return Object.fromEntries(
+    Object.entries(backends).map(([name, each]) => [name, bare({ ...each, fallback: next(name) })]),
+  ) as View['backends']
+}
 
 function decodeAll(view: View): View {
   const parts: Record<string, Record<string, unknown>> = { listener: {}, route: {}, backend: {}, endpoints: {} }
   let dns: View['dns'] = []
   let trust = emptyView.trust
+  const chains: Chain[] = []
   for (const [typeUrl, resources] of Object.entries(encodeView(view))) {
     for (const [name, { body }] of resources) {
       const decoded = decodeResource(typeUrl, name, body)
@@ -362,13 +409,14 @@ function decodeAll(view: View): View {
       const { part } = decoded
       if (part.type === 'dns') dns = part.value
       else if (part.type === 'trust') trust = part.value
+      else if (part.type === 'chain') chains.push(part.value)
       else parts[part.type]![name] = part.value
     }
   }
   return {
     listeners: parts['listener'],
     routes: parts['route'],
-    backends: parts['backend'],
+    backends: Object.fromEntries(joinChains(Object.values(parts['backend']!) as Backend[], chains).map(each => [each.name, each])),
     endpoints: parts['endpoints'],
     dns,
     trust,

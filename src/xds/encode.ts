@@ -9,6 +9,7 @@ import { type DescMessage, type MessageShape, toBinary } from '@bufbuild/protobu
 import { concat } from '#base/bytes'
 import type { Backend, DnsName, EndpointSet, Listener, RouteTable, View } from '#model/view'
 import { encodeBackend, encodeEndpoints } from './encode/cluster.ts'
+import { encodeChain, encodeOwn, ownName } from './encode/fallback.ts'
 import { encodeDns, encodeListener } from './encode/listener.ts'
 import { encodeRouteTable } from './encode/route.ts'
 import { encodeTrust } from './encode/tls.ts'
@@ -38,11 +39,16 @@ const listener = once((part: Listener) => encoded(typeUrls.listener, part.name, 
 const dns = once((part: readonly DnsName[]) => encoded(typeUrls.listener, dnsListener, ListenerSchema, encodeDns(part)))
 const route = once((part: RouteTable) => encoded(typeUrls.route, part.name, RouteConfigurationSchema, encodeRouteTable(part)))
 const backend = once((part: Backend) => encoded(typeUrls.cluster, part.name, ClusterSchema, encodeBackend(part)))
+/** Of those with a fallback: its own endpoints, and by its name the chain that begins with them. */
+const ownBackend = once((part: Backend) => encoded(typeUrls.cluster, ownName(part.name), ClusterSchema, encodeOwn(part)))
+const chainOf = (part: Backend, all: View['backends']) => encoded(typeUrls.cluster, part.name, ClusterSchema, encodeChain(part, all))
 const endpoints = once((part: EndpointSet) => encoded(typeUrls.endpoints, part.backend, ClusterLoadAssignmentSchema, encodeEndpoints(part)))
 const trust = once((part: View['trust']) => encoded(typeUrls.secret, rootSecret, SecretSchema, encodeTrust(part)))
 
 const routesOf = once((part: View['routes']) => mapOf(Object.values(part).map(route)))
-const backendsOf = once((part: View['backends']) => mapOf(Object.values(part).map(backend)))
+const backendsOf = once((part: View['backends']) =>
+  mapOf(Object.values(part).flatMap(each => (each.fallback === undefined ? [backend(each)] : [ownBackend(each), chainOf(each, part)]))),
+)
 const endpointsOf = once((part: View['endpoints']) => mapOf(Object.values(part).map(endpoints)))
 const trustOf = once((part: View['trust']) => (part.roots.length === 0 ? new Map() : mapOf([trust(part)])))
 

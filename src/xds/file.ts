@@ -8,6 +8,7 @@
 import { type DescMessage, fromJson, type JsonValue, type Message, type MessageShape, toBinary } from '@bufbuild/protobuf'
 import { BadInput, type Problem } from '#base/note'
 import { emptyView, type View } from '#model/view'
+import { joinChains } from './decode/fallback.ts'
 import { type Part, decodeResource } from './decode.ts'
 import { Rejected } from './decode/carried.ts'
 import { type Bootstrap, type Found, readBootstrap } from './file/bootstrap.ts'
@@ -127,12 +128,17 @@ class Resources {
           .flat()
           .flatMap(({ name, part }) => (part.type === type ? [[name, part.value]] : [])),
       ) as Record<string, Extract<Part, { type: Type }>['value']>
+    const chains = Object.values(named('chain'))
+    const joined = joinChains(Object.values(named('backend')), chains)
+    const nameOf = (set: string): string => chains.find(({ own }) => own === set)?.name ?? set
     const view = {
       ...emptyView,
       listeners: named('listener'),
       routes: named('route'),
-      backends: named('backend'),
-      endpoints: named('endpoints'),
+      backends: Object.fromEntries(joined.map(each => [each.name, each])),
+      endpoints: Object.fromEntries(
+        Object.values(named('endpoints')).map(set => [nameOf(set.backend), { ...set, backend: nameOf(set.backend) }]),
+      ),
       dns: Object.values(named('dns')).flat(),
     }
     const origins = Object.entries(parts).flatMap(([kind, list]) => list.map(({ name, place }) => [`${kind}/${name}`, place] as const))

@@ -3,6 +3,7 @@
 import type { Backend, DnsName, EndpointSet, Listener, RouteTable, View, WeightedBackend } from '#model/view'
 import { emptyView } from '#model/view'
 import type { Part } from '../decode.ts'
+import { type Chain, joinChains } from '../decode/fallback.ts'
 import { type TypeUrl, typeUrls } from '../types.ts'
 
 type Held = { readonly version: string; readonly part: Part }
@@ -61,7 +62,7 @@ export class Holdings {
 
   /** Of clusters received and of those that are still in use. */
   wantedEndpoints(): ReadonlySet<string> {
-    const backends = [...this.#parts<Backend>('backend'), ...Object.values(this.#active.backends)]
+    const backends = [...this.#backends(), ...Object.values(this.#active.backends)]
     return new Set(backends.filter(({ type }) => type === 'endpoints').map(({ name }) => name))
   }
 
@@ -73,7 +74,7 @@ export class Holdings {
   /** impatient: what waits is used as it is. */
   settle(impatient: boolean): Settled {
     const active = this.#active
-    const received = { backends: byName(this.#parts<Backend>('backend')), routes: byName(this.#parts<RouteTable>('route')) }
+    const received = { backends: byName(this.#backends()), routes: byName(this.#parts<RouteTable>('route')) }
     let waiting = false
     const ready = (isReady: boolean): boolean => {
       waiting ||= !isReady
@@ -102,7 +103,7 @@ export class Holdings {
       if (chosen !== undefined) backends[backend.name] = chosen
     }
     // What was removed stays as long as something in use leads to it.
-    for (const name of inUse(listeners, routes)) {
+    for (const name of withFallbacks(inUse(listeners, routes), active.backends)) {
       const kept = active.backends[name]
       if (backends[name] === undefined && kept !== undefined && received.backends[name] === undefined) backends[name] = kept
     }
@@ -135,6 +136,10 @@ export class Holdings {
     return this.#absent.get(typeUrl)!.has(name)
   }
 
+  #backends(): readonly Backend[] {
+    return joinChains(this.#parts<Backend>('backend'), this.#parts<Chain>('chain'))
+  }
+
   #parts<Value>(type: Part['type']): Value[] {
     const parts: Value[] = []
     for (const { part } of this.#held.get(typeOf[type])!.values()) if (part.type === type) parts.push(part.value as Value)
@@ -147,8 +152,19 @@ const typeOf: Readonly<Record<Part['type'], TypeUrl>> = {
   dns: typeUrls.listener,
   route: typeUrls.route,
   backend: typeUrls.cluster,
+  chain: typeUrls.cluster,
   endpoints: typeUrls.endpoints,
   trust: typeUrls.secret,
+}
+
+/** What is in use leads on to its fallbacks. */
+function withFallbacks(names: Iterable<string>, backends: View['backends']): ReadonlySet<string> {
+  const found = new Set(names)
+  for (const name of found) {
+    const next = backends[name]?.fallback
+    if (next !== undefined) found.add(next)
+  }
+  return found
 }
 
 const byName = <Part extends { readonly name: string }>(parts: readonly Part[]): Record<string, Part> =>

@@ -2,6 +2,7 @@
 
 import type { Backend, Endpoint, EndpointSet, Health } from '#model/view'
 import { httpOptions } from '../encode/cluster.ts'
+import { nameOfOwn } from '../encode/fallback.ts'
 import { type Cluster, Cluster_DiscoveryType, ClusterSchema } from '../gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { SocketAddress_Protocol } from '../gen/envoy/config/core/v3/address_pb.ts'
 import { HealthStatus } from '../gen/envoy/config/core/v3/health_check_pb.ts'
@@ -91,7 +92,8 @@ function typeOf(message: Cluster): Backend['type'] {
   if (type === Cluster_DiscoveryType.STATIC) return 'local'
   if (type !== Cluster_DiscoveryType.EDS) refuse('type', 'only EDS, and STATIC for the workload itself, are carried out')
   const name = message.edsClusterConfig?.serviceName ?? ''
-  if (name !== '' && name !== message.name) refuse('eds_cluster_config.service_name', 'must be the name of the cluster or absent')
+  if (name !== '' && name !== nameOfOwn(message.name))
+    refuse('eds_cluster_config.service_name', 'must be the name of the cluster or absent')
   mustBeAds(message.edsClusterConfig?.edsConfig, 'eds_cluster_config.eds_config')
   if (message.loadAssignment !== undefined) refuse('load_assignment', 'not carried out beside EDS')
   return 'endpoints'

@@ -96,6 +96,8 @@ export function decodeListener(message: EnvoyListener): DecodedListener {
   checkMatches(chains)
   const http = same(chains.flatMap(chain => (chain.http === undefined ? [] : [chain.http])))
   const tcp = same(chains.flatMap(chain => (chain.tcp === undefined || named.includes(chain) ? [] : [chain.tcp])))
+  if (http?.concurrency !== undefined && direction !== 'inbound')
+    refuse('filter_chains', 'adaptive_concurrency is carried out for inbound listeners only')
   const fault = same(chains.flatMap(chain => (chain.tcp === undefined ? [] : [chain.fault ?? null])))
   const access = same(chains.flatMap(chain => (chain.tcp === undefined ? [] : [chain.access ?? null])))
   const idleMs = same(chains.flatMap(chain => (chain.tcp === undefined ? [] : [chain.tcp.idleMs ?? null])))
@@ -123,6 +125,7 @@ export function decodeListener(message: EnvoyListener): DecodedListener {
       ...(fault === undefined || fault === null ? {} : { fault }),
       ...(hash === undefined || hash === null ? {} : { hash }),
       service: textLabel(labels, 'service') ?? '',
+      ...(http?.concurrency === undefined ? {} : { concurrency: http.concurrency }),
       ...(access === undefined || access === null ? {} : { access }),
     },
   }

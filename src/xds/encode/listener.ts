@@ -27,6 +27,7 @@ import { DnsFilterConfigSchema } from '../gen/envoy/extensions/filters/udp/dns_f
 import { dnsListener, invalidCluster } from '../types.ts'
 import { networkAccess } from './access.ts'
 import { encodeTcpHash } from './affinity.ts'
+import { encodeConcurrency } from './concurrency.ts'
 import { encodeDatagrams } from './datagrams.ts'
 import { encodeGateway } from './gateway.ts'
 import { connectionFilters, httpFiltersOf } from './per-route.ts'
@@ -166,6 +167,7 @@ function httpFilter(listener: Listener) {
         : HttpConnectionManager_CodecType.AUTO,
     routeSpecifier: { case: 'rds', value: { configSource: fromAds, routeConfigName: listener.routes } },
     httpFilters: [
+      ...encodeConcurrency(listener.concurrency),
       ...httpFiltersOf(listener.direction),
       { name: 'envoy.filters.http.router', configType: typed(RouterSchema, create(RouterSchema)) },
     ],
