@@ -10,6 +10,8 @@ import type {
   Detection,
   ProxyConfig,
   ProxyStatus,
+  RootPlan,
+  RootRequest,
   Series,
   TokenReply,
   TokenRequest,
@@ -82,6 +84,10 @@ export type Client = {
   detections(id: string): Promise<readonly Detection[]>
   convergence(revision: number): Promise<Convergence>
   createToken(request: TokenRequest): Promise<TokenReply>
+  /** At which stage the replacement of the root is. ApiError 409: its roots are not the mesh's own. */
+  rootPlan(): Promise<RootPlan>
+  /** ApiError 409: the step waits, and for what. */
+  replaceRoot(request: RootRequest): Promise<RootPlan>
   topology(seconds?: number): Promise<Topology>
   series(service: string, options?: { readonly seconds?: number; readonly side?: 'inbound' | 'outbound' }): Promise<Series>
 }
@@ -177,6 +183,8 @@ function meshCalls(request: Requester): Omit<Client, keyof ResourceCalls | 'url'
     detections: id => request.json(`/weft/v1/proxies/${encodeURIComponent(id)}/detections`),
     convergence: revision => request.json('/weft/v1/convergence', { query: { revision: String(revision) } }),
     createToken: body => request.json('/weft/v1/tokens', { method: 'POST', body }),
+    rootPlan: () => request.json('/weft/v1/root-rotation'),
+    replaceRoot: body => request.json('/weft/v1/root-rotation', { method: 'POST', body }),
     topology: seconds => request.json('/weft/v1/topology', { query: { seconds: seconds?.toString() } }),
     series: (service, { seconds, side } = {}) =>
       request.json('/weft/v1/series', { query: { service, seconds: seconds?.toString(), side } }),

@@ -9,6 +9,8 @@ export type ControlStatus = {
   readonly trustDomain: string
   readonly xds: { readonly host: string; readonly port: number }
   readonly store: { readonly path: string; readonly revision: number }
+  /** type: what signs; BuiltIn: keys of the mesh's own. leafLifeSeconds: of the certificates of workloads. */
+  readonly authority: { readonly type: string; readonly leafLifeSeconds: number }
   readonly certificates: readonly {
     readonly use: 'root' | 'intermediate' | 'control'
     readonly subject: string
@@ -67,6 +69,28 @@ export type Convergence = {
 /** POST /weft/v1/tokens { namespace, serviceAccount, ttlSeconds } → a join token: a JWT whose payload also tells where to connect and which root to trust. */
 export type TokenRequest = { readonly namespace: string; readonly serviceAccount: string; readonly ttlSeconds?: number }
 export type TokenReply = { readonly token: string; readonly expiresAt: string; readonly identity: string }
+
+/**
+ * GET /weft/v1/root-rotation: at which stage the replacement of the root is, and what the next step waits for. POST, with { action: step | start | stop, force? }:
+ * the plan afterwards; 409 where the step waits. sha256: of the certificate, hex.
+ */
+export type RootPlan = {
+  readonly stage: 'steady' | 'introduced' | 'signing'
+  readonly since: string
+  /** Further steps are taken by the control plane when nothing waits for them. */
+  readonly automatic: boolean
+  /** What signs. */
+  readonly root: RootTold
+  /** introduced: what will sign; signing: what did. */
+  readonly other?: RootTold
+  readonly next: RootStep['step']
+  readonly steps: readonly RootStep[]
+  /** For people; empty: the next step breaks nothing. */
+  readonly waitsFor: readonly string[]
+}
+export type RootTold = { readonly sha256: string; readonly notAfter: string }
+export type RootStep = { readonly step: 'introduce' | 'sign' | 'retire'; readonly does: string; readonly done: boolean }
+export type RootRequest = { readonly action: 'step' | 'start' | 'stop'; readonly force?: boolean }
 
 /** GET /weft/v1/topology?seconds=60: services and the traffic between them, from the proxies' own counts. Rates per second, latency in ms. */
 export type { Topology, TopologyEdge, TopologyEnd, TopologyService } from '#model/topology'

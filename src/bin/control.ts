@@ -2,8 +2,8 @@
 
 import { resolve } from 'node:path'
 import type { ControlOptions } from '#cli/options'
-import { openPlane } from '#control/plane'
-import { userState } from '#io/files'
+import { openPlane, type PlaneOptions } from '#control/plane'
+import { readText, userState } from '#io/files'
 import type { ControlWorld } from './world.ts'
 
 export async function control(options: ControlOptions, world: ControlWorld): Promise<number> {
@@ -14,6 +14,8 @@ export async function control(options: ControlOptions, world: ControlWorld): Pro
       folder,
       trustDomain: options.trustDomain,
       ...(options.leafLifeMs === undefined ? {} : { leafLifeMs: options.leafLifeMs }),
+      ...(options.rejoinMs === undefined ? {} : { rejoinMs: options.rejoinMs }),
+      ...(await keysOf(options, world.env)),
       api: options.api,
       xds: options.xds,
       dashboard,
@@ -31,5 +33,19 @@ export async function control(options: ControlOptions, world: ControlWorld): Pro
     world.say(`weft: ${thrown instanceof Error ? thrown.message : String(thrown)}`)
     if (world.env['WEFT_DEBUG'] === '1' && thrown instanceof Error) world.say(thrown.stack ?? '')
     return 1
+  }
+}
+
+/** Which authority signs, and by what its keys are encrypted. */
+async function keysOf(
+  { authority }: ControlOptions,
+  env: ControlWorld['env'],
+): Promise<Pick<PlaneOptions, 'authority' | 'passphrase' | 'variables'>> {
+  const file = env['WEFT_AUTHORITY_PASSPHRASE_FILE']
+  const passphrase = file === undefined ? env['WEFT_AUTHORITY_PASSPHRASE'] : (await readText(file)).replace(/\r?\n$/, '')
+  if (passphrase === '') throw new Error('WEFT_AUTHORITY_PASSPHRASE is empty: give a passphrase, or leave the variable out')
+  return {
+    ...(passphrase === undefined ? {} : { passphrase }),
+    ...(authority === undefined ? {} : { authority: resolve(authority), variables: env }),
   }
 }

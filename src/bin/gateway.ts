@@ -86,6 +86,7 @@ async function carryOut(options: GatewayOptions, world: RunWorld): Promise<numbe
       hasView = true
       core.swap(view)
       if (hasNewRoots) present()
+      certificate.trusted(view.trust.roots)
       void doors.follow(view)
       keep(view)
     },

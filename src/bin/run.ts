@@ -169,6 +169,7 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
       hasView = true
       core.swap(view)
       if (hasNewRoots) present()
+      certificate.trusted(view.trust.roots)
       keep(view)
     },
   })

@@ -98,6 +98,10 @@ export type ControlOptions = {
   readonly trustDomain: string
   /** How long the certificates of workloads are good for; absent: 24 h. */
   readonly leafLifeMs?: number
+  /** File that says which authority signs, as typed; absent: the mesh's own. */
+  readonly authority?: string
+  /** How long after its end a certificate still brings its workload back; absent: 30 days. */
+  readonly rejoinMs?: number
   readonly json: boolean
 }
 
@@ -254,8 +258,11 @@ export function controlOptions(raw: Raw): ControlOptions {
   if (leafLifeMs !== undefined && (leafLifeMs < 3000 || leafLifeMs > 86_400_000)) flags.wrong('--leaf-life: must be from 3s to 24h')
   const json = flags.choice('output', ['json']) === 'json'
   const data = flags.text('data')
+  const authority = flags.text('authority')
+  const rejoinMs = flags.duration('rejoinWithin')
   flags.stopIfWrong()
-  return { api, xds, trustDomain, json, ...(leafLifeMs === undefined ? {} : { leafLifeMs }), ...(data === undefined ? {} : { data }) }
+  const more = { ...(authority === undefined ? {} : { authority }), ...(rejoinMs === undefined ? {} : { rejoinMs }) }
+  return { api, xds, trustDomain, json, ...more, ...(leafLifeMs === undefined ? {} : { leafLifeMs }), ...(data === undefined ? {} : { data }) }
 }
 
 export function proxyOptions(raw: Raw): ProxyOptions {

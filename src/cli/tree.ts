@@ -4,6 +4,7 @@ import { Command } from 'commander'
 import type { Session } from './session.ts'
 import { addCapture } from './tree/capture.ts'
 import { addEnvoy } from './tree/envoy.ts'
+import { addCertificates } from './tree/certificates.ts'
 import { addExplain } from './tree/explain.ts'
 import { addGateway } from './tree/gateway.ts'
 import { addMesh } from './tree/mesh.ts'
@@ -55,6 +56,7 @@ export function buildProgram(session: Session, ended: (code: number) => void): C
   addResources(program, session, act)
   addMesh(program, session, act)
   addExplain(program, session, act)
+  addCertificates(program, session, act)
   addSetup(program, session, act)
   example(program, say, [
     ['weft demo', 'a shop of small services in a mesh, with load and a dashboard'],

@@ -3,17 +3,24 @@
 import type { Clock } from '#base/clock'
 import type { Log } from '#base/log'
 import { type Certificate, lifeOf } from '#identity/certificate'
-import { BadCsr, readCsr } from '#identity/csr'
-import { type Issued, issueLeaf } from '#identity/issue'
+import { BadCsr, makeCsr, readCsr } from '#identity/csr'
+import type { Issued } from '#identity/issue'
 import { newKey } from '#identity/key'
+import { type Rejoining, verifyRejoin } from '#identity/rejoin'
 import { driveRotation } from '#identity/rotation'
 import { controlId, isTrustDomain, type SpiffeId } from '#identity/spiffe'
 import { type JoinToken, signToken, verifyToken } from '#identity/token'
 import { verifyPeer } from '#identity/verify'
+import { makeFolder } from '#io/files'
 import type { Identified, KeyAndChain } from '#io/grpc'
-import { openVault } from './authority/vault.ts'
+import type { Issuer } from './authority/issuer.ts'
+import { openOwn } from './authority/own.ts'
+import type { RootRotation } from './authority/rotation.ts'
+import { openTokenKey } from './authority/token-key.ts'
 
+export { openIssuer } from './authority/open.ts'
 export { certificateService } from './authority/service.ts'
+export { type RootRotation, type RotationState, stages } from './authority/rotation.ts'
 
 export type TokenRequest = {
   readonly identity: SpiffeId
@@ -23,6 +30,7 @@ export type TokenRequest = {
   readonly lifeMs?: number
 }
 
+/** notAfter: RFC 3339. */
 export type AuthorityCertificate = {
   readonly use: 'root' | 'intermediate' | 'control'
   readonly subject: string
@@ -31,18 +39,26 @@ export type AuthorityCertificate = {
 
 export type Authority = {
   readonly trustDomain: string
-  /** PEM: what every proxy is to trust. */
+  /** What stands behind it. */
+  readonly issuer: Issuer['type']
+  /** How long a workload's certificate is good for at most. */
+  readonly leafLifeMs: number
+  /** PEM: what every proxy is to trust; what new certificates lead to is the first. */
   roots(): readonly string[]
   /** Throws BadCsr when the request is bad or names another identity. lifeMs: cut to what the authority gives; 0 or absent: all of that. */
   issue(csr: string, identity: SpiffeId, lifeMs?: number): Promise<Issued>
   issueToken(request: TokenRequest): Promise<{ readonly token: string; readonly expiresAt: number }>
   /** Throws BadToken. */
   verifyToken(token: string): Promise<JoinToken>
+  /** Who asks with a certificate that has expired, and proves to have its key. Throws BadRejoin. */
+  verifyRejoin(proof: string, csr: string): Promise<Rejoining>
   /** Judges the certificate of a client of the control plane: for `serveGrpc`. */
   identify(certificates: readonly Uint8Array[]): Identified
   /** What the control plane itself shows at its port; the chain ends in the root, so that a client who knows only its hash finds it there. */
   serverCertificate(): KeyAndChain
   certificates(): readonly AuthorityCertificate[]
+  /** Absent where the roots are not the mesh's own. */
+  readonly rotation?: RootRotation
   close(): void
 }
 
@@ -57,74 +73,100 @@ export type AuthorityOptions = {
   readonly ips?: readonly string[]
   /** How long a workload's certificate is good for, unless it asks for less; 24 h unless said, and never more. */
   readonly leafLifeMs?: number
+  /** For how long after its end a certificate still proves who asks for the next; 30 days unless said, 0: not at all. */
+  readonly rejoinMs?: number
+  /** Keys are kept encrypted by it. */
+  readonly passphrase?: string
+  /** What signs; absent: keys of the mesh's own, in the folder. onChange: its roots are others now. */
+  readonly issuer?: (onChange: () => void) => Promise<Issuer>
   /** Called when `serverCertificate` gives a new one: pass it to GrpcServer.setCertificate. */
   readonly onServerCertificate?: () => void
+  /** Called when `roots` gives others. */
+  readonly onRoots?: () => void
 }
 
-const maxLifeMs = 24 * 3_600_000
+const dayMs = 24 * 3_600_000
+const maxLifeMs = dayMs
 const tokenLifeMs = 3_600_000
 
 /** Creates root, intermediate and token key at the first start, and loads them later. Throws an Error that says what to do. */
 export async function openAuthority(options: AuthorityOptions): Promise<Authority> {
-  const { trustDomain, clock, log } = options
+  const { folder, trustDomain, clock, log, passphrase, rejoinMs = 30 * dayMs } = options
   if (!isTrustDomain(trustDomain)) throw new Error(`"${trustDomain}" cannot be a trust domain: use a-z, 0-9, dot, dash and underscore`)
   const leafLifeMs = Math.min(options.leafLifeMs ?? maxLifeMs, maxLifeMs)
-  const vault = await openVault(options)
+  const keeping = { folder: await makeFolder(folder, 0o700), passphrase, log }
+  let onChange = (): void => {}
+  const issuer = await (options.issuer ?? (changed => openOwn({ ...keeping, trustDomain, clock, onChange: changed })))(() => onChange())
+  const tokenKey = await openTokenKey(keeping)
   const self = controlId(trustDomain)
-  const roots = [vault.root.certificate]
+  const roots = (): readonly string[] => issuer.roots().map(root => root.toString())
+  const judging = () => ({ roots: issuer.roots(), intermediates: issuer.intermediates(), trustDomain, role: 'client' as const })
 
   const makeServer = async (): Promise<{ readonly shown: KeyAndChain; readonly issued: Issued }> => {
     const key = await newKey()
     const names = { dns: ['localhost', ...(options.dns ?? [])], ips: ['127.0.0.1', '::1', ...(options.ips ?? [])] }
-    const issued = issueLeaf(await vault.signer(), key.public, self, clock.now(), names)
-    return { shown: { key: key.pem, cert: issued.chain.join('') }, issued }
+    const csr = makeCsr(key, self, names)
+    const issued = await issuer.sign({ csr, publicKey: key.public, identity: self, lifeMs: maxLifeMs, ...names })
+    return { shown: { key: key.pem, cert: [...issued.chain, issuer.anchor().toString()].join('') }, issued }
   }
   let server = await makeServer()
+  const renewServer = async () => {
+    server = await makeServer()
+    options.onServerCertificate?.()
+    return { notBefore: clock.now(), notAfter: server.issued.notAfter }
+  }
+  const cannotRenew = (thrown: unknown): void => log.error("the control plane's own certificate could not be renewed", { error: thrown })
   const rotation = driveRotation({
     clock,
     random: Math.random,
     kept: { notBefore: clock.now(), notAfter: server.issued.notAfter },
-    ask: async () => {
-      server = await makeServer()
-      options.onServerCertificate?.()
-      return { notBefore: clock.now(), notAfter: server.issued.notAfter }
-    },
-    failed: thrown => log.error("the control plane's own certificate could not be renewed", { error: thrown }),
+    ask: renewServer,
+    failed: cannotRenew,
     expired: () => log.error("the control plane's own certificate has expired: proxies cannot connect"),
   })
+  // Others are trusted now: the port has to know, and to show what leads to one of them.
+  onChange = () => {
+    options.onRoots?.()
+    renewServer().catch(cannotRenew)
+  }
 
   return {
     trustDomain,
-    roots: () => [vault.root.root],
+    issuer: issuer.type,
+    leafLifeMs,
+    roots,
     async issue(csr, identity, lifeMs = 0) {
       const { publicKey, uris } = readCsr(csr)
       if (uris.some(uri => uri !== identity))
         throw new BadCsr(`the certificate request asks for ${uris.join(', ')}, but its sender is ${identity}`)
-      return issueLeaf(await vault.signer(), publicKey, identity, clock.now(), {
-        lifeMs: lifeMs > 0 ? Math.min(lifeMs, leafLifeMs) : leafLifeMs,
-      })
+      const life = lifeMs > 0 ? Math.min(lifeMs, leafLifeMs) : leafLifeMs
+      const issued = await issuer.sign({ csr, publicKey, identity, lifeMs: life })
+      return { ...issued, chain: [...issued.chain, ...roots()] }
     },
     async issueToken({ identity, xds, lifeMs = tokenLifeMs }) {
       const now = clock.now()
       const expiresAt = Math.floor((now + lifeMs) / 1000) * 1000
-      return {
-        token: await signToken(vault.tokenKey, { identity, xds, trustDomain, expiresAt, root: vault.root.root }, self, now),
-        expiresAt,
-      }
+      const root = issuer.anchor().toString()
+      return { token: await signToken(tokenKey, { identity, xds, trustDomain, expiresAt, root }, self, now), expiresAt }
     },
-    verifyToken: token => verifyToken(token, vault.tokenKey.public, clock.now()),
-    identify: certificates =>
-      verifyPeer(certificates, { roots, intermediates: vault.intermediates(), trustDomain, role: 'client' }, clock.now()),
+    verifyToken: token => verifyToken(token, tokenKey.public, clock.now()),
+    verifyRejoin: (proof, csr) => verifyRejoin(proof, csr, judging(), rejoinMs, clock.now()),
+    identify: certificates => verifyPeer(certificates, judging(), clock.now()),
     serverCertificate: () => server.shown,
     certificates: () => [
-      told('root', vault.root.certificate),
-      ...vault.intermediates().map(certificate => told('intermediate', certificate)),
+      ...issuer.roots().map(root => told('root', root)),
+      ...issuer.intermediates().map(certificate => told('intermediate', certificate)),
       { use: 'control', subject: self, notAfter: new Date(server.issued.notAfter).toISOString() },
     ],
-    close: rotation.stop,
+    ...(issuer.rotation === undefined ? {} : { rotation: issuer.rotation }),
+    close: () => {
+      rotation.stop()
+      issuer.close()
+    },
   }
 }
 
 function told(use: AuthorityCertificate['use'], certificate: Certificate): AuthorityCertificate {
-  return { use, subject: certificate.subject.replaceAll('\n', ', '), notAfter: new Date(lifeOf(certificate).notAfter).toISOString() }
+  const notAfter = new Date(lifeOf(certificate).notAfter).toISOString()
+  return { use, subject: certificate.subject.replaceAll('\n', ', '), notAfter }
 }

@@ -106,13 +106,14 @@ function statusOf(parts: MeshParts): ControlStatus {
     trustDomain: authority.trustDomain,
     xds: xds(),
     store: { path: store.path, revision: store.revision },
+    authority: { type: authority.issuer, leafLifeSeconds: authority.leafLifeMs / 1000 },
     certificates: authority.certificates(),
     proxies: proxiesOf(parts),
   }
 }
 
 /** A proxy that only counts is heard of too, and what it counts tells its certificate. */
-const proxiesOf = ({ discovery, traffic }: MeshParts): ControlStatus['proxies'] =>
+export const proxiesOf = ({ discovery, traffic }: Pick<MeshParts, 'discovery' | 'traffic'>): ControlStatus['proxies'] =>
   discovery.proxies.map(proxy => {
     const vitals = traffic.vitals(proxy.id)
     if (vitals === undefined) return proxy

@@ -3,18 +3,21 @@
 import { systemClock } from '#base/clock'
 import type { Log } from '#base/log'
 import { judgeServerCertificate } from '#identity/server-certificate'
-import { makeFolder } from '#io/files'
+import { makeFolder, readText } from '#io/files'
 import { serveGrpc } from '#io/grpc'
 import { serveHttp } from '#io/http-server'
 import { Traffic } from '#observe/traffic'
 import { Universal } from '#platforms/universal'
+import { readAuthorityFile } from '#resources/authority-file'
 import { createOperatorApi } from './api.ts'
-import { certificateService, openAuthority } from './authority.ts'
+import { certificateService, openAuthority, openIssuer } from './authority.ts'
 import { CompileLoop } from './compile-loop.ts'
 import { Discovery } from './discovery.ts'
 import { healthService } from './health.ts'
-import { meshRoutes } from './mesh-routes.ts'
+import { meshRoutes, proxiesOf } from './mesh-routes.ts'
 import { metricsService } from './metrics.ts'
+import { rootRoutes } from './root-routes.ts'
+import { RotationWatch } from './root-rotation.ts'
 import { staticFiles } from './static-files.ts'
 import { openStore } from './store.ts'
 
@@ -24,6 +27,14 @@ export type PlaneOptions = {
   readonly trustDomain: string
   /** How long certificates of workloads are good for; absent: 24 h. */
   readonly leafLifeMs?: number
+  /** For how long after its end a certificate still brings its workload back; absent: 30 days. */
+  readonly rejoinMs?: number
+  /** By which the authority's keys are encrypted. */
+  readonly passphrase?: string
+  /** File that says what signs certificates instead of the mesh's own authority. */
+  readonly authority?: string
+  /** Of the environment, for what the settings of the authority name. */
+  readonly variables?: Readonly<Record<string, string | undefined>>
   readonly api: { readonly host: string; readonly port: number }
   readonly xds: { readonly host: string; readonly port: number }
   /** Where the built dashboard is. */
@@ -46,12 +57,26 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
   await makeFolder(folder, 0o700)
   const store = owned.use(openStore({ path: `${folder}/weft.db` }))
   let renewServer = () => {}
+  let compileAgain = () => {}
+  const foreign = (file: string) => async (onChange: () => void) =>
+    openIssuer(readAuthorityFile(await readText(file), file), {
+      trustDomain,
+      clock,
+      log,
+      onChange,
+      passphrase: options.passphrase,
+      variables: options.variables ?? {},
+    })
   const authority = await openAuthority({
     folder: `${folder}/authority`,
     trustDomain,
     clock,
     log,
     onServerCertificate: () => renewServer(),
+    onRoots: () => compileAgain(),
+    ...(options.passphrase === undefined ? {} : { passphrase: options.passphrase }),
+    ...(options.rejoinMs === undefined ? {} : { rejoinMs: options.rejoinMs }),
+    ...(options.authority === undefined ? {} : { issuer: foreign(options.authority) }),
     ...namesOf(options.xds.host),
     ...(options.leafLifeMs === undefined ? {} : { leafLifeMs: options.leafLifeMs }),
   })
@@ -61,6 +86,7 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
   const trust = () => ({ trustDomain, roots: authority.roots(), judgeCertificate: judgeServerCertificate })
   const loop = new CompileLoop({ store, platform, trust, clock, log })
   owned.defer(() => loop.close())
+  compileAgain = () => loop.refresh()
   const discovery = new Discovery({ loop, platform, clock, log })
   const traffic = new Traffic({ since: startedAt })
 
@@ -76,6 +102,18 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
   owned.defer(() => grpc.close(200))
   owned.defer(() => discovery.close())
 
+  const { rotation } = authority
+  const watch =
+    rotation &&
+    new RotationWatch({
+      rotation,
+      proxies: () => proxiesOf({ discovery, traffic }),
+      leafLifeMs: authority.leafLifeMs,
+      clock,
+      log,
+    })
+  owned.defer(() => watch?.close())
+
   const xds = { host: reachable(options.xds.host), port: grpc.port }
   const parts = { version, startedAt, store, authority, loop, discovery, platform, traffic, xds: () => xds, now: () => clock.now() }
   const operator = createOperatorApi({
@@ -83,7 +121,7 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
     version,
     complete: (resource, old) => platform.complete(resource, old),
     admit: resource => platform.admit(resource),
-    extra: meshRoutes(parts),
+    extra: [...meshRoutes(parts), ...rootRoutes(authority, watch)],
     staticFiles: staticFiles(options.dashboard),
     log,
   })

@@ -21,6 +21,7 @@ import {
   within,
   yes,
 } from './der.ts'
+import { ipBytes } from './ip.ts'
 import type { Key } from './key.ts'
 import type { SpiffeId } from './spiffe.ts'
 
@@ -35,9 +36,14 @@ export type Request = { readonly publicKey: KeyObject; readonly uris: readonly s
 
 export class BadCsr extends Error {}
 
-/** In PEM, with the id as its only subject alternative name; the subject is empty. */
-export function makeCsr(key: Key, id: SpiffeId): string {
-  const names = sequence(sequence(oid(oids.subjectAltName), yes, octets(sequence(text(primitive(6), id)))))
+/** In PEM, with the id as its subject alternative name, and further ones where it is called by others too; the subject is empty. */
+export function makeCsr(
+  key: Key,
+  id: SpiffeId,
+  { dns = [], ips = [] }: { readonly dns?: readonly string[]; readonly ips?: readonly string[] } = {},
+): string {
+  const all = [text(primitive(6), id), ...dns.map(name => text(primitive(2), name)), ...ips.map(ip => der(primitive(7), ipBytes(ip)))]
+  const names = sequence(sequence(oid(oids.subjectAltName), yes, octets(sequence(...all))))
   const attributes = der(constructed(0), sequence(oid(oids.extensionRequest), set(names)))
   const wanted = sequence(integer(Uint8Array.of(0)), sequence(), key.public.export({ type: 'spki', format: 'der' }), attributes)
   return toPem('CERTIFICATE REQUEST', sequence(wanted, sequence(oid(oids.ecdsaSha256)), bits(sign('sha256', wanted, key.private))))

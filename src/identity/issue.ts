@@ -45,7 +45,7 @@ export type Signer = {
   readonly root: string
 }
 
-/** chain: PEM, leaf first, root last. Times: milliseconds since the epoch. */
+/** chain: PEM, leaf first, root last. Of several roots the one that it leads to is the first. Times: milliseconds since the epoch. */
 export type Issued = { readonly chain: readonly string[]; readonly serial: string; readonly notBefore: number; readonly notAfter: number }
 
 /** The root of a trust domain, signed by itself. lifeMs: ten years is usual. */
@@ -80,6 +80,20 @@ export function createIntermediate(root: Signer, key: Key, now: number, lifeMs =
     chain: [certificate.pem, ...root.chain],
     root: root.root,
   }
+}
+
+/** The certificate of `root` signed by another root: who trusts only that one believes what `root` signs, as long as it lasts. PEM. */
+export function crossSign(by: Signer, root: Signer, now: number): string {
+  const { subject: issuer, keyId: issuerKeyId } = named(by)
+  const { subject, keyId: own } = named(root)
+  const until = root.certificate.validToDate.getTime() - now
+  return signed(by.key, {
+    issuer,
+    subject,
+    publicKey: root.key.public,
+    ...validity(now, until, by),
+    extensions: caExtensions(root.trustDomain, own, issuerKeyId),
+  }).pem
 }
 
 /** Puts a signer together again from what was kept. certificate and root: PEM. Throws RangeError when they do not belong together. */
@@ -186,7 +200,20 @@ type Wanted = {
   readonly extensions: readonly Uint8Array[]
 }
 
-const algorithm = sequence(oid(oids.ecdsaSha256))
+/** How a key signs: the identifier of the algorithm (RFC 5758, RFC 4055, RFC 8410) and the hash; Ed25519 has its own. */
+function signing({ private: key }: Key): { readonly algorithm: Uint8Array; readonly hash: string | null } {
+  switch (key.asymmetricKeyType) {
+    case 'rsa':
+      return { algorithm: rsa, hash: 'sha256' }
+    case 'ed25519':
+      return { algorithm: ed25519, hash: null }
+    default:
+      return { algorithm: ecdsa, hash: 'sha256' }
+  }
+}
+const ecdsa = sequence(oid(oids.ecdsaSha256))
+const rsa = sequence(oid('1.2.840.113549.1.1.11'), der(0x05))
+const ed25519 = sequence(oid('1.3.101.112'))
 const version3 = der(constructed(0), integer(Uint8Array.of(2)))
 
 /** RFC 5280 §4.1. */
@@ -194,11 +221,12 @@ function signed(
   key: Key,
   { issuer, subject, publicKey, notBefore, notAfter, extensions }: Wanted,
 ): { readonly pem: string; readonly serial: string } {
+  const { algorithm, hash } = signing(key)
   const serial = newSerial()
   const spki = publicKey.export({ type: 'spki', format: 'der' })
   const times = sequence(time(notBefore), time(notAfter))
   const inside = sequence(version3, integer(serial), algorithm, issuer, times, subject, spki, der(constructed(3), sequence(...extensions)))
-  const signature = sign('sha256', inside, key.private)
+  const signature = sign(hash, inside, key.private)
   return { pem: toPem('CERTIFICATE', sequence(inside, algorithm, bits(signature))), serial: serial.toString('hex') }
 }
 

@@ -85,6 +85,11 @@ export class Rotation {
     this.#nextAsk = now + backoffMs(rotationBackoff, this.#attempt++, this.#random())
   }
 
+  /** The one that is held will not do for long, whatever its life: the next is asked for at `at` if not before. */
+  hurry(at: number): void {
+    if (this.#state === 'held') this.#nextAsk = Math.min(this.#nextAsk, at)
+  }
+
   #step(event: Event): void {
     const next = (steps[this.#state] as Partial<Record<Event, RotationState>>)[event]
     if (!next) throw new Error(`rotation: ${event} cannot happen in state ${this.#state}`)
@@ -111,6 +116,8 @@ export type DriveRotation = {
 /** Runs a rotation by a clock until the returned `stop` is called. */
 export function driveRotation({ clock, random, kept, ask, failed, expired }: DriveRotation): {
   readonly state: () => RotationState
+  /** Asks for the next one in so many ms, if not before. */
+  readonly hurry: (inMs: number) => void
   readonly stop: () => void
 } {
   const rotation = new Rotation(clock.now(), random)
@@ -145,6 +152,10 @@ export function driveRotation({ clock, random, kept, ask, failed, expired }: Dri
   wake()
   return {
     state: () => rotation.state,
+    hurry: inMs => {
+      rotation.hurry(clock.now() + inMs)
+      wait()
+    },
     stop: () => {
       stopped = true
       cancel()

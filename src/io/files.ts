@@ -89,6 +89,16 @@ export async function writeAtomic(path: string, content: string | Uint8Array, op
 }
 let nextNumber = 0
 
+/** Gone after this, through a power cut too; it need not have been there. Throws FileError. */
+export async function removeFile(path: string): Promise<void> {
+  try {
+    await rm(path, { force: true })
+    await syncFolder(dirname(path))
+  } catch (thrown) {
+    throw told('remove', path, thrown)
+  }
+}
+
 /** The rename itself is only durable when the folder is. Not every system lets folders be opened. */
 async function syncFolder(folder: string): Promise<void> {
   if (process.platform === 'win32') return

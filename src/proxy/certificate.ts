@@ -5,6 +5,7 @@ import type { Log } from '#base/log'
 import { readCertificate } from '#identity/certificate'
 import { makeCsr } from '#identity/csr'
 import { newKey } from '#identity/key'
+import { makeRejoin } from '#identity/rejoin'
 import { driveRotation, type Life, type RotationState } from '#identity/rotation'
 import { controlId, type SpiffeId } from '#identity/spiffe'
 import { type JoinToken, readToken, rootSha256 } from '#identity/token'
@@ -45,6 +46,8 @@ export type KeptCertificate = {
   /** The part of `current` that is fit to be shown: undefined once it has expired, because a server refuses an expired one even where none is needed. */
   shown(): KeyAndChain | undefined
   state(): RotationState
+  /** The mesh trusts these now, what new certificates lead to first: where that is not what this one leads to, the next one is asked for soon. */
+  trusted(roots: readonly string[]): void
   stop(): void
 }
 
@@ -60,7 +63,8 @@ export class LateCertificate extends NoCertificate {}
 export async function keepCertificate(options: KeepCertificate): Promise<KeptCertificate> {
   const { folder, clock, log } = options
   const kept = await loadCertificate(folder, log)
-  const usable = kept && fits(kept, options) && kept.notAfter > clock.now() ? kept : undefined
+  // One that has expired is of use too: it proves who asks for the next.
+  const usable = kept && fits(kept, options) && (kept.notAfter > clock.now() || options.token === undefined) ? kept : undefined
   if (!usable && options.token === undefined) throw new NoCertificate(whyNone(kept, options))
   // an old token is no obstacle to a proxy that has a certificate
   const join = options.token === undefined ? undefined : usable ? readIfGood(options.token, clock) : readToken(options.token, clock.now())
@@ -70,6 +74,7 @@ export async function keepCertificate(options: KeepCertificate): Promise<KeptCer
   }
 
   let own = usable
+  let hasBegun = usable !== undefined && usable.notAfter > clock.now()
   const isValid = (): boolean => own !== undefined && own.notAfter > clock.now()
   // an expired one is not shown: a server refuses it even where it needs none
   const shown = (): KeyAndChain | undefined => (isValid() ? own : undefined)
@@ -78,7 +83,8 @@ export async function keepCertificate(options: KeepCertificate): Promise<KeptCer
 
   const ask = async (): Promise<Life> => {
     const next = await request(options, join, own, shown)
-    const isFirst = own === undefined
+    const isFirst = !hasBegun
+    hasBegun = true
     own = next
     await saveCertificate(folder, next).catch((thrown: unknown) =>
       log.warn('the certificate cannot be kept on disk: a restart needs the control plane', { error: thrown }),
@@ -93,7 +99,7 @@ export async function keepCertificate(options: KeepCertificate): Promise<KeptCer
     return { notBefore: clock.now(), notAfter: next.notAfter }
   }
   const failed = (thrown: unknown, retryAt: number): void => {
-    if (!own && isFinal(thrown)) return settle?.reject(thrown)
+    if (!hasBegun && isFinal(thrown)) return settle?.reject(thrown)
     const reason = thrown instanceof Error ? thrown.message : String(thrown)
     lastReason = reason
     log.warn('no certificate from the control plane yet', {
@@ -105,12 +111,12 @@ export async function keepCertificate(options: KeepCertificate): Promise<KeptCer
   const rotation = driveRotation({
     clock,
     random: Math.random,
-    kept: usable?.life,
+    kept: hasBegun ? usable?.life : undefined,
     ask,
     failed,
     expired: () => log.error('the certificate has expired: peers refuse this proxy until a new one is had', { identity: own?.identity }),
   })
-  if (!own) {
+  if (!hasBegun) {
     const abort = (): void => settle?.reject(new NoCertificate('stopped before a certificate was had'))
     const { patienceMs } = options
     const giveUp = (): void => settle?.reject(new LateCertificate(`no certificate within ${patienceMs! / 1000} s: ${lastReason}`))
@@ -135,8 +141,16 @@ export async function keepCertificate(options: KeepCertificate): Promise<KeptCer
     trust: () => ({ roots: current().roots }),
     expectedServer: expectControl(current().trustDomain),
   }
-  return { current, tls, shown, state: rotation.state, stop: rotation.stop }
+  const trusted = ([first]: readonly string[]): void => {
+    if (first !== undefined && !isSame(first, current().roots[0]!)) rotation.hurry(Math.random() * soonMs)
+  }
+  return { current, tls, shown, state: rotation.state, trusted, stop: rotation.stop }
 }
+
+/** Within this time, at random: a thousand proxies hear of a new root at once. */
+const soonMs = 5000
+
+const isSame = (one: string, other: string): boolean => one.replaceAll(/\s/g, '') === other.replaceAll(/\s/g, '')
 
 async function request(
   options: KeepCertificate,
@@ -157,11 +171,12 @@ async function request(
     },
   })
   try {
-    const metadata = shown() || options.token === undefined ? {} : { authorization: `Bearer ${options.token.trim()}` }
+    const csr = makeCsr(key, identity)
+    const authorization = shown() ? undefined : await proofOf(own, options, csr)
     const { chain } = await channel.unary(
       createCertificate,
-      { csr: makeCsr(key, identity), validitySeconds: Math.ceil((options.lifeMs ?? 0) / 1000) },
-      { metadata },
+      { csr, validitySeconds: Math.ceil((options.lifeMs ?? 0) / 1000) },
+      { metadata: authorization === undefined ? {} : { authorization } },
     )
     return adopt(key, chain, { trustDomain, identity }, options.clock.now())
   } catch (thrown) {
@@ -169,6 +184,12 @@ async function request(
   } finally {
     channel.close()
   }
+}
+
+/** Without a certificate that is valid: a join token that is, or else the expired certificate. */
+async function proofOf(own: OwnCertificate | undefined, { token, clock }: KeepCertificate, csr: string): Promise<string | undefined> {
+  if (token !== undefined && (own === undefined || readIfGood(token, clock) !== undefined)) return `Bearer ${token.trim()}`
+  return own && `weft-rejoin ${await makeRejoin(own, csr, clock.now())}`
 }
 
 const expectControl =

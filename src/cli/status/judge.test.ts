@@ -26,6 +26,7 @@ const status = (proxies: readonly ProxyStatus[], controlHours = 20): ControlStat
   trustDomain: 'weft.local',
   xds: { host: '', port: 1 },
   store: { path: '', revision: 1 },
+  authority: { type: 'BuiltIn', leafLifeSeconds: 86_400 },
   certificates: [
     { use: 'root', subject: '', notAfter: inHours(80_000) },
     { use: 'intermediate', subject: '', notAfter: inHours(8000) },

@@ -35,10 +35,16 @@ export function addProcesses(program: Command, session: Session, act: Act): void
       '--leaf-life <duration>',
       'of the certificates of workloads, renewed at two thirds of it; how long proxies can do without the control plane: 3s to 24h (default: 24h)',
     )
+    .option('--authority <file>', 'which authority signs certificates (Vault, step-ca, files, a program); without: keys of its own')
+    .option(
+      '--rejoin-within <duration>',
+      'how long after its end a certificate still brings its workload back; 0: not at all (default: 720h)',
+    )
     .addOption(outputFlag('json'))
     .action(act((flags: object) => edge.control(controlOptions({ ...flags }))))
   example(control, say, [
     ['weft control', 'at http://127.0.0.1:7070, data in ~/.local/state/weft'],
+    ['weft control --authority vault.yaml', 'certificates of a HashiCorp Vault; see docs/guide/certificates.md'],
     ['weft control --data ./mesh --api-port 0 --xds-port 0 -o json', 'on free ports, told as JSON'],
   ])
 

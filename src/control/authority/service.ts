@@ -2,11 +2,13 @@
 
 import type { Log } from '#base/log'
 import { BadCsr } from '#identity/csr'
+import { BadRejoin } from '#identity/rejoin'
 import { isSpiffeId, type SpiffeId } from '#identity/spiffe'
 import { BadToken } from '#identity/token'
 import { type Call, RpcError, rpcCodes, type Service, unary } from '#io/grpc'
 import { createCertificate } from '#xds/rpcs'
 import type { Authority } from '../authority.ts'
+import { IssuerDown } from './issuer.ts'
 
 /** Open to callers without a certificate; the token is then their proof. */
 export function certificateService(authority: Authority, log: Log): Service {
@@ -14,13 +16,13 @@ export function certificateService(authority: Authority, log: Log): Service {
     createCertificate,
     async ({ csr, validitySeconds }, call) => {
       try {
-        const identity = await whoAsks(authority, call)
+        const { identity, proof } = await whoAsks(authority, call, csr)
         const { chain, serial, notAfter } = await authority.issue(csr, identity, validitySeconds * 1000)
         log.info('issued a certificate', {
           identity,
           serial,
           until: new Date(notAfter).toISOString(),
-          proof: call.peer ? 'certificate' : 'token',
+          proof,
         })
         return { chain }
       } catch (thrown) {
@@ -33,11 +35,15 @@ export function certificateService(authority: Authority, log: Log): Service {
   )
 }
 
-/** A token, where there is one, says who asks; otherwise the caller renews and stays who it is. */
-async function whoAsks(authority: Authority, call: Call): Promise<SpiffeId> {
-  const bearer = /^bearer (.+)$/i.exec(call.metadata['authorization'] ?? '')?.[1]
-  if (bearer !== undefined) return (await authority.verifyToken(bearer)).identity
-  if (call.peer !== undefined && isSpiffeId(call.peer)) return call.peer
+type Asker = { readonly identity: SpiffeId; readonly proof: 'certificate' | 'token' | 'expired certificate' }
+
+/** A token, where there is one, says who asks; otherwise the caller renews and stays who it is, also where it slept too long. */
+async function whoAsks(authority: Authority, call: Call, csr: string): Promise<Asker> {
+  const [, scheme, proof] = /^(bearer|weft-rejoin) (.+)$/i.exec(call.metadata['authorization'] ?? '') ?? []
+  if (proof !== undefined && scheme?.toLowerCase() === 'bearer')
+    return { identity: (await authority.verifyToken(proof)).identity, proof: 'token' }
+  if (proof !== undefined) return { identity: (await authority.verifyRejoin(proof, csr)).identity, proof: 'expired certificate' }
+  if (call.peer !== undefined && isSpiffeId(call.peer)) return { identity: call.peer, proof: 'certificate' }
   throw new RpcError(
     rpcCodes.unauthenticated,
     'a certificate is given for a join token (make one with: weft token create) or to renew a valid certificate; this call showed neither',
@@ -46,6 +52,7 @@ async function whoAsks(authority: Authority, call: Call): Promise<SpiffeId> {
 
 function asRefusal(thrown: unknown): RpcError | undefined {
   if (thrown instanceof RpcError) return thrown
-  if (thrown instanceof BadToken) return new RpcError(rpcCodes.unauthenticated, thrown.message)
+  if (thrown instanceof IssuerDown) return new RpcError(rpcCodes.unavailable, thrown.message)
+  if (thrown instanceof BadToken || thrown instanceof BadRejoin) return new RpcError(rpcCodes.unauthenticated, thrown.message)
   return thrown instanceof BadCsr ? new RpcError(rpcCodes.invalidArgument, thrown.message) : undefined
 }

@@ -22,20 +22,21 @@ export type OwnCertificate = {
 
 type Wanted = { readonly trustDomain: string; readonly identity: SpiffeId }
 
-/** chain: PEM, leaf first, root last. Throws Error when it is not a usable certificate of that identity for that key. */
+/** chain: PEM, leaf first, at its end the roots that are trusted, of which the first is its own. Throws Error when it is not a usable certificate of that identity for that key. */
 export function adopt(key: Key, chain: readonly string[], { trustDomain, identity }: Wanted, now: number): OwnCertificate {
   const certificates = chain.map(readCertificate)
   const leaf = certificates[0]
-  const root = certificates.at(-1)
-  if (!leaf || !root || certificates.length < 2) throw new Error('the control plane sent no chain of certificates')
+  const own = certificates.findLastIndex(certificate => !certificate.checkIssued(certificate)) + 1
+  const roots = certificates.slice(own)
+  if (!leaf || own === 0 || roots.length === 0) throw new Error('the control plane sent no chain of certificates')
   if (!leaf.checkPrivateKey(key.private)) throw new Error('the control plane sent a certificate for another key')
-  const judged = verifyPeer(certificates, { roots: [root], trustDomain, ids: [identity], role: 'client' }, now)
+  const judged = verifyPeer(certificates, { roots, trustDomain, ids: [identity], role: 'client' }, now)
   if ('refused' in judged) throw new Error(`the control plane sent a certificate that cannot be used: ${judged.refused}`)
   const pem = certificates.map(certificate => certificate.toString())
   return {
     key: key.pem,
-    cert: pem.slice(0, -1).join(''),
-    roots: pem.slice(-1),
+    cert: pem.slice(0, own).join(''),
+    roots: pem.slice(own),
     notAfter: judged.notAfter,
     identity,
     trustDomain,

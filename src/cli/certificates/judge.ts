@@ -1,0 +1,90 @@
+/** What is well with certificates and what is not: the day, the cause, and what to do. */
+
+import type { ControlStatus } from '#api/mesh-api'
+
+const dayMs = 86_400_000
+
+/** notAfter: RFC 3339. verdict: `ok`, or in a few words what is wrong. remedy: a sentence, where there is something to do. */
+export type Finding = {
+  readonly of: string
+  readonly use: 'root' | 'intermediate' | 'control' | 'proxy'
+  readonly notAfter: string
+  readonly verdict: string
+  readonly remedy?: string
+}
+
+export function judgeCertificates({ certificates, proxies, authority }: ControlStatus, now: number): readonly Finding[] {
+  const foreign = authority.type !== 'BuiltIn'
+  const found = certificates.map(({ use, subject, notAfter }): Finding => {
+    const left = Date.parse(notAfter) - now
+    const about = { of: subject, use, notAfter }
+    if (left <= 0) return { ...about, verdict: 'expired', remedy: ended[use](foreign) }
+    if (use === 'root' && left < 180 * dayMs)
+      return {
+        ...about,
+        verdict: left < 30 * dayMs ? 'expires soon' : 'expires within half a year',
+        remedy: foreign
+          ? 'replace it at the authority, with the old one and the new one trusted together for a day'
+          : 'weft cert rotate-root --auto replaces it without a lost request',
+      }
+    if (use === 'intermediate' && left < 7 * dayMs)
+      return {
+        ...about,
+        verdict: 'expires soon',
+        remedy: foreign
+          ? 'renew it at the authority'
+          : 'it should have been renewed long ago: the log of the control plane says why not (is its folder writable?)',
+      }
+    if (use === 'control' && left < 3_600_000)
+      return { ...about, verdict: 'expires soon', remedy: `${cannotSign(foreign)}: the log of the control plane says why` }
+    return { ...about, verdict: 'ok' }
+  })
+  return [...found, ...proxies.flatMap(proxy => proxyFinding(proxy, authority, now))]
+}
+
+const cannotSign = (foreign: boolean): string =>
+  foreign ? 'the authority gave no new one: is it reached?' : 'it could not be renewed: can the folder of the control plane be read?'
+
+const ended = {
+  root: (foreign: boolean) =>
+    foreign
+      ? 'nobody is trusted any more: replace the root at the authority'
+      : 'nobody is trusted any more: stop the control plane, move its folder "authority" away and start it; workloads then join anew',
+  intermediate: (foreign: boolean) =>
+    foreign ? 'renew it at the authority' : 'restart the control plane: it makes a new one at its start',
+  control: (foreign: boolean) => `proxies cannot connect; ${cannotSign(foreign)}`,
+} as const
+
+function proxyFinding(
+  { id, certificate, state }: ControlStatus['proxies'][number],
+  { leafLifeSeconds }: ControlStatus['authority'],
+  now: number,
+): readonly Finding[] {
+  if (certificate === undefined) return []
+  const { notAfter } = certificate
+  const left = Date.parse(notAfter) - now
+  const about = { of: id, use: 'proxy' as const, notAfter }
+  const isAway = state === 'disconnected'
+  if (left <= 0)
+    return [
+      {
+        ...about,
+        verdict: 'expired',
+        remedy: isAway
+          ? 'the proxy does not reach the control plane, or does not run; it gets a new one by itself when it does'
+          : 'the control plane gave it no new one: its log says why',
+      },
+    ]
+  // It asks at two thirds of its life; at three quarters that was in vain for a while.
+  if (left < (leafLifeSeconds * 1000) / 4)
+    return [
+      {
+        ...about,
+        verdict: 'is late',
+        remedy: isAway
+          ? 'the proxy has not reached the control plane for long: is the network between them well?'
+          : 'the control plane gives it no new one: its log says why',
+      },
+    ]
+  return [{ ...about, verdict: 'ok' }]
+}

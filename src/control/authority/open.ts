@@ -1,0 +1,29 @@
+/** From what the operator's file says to what signs. */
+
+import type { AuthoritySettings } from '#resources/authority-file'
+import { commandAuthority } from './command.ts'
+import { openFiles } from './files.ts'
+import { type ForeignPlace, openForeign } from './foreign.ts'
+import { vaultAuthority } from './hashicorp-vault.ts'
+import type { Issuer } from './issuer.ts'
+import { stepAuthority } from './step-ca.ts'
+
+export type OpenIssuer = ForeignPlace & {
+  readonly passphrase?: string | undefined
+  /** Of the environment. */
+  readonly variables: Readonly<Record<string, string | undefined>>
+}
+
+/** Rejects with one sentence when it cannot be used now. */
+export function openIssuer(settings: AuthoritySettings, place: OpenIssuer): Promise<Issuer> {
+  switch (settings.type) {
+    case 'Files':
+      return openFiles(settings, place)
+    case 'Vault':
+      return openForeign(vaultAuthority(settings, place.variables), place)
+    case 'StepCA':
+      return openForeign(stepAuthority(settings), place)
+    case 'Command':
+      return openForeign(commandAuthority(settings), place)
+  }
+}

@@ -1,0 +1,111 @@
+/** The file that says which authority signs the certificates of the mesh: read by `weft control --authority`, told with line and field where it is wrong. */
+
+import { LineCounter, parseDocument } from 'yaml'
+import { z } from 'zod'
+import { BadInput, type Problem } from '#base/note'
+import { duration } from './fields.ts'
+import { placeAt } from './read/places.ts'
+import { foundIn, pathText } from './validate/says.ts'
+
+const path = () => z.string().min(1).max(4096)
+const url = () =>
+  z
+    .string()
+    .max(2048)
+    .refine(text => isSafe(text), { message: 'must be an https URL, such as https://vault.example:8200; http is for this machine only' })
+
+/** What is sent there are requests for certificates, and often a token. */
+function isSafe(text: string): boolean {
+  if (!URL.canParse(text)) return false
+  const { protocol, hostname } = new URL(text)
+  return protocol === 'https:' || (protocol === 'http:' && ['localhost', '127.0.0.1', '[::1]'].includes(hostname))
+}
+
+const roots = path()
+  .optional()
+  .describe(
+    'File with the roots that proxies are to trust, PEM; absent: what the authority says. Old and new ones together while a root is being replaced.',
+  )
+const caFile = path().optional().describe('File with the root of the server itself, PEM; absent: those of this machine.')
+
+const files = z.strictObject({
+  type: z.literal('Files'),
+  certificate: path().describe('File with the certificate that signs, and what stands between it and the root, PEM.'),
+  key: path().describe('File with its private key, PEM: EC or RSA.'),
+  roots: path().describe('File with the roots that proxies are to trust, PEM.'),
+})
+
+const vault = z
+  .strictObject({
+    type: z.literal('Vault'),
+    address: url().describe('Of HashiCorp Vault or OpenBao.'),
+    mount: z.string().min(1).max(253).default('pki').describe('Where the PKI engine is mounted.'),
+    role: z.string().min(1).max(253).describe('The role that allows SPIFFE ids of the mesh as URI names, for servers and clients.'),
+    namespace: z.string().min(1).max(253).optional().describe('Namespace of Vault, where it has some.'),
+    tokenFile: path().optional().describe('File with the token; read again at each request, as an agent of Vault writes it.'),
+    tokenVariable: z.string().min(1).max(253).optional().describe('Variable of the environment with the token; VAULT_TOKEN unless said.'),
+    appRole: z
+      .strictObject({
+        roleId: z.string().min(1).max(253).describe('Of the AppRole.'),
+        secretIdFile: path().describe('File with its secret id.'),
+        mount: z.string().min(1).max(253).default('approle').describe('Where the method is mounted.'),
+      })
+      .optional()
+      .describe('Logs in by AppRole instead.'),
+    roots,
+    caFile,
+  })
+  .refine(({ tokenFile, tokenVariable, appRole }) => [tokenFile, tokenVariable, appRole].filter(one => one !== undefined).length < 2, {
+    message: 'gives more than one of tokenFile, tokenVariable and appRole: keep one',
+  })
+
+const stepCA = z.strictObject({
+  type: z.literal('StepCA'),
+  address: url().describe('Of the step-ca.'),
+  provisioner: z.string().min(1).max(253).describe('Name of its JWK provisioner.'),
+  passwordFile: path().describe("File with the password of the provisioner's key."),
+  roots,
+  caFile: path().describe('File with its root, PEM, by which it is known.'),
+})
+
+const command = z.strictObject({
+  type: z.literal('Command'),
+  command: z
+    .array(z.string().max(4096))
+    .min(1)
+    .max(64)
+    .describe(
+      'Program and arguments. It reads the certificate request (PKCS#10, PEM) on stdin and writes the chain, leaf first, PEM, to stdout. WEFT_IDENTITY, WEFT_LIFE_SECONDS, WEFT_DNS and WEFT_IPS say what it is to contain.',
+    ),
+  timeout: duration().default('30s').describe('How long it may take.'),
+  roots: path().describe('File with the roots that proxies are to trust, PEM.'),
+})
+
+const schema = z.discriminatedUnion('type', [files, vault, stepCA, command])
+export type AuthoritySettings = z.infer<typeof schema>
+export type SettingsOf<Type extends AuthoritySettings['type']> = Extract<AuthoritySettings, { type: Type }>
+
+/** text: YAML or JSON. Throws BadInput with every problem. */
+export function readAuthorityFile(text: string, file: string): AuthoritySettings {
+  const lines = new LineCounter()
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'silent' })
+  const [error] = document.errors
+  if (error) {
+    const { line, col } = lines.linePos(error.pos[0])
+    throw new BadInput([{ place: { file, line, column: col }, says: `not valid YAML: ${error.message}` }])
+  }
+  const value: unknown = document.toJS({ maxAliasCount: 10 })
+  const parsed = schema.safeParse(value)
+  if (parsed.success) return parsed.data
+  throw new BadInput(
+    parsed.error.issues
+      .flatMap(issue => foundIn(issue, value, schema))
+      .map(
+        (found): Problem => ({
+          place: placeAt(document, lines, file, found.path, found.onKey),
+          path: pathText(found.path),
+          says: found.says,
+        }),
+      ),
+  )
+}
