@@ -18,16 +18,11 @@ export function checkingOf({ healthCheck: wider }: Checking, own: Pick<BackendPo
 export const checkedAt = ({ healthCheck }: Checking, protocol: Protocol): Checking =>
   healthCheck === undefined || !suits(healthCheck.ask.type, protocol) ? {} : { healthCheck }
 
-/** Why a policy that is for these ports and no others can be carried out at none of them. */
-export function whyNoCheck(
-  said: Said | undefined,
-  ports: readonly { readonly port: number; readonly protocol: Protocol }[],
-): string | undefined {
+/** Why a port of this protocol cannot be asked so. */
+export function whyNoCheck(said: Said | undefined, protocol: Protocol): string | undefined {
   if (said === undefined) return undefined
   const { type } = questionOf(said)
-  if (ports.length === 0 || ports.some(({ protocol }) => suits(type, protocol))) return undefined
-  const spoken = ports.map(({ port, protocol }) => `port ${port} speaks ${protocol}`).join(', ')
-  return `spec.healthCheck.${type}: ${spoken}, which cannot be asked so`
+  return suits(type, protocol) ? undefined : `it cannot be asked by ${type}`
 }
 
 /** What is looked into, or may be, can be asked by HTTP and calls; opaque bytes may be HTTP too. Datagrams are answered by nobody in particular. */

@@ -27,7 +27,7 @@ const builtIn: Calling = { balance: 'least-request', hash: [], near: undefined, 
 
 export const judgingBackends: Judging<BackendPolicy> = {
   unable: ({ spec }, field, { port }) =>
-    field === 'healthCheck' && port !== undefined ? whyNoCheck(spec?.healthCheck, [port]) : undefined,
+    field === 'healthCheck' && port !== undefined ? whyNoCheck(spec?.healthCheck, port.protocol) : undefined,
 }
 
 /** meshes: the one that counts is named `default`. */
