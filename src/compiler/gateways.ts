@@ -19,6 +19,7 @@ import { recognisingRoute } from './hashes.ts'
 import type { RequestRoute } from './lower.ts'
 import { changed } from './order.ts'
 import { isEdgeParent, isOurs, type Verdict } from './parents.ts'
+import { namesItsClients } from './route-clients.ts'
 import type { LoweredTCP } from './tcp.ts'
 import type { LoweredRoute } from './rules.ts'
 import { selectedBy } from './selector.ts'
@@ -59,7 +60,8 @@ export function findGateways(
       if (!isEdgeParent(parentRef)) continue
       const found = holderOf(parentRef, route, edges)
       if (found === undefined) continue
-      const { chosen, ...said } = judgeRoute(route, parentRef, `spec.parentRefs[${index}]`, found, gathered)
+      const where = `spec.parentRefs[${index}]`
+      const { chosen, ...said } = namesItsClients(route) ? forSome(where) : judgeRoute(route, parentRef, where, found, gathered)
       const idle = whyIdle(route, chosen, taken)
       for (const listener of chosen) {
         const before = taken.get(listener) ?? []
@@ -90,6 +92,13 @@ export function findGateways(
       statuses.push(statusFor(each, { conditions: [state(each, 'Accepted', true, 'Accepted', 'weft gateway carries out its Gateways')] }))
   return { lowered: made, verdicts, statuses }
 }
+
+/** Whoever comes in at a Gateway is no client of the mesh. */
+const forSome = (where: string) => ({
+  chosen: [],
+  reason: 'UnsupportedValue',
+  says: `${where}: a route that names its clients (weft.dev/from) holds for Services only: remove the annotation or the parent`,
+})
 
 type Asked = { readonly holder: Holder; readonly listeners: readonly EdgeListener[]; readonly isLetIn: boolean }
 

@@ -95,7 +95,8 @@ export function backendsFor(mesh: Mesh, client: Client, backends: View['backends
   return changed.length === 0 ? backends : { ...backends, ...Object.fromEntries(changed) }
 }
 
-function redressed(mesh: Mesh, backend: Backend, { hash: _, near: __, ...calling }: Calling): Backend {
+function redressed(mesh: Mesh, backend: Backend, own: Calling): Backend {
+  const { hash: _, near: __, ...calling } = own
   const { protocol, layers } = mesh.perClient.backends[backend.name]!
   const usual = new Set(Object.keys(callingAt(layersFor(layers, undefined), { protocol })))
   const rest = Object.fromEntries(Object.entries(backend).filter(([key]) => !usual.has(key))) as Omit<Backend, keyof Calling>
@@ -127,7 +128,10 @@ function recognised(mesh: Mesh, client: Client, { listeners, routes }: Outbound)
   }
   return {
     listeners: Object.fromEntries(
-      Object.entries(listeners).map(([name, { hash: _, ...listener }]) => [name, { ...listener, ...byCaller(listener, hashes) }]),
+      Object.entries(listeners).map(([name, each]) => {
+        const { hash: _, ...listener } = each
+        return [name, { ...listener, ...byCaller(listener, hashes) }]
+      }),
     ),
     routes: Object.fromEntries(
       Object.entries(routes).map(([name, table]) => {
