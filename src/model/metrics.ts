@@ -28,6 +28,8 @@ export const metricNames = {
   refused: 'weft_requests_refused_total',
   mirrored: 'weft_mirrored_requests_total',
   faults: 'weft_faults_injected_total',
+  codedIn: 'weft_coded_bytes_in_total',
+  codedOut: 'weft_coded_bytes_out_total',
   access: 'weft_access_decisions_total',
   failed: 'weft_connections_failed_total',
   upstreamConnections: 'weft_upstream_connections',
@@ -85,7 +87,9 @@ export const udpDatagramLabels = ['destination_service', 'destination_workload',
 export const detectionLabels = ['direction', 'listener', 'protocol', 'outcome'] as const
 /** Copies of requests that went to a mirror: none of `requests`. reason: why the copy failed, or ''. */
 export const mirroredLabels = ['destination_service', 'destination_namespace', 'route', 'code', 'reason'] as const
-/** policy: NAMESPACE/NAME. fault: delay, http, grpc or reset. */
+/** what: answer or request, which were compressed, or taken, for requests that were decompressed. coding: gzip, br or zstd. */
+export const codedLabels = ['what', 'coding'] as const
+/** policy: NAMESPACE/NAME. fault: delay, bandwidth, http, grpc, reset or drop. */
 export const faultLabels = ['policy', 'route', 'fault'] as const
 /** policy: NAMESPACE/NAME, or '' where none decided; rule: its place in the policy, from 0. action: allow, deny, or audit for what would be denied. */
 export const accessLabels = ['policy', 'rule', 'action'] as const

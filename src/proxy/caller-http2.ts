@@ -62,7 +62,7 @@ export class Http2Caller implements Caller {
       case 'reset':
         return this.gone(event.code)
       case 'writable':
-        if (!this.#hasSent) return exchange.onWritable?.()
+        if (!this.#hasSent) return exchange.writable()
         this.#isTaken = true
         if (this.#hasEnded || !exchange.isTunnel) this.#finish()
     }

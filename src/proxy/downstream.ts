@@ -62,7 +62,7 @@ export class Downstream implements Caller, CallerConnection {
     this.#entryOf = entryOf
     this.#on = on
     socket.on('end', () => this.#ended())
-    socket.on('drain', () => (this.#isFinished ? this.#finish() : this.#exchange?.onWritable?.()))
+    socket.on('drain', () => (this.#isFinished ? this.#finish() : this.#exchange?.writable()))
     socket.on('error', () => {})
     socket.on('close', () => this.#gone())
     if (first !== undefined) this.#take(this.#codec.receive(first))

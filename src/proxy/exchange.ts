@@ -7,6 +7,7 @@ import type { Fields, Length, RequestHead, ResponseHead } from '#wire/http1'
 import { field } from '#wire/http1'
 import type { Entry } from './entry.ts'
 import type { Retries } from './retries.ts'
+import type { Shaper } from './shaper.ts'
 import type { Upstream } from './upstream.ts'
 
 /** Takes a request body as it arrives; `flush` says that no more comes in this turn, so write what you hold. */
@@ -16,6 +17,8 @@ export interface BodySink {
   flush(): void
   /** The caller is gone before the exchange was complete. code: of RFC 9113 §7, where it gave one. */
   gone(code?: number): void
+  /** Of one that holds something back: nothing of it is wanted any more. */
+  stop?(): void
 }
 
 /** Of a request body that is handed on so much is remembered until the answer begins, so that a request which was not taken can be sent elsewhere. */
@@ -43,7 +46,7 @@ export class Exchange implements RequestFacts {
   readonly upgrade: string | undefined
   readonly expectsContinue: boolean
   readonly entry: Entry
-  readonly caller: Caller
+  caller: Caller
   /** Milliseconds of performance.now(). */
   readonly startedAt: number
   /** The version that the caller's own program speaks. */
@@ -93,6 +96,18 @@ export class Exchange implements RequestFacts {
   #taps: readonly BodySink[] | undefined
   /** Something was waited for before its first try. */
   wasHeldUp = false
+  /** How much of its body may come. */
+  maxBodyBytes = Number.POSITIVE_INFINITY
+  #tooLarge: Failure | undefined
+  /** How long the body is that goes on, which may be another than the one that came. */
+  sentLength: Length
+  /** Its end has come and is not yet passed on. */
+  isBodyHeld = false
+  #changeBody: ((sink: BodySink) => BodySink) | undefined
+  /** Next to the caller; who stands behind it is told by it. */
+  #shaper: Shaper | undefined
+  /** What the request says besides on its way on. */
+  requestChange: HeaderChange | undefined
   /** What its answer says besides, whoever gives it. */
   answerChange: HeaderChange | undefined
   /** For the sweep that ends what stands still: bytes and status at the last look, and when they changed. */
@@ -111,6 +126,7 @@ export class Exchange implements RequestFacts {
   ) {
     this.head = head
     this.length = length
+    this.sentLength = length
     this.upgrade = upgrade
     this.expectsContinue = expectsContinue
     this.entry = entry
@@ -164,13 +180,14 @@ export class Exchange implements RequestFacts {
   }
 
   get isBodyComplete(): boolean {
-    return this.#trailers !== undefined
+    return this.#trailers !== undefined && !this.isBodyHeld
   }
 
   // From the caller's connection.
 
   bodyData(bytes: Uint8Array): void {
     this.receivedBytes += bytes.length
+    if (this.receivedBytes > this.maxBodyBytes) return this.#refuseBody()
     if (this.#taps !== undefined) for (const tap of this.#taps) tap.data(bytes)
     if (this.#sink === undefined) {
       this.#held.push(bytes)
@@ -216,8 +233,26 @@ export class Exchange implements RequestFacts {
   }
 
   #unwritable(thrown: unknown): void {
+    if (thrown instanceof Failure) return this.upstream?.expire(thrown)
     this.bug = thrown
     this.upstream?.expire(new Failure('bad-request', thrown instanceof Error ? thrown.message : String(thrown)))
+  }
+
+  /** Body bytes that come to the sink later than from the caller. */
+  late(pass: () => void): void {
+    try {
+      pass()
+    } catch (thrown) {
+      this.#unwritable(thrown)
+    }
+  }
+
+  /** Of a body that no length told of before. Where it waits for a connection, whoever gets that is told. */
+  #refuseBody(): void {
+    if (this.#tooLarge !== undefined) return
+    this.#tooLarge = new Failure('request-too-large', `more than ${this.maxBodyBytes} bytes came`)
+    this.caller.readBody(false)
+    this.upstream?.expire(this.#tooLarge)
   }
 
   #keep(bytes: Uint8Array): void {
@@ -245,7 +280,14 @@ export class Exchange implements RequestFacts {
   // From the relaying side.
 
   /** Sends the body, what came so far first, to a sink. */
-  readBody(sink: BodySink): void {
+  readBody(to: BodySink): void {
+    if (this.#tooLarge !== undefined) throw this.#tooLarge
+    let sink = to
+    if (this.#changeBody !== undefined) {
+      this.isBodyHeld = false
+      this.#sink?.stop?.()
+      sink = this.#changeBody(to)
+    }
     this.#sink = sink
     for (const bytes of this.#kept) sink.data(bytes)
     const held = this.#held
@@ -267,6 +309,8 @@ export class Exchange implements RequestFacts {
 
   /** Its answer is complete, or there will be none: nothing of it is held any more, and of the body no more comes. */
   over(): void {
+    if (this.#changeBody !== undefined) this.#sink?.stop?.()
+    this.#shaper?.over()
     this.onWritable?.()
     this.onOver?.()
     if (this.#taps !== undefined) for (const tap of this.#taps) tap.gone()
@@ -274,7 +318,27 @@ export class Exchange implements RequestFacts {
 
   /** Takes the sink away again; body bytes are held back from now on. */
   stopBody(): void {
+    if (this.#changeBody !== undefined) this.#sink?.stop?.()
     this.#sink = undefined
+  }
+
+  /** The caller reads again. */
+  writable(): void {
+    if (this.#shaper === undefined) this.onWritable?.()
+    else this.#shaper.writable()
+  }
+
+  /** The answer goes by it, and by those that stand there already. */
+  wrap(shaper: Shaper): void {
+    if (this.#shaper === undefined) this.#shaper = shaper
+    else this.#shaper.addOuter(shaper)
+    this.caller = shaper
+  }
+
+  /** The body goes by what is made there, for each try anew; what was asked for before comes first. */
+  changeBody(make: (sink: BodySink) => BodySink): void {
+    const before = this.#changeBody
+    this.#changeBody = before === undefined ? make : sink => before(make(sink))
   }
 
   /** Besides what is to be changed already. */

@@ -18,9 +18,9 @@ const rolls = (...values: readonly number[]) => {
 
 test('delay and abort befall a request by a chance of their own each', () => {
   assert.equal(hitBy(half, rolls(0.5, 0.25), 0), undefined)
-  assert.deepEqual(hitBy(half, rolls(0.49, 0.25, 0.5), 0), { delayMs: 100, abort: undefined })
-  assert.deepEqual(hitBy(half, rolls(0.5, 0.24), 0), { delayMs: 0, abort: half.abort })
-  assert.deepEqual(hitBy(half, rolls(0, 0, 0), 0), { delayMs: 80, abort: half.abort })
+  assert.deepEqual(hitBy(half, rolls(0.49, 0.25, 0.5), 0), { delayMs: 100, abort: undefined, line: undefined })
+  assert.deepEqual(hitBy(half, rolls(0.5, 0.24), 0), { delayMs: 0, abort: half.abort, line: undefined })
+  assert.deepEqual(hitBy(half, rolls(0, 0, 0), 0), { delayMs: 80, abort: half.abort, line: undefined })
 })
 
 test('a share of nothing spares everybody, of all nobody', () => {

@@ -17,6 +17,7 @@ export function requestHead(exchange: Exchange, route: Route, share: Share): Req
     fields = withField(fields, 'Host', exchange.host)
   }
   if (exchange.judgedPath !== undefined) target = exchange.judgedPath + (exchange.search === '' ? '' : `?${exchange.search}`)
+  if (exchange.requestChange !== undefined) fields = changeFields(fields, exchange.requestChange)
   const filters = share.filters.length > 0 ? [...route.filters, ...share.filters] : route.filters
   if (filters.length > 0) {
     for (const filter of filters) if (filter.type === 'request-headers') fields = changeFields(fields, filter.change)

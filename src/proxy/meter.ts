@@ -7,6 +7,7 @@ import {
   accessLabels,
   bytesLabels,
   closedLabels,
+  codedLabels,
   connectionLabels,
   detectionLabels,
   failedLabels,
@@ -21,6 +22,7 @@ import {
   udpSessionLabels,
   upstreamLabels,
 } from '#model/metrics'
+import type { CodedTell } from './compress.ts'
 import { type Entry, type Party, partyOf } from './entry.ts'
 import type { Exchange } from './exchange.ts'
 import type { Standing } from './lane.ts'
@@ -87,6 +89,13 @@ export class Meter {
     mirroredLabels,
   )
   readonly #faults = this.registry.family(metricNames.faults, 'counter', 'Requests that were broken on purpose', faultLabels)
+  readonly #codedIn = this.registry.family(
+    metricNames.codedIn,
+    'counter',
+    'Bytes of bodies before they were compressed or decompressed',
+    codedLabels,
+  )
+  readonly #codedOut = this.registry.family(metricNames.codedOut, 'counter', 'Bytes of the same bodies after it', codedLabels)
   readonly #access = this.registry.family(metricNames.access, 'counter', 'Decisions of AccessPolicies', accessLabels)
   readonly #decisions = {
     allow: new WeakMap<AccessRule, Sample>(),
@@ -192,6 +201,12 @@ export class Meter {
 
   fault(policy: string, route: string, fault: string): void {
     this.#faults.sample([policy, route, fault]).value++
+  }
+
+  /** A body was compressed, or taken apart, on its way. Bound, for it is handed on for each such request. */
+  readonly coded: CodedTell = (what, coding, bytesIn, bytesOut) => {
+    this.#codedIn.sample([what, coding]).value += bytesIn
+    this.#codedOut.sample([what, coding]).value += bytesOut
   }
 
   /** rule: absent where none holds. Beyond so many series all others are counted as one. */

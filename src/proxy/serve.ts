@@ -17,6 +17,7 @@ import { answer, answerAsConfigured, answerRedirect } from './answer.ts'
 import { Delivery } from './delivery.ts'
 import type { Gate } from './access.ts'
 import type { Concurrency } from './concurrency.ts'
+import { code } from './compress.ts'
 import { connectUdp } from './caller-udp.ts'
 import { answeredPreflight } from './cors.ts'
 import type { Exchange } from './exchange.ts'
@@ -25,6 +26,7 @@ import type { Meter } from './meter.ts'
 import type { Mirrors } from './mirror.ts'
 import type { Pools } from './pool.ts'
 import type { Limiter } from './rate-limit.ts'
+import { bound } from './sizes.ts'
 import { type Share, shareOf } from './share.ts'
 
 /** What a proxy serves with. */
@@ -44,6 +46,7 @@ export function serve(exchange: Exchange, means: Means, onBug: (bug: unknown) =>
     const route = routeOf(exchange, view)
     const permitted = permit(exchange, route, means.gate)
     if (permitted.cors !== undefined && answeredPreflight(exchange, permitted.cors)) return
+    if (permitted.sizes !== undefined) bound(exchange, permitted.sizes)
     if (permitted.rateLimit !== undefined) means.limiter.admit(exchange, permitted.rateLimit, exchange.startedAt)
     if (means.concurrency.isInUse) means.concurrency.admit(exchange, performance.now())
     if (permitted.fault !== undefined && hit(exchange, permitted, permitted.fault, view, means, onBug)) return
@@ -55,6 +58,7 @@ export function serve(exchange: Exchange, means: Means, onBug: (bug: unknown) =>
 }
 
 function act(exchange: Exchange, permitted: Permitted, view: View, means: Means, onBug: (bug: unknown) => void): void {
+  if (permitted.compression !== undefined) code(exchange, permitted.compression, means.meter.coded)
   if (permitted.action.type === 'redirect')
     return answerRedirect(
       exchange,
@@ -74,6 +78,7 @@ function hit(exchange: Exchange, permitted: Permitted, fault: Fault, view: View,
   const found = hitBy(fault, Math.random, Date.now())
   if (found === undefined) return false
   if (found.delayMs > 0) means.meter.fault(fault.policy, permitted.origin, 'delay')
+  if (found.line !== undefined) means.meter.fault(fault.policy, permitted.origin, 'bandwidth')
   if (found.abort !== undefined) means.meter.fault(fault.policy, permitted.origin, found.abort.type)
   inject(exchange, permitted, fault, found, () => {
     try {

@@ -66,7 +66,7 @@ export class Http1Upstream implements Upstream, BodySink {
     const asked = isWebSocket ? { ...head, fields: withKey(head.fields) } : head
     try {
       // CONNECT and what offers another protocol have no body of their own.
-      this.#codec.send({ type: 'request', head: asked, length: exchange.length, upgrade: exchange.upgrade })
+      this.#codec.send({ type: 'request', head: asked, length: exchange.sentLength, upgrade: exchange.upgrade })
       exchange.readBody(this)
     } catch (thrown) {
       return this.#fail(thrown, 'bad-request')
@@ -102,6 +102,7 @@ export class Http1Upstream implements Upstream, BodySink {
   /** One side sent what the other cannot be told. */
   #fail(thrown: unknown, code: FailureCode): void {
     if (this.#exchange === undefined) return
+    if (thrown instanceof Failure) return this.#broke(thrown)
     this.#exchange.bug = thrown
     this.#broke(new Failure(code, thrown instanceof Error ? thrown.message : String(thrown)))
   }

@@ -82,14 +82,14 @@ export class Http2Upstream implements Upstream, BodySink {
     if (!codec.canOpen) return this.#finish(new Failure('stream-refused', 'the connection takes no more'))
     if (upgrade !== undefined && !codec.allowsProtocol)
       return this.#finish(new Failure('not-implemented', `the endpoint takes no ${upgrade} over HTTP/2 (RFC 8441)`))
-    this.#isSent = exchange.length === 0 && !isOffer(exchange)
+    this.#isSent = exchange.sentLength === 0 && !isOffer(exchange)
     const named = withAuthority(head.fields, exchange)
     const fields = isWeft && exchange.isHttp1 ? wrapHttp1(named) : named
     try {
       this.#id = codec.open({
         head: { method: upgrade === undefined ? head.method : 'CONNECT', target: head.target, minor: 1, fields },
         scheme: this.identity === undefined ? 'http' : 'https',
-        length: exchange.length === 'close' || isOffer(exchange) ? 'chunked' : exchange.length,
+        length: exchange.sentLength === 'close' || isOffer(exchange) ? 'chunked' : exchange.sentLength,
         protocol: upgrade,
         isEnd: this.#isSent,
       })
@@ -148,6 +148,10 @@ export class Http2Upstream implements Upstream, BodySink {
   /** One side sent what the other cannot be told. */
   fail(thrown: unknown, code: FailureCode): void {
     if (this.#exchange === undefined) return
+    if (thrown instanceof Failure) {
+      this.#reset(errorCodes.cancel)
+      return this.broke(thrown)
+    }
     this.#exchange.bug = thrown
     this.#reset(errorCodes.cancel)
     this.broke(new Failure(code, thrown instanceof Error ? thrown.message : String(thrown)), errorCodes.internalError)

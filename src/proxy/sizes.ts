@@ -1,0 +1,21 @@
+/** How large a request may be, where its route says so: what is told beforehand is refused before anything of it goes on, what comes without a length as soon as it is too much. */
+
+import { Failure } from '#base/failure'
+import type { Sizes } from '#model/view'
+import type { Exchange } from './exchange.ts'
+
+/** Throws where the head says already that it is too large. */
+export function bound(exchange: Exchange, { bodyBytes, headerCount, headerBytes }: Sizes): void {
+  const { fields } = exchange.head
+  if (headerCount !== undefined && fields.length / 2 > headerCount)
+    throw new Failure('header-too-large', `${fields.length / 2} fields; ${headerCount} are taken`)
+  if (headerBytes !== undefined) {
+    let bytes = 0
+    for (const text of fields) bytes += text.length
+    if (bytes > headerBytes) throw new Failure('header-too-large', `${bytes} bytes of names and values; ${headerBytes} are taken`)
+  }
+  if (bodyBytes === undefined || exchange.upgrade !== undefined || exchange.method === 'CONNECT') return
+  if (typeof exchange.length === 'number' && exchange.length > bodyBytes)
+    throw new Failure('request-too-large', `${exchange.length} bytes are announced; ${bodyBytes} are taken`)
+  exchange.maxBodyBytes = bodyBytes
+}
