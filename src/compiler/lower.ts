@@ -131,6 +131,8 @@ export function lowerBackends(ports: readonly ServicePort[], { layersOf }: Polic
       port: outside?.port ?? port.port,
       protocol: backendProtocol(port.protocol),
       ...calling,
+      // There is nothing to choose from.
+      ...(type === 'named' || type === 'original' ? { balance: 'round-robin' as const } : {}),
       identities: port.identities,
       ...(port.proxyProtocol === undefined ? {} : { proxyProtocol: port.proxyProtocol }),
     }

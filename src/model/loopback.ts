@@ -13,7 +13,10 @@ export function onLoopback(view: View, block: number): View {
   return {
     ...view,
     listeners: Object.fromEntries(
-      Object.entries(view.listeners).map(([name, listener]) => [
+      Object.entries(view.listeners)
+        // Nothing is captured: what is called outside does not come by.
+        .filter(([, { host }]) => host !== '0.0.0.0')
+        .map(([name, listener]) => [
         name,
         listener.direction === 'outbound' ? { ...listener, host: loopbackOf(listener.host, block), isBound: true as const } : listener,
       ]),

@@ -376,7 +376,7 @@ test('clusters and endpoints that others wrote are taken, or refused by name', (
     () => cluster({ ...eds, roundRobinLbConfig: { slowStartConfig: { slowStartWindow: '9s', aggression: { defaultValue: 2 } } } }),
     /slow_start_config\.aggression: not carried out/,
   )
-  assert.throws(() => cluster({ type: 'STRICT_DNS' }), /type: only EDS/)
+  assert.throws(() => cluster({ type: 'STRICT_DNS' }), /load_assignment: is missing/)
   assert.throws(
     () => cluster({ ...eds, outlierDetection: { alwaysEjectOneHost: true } }),
     /outlier_detection.always_eject_one_host: not carried out/,
@@ -390,7 +390,7 @@ test('clusters and endpoints that others wrote are taken, or refused by name', (
           typedConfig: { '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext' },
         },
       }),
-    /transport_socket: not carried out/,
+    /transport_socket: common_tls_context is missing/,
   )
   const set = (json: Record<string, JsonValue>) =>
     decoded(typeUrls.endpoints, ClusterLoadAssignmentSchema, { clusterName: 'c', ...json }).value

@@ -62,6 +62,7 @@ export function hostAndPort(
   address: Address | undefined,
   where: string,
   protocol: SocketAddress_Protocol = SocketAddress_Protocol.TCP,
+  mayBeName = false,
 ): { host: string; port: number } {
   if (address?.address.case !== 'socketAddress') refuse(where, 'only an IP address and port is carried out')
   const { value } = address.address
@@ -69,7 +70,7 @@ export function hostAndPort(
     refuse(join(where, 'protocol'), protocol === SocketAddress_Protocol.TCP ? 'only TCP here' : 'only UDP here')
   if (value.portSpecifier.case !== 'portValue') refuse(where, 'a port number is missing')
   if (value.resolverName !== '') refuse(join(where, 'resolver_name'), 'not carried out by this proxy')
-  if (!/^[0-9.]+$|:/.test(value.address)) refuse(join(where, 'address'), `"${value.address}" is not an IP address`)
+  if (!mayBeName && !/^[0-9.]+$|:/.test(value.address)) refuse(join(where, 'address'), `"${value.address}" is not an IP address`)
   return { host: value.address, port: value.portSpecifier.value }
 }
 

@@ -23,12 +23,14 @@ import { balanceOf } from './balance.ts'
 import { carries, hostAndPort, labelsOf, msOf, mustBeAds, refuse, textLabel, unpack } from './carried.ts'
 import { healthCheckOf } from './health-check.ts'
 import { decodeResilience } from './resilience.ts'
+import { isOrigination, originationOf, outsideType } from './outside.ts'
 import { headerOf, isPlaintext, upstreamOf } from './tls.ts'
 
 const checkCluster = carries(ClusterSchema, [
   'name',
   'alt_stat_name',
   'type',
+  'cluster_type',
   'eds_cluster_config',
   'load_assignment',
   'lb_policy',
@@ -48,7 +50,11 @@ const checkCluster = carries(ClusterSchema, [
   'transport_socket',
   'metadata',
 ])
-const checkOptions = carries(HttpProtocolOptionsSchema, ['explicit_http_config', 'use_downstream_protocol_config'])
+const checkOptions = carries(HttpProtocolOptionsSchema, [
+  'explicit_http_config',
+  'use_downstream_protocol_config',
+  'upstream_http_protocol_options',
+])
 const checkExplicit = carries(HttpProtocolOptions_ExplicitHttpConfigSchema, ['http_protocol_options', 'http2_protocol_options'])
 const checkDownstream = carries(HttpProtocolOptions_UseDownstreamHttpConfigSchema, ['http_protocol_options', 'http2_protocol_options'])
 const checkAssignment = carries(ClusterLoadAssignmentSchema, ['cluster_name', 'endpoints'])
@@ -73,7 +79,11 @@ export function decodeBackend(message: Cluster): Backend {
     type,
     port,
     protocol,
-    ...balanceOf(message, type),
+    ...(type === 'named' || type === 'original' ? { balance: 'round-robin' as const } : balanceOf(message, type)),
+    ...(type === 'hosts' ? { hosts: decodeHosts(message) } : {}),
+    ...(type === 'endpoints' || type === 'local' ? {} : { isExternal: true as const }),
+    ...(labels['external'] === true ? { isExternal: true as const } : {}),
+    ...tlsOf(message, protocol),
     connectTimeoutMs: message.connectTimeout === undefined ? 5000 : msOf(message.connectTimeout),
     identities: identitiesOf(message, { port, service, protocol }),
     ...proxyProtocolOf(message),
@@ -83,6 +93,8 @@ export function decodeBackend(message: Cluster): Backend {
 }
 
 function typeOf(message: Cluster): Backend['type'] {
+  const outside = outsideType(message)
+  if (outside !== undefined) return outside
   const type =
     message.clusterDiscoveryType.case === 'type'
       ? message.clusterDiscoveryType.value
@@ -97,6 +109,17 @@ function typeOf(message: Cluster): Backend['type'] {
   mustBeAds(message.edsClusterConfig?.edsConfig, 'eds_cluster_config.eds_config')
   if (message.loadAssignment !== undefined) refuse('load_assignment', 'not carried out beside EDS')
   return 'endpoints'
+}
+
+/** Of a cluster outside the mesh, by name. */
+function decodeHosts({ loadAssignment }: Cluster): readonly Endpoint[] {
+  if (loadAssignment === undefined) refuse('load_assignment', 'is missing')
+  return decodeEndpoints(loadAssignment, SocketAddress_Protocol.TCP, true).endpoints
+}
+
+function tlsOf({ transportSocket }: Cluster, protocol: Backend['protocol']): Pick<Backend, 'tls'> {
+  const tls = originationOf(transportSocket, protocol, 'transport_socket')
+  return tls === undefined ? {} : { tls }
 }
 
 /** STATIC is the workload behind the proxy and nothing else. */
@@ -151,6 +174,7 @@ function proxyProtocolOf({ transportSocket, transportSocketMatches }: Cluster): 
   const last = transportSocketMatches.at(-1)
   if (transportSocket !== undefined) {
     if (last !== undefined) refuse('transport_socket', 'not carried out beside transport_socket_matches')
+    if (isOrigination(transportSocket)) return {}
     if (!isPlaintext(transportSocket) && headerOf(transportSocket, 'transport_socket') === undefined)
       refuse('transport_socket', `not carried out but for plaintext; TLS is for endpoints with tlsMode "${meshTls.tlsMode}"`)
   }
@@ -183,6 +207,7 @@ function identitiesOf(message: Cluster, backend: Pick<Backend, 'port' | 'service
 export function decodeEndpoints(
   message: ClusterLoadAssignment,
   protocol: SocketAddress_Protocol = SocketAddress_Protocol.TCP,
+  mayBeNames = false,
 ): EndpointSet {
   checkAssignment(message, '')
   const endpoints: Endpoint[] = []
@@ -197,19 +222,19 @@ export function decodeEndpoints(
       ...(group.priority === 0 ? {} : { priority: group.priority }),
     }
     group.lbEndpoints.forEach((entry, place) =>
-      endpoints.push({ ...decodeEndpoint(entry, `${where}.lb_endpoints[${place}]`, protocol), ...near }),
+      endpoints.push({ ...decodeEndpoint(entry, `${where}.lb_endpoints[${place}]`, protocol, mayBeNames), ...near }),
     )
   })
   return { backend: message.clusterName, endpoints }
 }
 
-function decodeEndpoint(entry: LbEndpoint, where: string, protocol: SocketAddress_Protocol): Endpoint {
+function decodeEndpoint(entry: LbEndpoint, where: string, protocol: SocketAddress_Protocol, mayBeNames: boolean): Endpoint {
   checkLbEndpoint(entry, where)
   if (entry.hostIdentifier.case !== 'endpoint') refuse(where, 'an endpoint is missing')
   checkEndpoint(entry.hostIdentifier.value, `${where}.endpoint`)
   const mode = entry.metadata?.filterMetadata[socketMetadata]?.['tlsMode']
   return {
-    ...hostAndPort(entry.hostIdentifier.value.address, `${where}.endpoint.address`, protocol),
+    ...hostAndPort(entry.hostIdentifier.value.address, `${where}.endpoint.address`, protocol, mayBeNames),
     weight: entry.loadBalancingWeight ?? 1,
     health: healthOf(entry.healthStatus),
     mtls: mode === meshTls.tlsMode,

@@ -4,6 +4,7 @@ import type { Backend } from '#model/view'
 import { aggregate, nameOfOwn, ownName } from '../encode/fallback.ts'
 import { type Cluster, Cluster_LbPolicy, ClusterSchema } from '../gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { ClusterConfigSchema } from '../gen/envoy/extensions/clusters/aggregate/v3/cluster_pb.ts'
+import { outsideType } from './outside.ts'
 import { carries, refuse, unpack } from './carried.ts'
 
 /** What Weft says of such a backend stands at its own cluster. */
@@ -15,7 +16,7 @@ export type Chain = { readonly name: string; readonly own: string; readonly next
 
 /** Undefined where the cluster is none. */
 export function decodeChain(message: Cluster): Chain | undefined {
-  if (message.clusterDiscoveryType.case !== 'clusterType') return undefined
+  if (message.clusterDiscoveryType.case !== 'clusterType' || outsideType(message) !== undefined) return undefined
   const { name, typedConfig } = message.clusterDiscoveryType.value
   if (name !== aggregate) refuse('cluster_type', `${name} is not carried out by this proxy, only ${aggregate}`)
   checkChain(message, '')

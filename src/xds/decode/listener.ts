@@ -24,6 +24,7 @@ import { connectUdpOf, decodeConnectUdp, decodeUdpProxy } from './datagrams.ts'
 import { decodeGateway } from './gateway.ts'
 import { type Http, httpOf, type Tcp, tcpOf } from './network-filters.ts'
 import { decodeConnectionFault } from './per-route.ts'
+import { decodeOutside } from './outside.ts'
 import { checkDownstream } from './tls.ts'
 
 // stat_prefix, reuse_port, backlog and balance say nothing of where traffic goes.
@@ -64,6 +65,12 @@ export type DecodedListener =
   | { readonly type: 'dns'; readonly value: readonly DnsName[] }
 
 export function decodeListener(message: EnvoyListener): DecodedListener {
+  const unruled = (of: EnvoyListener): Listener => {
+    const { type, value } = decodeListener(of)
+    return type === 'listener' ? value : refuse('listener_filters', 'names of DNS have no egress rules')
+  }
+  const outside = decodeOutside(message, unruled)
+  if (outside !== undefined) return { type: 'listener', value: outside }
   if (message.listenerFilters.some(filter => filter.name === 'envoy.filters.udp.dns_filter'))
     return { type: 'dns', value: decodeDns(message) }
   if (message.listenerFilters.some(filter => filter.name === udpProxyFilter)) return { type: 'listener', value: decodeUdpProxy(message) }

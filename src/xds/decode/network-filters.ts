@@ -13,6 +13,7 @@ import {
   TcpProxySchema,
 } from '../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts'
 import { CorsSchema } from '../gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts'
+import { FilterConfigSchema as NamesSchema } from '../gen/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy_pb.ts'
 import { HTTPFaultSchema } from '../gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts'
 import { LocalRateLimitSchema } from '../gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts'
 import { RBACSchema as AccessSchema } from '../gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts'
@@ -82,7 +83,8 @@ export function httpOf(any: Any, where: string): Http {
 /** A filter that does nothing but what routes ask of it. */
 function isAsleep(any: Any, where: string): boolean {
   const type = typeName(any)
-  if (type === CorsSchema.typeName) return true
+  // Where a name leads: it does nothing but for clusters of the same kind.
+  if (type === CorsSchema.typeName || type === NamesSchema.typeName) return true
   if (type === HTTPFaultSchema.typeName) checkSleepingFault(unpack(any, HTTPFaultSchema, where), `${where}: envoy.filters.http.fault`)
   else if (type === LocalRateLimitSchema.typeName)
     checkSleepingLimit(unpack(any, LocalRateLimitSchema, where), `${where}: envoy.filters.http.local_ratelimit`)

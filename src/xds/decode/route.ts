@@ -24,6 +24,7 @@ import { carries, labelsOf, msOf, refuse, textLabel, textOf } from './carried.ts
 import { headerFilters } from './headers.ts'
 import { decodeMatch } from './match.ts'
 import { backendNamed } from './network-filters.ts'
+import { routeEgress } from './outside.ts'
 import { decodeMirrors, decodePerRoute } from './per-route.ts'
 import { decodeRetry } from './retry.ts'
 import { pathChange, type ShareRewrite, shareRewriteOf, substitutionOf } from './rewrite.ts'
@@ -107,7 +108,8 @@ function decodeRoute(message: EnvoyRoute, where: string): Route {
   const labels = labelsOf(message.metadata)
   const match = decodeMatch(message.match, `${where}.match`)
   const headers = headerFilters(message, where)
-  const asked = decodePerRoute(message.typedPerFilterConfig, message.name, where)
+  const { egress, others } = routeEgress(message)
+  const asked = { ...decodePerRoute(others, message.name, where), ...egress }
   const shape = { name: message.name, origin: textLabel(labels, 'origin') ?? message.name, match, ...asked }
   switch (message.action.case) {
     case 'route':

@@ -106,7 +106,7 @@ const principal = (identifier: NonNullable<MessageInitShape<typeof PrincipalSche
 const permission = (rule: NonNullable<MessageInitShape<typeof PermissionSchema>['rule']>): Permission => create(PermissionSchema, { rule })
 const anybody = principal({ case: 'any', value: true })
 const anything = permission({ case: 'any', value: true })
-const unclearPolicy = create(PolicySchema, {
+export const unclearPolicy = create(PolicySchema, {
   principals: [anybody],
   permissions: [permission({ case: 'urlPath', value: { rule: { case: 'path', value: matcher({ type: 'regex', value: unclear }) } } })],
 })

@@ -37,7 +37,7 @@ export function encodeBalance({
     ...(lbConfig === undefined ? {} : { lbConfig }),
     ...(list.length === 0 ? {} : { loadBalancingPolicy: { policies: list } }),
     // Said also where it is never, for Envoy would take half.
-    ...(type === 'endpoints' ? { commonLbConfig: { healthyPanicThreshold: { value: balancing.panicPercent ?? 0 } } } : {}),
+    ...(type !== 'local' ? { commonLbConfig: { healthyPanicThreshold: { value: balancing.panicPercent ?? 0 } } } : {}),
   }
 }
 

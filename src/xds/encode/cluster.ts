@@ -18,6 +18,7 @@ import { alpnOf, meshTls, serverNameOf, socketMetadata, weftMetadata } from '../
 import { constraintLabel, encodeResilience, spareLabel } from './resilience.ts'
 import { encodeBalance } from './balance.ts'
 import { encodeHealthCheck } from './health-check.ts'
+import { originatedTls, outsidePlace } from './outside.ts'
 import { duration, fromAds, labels, typed } from './source.ts'
 import { announced, plaintext, upstreamTls } from './tls.ts'
 
@@ -28,10 +29,12 @@ export function encodeBackend(backend: Backend): Cluster {
   const bare = backend.proxyProtocol === undefined ? plaintext : announced(backend.proxyProtocol)
   return create(ClusterSchema, {
     name: backend.name,
-    ...(backend.type === 'endpoints'
-      ? { clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.EDS }, edsClusterConfig: { edsConfig: fromAds } }
-      : { clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC }, loadAssignment: local(backend) }),
-    ...encodeBalance(backend),
+    ...(isOutside(backend)
+      ? outsidePlace(backend, () => encodeEndpoints({ backend: backend.name, endpoints: backend.hosts ?? [] }))
+      : backend.type === 'endpoints'
+        ? { clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.EDS }, edsClusterConfig: { edsConfig: fromAds } }
+        : { clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC }, loadAssignment: local(backend) }),
+    ...(backend.type === 'named' || backend.type === 'original' ? {} : encodeBalance(backend)),
     connectTimeout: duration(backend.connectTimeoutMs),
     ...(options === undefined ? {} : { typedExtensionProtocolOptions: { [httpOptions]: options } }),
     transportSocketMatches:
@@ -45,21 +48,28 @@ export function encodeBackend(backend: Backend): Cluster {
             },
             { name: 'plaintext', match: {}, transportSocket: bare },
           ],
-    ...(backend.identities.length === 0 && backend.proxyProtocol !== undefined ? { transportSocket: bare } : {}),
+    ...(backend.tls !== undefined
+      ? { transportSocket: originatedTls(backend.tls, backend.protocol) }
+      : backend.identities.length === 0 && backend.proxyProtocol !== undefined
+        ? { transportSocket: bare }
+        : {}),
     ...encodeResilience(backend),
     ...encodeHealthCheck(backend),
     metadata: labels({
       service: backend.service,
       port: backend.port,
       protocol: backend.protocol,
+      ...(backend.isExternal === true ? { external: true } : {}),
       ...constraintLabel(backend),
       ...spareLabel(backend),
     }),
   })
 }
 
+const isOutside = ({ type }: Backend): boolean => type === 'hosts' || type === 'named' || type === 'original'
+
 /** Datagrams travel to endpoints of the mesh in HTTP/2. */
-function protocolOptions({ protocol, type }: Backend) {
+function protocolOptions({ protocol, type, tls }: Backend) {
   if (protocol === 'tcp' || (protocol === 'udp' && type === 'local')) return undefined
   const upstreamProtocolOptions: HttpProtocolOptions['upstreamProtocolOptions'] =
     protocol === 'downstream'
@@ -76,7 +86,14 @@ function protocolOptions({ protocol, type }: Backend) {
                 : { case: 'httpProtocolOptions', value: {} },
           }),
         }
-  return typed(HttpProtocolOptionsSchema, create(HttpProtocolOptionsSchema, { upstreamProtocolOptions })).value
+  return typed(
+    HttpProtocolOptionsSchema,
+    create(HttpProtocolOptionsSchema, {
+      upstreamProtocolOptions,
+      // The name that was asked for is what the server must prove.
+      ...(type === 'named' && tls !== undefined ? { upstreamHttpProtocolOptions: { autoSni: true, autoSanValidation: true } } : {}),
+    }),
+  ).value
 }
 
 function local({ name, port, protocol }: Backend): ClusterLoadAssignment {

@@ -22,6 +22,7 @@ import { UdpProxyConfigSchema } from '../gen/envoy/extensions/filters/udp/udp_pr
 import { invalidCluster } from '../types.ts'
 import { httpAccess } from './access.ts'
 import { encodeUdpHash } from './affinity.ts'
+import { egressLabel } from './egress.ts'
 import { duration, labels, typed } from './source.ts'
 import { downstreamTls } from './tls.ts'
 
@@ -70,6 +71,7 @@ function encodeOutbound(listener: Listener): EnvoyListener {
       protocol: 'udp',
       ...(direction === 'gateway' ? { direction } : {}),
       ...(only ? {} : { backends: backends.map(({ backend, weight }) => ({ backend: backend ?? invalidCluster, weight })) }),
+      ...egressLabel(listener.egress),
     }),
   })
 }

@@ -1,6 +1,6 @@
 /** Listener → envoy.config.listener.v3.Listener: one filter chain per way of speaking (TLS or not, HTTP or opaque), and the DNS table as a UDP listener. */
 
-import { create } from '@bufbuild/protobuf'
+import { create, type MessageInitShape } from '@bufbuild/protobuf'
 import type { DnsName, Listener, ServerNames } from '#model/view'
 import { SocketAddress_Protocol } from '../gen/envoy/config/core/v3/address_pb.ts'
 import { TrafficDirection } from '../gen/envoy/config/core/v3/base_pb.ts'
@@ -29,6 +29,7 @@ import { networkAccess } from './access.ts'
 import { encodeTcpHash } from './affinity.ts'
 import { encodeConcurrency } from './concurrency.ts'
 import { encodeDatagrams } from './datagrams.ts'
+import { egressLabel, encodeWayOut, networkEgress, sleepingEgress } from './egress.ts'
 import { encodeGateway } from './gateway.ts'
 import { connectionFilters, httpFiltersOf } from './per-route.ts'
 import { duration, fromAds, labels, typed } from './source.ts'
@@ -66,6 +67,13 @@ const proxyProtocol = create(ListenerFilterSchema, {
 })
 
 export function encodeListener(listener: Listener): EnvoyListener {
+  if (listener.egress !== undefined && listener.host === anyHost)
+    return encodeWayOut(listener, listener.egress, {
+      inspectors: [tlsInspector, httpInspector],
+      httpNames: httpNames.raw_buffer,
+      httpFilter,
+      tcpFilter,
+    })
   if (listener.serverNames !== undefined) return encodeByName(listener, listener.serverNames)
   const { protocol } = listener
   if (protocol === 'udp') return encodeDatagrams(listener)
@@ -103,13 +111,20 @@ export function encodeListener(listener: Listener): EnvoyListener {
   })
 }
 
+/** Of a listener that stands for all addresses of a port. */
+const anyHost = '0.0.0.0'
+
 /** A chain for each set of server names; what names none of them goes to the default chain, or is closed. */
 function encodeByName(listener: Listener, serverNames: readonly ServerNames[]): EnvoyListener {
   const chain = (name: string, { backends }: Pick<Listener, 'backends'>, match?: FilterChain['filterChainMatch']): FilterChain =>
     create(FilterChainSchema, {
       name,
       ...(match === undefined ? {} : { filterChainMatch: match }),
-      filters: [...connectionFilters(listener), tcpFilter({ ...listener, backends: backends ?? [] })],
+      filters: [
+        ...networkEgress(listener.egress, listener.name),
+        ...connectionFilters(listener),
+        tcpFilter({ ...listener, backends: backends ?? [] }),
+      ],
     })
   return create(ListenerSchema, {
     ...place(listener),
@@ -122,8 +137,8 @@ function encodeByName(listener: Listener, serverNames: readonly ServerNames[]): 
   })
 }
 
-const labelsFor = ({ service, protocol, direction }: Listener) =>
-  labels({ service, protocol, ...(direction === 'gateway' ? { direction } : {}) })
+const labelsFor = ({ service, protocol, direction, egress }: Listener) =>
+  labels({ service, protocol, ...(direction === 'gateway' ? { direction } : {}), ...egressLabel(egress) })
 
 const place = ({ name, host, port, direction, isBound }: Listener) => ({
   name,
@@ -152,12 +167,18 @@ function chainOf(
     ...(transport === 'tls' ? { transportSocket: downstreamTls(alpn) } : {}),
     filters:
       payload === 'http'
-        ? [httpFilter(listener)]
-        : [...networkAccess(listener.access, listener.name), ...connectionFilters(listener), tcpFilter(listener)],
+        ? [httpFilter(listener, listener.egress === undefined ? [] : sleepingEgress)]
+        : [
+            ...networkAccess(listener.access, listener.name),
+            ...networkEgress(listener.egress, listener.name),
+            ...connectionFilters(listener),
+            tcpFilter(listener),
+          ],
   })
 }
 
-function httpFilter(listener: Listener) {
+/** more: asleep, or about where it goes, in front of the router. */
+function httpFilter(listener: Listener, more: NonNullable<MessageInitShape<typeof HttpConnectionManagerSchema>['httpFilters']> = []) {
   if (listener.routes === undefined) throw new Error(`listener ${listener.name}: protocol ${listener.protocol} needs a route table`)
   const manager = create(HttpConnectionManagerSchema, {
     statPrefix: listener.name,
@@ -169,6 +190,7 @@ function httpFilter(listener: Listener) {
     httpFilters: [
       ...encodeConcurrency(listener.concurrency),
       ...httpFiltersOf(listener.direction),
+      ...more,
       { name: 'envoy.filters.http.router', configType: typed(RouterSchema, create(RouterSchema)) },
     ],
     serverHeaderTransformation: HttpConnectionManager_ServerHeaderTransformation.PASS_THROUGH,

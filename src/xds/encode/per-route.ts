@@ -12,6 +12,7 @@ import { StringMatcherSchema } from '../gen/envoy/type/matcher/v3/string_pb.ts'
 import { FractionalPercent_DenominatorType as Denominator } from '../gen/envoy/type/v3/percent_pb.ts'
 import { accessFilters, encodeAccess, sleepingAccess } from './access.ts'
 import { asleep, encodeSession, sessionFilter } from './affinity.ts'
+import { encodeEgress } from './egress.ts'
 import { duration, typed } from './source.ts'
 
 /** Envoy's names, by which its chain of filters and the configs of a route find each other. */
@@ -55,13 +56,14 @@ export function connectionFilters({ fault }: Pick<Listener, 'fault'>) {
   return [{ name: perRoute.weftFault, configType: typed(StructSchema, struct) }]
 }
 
-export function perRouteConfig({ cors, fault, rateLimit, action, access }: Route): Record<string, Any> {
+export function perRouteConfig({ cors, fault, rateLimit, action, access, egress }: Route): Record<string, Any> {
   return {
     ...(cors === undefined ? {} : { [perRoute.cors]: anyPack(CorsPolicySchema, encodeCors(cors)) }),
     ...(fault === undefined ? {} : encodeFault(fault)),
     ...(rateLimit === undefined ? {} : encodeRateLimit(rateLimit)),
     ...encodeSession(action),
     ...(access === undefined ? {} : encodeAccess(access)),
+    ...(egress === undefined ? {} : encodeEgress(egress)),
   }
 }
 

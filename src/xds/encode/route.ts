@@ -41,6 +41,7 @@ import { type RegexMatchAndSubstitute, RegexMatchAndSubstituteSchema, RegexMatch
 import { type StringMatcher, StringMatcherSchema } from '../gen/envoy/type/matcher/v3/string_pb.ts'
 import { invalidCluster } from '../types.ts'
 import { encodeHash } from './affinity.ts'
+import { egressLabel } from './egress.ts'
 import { fullPattern, prefixPattern } from './path.ts'
 import { encodeMirrors, perRouteConfig } from './per-route.ts'
 import { encodeRetry } from './retry.ts'
@@ -64,8 +65,8 @@ export function encodeRouteTable(table: RouteTable): RouteConfiguration {
 
 function longestBody({ hosts }: RouteTable): number {
   let longest = 0
+  // A character is three bytes of UTF-8 at most, or two of four.
   for (const { routes } of hosts)
-    // A character is three bytes of UTF-8 at most, or two of four.
     for (const { action } of routes) if (action.type === 'respond' && 3 * action.detail.length > longest) longest = 3 * action.detail.length
   return longest
 }
@@ -80,6 +81,7 @@ function encodeRoute(route: Route): EnvoyRoute {
     metadata: labels({
       origin: route.origin,
       ...(action.type === 'respond' && action.reason !== undefined ? { reason: action.reason, detail: action.detail } : {}),
+      ...egressLabel(route.egress),
     }),
     action:
       action.type === 'forward'
