@@ -23,8 +23,9 @@ export function answeredPreflight(exchange: Exchange, cors: Cors): boolean {
         ...(cors.credentials ? [{ name: 'access-control-allow-credentials', value: 'true' }] : none),
       ]
     : none
+  // A preflight does not need it (Fetch); Gateway API's conformance has it, as Envoy says it.
+  const exposed = isAllowed && cors.expose.length > 0 ? [{ name: 'access-control-expose-headers', value: cors.expose.join(', ') }] : none
   if (method === undefined) {
-    const exposed = isAllowed && cors.expose.length > 0 ? [{ name: 'access-control-expose-headers', value: cors.expose.join(', ') }] : none
     exchange.changeAnswer({ set: [...permission, ...exposed], add: vary, remove: none })
     return false
   }
@@ -40,7 +41,7 @@ export function answeredPreflight(exchange: Exchange, cors: Cors): boolean {
   answerEmpty(
     exchange,
     200,
-    [...permission, ...granted, ...vary].flatMap(({ name, value }) => [name, value]),
+    [...permission, ...granted, ...exposed, ...vary].flatMap(({ name, value }) => [name, value]),
   )
   return true
 }

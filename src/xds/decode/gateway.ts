@@ -42,19 +42,21 @@ export function decodeGateway(message: EnvoyListener, service: string): Listener
   const plain = chains.filter(each => each.isPlain)
   if (chains.length === 0 || message.defaultFilterChain !== undefined) refuse('filter_chains', 'at least one is needed, and no default')
   if (plain.length === 0) {
-    const names = chains.flatMap(each => (each.names.length === 0 ? ['*'] : each.names))
+    const names = chains.flatMap(({ end }) => (end.names.length === 0 ? ['*'] : end.names))
     const twice = names.find((name, at) => names.indexOf(name) < at)
     if (twice !== undefined) refuse('filter_chains', `the server name "${twice}" stands in two chains`)
-    return { ...base, terminates: chains.map(({ isPlain: _, ...each }) => each) }
+    return { ...base, terminates: chains.map(each => each.end) }
   }
   const [only, ...others] = plain
-  if (others.length > 0 || chains.length > 1 || only!.names.length > 0) refuse('filter_chains', 'in plaintext exactly one is carried out')
-  if (only!.routes === undefined) refuse('filter_chains', 'in plaintext a route table is needed')
-  return { ...base, routes: only!.routes }
+  if (others.length > 0 || chains.length > 1 || only!.end.names.length > 0)
+    refuse('filter_chains', 'in plaintext exactly one is carried out')
+  const { routes } = only!.end
+  if (routes === undefined) refuse('filter_chains', 'in plaintext a route table is needed')
+  return { ...base, routes }
 }
 
 /** Without certificates: plaintext, or TLS that is passed on where the match says that it is TLS. */
-function readChain(chain: FilterChain, where: string): Terminated & { readonly isPlain: boolean } {
+function readChain(chain: FilterChain, where: string): { readonly isPlain: boolean; readonly end: Terminated } {
   checkChain(chain, where)
   const match = chain.filterChainMatch
   if (match !== undefined) checkMatch(match, `${where}.filter_chain_match`)
@@ -69,7 +71,7 @@ function readChain(chain: FilterChain, where: string): Terminated & { readonly i
   if (isPlaintext(chain.transportSocket)) {
     const isPlain = match?.transportProtocol !== 'tls'
     if (!isPlain && end.routes !== undefined) refuse(where, 'TLS that is not ended holds no requests that could be read')
-    return { names, certificates: [], isPlain, ...end }
+    return { isPlain, end: { names, certificates: [], ...end } }
   }
   const at = `${where}.transport_socket`
   const context = unpack(chain.transportSocket?.configType.value, DownstreamTlsContextSchema, at)
@@ -96,7 +98,7 @@ function readChain(chain: FilterChain, where: string): Terminated & { readonly i
   })
   if (certificates.length === 0) refuse(`${at}.tls_certificates`, 'at least one is needed')
   const callers = callersOf(context, at)
-  return { names, certificates, isPlain: false, ...end, ...(callers === undefined ? {} : { callers }) }
+  return { isPlain: false, end: { names, certificates, ...end, ...(callers === undefined ? {} : { callers }) } }
 }
 
 function endOf(any: Any, where: string): Pick<Terminated, 'routes' | 'backends'> {
