@@ -7,6 +7,7 @@
  */
 
 import type { Chosen, Mesh, Outbound, SelectedPort } from '#model/mesh'
+import type { PoliciesTold } from '#model/policies-told'
 import type { Inventory } from '#model/workload'
 import type { HTTPRoute, TCPRoute, TLSRoute } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
@@ -15,12 +16,15 @@ import { findEgress } from './compiler/egress.ts'
 import { findExternals } from './compiler/external.ts'
 import type { Attached, Attachment } from './compiler/attach.ts'
 import { attach } from './compiler/attach.ts'
+import { findConcurrency } from './compiler/concurrency.ts'
+import { resolveFallbacks } from './compiler/fallbacks.ts'
 import type { Note } from './compiler/gather.ts'
 import { judgingFaults, nextExpiry } from './compiler/faults.ts'
 import { delegate } from './compiler/delegation.ts'
 import type { JudgeCertificate } from './compiler/edge-certificates.ts'
 import { gather, nameOf, older } from './compiler/gather.ts'
 import { findGateways } from './compiler/gateways.ts'
+import { type Client, isMeant } from './compiler/clients.ts'
 import { keep } from './compiler/keep.ts'
 import type { ByPort, PortRoutes, RequestRoute } from './compiler/lower.ts'
 import { type Audience, audienceKey, holding, lowerBackends, lowerPorts } from './compiler/lower.ts'
@@ -39,12 +43,14 @@ import { findServices } from './compiler/services.ts'
 import type { ResourceStatus } from './compiler/status.ts'
 import { portsOfSubsets, reportSubsets } from './compiler/subsets.ts'
 import { findTargets } from './compiler/targets.ts'
+import { type PolicyQuestion, type Sources, tellPolicies as tell } from './compiler/tell.ts'
 import { lowerTCP, namesOf } from './compiler/tcp.ts'
 
 export type { Note } from './compiler/gather.ts'
 export type { AncestorStatus, ParentStatus, ResourceStatus, Stated } from './compiler/status.ts'
 export { toldProtocol } from './compiler/protocol.ts'
 export { joinStatus } from './compiler/status.ts'
+export type { PolicyQuestion } from './compiler/tell.ts'
 export { endpointsFor, viewFor } from './compiler/view.ts'
 
 /**
@@ -100,7 +106,8 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
   for (const { scope, from } of Object.values(attached).flat()) audiences.set(audienceKey({ scope, from }), { scope, from })
   const byAudience = new Map([...audiences].map(([key, audience]) => [key, { audience, byPort: holding(attached, audience) }]))
   const everyone = byAudience.get(audienceKey({ scope: undefined }))!.byPort
-  const backing = findTargets(gathered.backendPolicies, { services, routes: [], isHeld: () => false }, judgingBackends)
+  const fallbacks = resolveFallbacks(gathered.backendPolicies, services, grants)
+  const backing = findTargets(fallbacks.policies, { services, routes: [], isHeld: () => false }, judgingBackends)
   const policies = findPolicies(gathered.meshes, backing, options.trustDomain)
   const { lowered: backends, hashes, perClient } = lowerBackends([...ports, ...portsOfSubsets(services)], policies)
   const gateways = findGateways(gathered, httpLowered, tcpLowered, inventory, judge, hashes)
@@ -119,7 +126,8 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
   const limits = findTargets(rateLimitPolicies, ground, judgingLimits)
   const byKey = new Map(ports.map(port => [port.key, port]))
   const own = new Map([...httpLowered.values()].flatMap(each => [...each.own]))
-  const settling = new Settling({ routes: routing, faults, own }, byKey)
+  const speaking = { routes: routing, faults, own }
+  const settling = new Settling(speaking, byKey)
   const loweredFor = (byPort: ByPort, isAll = false): Outbound => {
     const own = isAll ? ports : ports.filter(port => byPort.has(port.key))
     return settling.settle(lowerPorts(own, byPort, lowered, hashes), key => routeOfBytes(byPort.get(key)?.tcp))
@@ -133,7 +141,8 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
       )
       .sort(([one], [other]) => (one < other ? -1 : 1)),
   )
-  const chosen = byAge(others.filter(({ audience }) => audience.from !== undefined)).map(
+  const some = byAge(others.filter(({ audience }) => audience.from !== undefined))
+  const chosen = some.map(
     ({ audience: { scope, from }, byPort }): Chosen => ({ ...loweredFor(byPort), from: from!, ...(scope === undefined ? {} : { scope }) }),
   )
   const tablesOf = (part: Outbound) => Object.values(part.routes)
@@ -159,6 +168,7 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
       backends: perClient,
       hashes: Object.keys(perClient).length === 0 ? {} : Object.fromEntries(hashes),
     },
+    concurrency: findConcurrency(services.ports, policies),
     rateLimits: lowerRateLimits(tablesOf(outbound), services.ports, limits),
     placeLimits: lowerPlaceLimits([...new Set(inventory.workloads.map(each => each.namespace))].sort(), limits),
     guards: guarding.guards,
@@ -186,7 +196,7 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
       reported<TLSRoute | TCPRoute>(route, route.kind === 'TLSRoute' ? tls : route.kind === 'UDPRoute' ? udp : tcp, tcpLowered.get(route)!),
     ),
     ...policies.statuses,
-    ...backing.statuses,
+    ...fallbacks.told(backing.statuses),
     ...routing.statuses,
     ...filters.statuses,
     ...faults.statuses,
@@ -212,7 +222,39 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
   )
   const notes = [...services.notes, ...http.notes, ...tls.notes, ...tcp.notes, ...udp.notes, ...grpc.notes, ...hostnames]
   const endsAt = nextExpiry(faultPolicies, now)
-  return keep<Compiled>(previous, { mesh, notes, statuses, ...(endsAt === undefined ? {} : { endsAt }) })
+  const inOrderOfWeight = [
+    byAudience.get(audienceKey({ scope: undefined }))!,
+    ...some.filter(({ audience }) => audience.scope === undefined),
+    ...others.filter(({ audience }) => audience.scope !== undefined && audience.from === undefined),
+    ...some.filter(({ audience }) => audience.scope !== undefined),
+  ]
+  /** As `outboundFor` has it: consumer routes before producer routes, of each those that name the client first. */
+  const heldFor = (key: string, client: Client): PortRoutes | undefined =>
+    inOrderOfWeight
+      .filter(({ audience: { scope, from } }) => (scope === undefined || scope === client.namespace) && isMeant(from, client))
+      .findLast(({ byPort }) => byPort.has(key))
+      ?.byPort.get(key)
+  const compiled = keep<Compiled>(previous, { mesh, notes, statuses, ...(endsAt === undefined ? {} : { endsAt }) })
+  sources.set(compiled, {
+    speaking,
+    backing: policies,
+    limits,
+    meshes: gathered.meshes,
+    accessPolicies: gathered.accessPolicies,
+    ports,
+    workloads: inventory.workloads,
+    bytesBy: (port, client) => routeOfBytes(heldFor(port.key, client)?.tcp),
+  })
+  return compiled
+}
+
+/** Who said what, for as long as the outcome is there; what it came to is in the mesh. */
+const sources = new WeakMap<Compiled, Sources>()
+
+/** What holds for the calls to a Service, and by whose word; undefined: there is no such Service or port. */
+export function tellPolicies(compiled: Compiled, question: PolicyQuestion): PoliciesTold | undefined {
+  const known = sources.get(compiled)
+  return known && tell(compiled.mesh, known, question)
 }
 
 type AnyRoute = RequestRoute | TLSRoute | TCPRoute

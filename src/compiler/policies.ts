@@ -1,20 +1,23 @@
 /** What holds for the calls to a service port, for everybody or for some clients: the Mesh's defaults, and BackendPolicies from the widest to the narrowest. */
 
 import type { Layer } from '#model/mesh'
+import type { Backend } from '#model/view'
 import { durationMs } from '#resources/duration'
 import type { BackendPolicy, BackendPolicySpec, MeshResource } from '#resources/weft'
 import { type Choosing, choosingOf } from './balance.ts'
+import { type LedTo, ledToAt, whyNotAt } from './fallbacks.ts'
 import { specOf } from './fields.ts'
 import { checkedAt, type Checking, checkingOf, whyNoCheck } from './health-checks.ts'
 import { layerOf } from './layers.ts'
 import { merge } from './merge.ts'
+import { isHttp } from './protocol.ts'
 import { type Resilience, resilienceOf } from './resilience.ts'
 import type { ServicePort } from './services.ts'
 import type { ResourceStatus } from './status.ts'
 import { state, statusFor } from './status.ts'
 import type { Judging, Targets } from './targets.ts'
 
-export type Calling = { readonly connectTimeoutMs: number } & Choosing & Resilience & Checking
+export type Calling = { readonly connectTimeoutMs: number } & Choosing & Resilience & Checking & Pick<Backend, 'fallback'>
 export type Policies = {
   readonly mtls: 'strict' | 'permissive'
   /** The one that counts most first; the last is the Mesh's. */
@@ -26,8 +29,12 @@ export type Policies = {
 const builtIn: Calling = { balance: 'least-request', hash: [], near: undefined, connectTimeoutMs: 5000 }
 
 export const judgingBackends: Judging<BackendPolicy> = {
-  unable: ({ spec }, field, { port }) =>
-    field === 'healthCheck' && port !== undefined ? whyNoCheck(spec?.healthCheck, port.protocol) : undefined,
+  unable: ({ spec }, field, { port }) => {
+    if (port === undefined) return undefined
+    if (field === 'healthCheck') return whyNoCheck(spec?.healthCheck, port.protocol)
+    if (field === 'fallback') return whyNotAt(spec?.fallback as unknown as LedTo, port.protocol)
+    return field === 'adaptiveConcurrency' && !isHttp(port.protocol) ? 'requests are not told apart there' : undefined
+  },
 }
 
 /** meshes: the one that counts is named `default`. */
@@ -57,5 +64,6 @@ export function callingAt(layers: readonly Layer[], { protocol }: Pick<ServicePo
     connectTimeoutMs: said.connectTimeout === undefined ? builtIn.connectTimeoutMs : durationMs(said.connectTimeout),
     ...resilienceOf(builtIn, said),
   }
-  return { ...calling, ...checkedAt(checkingOf({}, said), protocol) }
+  const fallback = ledToAt(said.fallback as unknown as LedTo | undefined, protocol)
+  return { ...calling, ...(fallback === undefined ? {} : { fallback }), ...checkedAt(checkingOf({}, said), protocol) }
 }

@@ -11,8 +11,8 @@ import type { Services } from './services.ts'
 export type RefReason = 'RefNotPermitted' | 'InvalidKind' | 'BackendNotFound' | 'UnsupportedProtocol' | 'FilterNotFound'
 /** backend: the name of a backend of the mesh, `NAMESPACE/SERVICE:PORT`; of an ExternalService that of its first exact host. */
 export type Resolved = { readonly backend: string } | { readonly backend: undefined; readonly reason: RefReason; readonly says: string }
-/** called: namespaces of the Services that the route is about; what is in them its clients call anyway. */
-type From = { readonly kind: string; readonly namespace: string; readonly called?: readonly string[] }
+/** group: absent: that of Gateway API. called: namespaces of the Services that the route is about; what is in them its clients call anyway. */
+type From = { readonly group?: string; readonly kind: string; readonly namespace: string; readonly called?: readonly string[] }
 
 /** A route that also holds at Gateways opens what it leads to to others than the mesh: then a grant is needed everywhere. */
 export function fromOf(route: Resource<{ readonly parentRefs?: readonly ParentRef[] | undefined }>): From {
@@ -85,7 +85,7 @@ export function resolve(
 
 /** Whether the namespace lets those objects of another one refer to one of this kind and name in it. */
 export const isGranted = (
-  from: { readonly kind: string; readonly namespace: string },
+  from: { readonly group?: string; readonly kind: string; readonly namespace: string },
   namespace: string,
   { group, kind, name }: { readonly group: string; readonly kind: string; readonly name: string },
   grants: readonly ReferenceGrant[],
@@ -93,7 +93,9 @@ export const isGranted = (
   grants.some(
     grant =>
       namespaceOf(grant) === namespace &&
-      (grant.spec?.from ?? []).some(each => each.group === gatewayGroup && each.kind === from.kind && each.namespace === from.namespace) &&
+      (grant.spec?.from ?? []).some(
+        each => each.group === (from.group ?? gatewayGroup) && each.kind === from.kind && each.namespace === from.namespace,
+      ) &&
       (grant.spec?.to ?? []).some(
         each => each.group === group && each.kind === kind && (each.name === undefined || each.name === '' || each.name === name),
       ),

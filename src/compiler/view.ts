@@ -116,6 +116,7 @@ function takeIn(mesh: Mesh, node: ProxyNode, port: WorkloadPort, bind: { readonl
       ...(isHttp(protocol) ? { routes: name } : {}),
       ...(isOpaque(protocol) ? { backends } : {}),
       service,
+      ...(isHttp(protocol) ? concurrencyAt(mesh, node, port) : {}),
       ...(access !== undefined && isOpaque(protocol) ? { access: access.opaque } : {}),
     },
     table: isHttp(protocol)
@@ -142,6 +143,13 @@ function takeIn(mesh: Mesh, node: ProxyNode, port: WorkloadPort, bind: { readonl
       ...headerFor(mesh, node, port),
     },
   }
+}
+
+function concurrencyAt(mesh: Mesh, node: ProxyNode, port: WorkloadPort): Pick<Listener, 'concurrency'> {
+  const found = (mesh.concurrency[node.namespace] ?? []).find(
+    each => selects(each.selector, node) && portOf(node, each.target)?.port === port.port,
+  )
+  return found === undefined ? {} : { concurrency: found.concurrency }
 }
 
 /** One for all requests; where limits are kept by route, those routes before it. Of two Services before one port, the limit of the first counts. */

@@ -1,7 +1,19 @@
 /** The whole mesh as plain data: what the compiler makes of all resources, and from which each proxy's view is cut. */
 
 import type { EgressTarget } from './egress.ts'
-import type { AccessCondition, Backend, DnsName, EndpointSet, HashOn, Listener, Protocol, RateLimit, Route, RouteTable } from './view.ts'
+import type {
+  AccessCondition,
+  AdaptiveConcurrency,
+  Backend,
+  DnsName,
+  EndpointSet,
+  HashOn,
+  Listener,
+  Protocol,
+  RateLimit,
+  Route,
+  RouteTable,
+} from './view.ts'
 
 /** What clients call, keyed by name: a listener and, where HTTP is spoken, a route table for each service port. */
 export type Outbound = { readonly listeners: Readonly<Record<string, Listener>>; readonly routes: Readonly<Record<string, RouteTable>> }
@@ -37,6 +49,12 @@ export type Limited = {
   readonly target: number | string
   readonly rateLimit?: RateLimit
   readonly routes: readonly LimitedRoute[]
+}
+/** What the workloads behind a port of a Service bear at once is found out. */
+export type SelectedConcurrency = {
+  readonly selector: Readonly<Record<string, string>>
+  readonly target: number | string
+  readonly concurrency: AdaptiveConcurrency
 }
 /** selector: absent for all workloads of the namespace. */
 export type PlaceLimit = { readonly selector?: Readonly<Record<string, string>>; readonly rateLimit: RateLimit }
@@ -117,6 +135,8 @@ export type Mesh = {
     /** By what requests to backends are recognised; only where backends differ. */
     readonly hashes: Readonly<Record<string, readonly HashOn[]>>
   }
+  /** By namespace of the workloads; of two for one port the first counts. */
+  readonly concurrency: Readonly<Record<string, readonly SelectedConcurrency[]>>
   /** By namespace of the workloads, those that count first. */
   readonly rateLimits: Readonly<Record<string, readonly Limited[]>>
   /** By namespace, what holds for workloads where no Service has a limit: the first that selects one. */

@@ -40,6 +40,7 @@ export function pageOf({ core, certificate, interception }: Subject, path: strin
         certificate: own && { identity: own.identity, serial: own.serial, notAfter: new Date(own.notAfter).toISOString() },
         upstreams: core.upstreams,
         leftOut: core.leftOut,
+        limits: core.limits,
         concurrency: core.concurrency,
         healthChecks: core.healthChecks.map(each => ({ ...each, since: new Date(each.since).toISOString() })),
         process: ownUse(),

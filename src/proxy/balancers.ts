@@ -51,6 +51,12 @@ export class Balancers {
     return mayServe && this.#out.get(name)?.has(address) !== true ? found : undefined
   }
 
+  /** Whether any is well and not left out; who is picked in a panic only does not count. */
+  mayAnyServe({ name }: Backend, { endpoints }: EndpointSet): boolean {
+    const out = this.#out.get(name) ?? none
+    return endpoints.some(each => (each.health === 'healthy' || each.health === 'degraded') && each.weight > 0 && !out.has(addressOf(each)))
+  }
+
   /** From now on these endpoints of a backend, by `addressOf`, count as unhealthy for this cause; none: for it all of them serve again. */
   leaveOut(backend: string, addresses: ReadonlySet<string>, cause: Cause = 'failures'): void {
     const by = this.#outBy.get(cause) ?? new Map<string, ReadonlySet<string>>()

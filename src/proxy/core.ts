@@ -128,6 +128,10 @@ export class Core implements AsyncDisposable {
   get leftOut(): ReturnType<Pools['guards']['leftOut']> {
     return this.#pools.guards.leftOut()
   }
+  /** How much of the limits of BackendPolicies is used now. */
+  get limits(): ReturnType<Pools['guards']['limits']> {
+    return this.#pools.guards.limits()
+  }
   /** Ports of the workload whose requests at once are limited by what it bears. */
   get concurrency(): Acceptor['concurrency'] {
     return this.#acceptor.concurrency

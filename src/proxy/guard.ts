@@ -1,8 +1,8 @@
 /** What is remembered of each backend for the good of its endpoints: further tries, failures on end, and what is under way. It outlives views, for a change of configuration makes nobody healthy. */
 
 import { Failure } from '#base/failure'
-import { metricNames, retryLabels } from '#model/metrics'
-import type { Backend, Endpoint, OutlierDetection } from '#model/view'
+import { backendLimitLabels, fallbackLabels, metricNames, retryLabels } from '#model/metrics'
+import type { Backend, Endpoint, Limits, OutlierDetection } from '#model/view'
 import { Budget, defaultConstraint } from './budget.ts'
 import { type Absent, type EjectionFamilies, ejectionFamilies, Ejections, type LeaveOut } from './ejections.ts'
 import type { Family, Registry, Sample } from './registry.ts'
@@ -10,14 +10,21 @@ import type { RetryOutcome } from './retries.ts'
 
 type Families = EjectionFamilies & { readonly retries: Family }
 
+/** How much of each limit of a backend is used. isOpen: no more is taken; word of circuit breakers. */
+export type LimitNow = { readonly limit: keyof Limits; readonly most: number; readonly used: number; readonly isOpen: boolean }
+
 export class Guards {
   readonly #families: Families
+  readonly #fallbacks: Family
   readonly #leaveOut: LeaveOut
+  readonly #connectionsOf: (backend: string) => number
   readonly #guards = new Map<string, Guard>()
   readonly #known = new WeakMap<Backend, Guard>()
 
-  constructor(registry: Registry, leaveOut: LeaveOut) {
+  /** connectionsOf: how many there are to the endpoints of a backend. */
+  constructor(registry: Registry, leaveOut: LeaveOut, connectionsOf: (backend: string) => number = () => 0) {
     this.#leaveOut = leaveOut
+    this.#connectionsOf = connectionsOf
     this.#families = {
       retries: registry.family(
         metricNames.retries,
@@ -27,6 +34,35 @@ export class Guards {
       ),
       ...ejectionFamilies(registry),
     }
+    this.#fallbacks = registry.family(
+      metricNames.fallbacks,
+      'counter',
+      'Requests that went to the Service named as fallback, and why',
+      fallbackLabels,
+    )
+    const limit = registry.family(metricNames.backendLimit, 'gauge', 'How much there may be at once to a service', backendLimitLabels)
+    const used = registry.family(metricNames.backendLimitUsed, 'gauge', 'How much of such a limit is used now', backendLimitLabels)
+    registry.before(() => {
+      for (const { samples } of [limit, used]) for (const sample of samples.values()) sample.value = 0
+      for (const { service, limits } of this.limits())
+        for (const each of limits) {
+          limit.sample([service, each.limit]).value += each.most
+          used.sample([service, each.limit]).value += each.used
+        }
+    })
+  }
+
+  /** A request goes to another service than it was to. */
+  fellBack(service: string, fallback: string, reason: string): void {
+    this.#fallbacks.sample([service, fallback, reason]).value++
+  }
+
+  /** Of backends with limits, how much of them is used now. */
+  limits(): { readonly backend: string; readonly service: string; readonly limits: readonly LimitNow[] }[] {
+    return [...this.#guards].flatMap(([backend, guard]) => {
+      const limits = guard.limitsNow(this.#connectionsOf(backend))
+      return limits.length === 0 ? [] : [{ backend, service: guard.service, limits }]
+    })
   }
 
   /** For backends whose route or policy needs one. */
@@ -116,6 +152,24 @@ export class Guard {
     this.#requests--
   }
 
+  /** As much is under way as there may be. */
+  get isFull(): boolean {
+    const { requests, pendingRequests } = this.limits
+    return (requests !== undefined && this.#requests >= requests) || (pendingRequests !== undefined && this.#pending >= pendingRequests)
+  }
+
+  get service(): string {
+    return this.#backend.service
+  }
+
+  limitsNow(connections: number): readonly LimitNow[] {
+    const used = { connections, pendingRequests: this.#pending, requests: this.#requests, retries: this.#retries }
+    return limitNames.flatMap(limit => {
+      const most = this.limits[limit]
+      return most === undefined ? [] : [{ limit, most, used: used[limit], isOpen: used[limit] >= most }]
+    })
+  }
+
   /** It needs a connection that is not there yet, and `waited` is owed; the failure where too many do. */
   wait(): Failure | undefined {
     const { pendingRequests } = this.limits
@@ -156,6 +210,8 @@ export class Guard {
     this.#ejections?.answered(endpoint, status, count, pauseMs)
   }
 }
+
+const limitNames = ['connections', 'pendingRequests', 'requests', 'retries'] as const
 
 const limited = (name: string, most: number): Failure => new Failure('backend-limit', `limits.${name} of ${most}`)
 

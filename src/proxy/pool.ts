@@ -43,7 +43,11 @@ export class Pools {
       registry,
       leaveOut: (backend, addresses) => this.balancers.leaveOut(backend, addresses, 'checks'),
     })
-    this.guards = new Guards(registry, (backend, addresses) => this.balancers.leaveOut(backend, addresses))
+    this.guards = new Guards(
+      registry,
+      (backend, addresses) => this.balancers.leaveOut(backend, addresses),
+      backend => this.#connectionsOf(backend),
+    )
   }
 
   of(backend: Backend, endpoint: Endpoint | undefined): EndpointPool {
@@ -90,10 +94,14 @@ export class Pools {
     const guard = this.guards.known(backend)
     const most = guard?.limits.connections
     if (guard === undefined || most === undefined) return true
-    let sum = guard.opaque
+    return this.#connectionsOf(backend) < most
+  }
+
+  #connectionsOf(backend: string): number {
+    let sum = this.guards.known(backend)?.opaque ?? 0
     for (const pool of this.#pools.values())
       if (pool.backend === backend) sum += pool.http1.connections + (pool.http2 === pool.http1 ? 0 : pool.http2.connections)
-    return sum < most
+    return sum
   }
 
   /** What there is to each endpoint now. */

@@ -5,6 +5,7 @@ import { type Balancer, Latency } from '#model/balance'
 import type { Backend, Endpoint, Filter, View, WeightedBackend } from '#model/view'
 import type { ResponseHead } from '#wire/http1'
 import type { Affinity } from './affinity.ts'
+import { standIn } from './fallback.ts'
 import type { EndpointPool, Pools } from './pool.ts'
 
 /** A backend with the endpoints that may serve now; `endpoints` and `balancer` are undefined for the workload behind this proxy. */
@@ -33,8 +34,22 @@ export function shareOf(
   affinity?: Affinity,
   key = affinity?.key,
 ): Share {
-  const backend = picked.backend === undefined ? undefined : view.backends[picked.backend]
-  if (backend === undefined) throw new Failure('backend-invalid', origin)
+  const own = picked.backend === undefined ? undefined : view.backends[picked.backend]
+  if (own === undefined) throw new Failure('backend-invalid', origin)
+  if (own.fallback === undefined) return shareAt(own, picked, view, pools, affinity, key)
+  const backend = standIn(own, view, pools)
+  // A session is with an endpoint of the backend's own, and stays with it.
+  return shareAt(backend, picked, view, pools, backend === own ? affinity : undefined, key)
+}
+
+function shareAt(
+  backend: Backend,
+  picked: WeightedBackend,
+  view: View,
+  pools: Pools,
+  affinity: Affinity | undefined,
+  key: number | undefined,
+): Share {
   const filters = picked.filters ?? noFilters
   if (backend.type === 'local')
     return { backend, endpoints: undefined, balancer: undefined, filters, affinity: undefined, key: undefined, isPlain: true }
