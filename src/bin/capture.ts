@@ -4,6 +4,7 @@ import type { CleanOptions, HostOptions, RunOptions } from '#cli/options'
 import { captureHost, canCaptureHost, removeLeftovers } from '#io/capture'
 import type { AnswerDns } from '#io/dns-server'
 import { dialTcp, type Socket } from '#io/net'
+import { runShort } from '#io/process'
 import { dialUdp } from '#io/udp'
 import type { Workload } from '#io/workload'
 import type { Core } from '#proxy/core'
@@ -27,7 +28,7 @@ export async function adoptHost(
   options: RunOptions,
   core: Core,
   onDnsQuery: AnswerDns,
-  { say, log }: RunWorld,
+  { say, log, env }: RunWorld,
 ): Promise<Workload> {
   const ports = options.ports.map(({ port }) => port)
   const capture = await captureHost({
@@ -55,6 +56,7 @@ export async function adoptHost(
     dialNow,
     dialUdp: (port, on) => dialUdp('127.0.0.1', port, on),
     dial: (port, { timeoutMs = 0 } = {}) => connected(dialNow(port), timeoutMs),
+    run: (command, timeoutMs) => runShort(command, { env, cwd: process.cwd() }, timeoutMs),
     [Symbol.asyncDispose]: end,
   }
 }

@@ -163,7 +163,7 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
     clock: systemClock,
     log,
     shelf: shared.shelf,
-    probe: probe => launched.promise.then(running => askReadiness(probe, running.dial)),
+    probe: probe => launched.promise.then(running => askReadiness(probe, running, options.readyCommand)),
     onView: view => {
       const hasNewRoots = view.trust.roots.join() !== core.view.trust.roots.join()
       hasView = true

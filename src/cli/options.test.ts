@@ -228,3 +228,22 @@ test('where a workload runs and its part of the traffic are read, or refused wit
     assert.match(problemsOf(() => run({ name: 'a', locality: text })).join(), /--locality.*must be REGION\/ZONE/, text)
   assert.match(problemsOf(() => run({ name: 'a', weight: '-1' })).join(), /--weight/)
 })
+
+test('readiness is asked by HTTP, gRPC, a command or a connection, as often as is said', () => {
+  const probeOf = (raw: Parameters<typeof run>[0]) => run({ name: 'cart', port: ['8080'], ...raw }).probe
+  assert.deepEqual(probeOf({ readyGrpc: '9000/shop.Cart' }), { type: 'grpc', port: 9000, service: 'shop.Cart' })
+  assert.deepEqual(probeOf({ readyGrpc: '9000' }), { type: 'grpc', port: 9000, service: '' })
+  const often = { intervalMs: 5000, timeoutMs: 1000, failures: 3 }
+  assert.deepEqual(probeOf({ readyInterval: '5s', readyFailures: '3' }), { type: 'tcp', often })
+  const { probe, readyCommand } = run({ name: 'db', port: ['5432/tcp'], readyCommand: 'pg_isready -q' })
+  assert.deepEqual([probe, readyCommand], [{ type: 'command' }, ['/bin/sh', '-c', 'pg_isready -q']])
+  for (const [raw, start] of [
+    [{ readyGrpc: 'cart' }, '--ready-grpc'],
+    [{ readyCommand: 'true', readyHttp: '8080/' }, '--ready-http and --ready-command exclude'],
+    [{ readyInterval: '1ms' }, '--ready-interval must be from 50ms'],
+    [{ readyInterval: '1s', readyTimeout: '2s' }, '--ready-timeout is longer'],
+  ] as const) {
+    const problems = problemsOf(() => run({ name: 'cart', ...raw }))
+    assert.ok(problems[0]?.startsWith(start), problems.join('\n'))
+  }
+})

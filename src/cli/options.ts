@@ -6,7 +6,8 @@ import type { ProxyNode } from '#model/workload'
 import type { ControlAddress } from './context.ts'
 import { readExclusions, readUids } from './flags/capture.ts'
 import { Flags } from './flags/collect.ts'
-import { readLabel, readLocality, readPort, readPublish, readReadiness, type Publish, type RunPort, samePort } from './flags/workload.ts'
+import { readReadiness } from './flags/readiness.ts'
+import { readLabel, readLocality, readPort, readPublish, type Publish, type RunPort, samePort } from './flags/workload.ts'
 
 export type { ControlAddress } from './context.ts'
 
@@ -26,6 +27,8 @@ export type RunOptions = {
   /** Of the traffic, beside other workloads of the service; absent: 1. */
   readonly weight?: number
   readonly probe: ProxyNode['probe']
+  /** Where that is a command. */
+  readonly readyCommand?: readonly string[]
   /** Ports of this machine that lead to ports of the workload. */
   readonly publish: readonly Publish[]
   /** Each connection to a published port begins with a PROXY header. */
@@ -148,10 +151,7 @@ export function runOptions(raw: Raw, command: readonly string[], control: Contro
     ...(version === undefined ? [] : [['version', version]]),
     ...flags.each('label', readLabel),
   ]) as Record<string, string>
-  if (raw['ready'] !== undefined && raw['readyHttp'] !== undefined) flags.wrong('--ready and --ready-http exclude each other: give one')
-  const probe = flags.one('readyHttp', readReadiness) ?? {
-    type: flags.choice('ready', ['tcp', 'none']) ?? (ports.some(({ protocol }) => protocol !== 'udp') ? 'tcp' : 'none'),
-  }
+  const readiness = readReadiness(raw, flags, ports)
   const publish = flags.each('publish', readPublish)
   for (const { port } of publish) {
     const declared = ports.filter(each => each.port === port)
@@ -179,7 +179,7 @@ export function runOptions(raw: Raw, command: readonly string[], control: Contro
     service,
     ports,
     labels,
-    probe,
+    ...readiness,
     publish,
     ...(raw['acceptProxyProtocol'] === true ? { acceptProxyProtocol: true } : {}),
     capture,
@@ -262,7 +262,15 @@ export function controlOptions(raw: Raw): ControlOptions {
   const rejoinMs = flags.duration('rejoinWithin')
   flags.stopIfWrong()
   const more = { ...(authority === undefined ? {} : { authority }), ...(rejoinMs === undefined ? {} : { rejoinMs }) }
-  return { api, xds, trustDomain, json, ...more, ...(leafLifeMs === undefined ? {} : { leafLifeMs }), ...(data === undefined ? {} : { data }) }
+  return {
+    api,
+    xds,
+    trustDomain,
+    json,
+    ...more,
+    ...(leafLifeMs === undefined ? {} : { leafLifeMs }),
+    ...(data === undefined ? {} : { data }),
+  }
 }
 
 export function proxyOptions(raw: Raw): ProxyOptions {

@@ -6,7 +6,7 @@ import { type Call, type GrpcStream, rpcCodes, type Service, stream, type Stream
 import type { ProxyNode } from '#model/workload'
 import type { Platform } from '#platforms/platform'
 import { proxyNodeOf } from '#xds/node'
-import { type HealthOrders, type HealthReport, type ProbeResult, streamHealthCheck } from '#xds/rpcs'
+import { type HealthOrders, type HealthReport, type Probe, type ProbeResult, streamHealthCheck } from '#xds/rpcs'
 import { refusalOf } from './discovery/identity.ts'
 
 export type HealthOptions = { readonly platform: Platform; readonly log: Log }
@@ -38,13 +38,13 @@ function watchHealth(out: GrpcStream<HealthOrders>, call: Call, platform: Platfo
         }
         const reason = refusalOf(node, call.peer)
         if (reason !== undefined) return refuse(rpcCodes.permissionDenied, reason)
-        return void out.send(ordersFor(node, eagerMs))
+        return void out.send(ordersFor(node, true))
       }
       if (node === undefined) return refuse(rpcCodes.failedPrecondition, 'the first message of a health stream must tell the node')
       const found = judge(report.results)
       if (found === undefined) return
       platform.report(node.id, found) // said again each time: the proxy may have registered only now
-      if (found !== health) out.send(ordersFor(node, found === 'healthy' ? guardMs : eagerMs))
+      if (found !== health) out.send(ordersFor(node, found !== 'healthy'))
       health = found
     },
     end: () => {}, // whether the proxy is there is what its ADS stream tells
@@ -52,16 +52,28 @@ function watchHealth(out: GrpcStream<HealthOrders>, call: Call, platform: Platfo
 }
 
 /** tcp: every declared port must accept, but those of datagrams, which cannot be asked: where there are no others it is ready once started. */
-function ordersFor({ probe, ports }: ProxyNode, intervalMs: number): HealthOrders {
-  const shape = { host: '127.0.0.1', timeoutMs: 1000, intervalMs } as const
-  if (probe.type === 'http')
-    return {
-      reportMs: intervalMs,
-      probes: [{ ...shape, name: `probe/${probe.port}`, port: probe.port, check: { type: 'http', path: probe.path } }],
-    }
-  const checked = probe.type === 'tcp' ? ports.filter(({ protocol }) => protocol !== 'udp') : []
-  return { reportMs: intervalMs, probes: checked.map(({ port }) => ({ ...shape, name: `probe/${port}`, port, check: { type: 'tcp' } })) }
+function ordersFor({ probe, ports }: ProxyNode, isEager: boolean): HealthOrders {
+  const { intervalMs: often = guardMs, timeoutMs = 1000, failures = 1 } = probe.often ?? {}
+  const intervalMs = isEager ? Math.min(eagerMs, often) : often
+  const shape = { host: '127.0.0.1', timeoutMs, intervalMs, failures } as const
+  const reportMs = Math.min(intervalMs, guardMs)
+  const at = (port: number, check: Probe['check']): Probe => ({ ...shape, name: `probe/${port}`, port, check })
+  switch (probe.type) {
+    case 'http':
+      return { reportMs, probes: [at(probe.port, { type: 'http', path: probe.path })] }
+    case 'grpc':
+      return { reportMs, probes: [at(probe.port, { type: 'grpc', service: probe.service })] }
+    case 'command':
+      return { reportMs, probes: [at(commandPort, { type: 'command' })] }
+    case 'tcp':
+      return { reportMs, probes: ports.filter(({ protocol }) => protocol !== 'udp').map(({ port }) => at(port, { type: 'tcp' })) }
+    case 'none':
+      return { reportMs, probes: [] }
+  }
 }
+
+/** A command is asked at no port; the protocol wants one. */
+const commandPort = 1
 
 /** Undefined: nothing is known yet. */
 function judge(results: readonly ProbeResult[]): 'healthy' | 'unhealthy' | undefined {

@@ -116,6 +116,8 @@ export type Namespace = AsyncDisposable & {
   readonly flows: MessagePort
   /** Starts the one program. Rejects with a system error (`code`) when it cannot be. */
   start(program: Program): Promise<{ readonly pid: number; readonly exited: Promise<Exit> }>
+  /** Runs a short program beside it, and kills it after timeoutMs; 127 where it cannot be started. */
+  run(program: Program, timeoutMs: number): Promise<Exit>
 }
 
 /** What is captured beside TCP and DNS, and what is left out of the mesh. */
@@ -155,6 +157,7 @@ export async function openNamespace(namespace: string, options: NamespaceOptions
       served,
       flows,
       start: program => start(inside, program),
+      run: (program, timeoutMs) => inside.run(program, timeoutMs),
       [Symbol.asyncDispose]: () => close(inside, [sockets, flows]),
     }
   } catch (thrown) {
@@ -203,6 +206,8 @@ class Inside {
   readonly id = (count += 1)
   readonly #shared: NonNullable<typeof shared>
   readonly #waiting = new Map<News['type'], PromiseWithResolvers<never>>()
+  readonly #runs = new Map<number, PromiseWithResolvers<Exit>>()
+  #runCount = 0
 
   constructor() {
     this.#shared = shared ??= begin()
@@ -220,7 +225,20 @@ class Inside {
     return waiting.promise
   }
 
+  run(program: Program, timeoutMs: number): Promise<Exit> {
+    const number = (this.#runCount += 1)
+    const over = Promise.withResolvers<Exit>()
+    this.#runs.set(number, over)
+    this.order({ type: 'run', id: this.id, run: number, program, timeoutMs })
+    return over.promise
+  }
+
   told(news: News): void {
+    if (news.type === 'ran') {
+      this.#runs.get(news.run)?.resolve({ code: news.code, signal: news.signal })
+      this.#runs.delete(news.run)
+      return
+    }
     if (news.type === 'refused') return this.failed(new CaptureRefused(explain(news.says, machine())))
     if (news.type === 'unstarted') return this.failed(Object.assign(new Error(news.says), { code: news.code }))
     this.#waiting.get(news.type)?.resolve(news as never)
@@ -228,8 +246,9 @@ class Inside {
   }
 
   failed(why: unknown): void {
-    for (const { reject } of this.#waiting.values()) reject(why)
+    for (const { reject } of [...this.#waiting.values(), ...this.#runs.values()]) reject(why)
     this.#waiting.clear()
+    this.#runs.clear()
   }
 
   async close(): Promise<void> {

@@ -28,6 +28,30 @@ export async function startBeside(
   return { exited, signal: name => void child.kill(name) }
 }
 
+/** Without output, in a process group of its own that is killed as a whole after timeoutMs. 127 where it cannot be started. Never rejects. */
+export function runShort(
+  [file = '', ...args]: readonly string[],
+  { env, cwd }: { readonly env: Readonly<Record<string, string | undefined>>; readonly cwd: string },
+  timeoutMs: number,
+): Promise<Exit> {
+  return new Promise(resolve => {
+    const child = spawn(file, args, { env: { ...env }, cwd, detached: true, stdio: 'ignore' })
+    const timer = setTimeout(() => {
+      try {
+        process.kill(-child.pid!, 'SIGKILL')
+      } catch {
+        // it has just ended
+      }
+    }, timeoutMs)
+    const over = (code: number | null, signal: NodeJS.Signals | null) => {
+      clearTimeout(timer)
+      resolve({ code, signal })
+    }
+    child.once('error', () => over(127, null))
+    child.once('exit', over)
+  })
+}
+
 export type ProcessOptions = {
   readonly command: readonly string[]
   readonly env: Readonly<Record<string, string | undefined>>

@@ -8,6 +8,7 @@ import type { Exclusions } from '#base/exclusions'
 import { findTool } from './namespace/tools.ts'
 import { type Exit, type Program, type Stdio, openNamespace } from './namespace.ts'
 import { dialTcp } from './net.ts'
+import { runShort } from './process.ts'
 import { dialUdp, type UdpFlow, type UdpHandlers } from './udp.ts'
 import { type Arrivals, listenInside } from './workload/arrivals.ts'
 import { Dialling } from './workload/dialling.ts'
@@ -48,6 +49,8 @@ export type Workload = AsyncDisposable & {
   dialNow(port: number): net.Socket
   /** A flow of datagrams to 127.0.0.1:port as the workload sees it, from a port of its own. */
   dialUdp(port: number, on: UdpHandlers): UdpFlow
+  /** Runs a short command where the workload is, with its environment and without output; killed after timeoutMs. 127 where it cannot be started. */
+  run(command: readonly string[], timeoutMs: number): Promise<Exit>
 }
 
 /**
@@ -86,6 +89,7 @@ async function launchCaptured(program: Program, options: WorkloadOptions): Promi
     dialNow,
     dialUdp: (port, on) => dialUdp('127.0.0.1', port, on, sockets.make({ host: '127.0.0.1', port: 0 })),
     dial: (port, { timeoutMs } = {}) => connected(dialNow(port), port, timeoutMs),
+    run: (command, timeoutMs) => namespace.run({ ...program, command, stdio: silent }, timeoutMs),
     signal,
     async [Symbol.asyncDispose]() {
       await using _ = kept
@@ -111,10 +115,13 @@ async function launchPlain({ command, env, cwd, stdio }: Program, { graceMs = 50
     dialNow,
     dialUdp: (port, on) => dialUdp('127.0.0.1', port, on),
     dial: (port, { timeoutMs } = {}) => connected(dialNow(port), port, timeoutMs),
+    run: (short, timeoutMs) => runShort(short, { env, cwd }, timeoutMs),
     signal,
     [Symbol.asyncDispose]: () => end(signal, exited, graceMs),
   }
 }
+
+const silent = ['ignore', 'ignore', 'ignore'] as const
 
 /** After the end the number may be another process's. */
 function onlyWhileRunning(pid: number, exited: Promise<Exit>): (name: NodeJS.Signals) => void {

@@ -35,6 +35,20 @@ export const gatewayService = (name: string): string => `${name}-weft`
 
 export type Inventory = { readonly workloads: readonly Workload[] }
 
+/**
+ * How readiness is found: tcp connects to the ports; http asks for the path and wants 2xx or 3xx; grpc calls grpc.health.v1 for the service; command: a program
+ * that the proxy knows, and the control plane does not, ends with 0; none: ready once started.
+ */
+export type ReadinessProbe = (
+  | { readonly type: 'tcp' | 'none' | 'command' }
+  | { readonly type: 'http'; readonly port: number; readonly path: string }
+  | { readonly type: 'grpc'; readonly port: number; readonly service: string }
+) & {
+  /** Absent: each second, a second for an answer, and one failure is enough. */
+  readonly often?: ProbeTimes
+}
+export type ProbeTimes = { readonly intervalMs: number; readonly timeoutMs: number; readonly failures: number }
+
 /** What a proxy says of itself when it connects: the metadata of its xDS Node. */
 export type ProxyNode = {
   readonly id: string // `NAME.NAMESPACE`
@@ -43,8 +57,7 @@ export type ProxyNode = {
   readonly service: string
   readonly labels: Readonly<Record<string, string>>
   readonly ports: readonly WorkloadPort[]
-  /** How readiness is found: tcp connects to the port; http asks for the path and wants 2xx or 3xx; none: ready once started. */
-  readonly probe: { readonly type: 'tcp' | 'none' } | { readonly type: 'http'; readonly port: number; readonly path: string }
+  readonly probe: ReadinessProbe
   /** Of the traffic, beside other workloads of its service; absent: 1. 0 gets nothing. */
   readonly weight?: number
   readonly locality?: Locality

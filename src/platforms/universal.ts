@@ -205,7 +205,8 @@ export class Universal implements Platform {
 
 /** A proxy that comes back is believed to be as before until it reports: else a restart of the control plane would leave every service without endpoints. */
 function healthAtFirst(node: ProxyNode, before: Health | undefined): Health {
-  const isAsked = node.probe.type === 'http' || (node.probe.type === 'tcp' && node.ports.some(({ protocol }) => protocol !== 'udp'))
+  const { type } = node.probe
+  const isAsked = type === 'tcp' ? node.ports.some(({ protocol }) => protocol !== 'udp') : type !== 'none'
   if (!isAsked) return 'healthy'
   return before === 'healthy' || before === 'degraded' ? before : 'unhealthy'
 }

@@ -15,7 +15,7 @@ import { atFirst, judged, type Standing } from './checks/standing.ts'
 import type { Verdict } from './checks/verdict.ts'
 import type { Family, Registry } from './registry.ts'
 
-export { asking } from './checks/ask.ts'
+export { askCall, asking } from './checks/ask.ts'
 
 /** So long after the last request a backend is in use, or three intervals where that is longer. */
 const useMs = 60_000

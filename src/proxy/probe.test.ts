@@ -4,7 +4,15 @@ import { TestClock } from '#base/clock'
 import type { Probe } from '#xds/rpcs'
 import { Prober } from './probe.ts'
 
-const probe: Probe = { name: 'probe/8080', host: '127.0.0.1', port: 8080, check: { type: 'tcp' }, timeoutMs: 1000, intervalMs: 1000 }
+const probe: Probe = {
+  name: 'probe/8080',
+  host: '127.0.0.1',
+  port: 8080,
+  check: { type: 'tcp' },
+  failures: 1,
+  timeoutMs: 1000,
+  intervalMs: 1000,
+}
 
 /** How often a port was asked in each of so many seconds. */
 async function asked(seconds: number, serves: (second: number) => boolean): Promise<readonly number[]> {
@@ -69,5 +77,31 @@ test('a port that served counts as gone when it refuses, or when it was silent t
   assert.equal(await pass(3), 'healthy')
   outcome = 'refuses'
   assert.equal(await pass(1.5), 'unhealthy')
+  prober.stop()
+})
+
+test('a port that is to fail so often on end counts as gone with the last of them, and a success between begins anew', async () => {
+  const clock = new TestClock()
+  let serves = true
+  let said = ''
+  const ask = (): Promise<void> => (serves ? Promise.resolve() : Promise.reject(new Error('refused')))
+  const prober = new Prober(ask, clock, ([result]) => (said = result!.status))
+  prober.follow({ reportMs: 100, probes: [{ ...probe, failures: 3 }] })
+  const pass = async (seconds: number): Promise<string> => {
+    for (let ms = 0; ms < seconds * 1000; ms += 50) {
+      await new Promise(resolve => setImmediate(resolve))
+      clock.advance(50)
+    }
+    await new Promise(resolve => setImmediate(resolve))
+    return said
+  }
+  assert.equal(await pass(1.5), 'healthy')
+  serves = false
+  assert.equal(await pass(2), 'healthy', 'two failures')
+  serves = true
+  await pass(1)
+  serves = false
+  assert.equal(await pass(2), 'healthy', 'two again')
+  assert.equal(await pass(1), 'unhealthy')
   prober.stop()
 })

@@ -8,6 +8,8 @@ export type Ask = (probe: Probe) => Promise<void>
 
 /** Until a port first serves it is asked this often: a workload that starts should be found soon. */
 const eagerMs = 25
+/** A program takes longer to start than a connection. */
+const eagerCommandMs = 250
 /** So often, which is about five seconds; from then on less and less. */
 const eagerTries = 200
 /** One that served and is silent now, for as long as a probe waits, may only be slow: so many in a row count (Kubernetes' own failureThreshold). One that refuses, or answers that it is not ready, counts at once. */
@@ -40,7 +42,7 @@ export class Prober {
     this.#later(reportMs, round, report)
   }
 
-  async #run(probe: Probe, round: number, tries = 1, silences = 0): Promise<void> {
+  async #run(probe: Probe, round: number, tries = 1, silences = 0, misses = 0): Promise<void> {
     const began = this.#clock.now()
     const serves = await this.#ask(probe).then(
       () => true,
@@ -50,14 +52,16 @@ export class Prober {
     const key = `${probe.name}|${probe.port}`
     const before = this.#known.get(key)
     const silent = !serves && this.#clock.now() - began >= probe.timeoutMs ? silences + 1 : 0
-    const isSlow = before?.status === 'healthy' && silent > 0 && silent < silencesCount
-    const status = serves || isSlow ? 'healthy' : 'unhealthy'
+    const missed = serves ? 0 : misses + 1
+    const isSpared = before?.status === 'healthy' && ((silent > 0 && silent < silencesCount) || missed < probe.failures)
+    const status = serves || isSpared ? 'healthy' : 'unhealthy'
     const result: ProbeResult = { name: probe.name, host: probe.host, port: probe.port, status }
     this.#known.set(key, result)
     if (before?.status !== status) this.#report([...this.#known.values()])
     const wasEverHealthy = before?.status === 'healthy' || status === 'healthy'
-    const waitMs = wasEverHealthy ? probe.intervalMs : Math.min(probe.intervalMs, eagerMs * 1.05 ** Math.max(0, tries - eagerTries))
-    this.#later(waitMs, round, () => void this.#run(probe, round, tries + 1, silent))
+    const soonMs = probe.check.type === 'command' ? eagerCommandMs : eagerMs
+    const waitMs = wasEverHealthy ? probe.intervalMs : Math.min(probe.intervalMs, soonMs * 1.05 ** Math.max(0, tries - eagerTries))
+    this.#later(waitMs, round, () => void this.#run(probe, round, tries + 1, silent, missed))
   }
 
   #later(ms: number, round: number, run: () => void): void {

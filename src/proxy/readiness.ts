@@ -1,20 +1,41 @@
-/** Asks a port of the workload whether it serves: a connection, or an HTTP answer from 200 to 399. */
+/** Asks the workload whether it serves: by a connection, an HTTP answer from 200 to 399, a call of grpc.health.v1, or a command that ends with 0. */
 
 import type { Socket } from '#io/net'
 import { clientCodec } from '#wire/http1'
 import type { Probe } from '#xds/rpcs'
+import { askCall } from './checks.ts'
 
-/** Rejects, within probe.timeoutMs, when it does not serve. */
+/** Of the workload: a connection to a port of it, and a command run beside it, which resolves with how it ended. */
+type Ways = {
+  readonly dial: (port: number, options: { timeoutMs: number }) => Promise<Socket>
+  readonly run: (command: readonly string[], timeoutMs: number) => Promise<{ readonly code: number | null }>
+}
+
+/** Rejects, within probe.timeoutMs, when it does not serve. command: what is run where the check is one. */
 export async function askReadiness(
   { port, check, timeoutMs }: Pick<Probe, 'port' | 'check' | 'timeoutMs'>,
-  dial: (port: number, options: { timeoutMs: number }) => Promise<Socket>,
+  { dial, run }: Ways,
+  command?: readonly string[],
 ): Promise<void> {
+  if (check.type === 'command') return askCommand(command, run, timeoutMs)
   const socket = await dial(port, { timeoutMs })
   try {
     if (check.type === 'http') await askHttp(socket, check.path, timeoutMs)
+    if (check.type === 'grpc') await askGrpc(socket, check.service, timeoutMs)
   } finally {
     socket.destroy()
   }
+}
+
+async function askCommand(command: readonly string[] | undefined, run: Ways['run'], timeoutMs: number): Promise<void> {
+  if (command === undefined) throw new Error('this proxy was given no command to ask by')
+  const { code } = await run(command, timeoutMs)
+  if (code !== 0) throw new Error(code === null ? `did not end within ${timeoutMs} ms, or by a signal` : `ended with ${code}`)
+}
+
+async function askGrpc(socket: Socket, service: string, timeoutMs: number): Promise<void> {
+  const verdict = await askCall(socket, service, timeoutMs)
+  if (verdict.is === 'failed') throw new Error(`${verdict.reason}: ${verdict.detail}`)
 }
 
 function askHttp(socket: Socket, path: string, timeoutMs: number): Promise<void> {

@@ -3,7 +3,7 @@
 import { create, type JsonObject, type JsonValue } from '@bufbuild/protobuf'
 import { BadInput, type Problem } from '#base/note'
 import type { Protocol } from '#model/view'
-import type { ProxyNode, WorkloadPort } from '#model/workload'
+import type { ProbeTimes, ProxyNode, ReadinessProbe, WorkloadPort } from '#model/workload'
 import { type Node, NodeSchema } from './gen/envoy/config/core/v3/base_pb.ts'
 
 export type { Node }
@@ -23,6 +23,7 @@ export function nodeOf(proxy: ProxyNode): Node {
 }
 
 const protocols: ReadonlySet<string> = new Set(['http', 'http2', 'grpc', 'tcp', 'tls', 'udp', 'detect'] satisfies Protocol[])
+const probeTypes: ReadonlySet<string> = new Set(['tcp', 'http', 'grpc', 'command', 'none'] satisfies ReadinessProbe['type'][])
 const label = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
 const labelRule = 'must be of lower case letters, digits and dashes, at most 63'
 
@@ -74,7 +75,12 @@ export function proxyNodeOf(node: Node): ProxyNode {
       else bad(`labels.${name}`, 'must be text')
   const probe = isObject(said['probe']) ? said['probe'] : {}
   const type = probe['type']
-  if (type !== 'tcp' && type !== 'http' && type !== 'none') bad('probe.type', 'must be tcp, http or none')
+  if (typeof type !== 'string' || !probeTypes.has(type)) bad('probe.type', `must be one of ${[...probeTypes].join(', ')}`)
+  const probed = (kind: JsonValue | undefined): ReadinessProbe => {
+    if (kind === 'http') return { type: kind, port: number(probe['port'], 'probe.port'), path: text(probe, 'path', 'probe.path') }
+    if (kind === 'grpc') return { type: kind, port: number(probe['port'], 'probe.port'), service: text(probe, 'service', 'probe.service') }
+    return { type: kind === 'none' || kind === 'command' ? kind : 'tcp' }
+  }
   const proxy: ProxyNode = {
     id: node.id,
     workload,
@@ -82,10 +88,7 @@ export function proxyNodeOf(node: Node): ProxyNode {
     service,
     labels,
     ports,
-    probe:
-      type === 'http'
-        ? { type, port: number(probe['port'], 'probe.port'), path: text(probe, 'path', 'probe.path') }
-        : { type: type === 'none' ? 'none' : 'tcp' },
+    probe: { ...probed(type), ...timesOf(probe['often'], bad) },
     ...localityOf(node),
     ...weightOf(said['weight'], bad),
     ...(isObject(said['gateway'])
@@ -102,6 +105,17 @@ export function proxyNodeOf(node: Node): ProxyNode {
   }
   if (problems.length > 0) throw new BadInput(problems)
   return proxy
+}
+
+function timesOf(often: JsonValue | undefined, bad: (path: string, says: string) => void): Pick<ReadinessProbe, 'often'> {
+  if (often === undefined) return {}
+  const of = (name: keyof ProbeTimes, least: number): number => {
+    const value = isObject(often) ? often[name] : undefined
+    if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= 86_400_000) return value
+    bad(`probe.often.${name}`, `must be a whole number from ${least} to 86400000`)
+    return least
+  }
+  return { often: { intervalMs: of('intervalMs', 50), timeoutMs: of('timeoutMs', 50), failures: of('failures', 1) } }
 }
 
 /** Nothing of it: it does not know where it is. */

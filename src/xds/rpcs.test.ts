@@ -25,7 +25,12 @@ const proxy: ProxyNode = {
 test('a proxy reads as the same proxy from its node', () => {
   const report = streamHealthCheck.request.decode(streamHealthCheck.request.encode({ type: 'hello', node: nodeOf(proxy) }))
   assert.deepEqual(report.type === 'hello' && proxyNodeOf(report.node), proxy)
-  assert.deepEqual(proxyNodeOf(nodeOf({ ...proxy, probe: { type: 'none' } })).probe, { type: 'none' })
+  for (const probe of [
+    { type: 'none' },
+    { type: 'grpc', port: 9000, service: 'shop.Cart' },
+    { type: 'command', often: { intervalMs: 5000, timeoutMs: 500, failures: 3 } },
+  ] as const)
+    assert.deepEqual(proxyNodeOf(nodeOf({ ...proxy, probe })).probe, probe)
 })
 
 test('a node that is not described well is refused with all reasons at once', () => {
@@ -35,6 +40,10 @@ test('a node that is not described well is refused with all reasons at once', ()
     /namespace: "No Good" must be of lower case[\s\S]*ports\[0\]\.protocol: "smtp" is none of[\s\S]*ports\[0\]\.port: must be a port/,
   )
   assert.throws(() => proxyNodeOf(nodeOf({ ...proxy, weight: 1.5 })), /weight: must be a whole number from 0 to 1000/)
+  assert.throws(
+    () => proxyNodeOf(nodeOf({ ...proxy, probe: { type: 'tcp', often: { intervalMs: 1, timeoutMs: 100, failures: 1 } } })),
+    /probe\.often\.intervalMs: must be a whole number from 50/,
+  )
   assert.throws(() => proxyNodeOf({ ...nodeOf(proxy), metadata: {} }), /metadata\.WEFT: is missing/)
 })
 
@@ -52,8 +61,18 @@ test('requests, orders to probe and their results read as they were written', ()
   const orders: HealthOrders = {
     reportMs: 1500,
     probes: [
-      { name: 'p', host: '127.0.0.1', port: 80, check: { type: 'tcp' }, timeoutMs: 100, intervalMs: 200 },
-      { name: 'q', host: '::1', port: 81, check: { type: 'http', path: '/x' }, timeoutMs: 100, intervalMs: 200 },
+      { name: 'p', host: '127.0.0.1', port: 80, check: { type: 'tcp' }, failures: 1, timeoutMs: 100, intervalMs: 200 },
+      { name: 'q', host: '::1', port: 81, check: { type: 'http', path: '/x' }, failures: 3, timeoutMs: 100, intervalMs: 200 },
+      {
+        name: 'r',
+        host: '127.0.0.1',
+        port: 82,
+        check: { type: 'grpc', service: 'shop.Cart' },
+        failures: 1,
+        timeoutMs: 100,
+        intervalMs: 200,
+      },
+      { name: 's', host: '127.0.0.1', port: 1, check: { type: 'command' }, failures: 2, timeoutMs: 100, intervalMs: 200 },
     ],
   }
   assert.deepEqual(streamHealthCheck.reply.decode(streamHealthCheck.reply.encode(orders)), orders)

@@ -1,7 +1,6 @@
 /** The flags of `weft run` that hold more than one value: ports, labels, readiness, published ports. */
 
 import type { Locality, Protocol } from '#model/view'
-import type { ProxyNode } from '#model/workload'
 import type { Read } from './collect.ts'
 
 export type RunPort = { readonly name: string; readonly port: number; readonly protocol: Protocol }
@@ -45,15 +44,6 @@ export function readLocality(text: string): Read<Locality> {
   if (more.length > 0 || !isName(region) || (zone !== '' && !isName(zone)) || (host !== undefined && !isName(host)))
     return { says: 'must be REGION/ZONE or REGION/ZONE/HOST, such as eu-west/a: names are letters, digits, "-", "_" and "."' }
   return { value: { region, zone, ...(host === undefined ? {} : { host }) } }
-}
-
-/** `PORT/PATH`: 8080/healthz. */
-export function readReadiness(text: string): Read<ProxyNode['probe']> {
-  const [, digits, path] = /^(\d+)(\/[!-~]*)$/.exec(text) ?? []
-  const port = portOf(digits)
-  return port === undefined || path === undefined
-    ? { says: 'must be PORT/PATH, such as 8080/healthz' }
-    : { value: { type: 'http', port, path } }
 }
 
 /** `[HOST:]HOSTPORT:PORT`: 9000:8080, 0.0.0.0:9000:8080, [::1]:9000:8080. The default host is 127.0.0.1. */

@@ -69,7 +69,12 @@ export function addProcesses(program: Command, session: Session, act: Act): void
     .option('--locality <place>', 'where it runs: REGION/ZONE[/HOST]; callers may prefer what is near them')
     .option('--weight <number>', 'its part of the traffic beside other workloads of the service, 0 to 1000; 1 unless said')
     .option('--ready-http <check>', 'ready when GET PORT/PATH answers 2xx or 3xx, such as 8080/healthz')
+    .option('--ready-grpc <check>', 'ready when grpc.health.v1 at PORT[/SERVICE] says SERVING, such as 9000/shop.Cart')
+    .option('--ready-command <command>', 'ready when this command of the shell, run beside the workload, ends with 0')
     .option('--ready <check>', 'tcp: ready when the first port accepts; none: at once')
+    .option('--ready-interval <duration>', 'how often it is asked once it is ready (default: 1s)')
+    .option('--ready-timeout <duration>', 'how long an answer may take (default: 1s)')
+    .option('--ready-failures <number>', 'so many failures on end, and it is not ready any more (default: 1)')
     .addOption(
       repeated('--publish <ports>', 'a port of this machine that leads to one of the workload: [HOST:]HOSTPORT:PORT; may be repeated'),
     )

@@ -38,6 +38,8 @@ parentPort!.on('message', (order: Order) => {
       return
     case 'start':
       return start(places.get(order.id)!, order.program)
+    case 'run':
+      return runBeside(places.get(order.id)!, order)
     case 'close':
       return close(order.id)
   }
@@ -193,15 +195,39 @@ const withheld = (root: boolean): string[] =>
     ? ['--inh-caps=-all', '--bounding-set=-net_admin,-sys_admin,-sys_ptrace,-sys_module,-sys_rawio']
     : ['--inh-caps=-all', '--ambient-caps=-all', '--bounding-set=-all', '--no-new-privs']
 
+const confined = ({ root }: Beginning, atDeath: 'TERM' | 'KILL', command: readonly string[]): readonly string[] => [
+  '--pdeathsig',
+  atDeath,
+  ...withheld(root),
+  '--',
+  ...command,
+]
+
+/** In a process group of its own, which is killed as a whole when its time is over. What cannot be started has failed. */
+function runBeside(place: Inhabited, { run: number, program, timeoutMs }: Order & { readonly type: 'run' }): void {
+  const { id, beginning, programs } = place
+  const { command, env, cwd, stdio } = program
+  go(place)
+  const child = spawn(beginning.tools.setpriv, confined(beginning, 'KILL', command), { cwd, env, stdio: [...stdio], detached: true })
+  let isOver = false
+  const over = (code: number | null, signal: NodeJS.Signals | null) => {
+    if (isOver) return
+    isOver = true
+    clearTimeout(timer)
+    if (child.pid !== undefined) programs.delete(child.pid)
+    tell(id, { type: 'ran', run: number, code, signal })
+  }
+  const timer = setTimeout(() => attempt(() => process.kill(-child.pid!, 'SIGKILL')), timeoutMs)
+  if (child.pid !== undefined) programs.add(child.pid)
+  child.once('error', () => over(127, null))
+  child.once('exit', over)
+}
+
 /** `setpriv` becomes the program, so its process, exit code and signals are the program's own. TERM reaches it when this process dies. */
 function start(place: Inhabited, { command, env, cwd, stdio }: Program): void {
   const { id, beginning, programs } = place
   go(place)
-  const child = spawn(beginning.tools.setpriv, ['--pdeathsig', 'TERM', ...withheld(beginning.root), '--', ...command], {
-    cwd,
-    env,
-    stdio: [...stdio],
-  })
+  const child = spawn(beginning.tools.setpriv, confined(beginning, 'TERM', command), { cwd, env, stdio: [...stdio] })
   child.once('error', error => tell(id, { type: 'unstarted', code: (error as NodeJS.ErrnoException).code ?? '', says: error.message }))
   child.once('spawn', () => {
     programs.add(child.pid!)

@@ -9,6 +9,8 @@ export type Tools = { readonly ip: string; readonly nft: string; readonly setpri
 export type Order =
   | { readonly type: 'open'; readonly id: number; readonly beginning: Beginning }
   | { readonly type: 'start'; readonly id: number; readonly program: Program }
+  /** A short program beside the one; run: to tell several apart. It is killed after timeoutMs. */
+  | { readonly type: 'run'; readonly id: number; readonly run: number; readonly program: Program; readonly timeoutMs: number }
   | { readonly type: 'close'; readonly id: number }
 
 /** What a namespace is to be. */
@@ -69,3 +71,4 @@ export type News =
   | { readonly type: 'started'; readonly pid: number }
   | { readonly type: 'unstarted'; readonly code: string; readonly says: string }
   | ({ readonly type: 'exited' } & Exit)
+  | ({ readonly type: 'ran'; readonly run: number } & Exit)

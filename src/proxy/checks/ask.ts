@@ -1,6 +1,7 @@
 /** Puts the question of a health check to one endpoint: by HTTP, by a call of gRPC or by a connection, on the ways that requests take too. */
 
 import { Failure } from '#base/failure'
+import type { Socket } from '#io/net'
 import type { Backend, Endpoint, HealthQuestion } from '#model/view'
 import { connect, type Reach } from '../connect.ts'
 import type { EndpointPool } from '../pool.ts'
@@ -28,6 +29,12 @@ export function asking(poolOf: (backend: Backend, endpoint: Endpoint) => Endpoin
       return verdictOn(thrown)
     }
   }
+}
+
+/** By a call over a connection that is there, which is of no use afterwards. */
+export async function askCall(socket: Socket, service: string, timeoutMs: number): Promise<Verdict> {
+  const asked = callQuestion({ type: 'grpc', service }, { service: 'localhost', protocol: 'http2' })
+  return answered(asked, () => new Multiplexed({ socket, identity: undefined }, unwatched).stream(), timeoutMs).catch(verdictOn)
 }
 
 /** Of opaque bytes no connection is kept that requests could go on. */

@@ -10,9 +10,11 @@ import { failed, type Verdict } from './verdict.ts'
 /** verdict: once the exchange is over. */
 export type Question = { readonly exchange: Exchange; readonly head: RequestHead; readonly verdict: () => Verdict }
 
+type Asked = Pick<Backend, 'service' | 'protocol'>
+
 const agent = 'weft-health-check'
 
-export function httpQuestion(ask: HealthQuestion & { readonly type: 'http' }, backend: Backend, isHttp1: boolean): Question {
+export function httpQuestion(ask: HealthQuestion & { readonly type: 'http' }, backend: Asked, isHttp1: boolean): Question {
   const { method, path, host = backend.service, headers, statuses } = ask
   const fields = ['host', host, 'user-agent', agent, ...headers.flatMap(({ name, value }) => [name, value])]
   const head: RequestHead = { method, target: path, minor: 1, fields }
@@ -31,7 +33,7 @@ const longestName = 1_024
 /** Of a HealthCheckResponse as grpc.health.v1 has it. */
 const statuses = ['UNKNOWN', 'SERVING', 'NOT_SERVING', 'SERVICE_UNKNOWN']
 
-export function callQuestion({ service }: HealthQuestion & { readonly type: 'grpc' }, backend: Backend): Question {
+export function callQuestion({ service }: HealthQuestion & { readonly type: 'grpc' }, backend: Asked): Question {
   const body = framed(service)
   const fields = ['host', backend.service, 'content-type', 'application/grpc', 'te', 'trailers', 'user-agent', agent]
   const head: RequestHead = { method: 'POST', target: '/grpc.health.v1.Health/Check', minor: 1, fields }
@@ -89,7 +91,7 @@ class Answer implements Caller {
 }
 
 /** No listener met it: this proxy asks for itself. */
-const entryFor = ({ service, protocol }: Backend) => ({
+const entryFor = ({ service, protocol }: Asked) => ({
   listener: {
     name: 'health-checks',
     direction: 'outbound' as const,

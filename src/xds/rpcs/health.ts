@@ -6,6 +6,8 @@ import { msOf } from '../decode/carried.ts'
 import { duration } from '../encode/source.ts'
 import {
   type HealthCheck,
+  HealthCheck_CustomHealthCheckSchema,
+  HealthCheck_GrpcHealthCheckSchema,
   HealthCheck_HttpHealthCheckSchema,
   HealthCheck_TcpHealthCheckSchema,
   HealthStatus,
@@ -30,12 +32,16 @@ export type HealthReport =
   | { readonly type: 'hello'; readonly node: Node }
   | { readonly type: 'results'; readonly results: readonly ProbeResult[] }
 
-/** expects of http: 200 to 399. */
+/** expects of http: 200 to 399. command: one that the proxy has been given where it runs; the control plane cannot say which. failures: so many on end until it counts as unhealthy. */
 export type Probe = {
   readonly name: string
   readonly host: string
   readonly port: number
-  readonly check: { readonly type: 'tcp' } | { readonly type: 'http'; readonly path: string }
+  readonly check:
+    | { readonly type: 'tcp' | 'command' }
+    | { readonly type: 'http'; readonly path: string }
+    | { readonly type: 'grpc'; readonly service: string }
+  readonly failures: number
   readonly timeoutMs: number
   readonly intervalMs: number
 }
@@ -111,7 +117,7 @@ const encodeOrders = ({ reportMs, probes }: HealthOrders): Uint8Array =>
           {
             timeout: duration(probe.timeoutMs),
             interval: duration(probe.intervalMs),
-            unhealthyThreshold: 1,
+            unhealthyThreshold: probe.failures,
             healthyThreshold: 1,
             healthChecker: checkerOf(probe.check),
           },
@@ -120,10 +126,15 @@ const encodeOrders = ({ reportMs, probes }: HealthOrders): Uint8Array =>
     }),
   )
 
-const checkerOf = (check: Probe['check']): HealthCheck['healthChecker'] =>
-  check.type === 'tcp'
-    ? { case: 'tcpHealthCheck', value: create(HealthCheck_TcpHealthCheckSchema) }
-    : {
+/** The name of a custom check, which has no config. */
+const ownCommand = 'dev.weft.command'
+
+function checkerOf(check: Probe['check']): HealthCheck['healthChecker'] {
+  switch (check.type) {
+    case 'tcp':
+      return { case: 'tcpHealthCheck', value: create(HealthCheck_TcpHealthCheckSchema) }
+    case 'http':
+      return {
         case: 'httpHealthCheck',
         value: create(HealthCheck_HttpHealthCheckSchema, {
           host: 'localhost',
@@ -131,10 +142,22 @@ const checkerOf = (check: Probe['check']): HealthCheck['healthChecker'] =>
           expectedStatuses: [{ start: 200n, end: 400n }],
         }),
       }
+    case 'grpc':
+      return { case: 'grpcHealthCheck', value: create(HealthCheck_GrpcHealthCheckSchema, { serviceName: check.service }) }
+    case 'command':
+      return { case: 'customHealthCheck', value: create(HealthCheck_CustomHealthCheckSchema, { name: ownCommand }) }
+  }
+}
+
+/** A check of another kind is taken as tcp: the port must at least accept. */
+function checkOf(checker: HealthCheck['healthChecker'] | undefined): Probe['check'] {
+  if (checker?.case === 'httpHealthCheck') return { type: 'http', path: checker.value.path }
+  if (checker?.case === 'grpcHealthCheck') return { type: 'grpc', service: checker.value.serviceName }
+  return checker?.case === 'customHealthCheck' && checker.value.name === ownCommand ? { type: 'command' } : { type: 'tcp' }
+}
 
 const decodeOrders = (bytes: Uint8Array): HealthOrders => ordersOf(fromBinary(HealthCheckSpecifierSchema, bytes))
 
-/** A check of another kind than tcp and http is taken as tcp: the port must at least accept. */
 const ordersOf = ({ interval, clusterHealthChecks }: HealthCheckSpecifier): HealthOrders => ({
   reportMs: interval === undefined ? 1000 : msOf(interval),
   probes: clusterHealthChecks.flatMap(({ clusterName, healthChecks, localityEndpoints }) =>
@@ -142,12 +165,12 @@ const ordersOf = ({ interval, clusterHealthChecks }: HealthCheckSpecifier): Heal
       endpoints.map((endpoint): Probe => {
         const [check] = healthChecks
         const { host, port } = resultOf(clusterName, { endpoint, healthStatus: HealthStatus.UNKNOWN } as EndpointHealth)
-        const checker = check?.healthChecker
         return {
           name: clusterName,
           host,
           port,
-          check: checker?.case === 'httpHealthCheck' ? { type: 'http', path: checker.value.path } : { type: 'tcp' },
+          check: checkOf(check?.healthChecker),
+          failures: check?.unhealthyThreshold ?? 1,
           timeoutMs: check?.timeout === undefined ? 1000 : msOf(check.timeout),
           intervalMs: check?.interval === undefined ? 1000 : msOf(check.interval),
         }
