@@ -90,7 +90,7 @@ export function findTargets<P extends AnyPolicy>(policies: readonly P[], ground:
     const equals = (byTarget.get(entry.target) ?? []).filter(other => other.variant === entry.variant)
     const name = `${entry.policy.kind} ${nameOf(entry.policy)}`
     const lost = new Map<string, Entry<P>>()
-    for (const field of Object.keys(entry.says)) {
+    for (const field of Object.keys(entry.says).sort()) {
       const other = equals.find(each => field in each.says)
       if (other !== undefined) lost.set(field, other)
     }
