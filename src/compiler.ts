@@ -109,7 +109,8 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
   const fallbacks = resolveFallbacks(gathered.backendPolicies, services, grants)
   const backing = findTargets(fallbacks.policies, { services, routes: [], isHeld: () => false }, judgingBackends)
   const policies = findPolicies(gathered.meshes, backing, options.trustDomain)
-  const { lowered: backends, hashes, perClient } = lowerBackends([...ports, ...portsOfSubsets(services)], policies)
+  const called = [...ports, ...portsOfSubsets(services)]
+  const { lowered: backends, hashes, perClient } = lowerBackends(called, policies)
   const gateways = findGateways(gathered, httpLowered, tcpLowered, inventory, judge, hashes)
   const egress = findEgress(gathered.egressPolicies, externals.ports)
   const guarding = findGuards(gathered.accessPolicies, gathered.meshes, services, options.trustDomain)
@@ -242,6 +243,7 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
     meshes: gathered.meshes,
     accessPolicies: gathered.accessPolicies,
     ports,
+    backends: called,
     workloads: inventory.workloads,
     bytesBy: (port, client) => routeOfBytes(heldFor(port.key, client)?.tcp),
   })

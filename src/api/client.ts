@@ -8,6 +8,7 @@ import type {
   ControlStatus,
   Convergence,
   Detection,
+  PoliciesTold,
   ProxyConfig,
   ProxyStatus,
   RootPlan,
@@ -82,6 +83,7 @@ export type Client = {
   proxies(): Promise<readonly ProxyStatus[]>
   proxyConfig(id: string): Promise<ProxyConfig>
   detections(id: string): Promise<readonly Detection[]>
+  policies(question: PolicyQuery): Promise<PoliciesTold>
   convergence(revision: number): Promise<Convergence>
   createToken(request: TokenRequest): Promise<TokenReply>
   /** At which stage the replacement of the root is. ApiError 409: its roots are not the mesh's own. */
@@ -90,6 +92,18 @@ export type Client = {
   replaceRoot(request: RootRequest): Promise<RootPlan>
   topology(seconds?: number): Promise<Topology>
   series(service: string, options?: { readonly seconds?: number; readonly side?: 'inbound' | 'outbound' }): Promise<Series>
+}
+
+/** service, from: `NAME.NAMESPACE`. label: `KEY=VALUE`; header: `name: value`. */
+export type PolicyQuery = {
+  readonly service: string
+  readonly port?: string
+  readonly from?: string
+  readonly route?: string
+  readonly path?: string
+  readonly method?: string
+  readonly label?: readonly string[]
+  readonly header?: readonly string[]
 }
 
 export type ConnectOptions = {
@@ -181,6 +195,7 @@ function meshCalls(request: Requester): Omit<Client, keyof ResourceCalls | 'url'
     proxies: () => request.json('/weft/v1/proxies'),
     proxyConfig: id => request.json(`/weft/v1/proxies/${encodeURIComponent(id)}/config`),
     detections: id => request.json(`/weft/v1/proxies/${encodeURIComponent(id)}/detections`),
+    policies: question => request.json(`/weft/v1/policies?${searchOf(question)}`),
     convergence: revision => request.json('/weft/v1/convergence', { query: { revision: String(revision) } }),
     createToken: body => request.json('/weft/v1/tokens', { method: 'POST', body }),
     rootPlan: () => request.json('/weft/v1/root-rotation'),
@@ -190,6 +205,11 @@ function meshCalls(request: Requester): Omit<Client, keyof ResourceCalls | 'url'
       request.json('/weft/v1/series', { query: { service, seconds: seconds?.toString(), side } }),
   }
 }
+
+const searchOf = (question: PolicyQuery): string =>
+  new URLSearchParams(
+    Object.entries(question).flatMap(([name, value]) => (typeof value === 'string' ? [value] : value).map(each => [name, each])),
+  ).toString()
 
 const scopeOf = ({ metadata }: Resource, { namespace }: Scope): Scope => ({ namespace: metadata.namespace ?? namespace })
 

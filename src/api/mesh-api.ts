@@ -57,6 +57,12 @@ export type Detection = {
   readonly lastAt?: string
 }
 
+/**
+ * GET /weft/v1/policies?service=NAME.NAMESPACE[&port=N][&from=WORKLOAD.NAMESPACE][&label=K=V][&route=NAME][&path=/P?Q][&method=M][&header=NAME: VALUE]: what
+ * holds for the calls to a Service, field by field, and by whose word. header: name in lower case; may be repeated, as label.
+ */
+export type { ClientTold, FieldTold, PoliciesTold, PortTold, RouteTold } from '#model/policies-told'
+
 /** GET /weft/v1/convergence?revision=N: who has N active. */
 export type Convergence = {
   readonly revision: number

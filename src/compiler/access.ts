@@ -3,7 +3,7 @@
 import { networkOf, readPath } from '#model/access'
 import type { Guard, GuardOperation, GuardRule, GuardTarget, Mesh } from '#model/mesh'
 import type { Access, AccessCondition, AccessRule, TextMatch } from '#model/view'
-import type { ProxyNode, WorkloadPort } from '#model/workload'
+import type { ProxyNode, Workload, WorkloadPort } from '#model/workload'
 import type { AccessOperation, AccessPath, AccessPolicy, AccessSource, AccessTarget, MeshResource } from '#resources/weft'
 import { rootNamespace, weftGroup } from '#resources/weft'
 import { nameOf, namespaceOf } from './gather.ts'
@@ -326,6 +326,19 @@ export function accessAt(
   const http: Access = { deny, ...(allow === undefined ? {} : { allow }), ...audit }
   return { http, opaque: opaqueOf(http) }
 }
+
+/** The policies that judge who calls a port of a Service, at any of the workloads behind it. */
+export const guardsAt = (policies: readonly AccessPolicy[], port: ServicePort, workloads: readonly Workload[]): readonly AccessPolicy[] =>
+  policies.filter(policy =>
+    (policy.spec?.targetRefs ?? []).some(({ kind, name, sectionName, labels }) => {
+      const namespace = namespaceOf(policy)
+      if (kind === 'Mesh') return namespace === rootNamespace
+      if (namespace !== port.namespace) return false
+      if (kind === 'Namespace') return true
+      if (kind === 'Workload') return workloads.some(each => selects(labels ?? {}, each))
+      return name === port.service && (sectionName === undefined || sectionName === port.name)
+    }),
+  )
 
 const isTarget = ({ namespace, selector, port: at }: GuardTarget, node: ProxyNode, port: WorkloadPort, isUdp: boolean): boolean =>
   (namespace === undefined || namespace === node.namespace) &&

@@ -84,8 +84,19 @@ export function settleListener(listener: Listener, layers: readonly Layer[]): Li
   return { ...rest, ...(timeouts?.idle === undefined ? {} : { idleMs: durationMs(timeouts.idle) }), ...faultIn(says) }
 }
 
-/** Of layers what they say of connections and datagrams. */
-export const ofBytesOnly = (layers: readonly Layer[]): readonly Layer[] =>
-  layers.flatMap(layer => (layer.says[idle] === undefined ? [] : [{ ...layer, says: { [idle]: layer.says[idle] } }]))
+/** Of layers what they say of connections, or of datagrams: a session of those cannot be without end. */
+export const ofBytesOnly = (layers: readonly Layer[], isUdp: boolean): readonly Layer[] =>
+  layers.flatMap(layer => {
+    const said = layer.says[idle] as string | undefined
+    return said === undefined || (isUdp && durationMs(said) === 0) ? [] : [{ ...layer, says: { [idle]: said } }]
+  })
+
+/** Of layers what they say of requests. */
+export const ofRequestsOnly = (layers: readonly Layer[]): readonly Layer[] =>
+  layers.flatMap(layer => {
+    if (!(idle in layer.says)) return [layer]
+    const { [idle]: _, ...says } = layer.says
+    return Object.keys(says).length === 0 ? [] : [{ ...layer, says }]
+  })
 
 export const breaksConnections = ({ policy }: Placed<FaultPolicy>): boolean => isOfConnections(policy.spec)

@@ -5,7 +5,7 @@ import type { Listener, Route } from '#model/view'
 import type { FaultPolicy, RoutePolicy } from '#resources/weft'
 import { layerOf, layersFor, namesClients } from './layers.ts'
 import { isOpaque } from './protocol.ts'
-import { breaksConnections, faultLayer, ofBytesOnly, settleListener, settleRoute } from './route-policies.ts'
+import { breaksConnections, faultLayer, ofBytesOnly, ofRequestsOnly, settleListener, settleRoute } from './route-policies.ts'
 import type { ServicePort } from './services.ts'
 import type { Placed, Targets } from './targets.ts'
 
@@ -21,8 +21,13 @@ type Differing = {
   readonly listeners: Record<string, readonly Layer[]>
 }
 
-/** All that is said of a route, what counts most first. What a rule says itself is as narrow as a policy for it, and comes behind one that names clients. */
-export function layersOfRoute({ routes, faults, own }: Speaking, port: ServicePort | undefined, name: string): readonly Layer[] {
+/** All that is said of a route, what counts most first. ofFault: a fault as the view has it, unless said. What a rule says itself is as narrow as a policy for it, and comes behind one that names clients. */
+export function layersOfRoute(
+  { routes, faults, own }: Speaking,
+  port: ServicePort | undefined,
+  name: string,
+  ofFault = faultLayer,
+): readonly Layer[] {
   const said = routes.of(port, name)
   const itself = own.get(name)
   const isBefore = ({ level, from }: Placed<RoutePolicy>): boolean => level === 'rule' && from !== undefined
@@ -31,13 +36,19 @@ export function layersOfRoute({ routes, faults, own }: Speaking, port: ServicePo
     ...(itself === undefined ? [] : [itself]),
     ...said.filter(each => !isBefore(each)).map(layerOf),
   ]
-  return [...layers, ...faults.of(port, name).map(faultLayer)]
+  return [...ofRequestsOnly(layers), ...faults.of(port, name).map(each => ofFault(each))]
 }
 
 /** The same of the connections or datagrams of a port. route: `KIND/NAMESPACE/NAME/0` of the one that takes them. */
-export function layersOfBytes({ routes, faults }: Speaking, port: ServicePort, route: string): readonly Layer[] {
-  const broken = port.protocol === 'udp' ? [] : faults.of(port, route).filter(breaksConnections).map(faultLayer)
-  return [...ofBytesOnly(routes.of(port, route).map(layerOf)), ...broken]
+export function layersOfBytes({ routes, faults }: Speaking, port: ServicePort, route: string, ofFault = faultLayer): readonly Layer[] {
+  const broken =
+    port.protocol === 'udp'
+      ? []
+      : faults
+          .of(port, route)
+          .filter(breaksConnections)
+          .map(each => ofFault(each))
+  return [...ofBytesOnly(routes.of(port, route).map(layerOf), port.protocol === 'udp'), ...broken]
 }
 
 export class Settling {

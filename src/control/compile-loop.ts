@@ -8,8 +8,19 @@
 
 import type { Clock } from '#base/clock'
 import type { Log } from '#base/log'
-import { type Compiled, type CompileOptions, compile, endpointsFor, joinStatus, type Note, viewFor } from '#compiler'
+import {
+  type Compiled,
+  type CompileOptions,
+  compile,
+  endpointsFor,
+  joinStatus,
+  type Note,
+  type PolicyQuestion,
+  tellPolicies,
+  viewFor,
+} from '#compiler'
 import type { Mesh } from '#model/mesh'
+import type { PoliciesTold } from '#model/policies-told'
 import type { View } from '#model/view'
 import type { Inventory, ProxyNode } from '#model/workload'
 import type { Platform } from '#platforms/platform'
@@ -77,6 +88,11 @@ export class CompileLoop {
     if (before !== undefined && onlyEndpointsDiffer(before.mesh, mesh))
       return { mesh, view: { ...before.view, endpoints: endpointsFor(mesh, node) } }
     return { mesh, view: viewFor(mesh, node, before?.view) }
+  }
+
+  /** What holds for the calls to a Service, and by whose word; undefined: there is no such Service or port. */
+  tellPolicies(question: PolicyQuestion): PoliciesTold | undefined {
+    return this.#compiled && tellPolicies(this.#compiled, question)
   }
 
   /** Something changed that a compile depends on. */

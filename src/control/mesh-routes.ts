@@ -2,6 +2,7 @@
 
 import type { ControlStatus, Detection, TokenReply } from '#api/mesh-api'
 import { isSpiffeId, workloadId } from '#identity/spiffe'
+import type { PoliciesTold } from '#model/policies-told'
 import type { TopologyService } from '#model/topology'
 import type { Traffic } from '#observe/traffic'
 import type { Platform } from '#platforms/platform'
@@ -74,6 +75,7 @@ export function meshRoutes(parts: MeshParts): ExtraRoute[] {
         return json(200, traffic.series(service, number(query, 'seconds', 600), side, now()))
       },
     },
+    { method: 'GET', path: '/weft/v1/policies', handle: ({ query }) => json(200, policiesOf(parts.loop, query)) },
     {
       method: 'POST',
       path: '/weft/v1/tokens',
@@ -96,6 +98,42 @@ export function meshRoutes(parts: MeshParts): ExtraRoute[] {
       handle: () => ({ status: 200, headers: { 'content-type': 'application/x-pem-file' }, body: authority.roots().join('') }),
     },
   ]
+}
+
+function policiesOf(loop: CompileLoop, query: URLSearchParams): PoliciesTold {
+  const service = query.get('service')
+  if (service === null) throw new Refusal(400, 'BadRequest', 'say which service: ?service=NAME.NAMESPACE')
+  const [name, namespace] = named(service)
+  const [port, from, route, path] = ['port', 'from', 'route', 'path'].map(key => query.get(key))
+  const labels = Object.fromEntries(query.getAll('label').map(text => text.split(/=(.*)/s) as [string, string]))
+  const headers = new Map(query.getAll('header').map(text => text.split(/:\s*(.*)/s) as [string, string]))
+  const [pathname = '/', search = ''] = (path ?? '/').split(/\?(.*)/s)
+  const told = loop.tellPolicies({
+    service: name,
+    namespace,
+    ...(port == null ? {} : { port: number(query, 'port', 0) }),
+    ...(from == null ? {} : { from: { name: named(from)[0], namespace: named(from)[1], labels } }),
+    ...(route == null ? {} : { route }),
+    ...(path == null
+      ? {}
+      : {
+          request: {
+            method: query.get('method') ?? 'GET',
+            host: headers.get('host') ?? name,
+            path: pathname,
+            search,
+            header: (key: string) => headers.get(key),
+          },
+        }),
+  })
+  if (told === undefined) throw new Refusal(404, 'NotFound', `no Service ${service}${port == null ? '' : ` with port ${port}`}`)
+  return told
+}
+
+/** `NAME.NAMESPACE`. */
+function named(text: string): readonly [name: string, namespace: string] {
+  const dot = text.lastIndexOf('.')
+  return dot < 0 ? [text, 'default'] : [text.slice(0, dot), text.slice(dot + 1)]
 }
 
 function statusOf(parts: MeshParts): ControlStatus {

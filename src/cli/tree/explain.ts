@@ -26,4 +26,33 @@ export function addExplain(program: Command, session: Session, act: Act): void {
     ['weft explain request --from web --to dns.infra:53/udp', 'a port of UDP'],
     ['weft explain request --from web --to cart:8080 -o json | jq .explanation.arrives', 'for programs'],
   ])
+
+  const policy = explain
+    .command('policy')
+    .description('what holds for the calls to a service, field by field, by whose word, and what was overruled by it')
+    .argument('<service>', 'SERVICE[.NAMESPACE][:PORT]')
+    .option(
+      '--from <workload>',
+      'for which client: a workload or a service, with .NAMESPACE where that is another; absent: one that no policy names',
+    )
+    .addOption(repeated('--label <label>', 'a label that the client has besides: KEY=VALUE; may be repeated'))
+    .option('--path <path>', 'only of the route that a request for this path takes')
+    .option('--method <method>', 'of that request; GET unless said')
+    .addOption(repeated('-H, --header <header>', "of that request: 'name: value'; may be repeated"))
+    .option('--route <name>', 'only of this route: NAME, or KIND/NAMESPACE/NAME')
+    .addOption(repeated('-f, --file <file>', 'of these documents alone, without a control plane: a file, a folder, or -'))
+    .option('-R, --recursive', 'with -f: folders inside folders too')
+    .addOption(outputFlag('table', 'json', 'yaml'))
+    .addOption(namespaceFlag())
+    .addOption(controlFlag())
+    .action(
+      act(async (service: string, flags: object) => (await import('../commands/explain-policy.ts')).explainPolicy(session, service, flags)),
+    )
+  example(policy, say, [
+    ['weft explain policy cart', 'every setting, and where it comes from'],
+    ['weft explain policy cart.shop:80 --from checkout', 'for one client'],
+    ['weft explain policy cart --from web --label tier=canary --path /items', 'of one route, for a client with a label'],
+    ['weft explain policy cart -f manifests/', 'of files, before they are applied'],
+    ["weft explain policy cart -o json | jq '.ports[0].routes[0].fields'", 'for programs'],
+  ])
 }
