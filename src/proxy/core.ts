@@ -13,6 +13,7 @@ import {
   type Socket,
   type TlsMaterial,
 } from '#io/net'
+import { type Lookup, machineLookup } from '#io/resolver'
 import { type DatagramSession, dialUdp, listenSessions, type UdpFlow, type UdpHandlers } from '#io/udp'
 import { portName } from '#model/port'
 import { emptyView, type Listener, type Protocol, type View } from '#model/view'
@@ -20,10 +21,12 @@ import type { WorkloadPort } from '#model/workload'
 import { Acceptor, defaultLimits, type Limits } from './accept.ts'
 import { Gate } from './access.ts'
 import { arrival } from './arrival.ts'
+import type { Reach } from './connect.ts'
 import type { OutsideNames } from './dns.ts'
 import type { EntryOf } from './downstream.ts'
 import { Edge } from './edge.ts'
 import type { Entry, Party } from './entry.ts'
+import { Exit } from './exit.ts'
 import { hopAlpn } from './hop.ts'
 import { Meter } from './meter.ts'
 import { Pools } from './pool.ts'
@@ -42,6 +45,8 @@ export type CoreOptions = {
   readonly listen?: Listen
   readonly log: Log
   readonly outside?: OutsideNames
+  /** The addresses of names outside the mesh; absent: as the machine finds them. */
+  readonly lookup?: Lookup
   /** How long a port of unknown protocol waits for first bytes; absent: 60. */
   readonly detectMs?: number
 }
@@ -85,10 +90,17 @@ export class Core implements AsyncDisposable {
     this.#listen = options.listen ?? listen
     this.meter = new Meter(options.self, Date.now())
     const dialLocalUdp = options.dialLocalUdp ?? ((port: number, on: UdpHandlers) => dialUdp('127.0.0.1', port, on))
-    const reach = { credentials: () => this.#context(), dialLocal: options.dialLocal, dialLocalUdp }
+    const { self, log } = options
+    const exit = new Exit(this.meter, log, options.outside)
+    const reach: Reach = {
+      credentials: () => this.#context(),
+      dialLocal: options.dialLocal,
+      dialLocalUdp,
+      lookup: options.lookup ?? machineLookup,
+      refusal: (host, address, port) => exit.refusal(this.#view, host, address, port),
+    }
     this.#pools = new Pools(reach, this.meter.registry)
     this.meter.watch(() => this.#pools.standings())
-    const { self, log } = options
     this.#acceptor = new Acceptor({
       view: () => this.#view,
       ready: () => this.ready(),
@@ -99,7 +111,7 @@ export class Core implements AsyncDisposable {
       meter: this.meter,
       log,
       gate: new Gate(this.meter, log),
-      outside: options.outside,
+      exit,
       detectMs: options.detectMs,
       limits: options.limits ?? defaultLimits,
     })
