@@ -13,6 +13,7 @@ import type { ProxyNode, WorkloadPort } from '#model/workload'
 import { openAdmin, pageOf } from '#proxy/admin'
 import { Core } from '#proxy/core'
 import { MeshDns, OutsideNames } from '#proxy/dns'
+import { isTold } from '#proxy/exit'
 import { openExplicit } from '#proxy/explicit'
 import { bindAsBefore } from '#proxy/kept-ports'
 import { fallBackTo, keepView } from '#proxy/kept-view'
@@ -62,7 +63,7 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
     version: options.version ?? '',
     identity: invitation.identity,
   })
-  const outside = new OutsideNames({ virtual: options.externalVips })
+  const outside = new OutsideNames({ virtual: options.externalVips, isTold: name => isTold(core.view, name) })
   const core = owned.use(
     new Core({
       self,
@@ -81,7 +82,7 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
     ready: () => core.ready(),
     meter: core.meter,
     log,
-    outside,
+    exit: core.exit,
     carry: (session, to) => core.datagrams(session, to),
   })
   const dns = new MeshDns({

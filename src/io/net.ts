@@ -6,6 +6,7 @@ import { resetOnClose } from './sockopt.ts'
 
 export { type Count, pour } from './net/pour.ts'
 export { edgeAcceptor, refuseName } from './net/edge.ts'
+export { originate } from './net/originate.ts'
 export { readBytes } from './net/read-bytes.ts'
 
 export type Socket = net.Socket

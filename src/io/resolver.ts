@@ -6,6 +6,7 @@ import net from 'node:net'
 import { DnsStream, dnsCodes, encodeQuery, framed, parseReply, type Query, type Question } from '#wire/dns'
 import { machineServers } from './resolver/servers.ts'
 
+export { type Lookup, lookupBy, machineLookup } from './resolver/lookup.ts'
 export { machineServers } from './resolver/servers.ts'
 
 export type ResolverOptions = {

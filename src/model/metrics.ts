@@ -31,6 +31,7 @@ export const metricNames = {
   codedIn: 'weft_coded_bytes_in_total',
   codedOut: 'weft_coded_bytes_out_total',
   access: 'weft_access_decisions_total',
+  egress: 'weft_egress_decisions_total',
   failed: 'weft_connections_failed_total',
   upstreamConnections: 'weft_upstream_connections',
   upstreamStreams: 'weft_upstream_streams',
@@ -45,6 +46,7 @@ export const metricNames = {
   concurrencyUsed: 'weft_concurrency_used',
   concurrencyRoundTrip: 'weft_concurrency_least_round_trip_seconds',
   fallbacks: 'weft_fallbacks_total',
+  hedges: 'weft_hedges_total',
   checks: 'weft_health_checks_total',
   failing: 'weft_endpoints_failing_checks',
   detections: 'weft_protocol_detections_total',
@@ -93,6 +95,8 @@ export const codedLabels = ['what', 'coding'] as const
 export const faultLabels = ['policy', 'route', 'fault'] as const
 /** policy: NAMESPACE/NAME, or '' where none decided; rule: its place in the policy, from 0. action: allow, deny, or audit for what would be denied. */
 export const accessLabels = ['policy', 'rule', 'action'] as const
+/** What left the mesh, or was not let out. policy: NAMESPACE/NAME, or '' where none decided; rule: its place in the policy, from 0, or '' for its default. destination: HOST:PORT of the first two hundred, then `other`. */
+export const egressLabels = ['policy', 'rule', 'action', 'destination'] as const
 /** Requests that never became one: they have no edge. code: `431`, or `0` for a stream that was reset. */
 export const refusedLabels = ['direction', 'listener', 'code', 'reason'] as const
 /** Connections of callers that were ended for what came on them. */
@@ -131,3 +135,5 @@ export const fallbackLabels = ['destination_service', 'fallback', 'reason'] as c
 /** outcome: passed or failed. reason: '' where it passed, else a failure code, `status`, `not-serving`, `unexpected-bytes` or `closed`. */
 export const checkLabels = ['destination_service', 'destination_workload', 'outcome', 'reason'] as const
 export const failingLabels = ['destination_service', 'destination_workload'] as const
+/** outcome: won or lost by the further try, failed where nobody answered well; or why it was not made: budget, limit, body. */
+export const hedgeLabels = ['destination_service', 'route', 'outcome'] as const

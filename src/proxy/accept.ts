@@ -18,8 +18,8 @@ import type { Reach } from './connect.ts'
 import { type CallerConnection, Downstream, type EntryOf, type OnExchange } from './downstream.ts'
 import { Http2Downstream } from './downstream-http2.ts'
 import type { Exchange } from './exchange.ts'
-import type { OutsideNames } from './dns.ts'
 import { type Entry, outside, type Party, partyOf } from './entry.ts'
+import { asksForBytes, type Exit, wayOutAt } from './exit.ts'
 import { firstBytes } from './first-bytes.ts'
 import { hopAlpn } from './hop.ts'
 import type { Meter } from './meter.ts'
@@ -43,8 +43,7 @@ export type Place = {
   readonly gate: Gate
   /** How long a connection may be silent before it counts as opaque; absent: 60 ms. */
   readonly detectMs?: number | undefined
-  /** What is known of hosts outside the mesh by their addresses. */
-  readonly outside?: OutsideNames | undefined
+  readonly exit: Exit
   readonly limits: Limits
 }
 
@@ -99,6 +98,7 @@ export class Acceptor {
       pools,
       meter,
       gate: place.gate,
+      exit: place.exit,
       limiter: new Limiter(),
       concurrency: this.#concurrency,
       mirrors: new Mirrors(pools, meter, copy => this.#tellBug(copy)),
@@ -145,16 +145,22 @@ export class Acceptor {
     const { view, self } = this.#place
     if (!(await this.#isReady(socket))) return
     const listener = listenerAt(view(), destination.host, destination.port)
-    if (listener === undefined) {
-      const entry = outOfMesh(destination, view, self())
-      if (this.#isFull) return this.#overflow(socket, entry)
-      return this.#opaque.passThrough(socket, entry)
-    }
+    if (listener === undefined) return this.#leave(socket, destination)
     const ends = (): Ends | undefined => {
       const own = endsOf(socket)
       return own && { ...own, destination }
     }
     await this.#carry(socket, { listener, view, peer: undefined, source: self(), ends })
+  }
+
+  /** To what is no service of the mesh: by the rules and hosts of the view where it has any, else wherever it wants. */
+  async #leave(socket: Socket, wanted: { readonly host: string; readonly port: number }): Promise<void> {
+    const { view, self, exit } = this.#place
+    const way = wayOutAt(view(), wanted.port)
+    const entry = outOfMesh(exit.destinationOf(wanted), view, self(), way)
+    if (way !== undefined && asksForBytes(way, view())) return this.#carry(socket, entry)
+    if (this.#isFull) return this.#overflow(socket, entry)
+    return way === undefined ? this.#opaque.passThrough(socket, entry) : this.#opaque.carry(socket, entry)
   }
 
   /** A flow of datagrams of the workload, or of a sender that came to the listener's own address. */
@@ -169,8 +175,8 @@ export class Acceptor {
 
   /** From the workload, to where the operator does not want the mesh to be: whatever listens there, and even before the mesh is known. */
   async excluded(socket: Socket, destination: { host: string; port: number }): Promise<void> {
-    const { view, self } = this.#place
-    await this.#opaque.passThrough(socket, outOfMesh(destination, view, self()))
+    const { view, self, exit } = this.#place
+    await this.#opaque.passThrough(socket, outOfMesh(exit.destinationOf(destination), view, self()))
   }
 
   /** From a caller at a listener's own address: on the mesh, or of this workload where the listener leads out. peer: the SPIFFE id it proved; undefined over plaintext. */
@@ -259,7 +265,7 @@ export class Acceptor {
     const { kind } = detect(first)
     if (kind === 'http1' || kind === 'http2') ahead.drop()
     meter.detected(listener, spokenAs[kind], spokenAs[kind] === 'tcp' ? 'opaque' : 'sniffed')
-    if (kind === 'http1') this.http(socket, () => entry, first)
+    if (kind === 'http1') this.http(socket, () => entry, first, entry.destination === undefined ? undefined : entry)
     else if (kind === 'http2') this.#http2(socket, entry, false, first)
     else await this.#opaque.carry(socket, entry, first, ahead)
   }
@@ -293,9 +299,9 @@ export class Acceptor {
   }
 
   /** A connection that is known to speak HTTP/1.x. */
-  http(socket: Socket, entryOf: EntryOf, first?: Uint8Array): void {
+  http(socket: Socket, entryOf: EntryOf, first?: Uint8Array, entry?: Entry): void {
     if (this.#isFull) return breakOff(socket)
-    this.#keep(socket, new Downstream(socket, entryOf, this.#on, first))
+    this.#keep(socket, new Downstream(socket, entryOf, this.#on, first), entry)
   }
 
   #http2(socket: Socket, entry: Entry, isWeft: boolean, first?: Uint8Array): void {
@@ -332,7 +338,7 @@ export class Acceptor {
   rejudge(before: View): void {
     const now = this.#place.view()
     this.#concurrency.follow(now)
-    if (!hasOtherAccess(before, now)) return
+    if (!hasOtherAccess(before, now) && !hasOtherEgress(before, now)) return
     this.#opaque.rejudge()
     for (const exchange of this.#underWay.values()) {
       const failure = this.#whyNoMore(exchange, now)
@@ -345,16 +351,19 @@ export class Acceptor {
       }
     }
     for (const [downstream, entry] of this.#open) {
+      // Its next request would meet rules that are no more, or not there yet.
+      if (entry?.destination !== undefined && now.listeners[entry.listener.name] === undefined) downstream.drain()
       const accesses = entry === undefined || entry.listener.direction !== 'inbound' ? [] : accessesOf(now, entry.listener)
       if (accesses.length > 0 && accesses.every(access => access !== undefined && callerOf(entry!, access).isRefused)) downstream.drain()
     }
   }
 
   #whyNoMore(exchange: Exchange, view: View): Failure | undefined {
-    if (exchange.entry.listener.direction !== 'inbound') return undefined
+    if (exchange.entry.listener.direction === 'gateway') return undefined
     const had = exchange.route
     try {
-      const { access } = routeOf(exchange, view)
+      const { access, egress } = routeOf(exchange, view)
+      if (egress !== undefined) return this.#place.exit.judge(exchange, egress)
       return access && this.#place.gate.reject(exchange, access)
     } catch (thrown) {
       if (!(thrown instanceof Failure)) throw thrown
@@ -432,6 +441,16 @@ export class Acceptor {
     return busy
   }
 }
+
+/** Whether what may be called outside the mesh is other. */
+const hasOtherEgress = (before: View, now: View): boolean =>
+  Object.values(now.listeners).some(
+    ({ name, direction, egress, routes = '' }) =>
+      direction === 'outbound' &&
+      (egress !== before.listeners[name]?.egress ||
+        (now.routes[routes] !== before.routes[routes] &&
+          now.routes[routes]?.hosts.some(host => host.routes.some(route => route.egress !== undefined)))),
+  ) || Object.values(before.listeners).some(({ name, egress }) => egress !== undefined && now.listeners[name] === undefined)
 
 /** Whether the rules of any inbound port are others. */
 const hasOtherAccess = (before: View, now: View): boolean =>

@@ -185,6 +185,8 @@ const ways = (t: TestContext): Ask => {
     credentials: () => undefined,
     dialLocal: () => Promise.reject(new Error('nothing local here')),
     dialLocalUdp: () => assert.fail('no datagrams here'),
+    lookup: () => assert.fail('no names here'),
+    refusal: () => undefined,
   }
   const pools = new Pools(reach, new Registry())
   t.after(() => pools.close())

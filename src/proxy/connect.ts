@@ -5,6 +5,8 @@ import { dialTcp, peerUris, type SecureContext, type Socket, secureClient } from
 import { dialUdp, type UdpFlow, type UdpHandlers } from '#io/udp'
 import type { Backend, Endpoint } from '#model/view'
 import type { Ends } from '#wire/proxy-protocol'
+import { dialOutside } from './dial-outside.ts'
+import { failureOf, opened } from './opened.ts'
 import { writeHeader } from './proxy-header.ts'
 
 /** A socket that is connected and, where the endpoint asks for it, secured; `identity` is what the peer proved, `alpn` what it chose of the offers. */
@@ -18,6 +20,10 @@ export type Reach = {
   readonly dialLocal: (port: number, timeoutMs: number) => Promise<Socket>
   /** A flow of datagrams to the workload's own port, from a port of its own. */
   readonly dialLocalUdp: (port: number, on: UdpHandlers) => UdpFlow
+  /** The addresses of a name outside the mesh. */
+  readonly lookup: (name: string) => Promise<readonly string[]>
+  /** Why an address outside may not be reached; undefined: it may. host: which led there. */
+  readonly refusal: (host: string, address: string, port: number) => Failure | undefined
 }
 
 /** A flow of datagrams in the clear: to the workload, or to an endpoint that is not behind a proxy of the mesh. */
@@ -43,6 +49,7 @@ async function made(backend: Backend, endpoint: Endpoint | undefined, reach: Rea
       socket: await reach.dialLocal(backend.port, backend.connectTimeoutMs).catch(failed(`127.0.0.1:${backend.port}`)),
       identity: undefined,
     }
+  if (backend.isExternal === true) return dialOutside(backend, endpoint, reach, offers)
   if (!endpoint.mtls)
     return {
       socket: await opened(dialTcp(endpoint.host, endpoint.port), 'connect', backend.connectTimeoutMs, endpoint),
@@ -64,65 +71,11 @@ async function made(backend: Backend, endpoint: Endpoint | undefined, reach: Rea
   return { socket: secure, identity, alpn: typeof secure.alpnProtocol === 'string' ? secure.alpnProtocol : undefined }
 }
 
-/** To a host that the mesh knows nothing of, as it is. */
-export const connectOutside = async (host: string, port: number, timeoutMs: number): Promise<Connected> => ({
-  socket: await opened(dialTcp(host, port), 'connect', timeoutMs, { host, port }),
-  identity: undefined,
-})
-
 /** `8080.catalog.default.mesh`: the name in the TLS hello, for proxies that many workloads share. */
 const serverName = (backend: Backend): string => `${backend.port}.${backend.service}.mesh`
-
-function opened(
-  socket: Socket,
-  event: 'connect' | 'secureConnect',
-  timeoutMs: number,
-  endpoint: Pick<Endpoint, 'host' | 'port'>,
-): Promise<Socket> {
-  const where = `${endpoint.host}:${endpoint.port}`
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      socket.destroy()
-      reject(new Failure('connect-timeout', `${where} within ${timeoutMs} ms`))
-    }, timeoutMs)
-    const settle = () => {
-      clearTimeout(timer)
-      socket.off('error', onError)
-      socket.off('close', onClose)
-    }
-    const onError = (error: Error) => {
-      settle()
-      socket.on('error', () => {})
-      socket.destroy()
-      reject(failureOf(error, where))
-    }
-    const onClose = () => onError(new Error('closed during the handshake'))
-    socket.on('error', onError)
-    socket.on('close', onClose)
-    socket.once(event, () => {
-      settle()
-      resolve(socket)
-    })
-  })
-}
 
 const failed =
   (where: string) =>
   (error: Error): never => {
     throw failureOf(error, where)
   }
-
-function failureOf(error: Error, where: string): Failure {
-  const code = (error as NodeJS.ErrnoException).code ?? ''
-  if (code === 'ECONNREFUSED') return new Failure('connect-refused', where)
-  if (code === 'ETIMEDOUT') return new Failure('connect-timeout', where)
-  if (
-    code.startsWith('ERR_SSL') ||
-    code.startsWith('ERR_TLS') ||
-    code.includes('CERT') ||
-    code.includes('SIGNATURE') ||
-    error.message.includes('handshake')
-  )
-    return new Failure('tls-failed', `${where}: ${error.message}`)
-  return new Failure('connect-failed', `${where}: ${code || error.message}`)
-}

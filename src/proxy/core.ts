@@ -66,6 +66,8 @@ const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(r
 
 export class Core implements AsyncDisposable {
   readonly meter: Meter
+  /** Who judges what leaves the mesh. */
+  readonly exit: Exit
   readonly #options: CoreOptions
   readonly #acceptor: Acceptor
   readonly #edge: Edge
@@ -92,6 +94,7 @@ export class Core implements AsyncDisposable {
     const dialLocalUdp = options.dialLocalUdp ?? ((port: number, on: UdpHandlers) => dialUdp('127.0.0.1', port, on))
     const { self, log } = options
     const exit = new Exit(this.meter, log, options.outside)
+    this.exit = exit
     const reach: Reach = {
       credentials: () => this.#context(),
       dialLocal: options.dialLocal,

@@ -12,7 +12,7 @@ import type { Lane } from './lane.ts'
 import { type Limit, limitOf } from './limit.ts'
 import type { EndpointPool, Pools } from './pool.ts'
 import { heldBack, pauseAskedBy, Retries } from './retries.ts'
-import { noting, pickEndpoint, type Share } from './share.ts'
+import { noting, pickEndpoint, setOf, type Share } from './share.ts'
 import type { Outcome, Upstream } from './upstream.ts'
 
 /** How many endpoints are tried when a connection cannot be made or a kept one turns out closed. */
@@ -69,6 +69,15 @@ export class Delivery implements Outcome {
       this.#askedMs = pauseAskedBy(head, Date.now())
       return edit(head)
     }
+  }
+
+  /** Where it is tried now. */
+  get endpoint(): Endpoint | undefined {
+    return this.#endpoint
+  }
+  /** These are asked already. */
+  avoid(endpoints: readonly Endpoint[]): void {
+    this.#tried = endpoints
   }
 
   /** Throws a Failure when there is nowhere to go, or no time left. */
@@ -193,7 +202,7 @@ export class Delivery implements Outcome {
       if (failure.blame !== 'upstream') return
     } else if (status === 0) return
     else answered = isGrpc && status === 200 && grpcStatus !== undefined ? httpOf(grpcStatus) : status
-    const all = this.#exchange.entry.view().endpoints[this.#share.backend.name]
+    const all = setOf(this.#share.backend, this.#exchange.entry.view())
     guard.answered(this.#endpoint, answered, all?.endpoints.length ?? 0, failure === heldBack ? this.#retries!.heldPauseMs : this.#askedMs)
   }
 }

@@ -76,7 +76,8 @@ export class MeshDns {
   /** A host that has IPv6 addresses only is reached by an IPv4 one all the same, for virtual addresses are IPv4. */
   async #virtualOfSix(question: Question, code: number): Promise<Answer | undefined> {
     const { outside } = this.#options
-    if (!outside?.isVirtual || question.type !== dnsTypes.A || code !== 0) return undefined
+    if (outside === undefined || !outside.hasVirtual(question.name.toLowerCase()) || question.type !== dnsTypes.A || code !== 0)
+      return undefined
     const six = { ...question, type: dnsTypes.AAAA }
     const cached = await this.#find(six, false)
     if (cached !== undefined) outside.heard(six, cached.kept.bytes)

@@ -25,9 +25,14 @@ export type Entry = {
   readonly own?: string
   /** Who called whom by address: the ends of the connection, or those that a balancer in front of it names. Asked for where it is needed: the kernel is asked for each. */
   readonly ends?: () => Ends | undefined
+  /** Where it wants to go that is no service of the mesh. */
+  readonly destination?: Destination
   /** At a Gateway: it came by TLS. */
   readonly isSecure?: boolean
 }
+
+/** host: where the caller wanted to go, an address or, where that was a virtual one or none, the name. name: what DNS, or the caller itself, calls it. address: absent where it is not known yet. */
+export type Destination = { readonly host: string; readonly port: number; readonly name?: string; readonly address?: string }
 
 /** Whoever called from outside the mesh, through a published port or a Gateway. */
 export const outside: Party = { service: 'outside', namespace: '', workload: '', version: '', identity: '' }

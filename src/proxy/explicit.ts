@@ -8,6 +8,7 @@ import type { Backend, Endpoint, Listener, Route, View } from '#model/view'
 import { field, type RequestHead, serverCodec } from '#wire/http1'
 import { claimBlock } from './block.ts'
 import type { Core } from './core.ts'
+import { wayOutAt } from './exit.ts'
 
 export type Explicit = AsyncDisposable & {
   /** What the workload is to have in its environment: HTTP_PROXY and, as in Kubernetes, NAME_SERVICE_HOST and NAME_SERVICE_PORT. */
@@ -92,9 +93,13 @@ function entryFor(core: Core, head: RequestHead) {
   const virtual = virtualOf(view, host)
   const listener = virtual === undefined ? undefined : listenerAt(view, virtual, Number(port))
   if (listener !== undefined) return core.entry(listener)
+  const way = wayOutAt(view, Number(port))
+  if (way !== undefined) return { ...core.entry(way), destination: { host: bareHost(host), port: Number(port), name: bareHost(host) } }
   const wayOut = outside(host.replaceAll(/[[\]]/g, ''), Number(port), view)
   return core.entry(wayOut.listener, wayOut.view)
 }
+
+const bareHost = (host: string): string => host.replaceAll(/[[\]]/g, '').replace(/\.$/, '').toLowerCase()
 
 /** A view in which one host outside the mesh is everything. A name that only the mesh could know leads nowhere. */
 function outside(host: string, port: number, view: View): { listener: Listener; view: View } {

@@ -5,6 +5,7 @@ import { placeOf } from '#model/access'
 import type { AccessRule } from '#model/view'
 import {
   accessLabels,
+  egressLabels,
   bytesLabels,
   closedLabels,
   codedLabels,
@@ -97,6 +98,7 @@ export class Meter {
   )
   readonly #codedOut = this.registry.family(metricNames.codedOut, 'counter', 'Bytes of the same bodies after it', codedLabels)
   readonly #access = this.registry.family(metricNames.access, 'counter', 'Decisions of AccessPolicies', accessLabels)
+  readonly #egress = this.registry.family(metricNames.egress, 'counter', 'Decisions about what leaves the mesh', egressLabels)
   readonly #decisions = {
     allow: new WeakMap<AccessRule, Sample>(),
     deny: new WeakMap<AccessRule, Sample>(),
@@ -221,6 +223,12 @@ export class Meter {
       known.set(rule, (sample = this.#access.sample(isRoom ? labels : ['others', '', action])))
     }
     sample.value++
+  }
+
+  /** by: `NAMESPACE/POLICY#RULE`, the policy alone for its default, or ''. place: one of a bounded number. */
+  egress(by: string, action: 'allow' | 'deny', place: string): void {
+    const [policy = '', rule = ''] = by.split('#')
+    this.#egress.sample([policy, rule, action, place]).value++
   }
 
   /** A caller's connection is ended for what came on it. */

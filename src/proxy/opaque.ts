@@ -10,11 +10,11 @@ import type { Place } from './accept.ts'
 import { drawFor, keyOf } from './affinity.ts'
 import { callerOf } from './access.ts'
 import { Ahead } from './ahead.ts'
-import { connect, connectOutside, type Connected } from './connect.ts'
-import type { Entry, Party } from './entry.ts'
+import { connect, type Connected } from './connect.ts'
+import type { Destination, Entry, Party } from './entry.ts'
 import { hitBy } from './fault.ts'
 import { firstBytes } from './first-bytes.ts'
-import { pickEndpoint, shareOf } from './share.ts'
+import { pickEndpoint, setOf, shareOf } from './share.ts'
 import { carry } from './tcp.ts'
 
 /** How long nothing may pass where nobody says otherwise; Envoy's own default. */
@@ -56,6 +56,7 @@ export class Opaque {
   }
 
   #whyNoMore(entry: Entry): Failure | undefined {
+    if (entry.listener.direction === 'outbound') return this.#place.exit.whyNoMore(entry, this.#place.view())
     const access = this.#accessAt(entry)
     return access && this.#place.gate.rejectConnection(entry, access)
   }
@@ -71,7 +72,9 @@ export class Opaque {
       const access = this.#accessAt(entry)
       // Not yet a denial: what comes may be HTTP, which has rules of its own.
       if (access !== undefined && !callerOf(entry, access).judgeConnection().isAllowed) throw new Failure('access-denied')
-      return this.#reachOne(pickWeighted(entry.listener.backends ?? [], drawFor(entry)), entry)
+      if (entry.listener.egress === undefined) return this.#reachOne(pickWeighted(entry.listener.backends ?? [], drawFor(entry)), entry)
+      const { backends = [], entry: led } = this.#place.exit.lead(entry, undefined)
+      return this.#reachOne(pickWeighted(backends, drawFor(entry)), led)
     })
   }
 
@@ -84,17 +87,24 @@ export class Opaque {
       const access = this.#accessAt(entry)
       if (access !== undefined) this.#place.gate.admitConnection(entry, access)
       if (listener.fault !== undefined && !(await this.#spared(socket, entry, listener.fault))) return ahead?.drop()
-      const backends = listener.serverNames === undefined ? listener.backends : backendsByName(listener, hello)
-      const { connected, endpoint, backend } = await (ahead?.take() ?? this.#reachOne(pickWeighted(backends ?? [], drawFor(entry)), entry))
+      const said = listener.egress === undefined || hello === undefined ? undefined : detect(hello)
+      // What was begun before the caller spoke was begun for another name.
+      const begun = said?.sni === undefined ? ahead?.take() : void ahead?.drop()
+      const led = listener.egress === undefined ? undefined : this.#place.exit.lead(entry, said?.sni)
+      const backends =
+        led !== undefined ? led.backends : listener.serverNames === undefined ? listener.backends : backendsByName(listener, hello)
+      const met = led?.entry ?? entry
+      const { connected, endpoint, backend } = await (begun ?? this.#reachOne(pickWeighted(backends ?? [], drawFor(entry)), met))
       // The balancer counts a connection as a request under way.
       const pool = this.#place.pools.of(backend, endpoint)
       pool.inFlight++
-      await this.#relay(socket, connected, entry, { service: backend.service, workload: endpoint?.workload ?? '' }, hello)
+      await this.#relay(socket, connected, met, { service: backend.service, workload: endpoint?.workload ?? '' }, hello)
       pool.inFlight--
     } catch (thrown) {
       if (!(thrown instanceof Failure)) throw thrown
-      if (thrown.code === 'fault-injected' || thrown.code === 'access-denied') ahead?.drop()
-      this.#refuse(socket, entry, thrown, { service: listener.service, workload: '' }, hello)
+      if (thrown.code === 'fault-injected' || thrown.code === 'access-denied' || thrown.code === 'egress-denied') ahead?.drop()
+      const workload = entry.destination === undefined ? '' : this.#place.exit.placeOf(entry.destination)
+      this.#refuse(socket, entry, thrown, { service: listener.service, workload }, hello)
     }
   }
 
@@ -155,13 +165,13 @@ export class Opaque {
   }
 
   async #reachOne(picked: WeightedBackend | undefined, entry: Entry): Promise<Reached> {
-    const { pools, reach, view } = this.#place
+    const { pools, reach, view, exit } = this.#place
     if (picked === undefined) throw new Failure('backend-invalid', entry.listener.name)
-    const share = shareOf(picked, view(), entry.listener.name, pools, undefined, keyOf(entry))
+    const share = shareOf(picked, view(), entry.listener.name, pools, undefined, keyOf(entry), exit, entry, entry.destination?.name)
     const { backend } = share
     const isGuarded = share.endpoints !== undefined && (backend.limits !== undefined || backend.outlierDetection !== undefined)
     const guard = isGuarded ? pools.guards.of(backend) : undefined
-    const all = isGuarded ? (view().endpoints[backend.name]?.endpoints.length ?? 0) : 0
+    const all = isGuarded ? (setOf(backend, view())?.endpoints.length ?? 0) : 0
     let tried: readonly Endpoint[] = []
     for (;;) {
       const endpoint = pickEndpoint(share, tried)
@@ -185,12 +195,12 @@ export class Opaque {
 
   /** Not a service of the mesh: on to where the workload wanted to go, counted as `external` with that place as the workload. entry: from `outOfMesh`. */
   async passThrough(socket: Socket, entry: Entry): Promise<void> {
-    const { host, port } = entry.listener
-    const { outside } = this.#place
+    const { exit, reach } = this.#place
     socket.on('error', () => {})
-    const to = { service: 'external', workload: placeOf(outside?.nameOf(host) ?? host, port) }
+    const destination = entry.destination!
+    const to = { service: 'external', workload: exit.placeOf(destination) }
     try {
-      const connected = await connectOutside(outside?.hostOf(host) ?? host, port, outsideMs)
+      const connected = await connect(anywhere, { ...unknown, host: destination.host, port: destination.port }, reach, [])
       await this.#relay(socket, connected, entry, to)
     } catch (thrown) {
       if (!(thrown instanceof Failure)) throw thrown
@@ -208,11 +218,23 @@ function backendsByName(listener: Listener, hello: Uint8Array | undefined): read
   throw new Failure('no-route', said.sni === undefined ? 'the caller names no server (SNI)' : `server name "${said.sni}"`)
 }
 
-/** `name:port`, IPv6 in brackets. */
-const placeOf = (host: string, port: number): string => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)
+const unknown: Omit<Endpoint, 'host' | 'port'> = { weight: 1, health: 'healthy', mtls: false, workload: '' }
+/** Where nobody says anything of it. */
+const anywhere: Backend = {
+  name: 'external',
+  service: 'external',
+  type: 'original',
+  isExternal: true,
+  port: 0,
+  protocol: 'tcp',
+  balance: 'round-robin',
+  connectTimeoutMs: outsideMs,
+  identities: [],
+}
 
-/** How a connection to a destination that the mesh knows nothing of is spoken of. */
-export function outOfMesh({ host, port }: { host: string; port: number }, view: () => View, source: Party): Entry {
-  const listener: Listener = { name: 'outbound/external', direction: 'outbound', host, port, protocol: 'tcp', service: 'external' }
-  return { listener, view, peer: undefined, source }
+/** How a connection to a destination that the mesh knows nothing of is spoken of. way: the listener that says what may be called. */
+export function outOfMesh(destination: Destination, view: () => View, source: Party, way?: Listener): Entry {
+  const { host, port } = destination
+  const listener: Listener = way ?? { name: 'outbound/external', direction: 'outbound', host, port, protocol: 'tcp', service: 'external' }
+  return { listener, view, peer: undefined, source, destination }
 }

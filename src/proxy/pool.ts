@@ -55,7 +55,7 @@ export class Pools {
     const known = this.#known.get(object)
     // The endpoint may be the same while the way to it changed.
     if (known?.backend === backend) return known.pool
-    const kind = `${backend.name}|${backend.protocol}|${backend.connectTimeoutMs}|${backend.proxyProtocol ?? ''}`
+    const kind = `${backend.name}|${backend.protocol}|${backend.connectTimeoutMs}|${backend.proxyProtocol ?? ''}${backend.tls === undefined ? '' : JSON.stringify(backend.tls)}`
     const key =
       endpoint === undefined ? kind : `${kind}|${endpoint.host}:${endpoint.port}|${endpoint.mtls ? backend.identities.join() : 'plain'}`
     let pool = this.#pools.get(key)

@@ -16,12 +16,14 @@ import { Affinity } from './affinity.ts'
 import { answer, answerAsConfigured, answerRedirect } from './answer.ts'
 import { Delivery } from './delivery.ts'
 import type { Gate } from './access.ts'
+import type { Exit } from './exit.ts'
 import type { Concurrency } from './concurrency.ts'
 import { code } from './compress.ts'
 import { connectUdp } from './caller-udp.ts'
 import { answeredPreflight } from './cors.ts'
 import type { Exchange } from './exchange.ts'
 import { hitBy, inject } from './fault.ts'
+import { Hedge, mayHedge } from './hedge.ts'
 import type { Meter } from './meter.ts'
 import type { Mirrors } from './mirror.ts'
 import type { Pools } from './pool.ts'
@@ -33,6 +35,7 @@ import { type Share, shareOf } from './share.ts'
 export type Means = {
   readonly pools: Pools
   readonly gate: Gate
+  readonly exit: Exit
   readonly limiter: Limiter
   readonly concurrency: Concurrency
   readonly mirrors: Mirrors
@@ -44,7 +47,7 @@ export function serve(exchange: Exchange, means: Means, onBug: (bug: unknown) =>
   const view = exchange.entry.view()
   try {
     const route = routeOf(exchange, view)
-    const permitted = permit(exchange, route, means.gate)
+    const permitted = permit(exchange, route, means)
     if (permitted.cors !== undefined && answeredPreflight(exchange, permitted.cors)) return
     if (permitted.sizes !== undefined) bound(exchange, permitted.sizes)
     if (permitted.rateLimit !== undefined) means.limiter.admit(exchange, permitted.rateLimit, exchange.startedAt)
@@ -68,8 +71,10 @@ function act(exchange: Exchange, permitted: Permitted, view: View, means: Means,
     )
   if (permitted.action.type === 'respond') return answerAsConfigured(exchange, permitted, permitted.action.status, permitted.action.detail)
   const { pools } = means
-  const share = backendOf(exchange, permitted, view, pools)
+  const share = backendOf(exchange, permitted, view, means)
   if (permitted.mirrors !== undefined) means.mirrors.copy(exchange, permitted, permitted.mirrors, view)
+  if (permitted.hedge !== undefined && share.endpoints !== undefined && mayHedge(exchange, permitted.hedge))
+    return new Hedge(exchange, permitted, permitted.hedge, share, pools, onBug).begin()
   new Delivery(exchange, permitted, share, pools, onBug).begin()
 }
 
@@ -132,23 +137,24 @@ declare const seal: unique symbol
 type Permitted = Route & { readonly [seal]: true }
 
 /** Inbound ports of the mesh take callers with a proven identity only; what a rule answers itself is answered here. */
-function permit(exchange: Exchange, route: Route, gate: Gate): Permitted {
+function permit(exchange: Exchange, route: Route, { gate, exit }: Means): Permitted {
   const { listener, peer } = exchange.entry
   // Datagrams come from proxies of the mesh or not at all.
   if (listener.direction === 'inbound' && (listener.tls?.mode === 'strict' || listener.protocol === 'udp') && peer === undefined)
     throw new Failure('identity-required', listener.name)
   if (route.access !== undefined) gate.admit(exchange, route.access)
+  if (route.egress !== undefined) exit.admit(exchange, route.egress)
   if (route.action.type === 'respond' && route.action.reason !== undefined) throw new Failure(route.action.reason, route.action.detail)
   return route as Permitted
 }
 
-function backendOf(exchange: Exchange, route: Permitted, view: View, pools: Pools): Share {
+function backendOf(exchange: Exchange, route: Permitted, view: View, { pools, exit }: Means): Share {
   if (route.action.type !== 'forward') throw new Failure('rule-invalid', route.origin)
   const { backends, hash, session } = route.action
   const affinity = hash === undefined && session === undefined ? undefined : new Affinity(exchange, route.action)
   const picked = affinity === undefined ? pickWeighted(backends, Math.random()) : affinity.backendOf(backends, view, pools)
   if (picked === undefined) throw new Failure('backend-invalid', `${route.origin}: no backend has a weight above 0`)
-  const share = shareOf(picked, view, route.origin, pools, affinity)
+  const share = shareOf(picked, view, route.origin, pools, affinity, affinity?.key, exit, exchange.entry, exchange.host)
   const { name, protocol } = share.backend
   const isDatagrams = exchange.entry.listener.protocol === 'udp'
   if (isDatagrams ? protocol !== 'udp' && protocol !== 'http2' : protocol === 'udp')

@@ -2,9 +2,11 @@
 
 import { Failure } from '#base/failure'
 import { type Balancer, Latency } from '#model/balance'
-import type { Backend, Endpoint, Filter, View, WeightedBackend } from '#model/view'
+import type { Backend, Endpoint, EndpointSet, Filter, View, WeightedBackend } from '#model/view'
 import type { ResponseHead } from '#wire/http1'
 import type { Affinity } from './affinity.ts'
+import type { Entry } from './entry.ts'
+import type { Exit } from './exit.ts'
 import { standIn } from './fallback.ts'
 import type { EndpointPool, Pools } from './pool.ts'
 
@@ -25,7 +27,7 @@ export type Share = {
 const noFilters: readonly Filter[] = []
 const nobody: readonly Endpoint[] = []
 
-/** origin: of the route, for people. */
+/** origin: of the route, for people. exit, entry, asked: who finds the place of a backend without endpoints, for a caller that came there and named that host. */
 export function shareOf(
   picked: WeightedBackend,
   view: View,
@@ -33,10 +35,16 @@ export function shareOf(
   pools: Pools,
   affinity?: Affinity,
   key = affinity?.key,
+  exit?: Exit,
+  entry?: Entry,
+  asked?: string,
 ): Share {
   const own = picked.backend === undefined ? undefined : view.backends[picked.backend]
   if (own === undefined) throw new Failure('backend-invalid', origin)
-  if (own.fallback === undefined) return shareAt(own, picked, view, pools, affinity, key)
+  if (own.fallback === undefined)
+    return own.type === 'named' || own.type === 'original'
+      ? shareOutside(own, picked, exit, entry, asked)
+      : shareAt(own, picked, view, pools, affinity, key)
   const backend = standIn(own, view, pools)
   // A session is with an endpoint of the backend's own, and stays with it.
   return shareAt(backend, picked, view, pools, backend === own ? affinity : undefined, key)
@@ -53,15 +61,34 @@ function shareAt(
   const filters = picked.filters ?? noFilters
   if (backend.type === 'local')
     return { backend, endpoints: undefined, balancer: undefined, filters, affinity: undefined, key: undefined, isPlain: true }
-  const set = view.endpoints[backend.name]
+  const set = setOf(backend, view)
   const balancer = set === undefined ? undefined : pools.balancers.of(backend, set)
   const isPlain = affinity === undefined && backend.balance !== 'peak-ewma'
   return { backend, endpoints: balancer?.endpoints ?? nobody, balancer, filters, affinity, key, isPlain }
 }
 
+/** To the one place that the caller itself asks for. */
+function shareOutside(backend: Backend, { filters = noFilters }: WeightedBackend, exit?: Exit, entry?: Entry, asked?: string): Share {
+  if (exit === undefined || entry === undefined)
+    throw new Failure('backend-invalid', `${backend.name} is a wildcard: nothing says which host is meant`)
+  const endpoints = [exit.wayTo(backend, entry, asked)]
+  return { backend, endpoints, balancer: undefined, filters, affinity: undefined, key: undefined, isPlain: true }
+}
+
+/** The endpoints of a backend, wherever a view has them. */
+export function setOf(backend: Backend, view: View): EndpointSet | undefined {
+  if (backend.type !== 'hosts') return view.endpoints[backend.name]
+  let set = sets.get(backend)
+  if (set === undefined) sets.set(backend, (set = { backend: backend.name, endpoints: backend.hosts ?? nobody }))
+  return set
+}
+const sets = new WeakMap<Backend, EndpointSet>()
+
 /** tried: not again, as long as there are others. Undefined for the workload behind this proxy. */
 export function pickEndpoint({ backend, endpoints, balancer, affinity, key }: Share, tried: readonly Endpoint[]): Endpoint | undefined {
   if (endpoints === undefined) return undefined
+  // The one place that its caller asked for.
+  if (balancer === undefined && endpoints.length === 1) return endpoints[0]
   const wanted = affinity?.wanted
   if (wanted !== undefined && !tried.includes(wanted)) return wanted
   const endpoint = balancer?.pick(key, tried.length === 0 ? undefined : new Set(tried))

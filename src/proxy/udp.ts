@@ -4,7 +4,8 @@ import type { Log } from '#base/log'
 import { type DatagramSession, dialUdp } from '#io/udp'
 import { listenerAt } from '#model/listener'
 import type { Listener, View } from '#model/view'
-import type { OutsideNames } from './dns.ts'
+import type { Destination } from './entry.ts'
+import type { Exit } from './exit.ts'
 import type { Meter } from './meter.ts'
 
 export type DatagramsOptions = {
@@ -13,7 +14,7 @@ export type DatagramsOptions = {
   readonly ready: () => Promise<void>
   readonly meter: Meter
   readonly log: Log
-  readonly outside?: OutsideNames
+  readonly exit: Exit
   /** Takes a session to a service: sets its `onMessage` and `onClose` at once, and answers by `send` and `close`. */
   readonly carry: (session: DatagramSession, listener: Listener) => void
 }
@@ -47,18 +48,28 @@ export class Datagrams {
     const listener = listenerAt(view(), host, port, 'udp')
     if (listener !== undefined) return carry(session, listener)
     const listeners = Object.values(view().listeners).filter(listener => listener.direction === 'outbound' && listener.host === host)
-    if (listeners.length === 0 && !host.startsWith('240.77.')) return this.#relay(session)
+    if (listeners.length === 0 && !host.startsWith('240.77.')) return this.#leave(session)
     log.warn(`datagrams to ${listeners[0]?.service ?? host} on port ${port} are refused: no service takes UDP there`)
     this.#options.meter.datagrams(listeners[0]?.service ?? '', `${host}:${port}`).refused.value++
     session.close('refused')
   }
 
+  /** Not of the mesh: where the rules allow it, now and as long as it goes on. */
+  #leave(session: DatagramSession): void {
+    const { view, exit, meter } = this.#options
+    const destination = exit.destinationOf(session.to)
+    if (exit.judgeFlow(destination, view()) === undefined) return this.#relay(session, destination)
+    meter.datagrams('external', exit.placeOf(destination)).refused.value++
+    session.close('refused')
+  }
+
   /** Not of the mesh: on to where the workload wanted to go, from a port of its own, and back. */
-  #relay(session: DatagramSession): void {
-    const { meter, log, outside } = this.#options
-    const { host, port } = session.to
-    const samples = meter.datagrams('external', `${outside?.nameOf(host) ?? host}:${port}`)
-    const flow = dialUdp(outside?.hostOf(host) ?? host, port, {
+  #relay(session: DatagramSession, destination: Destination): void {
+    const { meter, log, exit, view } = this.#options
+    const { host, port } = destination
+    const samples = meter.datagrams('external', exit.placeOf(destination))
+    let judged = view()
+    const flow = dialUdp(host, port, {
       message(bytes) {
         samples.received.value++
         session.send(bytes)
@@ -71,6 +82,11 @@ export class Datagrams {
     })
     samples.sessions.value++
     session.onMessage = bytes => {
+      if (judged !== view() && exit.judgeFlow(destination, (judged = view())) !== undefined) {
+        samples.refused.value++
+        flow.close()
+        return session.close('refused')
+      }
       samples.sent.value++
       flow.send(bytes)
     }

@@ -16,18 +16,22 @@ const ttlSeconds = 30
 export type OutsideOptions = {
   /** virtual: every name outside gets an address of its own. Else its real ones are given, and only remembered. */
   readonly virtual: boolean
+  /** Names that get one in any case, for something is said of them that must not be said of others; absent: none. */
+  readonly isTold?: (name: string) => boolean
 }
 
 export class OutsideNames {
   readonly isVirtual: boolean
+  readonly #isTold: (name: string) => boolean
   readonly #byName = new Map<string, string>()
   readonly #byVirtual = new Map<string, string>()
   /** By real address: the names that led there. */
   readonly #heard = new Map<string, Set<string>>()
   #next = 1
 
-  constructor({ virtual }: OutsideOptions) {
+  constructor({ virtual, isTold = () => false }: OutsideOptions) {
     this.isVirtual = virtual
+    this.#isTold = isTold
   }
 
   /** The name that a connection to this address means; undefined when none is known, or several are. */
@@ -43,10 +47,15 @@ export class OutsideNames {
     return this.#byVirtual.get(address)
   }
 
+  /** Whether a name, in lower case, is given an address of its own. Reverse names are, where any may be. */
+  hasVirtual(name: string): boolean {
+    return this.isVirtual || name.endsWith('.78.240.in-addr.arpa') || this.#isTold(name)
+  }
+
   /** For names that have a virtual address already, and for the names of such addresses. */
   answer({ name, type, class: kind }: Question): Answer | undefined {
-    if (!this.isVirtual || kind !== 1) return undefined
     const lower = name.toLowerCase()
+    if (!this.hasVirtual(lower) || kind !== 1) return undefined
     if (type === dnsTypes.PTR) return this.#pointer(lower)
     const address = this.#byName.get(lower)
     if (address === undefined || (type !== dnsTypes.A && type !== dnsTypes.AAAA)) return undefined
@@ -70,7 +79,7 @@ export class OutsideNames {
     if (addresses.length === 0) return undefined
     const name = question.name.toLowerCase()
     for (const address of addresses) this.#remember(address, name)
-    if (!this.isVirtual) return undefined
+    if (!this.hasVirtual(name)) return undefined
     const address = this.#byName.get(name) ?? this.#allot(name)
     return question.type === dnsTypes.A ? { code: 'ok', addresses: [address], ttlSeconds } : { code: 'ok' }
   }

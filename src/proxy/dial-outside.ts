@@ -1,0 +1,54 @@
+/** One connection to a place outside the mesh: its name looked up by this proxy, denied addresses passed over, and TLS begun where the backend asks for it. */
+
+import { Failure } from '#base/failure'
+import { dialTcp, isIp, originate, type Socket } from '#io/net'
+import type { Backend, Endpoint } from '#model/view'
+import type { Connected, Reach } from './connect.ts'
+import { opened } from './opened.ts'
+
+/** So many addresses of one name are tried. */
+const mostAddresses = 4
+
+export async function dialOutside(backend: Backend, endpoint: Endpoint, reach: Reach, offers: readonly string[]): Promise<Connected> {
+  let last: Failure | undefined
+  for (const address of await addressesOf(endpoint, reach)) {
+    try {
+      return await reached(backend, endpoint, address, offers)
+    } catch (thrown) {
+      if (!(thrown instanceof Failure) || thrown.fate !== 'safe') throw thrown
+      last = thrown
+    }
+  }
+  throw last ?? new Failure('connect-failed', endpoint.host)
+}
+
+/** Those that may be reached; throws where there is none. */
+export async function addressesOf(
+  { host, port }: Pick<Endpoint, 'host' | 'port'>,
+  reach: Pick<Reach, 'lookup' | 'refusal'>,
+): Promise<readonly string[]> {
+  const found = isIp(host) ? [host] : await reach.lookup(host)
+  if (found.length === 0) throw new Failure('connect-failed', `${host}: there is no such name, or no DNS server answers`)
+  const refusals = found.map(address => reach.refusal(host, address, port))
+  const allowed = found.filter((_, at) => refusals[at] === undefined)
+  if (allowed.length === 0) throw refusals[0]!
+  return allowed.slice(0, mostAddresses)
+}
+
+async function reached(
+  { tls, connectTimeoutMs }: Backend,
+  { host, port }: Endpoint,
+  address: string,
+  offers: readonly string[],
+): Promise<Connected> {
+  const at = { host: host === address ? host : `${host} (${address})`, port }
+  const socket = dialTcp(address, port)
+  if (tls === undefined) return { socket: await opened(socket, 'connect', connectTimeoutMs, at), identity: undefined }
+  const secure: Socket & { readonly alpnProtocol?: string | false | null } = originate(
+    socket,
+    { ...tls, serverName: tls.serverName ?? host },
+    offers,
+  )
+  await opened(secure, 'secureConnect', connectTimeoutMs, at)
+  return { socket: secure, identity: undefined, alpn: typeof secure.alpnProtocol === 'string' ? secure.alpnProtocol : undefined }
+}
