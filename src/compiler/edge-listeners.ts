@@ -51,11 +51,17 @@ export function listenersOf(
   gathered: Gathered,
   judge: JudgeCertificate,
 ): readonly EdgeListener[] {
-  const all = [gateway, ...sets].flatMap(holder =>
-    (holder.spec?.listeners ?? []).map((spec, index): Written => ({ holder, spec, at: `spec.listeners[${index}]` })),
-  )
   const found: EdgeListener[] = []
-  for (const written of all) found.push(judged(gateway, written, whyConflict(written, all, found), gathered, judge))
+  for (const holder of [gateway, ...sets]) {
+    const written = (holder.spec?.listeners ?? []).map((spec, index): Written => ({ holder, spec, at: `spec.listeners[${index}]` }))
+    const earlier = found.filter(each => each.conflict === undefined)
+    // What loses against an earlier document is no rival of its neighbours; among those all that conflict lose, for nothing tells which was meant.
+    const left = written.filter(each => whyConflict(each, earlier) === undefined)
+    for (const each of written) {
+      const conflict = whyConflict(each, earlier) ?? whyConflict(each, left)
+      found.push(judged(gateway, each, conflict, gathered, judge))
+    }
+  }
   return found
 }
 
@@ -101,12 +107,11 @@ function whyRefused(spec: ListenerShape, fitting: readonly string[], at: string)
     : { reason: 'UnsupportedValue', says: `${at}.tls.options: ${options.join(', ')} is not carried out` }
 }
 
-/** Within one document all that conflict lose, for nothing tells who was meant; between documents the earlier keeps the port (GEP-1713). before: those of earlier documents among them. */
-function whyConflict({ holder, spec, at }: Written, all: readonly Written[], before: readonly EdgeListener[]): Fault | undefined {
-  const sharing = [
-    ...all.filter(each => each.holder === holder && each.spec !== spec),
-    ...before.filter(each => each.holder !== holder && each.conflict === undefined),
-  ].filter(each => each.spec.port === spec.port && (each.spec.protocol === 'UDP') === (spec.protocol === 'UDP'))
+/** Between documents the earlier keeps the port (GEP-1713). */
+function whyConflict({ holder, spec, at }: Written, rivals: readonly Written[]): Fault | undefined {
+  const sharing = rivals.filter(
+    each => each.spec !== spec && each.spec.port === spec.port && (each.spec.protocol === 'UDP') === (spec.protocol === 'UDP'),
+  )
   const toldOf = (other: Written): string =>
     other.holder === holder ? `listener ${other.spec.name}` : `listener ${other.spec.name} of ${other.holder.kind} ${nameOf(other.holder)}`
   const foreign = sharing.find(each => familyOf(each.spec) !== familyOf(spec))

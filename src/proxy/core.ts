@@ -14,7 +14,7 @@ import {
   type TlsMaterial,
 } from '#io/net'
 import { type Lookup, machineLookup } from '#io/resolver'
-import { type DatagramSession, dialUdp, listenSessions, type UdpFlow, type UdpHandlers } from '#io/udp'
+import { type DatagramSession, dialUdp, listenSessions, type UdpFlow, type UdpHandlers, type UdpSessions } from '#io/udp'
 import { portName } from '#model/port'
 import { emptyView, type Listener, type Protocol, type View } from '#model/view'
 import type { WorkloadPort } from '#model/workload'
@@ -217,13 +217,13 @@ export class Core implements AsyncDisposable {
   }
 
   /** Opens a listener of datagrams at an address of its own, for senders that are not captured but come to it; port 0: any free one. */
-  async openDatagrams(name: string, host: string, port: number): Promise<Listening> {
-    const { port: bound, stop } = await listenSessions(host, port, session => {
+  async openDatagrams(name: string, host: string, port: number): Promise<Listening & Pick<UdpSessions, 'resume'>> {
+    const { port: bound, stop, resume } = await listenSessions(host, port, session => {
       const listener = this.#view.listeners[name]
       if (listener === undefined) session.close()
       else this.#acceptor.datagrams(session, listener)
     })
-    const listening = { host, port: bound, stop, [Symbol.asyncDispose]: async () => stop() }
+    const listening = { host, port: bound, stop, resume, [Symbol.asyncDispose]: async () => stop() }
     this.#listening.push(listening)
     return listening
   }

@@ -9,7 +9,7 @@ import type { Core } from './core.ts'
 /** How long a port that another program has is waited for. */
 const againMs = 2000
 
-type Door = Pick<Listener, 'host' | 'port' | 'protocol'> & { listening?: Listening; wrong?: string }
+type Door = Pick<Listener, 'host' | 'port' | 'protocol'> & { listening?: Listening & { resume?(): boolean }; wrong?: string }
 
 export type DoorsOptions = {
   readonly core: Pick<Core, 'open' | 'openDatagrams'>
@@ -21,6 +21,8 @@ export type DoorsOptions = {
 export class Doors {
   readonly #options: DoorsOptions
   readonly #doors = new Map<string, Door>()
+  /** Ports of datagrams that are not wanted any more: their sessions go on for a while, and nobody else can have the port so long. */
+  readonly #leaving = new Map<string, Door>()
   #cancel: (() => void) | undefined
   #work: Promise<void> = Promise.resolve()
   #isClosed = false
@@ -59,10 +61,19 @@ export class Doors {
       if (wanted?.host === door.host && wanted.port === door.port) continue
       door.listening?.stop()
       this.#doors.delete(name)
+      if (door.listening?.resume !== undefined) this.#leaving.set(placeOf(door), door)
       this.#options.log.info(`port ${door.port} is closed: the Gateway does not have it any more`)
     }
     for (const { name, host, port, protocol } of listeners) if (!this.#doors.has(name)) this.#doors.set(name, { host, port, protocol })
     await this.#open()
+  }
+
+  /** The socket that the port had a moment ago. */
+  #again(door: Door): Door['listening'] {
+    if (door.protocol !== 'udp') return undefined
+    const before = this.#leaving.get(placeOf(door))
+    this.#leaving.delete(placeOf(door))
+    return before?.listening?.resume?.() === true ? before.listening : undefined
   }
 
   async #open(): Promise<void> {
@@ -71,7 +82,8 @@ export class Doors {
     for (const [name, door] of this.#doors) {
       if (door.listening !== undefined) continue
       try {
-        door.listening = await (door.protocol === 'udp' ? core.openDatagrams : core.open).call(core, name, door.host, door.port)
+        door.listening =
+          this.#again(door) ?? (await (door.protocol === 'udp' ? core.openDatagrams : core.open).call(core, name, door.host, door.port))
         delete door.wrong
         log.info(`port ${door.port} of ${door.host} is open`)
       } catch (thrown) {
@@ -89,3 +101,5 @@ export class Doors {
         })
   }
 }
+
+const placeOf = ({ host, port }: Door): string => `${host} ${port}`

@@ -27,6 +27,8 @@ export type UdpSessions = {
   readonly port: number
   /** No new session; those that are there go on, and the socket closes with the last of them. */
   stop(): void
+  /** Takes new sessions again, after a stop; false: the socket is closed already. */
+  resume(): boolean
 }
 
 /** port 0: any free one. Rejects with a sentence that names the port and what to do. How long a session may be idle is its owner's to know. */
@@ -35,9 +37,14 @@ export function listenSessions(host: string, port: number, onSession: (session: 
   /** In order of their last datagram, the longest silent first. */
   const sessions = new Map<string, Session>()
   let isStopped = false
+  let isClosed = false
+  const end = (): void => {
+    isClosed = true
+    socket.close()
+  }
   const closed = (key: string): void => {
     sessions.delete(key)
-    if (isStopped && sessions.size === 0) socket.close()
+    if (isStopped && sessions.size === 0) end()
   }
   socket.on('message', (bytes, { address, port: from }) => {
     const key = `${address} ${from}`
@@ -62,9 +69,14 @@ export function listenSessions(host: string, port: number, onSession: (session: 
       const stop = (): void => {
         if (isStopped) return
         isStopped = true
-        if (sessions.size === 0) socket.close()
+        if (sessions.size === 0) end()
       }
-      resolve({ host, port: socket.address().port, stop })
+      const resume = (): boolean => {
+        if (isClosed) return false
+        isStopped = false
+        return true
+      }
+      resolve({ host, port: socket.address().port, stop, resume })
     })
   })
 }

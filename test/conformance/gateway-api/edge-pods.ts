@@ -77,7 +77,7 @@ function echoFrames(request: IncomingMessage, socket: Socket): void {
   socket.write(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`)
   let waiting = Buffer.alloc(0)
   socket.on('error', () => {})
-  socket.on('data', bytes => {
+  socket.on('data', (bytes: Buffer) => {
     waiting = Buffer.concat([waiting, bytes])
     for (let size = (waiting[1] ?? 0) & 0x7f; waiting.length >= 6 + size && waiting.length > 1; size = (waiting[1] ?? 0) & 0x7f) {
       const mask = waiting.subarray(2, 6)

@@ -295,17 +295,15 @@ const kindOf = ({ kind }: Pick<Resource, 'kind'>): KindPath => ({
 
 /** What the certificate of the servers and of the Gateways names. */
 const serverNames = [
-  ...[
-    'example.org',
-    'second-example.org',
-    'unknown-example.org',
-    '*.wildcard.org',
-    '*.example.com',
-    'secure.test.com',
-    'example.com',
-    '*.example.org',
-  ],
-  ...['spiffe://abc.example.com/test-identity'],
+  'example.org',
+  'second-example.org',
+  'unknown-example.org',
+  '*.wildcard.org',
+  '*.example.com',
+  'secure.test.com',
+  'example.com',
+  '*.example.org',
+  'spiffe://abc.example.com/test-identity',
 ]
 
 /** Pods as Services: one on 8080 (HTTP), 8081 (HTTP/2 from the first byte) and 8082 (WebSocket); calls-one, bytes-one, sealed-one (TLS), datagrams-one, secure-one (HTTPS). */
