@@ -1,4 +1,4 @@
-/** Envoy itself takes what the control plane sends of choosing an endpoint: clusters, hash policies, sessions. */
+/** Envoy itself takes what the control plane sends of choosing an endpoint: clusters, health checks, hash policies, sessions. */
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
@@ -30,18 +30,45 @@ const policies: Readonly<Record<string, Pick<Backend, 'balance' | 'balancing'>>>
   ring: { balance: 'ring-hash', balancing: { ringSize: { min: 64, max: 4096 } } },
   maglev: { balance: 'maglev', balancing: { tableSize: 2039 } },
 }
-const clusters = Object.entries(policies).map(([name, policy]) =>
+const often = { intervalMs: 5000, timeoutMs: 500, unhealthyAfter: 3, healthyAfter: 2, jitterPercent: 10 }
+const checks: Readonly<Record<string, Pick<Backend, 'protocol' | 'healthCheck'>>> = {
+  'asked-http': {
+    protocol: 'http1',
+    healthCheck: {
+      ...often,
+      ask: {
+        type: 'http',
+        method: 'HEAD',
+        path: '/healthz',
+        host: 'shop.example',
+        headers: [{ name: 'x-check', value: 'yes' }],
+        statuses: [{ first: 200, last: 399 }],
+      },
+    },
+  },
+  'asked-http2': {
+    protocol: 'http2',
+    healthCheck: {
+      ...often,
+      idleMs: 5000,
+      ask: { type: 'http', method: 'GET', path: '/', headers: [], statuses: [{ first: 204, last: 204 }] },
+    },
+  },
+  'asked-grpc': { protocol: 'http2', healthCheck: { ...often, ask: { type: 'grpc', service: 'shop.Cart' } } },
+  'asked-tcp': { protocol: 'tcp', healthCheck: { ...often, ask: { type: 'tcp', send: '50494e47', expect: ['504f4e47'] } } },
+}
+const asked = Object.entries(checks).map(([name, check]) => ({ name, ...policies['random']!, ...check }))
+const chosen = Object.entries(policies).map(([name, policy]) => ({ name, protocol: 'http1' as const, ...policy }))
+const clusters = [...chosen, ...asked].map(backend =>
   toJson(
     ClusterSchema,
     encodeBackend({
-      name,
       service: 'x.d',
       type: 'endpoints',
       port: 80,
-      protocol: 'http1',
       connectTimeoutMs: 1000,
       identities: [],
-      ...policy,
+      ...backend,
     }),
     { registry },
   ),
@@ -111,7 +138,7 @@ function verdictOf(resources: JsonObject): string {
   return status === 0 ? 'taken' : `${stderr}`.trim().split('\n').slice(-2).join('\n')
 }
 
-test('Envoy takes every way of choosing, every hash and both kinds of session', {
+test('Envoy takes every way of choosing, every hash, both kinds of session and every health check', {
   skip: envoy === undefined && 'Envoy is not here',
 }, () => {
   const listeners = [
