@@ -7,7 +7,7 @@ import type { RunOptions } from '#cli/options'
 import { makeFolder, userState } from '#io/files'
 import { connectGrpc } from '#io/grpc'
 import { canCapture, isInside } from '#io/namespace'
-import { hostResolver, machineServers } from '#io/resolver'
+import { hostResolver, lookupBy, machineLookup, machineServers } from '#io/resolver'
 import { CommandFailed, launchWorkload, type Workload } from '#io/workload'
 import type { ProxyNode, WorkloadPort } from '#model/workload'
 import { openAdmin, pageOf } from '#proxy/admin'
@@ -63,6 +63,9 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
     version: options.version ?? '',
     identity: invitation.identity,
   })
+  const { dnsServers } = options
+  const isMachines = dnsServers.length === 0
+  const ask = hostResolver({ servers: isMachines ? machineServers({ passStub: options.host !== undefined }) : () => dnsServers })
   const outside = new OutsideNames({ virtual: options.externalVips, isTold: name => isTold(core.view, name) })
   const core = owned.use(
     new Core({
@@ -70,6 +73,7 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
       patienceMs,
       log,
       outside,
+      lookup: isMachines ? machineLookup : lookupBy(ask),
       dialLocal: async (port, timeoutMs) => (await launched.promise).dial(port, { timeoutMs }),
       // Before it runs nobody takes datagrams, and nobody waits for that.
       dialLocalUdp: (port, on) => (running === undefined ? noFlow : running.dialUdp(port, on)),
@@ -88,7 +92,7 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
   const dns = new MeshDns({
     view: () => core.view,
     ready: () => core.ready(),
-    ask: hostResolver({ servers: machineServers({ passStub: options.host !== undefined }) }),
+    ask,
     outside,
     now: () => performance.now(),
   })

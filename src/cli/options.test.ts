@@ -30,6 +30,7 @@ test('a workload needs no more than a name and a command', () => {
     capture: 'auto',
     exclude: noExclusions,
     externalVips: false,
+    dnsServers: [],
     adminPort: 0,
     drainMs: 5000,
     control,

@@ -39,6 +39,8 @@ export type RunOptions = {
   readonly exclude: Exclusions
   /** Every name outside the mesh gets a virtual address of its own. */
   readonly externalVips: boolean
+  /** Who is asked for names outside, in order; empty: the servers of the machine. */
+  readonly dnsServers: readonly string[]
   /** How long an undeclared port waits for first bytes; absent: as the proxy has it. */
   readonly detectMs?: number
   /** A join token; absent: one is asked of the control plane. */
@@ -165,6 +167,7 @@ export function runOptions(raw: Raw, command: readonly string[], control: Contro
   const capture = flags.choice('capture', ['auto', 'namespace', 'proxy']) ?? 'auto'
   const exclude = readExclusions(flags)
   const detectMs = readDetect(flags)
+  const dnsServers = readDnsServers(flags)
   const adminPort = flags.whole('adminPort', 0, 65_535) ?? 0
   const drainMs = flags.duration('drain') ?? 5000
   const host = readHost(raw, flags)
@@ -185,6 +188,7 @@ export function runOptions(raw: Raw, command: readonly string[], control: Contro
     capture,
     exclude,
     externalVips: raw['externalVips'] === true,
+    dnsServers,
     adminPort,
     drainMs,
     control,
@@ -218,6 +222,14 @@ function readHost(raw: Raw, flags: Flags): HostOptions | undefined {
     flags.wrong('which programs? give --uid USER, --cgroup PATH or --all; each but --all may be repeated')
   return { select, transparent: raw['transparent'] === true }
 }
+
+/** An IP address, or that and a port. */
+const readDnsServers = (flags: Flags): readonly string[] =>
+  flags.each('dnsServer', text =>
+    /^(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-f:]+\])(:\d{1,5})?$|^[0-9a-f:]+$/i.test(text)
+      ? { value: text }
+      : { says: 'must be an IP address such as 10.0.0.2, or one with a port such as 10.0.0.2:5353' },
+  )
 
 /** Shorter, and what comes in two pieces would not be told; longer, and users would feel it. */
 function readDetect(flags: Flags): number | undefined {

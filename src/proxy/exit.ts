@@ -88,12 +88,12 @@ export class Exit {
     return this.#judged(egress, entry, { name: asked, address: destination?.address, port, request: { method, path } }, asked)
   }
 
-  /** Where a connection whose bytes are not looked into goes, by the listener of now; throws `egress-denied`. sni: the server name that it asks for. */
-  lead(entry: Entry, sni: string | undefined): { readonly backends: readonly WeightedBackend[] | undefined; readonly entry: Entry } {
+  /** Where a connection whose bytes are not looked into goes, by the listener of now; throws `egress-denied`. sni: the server name that it asks for. isTold: counted and logged. */
+  lead(entry: Entry, sni: string | undefined, isTold = true): { readonly backends: readonly WeightedBackend[] | undefined; readonly entry: Entry } {
     const { listener, destination } = entry
     const name = sni === undefined ? destination?.name : bare(sni)
     const named = destination === undefined || name === undefined ? entry : { ...entry, destination: { ...destination, name } }
-    const failure = this.#judgedConnection(named)
+    const failure = this.#judgedConnection(named, isTold)
     if (failure !== undefined) throw failure
     return { backends: backendsFor(listener, name), entry: named }
   }
@@ -112,22 +112,22 @@ export class Exit {
     return this.#judgedConnection(entry)
   }
 
-  #judgedConnection(entry: Entry): Failure | undefined {
+  #judgedConnection(entry: Entry, isTold = true): Failure | undefined {
     const { listener, destination } = entry
     if (listener.egress === undefined) return undefined
     const egress = rulesFor(listener, listener.egress, destination?.name)
     const port = destination?.port ?? listener.port
-    return this.#judged(egress, entry, { name: destination?.name, address: destination?.address, port }, destination?.name)
+    return this.#judged(egress, entry, { name: destination?.name, address: destination?.address, port }, destination?.name, isTold)
   }
 
-  #judged(egress: Egress, entry: Entry, asked: Parameters<typeof judgeEgress>[1], name: string | undefined): Failure | undefined {
+  #judged(egress: Egress, entry: Entry, asked: Asked, name: string | undefined, isTold = true): Failure | undefined {
     const verdict = judgeEgress(egress, asked)
     const { destination, listener } = entry
     const place = destination === undefined ? listener.service : this.placeOf({ ...destination, ...(name === undefined ? {} : { name }) })
-    this.#meter.egress(verdict.rule ?? egress.policy, verdict.isAllowed ? 'allow' : 'deny', place)
+    if (isTold) this.#meter.egress(verdict.rule ?? egress.policy, verdict.isAllowed ? 'allow' : 'deny', place)
     if (verdict.isAllowed) return undefined
     const why = tellEgress(egress, verdict)
-    this.#tell(place, why)
+    if (isTold) this.#tell(place, why)
     return new Failure('egress-denied', `${place}: ${why}`)
   }
 
@@ -151,6 +151,8 @@ export class Exit {
     this.#log.warn(`a call to ${place} outside the mesh was denied: ${why}`, { reason: 'egress-denied' })
   }
 }
+
+type Asked = Parameters<typeof judgeEgress>[1]
 
 const noParty = { service: '', namespace: '', workload: '', version: '', identity: '' }
 

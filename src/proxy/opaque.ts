@@ -73,7 +73,7 @@ export class Opaque {
       // Not yet a denial: what comes may be HTTP, which has rules of its own.
       if (access !== undefined && !callerOf(entry, access).judgeConnection().isAllowed) throw new Failure('access-denied')
       if (entry.listener.egress === undefined) return this.#reachOne(pickWeighted(entry.listener.backends ?? [], drawFor(entry)), entry)
-      const { backends = [], entry: led } = this.#place.exit.lead(entry, undefined)
+      const { backends = [], entry: led } = this.#place.exit.lead(entry, undefined, false)
       return this.#reachOne(pickWeighted(backends, drawFor(entry)), led)
     })
   }

@@ -35,6 +35,7 @@ const texts = {
 const lists = {
   ports: 'port',
   publish: 'publish',
+  dnsServers: 'dnsServer',
   excludeOutboundPorts: 'excludeOutboundPorts',
   excludeOutboundCidrs: 'excludeOutboundCidrs',
   excludeOutboundUids: 'excludeOutboundUids',

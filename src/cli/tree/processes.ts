@@ -86,6 +86,12 @@ export function addProcesses(program: Command, session: Session, act: Act): void
     .option('--token <token>', 'a join token of weft token create; else one is asked of the control plane')
     .option('--address <host>', 'where other proxies reach this one')
     .option('--external-vips', 'give every name outside the mesh a virtual address, so that hosts on one port are told apart')
+    .addOption(
+      repeated(
+        '--dns-server <address>',
+        'a DNS server, HOST or HOST:PORT, that is asked for names outside the mesh in place of those of this machine; may be repeated',
+      ),
+    )
     .option('--detect-timeout <duration>', 'how long a port of unknown protocol waits for first bytes (default: 60ms)')
     .option('--admin-port <port>', 'of the proxy: metrics and state (default: any free one)')
     .option('--drain <seconds>', 'how long requests under way may take at the end (default: 5)')
