@@ -37,7 +37,7 @@ export function whyNoBytes(_: Resource, path: string, route: Resource | undefine
 type Said = Partial<Omit<RoutePolicySpec, 'targetRefs'>>
 
 /** The parts of a Route that policies set. */
-const settled = ['timeouts', 'retry', 'fault'] as const satisfies readonly (keyof Route)[]
+const settled = ['timeouts', 'retry', 'hedge', 'fault'] as const satisfies readonly (keyof Route)[]
 type Settings = Partial<Pick<Route, (typeof settled)[number]>>
 
 /** The route as the layers, of one client, have it; those that count most first. */
@@ -48,7 +48,7 @@ export function settleRoute(route: Route, layers: readonly Layer[]): Route {
   return { ...(made as Route), ...settingsOf(specOf('RoutePolicy', says) as Said, route.action), ...faultIn(says) }
 }
 
-function settingsOf({ timeouts, retry }: Said, action: Route['action']): Settings {
+function settingsOf({ timeouts, retry, hedge }: Said, action: Route['action']): Settings {
   const ms = (text: string | undefined): number => (text === undefined ? 0 : durationMs(text))
   const [requestMs, tryMs] = [ms(timeouts?.request), ms(timeouts?.try)]
   return {
@@ -56,8 +56,15 @@ function settingsOf({ timeouts, retry }: Said, action: Route['action']): Setting
       ? {}
       : { timeouts: { ...(requestMs === 0 ? {} : { requestMs }), ...(tryMs === 0 ? {} : { tryMs }) } }),
     ...(action.type === 'forward' && retry !== undefined ? retryOf(retry) : {}),
+    ...(action.type === 'forward' && hedge !== undefined ? { hedge: hedgeOf(hedge) } : {}),
   }
 }
+
+const hedgeOf = ({ after, attempts, allMethods }: NonNullable<Said['hedge']>): NonNullable<Route['hedge']> => ({
+  afterMs: durationMs(after),
+  attempts,
+  ...(allMethods ? { allMethods: true } : {}),
+})
 
 /** What a rule of a route says itself, in the words of a RoutePolicy. origin: of the route. */
 export function ownLayer(origin: string, { timeouts, retry }: Pick<HTTPRule, 'timeouts' | 'retry'>): Layer {

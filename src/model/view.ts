@@ -98,6 +98,8 @@ export type Route = {
   readonly rateLimit?: RateLimit
   /** When a request is sent again. Absent: only where nothing of it was taken, or once where it may be repeated. */
   readonly retry?: Retry
+  /** When a second try is sent beside the first. */
+  readonly hedge?: Hedge
   /** Inbound: who may ask what. Absent: everybody everything. */
   readonly access?: Access
   /** Outbound: it leads out of the mesh, and this is what may be asked there. */
@@ -135,6 +137,8 @@ export type Retry = {
   readonly backoff: { readonly baseMs: number; readonly maxMs: number }
   readonly longestRetryAfterMs?: number
 }
+/** While nothing has come for so long, another try is sent beside the others, to another endpoint: so many at most. Without allMethods only what may be repeated is. */
+export type Hedge = { readonly afterMs: number; readonly attempts: number; readonly allMethods?: true }
 export type RetryOn = (typeof retryConditions)[number]
 export const retryConditions = [
   '5xx',

@@ -86,7 +86,7 @@ export class Exchange implements RequestFacts {
   /** More of the body was handed to an upstream than is remembered, so the request cannot be sent again. */
   isBodySpent = false
   /** Who relays it now. */
-  upstream: Upstream | undefined
+  upstream: Pick<Upstream, 'expire' | 'close'> | undefined
   /** Called once when it is over, however it went. */
   onOver: (() => void) | undefined
   /** What could not be written on although it was read: two codecs disagree. */

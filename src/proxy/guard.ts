@@ -1,14 +1,15 @@
 /** What is remembered of each backend for the good of its endpoints: further tries, failures on end, and what is under way. It outlives views, for a change of configuration makes nobody healthy. */
 
 import { Failure } from '#base/failure'
-import { backendLimitLabels, fallbackLabels, metricNames, retryLabels } from '#model/metrics'
+import { backendLimitLabels, fallbackLabels, hedgeLabels, metricNames, retryLabels } from '#model/metrics'
 import type { Backend, Endpoint, Limits, OutlierDetection } from '#model/view'
 import { Budget, defaultConstraint } from './budget.ts'
 import { type Absent, type EjectionFamilies, ejectionFamilies, Ejections, type LeaveOut } from './ejections.ts'
 import type { Family, Registry, Sample } from './registry.ts'
+import type { HedgeOutcome } from './hedge.ts'
 import type { RetryOutcome } from './retries.ts'
 
-type Families = EjectionFamilies & { readonly retries: Family }
+type Families = EjectionFamilies & { readonly retries: Family; readonly hedges: Family }
 
 /** How much of each limit of a backend is used. isOpen: no more is taken; word of circuit breakers. */
 export type LimitNow = { readonly limit: keyof Limits; readonly most: number; readonly used: number; readonly isOpen: boolean }
@@ -32,6 +33,7 @@ export class Guards {
         'Further tries that the retry of a route called for, and whether they were made',
         retryLabels,
       ),
+      hedges: registry.family(metricNames.hedges, 'counter', 'Requests for which another try was due beside the first', hedgeLabels),
       ...ejectionFamilies(registry),
     }
     this.#fallbacks = registry.family(
@@ -198,6 +200,11 @@ export class Guard {
     let sample = this.#told.get(key)
     if (sample === undefined) this.#told.set(key, (sample = this.#families.retries.sample([this.#backend.service, route, cause, outcome])))
     sample.value++
+  }
+
+  /** Counts what became of another try beside the first. route: its origin. */
+  tellHedge(route: string, outcome: HedgeOutcome): void {
+    this.#families.hedges.sample([this.#backend.service, route, outcome]).value++
   }
 
   /** Who is not picked now. */

@@ -136,14 +136,22 @@ const route: fc.Arbitrary<Route> = fc.tuple(word, value, match).chain(([name, or
         shares,
         fc.record({ requestMs: optional(fc.integer({ min: 1, max: 90_000 })), tryMs: optional(fc.integer({ min: 1, max: 90_000 })) }),
         optional(retry),
+        optional(
+          fc.record({
+            afterMs: fc.integer({ min: 1, max: 9000 }),
+            attempts: fc.integer({ min: 1, max: 9 }),
+            allMethods: optional(fc.constant(true as const)),
+          }),
+        ),
         affinity,
       )
-      .map(([headers, rewrite, backends, timeouts, retry, affinity]) => ({
+      .map(([headers, rewrite, backends, timeouts, retry, hedge, affinity]) => ({
         ...shape,
         filters: [...headers, ...rewrite],
         action: { type: 'forward' as const, backends, ...affinity },
         ...(Object.keys(bare(timeouts)).length > 0 ? { timeouts: bare(timeouts) as { requestMs: number } } : {}),
         ...(retry === undefined ? {} : { retry }),
+        ...(hedge === undefined ? {} : { hedge: bare(hedge) as { afterMs: number; attempts: number } }),
       })),
     fc
       .tuple(

@@ -2,6 +2,7 @@
 
 import { z } from 'zod'
 import { age, duration, isLonger, rules, setList } from '../fields.ts'
+import { durationMs } from '../duration.ts'
 import type { Kind, Resource } from '../kind.ts'
 import { clients } from './clients.ts'
 import { policyStatus, policyTargets, targetsColumn } from './route-targets.ts'
@@ -64,6 +65,23 @@ const retry = z
   )
 export type RetrySpec = z.infer<typeof retry>
 
+const hedge = z.strictObject({
+  after: duration()
+    .check(
+      rules<string>(function* (text) {
+        if (durationMs(text) < 1) yield { path: [], says: 'must be above 0' }
+      }),
+    )
+    .describe('How long nothing has come before another try is sent. A high percentile of how long answers take is a good start.'),
+  attempts: z.int().min(1).max(10).default(1).describe('How many further tries at most, each so long after the one before.'),
+  allMethods: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Whether what may not be repeated by its method is sent twice too: POST, and with it every gRPC call. Say so only where the service bears it.',
+    ),
+})
+
 const spec = z
   .strictObject({
     targetRefs: policyTargets('Mesh', 'Namespace', 'Service', 'HTTPRoute', 'GRPCRoute', 'TCPRoute', 'UDPRoute'),
@@ -73,6 +91,11 @@ const spec = z
       .optional()
       .describe(
         'When a request is tried again, at another endpoint if there is one. A BackendPolicy bounds how many such tries there are (retryConstraint).',
+      ),
+    hedge: hedge
+      .optional()
+      .describe(
+        'When a second try is sent beside the first that has not answered yet, to another endpoint; the first answer is taken, the other try is reset. These tries too count against retryConstraint. Absent: never.',
       ),
   })
   .check(
@@ -96,7 +119,7 @@ export const routePolicy: Kind = {
   namespaced: true,
   hasStatus: true,
   description:
-    'A RoutePolicy says how requests are sent on: how long they may take and when they are tried again; for the whole mesh, a namespace, a Service, a port, a route or one rule of it, and for all clients or some. The narrower wins, field by field; what a rule of a route says itself is narrower than any policy but one that names the rule and the client.',
+    'A RoutePolicy says how requests are sent on: how long they may take, when they are tried again, and when a second try is sent beside the first; for the whole mesh, a namespace, a Service, a port, a route or one rule of it, and for all clients or some. The narrower wins, field by field; what a rule of a route says itself is narrower than any policy but one that names the rule and the client.',
   schema: z.strictObject({ spec: spec.describe('For what it holds and the settings.'), status: policyStatus() }),
   columns: [
     targetsColumn,

@@ -1,5 +1,6 @@
 /** RouteConfiguration → RouteTable. */
 
+import type { JsonObject } from '@bufbuild/protobuf'
 import type { Action, Filter, HostFrom, PathChange, Route, RouteTable, Session, WeightedBackend } from '#model/view'
 import { sessionFilter } from '../encode/affinity.ts'
 import { shareRewrite } from '../encode/route.ts'
@@ -22,11 +23,11 @@ import { type RouteConfiguration, RouteConfigurationSchema } from '../gen/envoy/
 import { decodeHash, decodeSession } from './affinity.ts'
 import { carries, labelsOf, msOf, refuse, textLabel, textOf } from './carried.ts'
 import { headerFilters } from './headers.ts'
+import { decodeTries } from './hedge.ts'
 import { decodeMatch } from './match.ts'
 import { backendNamed } from './network-filters.ts'
 import { routeEgress } from './outside.ts'
 import { decodeMirrors, decodePerRoute } from './per-route.ts'
-import { decodeRetry } from './retry.ts'
 import { pathChange, type ShareRewrite, shareRewriteOf, substitutionOf } from './rewrite.ts'
 
 // Hosts are matched without their port, whatever ignore_port_in_host_matching says; validate_clusters is about refusing, not about routing.
@@ -64,6 +65,7 @@ const checkForward = carries(RouteActionSchema, [
   'hash_policy',
   'timeout',
   'retry_policy',
+  'hedge_policy',
 ])
 const checkWeighted = carries(WeightedClusterSchema, ['clusters'])
 const checkShare = carries(WeightedCluster_ClusterWeightSchema, [
@@ -113,7 +115,7 @@ function decodeRoute(message: EnvoyRoute, where: string): Route {
   const shape = { name: message.name, origin: textLabel(labels, 'origin') ?? message.name, match, ...asked }
   switch (message.action.case) {
     case 'route':
-      return { ...shape, ...forward(message.action.value, match, headers, `${where}.route`, sessionIn(message, where)) }
+      return { ...shape, ...forward(message.action.value, match, headers, `${where}.route`, sessionIn(message, where), labels) }
     case 'redirect':
       return { ...shape, filters: headers, action: redirect(message.action.value, match, `${where}.redirect`) }
     case 'directResponse': {
@@ -138,7 +140,8 @@ function forward(
   headers: readonly Filter[],
   where: string,
   session: Session | undefined,
-): Pick<Route, 'filters' | 'action' | 'timeouts' | 'retry'> {
+  labels: JsonObject,
+): Pick<Route, 'filters' | 'action' | 'timeouts' | 'retry' | 'hedge'> {
   checkForward(message, where)
   const backends = backendsOf(message, where)
   const hash = decodeHash(message.hashPolicy, where)
@@ -147,8 +150,7 @@ function forward(
     refuse(`${where}.cluster_not_found_response_code`, 'only 500 and 503 are carried out')
   const path = pathChange(message.prefixRewrite, message.regexRewrite, match, where)
   const host = hostRewrite(message.hostRewriteSpecifier, where)
-  const { tryMs, retry } =
-    message.retryPolicy === undefined ? { tryMs: 0, retry: undefined } : decodeRetry(message.retryPolicy, `${where}.retry_policy`)
+  const { tryMs, ...tries } = decodeTries(message, labels, where)
   const requestMs = message.timeout === undefined ? 15_000 : msOf(message.timeout) // Envoy's default
   const timeouts = { ...(requestMs > 0 ? { requestMs } : {}), ...(tryMs > 0 ? { tryMs } : {}) }
   return {
@@ -156,7 +158,7 @@ function forward(
     action: { type: 'forward', backends, ...(hash.length === 0 ? {} : { hash }), ...(session === undefined ? {} : { session }) },
     ...(requestMs > 0 || tryMs > 0 ? { timeouts } : {}),
     ...(message.requestMirrorPolicies.length > 0 ? { mirrors: decodeMirrors(message.requestMirrorPolicies, where) } : {}),
-    ...(retry === undefined ? {} : { retry }),
+    ...tries,
   }
 }
 

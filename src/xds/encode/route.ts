@@ -43,8 +43,8 @@ import { invalidCluster } from '../types.ts'
 import { encodeHash } from './affinity.ts'
 import { egressLabel } from './egress.ts'
 import { fullPattern, prefixPattern } from './path.ts'
+import { encodeTries, hedgeLabel } from './hedge.ts'
 import { encodeMirrors, perRouteConfig } from './per-route.ts'
-import { encodeRetry } from './retry.ts'
 import { duration, labels } from './source.ts'
 
 /** The key of a share's path rewrite, which Envoy knows only for whole routes: an optional extension that Envoy skips. */
@@ -82,6 +82,7 @@ function encodeRoute(route: Route): EnvoyRoute {
       origin: route.origin,
       ...(action.type === 'respond' && action.reason !== undefined ? { reason: action.reason, detail: action.detail } : {}),
       ...egressLabel(route.egress),
+      ...hedgeLabel(route),
     }),
     action:
       action.type === 'forward'
@@ -137,8 +138,7 @@ function forward(route: Route, action: Action & { type: 'forward' }): RouteActio
   const backends = action.backends.some(({ weight }) => weight > 0) ? action.backends : [{ backend: undefined, weight: 1 }]
   const only = backends.length === 1 && backends[0]!.weight === 1 && (backends[0]!.filters ?? []).length === 0 ? backends[0] : undefined
   const invalid = backends.some(({ backend }) => backend === undefined)
-  const { requestMs = 0, tryMs = 0 } = route.timeouts ?? {}
-  const retryPolicy = encodeRetry(route.retry, tryMs)
+  const { requestMs = 0 } = route.timeouts ?? {}
   return create(RouteActionSchema, {
     clusterSpecifier: only
       ? { case: 'cluster', value: only.backend ?? invalidCluster }
@@ -148,7 +148,7 @@ function forward(route: Route, action: Action & { type: 'forward' }): RouteActio
     hashPolicy: encodeHash(action.hash ?? []),
     requestMirrorPolicies: encodeMirrors(route.mirrors ?? []),
     timeout: duration(requestMs), // unset would be Envoy's fifteen seconds
-    ...(retryPolicy === undefined ? {} : { retryPolicy }),
+    ...encodeTries(route),
   })
 }
 
