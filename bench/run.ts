@@ -6,12 +6,15 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { balanceTable } from './balance.ts'
 import { writeCertificates } from './certificates.ts'
+import { compileTable } from './compile.ts'
 import { type Generator, makeGenerator, startApplication } from './load.ts'
 import { canServe, type Ground, type Measured, measure } from './measure.ts'
 import type { Missing, Peer } from './peer.ts'
 import { findPeers, peerNames } from './peers.ts'
 import { isPinned, Processes } from './processes.ts'
 import { markdown, type Row } from './report.ts'
+import { policiesTable } from './policies.ts'
+import { routesTable } from './routes.ts'
 import { type Scenario, scenarios } from './scenarios.ts'
 
 const results = new URL('RESULTS.md', import.meta.url)
@@ -19,7 +22,12 @@ const results = new URL('RESULTS.md', import.meta.url)
 const byHand = '<!-- Below: written by people, kept by `npm run bench`. -->'
 
 /** Rows of what one part costs by itself, without proxies beside it: what they print is Markdown. */
-const parts: Readonly<Record<string, () => readonly string[]>> = { balance: balanceTable }
+const parts: Readonly<Record<string, () => readonly string[] | Promise<readonly string[]>>> = {
+  balance: balanceTable,
+  routes: routesTable,
+  compile: compileTable,
+  policies: () => (values.quick ? policiesTable(1, 0.2) : policiesTable()),
+}
 const rowNames = [...scenarios.map(({ name }) => name), ...Object.keys(parts)]
 
 const usage = `npm run bench -- [ROW…] [--quick] [--scenarios A,B] [--peers A,B] [--rounds N] [--seconds N] [--out FILE]
@@ -70,7 +78,7 @@ function pick(flag: string, given: string | undefined, known: readonly string[])
 }
 
 if (chosen.every(name => name in parts)) {
-  write(partsOf(chosen))
+  write(await partsOf(chosen))
   process.exit(0)
 }
 const { peers, missing } = await findPeers(names)
@@ -101,14 +109,17 @@ try {
   }
   isGood = rows.every(row => row.failed === undefined)
   const compared = markdown({ rows, missing: [...missing, ...lacking(rows, peers)], facts: facts(generator), absent })
-  write([compared, partsOf(chosen)].filter(text => text !== '').join('\n'))
+  write([compared, await partsOf(chosen)].filter(text => text !== '').join('\n'))
 } finally {
   await processes[Symbol.asyncDispose]()
 }
 cleanUp(isGood ? 0 : 1)
 
-function partsOf(rows: readonly string[]): string {
-  return rows.flatMap(name => (name in parts ? [`### ${name}`, '', ...parts[name]!(), ''] : [])).join('\n')
+async function partsOf(rows: readonly string[]): Promise<string> {
+  const lines: string[] = []
+  // In turn: each wants the machine for itself.
+  for (const name of rows) if (name in parts) lines.push(`### ${name}`, '', ...(await parts[name]!()), '')
+  return lines.join('\n')
 }
 
 type Absent = { readonly scenario: Scenario; readonly why: string }

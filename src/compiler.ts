@@ -179,10 +179,12 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
     owned: ownedBy(externals.ports),
   }
 
-  const reported = <R extends AnyRoute>(route: R, { attachments, verdicts }: Attached<R>, outcome: Omit<Outcome, 'ruleCount'>) => {
-    const lost = attachments
-      .filter(each => each.route === route)
-      .filter(each => !holds(route, byAudience.get(audienceKey(each))!.byPort.get(each.port.key)))
+  const placesOf = Map.groupBy<AnyRoute, Attachment<AnyRoute>>(
+    [http, tls, tcp, udp, grpc].flatMap(({ attachments }) => attachments as readonly Attachment<AnyRoute>[]),
+    each => each.route,
+  )
+  const reported = <R extends AnyRoute>(route: R, { verdicts }: Attached<R>, outcome: Omit<Outcome, 'ruleCount'>) => {
+    const lost = (placesOf.get(route) ?? []).filter(each => !holds(route, byAudience.get(audienceKey(each))!.byPort.get(each.port.key)))
     const said = [
       ...conflicted(verdicts.get(route)!, lost),
       ...(gateways.verdicts.get(route) ?? []),
@@ -211,7 +213,7 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
   ].filter(status => (status.parents ?? status.ancestors ?? status.conditions ?? []).length > 0)
 
   const hostnames = requests.flatMap((route): readonly Note[] =>
-    (route.spec?.hostnames ?? []).length > 0 && attached.http.some(each => each.route === route)
+    (route.spec?.hostnames ?? []).length > 0 && placesOf.has(route)
       ? [
           {
             about: `${route.kind} ${nameOf(route)}`,

@@ -166,10 +166,16 @@ export function selects(
   of: { readonly service: string; readonly labels: Readonly<Record<string, string>> },
 ): boolean {
   const wanted = Object.entries(selector)
-  return wanted.length > 0 && wanted.every(([key, value]) => (of.labels[key] ?? (key === 'app' ? of.service : undefined)) === value)
+  return wanted.length > 0 && has(of, wanted)
 }
-const select = (selector: Readonly<Record<string, string>>, workloads: readonly Workload[]): readonly Workload[] =>
-  workloads.filter(workload => selects(selector, workload))
+const has = (of: Parameters<typeof selects>[1], wanted: readonly (readonly [string, string])[]): boolean =>
+  wanted.every(([key, value]) => (of.labels[key] ?? (key === 'app' ? of.service : undefined)) === value)
+
+/** Each Service looks at all workloads of its namespace: little may be done for each. */
+function select(selector: Readonly<Record<string, string>>, workloads: readonly Workload[]): readonly Workload[] {
+  const wanted = Object.entries(selector)
+  return wanted.length === 0 ? [] : workloads.filter(workload => has(workload, wanted))
+}
 
 /** TCP and UDP have numbers of their own. */
 export const portOf = (
