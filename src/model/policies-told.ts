@@ -39,3 +39,34 @@ export type PoliciesTold = {
   readonly ports: readonly PortTold[]
 }
 export type ClientTold = { readonly namespace: string; readonly service: string; readonly labels: Readonly<Record<string, string>> }
+
+/** The parts of what is told of a port, each with its title for people. match: of the requests that it is about. */
+export const partsOf = ({
+  routes,
+  bytes,
+  backends,
+}: PortTold): readonly { readonly title: string; readonly match?: Match; readonly fields: readonly FieldTold[] }[] => [
+  ...routes.map(({ origin, match, fields }) => ({ title: `requests by ${origin}`, match, fields })),
+  ...(bytes === undefined ? [] : [{ title: 'connections and datagrams', fields: bytes }]),
+  ...backends.flatMap(({ backend, calls, taken }) => [
+    { title: `calls to ${backend}`, fields: calls },
+    { title: `taken in by ${backend}`, fields: taken },
+  ]),
+]
+
+/** A value on one line, without the quotes that nobody needs. */
+export function tellValue(value: unknown): string {
+  if (Array.isArray(value)) return value.map(tellValue).join(', ')
+  if (value !== null && typeof value === 'object')
+    return Object.entries(value)
+      .map(([key, each]) => `${key} ${typeof each === 'object' && !Array.isArray(each) ? `(${tellValue(each)})` : tellValue(each)}`)
+      .join(', ')
+  return String(value)
+}
+
+/** Who was overruled, and what they say, but for what is built in. */
+export const tellOverruled = ({ overruled }: FieldTold): string =>
+  overruled
+    .filter(({ by }) => by !== 'built in')
+    .map(({ by, value }) => `${tellValue(value)} of ${by}`)
+    .join('; ')

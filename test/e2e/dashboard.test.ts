@@ -5,7 +5,9 @@ import assert from 'node:assert/strict'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import process from 'node:process'
 import { type BrowserContext, chromium, type Page } from 'playwright-core'
+import type { Resource } from '../../src/resources/kind.ts'
 import { kinds, Mesh, root } from '../harness/mesh.ts'
 
 const browser = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(path => existsSync(path))
@@ -135,6 +137,25 @@ describe('the dashboard', { skip }, () => {
       [20, 80],
     )
     await until('split-seen-reviews-v2', 'data-share', share => share > 65)
+  })
+
+  test('tells every setting of a service with the document that says it, for one client and for another', async () => {
+    const policies = { group: 'weft.dev', version: 'v1alpha1', plural: 'routepolicies', namespaced: true }
+    await mesh.client.apply(policies, {
+      apiVersion: 'weft.dev/v1alpha1',
+      kind: 'RoutePolicy',
+      metadata: { name: 'patient', namespace: 'default' },
+      spec: { targetRefs: [{ name: 'reviews' }], from: [{ service: 'reader' }], timeouts: { request: '7s' } },
+    } as Resource)
+    await goTo('/services/reviews.default')
+    const field = page.locator('[data-testid=policy-field][data-field="timeouts.request"]').first()
+    await field.waitFor()
+    assert.match(await field.innerText(), /none\s+built in/)
+    await page.getByTestId('policies-client').click()
+    await page.getByRole('option', { name: 'reader.default' }).click()
+    await mesh.until('the timeout of the reader', async () => /7s\s+RoutePolicy default\/patient/.test(await field.innerText()), patience)
+    if (process.env['WEFT_SCREENSHOT'] !== undefined) await page.screenshot({ path: process.env['WEFT_SCREENSHOT'], fullPage: true })
+    await mesh.client.delete(policies, 'patient')
   })
 
   test('shows a problem of a document at its line, as the control plane tells it', async () => {

@@ -156,7 +156,7 @@ describe('policies of requests', { skip: verdict.ok ? false : `${verdict.why}: $
     )
     const named: string[] = []
     for (const [name, targetRefs, request, namespace] of layers) {
-      await apply(mesh, 'RoutePolicy', name, { targetRefs, timeouts: { request } }, { ...(namespace === undefined ? {} : { namespace }) })
+      await apply(mesh, 'RoutePolicy', name, { targetRefs, timeouts: { request } }, namespace === undefined ? {} : { namespace })
       for (const by of ways) {
         const { tally } = await ask(web, by, { path: '/wait/1000' })
         assert.deepEqual(tally, request === '20s' ? good('cart', by) : late(by), `${name} by ${by}`)

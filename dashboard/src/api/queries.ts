@@ -38,6 +38,15 @@ export const useProxyConfig = (id: string) =>
 export const useSeries = (service: string, side: 'inbound' | 'outbound') =>
   useQuery({ queryKey: ['series', service, side], queryFn: () => control.series(service, { seconds: 600, side }), refetchInterval: 5_000 })
 
+/** service, from: NAME.NAMESPACE; from undefined: of a client that no policy names. A refusal says that there is no such Service. */
+export const usePolicies = (service: string, from: string | undefined) =>
+  useQuery({
+    queryKey: ['policies', service, from],
+    queryFn: () => control.policies({ service, ...(from === undefined ? {} : { from }) }),
+    refetchInterval: 5_000,
+    placeholderData: last => last,
+  })
+
 /** Asked four times a second until every proxy has answered for the revision, then seldom. */
 export const useConvergence = (revision: number | undefined) =>
   useQuery({

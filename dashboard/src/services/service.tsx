@@ -12,6 +12,7 @@ import { Page, Section } from '../shared/page.tsx'
 import { figuresOf, inboundOf, outboundOf, readyOf, serviceName, sharesOf, wholeOf } from '../topology/figures.ts'
 import { SplitBar } from '../topology/split-bar.tsx'
 import { Charts } from './charts.tsx'
+import { Policies } from './policies.tsx'
 import { Routes } from './routes.tsx'
 import css from './service.module.css'
 import { Edges, Workloads } from './tables.tsx'
@@ -92,6 +93,7 @@ function Known({ name, service, topology }: { name: string; service: TopologySer
           <Edges edges={outbound} end="destination" none="It calls nobody at the moment." />
         </Section>
       </div>
+      <Policies name={name} topology={topology} />
       <Section title="Workloads">
         <Workloads service={service} inbound={inbound} />
       </Section>

@@ -1,7 +1,7 @@
 /** `weft explain policy`: what holds for the calls to a service, field by field, and by whose word; of a running mesh or of files. */
 
 import { compile, type PolicyQuestion, tellPolicies } from '#compiler'
-import type { FieldTold, PoliciesTold, PortTold } from '#model/policies-told'
+import { type FieldTold, partsOf, type PoliciesTold, type PortTold, tellOverruled, tellValue } from '#model/policies-told'
 import type { Resource } from '#resources/kind'
 import { admit } from '#resources/validate'
 import { type FileFlags, readAll } from '../documents.ts'
@@ -124,16 +124,16 @@ const headings = [{ name: 'Field' }, { name: 'Value' }, { name: 'From' }, { name
 
 function linesOf({ say }: Session, { service, client, ports }: PoliciesTold): readonly string[] {
   const who = client === undefined ? 'a client that no policy names' : `${client.service}.${client.namespace}${labelsOf(client.labels)}`
-  const parts = ports.flatMap((port): readonly (readonly [string, readonly FieldTold[]])[] =>
-    partsOf(port).map(([title, fields]) => [`${tellPort(service, port)}, ${title}`, fields]),
-  )
-  const widths = headings.map((_, at) => Math.max(0, ...parts.flatMap(([, fields]) => fields.map(field => [...rowOf(field)[at]!].length))))
+  const parts = ports.flatMap(port => partsOf(port).map(part => ({ ...part, port })))
+  const widths = headings
+    .slice(0, -1)
+    .map((_, at) => Math.max(0, ...parts.flatMap(({ fields }) => fields.map(field => [...rowOf(field)[at]!].length))))
   return [
     `${say.paint('bold', service)} for ${who}`,
-    ...parts.flatMap(([title, fields]) => [
+    ...parts.flatMap(({ port, title, match, fields }) => [
       '',
-      say.paint('bold', title),
-      ...tableLines(say, headings, fields.map(rowOf), [...widths.slice(0, 3), 0]),
+      say.paint('bold', `${tellPort(service, port)}, ${title}${match === undefined ? '' : `: ${tellMatch(match)}`}`),
+      ...tableLines(say, headings, fields.map(rowOf), widths),
     ]),
   ]
 }
@@ -141,33 +141,9 @@ function linesOf({ say }: Session, { service, client, ports }: PoliciesTold): re
 const tellPort = (service: string, { port, name, protocol }: PortTold): string =>
   `${service}:${port}${name === undefined ? '' : ` (${name})`} ${protocol}`
 
-const partsOf = ({ routes, bytes, backends }: PortTold): readonly (readonly [string, readonly FieldTold[]])[] => [
-  ...routes.map(route => [`requests by ${route.origin}: ${tellMatch(route.match)}`, route.fields] as const),
-  ...(bytes === undefined ? [] : [['connections and datagrams', bytes] as const]),
-  ...backends.flatMap(({ backend, calls, taken }) => [[`calls to ${backend}`, calls] as const, [`taken in by ${backend}`, taken] as const]),
-]
-
 const labelsOf = (labels: Readonly<Record<string, string>>): string => {
   const all = Object.entries(labels).map(([key, value]) => `${key}=${value}`)
   return all.length === 0 ? '' : ` (${all.join(', ')})`
 }
 
-const rowOf = ({ field, value, by, overruled }: FieldTold): readonly string[] => [
-  field,
-  tell(value),
-  by,
-  overruled
-    .filter(({ by: other }) => other !== 'built in')
-    .map(each => `${tell(each.value)} of ${each.by}`)
-    .join('; '),
-]
-
-/** As in YAML on one line, without the quotes that nobody needs. */
-function tell(value: unknown): string {
-  if (Array.isArray(value)) return value.map(tell).join(', ')
-  if (value !== null && typeof value === 'object')
-    return Object.entries(value)
-      .map(([key, each]) => `${key} ${typeof each === 'object' ? `(${tell(each)})` : String(each)}`)
-      .join(', ')
-  return String(value)
-}
+const rowOf = (field: FieldTold): readonly string[] => [field.field, tellValue(field.value), field.by, tellOverruled(field)]
