@@ -85,6 +85,8 @@ const schema = z.discriminatedUnion('type', [files, vault, stepCA, command])
 export type AuthoritySettings = z.infer<typeof schema>
 export type SettingsOf<Type extends AuthoritySettings['type']> = Extract<AuthoritySettings, { type: Type }>
 
+const typeOf = (one: { readonly shape: { readonly type: z.ZodLiteral<AuthoritySettings['type']> } }): string => one.shape.type.value
+
 /** text: YAML or JSON. Throws BadInput with every problem. */
 export function readAuthorityFile(text: string, file: string): AuthoritySettings {
   const lines = new LineCounter()
@@ -95,11 +97,14 @@ export function readAuthorityFile(text: string, file: string): AuthoritySettings
     throw new BadInput([{ place: { file, line, column: col }, says: `not valid YAML: ${error.message}` }])
   }
   const value: unknown = document.toJS({ maxAliasCount: 10 })
-  const parsed = schema.safeParse(value)
+  // By the type it is known which fields there may be: only then can a misspelt one be told from a missing one.
+  const said = (value as { readonly type?: unknown } | null)?.type
+  const one = [files, vault, stepCA, command].find(each => typeOf(each) === said) ?? schema
+  const parsed = one.safeParse(value)
   if (parsed.success) return parsed.data
   throw new BadInput(
     parsed.error.issues
-      .flatMap(issue => foundIn(issue, value, schema))
+      .flatMap(issue => foundIn(issue, value, one))
       .map(
         (found): Problem => ({
           place: placeAt(document, lines, file, found.path, found.onKey),

@@ -48,6 +48,14 @@ export const goProgram = (name: string, source: string): Found | Missing =>
     return run(go.path, ['build', '-trimpath', '-o', join(folder, name), '.'], { cwd: source, env: { ...process.env, CGO_ENABLED: '0' } })
   })
 
+/** HashiCorp Vault takes a quarter of an hour to build: it is used where it is installed or was put into the cache folder, and built nowhere. */
+export function vaultServer(): Found | Missing {
+  const kept = join(cacheFolder, 'vault')
+  if (existsSync(kept)) return { path: kept }
+  const found = installed('vault')
+  return 'path' in found ? found : { missing: `vault is neither installed nor in ${cacheFolder}` }
+}
+
 /** A package of npm with what it needs, such as `ws@8.18.0`. Its path is the folder to resolve it from. */
 export const npmPackage = (at: string): Found | Missing =>
   once(`npm-${at.replace(/[^\w.]+/g, '-')}`, '.', folder => {

@@ -64,7 +64,7 @@ async function read(
   try {
     opened = readSigningKey(keyBlock(text) ?? text, passphrase)
   } catch (thrown) {
-    throw new Error(`${key}: ${thrown instanceof Error ? thrown.message : String(thrown)}`)
+    throw new Error(`${key}: ${thrown instanceof Error ? thrown.message : String(thrown)}`, { cause: thrown })
   }
   if (!own.checkPrivateKey(opened.private)) throw new Error(`the key in ${key} is not that of the certificate in ${certificate}`)
   const between = chain.filter(one => !one.checkIssued(one))
