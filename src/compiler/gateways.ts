@@ -15,7 +15,7 @@ import { hostsOfRoute, lowerGateway } from './edge-tables.ts'
 import type { Gathered } from './gather.ts'
 import { nameOf, namespaceOf } from './gather.ts'
 import type { Hashes } from './hashes.ts'
-import { recognisingRoute } from './hashes.ts'
+import { recognisingCallers, recognisingRoute } from './hashes.ts'
 import type { RequestRoute } from './lower.ts'
 import { changed } from './order.ts'
 import { isEdgeParent, isOurs, type Verdict } from './parents.ts'
@@ -76,12 +76,9 @@ export function findGateways(
   for (const { gateway, sets, listeners } of edges) {
     const { hosts, refused } = addressesOf(gateway)
     if (refused === undefined)
-      made[nameOf(gateway)] = lowerGateway(
-        gateway,
-        listeners,
-        taken,
-        { requests: routesOf, streams: route => streams.get(route)!.backends },
-        hosts,
+      made[nameOf(gateway)] = recognisingCallers(
+        lowerGateway(gateway, listeners, taken, { requests: routesOf, streams: route => streams.get(route)!.backends }, hosts),
+        hashes,
       )
     statuses.push(reportGateway(gateway, listeners, taken, inventory), ...reportSets(gateway, sets, listeners, taken, inventory))
   }

@@ -1,5 +1,6 @@
 /** By what requests are recognised, put where it is needed: at each route and listener that leads to a backend which chooses by hash. */
 
+import type { Outbound } from '#model/mesh'
 import type { HashOn, Listener, Route, WeightedBackend } from '#model/view'
 
 /** By name of the backend; those that do not choose by hash are absent. */
@@ -19,6 +20,24 @@ export function byCaller(opaque: Opaque, hashes: Hashes): Opaque & Pick<Listener
   if (hashes.size === 0) return opaque
   const backends = [...(opaque.backends ?? []), ...(opaque.serverNames ?? []).flatMap(each => each.backends)]
   return hashOf(backends, hashes).some(({ type }) => type === 'source-ip') ? { ...opaque, hash: 'source-ip' } : opaque
+}
+
+/** The same of the ports of a Gateway, and of each name there for which TLS ends before opaque bytes. */
+export function recognisingCallers(outbound: Outbound, hashes: Hashes): Outbound {
+  if (hashes.size === 0) return outbound
+  const recognising = ({ terminates, ...listener }: Listener): Listener => ({
+    ...listener,
+    ...byCaller(listener, hashes),
+    ...(terminates === undefined
+      ? {}
+      : {
+          terminates: terminates.map(each =>
+            each.backends === undefined ? each : { ...each, ...byCaller({ backends: each.backends }, hashes) },
+          ),
+        }),
+  })
+  const listeners = Object.entries(outbound.listeners).map(([name, listener]) => [name, recognising(listener)] as const)
+  return { ...outbound, listeners: Object.fromEntries(listeners) }
 }
 
 function hashOf(backends: readonly WeightedBackend[], hashes: Hashes): readonly HashOn[] {

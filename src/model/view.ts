@@ -58,6 +58,8 @@ export type Terminated = {
   readonly routes?: string
   /** For connections that are not looked into. */
   readonly backends?: readonly WeightedBackend[]
+  /** As of a listener. */
+  readonly hash?: 'source-ip'
   /** Whose certificates callers must show: PEM of authorities. Not required: others are served too, and those that show none. */
   readonly callers?: { readonly roots: readonly string[]; readonly isRequired: boolean }
 }

@@ -89,5 +89,7 @@ export class Edge {
 }
 
 /** The listener as the caller of one name meets it. */
-const metBy = (listener: Listener, { routes, backends }: Terminated): Listener =>
-  routes === undefined ? { ...listener, protocol: 'tcp', ...(backends === undefined ? {} : { backends }) } : { ...listener, routes }
+const metBy = (listener: Listener, { routes, backends, hash }: Terminated): Listener =>
+  routes === undefined
+    ? { ...listener, protocol: 'tcp', ...(backends === undefined ? {} : { backends }), ...(hash === undefined ? {} : { hash }) }
+    : { ...listener, routes }

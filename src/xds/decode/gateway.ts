@@ -101,11 +101,11 @@ function readChain(chain: FilterChain, where: string): { readonly isPlain: boole
   return { isPlain: false, end: { names, certificates, ...end, ...(callers === undefined ? {} : { callers }) } }
 }
 
-function endOf(any: Any, where: string): Pick<Terminated, 'routes' | 'backends'> {
+function endOf(any: Any, where: string): Pick<Terminated, 'routes' | 'backends' | 'hash'> {
   if (typeName(any) !== TcpProxySchema.typeName) return { routes: httpOf(any, where).routes }
   const { backends, idleMs, hash } = tcpOf(any, where)
-  if (idleMs !== undefined || hash !== undefined) refuse(where, 'idle_timeout and hash_policy are not carried out for one server name')
-  return { backends }
+  if (idleMs !== undefined) refuse(where, 'idle_timeout is not carried out for one server name')
+  return { backends, ...(hash === undefined ? {} : { hash }) }
 }
 
 function callersOf({ commonTlsContext, requireClientCertificate = false }: DownstreamTlsContext, where: string): Terminated['callers'] {

@@ -1,7 +1,7 @@
 /** A listener for callers outside the mesh → Envoy's: plaintext by one chain, TLS by one chain for each set of server names, with its certificates where it ends there. */
 
 import { create } from '@bufbuild/protobuf'
-import type { Listener, Terminated, WeightedBackend } from '#model/view'
+import type { Listener, Terminated } from '#model/view'
 import { TrafficDirection, type TransportSocket, TransportSocketSchema } from '../gen/envoy/config/core/v3/base_pb.ts'
 import {
   type Filter,
@@ -25,7 +25,7 @@ export function encodeGateway(
   { name, host, port, protocol, service, routes, terminates }: Listener,
   tlsInspector: ListenerFilter,
   httpFilter: (routes: string) => ChainEnd,
-  tcpFilter: (backends: readonly WeightedBackend[]) => ChainEnd,
+  tcpFilter: (end: Pick<Terminated, 'backends' | 'hash'>) => ChainEnd,
 ): EnvoyListener {
   return create(ListenerSchema, {
     name,
@@ -40,7 +40,7 @@ export function encodeGateway(
               // Without it a caller in plaintext would meet the chain of all names.
               filterChainMatch: create(FilterChainMatchSchema, { transportProtocol: 'tls', serverNames: [...each.names] }),
               ...(each.certificates.length === 0 ? {} : { transportSocket: edgeTls(each) }),
-              filters: [(each.routes === undefined ? tcpFilter(each.backends ?? []) : httpFilter(each.routes)) as Filter],
+              filters: [(each.routes === undefined ? tcpFilter(each) : httpFilter(each.routes)) as Filter],
             }),
           ),
     ...(terminates === undefined ? {} : { listenerFilters: [tlsInspector], listenerFiltersTimeout: duration(10_000) }),

@@ -82,7 +82,7 @@ export function encodeListener(listener: Listener): EnvoyListener {
       listener,
       tlsInspector,
       routes => httpFilter({ ...listener, routes }),
-      backends => tcpFilter({ ...listener, backends }),
+      ({ backends = [], hash }) => tcpFilter({ ...listener, backends, ...(hash === undefined ? {} : { hash }) }),
     )
   const payloads = payloadsOf[protocol]
   const detects = payloads.length > 1

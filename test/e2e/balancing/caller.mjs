@@ -1,5 +1,5 @@
 // Calls as the JSON in its only argument says and prints who answered, in the order of the calls, as JSON:
-// { kind: 'http' | 'http2' | 'tcp' | 'udp', host, calls: [{ path, headers }], atOnce }. Connections of tcp are held until all have answered.
+// { kind: 'http' | 'http2' | 'grpc' | 'tcp' | 'udp', host, calls: [{ path, headers }], atOnce }. Connections of tcp are held until all have answered.
 import { createSocket } from 'node:dgram'
 import { Agent, request } from 'node:http'
 import { connect as connectHttp2 } from 'node:http2'
@@ -8,7 +8,8 @@ import process from 'node:process'
 
 const { kind, host, calls, atOnce = 1 } = JSON.parse(process.argv[2])
 const agent = new Agent({ keepAlive: true, maxSockets: 100 })
-const session = kind === 'http2' ? connectHttp2(`http://${host}:8080`) : undefined
+const port = kind === 'grpc' ? 8083 : 8080
+const session = kind === 'http2' || kind === 'grpc' ? connectHttp2(`http://${host}:${port}`) : undefined
 const held = []
 
 const ways = {
@@ -29,6 +30,16 @@ const ways = {
       stream.setEncoding('utf8').on('response', fields => (head = fields))
       stream.on('data', text => (by += text))
       stream.on('end', () => resolve({ by, status: head[':status'], headers: head })).on('error', reject)
+    }),
+  grpc: ({ path = '/shop.Cart/Get', headers = {} }) =>
+    new Promise((resolve, reject) => {
+      const call = { ':method': 'POST', ':path': path, 'content-type': 'application/grpc', te: 'trailers' }
+      const stream = session.request({ ...call, ...headers })
+      let [by, head, status] = ['', {}, '']
+      stream.on('response', fields => (head = fields)).on('trailers', fields => (status = fields['grpc-status']))
+      stream.on('data', bytes => (by += bytes.subarray(5)))
+      stream.on('end', () => resolve({ by, status: Number(status), headers: head })).on('error', reject)
+      stream.end(Buffer.of(0, 0, 0, 0, 0))
     }),
   tcp: () =>
     new Promise((resolve, reject) => {
