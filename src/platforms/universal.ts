@@ -17,6 +17,8 @@ import type { Service } from '#resources/core'
 import type { Resource } from '#resources/kind'
 import type { WorkloadResource, WorkloadStatus } from '#resources/weft'
 import type { Operation, Platform, ResourceStore } from './platform.ts'
+import type { Gateway } from '#resources/gateway-api'
+import { gatewayKind, gatewayOf, markedBy, sameTexts, servesGateway } from './universal/gateways.ts'
 import { Services } from './universal/services.ts'
 import { idOf, isRegistered, resourceOf, statusOf, workloadKind, workloadOf } from './universal/workloads.ts'
 
@@ -53,6 +55,7 @@ export class Universal implements Platform {
       store.watch(from, { kind: { group: '', kind: 'Service' } }, ({ type, resource }) =>
         this.#seeService(resource as Service, type === 'DELETED'),
       ),
+      store.watch(from, { kind: gatewayKind }, ({ type, resource }) => this.#seeGateway(resource as Gateway, type === 'DELETED')),
     ]
     for (const service of store.list({ kind: { group: '', kind: 'Service' } }).items) this.#giveAddress(service as Service)
     // When each was last heard of is what the store says: it is not now.
@@ -79,7 +82,7 @@ export class Universal implements Platform {
         },
       ])
     }
-    const resource = resourceOf(node, identity, old)
+    const resource = markedBy(resourceOf(node, identity, old), this.#gatewayOf(node))
     const status = statusOf(old?.status, healthAtFirst(node, old?.status?.health), this.#proxyState(node), this.#clock.now())
     this.#store.transact([
       { type: old === undefined ? 'create' : 'update', resource },
@@ -188,6 +191,22 @@ export class Universal implements Platform {
     }
     this.#inventory = undefined
     for (const told of this.#told) told()
+  }
+
+  #gatewayOf(node: ProxyNode): Gateway | undefined {
+    const wanted = gatewayOf(node)
+    if (wanted === undefined) return undefined
+    const { items } = this.#store.list({ kind: gatewayKind })
+    return items.find(({ metadata }) => metadata.name === wanted.name && metadata.namespace === wanted.namespace) as Gateway | undefined
+  }
+
+  #seeGateway(gateway: Gateway, isGone: boolean): void {
+    for (const { resource } of this.#workloads.values()) {
+      if (!servesGateway(resource, gateway)) continue
+      const marked = markedBy(resource, isGone ? undefined : gateway)
+      if (sameTexts(marked, resource)) continue
+      this.#attempt(() => void this.#store.transact([{ type: 'update', resource: marked }]))
+    }
   }
 
   #seeService(service: Service, isGone: boolean): void {

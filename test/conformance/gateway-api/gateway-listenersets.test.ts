@@ -22,7 +22,12 @@ const host = (name: string, more: object = {}): object => listener(name, 'HTTP',
 const same = { allowedRoutes: { namespaces: { from: 'Same' } } }
 const namespace = (name: string, labels: object = {}): Resource =>
   ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } }) as unknown as Resource
-const ofSet = (name: string, more: object = {}): { readonly name: string } => ({ kind: 'ListenerSet', group, name, ...more })
+const ofSet = (name: string, more: object = {}): { readonly name: string; readonly kind: string; readonly group: string } => ({
+  kind: 'ListenerSet',
+  group,
+  name,
+  ...more,
+})
 const programmed = ['True Accepted', 'True Programmed']
 const conditions = ['Accepted', 'Programmed']
 
