@@ -158,7 +158,8 @@ export class Acceptor {
     const { view, self, exit } = this.#place
     const way = wayOutAt(view(), wanted.port)
     const entry = outOfMesh(exit.destinationOf(wanted), view, self(), way)
-    if (way !== undefined && asksForBytes(way, view())) return this.#carry(socket, entry)
+    // Who speaks HTTP is told why it may not go there.
+    if (way !== undefined && (asksForBytes(way, view()) || exit.whyNoMore(entry, view(), false) !== undefined)) return this.#carry(socket, entry)
     if (this.#isFull) return this.#overflow(socket, entry)
     return way === undefined ? this.#opaque.passThrough(socket, entry) : this.#opaque.carry(socket, entry)
   }

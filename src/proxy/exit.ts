@@ -99,9 +99,9 @@ export class Exit {
   }
 
   /** Why a connection may not go on by the rules of now; undefined where it may. entry: as `lead` gave it. */
-  whyNoMore(entry: Entry, view: View): Failure | undefined {
+  whyNoMore(entry: Entry, view: View, isTold = true): Failure | undefined {
     const listener = entry.destination === undefined ? view.listeners[entry.listener.name] : wayOutAt(view, entry.destination.port)
-    return listener?.egress === undefined ? undefined : this.#judgedConnection({ ...entry, listener })
+    return listener?.egress === undefined ? undefined : this.#judgedConnection({ ...entry, listener }, isTold)
   }
 
   /** A flow of datagrams; undefined where it may go on. */

@@ -80,7 +80,7 @@ export class Holdings {
       waiting ||= !isReady
       return isReady || impatient
     }
-    const isWarm = ({ type, name }: Backend): boolean => type === 'local' || this.#isAnswered(typeUrls.endpoints, name)
+    const isWarm = ({ type, name }: Backend): boolean => type !== 'endpoints' || this.#isAnswered(typeUrls.endpoints, name)
     const leadsToWarm = (names: Iterable<string>): boolean => {
       for (const name of names) if (received.backends[name] !== undefined && !isWarm(received.backends[name])) return false
       return true
