@@ -18,6 +18,8 @@ export type ServicePort = {
   readonly service: string
   readonly port: number
   readonly name?: string
+  /** Of a ServiceSubset: its name. */
+  readonly subset?: string
   readonly host?: string
   readonly protocol: Protocol
   readonly selector: Readonly<Record<string, string>>
@@ -104,6 +106,7 @@ function subsetOf(subset: ServiceSubset, service: Service, whole: readonly Servi
   const ports = whole.map(port => ({
     ...port,
     key: `${port.key}@${subset.metadata.name}`,
+    subset: subset.metadata.name,
     endpoints: endpointsAt(part, port.target, port.protocol === 'udp'),
   }))
   return { service: nameOf(service), ports, workloads: part.length }

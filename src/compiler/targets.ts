@@ -17,7 +17,7 @@ export type AnyPolicy = Resource<{ readonly targetRefs: readonly PolicyTarget[];
 type AnyRoute = Resource<{ readonly rules?: readonly { readonly name?: string | undefined }[] | undefined }>
 
 /** The widest first: what is narrower counts more. */
-export const levels = ['Mesh', 'Namespace', 'Workload', 'Service', 'port', 'Route', 'rule'] as const
+export const levels = ['Mesh', 'Namespace', 'Workload', 'Service', 'port', 'subset', 'Route', 'rule'] as const
 export type Level = (typeof levels)[number]
 
 /** What a document says of one target, and for whom. says: only what can be carried out there and no equal says before it. */
@@ -141,7 +141,8 @@ export function findTargets<P extends AnyPolicy>(policies: readonly P[], ground:
   const wide = (namespace: string): readonly Entry<P>[] => [...at(`Namespace ${namespace}`), ...at('Mesh')]
   const ofPort = (port: ServicePort): readonly Entry<P>[] => {
     const service = `Service ${port.namespace}/${port.service}`
-    return [...(port.name === undefined ? [] : at(`${service}#${port.name}`)), ...at(service), ...wide(port.namespace)]
+    const subset = port.subset === undefined ? [] : at(`ServiceSubset ${port.namespace}/${port.subset}`)
+    return [...subset, ...(port.name === undefined ? [] : at(`${service}#${port.name}`)), ...at(service), ...wide(port.namespace)]
   }
   return {
     isEmpty: byTarget.size === 0,
@@ -224,6 +225,11 @@ function judge<P extends AnyPolicy>(
     if (named.length === 0 && sectionName !== undefined) return no('TargetNotFound', `${whole} has no port named ${sectionName}`)
     return yes(target, sectionName === undefined ? 'Service' : 'port', spoken(named))
   }
+  if (kind === 'ServiceSubset') {
+    const subset = services.subsets.get(`${namespace}/${name}`)
+    if (subset?.ports === undefined) return no('TargetNotFound', `${whole} does not exist, or its Service does not`)
+    return yes(whole, 'subset', spoken(subset.ports))
+  }
   const route = byName.get(whole)
   if (route === undefined) return no('TargetNotFound', `${whole} does not exist`)
   if (sectionName !== undefined && !(route.spec?.rules ?? []).some(rule => rule.name === sectionName))
@@ -235,7 +241,12 @@ function judge<P extends AnyPolicy>(
 function ancestorOf(policy: AnyPolicy, { kind, name, sectionName }: PolicyTarget): AncestorStatus['ancestorRef'] {
   const namespace = namespaceOf(policy)
   return {
-    group: kind === 'Service' || kind === 'Namespace' ? '' : kind === 'Mesh' || kind === 'Workload' ? weftGroup : gatewayGroup,
+    group:
+      kind === 'Service' || kind === 'Namespace'
+        ? ''
+        : kind === 'Mesh' || kind === 'Workload' || kind === 'ServiceSubset'
+          ? weftGroup
+          : gatewayGroup,
     kind,
     ...(kind === 'Mesh' ? {} : { namespace }),
     name: name ?? (kind === 'Mesh' ? 'default' : kind === 'Namespace' ? namespace : 'labels'),

@@ -13,7 +13,7 @@ import { policyStatus, policyTargets, targetsColumn } from './route-targets.ts'
 
 const spec = z
   .strictObject({
-    targetRefs: policyTargets('Mesh', 'Namespace', 'Service'),
+    targetRefs: policyTargets('Mesh', 'Namespace', 'Service', 'ServiceSubset'),
     from: clients(),
     ...balancing,
     connectTimeout: duration().optional().describe('How long a connection to an endpoint may take to be made.'),

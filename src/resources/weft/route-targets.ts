@@ -11,6 +11,7 @@ const groupOfKind = {
   Namespace: '',
   Workload: 'weft.dev',
   Service: '',
+  ServiceSubset: 'weft.dev',
   HTTPRoute: gatewayGroup,
   GRPCRoute: gatewayGroup,
   TCPRoute: gatewayGroup,
@@ -31,6 +32,7 @@ const meanings: Readonly<Record<TargetKind, string>> = {
   Namespace: "Namespace: all Services of the policy's namespace.",
   Workload: 'Workload: the workloads of the namespace that have the labels.',
   Service: 'Service: one Service of the namespace, or a port of it.',
+  ServiceSubset: 'ServiceSubset: one of the namespace, where routes lead to it.',
   HTTPRoute: 'HTTPRoute: one of the namespace, or a rule of it.',
   GRPCRoute: 'GRPCRoute: the same.',
   TCPRoute: 'TCPRoute: one of the namespace.',
@@ -53,7 +55,7 @@ export const policyTargets = <Kinds extends readonly [TargetKind, ...TargetKind[
       }),
     )
     .describe(
-      'For what it holds. The narrower target wins, field by field: Mesh, Namespace, Workload, Service, port, route, rule; of two equals the one that names clients, then the older.',
+      'For what it holds. The narrower target wins, field by field: Mesh, Namespace, Workload, Service, port, ServiceSubset, route, rule; of two equals the one that names clients, then the older.',
     )
 
 function targetOf<Kinds extends readonly [TargetKind, ...TargetKind[]]>(kinds: Kinds): z.ZodType<TargetOf<Kinds[number]>> {
@@ -81,7 +83,8 @@ function* fitting({ group, kind, name, sectionName, labels }: PolicyTarget): Ite
   const isWide = kind === 'Mesh' || kind === 'Namespace' || kind === 'Workload'
   if (group !== undefined && group !== right) yield { path: ['group'], says: `must be "${right}" for kind ${kind}` }
   if (!isWide && name === undefined) yield { path: ['name'], says: `is needed for kind ${kind}` }
-  if (isWide && sectionName !== undefined) yield { path: ['sectionName'], says: `does not go with kind ${kind}: remove it` }
+  if ((isWide || kind === 'ServiceSubset') && sectionName !== undefined)
+    yield { path: ['sectionName'], says: `does not go with kind ${kind}: remove it` }
   if (kind === 'Workload' && name !== undefined) yield { path: ['name'], says: 'does not go with kind Workload: give labels' }
   if (kind === 'Workload' && Object.keys(labels ?? {}).length === 0) yield { path: ['labels'], says: 'are needed for kind Workload' }
   if (kind !== 'Workload' && labels !== undefined) yield { path: ['labels'], says: `do not go with kind ${kind}: remove them` }
