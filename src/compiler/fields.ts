@@ -15,7 +15,7 @@ const together: Readonly<Record<string, readonly (readonly string[])[]>> = {
   BackendPolicy: [['balance', 'choices', 'hash', 'slowStart']],
 }
 /** Of these each key is a field, `timeouts.request`. */
-const apart: Readonly<Record<string, readonly string[]>> = { RoutePolicy: ['timeouts'] }
+const apart: Readonly<Record<string, readonly string[]>> = { RoutePolicy: ['timeouts', 'compression', 'limits'] }
 /** The whole of these is one field: half of a fault and half of another would be a third that nobody wrote. */
 const whole: Readonly<Record<string, string>> = { FaultPolicy: 'fault', RateLimitPolicy: 'limit' }
 
@@ -38,8 +38,11 @@ export function saysOf({ kind, spec }: Resource): Says {
   return found
 }
 
-/** Where it stands in the document. */
-export const fieldPath = (kind: string, field: string): string => (whole[kind] === undefined ? `spec.${field}` : 'spec')
+/** Which fields a remark is about; of a kind that is one field as a whole there is nothing to tell apart. */
+export const aboutFields = (kind: string, fields: readonly string[]): string => (whole[kind] === undefined ? `${fields.join(', ')}: ` : '')
+
+/** What to write before a remark on a field; of a kind that is one field as a whole there is nothing to tell apart. */
+export const aboutField = (kind: string, field: string): string => (whole[kind] === undefined ? `spec.${field}: ` : '')
 
 /** The spec that says this: the way back of `saysOf`. */
 export function specOf(kind: string, says: Says): Spec {

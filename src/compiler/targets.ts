@@ -6,7 +6,7 @@ import type { Resource } from '#resources/kind'
 import type { ClientSpec, PolicyTarget } from '#resources/weft'
 import { rootNamespace, weftGroup } from '#resources/weft'
 import { clientsOf } from './clients.ts'
-import { fieldPath, type Says, saysOf } from './fields.ts'
+import { aboutField, aboutFields, type Says, saysOf } from './fields.ts'
 import { nameOf, namespaceOf } from './gather.ts'
 import { isHttp, isOpaque } from './protocol.ts'
 import type { ServicePort, Services } from './services.ts'
@@ -96,13 +96,16 @@ export function findTargets<P extends AnyPolicy>(policies: readonly P[], ground:
     }
     const winners = [...new Set(lost.values())]
     const told = winners.map(other => {
-      const fields = [...lost].flatMap(([field, by]) => (by === other ? [field] : [])).join(', ')
+      const fields = aboutFields(
+        entry.policy.kind,
+        [...lost].flatMap(([field, by]) => (by === other ? [field] : [])),
+      )
       const loser = holders.get(other)!
       conflicts.set(loser, [
         ...(conflicts.get(loser) ?? []),
-        `${fields}: ${name} says it too for the same target, is younger and is overruled`,
+        `${fields}${name} says it too for the same target, is younger and is overruled`,
       ])
-      return `${fields}: ${other.policy.kind} ${nameOf(other.policy)} is older and holds for the same target`
+      return `${fields}${other.policy.kind} ${nameOf(other.policy)} is older and holds for the same target`
     })
     const left = Object.fromEntries(Object.entries(entry.says).filter(([field]) => !lost.has(field)))
     if (told.length > 0 && Object.keys(left).length === 0)
@@ -183,7 +186,7 @@ function judge<P extends AnyPolicy>(
     for (const [field, value] of Object.entries(says)) {
       const reasons = every.map(place => {
         const why = unable(policy, field, place)
-        return why === undefined ? undefined : `${fieldPath(policy.kind, field)}: ${place.told}: ${why}`
+        return why === undefined ? undefined : `${aboutField(policy.kind, field)}${place.told}: ${why}`
       })
       const not = reasons.filter(each => each !== undefined)
       if (every.length === 0 || not.length < every.length) left[field] = value

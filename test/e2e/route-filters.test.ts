@@ -190,7 +190,7 @@ describe('what happens to a request on its route', { skip: verdict.ok ? false : 
     assert.deepEqual(late.tally, { hello: 5 })
     assert.ok(late.ms[0]! >= 295, `${late.ms}`)
     await apply(mesh, 'FaultPolicy', 'echo', { targetRefs, abort: { httpStatus: 503 } })
-    const refusal = 'Invalid: spec.targetRefs[0]: port 7000 speaks tcp: '
+    const refusal = 'Invalid: spec.targetRefs[0]: port 7000 of Service default/echo speaks tcp: '
     await mesh.until(
       'the refusal in its status',
       async () => (await verdicts(mesh, 'FaultPolicy', 'echo'))[0]?.startsWith(refusal) === true,
