@@ -367,3 +367,31 @@ test('state of the world: a reply about clusters is complete, one about endpoint
   const [event] = ask(typeUrls.cluster, [], both!.nonce, { code: 3, message: 'Error adding/updating cluster(s) b: no' })
   assert.deepEqual(event?.type === 'rejected' && event.resources.map(({ resource }) => resource), ['b'])
 })
+
+test('a refusal that names nothing is found out: each resource is sent again by itself', () => {
+  const server = new AdsServer('delta')
+  const ask = (subscribe: string[], nonce = '', message?: string) =>
+    server.receive({
+      typeUrl: typeUrls.cluster,
+      subscribe,
+      unsubscribe: [],
+      initialVersions: {},
+      nonce,
+      ...(message === undefined ? {} : { error: { code: 13, message } }),
+    })
+  server.setSnapshot(snapshotOf({ ...simple, backends: { good: backend('good', 1), bad: backend('bad', 1) } }, 1))
+  ask(['*'])
+  const [whole] = server.drain()
+  assert.deepEqual(ask([], whole!.nonce, 'something is not implemented here'), [])
+  const alone = server.drain()
+  assert.deepEqual(
+    alone.map(({ resources }) => resources.map(({ name }) => name)),
+    [['good'], ['bad']],
+  )
+  ask([], alone[0]!.nonce)
+  ask([], alone[1]!.nonce, 'something is not implemented here')
+  assert.deepEqual(
+    server.progress.rejected.map(({ resource }) => resource),
+    ['bad'],
+  )
+})

@@ -164,3 +164,24 @@ test('what others ask of these filters and the proxy does not do is refused by n
   )
   assert.match(tried({}, 'envoy.filters.http.jwt_authn', { '@type': type('cors.v3.CorsPolicy') }), /jwt_authn"\]: not carried out/)
 })
+
+test('a limit that several routes keep together arrives whole, and is none that Envoy would take for one of each', () => {
+  const rateLimit: RateLimit = { name: 'd/all', requests: 5, intervalMs: 1000, burst: 5 }
+  const route = (name: string, more: Partial<Route>): Route => ({
+    name,
+    origin: name,
+    match: { path: { type: 'exact', value: `/${name}` } },
+    filters: [],
+    action: { type: 'forward', backends: [{ backend: 'x', weight: 1 }] },
+    ...more,
+  })
+  const routes = [route('a', { rateLimit }), route('b', { rateLimit }), route('c', { rateLimit: { ...rateLimit, name: 'd/own' } })]
+  const table = { name: 't', hosts: [{ name: '*', domains: ['*'], routes }] }
+  const sent = encodeRouteTable(table)
+  assert.deepEqual(
+    sent.virtualHosts[0]!.routes.map(each => Object.keys(each.typedPerFilterConfig)),
+    [['dev.weft.rate-limit'], ['dev.weft.rate-limit'], ['envoy.filters.http.local_ratelimit']],
+  )
+  const decoded = decodeResource(typeUrls.route, 't', toBinary(RouteConfigurationSchema, sent))
+  assert.deepEqual('part' in decoded && decoded.part.value, table)
+})

@@ -113,10 +113,21 @@ export class AdsServer {
     if (sent === undefined) return [] // no answer, or one to a reply of another stream
     this.#unanswered.delete(nonce)
     const refused = error === undefined ? [] : refusedOf(sent, error)
+    if (refused[0]?.resource === everything && this.#mode === 'delta' && sent.resources.length > 1) {
+      this.#sendAlone(sent)
+      return []
+    }
     const names = new Set(refused.map(({ resource }) => resource))
     for (const { name } of sent.resources) if (!names.has(name)) this.#rejected.delete(`${sent.typeUrl} ${name}`)
     for (const rejection of refused) this.#rejected.set(`${rejection.typeUrl} ${rejection.resource}`, rejection)
     return refused.length > 0 ? [{ type: 'rejected', resources: refused }] : []
+  }
+
+  /** Envoy does not always say which resource it does not take: sent one by one, each has an answer of its own, and what is good is in place. */
+  #sendAlone({ typeUrl, resources, removed }: Sent): void {
+    const watch = this.#watch(typeUrl)
+    if (removed.length > 0) this.#send(typeUrl, watch, [], removed)
+    for (const resource of resources) this.#send(typeUrl, watch, [resource], [])
   }
 
   /** Goes to the wanted snapshot once all that was sent is answered. */
@@ -221,6 +232,9 @@ function again(
   })
 }
 
+/** In place of a name. */
+const everything = '*'
+
 /** Lines `RESOURCE: reason`, as Weft's client writes them; else any sent resource that the text names, as Envoy does; else the whole reply. */
 function refusedOf({ typeUrl, resources }: Sent, { message }: Refusal): Rejection[] {
   const lines = message.split('\n')
@@ -233,7 +247,7 @@ function refusedOf({ typeUrl, resources }: Sent, { message }: Refusal): Rejectio
   })
   return found.length > 0
     ? found
-    : [{ typeUrl, resource: resources.length === 1 ? resources[0]!.name : '*', version: '', reason: message.trim() }]
+    : [{ typeUrl, resource: resources.length === 1 ? resources[0]!.name : everything, version: '', reason: message.trim() }]
 }
 
 /** As a whole word: `a:80` is not named by `a:8080`. */

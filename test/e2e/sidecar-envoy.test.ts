@@ -1,8 +1,8 @@
 /** Envoy as the sidecar of a workload, connected to our control plane, does what our own proxies do: the same cases over both, on the side of the caller and of the called. */
 
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { execFile, spawnSync } from 'node:child_process'
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
 import { after, before, describe, test } from 'node:test'
@@ -21,6 +21,19 @@ const versions: readonly Version[] = ['http1', 'http2', 'grpc']
 const planes = ['weft', 'envoy'] as const
 type Plane = (typeof planes)[number]
 const file = (name: string): string => join(import.meta.dirname, 'sidecar', name)
+
+function envoyIn(mesh: Mesh, name: string, ...flags: readonly string[]): Running {
+  const own = ['--concurrency', '1', '--disable-hot-restart', '-l', 'error']
+  const weft = [process.execPath, join(root, 'src/bin/weft.ts'), 'envoy', '--control', mesh.url, '--envoy', program!]
+  return mesh.spawn([...weft, '--name', name, ...flags, '--', ...own])
+}
+
+/** Where a service is for programs beside an Envoy. virtual: its address in the mesh. */
+async function addressBeside(mesh: Mesh, agent: Running, virtual: string): Promise<string> {
+  await mesh.until('the agent says where services are', () => agent.stderr.includes('services are at'))
+  const block = /127\.(\d+)\.x\.y/.exec(agent.stderr)![1]
+  return `127.${block}.${virtual.split('.').slice(2).join('.')}`
+}
 
 describe('one table of cases, two data planes', { skip, timeout: 300_000 }, () => {
   let mesh: Mesh
@@ -46,8 +59,8 @@ describe('one table of cases, two data planes', { skip, timeout: 300_000 }, () =
     const env = { NAME: 'called', HTTP1: String(http1), HTTP2: String(http2) }
     mesh.spawn([process.execPath, file('server.mjs')], { env })
     await apply(readFileSync(file('documents.yaml'), 'utf8'))
-    envoy('called-envoy', '--port', `http:${http1}/http`, '--port', `http2:${http2}/http2`)
-    agent = envoy('web-envoy')
+    envoyIn(mesh, 'called-envoy', '--port', `http:${http1}/http`, '--port', `http2:${http2}/http2`)
+    agent = envoyIn(mesh, 'web-envoy')
     shell = mesh.shell('web-weft')
     await mesh.healthy('api', 2)
     await mesh.healthy('called-weft')
@@ -81,21 +94,13 @@ describe('one table of cases, two data planes', { skip, timeout: 300_000 }, () =
     assert.deepEqual([complaints, code === 0 || documents.includes('missing')], [[], true], `${stdout}${stderr}`)
   }
 
-  function envoy(name: string, ...flags: readonly string[]): Running {
-    const own = ['--concurrency', '1', '--disable-hot-restart', '-l', 'error']
-    const weft = [process.execPath, join(root, 'src/bin/weft.ts'), 'envoy', '--control', mesh.url, '--envoy', program!]
-    return mesh.spawn([...weft, '--name', name, ...flags, '--', ...own])
-  }
-
   type Asked = { readonly service: string; readonly version: Version; readonly calls: readonly Call[]; readonly atOnce: number }
 
   /** The same program calls: in a namespace whose connections are brought to our proxy, or by the addresses to which Envoy is bound. */
   const runners: Readonly<Record<Plane, (asked: object, service: string) => Promise<string>>> = {
     weft: (asked, host) => shell.says(`${process.execPath} ${file('caller.mjs')} '${JSON.stringify({ ...asked, host })}'`),
     envoy: async (asked, service) => {
-      await mesh.until('the agent says where services are', () => agent.stderr.includes('services are at'))
-      const block = /127\.(\d+)\.x\.y/.exec(agent.stderr)![1]
-      const host = `127.${block}.${addresses.get(service)!.split('.').slice(2).join('.')}`
+      const host = await addressBeside(mesh, agent, addresses.get(service)!)
       return new Promise((resolve, reject) =>
         execFile(process.execPath, [file('caller.mjs'), JSON.stringify({ ...asked, host })], (error, stdout, stderr) =>
           error ? reject(new Error(`${stderr}\n${agent.stderr.slice(-2000)}`)) : resolve(stdout),
@@ -137,6 +142,25 @@ describe('one table of cases, two data planes', { skip, timeout: 300_000 }, () =
     }
   })
 
+  test('what Envoy cannot carry out it refuses by name, and serves on by what it had', async () => {
+    const limit = (spec: string) =>
+      `apiVersion: weft.dev/v1alpha1\nkind: RateLimitPolicy\nmetadata: { name: each, namespace: default }\nspec: { targetRefs: [{ name: called-envoy }], ${spec} }\n`
+    const path = join(mesh.folder, 'refused.yaml')
+    const state = async () => (await mesh.client.proxies()).find(({ service }) => service === 'called-envoy')!
+    // A bucket for each caller is more than Envoy has.
+    writeFileSync(path, limit('local: { requests: 1000 }, by: { type: Identity }'))
+    await mesh.weft('apply', '-f', path)
+    await mesh.until('it is refused', async () => (await state()).state === 'rejected')
+    const { rejected } = await state()
+    assert.deepEqual([...new Set(rejected.map(({ type }) => type))], ['RouteConfiguration'])
+    assert.match(rejected[0]!.resource, /^inbound\//)
+    assert.match(rejected[0]!.reason, /dev\.weft\.rate-limit/)
+    const [answer] = await ask('weft', { service: 'called-envoy', version: 'http1', calls: [{ path: '/open' }], atOnce: 1 })
+    assert.equal(answer!.status, 200)
+    await mesh.weft('delete', '-f', path)
+    await mesh.until('all is well again', async () => (await state()).state === 'synced')
+  })
+
   test('the control plane knows an Envoy as any proxy: what it has, its version, and that it is gone when it took its leave', async () => {
     const known = (await mesh.client.proxies()).find(({ service }) => service === 'web-envoy')!
     assert.match(known.version, /^envoy \d+\.\d+\.\d+$/)
@@ -154,4 +178,67 @@ describe('one table of cases, two data planes', { skip, timeout: 300_000 }, () =
       throw new Error(`${version}: ${(thrown as Error).message}; ${tally.join(', ')}`, { cause: thrown })
     }
   }
+})
+
+describe('the agent beside an Envoy', { skip, timeout: 120_000 }, () => {
+  test('gives it a new certificate before the old one ends, and requests go on', async () => {
+    await using mesh = await Mesh.start({ control: ['--leaf-life', '8s'] })
+    mesh.run('api', [process.execPath, file('server.mjs')], {
+      flags: ['--port', '8080/http'],
+      env: { NAME: 'api', HTTP1: '8080', HTTP2: '8081' },
+    })
+    const admin = await freePort()
+    const agent = envoyIn(mesh, 'web', '--admin-port', String(admin))
+    await mesh.healthy('api')
+    const { items } = await mesh.client.list(kinds.service, {})
+    const { clusterIP = '' } = items.find(({ metadata }) => metadata.name === 'api')!.spec as { clusterIP?: string }
+    const host = await addressBeside(mesh, agent, clusterIP)
+    const call = () =>
+      fetch(`http://${host}:8080/`, { headers: { connection: 'close' } }).then(
+        ({ status }) => status,
+        () => 0,
+      )
+    const serial = async (): Promise<string | undefined> => {
+      const { certificates } = (await (await fetch(`http://127.0.0.1:${admin}/certs`)).json()) as {
+        certificates: readonly { readonly cert_chain: readonly { readonly serial_number: string }[] }[]
+      }
+      return certificates.find(({ cert_chain }) => cert_chain.length > 0)?.cert_chain[0]!.serial_number
+    }
+    await mesh.until('it serves', async () => (await call()) === 200)
+    const first = await serial()
+    assert.ok(first !== undefined)
+    await mesh.until('Envoy has another certificate', async () => (await serial()) !== first, 20_000)
+    // Longer than the first was good for.
+    const end = Date.now() + 9000
+    for (let calls = 0; Date.now() < end; calls++) {
+      assert.equal(await call(), 200, `call ${calls}`)
+      await new Promise(resolve => setTimeout(resolve, 100))
+    }
+    assert.equal((await mesh.client.proxies()).find(({ service }) => service === 'web')!.state, 'synced')
+  })
+
+  test('prints the bootstrap for an Envoy that others start, which takes it', async () => {
+    await using mesh = await Mesh.start()
+    const agent = mesh.spawn([
+      process.execPath,
+      join(root, 'src/bin/weft.ts'),
+      'envoy',
+      '--control',
+      mesh.url,
+      '--name',
+      'web',
+      '--port',
+      '9/tcp',
+      '--agent-only',
+    ])
+    await mesh.until('it prints a path', () => agent.stdout.includes('\n'))
+    const path = agent.stdout.trim()
+    assert.equal(statSync(path).mode & 0o777, 0o600)
+    assert.doesNotMatch(readFileSync(path, 'utf8'), /PRIVATE KEY/)
+    const { status, stderr } = spawnSync(program!, ['--mode', 'validate', '-l', 'error', '-c', path], { encoding: 'utf8', timeout: 50_000 })
+    assert.equal(status, 0, stderr)
+    const { code } = await agent.stop()
+    assert.equal(code, 0)
+    assert.ok(!existsSync(path), 'it is gone with the agent')
+  })
 })

@@ -169,9 +169,11 @@ function decodeOwnLimit(any: Any, where: string): RateLimit {
   const fields = fieldsOf(any, where)
   const number = (key: string): number => (typeof fields[key] === 'number' ? fields[key] : refuse(`${where}.${key}`, 'a number is needed'))
   const { name, by, header } = fields
-  if (typeof name !== 'string' || (by !== 'identity' && by !== 'header')) refuse(where, 'a name, and by identity or header, are needed')
+  if (typeof name !== 'string' || (by !== undefined && by !== 'identity' && by !== 'header'))
+    refuse(where, 'a name is needed, and by must be identity or header')
   if (by === 'header' && typeof header !== 'string') refuse(`${where}.header`, 'the name of a header is needed')
   const limit = { name, requests: number('requests'), intervalMs: number('intervalMs'), burst: number('burst') }
+  if (by === undefined) return checked(limit, where)
   return { ...checked(limit, where), by: by === 'header' ? { type: by, name: header as string } : { type: by } }
 }
 

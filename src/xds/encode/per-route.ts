@@ -56,11 +56,15 @@ export function connectionFilters({ fault }: Pick<Listener, 'fault'>) {
   return [{ name: perRoute.weftFault, configType: typed(StructSchema, struct) }]
 }
 
-export function perRouteConfig({ cors, fault, rateLimit, action, access, egress }: Route): Record<string, Any> {
+/** shared: names of the limits that several routes of the table keep together. */
+export function perRouteConfig(
+  { cors, fault, rateLimit, action, access, egress }: Route,
+  shared: ReadonlySet<string>,
+): Record<string, Any> {
   return {
     ...(cors === undefined ? {} : { [perRoute.cors]: anyPack(CorsPolicySchema, encodeCors(cors)) }),
     ...(fault === undefined ? {} : encodeFault(fault)),
-    ...(rateLimit === undefined ? {} : encodeRateLimit(rateLimit)),
+    ...(rateLimit === undefined ? {} : encodeRateLimit(rateLimit, shared.has(rateLimit.name))),
     ...encodeSession(action),
     ...(access === undefined ? {} : encodeAccess(access)),
     ...(egress === undefined ? {} : encodeEgress(egress)),
@@ -123,17 +127,17 @@ function encodeFault({ policy, endsAt, delay, abort }: Fault): Record<string, An
   }
 }
 
-/** Envoy has one bucket for a route, and what it has none of it must not take for that. */
-function encodeRateLimit({ name, requests, intervalMs, burst, by }: RateLimit): Record<string, Any> {
-  if (by !== undefined)
+/** Envoy has one bucket for each route: where there is to be one for each caller, or one for several routes, it must not take that for the same. */
+function encodeRateLimit({ name, requests, intervalMs, burst, by }: RateLimit, isShared: boolean): Record<string, Any> {
+  if (by !== undefined || isShared)
     return {
       [perRoute.weftRateLimit]: ours(false, {
         name,
         requests,
         intervalMs,
         burst,
-        by: by.type,
-        ...(by.type === 'header' ? { header: by.name } : {}),
+        ...(by === undefined ? {} : { by: by.type }),
+        ...(by?.type === 'header' ? { header: by.name } : {}),
       }),
     }
   const limit: LocalRateLimit = create(LocalRateLimitSchema, {

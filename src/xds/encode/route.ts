@@ -55,11 +55,16 @@ const shortBodyBytes = 4096
 
 export function encodeRouteTable(table: RouteTable): RouteConfiguration {
   const longest = longestBody(table)
+  const shared = sharedBuckets(table)
   return create(RouteConfigurationSchema, {
     name: table.name,
     ignorePortInHostMatching: true,
     ...(longest > shortBodyBytes ? { maxDirectResponseBodySizeBytes: longest } : {}),
-    virtualHosts: table.hosts.map(host => ({ name: host.name, domains: [...host.domains], routes: host.routes.map(encodeRoute) })),
+    virtualHosts: table.hosts.map(host => ({
+      name: host.name,
+      domains: [...host.domains],
+      routes: host.routes.map(route => encodeRoute(route, shared)),
+    })),
   })
 }
 
@@ -71,13 +76,22 @@ function longestBody({ hosts }: RouteTable): number {
   return longest
 }
 
-function encodeRoute(route: Route): EnvoyRoute {
+/** Names of the limits that several routes keep together. */
+function sharedBuckets({ hosts }: RouteTable): ReadonlySet<string> {
+  const seen = new Set<string>()
+  const shared = new Set<string>()
+  for (const { routes } of hosts)
+    for (const { rateLimit } of routes) if (rateLimit !== undefined) (seen.has(rateLimit.name) ? shared : seen).add(rateLimit.name)
+  return shared
+}
+
+function encodeRoute(route: Route, shared: ReadonlySet<string>): EnvoyRoute {
   const { action } = route
   return create(RouteSchema, {
     name: route.name,
     match: encodeMatch(route.match),
     ...changesOf(route.filters),
-    typedPerFilterConfig: perRouteConfig(route),
+    typedPerFilterConfig: perRouteConfig(route, shared),
     metadata: labels({
       origin: route.origin,
       ...(action.type === 'respond' && action.reason !== undefined ? { reason: action.reason, detail: action.detail } : {}),
