@@ -11,6 +11,7 @@ import type { WayIn } from './explain/arrive.ts'
 import { arrive } from './explain/arrive.ts'
 import type { EndpointTold } from './explain/endpoints.ts'
 import { tellEndpoints } from './explain/endpoints.ts'
+import { enter, isEdge, type TlsTold } from './explain/enter.ts'
 import type { RuleTold } from './explain/rules.ts'
 import { tellRules } from './explain/rules.ts'
 import { listenerAt } from './listener.ts'
@@ -20,15 +21,17 @@ import { backendsFor } from './server-name.ts'
 import type { Backend, Filter, Listener, Route, View, WeightedBackend } from './view.ts'
 
 export type { WayIn } from './explain/arrive.ts'
+export type { TlsTold } from './explain/enter.ts'
 export type { EndpointTold } from './explain/endpoints.ts'
 export type { RuleTold } from './explain/rules.ts'
 
-/** name: as the program calls it, or an address. port: absent: the only one there is, else 80. serverName: of TLS that is not decrypted. */
+/** name: as the program calls it, or an address; at a Gateway the host. port: absent: the only one there is, else 80. serverName: of TLS; at a Gateway absent: the host. isSecure: by TLS, at a Gateway. */
 export type Question = {
   readonly name: string
   readonly port?: number
   readonly transport?: 'tcp' | 'udp'
   readonly serverName?: string
+  readonly isSecure?: true
   readonly request: RequestFacts
 }
 /** A proxy as the control plane knows it. */
@@ -59,6 +62,8 @@ export type ListenerTold = Listener & { readonly asHttp: boolean }
 /** arrives: `partly` where some share or endpoint fails it. answered: by the mesh, as somebody configured. */
 export type Explanation = {
   readonly address?: string
+  /** What becomes of TLS at a Gateway. */
+  readonly tls?: TlsTold
   readonly listener?: ListenerTold
   readonly rules?: readonly RuleTold[]
   readonly route?: Route
@@ -72,6 +77,7 @@ export type Explanation = {
 /** knownOf: what is known of the proxy of a workload, `NAME.NAMESPACE`. */
 export function explain(asked: Question, caller: Known, knownOf: KnownOf): Explanation {
   const { view } = caller
+  if (isEdge(view)) return explainEntry(asked, caller, knownOf)
   const address = addressOf(view, asked.name)
   if (address === undefined)
     return fails({}, 'no-listener', `the DNS of the mesh does not know the name ${asked.name}: it would be asked outside`)
@@ -87,8 +93,31 @@ export function explain(asked: Question, caller: Known, knownOf: KnownOf): Expla
       `${asked.name} has no port ${port}${asked.transport === 'udp' ? ' of UDP' : ''}; it has ${there || 'none'}`,
     )
   }
+  return along({ address }, listener, asked, caller, knownOf)
+}
+
+/** From outside, at a Gateway: the caller is its proxy. */
+function explainEntry(asked: Question, caller: Known, knownOf: KnownOf): Explanation {
+  const entered = enter(caller.view, asked)
+  if ('failure' in entered) {
+    const { listener, failure } = entered
+    const so = listener === undefined ? {} : { listener: { ...listener, asHttp: listener.protocol === 'http' } }
+    return fails(so, failure.code, failure.detail)
+  }
+  return along(entered.tls === undefined ? {} : { tls: entered.tls }, entered.met, asked, caller, knownOf)
+}
+
+/** What the listener makes of it. */
+function along(
+  so: Pick<Explanation, 'address' | 'tls'>,
+  listener: Listener,
+  asked: Question,
+  caller: Known,
+  knownOf: KnownOf,
+): Explanation {
+  const { view } = caller
   const table = listener.routes === undefined ? undefined : view.routes[listener.routes]
-  const told = { address, listener: { ...listener, asHttp: listener.routes !== undefined } }
+  const told = { ...so, listener: { ...listener, asHttp: listener.routes !== undefined } }
   const sharesOf = (backends: readonly WeightedBackend[], route?: Route) => tellShares(backends, asked.request, route, caller, knownOf)
   if (listener.routes === undefined) {
     const backends = listener.serverNames === undefined ? (listener.backends ?? []) : backendsFor(listener, asked.serverName)
@@ -112,8 +141,16 @@ export function explain(asked: Question, caller: Known, knownOf: KnownOf): Expla
     if (action.reason !== undefined) return fails(taken, action.reason, action.detail)
     return { ...taken, shares: [], answered: { status: action.status, text: action.detail }, arrives: 'never' }
   }
-  const { host, path, search } = asked.request
-  const location = locationOf(action.redirect, { scheme: 'http', host, path, search, match: route.match.path })
+  const { path, search } = asked.request
+  // At a Gateway the port of a redirect is that of the listener, whatever the caller says (Gateway API HTTPRequestRedirectFilter.port).
+  const host = listener.direction === 'gateway' ? `${asked.request.host.replace(/:\d*$/, '')}:${listener.port}` : asked.request.host
+  const location = locationOf(action.redirect, {
+    scheme: so.tls === undefined ? 'http' : 'https',
+    host,
+    path,
+    search,
+    match: route.match.path,
+  })
   return { ...taken, shares: [], answered: { status: action.redirect.status, location }, arrives: 'never' }
 }
 

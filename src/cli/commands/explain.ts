@@ -4,6 +4,7 @@ import type { Client, ServedKind } from '#api/client'
 import type { Detection, ProxyConfig, ProxyStatus } from '#api/mesh-api'
 import { toldProtocol } from '#compiler'
 import { explain, type Explanation, type Known, type KnownOf } from '#model/explain'
+import { gatewayService } from '#model/workload'
 import type { Service } from '#resources/core'
 import { asCall, readQuestion } from '../explain/question.ts'
 import { storyOf, type Told } from '../explain/story.ts'
@@ -29,13 +30,13 @@ const mostAsked = 32
 export async function explainRequest(session: Session, words: readonly string[], flags: Flags): Promise<number> {
   const { from, to, header = [], serverName, output = 'text' } = flags
   const missing = [
-    ...(from === undefined ? ['--from SERVICE: who asks'] : []),
+    ...(from === undefined ? ['--from SERVICE, or gateway/NAME: who asks, or where it comes in'] : []),
     ...(to === undefined ? ['--to NAME[:PORT]: whom it asks'] : []),
   ]
   if (from === undefined || to === undefined) throw badUsage(missing.map(each => `${each} is needed`))
   const { question: asked, isPlain, place } = readQuestion({ to, words, headers: header, serverName })
   const { client, address } = await session.reach(flags.control)
-  const proxy = await chooseProxy(client, from, flags.namespace ?? address.namespace)
+  const proxy = await chooseProxy(client, proxyOf(from), flags.namespace ?? address.namespace)
   const [config, proxies] = await Promise.all([client.proxyConfig(proxy.id), client.proxies()])
   const caller: Known = { view: config.view, identity: proxy.identity }
 
@@ -48,6 +49,7 @@ export async function explainRequest(session: Session, words: readonly string[],
     from: proxy,
     to: place,
     revision: config.revision,
+    isSecure: asked.isSecure === true,
     request: { method: question.request.method, host: question.request.host, path: question.request.path, search: question.request.search },
     ...(await protocolOf(client, explanation)),
     ...(explanation.listener?.protocol === 'detect' ? { seen: await seenAt(client, proxy.id, explanation.listener.name) } : {}),
@@ -58,6 +60,9 @@ export async function explainRequest(session: Session, words: readonly string[],
   const isAnswered = explanation.answered !== undefined
   return explanation.arrives === 'always' || isAnswered ? exit.ok : exit.failed
 }
+
+/** `gateway/NAME` is where a request comes in from outside: its caller is the proxy of that Gateway. */
+const proxyOf = (from: string): string => (from.startsWith('gateway/') ? gatewayService(from.slice('gateway/'.length)) : from)
 
 async function knownTo(client: Client, proxies: readonly ProxyStatus[], workloads: readonly string[]): Promise<KnownOf> {
   const connected = new Map(proxies.filter(({ state }) => state !== 'disconnected').map(proxy => [proxy.id, proxy]))
@@ -84,7 +89,7 @@ const serviceKind: Pick<ServedKind, 'group' | 'version' | 'plural' | 'namespaced
 
 /** What says so: the Service's document where that does, else its workloads; a route of connections overrules both. */
 async function protocolOf(client: Client, { listener }: Explanation): Promise<Pick<Told, 'protocolBy'>> {
-  if (listener === undefined || listener.protocol === 'udp') return {}
+  if (listener === undefined || listener.protocol === 'udp' || listener.direction === 'gateway') return {}
   const [name = '', namespace = ''] = listener.service.split('.')
   const service = (await client.find(serviceKind, name, { namespace })) as Service | undefined
   const port = service?.spec?.ports?.find(each => each.port === listener.port && each.protocol !== 'UDP')

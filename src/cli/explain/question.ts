@@ -42,6 +42,7 @@ export function readQuestion({ to, words, headers: lines, serverName }: Asked): 
     ...(port === undefined ? {} : { port }),
     ...(udp === undefined ? {} : { transport: 'udp' as const }),
     ...(serverName === undefined ? {} : { serverName: serverName.toLowerCase() }),
+    ...(scheme === 'https' ? { isSecure: true as const } : {}),
     request: { method: method ?? 'GET', host, path, search, header: key => (key === 'host' ? host : all.get(key)) },
   }
   return { question: scheme === 'grpc' && isPlain ? asCall(question) : question, isPlain, place }

@@ -1,7 +1,7 @@
 /** What a rule does to requests on their way, a sentence for each; settings that have none as they are. */
 
 import { tellHost, tellPath } from '#model/rewrite'
-import type { Filter, Route } from '#model/view'
+import type { Abort, Fault, Filter, Route } from '#model/view'
 
 const isTold = new Set(['name', 'origin', 'match', 'action'])
 const percent = (millionths: number): string => `${millionths / 10_000} %`
@@ -22,16 +22,37 @@ const sentences = {
     ...(requestMs > 0 ? [`the whole request may take ${requestMs} ms`] : []),
     ...(tryMs > 0 ? [`one try may take ${tryMs} ms`] : []),
   ],
-  retry: ({ attempts, codes, backoff }) => [
-    `tried again up to ${attempts} times${codes.length > 0 ? ` after ${codes.join(', ')}` : ''}, ${backoff.baseMs} to ${backoff.maxMs} ms apart`,
+  retry: ({ attempts, codes, on, backoff, longestRetryAfterMs }) => [
+    `tried again up to ${attempts} times${codes.length + on.length > 0 ? ` after ${[...codes, ...on].join(', ')}` : ''}, ${backoff.baseMs} to ${backoff.maxMs} ms apart`,
+    ...(longestRetryAfterMs === undefined ? [] : [`Retry-After of an answer is waited for, up to ${longestRetryAfterMs} ms`]),
   ],
   mirrors: list => list.map(({ backend, share }) => `${percent(share)} is copied to ${backend}`),
-  fault: ({ policy, delay, abort }) => [
-    ...(delay === undefined ? [] : [`${percent(delay.share)} is delayed by ${delay.ms} ms on purpose, by ${policy}`]),
-    ...(abort === undefined ? [] : [`${percent(abort.share)} is broken off on purpose, by ${policy}`]),
+  cors: ({ origins, credentials, methods, headers, expose, maxAgeS }) => [
+    `pages of ${origins.map(each => each.value).join(', ')} may read the answers${credentials ? ', with credentials' : ''}; preflights are answered here for ${maxAgeS} s: ${methods.join(', ') || 'no methods'}${headers.length > 0 ? ` with ${headers.join(', ')}` : ''}`,
+    ...(expose.length > 0 ? [`pages see the headers ${expose.join(', ')}`] : []),
+  ],
+  fault: ({ policy, endsAt, delay, abort, bandwidth }) => [
+    ...(delay === undefined
+      ? []
+      : [
+          `${percent(delay.share)} is delayed by ${delay.ms}${delay.jitterMs === undefined ? '' : ` ± ${delay.jitterMs}`} ms on purpose, by ${policy}`,
+        ]),
+    ...(abort === undefined ? [] : [`${percent(abort.share)} is ${abortTold(abort)} on purpose, by ${policy}`]),
+    ...(bandwidth === undefined ? [] : [`${percent(bandwidth.share)} passes slowly on purpose, by ${policy}: ${bandwidthTold(bandwidth)}`]),
+    ...(endsAt === undefined ? [] : [`${policy} ends at ${new Date(endsAt).toISOString()}`]),
   ],
   rateLimit: ({ requests, intervalMs, burst }) => [`at most ${requests} in ${intervalMs} ms are taken in, ${burst} at once`],
+  quota: ({ name }) => [`the service that counts for all proxies is asked, by RateLimitPolicy ${name}`],
 } as const satisfies Sentences
+
+const abortTold = (abort: Abort): string =>
+  abort.type === 'reset' ? 'reset' : `answered ${abort.type === 'grpc' ? 'gRPC ' : ''}${abort.status}`
+
+const bandwidthTold = ({ requestsBps, answersBps }: NonNullable<Fault['bandwidth']>): string =>
+  [
+    ...(requestsBps === undefined ? [] : [`requests ${requestsBps} bytes/s`]),
+    ...(answersBps === undefined ? [] : [`answers ${answersBps} bytes/s`]),
+  ].join(', ')
 
 export function filterTold(filter: Filter): string {
   if (filter.type === 'rewrite') {

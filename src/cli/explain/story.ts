@@ -1,7 +1,7 @@
 /** An explanation as a story for people: each step of the way on its line, what fits marked, and what does not with its reason. */
 
 import type { Detection, ProxyStatus } from '#api/mesh-api'
-import type { EndpointTold, Explanation, FailureTold, RuleTold, ShareTold } from '#model/explain'
+import type { EndpointTold, Explanation, FailureTold, RuleTold, ShareTold, TlsTold } from '#model/explain'
 import type { Match } from '#model/view'
 import { tellAgo } from '../moment.ts'
 import { tellMatch } from '../proxy/rows.ts'
@@ -15,6 +15,7 @@ export type Told = {
   readonly to: string
   readonly revision: number
   readonly request: { readonly method: string; readonly host: string; readonly path: string; readonly search: string }
+  readonly isSecure?: boolean
   readonly protocolBy?: string
   readonly seen?: readonly Detection[]
   readonly explanation: Explanation
@@ -26,15 +27,19 @@ const marks = { good: ['green', '✓'], bad: ['red', '✗'], none: ['dim', '·']
 /** now: ms since the epoch. */
 export function storyOf(say: Paint, told: Told, now: number): readonly string[] {
   const { from, to, revision, request, explanation } = told
-  const { address, listener, rules, route, shares, opaque } = explanation
+  const { address, listener, tls, rules, route, shares, opaque } = explanation
   const step = (name: string, text: string): string => `${say.paint('bold', name.padEnd(10))}${text}`
   const asHttp = listener?.asHttp ?? true
-  const what = asHttp ? `${request.method} http://${to}${request.path}${request.search && `?${request.search}`}` : to
+  const isEdge = listener?.direction === 'gateway'
+  const what = asHttp
+    ? `${request.method} http${told.isSecure === true ? 's' : ''}://${to}${request.path}${request.search && `?${request.search}`}`
+    : to
   const lines = [
-    `${say.paint('bold', from.service)} ${asHttp ? 'asks' : 'connects to'} ${say.paint('cyan', oneLine(what))}`,
-    step('caller', `${from.id}, revision ${revision}${staleness(say, from)}`),
+    `${say.paint('bold', isEdge ? 'a caller from outside' : from.service)} ${asHttp ? 'asks' : 'connects to'} ${say.paint('cyan', oneLine(what))}`,
+    step(isEdge ? 'gateway' : 'caller', `${from.id}, revision ${revision}${staleness(say, from)}`),
     ...(address === undefined ? [] : [step('name', `${to.split(':')[0]} is ${address}`)]),
     ...(listener === undefined ? [] : [step('listener', `${listener.name}, ${protocolTold(say, told)}`)]),
+    ...(tls === undefined ? [] : [step('tls', tlsTold(tls))]),
     ...(told.seen === undefined ? [] : [step('seen', seenTold(told.seen, now))]),
     ...(rules === undefined
       ? []
@@ -67,6 +72,17 @@ function seenTold(seen: readonly Detection[], now: number): string {
     return `${protocol} ${count} ${count === 1 ? 'time' : 'times'}${outcome === 'opaque' ? ' (silent, or not known)' : ''}${when}`
   })
   return all.length === 0 ? 'this caller has not called it yet' : all.join('; ')
+}
+
+function tlsTold({ name, entry, becomes, certificates }: TlsTold): string {
+  if (becomes === 'passed on') return `the server name ${name} is read, and TLS is passed on as it is`
+  const asks =
+    certificates === undefined
+      ? ''
+      : certificates === 'required'
+        ? '; the caller must show a certificate'
+        : '; a certificate of the caller is asked for, and not needed'
+  return `ends here, with the certificate of the listener for ${entry.join(', ') || 'all names'}; the caller asks for ${name}${asks}`
 }
 
 const places = { path: 'the path is', method: 'the method is', grpc: 'it is no gRPC call: content-type is', host: 'the host is' } as const
