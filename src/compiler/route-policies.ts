@@ -6,6 +6,7 @@ import { durationMs } from '#resources/duration'
 import type { HTTPRule } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
 import type { FaultPolicy, RoutePolicy, RoutePolicySpec } from '#resources/weft'
+import { bodiesOf, maintained, whyEnded, whyNotByRoute, whyNotCalled } from './bodies.ts'
 import { isOfConnections, lowerFault } from './faults.ts'
 import { specOf } from './fields.ts'
 import { layerOf } from './layers.ts'
@@ -17,13 +18,15 @@ import type { Judging, Objection, Placed } from './targets.ts'
 const idle = 'timeouts.idle'
 
 export const judgingRoutes: Judging<RoutePolicy> = {
-  unable: ({ spec }, field, { carriers }) => {
-    if (field !== idle) return carriers.includes('requests') ? undefined : 'it is for requests of HTTP, which are not seen there'
+  unable: (policy, field, { carriers }) => {
+    const { spec } = policy
+    if (field !== idle)
+      return carriers.includes('requests') ? whyNotCalled(policy, field) : 'it is for requests of HTTP, which are not seen there'
     if (carriers.includes('datagrams') && durationMs(spec?.timeouts?.idle ?? '1s') === 0)
       return 'of datagrams nobody says when a session is over: it must be above 0'
     return carriers.some(each => each !== 'requests') ? undefined : 'it is for connections and datagrams that are not looked into'
   },
-  objection: (policy, _, path, route) => whyNoBytes(policy, path, route),
+  objection: (policy, _, path, route) => whyEnded(policy) ?? whyNotByRoute(policy, path, route) ?? whyNoBytes(policy, path, route),
 }
 
 /** What goes by connections at a Gateway is not known by its route there. */
@@ -37,15 +40,17 @@ export function whyNoBytes(_: Resource, path: string, route: Resource | undefine
 type Said = Partial<Omit<RoutePolicySpec, 'targetRefs'>>
 
 /** The parts of a Route that policies set. */
-const settled = ['timeouts', 'retry', 'hedge', 'fault'] as const satisfies readonly (keyof Route)[]
+export const settled = ['timeouts', 'retry', 'hedge', 'fault', 'sizes', 'compression'] as const satisfies readonly (keyof Route)[]
 type Settings = Partial<Pick<Route, (typeof settled)[number]>>
 
-/** The route as the layers, of one client, have it; those that count most first. */
-export function settleRoute(route: Route, layers: readonly Layer[]): Route {
+/** The route as the layers, of one client, have it; those that count most first. isEdge: it stands at a Gateway. */
+export function settleRoute(route: Route, layers: readonly Layer[], isEdge = false): Route {
   const says = merge(layers)
   const made: Record<string, unknown> = { ...route }
   for (const key of settled) delete made[key]
-  return { ...(made as Route), ...settingsOf(specOf('RoutePolicy', says) as Said, route.action), ...faultIn(says) }
+  const said = specOf('RoutePolicy', says) as Said
+  if (said.maintenance !== undefined) return maintained(route, said.maintenance)
+  return { ...(made as Route), ...settingsOf(said, route.action), ...bodiesOf(said, isEdge), ...faultIn(says) }
 }
 
 function settingsOf({ timeouts, retry, hedge }: Said, action: Route['action']): Settings {

@@ -13,7 +13,8 @@ import { layerOf, layersFor } from './layers.ts'
 import { settle } from './merge.ts'
 import { outboundFor } from './per-client.ts'
 import type { Policies } from './policies.ts'
-import { isHttp, isOpaque } from './protocol.ts'
+import { isOpaque } from './protocol.ts'
+import { settled } from './route-policies.ts'
 import { type ServicePort, selects } from './services.ts'
 import { layersOfBytes, layersOfRoute, type Speaking } from './settle.ts'
 import type { Targets } from './targets.ts'
@@ -124,7 +125,7 @@ function written(route: Route): readonly FieldTold[] {
     .filter(([, value]) => !(Array.isArray(value) && value.length === 0))
     .map(([field, value]) => ({ field, value: value as unknown, by: origin, overruled: [] }))
 }
-const isToldElsewhere = new Set(['name', 'origin', 'match', 'action', 'timeouts', 'retry', 'fault', 'rateLimit', 'access', 'hedging'])
+const isToldElsewhere: ReadonlySet<string> = new Set(['name', 'origin', 'match', 'action', 'rateLimit', 'quota', 'access', ...settled])
 const tellBackend = ({ backend, weight }: { readonly backend: string | undefined; readonly weight: number }): string =>
   `${backend ?? 'nothing'} ${weight}`
 
@@ -160,7 +161,7 @@ function tellTaken(mesh: Mesh, { limits, meshes, accessPolicies, workloads }: So
   const guards = guardsAt(accessPolicies, port, behind).map(policy => `AccessPolicy ${nameOf(policy)}`)
   const access = own?.spec?.access?.default
   return [
-    ...(isHttp(port.protocol) ? told([...layers, { policy: builtIn, says: { limit: 'none' } }], 'RateLimitPolicy') : []),
+    ...(port.protocol === 'udp' ? [] : told([...layers, { policy: builtIn, says: { limit: 'none' } }], 'RateLimitPolicy')),
     {
       field: 'access',
       value: mesh.access === 'deny' ? 'Deny' : 'Allow',
