@@ -143,7 +143,7 @@ export function findTargets<P extends AnyPolicy>(policies: readonly P[], ground:
   const at = (target: string): readonly Entry<P>[] => byTarget.get(target) ?? []
   const wide = (namespace: string): readonly Entry<P>[] => [...at(`Namespace ${namespace}`), ...at('Mesh')]
   const ofPort = (port: ServicePort): readonly Entry<P>[] => {
-    const service = `Service ${port.namespace}/${port.service}`
+    const service = `${port.external === undefined ? 'Service' : 'ExternalService'} ${port.namespace}/${port.service}`
     const subset = port.subset === undefined ? [] : at(`ServiceSubset ${port.namespace}/${port.subset}`)
     return [...subset, ...(port.name === undefined ? [] : at(`${service}#${port.name}`)), ...at(service), ...wide(port.namespace)]
   }
@@ -157,7 +157,7 @@ export function findTargets<P extends AnyPolicy>(policies: readonly P[], ground:
       const whole = `${kind} ${namespace}/${name}`
       const rule = byName.get(whole)?.spec?.rules?.[Number.parseInt(place ?? '', 10)]?.name
       const own = rule === undefined ? [] : at(`${whole}#${rule}`)
-      return [...own, ...(kind === 'Service' ? [] : at(whole)), ...(port === undefined ? wide(namespace) : ofPort(port))]
+      return [...own, ...(kind === 'Service' || kind === 'ExternalService' ? [] : at(whole)), ...(port === undefined ? wide(namespace) : ofPort(port))]
     },
   }
 }
@@ -199,7 +199,7 @@ function judge<P extends AnyPolicy>(
   }
   const spoken = (ports: readonly ServicePort[]): readonly Place[] =>
     ports.map(port => ({
-      told: `port ${port.port} of Service ${port.namespace}/${port.service} speaks ${port.protocol}`,
+      told: `port ${port.port} of ${port.external === undefined ? 'Service' : 'ExternalService'} ${port.namespace}/${port.service} speaks ${port.protocol}`,
       carriers: carriersOf(port),
       port,
     }))
@@ -221,8 +221,8 @@ function judge<P extends AnyPolicy>(
   if (kind === 'Workload') return yes(`Workload ${namespace}`, 'Workload', [])
   const whole = `${kind} ${namespace}/${name}`
   const target = sectionName === undefined ? whole : `${whole}#${sectionName}`
-  if (kind === 'Service') {
-    const ports = services.by.get(`${namespace}/${name}`)
+  if (kind === 'Service' || kind === 'ExternalService') {
+    const ports = services.by.get(kind === 'Service' ? `${namespace}/${name}` : whole)
     if (ports === undefined) return no('TargetNotFound', `${whole} does not exist`)
     const named = sectionName === undefined ? ports : ports.filter(port => port.name === sectionName)
     if (named.length === 0 && sectionName !== undefined) return no('TargetNotFound', `${whole} has no port named ${sectionName}`)
@@ -247,7 +247,7 @@ function ancestorOf(policy: AnyPolicy, { kind, name, sectionName }: PolicyTarget
     group:
       kind === 'Service' || kind === 'Namespace'
         ? ''
-        : kind === 'Mesh' || kind === 'Workload' || kind === 'ServiceSubset'
+        : kind === 'Mesh' || kind === 'Workload' || kind === 'ServiceSubset' || kind === 'ExternalService'
           ? weftGroup
           : gatewayGroup,
     kind,

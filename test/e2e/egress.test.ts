@@ -29,6 +29,7 @@ const paths: Readonly<Record<string, Parameters<Mesh['client']['list']>[0]>> = {
   EgressPolicy: kindOf('egresspolicies'),
   ExternalService: kindOf('externalservices'),
   BackendPolicy: kindOf('backendpolicies'),
+  RoutePolicy: kindOf('routepolicies'),
   HTTPRoute: kinds.httpRoute,
   TLSRoute: { ...kinds.httpRoute, plural: 'tlsroutes' },
   TCPRoute: { ...kinds.httpRoute, plural: 'tcproutes' },
@@ -347,7 +348,7 @@ describe('what leaves the mesh', { skip, timeout: 180_000 }, () => {
       await originated({ caCertificateRef: { name: 'roots' }, subjectAltNames: ['another.example'] })
       assert.equal(await curl(url), '503 tls-failed')
       // The roots of the machine know nothing of it.
-      await originated({})
+      await originated({ mode: 'Originate' })
       assert.equal(await curl(url), '503 tls-failed')
       await apply('ConfigMap', 'roots', {}, { data: { 'ca.crt': outside.authority('stranger').pem } })
       await originated({ caCertificateRef: { name: 'roots' } })
@@ -401,6 +402,18 @@ describe('what leaves the mesh', { skip, timeout: 180_000 }, () => {
       assert.equal(await curl('http://two.good.example:8080/'), 'two two.good.example 200')
       assert.match(await curl(`http://one.bad.example:${plain}/`), /^403 egress-denied$/)
       assert.equal(await curl(`https://one.bad.example:${secure}/`, '-k'), 'curl 35')
+    })
+
+    test('policies of backends and of routes hold for them: limits, ejection, timeouts', async () => {
+      const slow = await outside.slow('127.0.0.11')
+      await apply('ExternalService', 'slow', { hosts: ['one.good.example'], ports: [{ port: slow, protocol: 'HTTP' }] })
+      const target = { targetRefs: [{ kind: 'ExternalService', name: 'slow' }] }
+      await apply('RoutePolicy', 'slow', { ...target, timeouts: { request: '300ms' } })
+      assert.match(await curl(`http://one.good.example:${slow}/`), /^504 upstream-timeout$/)
+      await apply('BackendPolicy', 'slow', { ...target, limits: { requests: 1 } })
+      const line = `for i in 1 2 3 4; do curl -sS -o /dev/null -w '%{http_code}\\n' http://one.good.example:${slow}/ & done; wait`
+      assert.deepEqual((await caller.says(line)).trim().split('\n').sort(), ['503', '503', '503', '504'])
+      assert.match((await conditions('BackendPolicy', 'slow')).join(), /Accepted=True/)
     })
 
     test('routes attach to them, and lead to them beside a Service', async () => {

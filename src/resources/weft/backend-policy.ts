@@ -13,7 +13,7 @@ import { policyStatus, policyTargets, targetsColumn } from './route-targets.ts'
 
 const spec = z
   .strictObject({
-    targetRefs: policyTargets('Mesh', 'Namespace', 'Service', 'ServiceSubset'),
+    targetRefs: policyTargets('Mesh', 'Namespace', 'Service', 'ServiceSubset', 'ExternalService'),
     from: clients(),
     ...balancing,
     connectTimeout: duration().optional().describe('How long a connection to an endpoint may take to be made.'),

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { age, duration, isLonger, rules, setList } from '../fields.ts'
 import { durationMs } from '../duration.ts'
 import type { Kind, Resource } from '../kind.ts'
+import { compression, limits, maintenance } from './bodies.ts'
 import { clients } from './clients.ts'
 import { policyStatus, policyTargets, targetsColumn } from './route-targets.ts'
 
@@ -84,7 +85,7 @@ const hedge = z.strictObject({
 
 const spec = z
   .strictObject({
-    targetRefs: policyTargets('Mesh', 'Namespace', 'Service', 'HTTPRoute', 'GRPCRoute', 'TCPRoute', 'UDPRoute'),
+    targetRefs: policyTargets('Mesh', 'Namespace', 'Service', 'ExternalService', 'HTTPRoute', 'GRPCRoute', 'TCPRoute', 'UDPRoute'),
     from: clients(),
     timeouts: timeouts.optional().describe('How long a request may take; each of these is a field for itself.'),
     retry: retry
@@ -97,6 +98,11 @@ const spec = z
       .describe(
         'When a second try is sent beside the first that has not answered yet, to another endpoint; the first answer is taken, the other try is reset. These tries too count against retryConstraint. Absent: never.',
       ),
+    compression: compression.optional().describe('How bodies are compressed and decompressed; each of these is a field for itself.'),
+    limits: limits.optional().describe('How large a request may be; each of these is a field for itself.'),
+    maintenance: maintenance
+      .optional()
+      .describe('All requests are answered this, by the proxy of the caller or the Gateway, and none goes to the service.'),
   })
   .check(
     rules(function* ({ targetRefs: _, from: __, ...said }) {
@@ -119,7 +125,7 @@ export const routePolicy: Kind = {
   namespaced: true,
   hasStatus: true,
   description:
-    'A RoutePolicy says how requests are sent on: how long they may take, when they are tried again, and when a second try is sent beside the first; for the whole mesh, a namespace, a Service, a port, a route or one rule of it, and for all clients or some. The narrower wins, field by field; what a rule of a route says itself is narrower than any policy but one that names the rule and the client.',
+    'A RoutePolicy says how requests are sent on: how long they may take, when they are tried again, when a second try is sent beside the first, how large they may be, how bodies are compressed, and what is answered during maintenance; for the whole mesh, a namespace, a Service, a port, a route or one rule of it, and for all clients or some. The narrower wins, field by field; what a rule of a route says itself is narrower than any policy but one that names the rule and the client.',
   schema: z.strictObject({ spec: spec.describe('For what it holds and the settings.'), status: policyStatus() }),
   columns: [
     targetsColumn,

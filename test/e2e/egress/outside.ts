@@ -37,6 +37,12 @@ export class Outside implements AsyncDisposable {
     return this.#listen(server, host, port, () => server.closeAllConnections())
   }
 
+  /** Takes requests, and answers after five seconds. */
+  async slow(host: string): Promise<number> {
+    const server = createServer((_, response) => void setTimeout(() => response.end('late'), 5000).unref())
+    return this.#listen(server, host, 0, () => server.closeAllConnections())
+  }
+
   /** HTTP/2 in clear: calls of gRPC end with status 0. */
   async http2(name: string, host: string, port = 0): Promise<number> {
     const server = http2.createServer()
