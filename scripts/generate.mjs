@@ -28,6 +28,13 @@ const roots = [
   'envoy.extensions.clusters.aggregate.v3.ClusterConfig',
   'envoy.extensions.filters.http.adaptive_concurrency.v3.AdaptiveConcurrency',
   'envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig',
+  'envoy.extensions.compression.brotli.compressor.v3.Brotli',
+  'envoy.extensions.compression.gzip.compressor.v3.Gzip',
+  'envoy.extensions.compression.zstd.compressor.v3.Zstd',
+  'envoy.extensions.filters.http.buffer.v3.Buffer',
+  'envoy.extensions.filters.http.buffer.v3.BufferPerRoute',
+  'envoy.extensions.filters.http.compressor.v3.Compressor',
+  'envoy.extensions.filters.http.compressor.v3.CompressorPerRoute',
   'envoy.extensions.filters.http.cors.v3.Cors',
   'envoy.extensions.filters.http.cors.v3.CorsPolicy',
   'envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig',
@@ -76,6 +83,10 @@ const roots = [
   'istio.v1.auth.IstioCertificateRequest',
   'istio.v1.auth.IstioCertificateResponse',
   'xds.type.v3.TypedStruct',
+  'X509BundlesRequest',
+  'X509BundlesResponse',
+  'X509SVIDRequest',
+  'X509SVIDResponse',
 ]
 
 /** Options that only generators of other languages read; they are most of the descriptors' size. */

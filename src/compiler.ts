@@ -14,6 +14,7 @@ import type { Resource } from '#resources/kind'
 import { findGuards } from './compiler/access.ts'
 import { findEgress } from './compiler/egress.ts'
 import { findExternals } from './compiler/external.ts'
+import { findBodies, nextReopening, withoutEnded } from './compiler/bodies.ts'
 import type { Attached, Attachment } from './compiler/attach.ts'
 import { attach } from './compiler/attach.ts'
 import { findConcurrency } from './compiler/concurrency.ts'
@@ -32,7 +33,8 @@ import { findNames } from './compiler/names.ts'
 import type { Verdict } from './compiler/parents.ts'
 import { findPolicies, judgingBackends } from './compiler/policies.ts'
 import type { Outcome } from './compiler/report.ts'
-import { judgingLimits, limitAtGateways, lowerPlaceLimits, lowerRateLimits } from './compiler/rate-limits.ts'
+import { findLimitService } from './compiler/limit-service.ts'
+import { judgingLimits, limitAtGateways, Limiting, lowerPlaceLimits, lowerRateLimits, spendersOf } from './compiler/rate-limits.ts'
 import { reportOthers, reportRoute } from './compiler/report.ts'
 import { findRouteFilters } from './compiler/route-filters.ts'
 import { judgingRoutes } from './compiler/route-policies.ts'
@@ -122,9 +124,11 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
     (gateways.verdicts.get(route) ?? []).some(verdict => verdict.reason === undefined) ||
     (delegation.parents.get(route as HTTPRoute) ?? []).some(isHeld)
   const ground = { services, routes: [...requests, ...streams], isHeld }
-  const routing = findTargets(gathered.routePolicies, ground, judgingRoutes)
+  const routing = findTargets(withoutEnded(gathered.routePolicies, now), ground, judgingRoutes)
   const faults = findTargets(faultPolicies, ground, judgingFaults(now))
-  const limits = findTargets(rateLimitPolicies, ground, judgingLimits)
+  const limitService = findLimitService(gathered.meshes, services)
+  const limits = findTargets(rateLimitPolicies, ground, judgingLimits(limitService))
+  const limiting = new Limiting(limitService, options.trustDomain)
   const byKey = new Map(ports.map(port => [port.key, port]))
   const own = new Map([...httpLowered.values()].flatMap(each => [...each.own]))
   const speaking = { routes: routing, faults, own }
@@ -154,24 +158,35 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
     ]),
   )
 
+  const limited = {
+    gateways: limitAtGateways(edges, limits, limiting, limitService.service),
+    rateLimits: lowerRateLimits(tablesOf(outbound), services.ports, limits, limiting),
+    placeLimits: lowerPlaceLimits([...new Set(inventory.workloads.map(each => each.namespace))].sort(), limits, limiting),
+  }
+
   const mesh: Mesh = {
     trust: { domain: options.trustDomain, roots: options.roots },
     mtls: policies.mtls,
     outbound,
     consumers: consumed,
     ...backends,
+    backends: { ...backends.backends, ...limitService.outside.backends },
+    endpoints: { ...backends.endpoints, ...limitService.outside.endpoints },
     dns: findNames(ports),
     declared: declaredBy(services.ports),
-    gateways: limitAtGateways(edges, limits),
+    gateways: limited.gateways,
     chosen,
     perClient: {
       ...settling.perClient,
       backends: perClient,
       hashes: Object.keys(perClient).length === 0 ? {} : Object.fromEntries(hashes),
     },
+    bodies: findBodies(services.ports, routing),
     concurrency: findConcurrency(services.ports, policies),
-    rateLimits: lowerRateLimits(tablesOf(outbound), services.ports, limits),
-    placeLimits: lowerPlaceLimits([...new Set(inventory.workloads.map(each => each.namespace))].sort(), limits),
+    rateLimits: limited.rateLimits,
+    placeLimits: limited.placeLimits,
+    sharedLimits: limiting.shared(rateLimitPolicies, spendersOf(limited, inventory.workloads, options.trustDomain)),
+    limitService: limitService.service,
     guards: guarding.guards,
     access: guarding.access,
     egress: egress.guards,
@@ -224,7 +239,8 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
       : [],
   )
   const notes = [...services.notes, ...http.notes, ...tls.notes, ...tcp.notes, ...udp.notes, ...grpc.notes, ...hostnames]
-  const endsAt = nextExpiry(faultPolicies, now)
+  const ends = [nextExpiry(faultPolicies, now), nextReopening(gathered.routePolicies, now)].filter(each => each !== undefined)
+  const endsAt = ends.length === 0 ? undefined : Math.min(...ends)
   const inOrderOfWeight = [
     byAudience.get(audienceKey({ scope: undefined }))!,
     ...some.filter(({ audience }) => audience.scope === undefined),

@@ -1,6 +1,6 @@
 /** FaultPolicies: where one can be carried out, and what is left of them when their time is over. */
 
-import type { Abort, Fault } from '#model/view'
+import type { Abort, Fault, Spread } from '#model/view'
 import { durationMs } from '#resources/duration'
 import type { FaultPolicy, FaultPolicySpec } from '#resources/weft'
 import { nameOf } from './gather.ts'
@@ -26,7 +26,7 @@ export const judgingFaults = (now: number): Judging<FaultPolicy> => ({
   unable: ({ spec }, _, { carriers }) =>
     carriers.includes('requests') || (carriers.includes('connections') && isOfConnections(spec))
       ? undefined
-      : 'opaque connections can be held up or reset, statuses are for requests of HTTP, and datagrams are left alone',
+      : 'opaque connections can be held up, slowed down or reset, statuses are for requests of HTTP, and datagrams are left alone',
   objection: policy => whyNoFault(policy, now),
 })
 
@@ -34,7 +34,7 @@ export const isOfConnections = (spec: Pick<FaultPolicySpec, 'abort'> | undefined
   spec?.abort === undefined || spec.abort.reset === true
 
 export function lowerFault(policy: FaultPolicy): Fault {
-  const { delay, abort, expires } = policy.spec!
+  const { delay, abort, bandwidth, expires } = policy.spec!
   return {
     policy: nameOf(policy),
     ...(expires === undefined ? {} : { endsAt: Date.parse(expires) }),
@@ -44,12 +44,26 @@ export function lowerFault(policy: FaultPolicy): Fault {
           delay: {
             ms: durationMs(delay.fixed),
             ...(delay.jitter === undefined ? {} : { jitterMs: durationMs(delay.jitter) }),
+            ...(spreads[delay.distribution ?? 'Uniform'] ?? {}),
             share: millionths(delay),
           },
         }),
+    ...(bandwidth === undefined ? {} : { bandwidth: lineOf(bandwidth) }),
     ...(abort === undefined ? {} : { abort: { ...kindOf(abort), share: millionths(abort) } }),
   }
 }
+
+const spreads: Readonly<Record<string, { readonly spread: Spread }>> = {
+  Normal: { spread: 'normal' },
+  Exponential: { spread: 'exponential' },
+  Pareto: { spread: 'pareto' },
+}
+
+const lineOf = (bandwidth: NonNullable<FaultPolicySpec['bandwidth']>): NonNullable<Fault['bandwidth']> => ({
+  share: millionths(bandwidth),
+  ...(bandwidth.requests === undefined ? {} : { requestsBps: bandwidth.requests }),
+  ...(bandwidth.responses === undefined ? {} : { answersBps: bandwidth.responses }),
+})
 
 function kindOf(abort: NonNullable<NonNullable<FaultPolicy['spec']>['abort']>): Abort {
   if (abort.httpStatus !== undefined) return { type: 'http', status: abort.httpStatus }

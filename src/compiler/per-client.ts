@@ -53,6 +53,7 @@ export function outboundFor(mesh: Mesh, client: Client): Outbound {
 export function settledFor(mesh: Mesh, client: Client, { listeners, routes }: Outbound): Outbound {
   if (classOf(mesh, client) === '') return { listeners, routes }
   const { perClient } = mesh
+  const isEdge = Object.values(listeners).some(({ direction }) => direction === 'gateway')
   const tables = Object.entries(perClient.routes).flatMap(([name, layersOf]) => {
     const table = routes[name]
     if (table === undefined) return []
@@ -60,7 +61,7 @@ export function settledFor(mesh: Mesh, client: Client, { listeners, routes }: Ou
       ...host,
       routes: host.routes.map(route => {
         const layers = layersOf[route.name]
-        return layers === undefined ? route : settleRoute(route, layersFor(layers, client))
+        return layers === undefined ? route : settleRoute(route, layersFor(layers, client), isEdge)
       }),
     }))
     return [[name, { ...table, hosts }] as const]

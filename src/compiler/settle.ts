@@ -82,7 +82,7 @@ export class Settling {
     const layers = layersOfRoute(this.#speaking, this.#ports.get(table), route.name)
     if (layers.length === 0) return route
     if (namesClients(layers)) (this.#differing.routes[table] ??= {})[route.name] = layers
-    return settleRoute(route, layersFor(layers, undefined))
+    return settleRoute(route, layersFor(layers, undefined), !this.#ports.has(table))
   }
 
   #listener(listener: Listener, bytesBy: (key: string) => string): Listener {

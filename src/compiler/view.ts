@@ -1,6 +1,6 @@
 /** One proxy's view, cut from the mesh: what its workload may call, and what is taken in for it. */
 
-import type { Limited, Mesh } from '#model/mesh'
+import type { Limited, Limits, Mesh } from '#model/mesh'
 import { onLoopback } from '#model/loopback'
 import { portName } from '#model/port'
 import type { Access, Backend, Listener, Protocol, Route, RouteTable, View, WeightedBackend } from '#model/view'
@@ -105,6 +105,7 @@ function takeIn(mesh: Mesh, node: ProxyNode, port: WorkloadPort, bind: { readonl
   const backends = [{ backend: `local/${place}`, weight: 1 }]
   const service = `${node.service}.${node.namespace}`
   const access = accessAt(mesh, node, port, protocol === 'udp')
+  const routes = isHttp(protocol) ? routesTo(mesh, node, port, backends, access?.http) : []
   return {
     listener: {
       name,
@@ -117,6 +118,7 @@ function takeIn(mesh: Mesh, node: ProxyNode, port: WorkloadPort, bind: { readonl
       ...(isOpaque(protocol) ? { backends } : {}),
       service,
       ...(isHttp(protocol) ? concurrencyAt(mesh, node, port) : {}),
+      ...limitsOfListener(mesh, node, port, protocol, routes),
       ...(access !== undefined && isOpaque(protocol) ? { access: access.opaque } : {}),
     },
     table: isHttp(protocol)
@@ -126,7 +128,7 @@ function takeIn(mesh: Mesh, node: ProxyNode, port: WorkloadPort, bind: { readonl
             {
               name: '*',
               domains: ['*'],
-              routes: routesTo(mesh, node, port, backends, access?.http),
+              routes,
             },
           ],
         }
@@ -152,6 +154,39 @@ function concurrencyAt(mesh: Mesh, node: ProxyNode, port: WorkloadPort): Pick<Li
   return found === undefined ? {} : { concurrency: found.concurrency }
 }
 
+const limitedAt = (mesh: Mesh, node: ProxyNode, port: WorkloadPort): readonly Limited[] =>
+  (mesh.rateLimits[node.namespace] ?? []).filter(each => selects(each.selector, node) && portOf(node, each.target)?.port === port.port)
+
+/** For what comes by no route that has limits of its own. */
+function limitsAt(mesh: Mesh, node: ProxyNode, port: WorkloadPort): Limits | undefined {
+  const place = (mesh.placeLimits[node.namespace] ?? []).find(each => each.selector === undefined || selects(each.selector, node))
+  return (limitedAt(mesh, node, port).find(each => each.limits !== undefined) ?? place)?.limits
+}
+
+const ofRequests = ({ rateLimit, quota }: Limits = {}): Pick<Route, 'rateLimit' | 'quota'> => ({
+  ...(rateLimit === undefined ? {} : { rateLimit }),
+  ...(quota === undefined ? {} : { quota }),
+})
+
+/** What the listener itself must know of limits: of opaque connections, and whom to ask. */
+function limitsOfListener(
+  mesh: Mesh,
+  node: ProxyNode,
+  port: WorkloadPort,
+  protocol: Protocol,
+  routes: readonly Route[],
+): Pick<Listener, 'connectionLimit' | 'limitService'> {
+  const connectionLimit = isOpaque(protocol) && protocol !== 'udp' ? limitsAt(mesh, node, port)?.connectionLimit : undefined
+  return {
+    ...(connectionLimit === undefined ? {} : { connectionLimit }),
+    ...(routes.some(route => route.quota !== undefined) ? { limitService: mesh.limitService } : {}),
+  }
+}
+
+const bodiesAt = (mesh: Mesh, node: ProxyNode, port: WorkloadPort): Pick<Route, 'sizes' | 'compression'> =>
+  (mesh.bodies[node.namespace] ?? []).find(each => selects(each.selector, node) && portOf(node, each.target)?.port === port.port)?.bodies ??
+  {}
+
 /** One for all requests; where limits are kept by route, those routes before it. Of two Services before one port, the limit of the first counts. */
 function routesTo(
   mesh: Mesh,
@@ -161,13 +196,24 @@ function routesTo(
   access: Access | undefined,
 ): readonly Route[] {
   const action = { type: 'forward', backends } as const
-  const limited = (mesh.rateLimits[node.namespace] ?? []).filter(
-    (each: Limited) => selects(each.selector, node) && portOf(node, each.target)?.port === port.port,
-  )
-  const place = (mesh.placeLimits[node.namespace] ?? []).find(each => each.selector === undefined || selects(each.selector, node))
-  const whole = (limited.find(each => each.rateLimit !== undefined) ?? place)?.rateLimit
-  const limit = { ...(whole === undefined ? {} : { rateLimit: whole }), ...(access === undefined ? {} : { access }) }
-  const routes = limited.flatMap(each => each.routes).map((route): Route => ({ ...limit, ...route, filters: [], action }))
+  const limited = limitedAt(mesh, node, port)
+  const whole = limitsAt(mesh, node, port)
+  const limit = {
+    ...bodiesAt(mesh, node, port),
+    ...ofRequests(whole),
+    ...(access === undefined ? {} : { access }),
+  }
+  const routes = limited
+    .flatMap(each => each.routes)
+    .map(
+      ({ limits, ...route }): Route => ({
+        ...ofRequests(limits ?? whole),
+        ...(access === undefined ? {} : { access }),
+        ...route,
+        filters: [],
+        action,
+      }),
+    )
   return [
     ...(limited.length > 1 ? inOrder(routes.map(route => ({ route, rank: rankOfRequest(route.match) }))) : routes),
     {

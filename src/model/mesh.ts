@@ -10,6 +10,9 @@ import type {
   HashOn,
   Listener,
   Protocol,
+  ConnectionLimit,
+  LimitService,
+  Quota,
   RateLimit,
   Route,
   RouteTable,
@@ -47,9 +50,13 @@ export type Chosen = Outbound & { readonly from: readonly ClientMatch[]; readonl
 export type Limited = {
   readonly selector: Readonly<Record<string, string>>
   readonly target: number | string
-  readonly rateLimit?: RateLimit
+  readonly limits?: Limits
   readonly routes: readonly LimitedRoute[]
 }
+/** What one policy says: nothing of it is put together with another's. */
+export type Limits = { readonly rateLimit?: RateLimit; readonly quota?: Quota; readonly connectionLimit?: ConnectionLimit }
+/** What the service in the control plane keeps for all proxies. spenders: SPIFFE ids of the workloads whose proxies may ask. */
+export type SharedLimit = RateLimit & { readonly spenders: readonly string[] }
 /** What the workloads behind a port of a Service bear at once is found out. */
 export type SelectedConcurrency = {
   readonly selector: Readonly<Record<string, string>>
@@ -57,8 +64,15 @@ export type SelectedConcurrency = {
   readonly concurrency: AdaptiveConcurrency
 }
 /** selector: absent for all workloads of the namespace. */
-export type PlaceLimit = { readonly selector?: Readonly<Record<string, string>>; readonly rateLimit: RateLimit }
-export type LimitedRoute = Pick<Route, 'name' | 'origin' | 'match' | 'rateLimit'>
+export type PlaceLimit = { readonly selector?: Readonly<Record<string, string>>; readonly limits: Limits }
+export type LimitedRoute = Pick<Route, 'name' | 'origin' | 'match'> & { readonly limits?: Limits }
+
+/** What the workloads behind a port take in, and how they answer. */
+export type SelectedBodies = {
+  readonly selector: Readonly<Record<string, string>>
+  readonly target: number | string
+  readonly bodies: Pick<Route, 'sizes' | 'compression'>
+}
 
 /** Whom one policy judges: the workloads of the namespace (absent: of all) that the selector selects (absent: all), at one port of theirs (absent: at all). */
 export type GuardTarget = {
@@ -136,11 +150,17 @@ export type Mesh = {
     readonly hashes: Readonly<Record<string, readonly HashOn[]>>
   }
   /** By namespace of the workloads; of two for one port the first counts. */
+  /** By namespace of the workloads. */
+  readonly bodies: Readonly<Record<string, readonly SelectedBodies[]>>
   readonly concurrency: Readonly<Record<string, readonly SelectedConcurrency[]>>
   /** By namespace of the workloads, those that count first. */
   readonly rateLimits: Readonly<Record<string, readonly Limited[]>>
   /** By namespace, what holds for workloads where no Service has a limit: the first that selects one. */
   readonly placeLimits: Readonly<Record<string, readonly PlaceLimit[]>>
+  /** By `NAMESPACE/NAME` of the policy. */
+  readonly sharedLimits: Readonly<Record<string, SharedLimit>>
+  /** Who counts for all proxies. */
+  readonly limitService: LimitService
   /** Who may call: those of older policies first. */
   readonly guards: readonly Guard[]
   /** What holds where no policy allows anything. */

@@ -22,7 +22,7 @@ export type { EgressDestination, EgressPolicy, EgressPolicySpec, EgressTargetRef
 export type { ExternalService, ExternalServiceSpec } from './weft/external-service.ts'
 export type { FaultPolicy, FaultPolicySpec } from './weft/fault-policy.ts'
 export type { MeshResource, MeshSpec } from './weft/mesh.ts'
-export type { RateLimitPolicy, RateLimitPolicySpec } from './weft/rate-limit-policy.ts'
+export { keyOfWhen, type LimitBy, type RateLimitPolicy, type RateLimitPolicySpec } from './weft/rate-limit-policy.ts'
 export type { RouteFilter, RouteFilterSpec } from './weft/route-filter.ts'
 export type { RetrySpec, RoutePolicy, RoutePolicySpec } from './weft/route-policy.ts'
 export type { PolicyTarget, TargetKind } from './weft/route-targets.ts'

@@ -2,7 +2,7 @@
 
 import type { Any } from '@bufbuild/protobuf/wkt'
 import { type Struct, StructSchema } from '@bufbuild/protobuf/wkt'
-import type { Abort, Cors, Fault, Mirror, RateLimit, Route } from '#model/view'
+import type { Abort, Cors, Fault, Mirror, RateLimit, Route, Spread } from '#model/view'
 import { perRoute } from '../encode/per-route.ts'
 import type { RuntimeFractionalPercent } from '../gen/envoy/config/core/v3/base_pb.ts'
 import {
@@ -10,12 +10,13 @@ import {
   type RouteAction_RequestMirrorPolicy,
   RouteAction_RequestMirrorPolicySchema,
 } from '../gen/envoy/config/route/v3/route_components_pb.ts'
-import { type FaultDelay, FaultDelaySchema } from '../gen/envoy/extensions/filters/common/fault/v3/fault_pb.ts'
+import { type FaultDelay, FaultDelaySchema, type FaultRateLimit } from '../gen/envoy/extensions/filters/common/fault/v3/fault_pb.ts'
 import { CorsPolicySchema } from '../gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts'
 import { type FaultAbort, FaultAbortSchema, HTTPFaultSchema } from '../gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts'
 import { LocalRateLimitSchema } from '../gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts'
 import { type FractionalPercent, FractionalPercent_DenominatorType as Denominator } from '../gen/envoy/type/v3/percent_pb.ts'
 import { decodeAccess } from './access.ts'
+import { decodeBodies } from './bodies.ts'
 import { carries, msOf, refuse, unpack } from './carried.ts'
 import { decodeText } from './match.ts'
 
@@ -28,7 +29,7 @@ const checkCors = carries(CorsPolicySchema, [
   'allow_credentials',
   'forward_not_matching_preflights',
 ])
-const checkFault = carries(HTTPFaultSchema, ['delay', 'abort', 'disable_downstream_cluster_stats'])
+const checkFault = carries(HTTPFaultSchema, ['delay', 'abort', 'response_rate_limit', 'disable_downstream_cluster_stats'])
 const checkDelay = carries(FaultDelaySchema, ['fixed_delay', 'percentage'])
 const checkAbort = carries(FaultAbortSchema, ['http_status', 'grpc_status', 'percentage'])
 const checkLimit = carries(LocalRateLimitSchema, [
@@ -50,7 +51,7 @@ export function decodePerRoute(
   configs: Readonly<Record<string, Any>>,
   name: string,
   where: string,
-): Pick<Route, 'cors' | 'fault' | 'rateLimit' | 'access'> {
+): Pick<Route, 'sizes' | 'compression' | 'cors' | 'fault' | 'rateLimit' | 'access'> {
   const names: readonly string[] = Object.values(perRoute)
   for (const key of Object.keys(configs))
     if (!names.includes(key)) refuse(`${where}.typed_per_filter_config["${key}"]`, 'not carried out by this proxy')
@@ -66,6 +67,7 @@ export function decodePerRoute(
     ...(fault === undefined && more === undefined ? {} : { fault: decodeFault(fault, more, name, at) }),
     ...(limit === undefined ? {} : { rateLimit: decodeLimit(limit, at(perRoute.rateLimit)) }),
     ...decodeAccess(configs, at),
+    ...decodeBodies(configs, at, fieldsOf),
     ...(ours === undefined ? {} : { rateLimit: decodeOwnLimit(ours, at(perRoute.weftRateLimit)) }),
   }
 }
@@ -123,10 +125,38 @@ function decodeFault(any: Any | undefined, more: Any | undefined, name: string, 
   return {
     policy: typeof own['policy'] === 'string' ? own['policy'] : name,
     ...(typeof endsAt === 'number' ? { endsAt } : {}),
-    ...(delay === undefined ? {} : { delay: { ...delay, ...(typeof jitterMs === 'number' ? { jitterMs } : {}) } }),
+    ...(delay === undefined
+      ? {}
+      : { delay: { ...delay, ...(typeof jitterMs === 'number' ? { jitterMs } : {}), ...spreadIn(own, at(perRoute.weftFault)) } }),
     ...(abort === undefined ? {} : { abort }),
     ...(typeof reset === 'number' ? { abort: { type: 'reset', share: reset } } : {}),
+    ...(lineIn(own) ?? lineOf(fault?.responseRateLimit, at(perRoute.fault))),
   }
+}
+
+const spreads = ['normal', 'exponential', 'pareto'] as const
+
+function spreadIn(own: Readonly<Record<string, string | number>>, where: string): { readonly spread?: Spread } {
+  const said = own['spread']
+  if (said === undefined) return {}
+  return { spread: spreads.find(each => each === said) ?? refuse(`${where}.spread`, `"${said}" is not carried out`) }
+}
+
+function lineIn({ lineShare, requestsBps, answersBps }: Readonly<Record<string, string | number>>): Pick<Fault, 'bandwidth'> | undefined {
+  if (typeof lineShare !== 'number') return undefined
+  return {
+    bandwidth: {
+      share: lineShare,
+      ...(typeof requestsBps === 'number' ? { requestsBps } : {}),
+      ...(typeof answersBps === 'number' ? { answersBps } : {}),
+    },
+  }
+}
+
+function lineOf(limit: FaultRateLimit | undefined, where: string): Pick<Fault, 'bandwidth'> {
+  if (limit === undefined) return {}
+  if (limit.limitType.case !== 'fixedLimit') refuse(`${where}.response_rate_limit`, 'only fixed_limit is carried out')
+  return { bandwidth: { share: shareOf(limit.percentage, 0), answersBps: Number(limit.limitType.value.limitKbps) * 1024 } }
 }
 
 function delayOf(delay: FaultDelay | undefined, where: string) {
@@ -185,13 +215,17 @@ function checked(limit: RateLimit, where: string): RateLimit {
 
 /** What stands in front of tcp_proxy. */
 export function decodeConnectionFault(any: Any, where: string): Fault {
-  const { policy, endsAt, delayMs, delayShare, jitterMs, reset } = scalarsOf(unpack(any, StructSchema, where))
+  const own = scalarsOf(unpack(any, StructSchema, where))
+  const { policy, endsAt, delayMs, delayShare, jitterMs, reset } = own
   const jitter = typeof jitterMs === 'number' ? { jitterMs } : {}
   return {
     policy: typeof policy === 'string' ? policy : refuse(`${where}.policy`, 'missing'),
     ...(typeof endsAt === 'number' ? { endsAt } : {}),
-    ...(typeof delayMs === 'number' && typeof delayShare === 'number' ? { delay: { ms: delayMs, ...jitter, share: delayShare } } : {}),
+    ...(typeof delayMs === 'number' && typeof delayShare === 'number'
+      ? { delay: { ms: delayMs, ...jitter, ...spreadIn(own, where), share: delayShare } }
+      : {}),
     ...(typeof reset === 'number' ? { abort: { type: 'reset', share: reset } } : {}),
+    ...lineIn(own),
   }
 }
 

@@ -12,6 +12,7 @@ import { StringMatcherSchema } from '../gen/envoy/type/matcher/v3/string_pb.ts'
 import { FractionalPercent_DenominatorType as Denominator } from '../gen/envoy/type/v3/percent_pb.ts'
 import { accessFilters, encodeAccess, sleepingAccess } from './access.ts'
 import { asleep, encodeSession, sessionFilter } from './affinity.ts'
+import { bodyFilters, encodeBodies, sleepingBodies } from './bodies.ts'
 import { encodeEgress } from './egress.ts'
 import { duration, typed } from './source.ts'
 
@@ -23,6 +24,7 @@ export const perRoute = {
   session: sessionFilter,
   accessDeny: accessFilters.deny,
   accessAllow: accessFilters.allow,
+  ...bodyFilters,
   /** What Envoy has no field for. Where that changes what is done it is not optional, and Envoy refuses the route. */
   weftFault: 'dev.weft.fault',
   weftRateLimit: 'dev.weft.rate-limit',
@@ -40,7 +42,7 @@ const ofCalled = [
 
 /** Stand in every chain, asleep until a route says something: to add one later would make Envoy drain all connections of the listener. */
 export const httpFiltersOf = (direction: Direction) =>
-  direction === 'gateway' ? [...ofCallers, ...ofCalled] : direction === 'outbound' ? ofCallers : ofCalled
+  [...sleepingBodies, ...(direction === 'inbound' ? [] : ofCallers), ...(direction === 'outbound' ? [] : ofCalled)]
 
 /** In front of tcp_proxy: Envoy has no such filter and refuses the listener. */
 export function connectionFilters({ fault }: Pick<Listener, 'fault'>) {
@@ -52,18 +54,30 @@ export function connectionFilters({ fault }: Pick<Listener, 'fault'>) {
     ...(delay === undefined ? {} : { delayMs: delay.ms, delayShare: delay.share }),
     ...(delay?.jitterMs === undefined ? {} : { jitterMs: delay.jitterMs }),
     ...(abort === undefined ? {} : { reset: abort.share }),
+    ...(delay?.spread === undefined ? {} : { spread: delay.spread }),
+    ...lineOf(fault.bandwidth),
   })
   return [{ name: perRoute.weftFault, configType: typed(StructSchema, struct) }]
 }
 
+const lineOf = (line: Fault['bandwidth']): JsonObject =>
+  line === undefined
+    ? {}
+    : {
+        lineShare: line.share,
+        ...(line.requestsBps === undefined ? {} : { requestsBps: line.requestsBps }),
+        ...(line.answersBps === undefined ? {} : { answersBps: line.answersBps }),
+      }
+
 /** shared: names of the limits that several routes of the table keep together. */
 export function perRouteConfig(
-  { cors, fault, rateLimit, action, access, egress }: Route,
+  { cors, fault, rateLimit, action, access, egress, ...bodies }: Route,
   shared: ReadonlySet<string>,
 ): Record<string, Any> {
   return {
     ...(cors === undefined ? {} : { [perRoute.cors]: anyPack(CorsPolicySchema, encodeCors(cors)) }),
     ...(fault === undefined ? {} : encodeFault(fault)),
+    ...encodeBodies(bodies, ours),
     ...(rateLimit === undefined ? {} : encodeRateLimit(rateLimit, shared.has(rateLimit.name))),
     ...encodeSession(action),
     ...(access === undefined ? {} : encodeAccess(access)),
@@ -100,9 +114,18 @@ function encodeCors(cors: Cors): CorsPolicy {
   })
 }
 
-function encodeFault({ policy, endsAt, delay, abort }: Fault): Record<string, Any> {
+function encodeFault({ policy, endsAt, delay, abort, bandwidth }: Fault): Record<string, Any> {
   const envoys = abort?.type === 'reset' ? undefined : abort
+  const isKilobytes = bandwidth?.requestsBps === undefined && bandwidth?.answersBps !== undefined && bandwidth.answersBps % 1024 === 0
   const fault: HTTPFault = create(HTTPFaultSchema, {
+    ...(isKilobytes
+      ? {
+          responseRateLimit: {
+            limitType: { case: 'fixedLimit', value: { limitKbps: BigInt(bandwidth!.answersBps! / 1024) } },
+            percentage: percentage(bandwidth!.share),
+          },
+        }
+      : {}),
     ...(delay === undefined
       ? {}
       : { delay: { faultDelaySecifier: { case: 'fixedDelay', value: duration(delay.ms) }, percentage: percentage(delay.share) } }),
@@ -115,14 +138,16 @@ function encodeFault({ policy, endsAt, delay, abort }: Fault): Record<string, An
           },
         }),
   })
-  const isMore = delay?.jitterMs !== undefined || abort?.type === 'reset'
+  const isMore = delay?.jitterMs !== undefined || abort?.type === 'reset' || (bandwidth !== undefined && !isKilobytes)
   return {
-    ...(delay === undefined && envoys === undefined ? {} : { [perRoute.fault]: anyPack(HTTPFaultSchema, fault) }),
+    ...(delay === undefined && envoys === undefined && !isKilobytes ? {} : { [perRoute.fault]: anyPack(HTTPFaultSchema, fault) }),
     [perRoute.weftFault]: ours(!isMore, {
       policy,
       ...(endsAt === undefined ? {} : { endsAt }),
       ...(delay?.jitterMs === undefined ? {} : { jitterMs: delay.jitterMs }),
       ...(abort?.type === 'reset' ? { reset: abort.share } : {}),
+      ...(delay?.spread === undefined ? {} : { spread: delay.spread }),
+      ...(isKilobytes ? {} : lineOf(bandwidth)),
     }),
   }
 }
