@@ -46,6 +46,8 @@ export function attach<R extends AnyRoute>(routes: readonly R[], gathered: Gathe
       notes.push({ about, path: 'spec.parentRefs', says: 'is absent: the route holds nowhere; name a Service' })
     const said: Verdict[] = []
     for (const [at, parentRef] of parentRefs.entries()) {
+      // What becomes of it is known when all rules are.
+      if (route.kind === 'HTTPRoute' && isDelegate(parentRef)) continue
       const edge = isEdgeParent(parentRef) ? edgeParent(route, parentRef, gathered) : undefined
       if (edge !== undefined && 'whose' in edge && edge.whose === 'ours') continue
       const where = `spec.parentRefs[${at}]`

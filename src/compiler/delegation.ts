@@ -41,6 +41,7 @@ export function delegate(lowered: ReadonlyMap<HTTPRoute, LoweredRoute>, grants: 
   const byName = new Map([...lowered.keys()].map(route => [nameOf(route), route]))
   const whyNot = judging(lowered, byName, grants)
   const expanded = new Map<HTTPRoute, LoweredRoute>()
+  const unplaced = new Map<Delegate, Problem>()
 
   function expand(route: HTTPRoute): LoweredRoute {
     const known = expanded.get(route)
@@ -54,6 +55,7 @@ export function delegate(lowered: ReadonlyMap<HTTPRoute, LoweredRoute>, grants: 
       const made = why ?? placed(own, expand(byName.get(each.to)!), each)
       places.set(each, made)
       if (!('says' in made)) continue
+      unplaced.set(each, made)
       if (made.reason === undefined) invalid.set(each.index, [...(invalid.get(each.index) ?? []), { path: each.path, says: made.says }])
       else refs.push({ backend: undefined, path: each.path, reason: made.reason, says: made.says })
     }
@@ -64,7 +66,8 @@ export function delegate(lowered: ReadonlyMap<HTTPRoute, LoweredRoute>, grants: 
     })
     const says = new Map(own.own)
     for (const made of places.values()) if (!('says' in made)) for (const [name, layer] of made.own) says.set(name, layer)
-    const made: LoweredRoute = { routes, refs, invalid, own: says, delegates: own.delegates }
+    const byRule = new Map([...invalid].sort(([one], [other]) => one - other))
+    const made: LoweredRoute = { routes, refs, invalid: byRule, own: says, delegates: own.delegates }
     expanded.set(route, made)
     return made
   }
@@ -74,7 +77,7 @@ export function delegate(lowered: ReadonlyMap<HTTPRoute, LoweredRoute>, grants: 
     for (const each of delegates) {
       const child = byName.get(each.to)
       if (child === undefined) continue
-      const why = whyNot(route, each)
+      const why = unplaced.get(each)
       if (why?.reason === 'RefNotPermitted') continue
       const before = parents.get(child) ?? []
       if (before.includes(route)) continue
