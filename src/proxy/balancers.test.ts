@@ -24,7 +24,7 @@ const endpoint = (port: number, health: Health = 'healthy'): Endpoint => ({
 })
 const set = (...endpoints: Endpoint[]): EndpointSet => ({ backend: 'b', endpoints })
 /** Nothing is under way anywhere. */
-const idle = { of: () => ({ inFlight: 0, latency: undefined }) } as unknown as Pools
+const idle = { of: () => ({ inFlight: 0, latency: undefined }), guards: { follow: () => {} } } as unknown as Pools
 
 test('a balancer is made once for a set and a policy, and round robin goes on where it was when the set changes', () => {
   const balancers = new Balancers(idle)

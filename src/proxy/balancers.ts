@@ -28,6 +28,7 @@ export class Balancers {
   of(backend: Backend, set: EndpointSet): Balancer {
     if (backend.healthCheck !== undefined) this.#pools.checks.used(backend, set)
     const known = this.#known.get(set)
+    if (known?.backend !== backend) this.#pools.guards.follow(backend)
     const out = this.#out.size === 0 ? none : (this.#out.get(backend.name) ?? none)
     if (known !== undefined && known.backend === backend && known.out === out) return known.balancer
     const memory = this.#memories.get(backend.name) ?? new Memory()

@@ -26,6 +26,7 @@ const fallbackOf = ({ fallback }: Backend, view: View): Backend | undefined =>
 /** In a panic all endpoints are picked: a fallback comes before that. */
 function whyNot(backend: Backend, view: View, pools: Pools): Reason | undefined {
   if (backend.type !== 'endpoints') return undefined
+  pools.guards.follow(backend)
   const set = view.endpoints[backend.name]
   if (set === undefined || !pools.balancers.mayAnyServe(backend, set)) return 'no-endpoint'
   if (backend.limits === undefined) return undefined

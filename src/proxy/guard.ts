@@ -54,6 +54,11 @@ export class Guards {
     })
   }
 
+  /** A view may say otherwise of a backend of which something is remembered: who is left out serves again where nobody asks for that any more. */
+  follow(backend: Backend): void {
+    if (this.#guards.has(backend.name)) this.of(backend)
+  }
+
   /** A request goes to another service than it was to. */
   fellBack(service: string, fallback: string, reason: string): void {
     this.#fallbacks.sample([service, fallback, reason]).value++

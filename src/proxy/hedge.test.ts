@@ -40,7 +40,7 @@ describe('a second try beside the first', () => {
     for (const _ of [1, 2]) {
       const app: App = { server: http2.createServer(), seen: [], reset: [], answering: silent }
       app.server.on('session', session => connections.add(session))
-      app.server.on('stream', (stream, headers) => {
+      app.server.on('stream', (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => {
         let body = ''
         stream.setEncoding('utf8').on('data', (text: string) => (body += text))
         stream.on('error', () => {})
