@@ -20,11 +20,10 @@ const idle = 'timeouts.idle'
 export const judgingRoutes: Judging<RoutePolicy> = {
   unable: (policy, field, { carriers }) => {
     const { spec } = policy
-    if (field !== idle)
-      return carriers.includes('requests') ? whyNotCalled(policy, field) : 'it is for requests of HTTP, which are not seen there'
-    if (carriers.includes('datagrams') && durationMs(spec?.timeouts?.idle ?? '1s') === 0)
+    if (field === idle && carriers.includes('datagrams') && durationMs(spec?.timeouts?.idle ?? '1s') === 0)
       return 'of datagrams nobody says when a session is over: it must be above 0'
-    return carriers.some(each => each !== 'requests') ? undefined : 'it is for connections and datagrams that are not looked into'
+    if (field === idle) return undefined
+    return carriers.includes('requests') ? whyNotCalled(policy, field) : 'it is for requests of HTTP, which are not seen there'
   },
   objection: (policy, _, path, route) => whyEnded(policy) ?? whyNotByRoute(policy, path, route) ?? whyNoBytes(policy, path, route),
 }
@@ -55,11 +54,11 @@ export function settleRoute(route: Route, layers: readonly Layer[], isEdge = fal
 
 function settingsOf({ timeouts, retry, hedge }: Said, action: Route['action']): Settings {
   const ms = (text: string | undefined): number => (text === undefined ? 0 : durationMs(text))
-  const [requestMs, tryMs] = [ms(timeouts?.request), ms(timeouts?.try)]
+  const times = Object.entries({ requestMs: ms(timeouts?.request), tryMs: ms(timeouts?.try), idleMs: ms(timeouts?.idle) }).filter(
+    ([, each]) => each > 0,
+  )
   return {
-    ...(requestMs === 0 && tryMs === 0
-      ? {}
-      : { timeouts: { ...(requestMs === 0 ? {} : { requestMs }), ...(tryMs === 0 ? {} : { tryMs }) } }),
+    ...(times.length === 0 || action.type !== 'forward' ? {} : { timeouts: Object.fromEntries(times) }),
     ...(action.type === 'forward' && retry !== undefined ? retryOf(retry) : {}),
     ...(action.type === 'forward' && hedge !== undefined ? { hedge: hedgeOf(hedge) } : {}),
   }
@@ -101,14 +100,6 @@ export const ofBytesOnly = (layers: readonly Layer[], isUdp: boolean): readonly 
   layers.flatMap(layer => {
     const said = layer.says[idle] as string | undefined
     return said === undefined || (isUdp && durationMs(said) === 0) ? [] : [{ ...layer, says: { [idle]: said } }]
-  })
-
-/** Of layers what they say of requests. */
-export const ofRequestsOnly = (layers: readonly Layer[]): readonly Layer[] =>
-  layers.flatMap(layer => {
-    if (!(idle in layer.says)) return [layer]
-    const { [idle]: _, ...says } = layer.says
-    return Object.keys(says).length === 0 ? [] : [{ ...layer, says }]
   })
 
 export const breaksConnections = ({ policy }: Placed<FaultPolicy>): boolean => isOfConnections(policy.spec)
