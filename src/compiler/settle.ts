@@ -5,7 +5,7 @@ import type { Listener, Route } from '#model/view'
 import type { FaultPolicy, RoutePolicy } from '#resources/weft'
 import { layerOf, layersFor, namesClients } from './layers.ts'
 import { isOpaque } from './protocol.ts'
-import { breaksConnections, faultLayer, ofBytesOnly, ofRequestsOnly, settleListener, settleRoute } from './route-policies.ts'
+import { breaksConnections, faultLayer, ofBytesOnly, settleListener, settleRoute } from './route-policies.ts'
 import type { ServicePort } from './services.ts'
 import type { Placed, Targets } from './targets.ts'
 
@@ -36,7 +36,7 @@ export function layersOfRoute(
     ...(itself === undefined ? [] : [itself]),
     ...said.filter(each => !isBefore(each)).map(layerOf),
   ]
-  return [...ofRequestsOnly(layers), ...faults.of(port, name).map(each => ofFault(each))]
+  return [...layers, ...faults.of(port, name).map(each => ofFault(each))]
 }
 
 /** The same of the connections or datagrams of a port. route: `KIND/NAMESPACE/NAME/0` of the one that takes them. */

@@ -203,6 +203,7 @@ const builtInRoute: Layer = {
   says: {
     'timeouts.request': none,
     'timeouts.try': none,
+    'timeouts.idle': none,
     retry: 'once, where a request never reached an endpoint or may be repeated',
     fault: none,
   },

@@ -44,6 +44,10 @@ export type Listener = {
   readonly service: string
   /** Inbound: how many requests are under way at once is found out; what is beyond is refused. Absent: no limit. */
   readonly concurrency?: AdaptiveConcurrency
+  /** Inbound: how many new connections of opaque bytes are taken. */
+  readonly connectionLimit?: ConnectionLimit
+  /** Who is asked about the quotas of its routes. */
+  readonly limitService?: LimitService
   /** Inbound: who may connect where the bytes are opaque or datagrams; of requests the routes say it. Absent: everybody. */
   readonly access?: Access
   /** Outbound: it leads out of the mesh, and this is what may be called where the bytes are opaque, TLS or datagrams; of requests the routes say it. */
@@ -84,8 +88,8 @@ export type Route = {
   readonly match: Match
   readonly filters: readonly Filter[]
   readonly action: Action
-  /** Whole request and one try; milliseconds; absent or 0: no limit. */
-  readonly timeouts?: { readonly requestMs?: number; readonly tryMs?: number }
+  /** Whole request, one try, and how long nothing of either may pass; milliseconds; absent or 0: no limit. */
+  readonly timeouts?: { readonly requestMs?: number; readonly tryMs?: number; readonly idleMs?: number }
   /** Who else gets a copy of each request, and of how many. */
   readonly mirrors?: readonly Mirror[]
   /** Pages of which origins may read the answers. */
@@ -98,6 +102,8 @@ export type Route = {
   readonly compression?: Compression
   /** How many requests are taken in. */
   readonly rateLimit?: RateLimit
+  /** How many all proxies together take in. */
+  readonly quota?: Quota
   /** When a request is sent again. Absent: only where nothing of it was taken, or once where it may be repeated. */
   readonly retry?: Retry
   /** When a second try is sent beside the first. */
@@ -207,15 +213,46 @@ export type Compression = {
 }
 export type Compressible = { readonly minBytes: number; readonly types: readonly string[] }
 
-/** A bucket of at most `burst` tokens that gets `requests` more in every `intervalMs`, evenly. name: of the bucket; two routes with the same name share it. */
-export type RateLimit = {
+/** `requests` in every `intervalMs`, evenly; at most `burst` at once. */
+export type Rate = { readonly requests: number; readonly intervalMs: number; readonly burst: number }
+
+/** A bucket that each proxy keeps for itself. name: of the bucket; two routes with the same name share it. */
+export type RateLimit = Rate & {
   readonly name: string
-  readonly requests: number
-  readonly intervalMs: number
-  readonly burst: number
-  /** A bucket for each; absent: one for all. */
-  readonly by?: { readonly type: 'identity' } | { readonly type: 'header'; readonly name: string }
+  /** A bucket for each combination of these; absent: one for all. What has none of one of them counts as having `-` there. */
+  readonly by?: readonly LimitKey[]
+  /** Other rates for some values: the first that fits. */
+  readonly overrides?: readonly RateOverride[]
 }
+/** when: all of these; key: a place in `by`. */
+export type RateOverride = Rate & { readonly when: readonly { readonly key: number; readonly values: readonly string[] }[] }
+/** identity: the SPIFFE id that the caller proved. path: without the query. address: that the connection came from. */
+export type LimitKey = { readonly type: LimitKeyType } | { readonly type: 'header' | 'query'; readonly name: string }
+export type LimitKeyType = 'identity' | 'method' | 'path' | 'host' | 'address'
+
+/** New connections of opaque bytes at one port; name: of the bucket. */
+export type ConnectionLimit = Rate & { readonly name: string }
+
+/**
+ * What the service that counts for all proxies (`Listener.limitService`) is asked about each request.
+ * name: `NAMESPACE/NAME` of the policy. failsOpen: without an answer the request goes on. rate: told to a service that is not the mesh's own.
+ */
+export type Quota = {
+  readonly name: string
+  readonly failsOpen: boolean
+  readonly descriptors: readonly (readonly DescriptorEntry[])[]
+  readonly rate?: Rate
+}
+/** A key with its value: a constant, or what the request has there. absent: the value where it has none; without it the descriptor is then left out. */
+export type DescriptorEntry = { readonly key: string } & (
+  | { readonly type: 'constant'; readonly value: string }
+  | (LimitKey & { readonly absent?: string })
+)
+
+/** backend: a name in `View.backends`, or that of the control plane (`controlBackend`). */
+export type LimitService = { readonly backend: string; readonly domain: string; readonly timeoutMs: number }
+/** The control plane that this proxy is configured by, as something to call. */
+export const controlBackend = 'weft-control'
 
 export type Match = {
   /** gRPC calls only, by their content type, as Envoy's RouteMatch.grpc has it. */

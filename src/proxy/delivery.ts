@@ -9,7 +9,7 @@ import { httpOf } from './grpc.ts'
 import type { Guard } from './guard.ts'
 import { requestHead, responseEditor } from './heads.ts'
 import type { Lane } from './lane.ts'
-import { type Limit, limitOf } from './limit.ts'
+import { type Limit, limitOf, Stillness } from './limit.ts'
 import type { EndpointPool, Pools } from './pool.ts'
 import { heldBack, pauseAskedBy, Retries } from './retries.ts'
 import { noting, pickEndpoint, setOf, type Share } from './share.ts'
@@ -42,6 +42,7 @@ export class Delivery implements Outcome {
   #endpoint: Endpoint | undefined
   #pool: EndpointPool | undefined
   #limit: Limit | undefined
+  #stillness: Stillness | undefined
   #alone: Lane | undefined
   #upstream: Upstream | undefined
 
@@ -135,6 +136,8 @@ export class Delivery implements Outcome {
       return this.#over()
     }
     this.#limit?.relayedBy(upstream)
+    const idleMs = this.#route.timeouts?.idleMs ?? 0
+    if (idleMs > 0) this.#stillness = new Stillness(idleMs, exchange, upstream)
     exchange.upstream = upstream
     const edit = this.#share.isPlain ? this.#edit : noting(this.#share, this.#endpoint, this.#pool, this.#edit)
     upstream.relay(exchange, this.#head, edit, this)
@@ -142,6 +145,7 @@ export class Delivery implements Outcome {
 
   #over(): void {
     this.#limit?.stop()
+    this.#stillness?.stop()
     this.#alone?.close()
     this.#exchange.upstream = undefined
     if (this.#pool === undefined) return

@@ -42,6 +42,27 @@ export class Limit {
   }
 }
 
+/** Ends a try of which nothing passes any more, neither of the request nor of the answer; a look costs, a byte does not. Exact to an eighth. */
+export class Stillness {
+  readonly #timer: NodeJS.Timeout
+
+  constructor(ms: number, exchange: Exchange, upstream: Upstream) {
+    exchange.stillFor(performance.now())
+    this.#timer = setInterval(
+      () => {
+        if (exchange.stillFor(performance.now()) < ms) return
+        this.stop()
+        upstream.expire(new Failure('upstream-timeout', `timeouts.idle of ${ms} ms`))
+      },
+      Math.min(Math.max(Math.ceil(ms / 8), 5), longestMs),
+    )
+  }
+
+  stop(): void {
+    clearInterval(this.#timer)
+  }
+}
+
 /**
  * The limit of a try that begins now; undefined where there is none. Throws when the time of the whole request is over.
  * now: ms of performance.now(); the request counts from its head. 0 is no limit (Gateway API HTTPRouteTimeouts). A gRPC call has as long as its

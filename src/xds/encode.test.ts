@@ -134,7 +134,10 @@ const route: fc.Arbitrary<Route> = fc.tuple(word, value, match).chain(([name, or
         headers,
         rewrite(changesPrefix),
         shares,
-        fc.record({ requestMs: optional(fc.integer({ min: 1, max: 90_000 })), tryMs: optional(fc.integer({ min: 1, max: 90_000 })) }),
+        fc.record({
+          requestMs: optional(fc.integer({ min: 1, max: 90_000 })),
+          tryMs: optional(fc.integer({ min: 1, max: 90_000, idleMs: optional(fc.integer({ min: 1, max: 99_999 })) })),
+        }),
         optional(retry),
         optional(
           fc.record({

@@ -210,6 +210,20 @@ describe('policies of requests', { skip: verdict.ok ? false : `${verdict.why}: $
     await remove(mesh, 'RoutePolicy', 'raw')
   })
 
+  test('a request of which nothing passes ends when its idle time is over, for one client; where bytes pass it goes on', async () => {
+    await apply(mesh, 'RoutePolicy', 'idle', { ...toCart, ...only('checkout'), timeouts: { idle: '400ms' } })
+    for (const by of ways) {
+      assert.deepEqual((await ask(checkout, by, { path: '/wait/3000' })).tally, late(by), by)
+      assert.deepEqual((await ask(web, by, { path: '/wait/1500' })).tally, good('cart', by), by)
+    }
+    // Curl ends it after two seconds (28): longer than nothing may pass, and something passes.
+    const drip = (ms: number) => checkout.do(`curl -s -o /dev/null -m 2 -w '%{http_code}' http://cart:8080/drip/${ms}`)
+    assert.deepEqual(await drip(50), { code: 28, output: '200' })
+    const { code, output } = await drip(60_000)
+    assert.notEqual(code, 28, output)
+    await remove(mesh, 'RoutePolicy', 'idle')
+  })
+
   test('workloads with a label have a limit of their own, others that of the namespace', async () => {
     await apply(mesh, 'RateLimitPolicy', 'all', { targetRefs: [{ kind: 'Namespace' }], local: { requests: 1000, interval: '60s' } })
     await apply(mesh, 'RateLimitPolicy', 'labelled', {

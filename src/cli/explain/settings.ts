@@ -18,9 +18,10 @@ type Sentences = { readonly [Field in keyof Required<Route>]?: (value: Required<
 
 const sentences = {
   filters: list => list.map(filterTold),
-  timeouts: ({ requestMs = 0, tryMs = 0 }) => [
+  timeouts: ({ requestMs = 0, tryMs = 0, idleMs = 0 }) => [
     ...(requestMs > 0 ? [`the whole request may take ${requestMs} ms`] : []),
     ...(tryMs > 0 ? [`one try may take ${tryMs} ms`] : []),
+    ...(idleMs > 0 ? [`for ${idleMs} ms nothing may pass`] : []),
   ],
   retry: ({ attempts, codes, on, backoff, longestRetryAfterMs }) => [
     `tried again up to ${attempts} times${codes.length + on.length > 0 ? ` after ${[...codes, ...on].join(', ')}` : ''}, ${backoff.baseMs} to ${backoff.maxMs} ms apart`,

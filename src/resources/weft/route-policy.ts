@@ -15,7 +15,7 @@ const timeouts = z
     idle: duration()
       .optional()
       .describe(
-        'How long nothing may pass on a connection that is not looked into, or in a session of datagrams; 0s, for connections: without limit. Absent: an hour, and a minute.',
+        'How long nothing may pass: of a request and its answer; on a connection that is not looked into; in a session of datagrams. 0s: without limit, but for datagrams. Absent: without limit; an hour; a minute.',
       ),
   })
   .check(

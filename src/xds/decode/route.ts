@@ -28,6 +28,7 @@ import { decodeMatch } from './match.ts'
 import { backendNamed } from './network-filters.ts'
 import { routeEgress } from './outside.ts'
 import { decodeMirrors, decodePerRoute } from './per-route.ts'
+import { decodeQuota } from './rate-limit.ts'
 import { pathChange, type ShareRewrite, shareRewriteOf, substitutionOf } from './rewrite.ts'
 
 // Hosts are matched without their port, whatever ignore_port_in_host_matching says; validate_clusters is about refusing, not about routing.
@@ -63,7 +64,9 @@ const checkForward = carries(RouteActionSchema, [
   'host_rewrite_path_regex',
   'request_mirror_policies',
   'hash_policy',
+  'rate_limits',
   'timeout',
+  'idle_timeout',
   'retry_policy',
   'hedge_policy',
 ])
@@ -115,7 +118,7 @@ function decodeRoute(message: EnvoyRoute, where: string): Route {
   const shape = { name: message.name, origin: textLabel(labels, 'origin') ?? message.name, match, ...asked }
   switch (message.action.case) {
     case 'route':
-      return { ...shape, ...forward(message.action.value, match, headers, `${where}.route`, sessionIn(message, where), labels) }
+      return { ...shape, ...forward(message.action.value, match, headers, `${where}.route`, sessionIn(message, where), labels, message.name) }
     case 'redirect':
       return { ...shape, filters: headers, action: redirect(message.action.value, match, `${where}.redirect`) }
     case 'directResponse': {
@@ -141,7 +144,8 @@ function forward(
   where: string,
   session: Session | undefined,
   labels: JsonObject,
-): Pick<Route, 'filters' | 'action' | 'timeouts' | 'retry' | 'hedge'> {
+  name: string,
+): Pick<Route, 'filters' | 'action' | 'timeouts' | 'retry' | 'hedge' | 'quota'> {
   checkForward(message, where)
   const backends = backendsOf(message, where)
   const hash = decodeHash(message.hashPolicy, where)
@@ -152,13 +156,15 @@ function forward(
   const host = hostRewrite(message.hostRewriteSpecifier, where)
   const { tryMs, ...tries } = decodeTries(message, labels, where)
   const requestMs = message.timeout === undefined ? 15_000 : msOf(message.timeout) // Envoy's default
-  const timeouts = { ...(requestMs > 0 ? { requestMs } : {}), ...(tryMs > 0 ? { tryMs } : {}) }
+  const idleMs = message.idleTimeout === undefined ? 0 : msOf(message.idleTimeout)
+  const timeouts = { ...(requestMs > 0 ? { requestMs } : {}), ...(tryMs > 0 ? { tryMs } : {}), ...(idleMs > 0 ? { idleMs } : {}) }
   return {
     filters: [...headers, ...rewriteFilter(host, path)],
     action: { type: 'forward', backends, ...(hash.length === 0 ? {} : { hash }), ...(session === undefined ? {} : { session }) },
-    ...(requestMs > 0 || tryMs > 0 ? { timeouts } : {}),
+    ...(Object.keys(timeouts).length > 0 ? { timeouts } : {}),
     ...(message.requestMirrorPolicies.length > 0 ? { mirrors: decodeMirrors(message.requestMirrorPolicies, where) } : {}),
     ...tries,
+    ...decodeQuota(message.rateLimits, name, where),
   }
 }
 

@@ -45,6 +45,7 @@ import { egressLabel } from './egress.ts'
 import { fullPattern, prefixPattern } from './path.ts'
 import { encodeTries, hedgeLabel } from './hedge.ts'
 import { encodeMirrors, perRouteConfig } from './per-route.ts'
+import { encodeQuota } from './rate-limit.ts'
 import { duration, labels } from './source.ts'
 
 /** The key of a share's path rewrite, which Envoy knows only for whole routes: an optional extension that Envoy skips. */
@@ -152,7 +153,7 @@ function forward(route: Route, action: Action & { type: 'forward' }): RouteActio
   const backends = action.backends.some(({ weight }) => weight > 0) ? action.backends : [{ backend: undefined, weight: 1 }]
   const only = backends.length === 1 && backends[0]!.weight === 1 && (backends[0]!.filters ?? []).length === 0 ? backends[0] : undefined
   const invalid = backends.some(({ backend }) => backend === undefined)
-  const { requestMs = 0 } = route.timeouts ?? {}
+  const { requestMs = 0, idleMs = 0 } = route.timeouts ?? {}
   return create(RouteActionSchema, {
     clusterSpecifier: only
       ? { case: 'cluster', value: only.backend ?? invalidCluster }
@@ -160,8 +161,10 @@ function forward(route: Route, action: Action & { type: 'forward' }): RouteActio
     ...(invalid ? { clusterNotFoundResponseCode: RouteAction_ClusterNotFoundResponseCode.INTERNAL_SERVER_ERROR } : {}),
     ...rewriteOf(route),
     hashPolicy: encodeHash(action.hash ?? []),
+    rateLimits: encodeQuota(route.quota),
     requestMirrorPolicies: encodeMirrors(route.mirrors ?? []),
     timeout: duration(requestMs), // unset would be Envoy's fifteen seconds
+    ...(idleMs === 0 ? {} : { idleTimeout: duration(idleMs) }),
     ...encodeTries(route),
   })
 }

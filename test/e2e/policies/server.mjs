@@ -1,4 +1,4 @@
-// A server that knows nothing of the mesh: HTTP/1.1 on 8080, gRPC on 7070, lines of TCP on 9000. /wait/MS: so late; /flaky: every second request fails.
+// A server that knows nothing of the mesh: HTTP/1.1 on 8080, gRPC on 7070, lines of TCP on 9000. /wait/MS: so late; /flaky: every second request fails. /drip/MS: bytes so often, for ever.
 import { createServer } from 'node:http'
 import { createServer as createServer2 } from 'node:http2'
 import { createServer as createTcp } from 'node:net'
@@ -8,12 +8,17 @@ let count = 0
 
 const readinessOf = path => {
   const [, what, ms] = path.split('/')
-  return { late: what === 'wait' ? Number(ms) : 0, fails: what === 'flaky' && (count += 1) % 2 === 1 }
+  return { late: what === 'wait' ? Number(ms) : 0, fails: what === 'flaky' && (count += 1) % 2 === 1, drips: what === 'drip' ? Number(ms) : 0 }
 }
 
 createServer((request, response) => {
   request.resume()
-  const { late, fails } = readinessOf(request.url)
+  const { late, fails, drips } = readinessOf(request.url)
+  if (drips > 0) {
+    response.writeHead(200, { 'x-answered-by': NAME })
+    const timer = setInterval(() => response.write('.'), drips)
+    return response.on('close', () => clearInterval(timer))
+  }
   setTimeout(() => response.writeHead(fails ? 503 : 200, { 'x-answered-by': NAME }).end(NAME), late)
 }).listen(8080, '127.0.0.1')
 
