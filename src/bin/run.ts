@@ -21,6 +21,7 @@ import { Link, type Shelf } from '#proxy/link'
 import { askReadiness } from '#proxy/readiness'
 import { Datagrams } from '#proxy/udp'
 import { adoptHost } from './capture.ts'
+import { offerIdentity } from './identity-socket.ts'
 import { becomeMember, invited } from './join.ts'
 import type { RunWorld } from './world.ts'
 
@@ -74,6 +75,7 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
       log,
       outside,
       lookup: isMachines ? machineLookup : lookupBy(ask),
+      control: () => invitation,
       dialLocal: async (port, timeoutMs) => (await launched.promise).dial(port, { timeoutMs }),
       // Before it runs nobody takes datagrams, and nobody waits for that.
       dialLocalUdp: (port, on) => (running === undefined ? noFlow : running.dialUdp(port, on)),
@@ -96,13 +98,15 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
     outside,
     now: () => performance.now(),
   })
+  // Captured programs of the machine are told nothing by their environment.
+  const offer = options.host === undefined ? owned.use(await offerIdentity(invitation.identity, launched.promise, world)) : undefined
   const launch = async (extra: Readonly<Record<string, string>>): Promise<Workload> => {
     const onDnsQuery = (query: Uint8Array, from: 'udp' | 'tcp') => dns.answer(query, from)
     const started =
       options.host === undefined
         ? launchWorkload({
             command: options.command,
-            env: { ...childEnvironment(world.env), ...options.env, ...extra },
+            env: { ...childEnvironment(world.env), ...offer?.env, ...options.env, ...extra },
             ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
             namespace: options.namespace,
             capture: isCaptured ? 'namespace' : 'none',
@@ -126,7 +130,9 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
   let membership: Awaited<ReturnType<typeof becomeMember>> | undefined
   const present = () => {
     const { key, cert, roots } = membership!.certificate.current()
-    core.present({ key, cert, roots: core.view.trust.roots.length > 0 ? core.view.trust.roots : roots })
+    const trusted = core.view.trust.roots.length > 0 ? core.view.trust.roots : roots
+    core.present({ key, cert, roots: trusted })
+    offer?.trusted(trusted)
   }
   let renewed = () => {}
   const ended = new AbortController()
@@ -145,6 +151,7 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
   owned.defer(() => certificate.stop())
   const channel = connectGrpc(tls)
   owned.defer(() => channel.close())
+  offer?.reaches(channel)
   renewed = () => {
     channel.renew()
     present()

@@ -20,6 +20,10 @@ export function pemBlocks(text: string, label: string): readonly string[] {
   return [...text.matchAll(new RegExp(`-----BEGIN ${label}-----[^-]+-----END ${label}-----`, 'g'))].map(([block]) => `${block}\n`)
 }
 
+/** All blocks of PEM text, whatever they hold, in DER one after another. */
+export const derOf = (pem: string): Uint8Array =>
+  Buffer.concat([...pem.matchAll(/-----BEGIN [A-Z ]+-----([^-]+)-----END/g)].map(([, base64 = '']) => Buffer.from(base64, 'base64')))
+
 /** When it was issued (its beginning is set earlier, for the sake of clocks that differ) and when it ends. Rotation counts from there. */
 export function lifeOf(certificate: Certificate): Life {
   const begin = certificate.validFromDate.getTime()

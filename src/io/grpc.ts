@@ -7,9 +7,10 @@
  */
 
 export { type CallOptions, connectGrpc, type ConnectGrpcOptions, type GrpcChannel } from './grpc/connect.ts'
+export { serveAttested } from './grpc/attested.ts'
 export { type GrpcServer, type Identified, serveGrpc, type ServeGrpcOptions } from './grpc/serve.ts'
 export { type LocalServer, serveLocal } from './grpc/local.ts'
-export { type Call, type Service, type ServiceOptions, stream, unary } from './grpc/service.ts'
+export { type Call, type Service, type ServiceOptions, serverStream, stream, unary } from './grpc/service.ts'
 export { RpcError, type RpcMetadata, type RpcStatus, rpcCodes } from './grpc/status.ts'
 export type { GrpcStream, StreamEvents } from './grpc/stream.ts'
 export type { ClientTls, KeyAndChain } from './grpc/tls.ts'

@@ -17,6 +17,7 @@ const SOCK_NONBLOCK_CLOEXEC = 0o2004000
 const SOL_SOCKET = 1
 const SO_REUSEADDR = 2
 const SO_LINGER = 13
+const SO_PEERCRED = 17
 const SOL_IP = 0
 const SOL_IPV6 = 41
 const IP_TRANSPARENT = 19
@@ -60,6 +61,22 @@ export function originalDestination(socket: net.Socket): Destination | undefined
 function fdOf(socket: net.Socket): number | undefined {
   const { _handle: handle } = socket as unknown as { _handle?: { fd?: number } | null }
   return handle?.fd !== undefined && handle.fd >= 0 ? handle.fd : undefined
+}
+
+/** Who is at the other end of a Unix socket, as the kernel knows it (SO_PEERCRED, unix(7)); undefined where it cannot be asked. */
+export type Credentials = { readonly pid: number; readonly uid: number; readonly gid: number }
+export function credentialsOf(socket: net.Socket): Credentials | undefined {
+  const fd = fdOf(socket)
+  if (fd === undefined || process.platform !== 'linux') return undefined
+  const found = Buffer.alloc(12)
+  const length = Buffer.alloc(4)
+  length.writeUInt32LE(found.length)
+  try {
+    if (libc().getsockopt(fd, SOL_SOCKET, SO_PEERCRED, found, length) !== 0) return undefined
+  } catch {
+    return undefined // without the C library
+  }
+  return { pid: found.readInt32LE(0), uid: found.readUInt32LE(4), gid: found.readUInt32LE(8) }
 }
 
 /** When the socket is closed, its peer sees a reset and what was not sent is dropped (SO_LINGER of 0 s, socket(7)). False where it cannot be set. */

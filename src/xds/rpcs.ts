@@ -27,6 +27,8 @@ export const createCertificate: Rpc<CertificateRequest, CertificateReply> = {
   },
 }
 
+export { hasUnit, type LimitDescriptor, type LimitQuestion, type LimitReply, type LimitStatus, shouldRateLimit } from './rpcs/rate-limit.ts'
 export { callDelta, serveDelta, serveSecrets, serveState } from './rpcs/discovery.ts'
 export { type HealthOrders, type HealthReport, type Probe, type ProbeResult, streamHealthCheck } from './rpcs/health.ts'
+export { type BundlesReply, fetchX509Bundles, fetchX509Svid, type Svid, type SvidReply } from './rpcs/workload.ts'
 export { type MetricsMessage, type MetricsReply, streamMetrics } from './rpcs/metrics.ts'

@@ -1,6 +1,6 @@
 /** What a server offers: procedures with their handlers, and who may call them. */
 
-import type { sendUnaryData, Server, ServerDuplexStream, ServerUnaryCall } from '@grpc/grpc-js'
+import type { sendUnaryData, Server, ServerDuplexStream, ServerUnaryCall, ServerWritableStream } from '@grpc/grpc-js'
 import type { Log } from '#base/log'
 import type { Rpc } from '#base/rpc'
 import type { Proved } from './serve.ts'
@@ -59,6 +59,41 @@ export function unary<Request, Reply>(
 /** grpc-js keeps the first handler of a path and says nothing. */
 function refuseSecond(isFirst: boolean, path: string): void {
   if (!isFirst) throw new Error(`two services have the path ${path}`)
+}
+
+/** One request, and replies until the caller goes away, or the handler ends it. The handler returns what is to be done then. */
+export function serverStream<Request, Reply>(
+  rpc: Rpc<Request, Reply>,
+  handler: (request: Request, out: Pick<GrpcStream<Reply>, 'send' | 'end'>, call: Call) => () => void,
+  options: ServiceOptions = {},
+): Service {
+  return {
+    path: rpc.path,
+    attach(server, door) {
+      const handle = (writable: ServerWritableStream<Boxed<Request>, Reply>): void => {
+        const fail = (thrown: unknown): void => void writable.emit('error', told(thrown, rpc.path, door.log))
+        try {
+          const out = {
+            send: (message: Reply) => (writable.writableEnded || writable.destroyed ? true : writable.write(message)),
+            end: (status: RpcStatus = { code: rpcCodes.ok, details: '' }) =>
+              status.code === rpcCodes.ok ? void writable.end() : fail(new RpcError(status.code, status.details)),
+          }
+          const stop = handler(writable.request.message, out, callOf(writable, door, options))
+          writable.on('cancelled', stop)
+        } catch (thrown) {
+          fail(thrown)
+        }
+      }
+      const isFirst = server.register(
+        rpc.path,
+        handle,
+        reply => asBuffer(rpc.reply.encode(reply)),
+        bytes => ({ message: rpc.request.decode(bytes) }),
+        'serverStream',
+      )
+      refuseSecond(isFirst, rpc.path)
+    },
+  }
 }
 
 /** Streams both ways; also for `client-stream` rpcs, which look the same on the wire. The handler returns what it wants to be told. */
