@@ -8,6 +8,12 @@ export const loopbackOf = (virtual: string, block: number): string => `127.${blo
 /** The first address of a block, which no service has: that of the workload's proxy itself. */
 export const ownLoopback = (block: number): string => `127.${block}.0.1`
 
+/** Of the block to which the listeners of a view are bound; undefined: they are bound nowhere. */
+export function ownLoopbackIn(listeners: View['listeners']): string | undefined {
+  for (const { isBound, host } of Object.values(listeners)) if (isBound === true) return ownLoopback(Number(host.split('.')[1]))
+  return undefined
+}
+
 /** The same view for a proxy that is bound to the addresses of services, as one that is no parent of its workload has to be. */
 export function onLoopback(view: View, block: number): View {
   return {
@@ -17,9 +23,9 @@ export function onLoopback(view: View, block: number): View {
         // Nothing is captured: what is called outside does not come by.
         .filter(([, { host }]) => host !== '0.0.0.0')
         .map(([name, listener]) => [
-        name,
-        listener.direction === 'outbound' ? { ...listener, host: loopbackOf(listener.host, block), isBound: true as const } : listener,
-      ]),
+          name,
+          listener.direction === 'outbound' ? { ...listener, host: loopbackOf(listener.host, block), isBound: true as const } : listener,
+        ]),
     ),
     dns: view.dns.map(({ name, addresses }) => ({ name, addresses: addresses.map(each => loopbackOf(each, block)) })),
   }

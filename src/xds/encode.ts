@@ -7,6 +7,7 @@
 
 import { type DescMessage, type MessageShape, toBinary } from '@bufbuild/protobuf'
 import { concat } from '#base/bytes'
+import { ownLoopbackIn } from '#model/loopback'
 import type { Backend, DnsName, EndpointSet, Listener, RouteTable, View } from '#model/view'
 import { encodeBackend, encodeEndpoints } from './encode/cluster.ts'
 import { encodeChain, encodeOwn, ownName } from './encode/fallback.ts'
@@ -36,7 +37,9 @@ export function encodeView(view: View): ResourceSet {
 }
 
 const listener = once((part: Listener) => encoded(typeUrls.listener, part.name, ListenerSchema, encodeListener(part)))
-const dns = once((part: readonly DnsName[]) => encoded(typeUrls.listener, dnsListener, ListenerSchema, encodeDns(part)))
+const dns = (part: readonly DnsName[], host: string | undefined) =>
+  encoded(typeUrls.listener, dnsListener, ListenerSchema, encodeDns(part, host))
+const dnsElsewhere = once((part: readonly DnsName[]) => dns(part, undefined))
 const route = once((part: RouteTable) => encoded(typeUrls.route, part.name, RouteConfigurationSchema, encodeRouteTable(part)))
 const backend = once((part: Backend) => encoded(typeUrls.cluster, part.name, ClusterSchema, encodeBackend(part)))
 /** Of those with a fallback: its own endpoints, and by its name the chain that begins with them. */
@@ -57,7 +60,9 @@ const byDns = once((_listeners: View['listeners']) => new WeakMap<View['dns'], R
 function listenersOf(listeners: View['listeners'], names: View['dns']): Resources {
   const known = byDns(listeners).get(names)
   if (known !== undefined) return known
-  const fresh = mapOf([...Object.values(listeners).map(listener), ...(names.length > 0 ? [dns(names)] : [])])
+  const host = ownLoopbackIn(listeners)
+  const table = names.length === 0 ? [] : [host === undefined ? dnsElsewhere(names) : dns(names, host)]
+  const fresh = mapOf([...Object.values(listeners).map(listener), ...table])
   byDns(listeners).set(names, fresh)
   return fresh
 }

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { execFile, spawnSync } from 'node:child_process'
+import { Resolver } from 'node:dns/promises'
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
@@ -140,6 +141,13 @@ describe('one table of cases, two data planes', { skip, timeout: 300_000 }, () =
         assert.equal(secret!.grpc ?? secret!.status, version === 'grpc' ? 7 : 403)
       })
     }
+  })
+
+  test('Envoy answers the names of services with the addresses to which it is bound', async () => {
+    const address = await addressBeside(mesh, agent, addresses.get('api')!)
+    const resolver = new Resolver()
+    resolver.setServers([`127.${address.split('.')[1]}.0.1:15053`])
+    for (const name of ['api', 'api.default']) assert.deepEqual(await resolver.resolve4(name), [address], name)
   })
 
   test('what Envoy cannot carry out it refuses by name, and serves on by what it had', async () => {

@@ -224,7 +224,8 @@ function tcpFilter(listener: Listener) {
   return { name: 'envoy.filters.network.tcp_proxy', configType: typed(TcpProxySchema, proxy) }
 }
 
-export function encodeDns(names: readonly DnsName[]): EnvoyListener {
+/** host: where it is answered; of proxies that have an answer of their own it says nothing. */
+export function encodeDns(names: readonly DnsName[], host = '127.0.0.1'): EnvoyListener {
   const config = create(DnsFilterConfigSchema, {
     statPrefix: dnsListener,
     serverConfig: {
@@ -246,7 +247,7 @@ export function encodeDns(names: readonly DnsName[]): EnvoyListener {
     address: {
       address: {
         case: 'socketAddress',
-        value: { protocol: SocketAddress_Protocol.UDP, address: '127.0.0.1', portSpecifier: { case: 'portValue', value: 15053 } },
+        value: { protocol: SocketAddress_Protocol.UDP, address: host, portSpecifier: { case: 'portValue', value: 15053 } },
       },
     },
     trafficDirection: TrafficDirection.OUTBOUND,
