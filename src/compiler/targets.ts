@@ -153,11 +153,16 @@ export function findTargets<P extends AnyPolicy>(policies: readonly P[], ground:
     ofPort,
     ofPlace: namespace => [...at(`Workload ${namespace}`), ...wide(namespace)],
     of: (port, routeName) => {
-      const [kind, namespace = '', name, place] = routeName.split('/')
-      const whole = `${kind} ${namespace}/${name}`
-      const rule = byName.get(whole)?.spec?.rules?.[Number.parseInt(place ?? '', 10)]?.name
-      const own = rule === undefined ? [] : at(`${whole}#${rule}`)
-      return [...own, ...(kind === 'Service' || kind === 'ExternalService' ? [] : at(whole)), ...(port === undefined ? wide(namespace) : ofPort(port))]
+      // A route that others hand on to counts more than those that hand on to it.
+      const own = routeName.split('/via/').flatMap(each => {
+        const [kind, namespace, name, place] = each.split('/')
+        if (kind === 'Service' || kind === 'ExternalService') return []
+        const whole = `${kind} ${namespace}/${name}`
+        const rule = byName.get(whole)?.spec?.rules?.[Number.parseInt(place ?? '', 10)]?.name
+        return [...(rule === undefined ? [] : at(`${whole}#${rule}`)), ...at(whole)]
+      })
+      const namespace = routeName.split('/')[1] ?? ''
+      return [...own, ...(port === undefined ? wide(namespace) : ofPort(port))]
     },
   }
 }

@@ -12,8 +12,9 @@ import { callerOf } from './access.ts'
 import { Ahead } from './ahead.ts'
 import { connect, type Connected } from './connect.ts'
 import type { Destination, Entry, Party } from './entry.ts'
-import { hitBy } from './fault.ts'
+import { type Hit, hitBy } from './fault.ts'
 import { firstBytes } from './first-bytes.ts'
+import type { Limiter } from './rate-limit.ts'
 import { pickEndpoint, setOf, shareOf } from './share.ts'
 import { carry } from './tcp.ts'
 
@@ -32,11 +33,13 @@ type Reached = { readonly connected: Connected; readonly endpoint: Endpoint | un
 
 export class Opaque {
   readonly #place: Place
+  readonly #limiter: Limiter
   /** With what ends each. */
   readonly #carried = new Map<Socket, Carried>()
 
-  constructor(place: Place) {
+  constructor(place: Place, limiter: Limiter) {
     this.#place = place
+    this.#limiter = limiter
   }
 
   get size(): number {
@@ -86,7 +89,9 @@ export class Opaque {
     try {
       const access = this.#accessAt(entry)
       if (access !== undefined) this.#place.gate.admitConnection(entry, access)
-      if (listener.fault !== undefined && !(await this.#spared(socket, entry, listener.fault))) return ahead?.drop()
+      this.#admit(listener)
+      const hit = listener.fault === undefined ? undefined : hitBy(listener.fault, Math.random, Date.now())
+      if (hit !== undefined && !(await this.#spared(socket, entry, listener.fault!, hit))) return ahead?.drop()
       const said = listener.egress === undefined || hello === undefined ? undefined : detect(hello)
       // What was begun before the caller spoke was begun for another name.
       const begun = said?.sni === undefined ? ahead?.take() : void ahead?.drop()
@@ -98,20 +103,25 @@ export class Opaque {
       // The balancer counts a connection as a request under way.
       const pool = this.#place.pools.of(backend, endpoint)
       pool.inFlight++
-      await this.#relay(socket, connected, met, { service: backend.service, workload: endpoint?.workload ?? '' }, hello)
+      await this.#relay(socket, connected, met, { service: backend.service, workload: endpoint?.workload ?? '' }, hello, hit?.line)
       pool.inFlight--
     } catch (thrown) {
       if (!(thrown instanceof Failure)) throw thrown
-      if (thrown.code === 'fault-injected' || thrown.code === 'access-denied' || thrown.code === 'egress-denied') ahead?.drop()
+      if (thrown.code === 'fault-injected' || thrown.code === 'access-denied' || thrown.code === 'egress-denied' || thrown.code === 'rate-limited') ahead?.drop()
       const workload = entry.destination === undefined ? '' : this.#place.exit.placeOf(entry.destination)
       this.#refuse(socket, entry, thrown, { service: listener.service, workload }, hello)
     }
   }
 
+  /** Throws where more came than a RateLimitPolicy of now takes. */
+  #admit({ direction, name }: Listener): void {
+    if (direction !== 'inbound') return
+    const limit = this.#place.view().listeners[name]?.connectionLimit
+    if (limit !== undefined) this.#limiter.admitConnection(limit, name, performance.now())
+  }
+
   /** False where the caller went away while it was held up. Throws where the connection is to be reset. */
-  async #spared(socket: Socket, { listener }: Entry, fault: Fault): Promise<boolean> {
-    const hit = hitBy(fault, Math.random, Date.now())
-    if (hit === undefined) return true
+  async #spared(socket: Socket, { listener }: Entry, fault: Fault, hit: Hit): Promise<boolean> {
     const { meter } = this.#place
     if (hit.delayMs > 0) {
       meter.fault(fault.policy, listener.name, 'delay')
@@ -125,7 +135,10 @@ export class Opaque {
         socket.once('close', done)
       })
     }
-    if (hit.abort === undefined) return !socket.destroyed
+    if (hit.abort === undefined) {
+      if (hit.line !== undefined) meter.fault(fault.policy, listener.name, 'bandwidth')
+      return !socket.destroyed
+    }
     meter.fault(fault.policy, listener.name, hit.abort.type)
     throw new Failure('fault-injected', `${fault.policy} (reset)`)
   }
@@ -147,6 +160,7 @@ export class Opaque {
     entry: Entry,
     to: { service: string; workload: string },
     first?: Uint8Array,
+    line?: Fault['bandwidth'],
   ): Promise<void> {
     const samples = this.#place.meter.connection(entry, { ...to, identity: connected.identity })
     let reason: FailureCode | '' = ''
@@ -159,7 +173,7 @@ export class Opaque {
     // While the way was made, the rules may have changed.
     const failure = this.#whyNoMore(entry)
     if (failure !== undefined) end(failure.code)
-    const ended = await carry(socket, connected.socket, samples, entry.listener.idleMs ?? usualIdleMs, first)
+    const ended = await carry(socket, connected.socket, samples, entry.listener.idleMs ?? usualIdleMs, first, line)
     this.#carried.delete(socket)
     samples.close(reason || ended)
   }

@@ -1,6 +1,8 @@
 /** Opaque bytes both ways between two sockets, with half-close, back-pressure, counts, and the reason why it ended. */
 
 import { breakOff, type Count, pour, type Socket } from '#io/net'
+import type { Fault } from '#model/view'
+import { Pace } from './pace.ts'
 
 /** '': both ends were done. `caller-gone`, `upstream-reset`: the accepted or the dialled connection broke, and the other was broken off. */
 export type Ended = '' | 'caller-gone' | 'upstream-reset' | 'idle-timeout'
@@ -8,8 +10,15 @@ export type Ended = '' | 'caller-gone' | 'upstream-reset' | 'idle-timeout'
 /** sent: bytes read off the accepted side; received: bytes read off the dialled side. Counted up as they pass. */
 export type Counts = { readonly sent: Count; readonly received: Count }
 
-/** Ends when both sockets are closed. first: bytes of `a` that were read already. idleMs: how long nothing may pass; 0: no limit. */
-export function carry(a: Socket, b: Socket, { sent, received }: Counts, idleMs: number, first?: Uint8Array): Promise<Ended> {
+/** Ends when both sockets are closed. first: bytes of `a` that were read already. idleMs: how long nothing may pass; 0: no limit. line: how fast each way is at most. */
+export function carry(
+  a: Socket,
+  b: Socket,
+  { sent, received }: Counts,
+  idleMs: number,
+  first?: Uint8Array,
+  line?: Fault['bandwidth'],
+): Promise<Ended> {
   return new Promise(done => {
     let ended: Ended = ''
     let open = Number(!a.closed) + Number(!b.closed)
@@ -44,7 +53,34 @@ export function carry(a: Socket, b: Socket, { sent, received }: Counts, idleMs: 
       a.destroy()
       b.destroy()
     }
-    pour(a, b, sent)
-    pour(b, a, received)
+    if (line?.requestsBps === undefined) pour(a, b, sent)
+    else pourSlowly(a, b, sent, line.requestsBps)
+    if (line?.answersBps === undefined) pour(b, a, received)
+    else pourSlowly(b, a, received, line.answersBps)
   })
+}
+
+/** No faster than so many bytes per second; what is read beyond that waits in the kernel. */
+function pourSlowly(source: Socket, sink: Socket, count: Count, bps: number): void {
+  let hasEnded = source.readableEnded
+  const pace = new Pace(
+    bps,
+    bytes => {
+      count.value += bytes.length
+      if (sink.writable) sink.write(bytes)
+    },
+    () => (hasEnded ? sink.end() : source.resume()),
+  )
+  source.on('data', (bytes: Buffer) => {
+    pace.add(bytes)
+    if (!pace.isEmpty) source.pause()
+  })
+  source.on('end', () => {
+    hasEnded = true
+    if (pace.isEmpty) sink.end()
+  })
+  source.on('close', () => source.readableEnded || pace.stop())
+  sink.on('close', () => pace.stop())
+  if (hasEnded) sink.end()
+  else source.resume()
 }
