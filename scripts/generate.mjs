@@ -128,10 +128,6 @@ try {
   take(join(root, 'proto'))
   edit('envoy/config/trace/v3/trace.proto', text => text.replace(/^import public .*opencensus\.proto";\r?\n/m, ''))
   edit('validate/validate.proto', text => text.replace(/optional bool strict = 25 [^\n]*\n/, '$&  optional bool ignore_empty = 26;\n'))
-  // Newer than the package: without it Envoy takes the port from the Host that a caller wrote.
-  edit('envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy.proto', text =>
-    text.replace(/bool save_upstream_address = 2;\r?\n/, '$&\n  bool allow_dynamic_host_from_filter_state = 4;\n'),
-  )
   writeFileSync(join(work, 'buf.yaml'), 'version: v2\n')
   const list = names => names.map(name => `      - ${name}`)
   writeFileSync(

@@ -52,7 +52,9 @@ const forward = {
   name: 'envoy.filters.http.dynamic_forward_proxy',
   configType: typed(
     HttpForwardSchema,
-    create(HttpForwardSchema, { implementationSpecifier: { case: 'dnsCacheConfig', value: namesKept } }),
+    create(HttpForwardSchema, {
+      implementationSpecifier: { case: 'dnsCacheConfig', value: namesKept },
+    }),
   ),
 }
 
@@ -102,7 +104,7 @@ const policiesOf = (rules: readonly EgressRule[], at: 'http' | 'network', denies
           name,
           create(PolicySchema, {
             principals: [create(PrincipalSchema, { identifier: { case: 'any', value: true } })],
-            permissions: to.length === 0 ? [anything] : seen.map(target => whole(target, at)),
+            permissions: to.length === 0 ? [anything] : seen.map(target => whole(target, at, denies)),
           }),
         ] as const,
       ]
@@ -113,7 +115,7 @@ const permission = (rule: NonNullable<MessageInitShape<typeof PermissionSchema>[
 const anything = permission({ case: 'any', value: true })
 const oneOf = (rules: Permission[]): Permission => permission({ case: 'orRules', value: { rules } })
 
-function whole({ hosts, networks, ports, methods, paths }: EgressTarget, at: 'http' | 'network'): Permission {
+function whole({ hosts, networks, ports, methods, paths }: EgressTarget, at: 'http' | 'network', denies: boolean): Permission {
   const header = (name: string, value: StringMatcher): Permission =>
     permission({ case: 'header', value: create(HeaderMatcherSchema, { name, headerMatchSpecifier: { case: 'stringMatch', value } }) })
   const isHttp = at === 'http'
@@ -124,7 +126,7 @@ function whole({ hosts, networks, ports, methods, paths }: EgressTarget, at: 'ht
           oneOf(
             hosts.map(host =>
               isHttp
-                ? header(':authority', matcher({ type: 'regex', value: authority(host) }))
+                ? header(':authority', matcher({ type: 'regex', value: authority(host, denies ? undefined : ports) }))
                 : permission({ case: 'requestedServerName', value: matcher(nameMatch(host)) }),
             ),
           ),
@@ -151,9 +153,12 @@ function whole({ hosts, networks, ports, methods, paths }: EgressTarget, at: 'ht
 const nameMatch = (host: string): TextMatch =>
   host.startsWith('*.') ? { type: 'suffix', value: host.slice(1) } : { type: 'exact', value: host }
 
-function authority(host: string): string {
-  const [before, after] = wrapped.host
-  return host.startsWith('*.') ? `${before}${anyText.host}${escapeRegex(host.slice(1))}${after}` : `${before}${escapeRegex(host)}${after}`
+/** Envoy goes to the port that the host names, or 80: it must be one that the rule allows. ports: absent: whichever. */
+function authority(host: string, ports: readonly number[] | undefined): string {
+  const [before] = wrapped.host
+  const name = host.startsWith('*.') ? `${anyText.host}${escapeRegex(host.slice(1))}` : escapeRegex(host)
+  const port = ports === undefined ? '(?::[0-9]*)?' : `(?::(?:${ports.join('|')}))${ports.includes(80) ? '?' : ''}`
+  return `${before}${name})\\.?${port}`
 }
 
 function matcher({ type, value }: TextMatch): StringMatcher {

@@ -19,7 +19,7 @@ export const machineRoots = '/etc/ssl/certs/ca-certificates.crt'
 type Place = Pick<MessageInitShape<typeof ClusterSchema>, 'clusterDiscoveryType' | 'lbPolicy' | 'loadAssignment'>
 
 /** assignment: of type hosts. Several names of one cluster are looked up whole, one as Envoy's LOGICAL_DNS does. */
-export function outsidePlace({ type, hosts = [] }: Backend, assignment: () => Place['loadAssignment']): Place {
+export function outsidePlace({ type, hosts = [], tls }: Backend, assignment: () => Place['loadAssignment']): Place {
   if (type === 'hosts')
     return {
       clusterDiscoveryType: {
@@ -40,7 +40,11 @@ export function outsidePlace({ type, hosts = [] }: Backend, assignment: () => Pl
         name: namedCluster,
         typedConfig: typed(
           ClusterConfigSchema,
-          create(ClusterConfigSchema, { clusterImplementationSpecifier: { case: 'dnsCacheConfig', value: namesKept } }),
+          create(ClusterConfigSchema, {
+            clusterImplementationSpecifier: { case: 'dnsCacheConfig', value: namesKept },
+            // Where the proxy begins no TLS there is no name to prove.
+            allowInsecureClusterOptions: tls === undefined,
+          }),
         ).value,
       },
     },

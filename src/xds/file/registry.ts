@@ -7,7 +7,9 @@ import { ClusterLoadAssignmentSchema } from '../gen/envoy/config/endpoint/v3/end
 import { ListenerSchema } from '../gen/envoy/config/listener/v3/listener_pb.ts'
 import { FilterConfigSchema } from '../gen/envoy/config/route/v3/route_components_pb.ts'
 import { RouteConfigurationSchema } from '../gen/envoy/config/route/v3/route_pb.ts'
+import { ClusterConfigSchema as NamesClusterSchema } from '../gen/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.ts'
 import { CorsPolicySchema, CorsSchema } from '../gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts'
+import { FilterConfigSchema as HttpNamesSchema } from '../gen/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy_pb.ts'
 import { HTTPFaultSchema } from '../gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts'
 import { LocalRateLimitSchema } from '../gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts'
 import { RBACPerRouteSchema, RBACSchema as HttpAccessSchema } from '../gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts'
@@ -16,6 +18,8 @@ import { HttpInspectorSchema } from '../gen/envoy/extensions/filters/listener/ht
 import { TlsInspectorSchema } from '../gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts'
 import { HttpConnectionManagerSchema } from '../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
 import { RBACSchema as NetworkAccessSchema } from '../gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.ts'
+import { ConfigSchema as StateSchema } from '../gen/envoy/extensions/filters/network/set_filter_state/v3/set_filter_state_pb.ts'
+import { FilterConfigSchema as TlsNamesSchema } from '../gen/envoy/extensions/filters/network/sni_dynamic_forward_proxy/v3/sni_dynamic_forward_proxy_pb.ts'
 import { TcpProxySchema } from '../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts'
 import { DnsFilterConfigSchema } from '../gen/envoy/extensions/filters/udp/dns_filter/v3/dns_filter_pb.ts'
 import { FilterConfigSchema as HttpCapsuleSchema } from '../gen/envoy/extensions/filters/udp/udp_proxy/session/http_capsule/v3/http_capsule_pb.ts'
@@ -48,6 +52,10 @@ export const registry = createRegistry(
   ...Object.values(resourceSchemas),
   HttpConnectionManagerSchema,
   TcpProxySchema,
+  NamesClusterSchema,
+  HttpNamesSchema,
+  TlsNamesSchema,
+  StateSchema,
   RouterSchema,
   HttpAccessSchema,
   RBACPerRouteSchema,

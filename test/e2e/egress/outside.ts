@@ -89,7 +89,8 @@ export class Outside implements AsyncDisposable {
       socket => {
         socket.on('error', () => {})
         socket.once('data', () => {
-          const body = `${name} ${String(socket.servername)} ${asksCertificate === undefined ? '' : (socket.getPeerCertificate().subject?.CN ?? '')}\n`
+          const who = asksCertificate === undefined ? '' : ` ${String(socket.getPeerCertificate().subject?.CN)}`
+          const body = `${name} ${String(socket.servername)}${who}\n`
           socket.end(`HTTP/1.1 200 OK\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`)
         })
       },
