@@ -90,7 +90,7 @@ const cases: Readonly<Record<string, Case>> = {
   'rate limit': { route: { rateLimit: { name: 'app/l', requests: million, intervalMs: 1000, burst: million } } },
   'rate limit by a header': {
     route: {
-      rateLimit: { name: 'app/h', requests: million, intervalMs: 1000, burst: million, by: { type: 'header', name: 'user-agent' } },
+      rateLimit: { name: 'app/h', requests: million, intervalMs: 1000, burst: million, by: [{ type: 'header', name: 'user-agent' }] },
     },
   },
   CORS: {

@@ -265,6 +265,14 @@ export const failures = {
     says: 'more requests came than a RateLimitPolicy lets in',
     hint: 'wait for as long as Retry-After says; the detail names the policy',
   },
+  'rate-limit-unavailable': {
+    status: 503,
+    grpc: 14,
+    blame: 'mesh',
+    fate: 'final',
+    says: 'the service that counts for all proxies gave no answer, and a RateLimitPolicy lets nothing through without it',
+    hint: 'is the control plane, or the service that Mesh spec.rateLimits names, up? With failOpen: true requests go on meanwhile',
+  },
   overload: {
     status: 503,
     grpc: 8,

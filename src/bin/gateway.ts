@@ -37,6 +37,7 @@ async function carryOut(options: GatewayOptions, world: RunWorld): Promise<numbe
       self: () => ({ service, namespace, workload, version: '', identity: invitation.identity }),
       patienceMs: 30_000,
       log,
+      control: () => invitation,
       dialLocal: () => Promise.reject(new Error('a Gateway has no program of its own')),
     }),
   )

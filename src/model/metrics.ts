@@ -28,6 +28,7 @@ export const metricNames = {
   refused: 'weft_requests_refused_total',
   mirrored: 'weft_mirrored_requests_total',
   faults: 'weft_faults_injected_total',
+  limited: 'weft_rate_limits_total',
   codedIn: 'weft_coded_bytes_in_total',
   codedOut: 'weft_coded_bytes_out_total',
   access: 'weft_access_decisions_total',
@@ -93,6 +94,8 @@ export const mirroredLabels = ['destination_service', 'destination_namespace', '
 export const codedLabels = ['what', 'coding'] as const
 /** policy: NAMESPACE/NAME. fault: delay, bandwidth, http, grpc, reset or drop. */
 export const faultLabels = ['policy', 'route', 'fault'] as const
+/** policy: NAMESPACE/NAME. scope: local, global or connections. outcome: allowed, limited, or failed-open and failed-closed where the service that counts for all gave no answer. */
+export const limitLabels = ['policy', 'scope', 'outcome'] as const
 /** policy: NAMESPACE/NAME, or '' where none decided; rule: its place in the policy, from 0. action: allow, deny, or audit for what would be denied. */
 export const accessLabels = ['policy', 'rule', 'action'] as const
 /** What left the mesh, or was not let out. policy: NAMESPACE/NAME, or '' where none decided; rule: its place in the policy, from 0, or '' for its default. destination: HOST:PORT of the first two hundred, then `other`. */

@@ -27,6 +27,7 @@ import { Mirrors } from './mirror.ts'
 import { Opaque, outOfMesh } from './opaque.ts'
 import type { Pools } from './pool.ts'
 import { endsOf, readHeader } from './proxy-header.ts'
+import { Quotas } from './quota.ts'
 import { Limiter } from './rate-limit.ts'
 import { type Means, routeOf, serve } from './serve.ts'
 
@@ -45,6 +46,8 @@ export type Place = {
   readonly detectMs?: number | undefined
   readonly exit: Exit
   readonly limits: Limits
+  /** Where the control plane is. */
+  readonly control?: (() => { readonly host: string; readonly port: number } | undefined) | undefined
 }
 
 /** What one proxy carries at once; docs/reference/limits.md says what happens beyond. */
@@ -78,6 +81,7 @@ export class Acceptor {
   /** Of datagrams that began here. */
   readonly #sessions = new Set<UdpCaller>()
   readonly #opaque: Opaque
+  readonly #limiter: Limiter
   readonly #concurrency: Concurrency
   readonly #on: OnExchange
   readonly #underWay = new IdMap<Exchange>(64)
@@ -91,7 +95,8 @@ export class Acceptor {
 
   constructor(place: Place) {
     this.#place = place
-    this.#opaque = new Opaque(place)
+    this.#limiter = new Limiter((policy, scope, outcome) => place.meter.limited(policy, scope, outcome))
+    this.#opaque = new Opaque(place, this.#limiter)
     const { pools, meter } = place
     this.#concurrency = new Concurrency(meter.registry)
     const means: Means = {
@@ -99,7 +104,8 @@ export class Acceptor {
       meter,
       gate: place.gate,
       exit: place.exit,
-      limiter: new Limiter(),
+      limiter: this.#limiter,
+      quotas: new Quotas({ pools, meter, log: place.log, self: place.self, control: place.control ?? (() => undefined) }),
       concurrency: this.#concurrency,
       mirrors: new Mirrors(pools, meter, copy => this.#tellBug(copy)),
     }

@@ -47,6 +47,8 @@ export type CoreOptions = {
   readonly outside?: OutsideNames
   /** The addresses of names outside the mesh; absent: as the machine finds them. */
   readonly lookup?: Lookup
+  /** Where the control plane is, which counts for all proxies; absent: there is none. */
+  readonly control?: () => { readonly host: string; readonly port: number } | undefined
   /** How long a port of unknown protocol waits for first bytes; absent: 60. */
   readonly detectMs?: number
 }
@@ -115,6 +117,7 @@ export class Core implements AsyncDisposable {
       log,
       gate: new Gate(this.meter, log),
       exit,
+      control: options.control,
       detectMs: options.detectMs,
       limits: options.limits ?? defaultLimits,
     })

@@ -15,6 +15,7 @@ import {
   durationLabels,
   edgeLabels,
   faultLabels,
+  limitLabels,
   metricNames,
   mirroredLabels,
   refusedLabels,
@@ -34,6 +35,9 @@ export type Destination = { readonly service: string; readonly workload: string;
 
 /** What there is to one endpoint now. */
 export type UpstreamStanding = Standing & { readonly service: string; readonly workload: string }
+
+export type LimitScope = 'local' | 'global' | 'connections'
+export type LimitOutcome = 'allowed' | 'limited' | 'failed-open' | 'failed-closed'
 
 type RequestSamples = { readonly requests: Sample; readonly duration: Sample; readonly sent: Sample; readonly received: Sample }
 /** Of the flows of datagrams to one place. */
@@ -89,6 +93,13 @@ export class Meter {
     'Copies of requests that went to a mirror, by what became of them',
     mirroredLabels,
   )
+  readonly #limits = this.registry.family(
+    metricNames.limited,
+    'counter',
+    'Requests and connections that a RateLimitPolicy judged, by what came of it',
+    limitLabels,
+  )
+  readonly #limitSamples = new Map<string, Record<LimitScope, Partial<Record<LimitOutcome, Sample>>>>()
   readonly #faults = this.registry.family(metricNames.faults, 'counter', 'Requests that were broken on purpose', faultLabels)
   readonly #codedIn = this.registry.family(
     metricNames.codedIn,
@@ -199,6 +210,13 @@ export class Meter {
   mirrored({ service, route, status, reason }: Exchange): void {
     const [name = '', namespace = ''] = service.split('.')
     this.#mirrored.sample([name, namespace, route?.origin ?? '', String(status), reason]).value++
+  }
+
+  /** policy: NAMESPACE/NAME. */
+  limited(policy: string, scope: LimitScope, outcome: LimitOutcome): void {
+    let known = this.#limitSamples.get(policy)
+    if (known === undefined) this.#limitSamples.set(policy, (known = { local: {}, global: {}, connections: {} }))
+    ;(known[scope][outcome] ??= this.#limits.sample([policy, scope, outcome])).value++
   }
 
   fault(policy: string, route: string, fault: string): void {

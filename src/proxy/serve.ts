@@ -5,13 +5,13 @@
  *      each step may throw a Failure; the one catch turns it into the answer
  *
  * The last four are delivery.ts, for they may have to be tried again. Where the route asks for it there is more after permit:
- * CORS, rate limit, concurrency limit, fault, and copies.
+ * CORS, rate limit, quota, concurrency limit, fault, and copies.
  */
 
 import { Failure } from '#base/failure'
 import { chooseRoute, pickWeighted } from '#model/match'
 import { locationOf } from '#model/rewrite'
-import type { Fault, Listener, Route, View } from '#model/view'
+import type { Fault, Listener, Quota, Route, View } from '#model/view'
 import { Affinity } from './affinity.ts'
 import { answer, answerAsConfigured, answerRedirect } from './answer.ts'
 import { Delivery } from './delivery.ts'
@@ -27,6 +27,7 @@ import { Hedge, mayHedge } from './hedge.ts'
 import type { Meter } from './meter.ts'
 import type { Mirrors } from './mirror.ts'
 import type { Pools } from './pool.ts'
+import type { Quotas } from './quota.ts'
 import type { Limiter } from './rate-limit.ts'
 import { bound } from './sizes.ts'
 import { type Share, shareOf } from './share.ts'
@@ -37,6 +38,7 @@ export type Means = {
   readonly gate: Gate
   readonly exit: Exit
   readonly limiter: Limiter
+  readonly quotas: Quotas
   readonly concurrency: Concurrency
   readonly mirrors: Mirrors
   readonly meter: Meter
@@ -51,13 +53,33 @@ export function serve(exchange: Exchange, means: Means, onBug: (bug: unknown) =>
     if (permitted.cors !== undefined && answeredPreflight(exchange, permitted.cors)) return
     if (permitted.sizes !== undefined) bound(exchange, permitted.sizes)
     if (permitted.rateLimit !== undefined) means.limiter.admit(exchange, permitted.rateLimit, exchange.startedAt)
-    if (means.concurrency.isInUse) means.concurrency.admit(exchange, performance.now())
-    if (permitted.fault !== undefined && hit(exchange, permitted, permitted.fault, view, means, onBug)) return
-    act(exchange, permitted, view, means, onBug)
+    if (permitted.quota !== undefined) return askFor(exchange, permitted, permitted.quota, view, means, onBug)
+    admitted(exchange, permitted, view, means, onBug)
   } catch (thrown) {
     if (thrown instanceof Failure) answer(exchange, thrown)
     else onBug(thrown)
   }
+}
+
+/** Within its limits. */
+function admitted(exchange: Exchange, permitted: Permitted, view: View, means: Means, onBug: (bug: unknown) => void): void {
+  if (means.concurrency.isInUse) means.concurrency.admit(exchange, performance.now())
+  if (permitted.fault !== undefined && hit(exchange, permitted, permitted.fault, view, means, onBug)) return
+  act(exchange, permitted, view, means, onBug)
+}
+
+/** It goes on when the service that counts for all proxies lets it. */
+function askFor(exchange: Exchange, permitted: Permitted, quota: Quota, view: View, means: Means, onBug: (bug: unknown) => void): void {
+  const refuse = (failure: Failure): void => answer(exchange, failure)
+  const goOn = (): void => {
+    try {
+      admitted(exchange, permitted, view, means, onBug)
+    } catch (thrown) {
+      if (thrown instanceof Failure) refuse(thrown)
+      else onBug(thrown)
+    }
+  }
+  means.quotas.ask(exchange, quota, view, goOn, refuse)
 }
 
 function act(exchange: Exchange, permitted: Permitted, view: View, means: Means, onBug: (bug: unknown) => void): void {

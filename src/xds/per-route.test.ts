@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { fromJson, type JsonValue, toBinary, toJson } from '@bufbuild/protobuf'
 import fc from 'fast-check'
-import type { Cors, Fault, Mirror, RateLimit, Route } from '#model/view'
+import type { Cors, Fault, Mirror, Quota, RateLimit, Route } from '#model/view'
 import { emptyView } from '#model/view'
 import { decodeResource } from './decode.ts'
 import { encodeView } from './encode.ts'
@@ -48,15 +48,54 @@ const fault: fc.Arbitrary<Fault> = fc
   })
   .map(bare) as fc.Arbitrary<Fault>
 const count = fc.integer({ min: 1, max: 2 ** 31 - 1 })
+const key = fc.oneof(
+  fc.record({ type: fc.constantFrom('identity' as const, 'method' as const, 'path' as const, 'host' as const, 'address' as const) }),
+  fc.record({ type: fc.constantFrom('header' as const, 'query' as const), name: word }),
+)
 const rateLimit = fc
   .record({
     name: word,
     requests: count,
     intervalMs: ms,
     burst: count,
-    by: optional(fc.oneof(fc.constant({ type: 'identity' as const }), fc.record({ type: fc.constant('header' as const), name: word }))),
+    by: optional(fc.array(key, { minLength: 1, maxLength: 3 })),
+    overrides: optional(
+      fc.array(
+        fc.record({
+          requests: count,
+          intervalMs: ms,
+          burst: count,
+          when: fc.array(fc.record({ key: fc.nat(2), values: fc.array(word, { minLength: 1, maxLength: 2 }) }), { minLength: 1, maxLength: 2 }),
+        }),
+        { minLength: 1, maxLength: 2 },
+      ),
+    ),
   })
-  .map(bare) as fc.Arbitrary<RateLimit>
+  .map(({ overrides, ...limit }) => (limit.by === undefined ? bare(limit) : bare({ ...limit, overrides }))) as fc.Arbitrary<RateLimit>
+const entry = fc.oneof(
+  fc.record({ key: word, type: fc.constant('constant' as const), value: word }),
+  fc.record({ key: word, type: fc.constantFrom('path' as const, 'method' as const, 'host' as const) }),
+  fc.record({ key: fc.constantFrom('remote_address', 'client'), type: fc.constant('address' as const) }),
+  fc.record({ key: word, type: fc.constant('identity' as const), absent: optional(fc.constant('-')) }).map(bare),
+  fc.record({ key: word, type: fc.constantFrom('header' as const, 'query' as const), name: word, absent: optional(word) }).map(bare),
+)
+const quota = fc
+  .record({
+    name: word,
+    failsOpen: fc.boolean(),
+    descriptors: fc.array(fc.array(entry, { minLength: 1, maxLength: 3 }), { minLength: 1, maxLength: 2 }),
+    rate: optional(fc.record({ requests: count, intervalMs: ms, burst: count })),
+  })
+  // As the compiler writes them: the first entry names the policy.
+  .map(({ descriptors, ...rest }) =>
+    bare({
+      ...rest,
+      descriptors: descriptors.map(list => [
+        { key: 'policy', type: 'constant' as const, value: rest.name },
+        ...list.filter(each => each.key !== 'policy'),
+      ]),
+    }),
+  ) as fc.Arbitrary<Quota>
 
 const base: Route = { name: 'r', origin: 'r', match: {}, filters: [], action: { type: 'forward', backends: [{ backend: 'b', weight: 1 }] } }
 const tableOf = (route: Route) => ({ name: 't', hosts: [{ name: '*', domains: ['*'], routes: [route] }] })
@@ -64,7 +103,7 @@ const encodedOf = (route: Route) => encodeView({ ...emptyView, routes: { t: tabl
 
 test('copies, CORS, faults and limits of a route reach the proxy unchanged as messages of Envoy', () => {
   const more = fc
-    .record({ mirrors: optional(mirrors), cors: optional(cors), fault: optional(fault), rateLimit: optional(rateLimit) })
+    .record({ mirrors: optional(mirrors), cors: optional(cors), fault: optional(fault), rateLimit: optional(rateLimit), quota: optional(quota) })
     .map(bare)
   fc.assert(
     fc.property(more, asked => {
@@ -104,7 +143,7 @@ test('what Envoy cannot do stands in an extension that it must refuse, what it n
       rateLimitedAsResourceExhausted: true,
     },
   })
-  const keyed = configsOf({ ...base, rateLimit: { ...limit, by: { type: 'identity' } } })
+  const keyed = configsOf({ ...base, rateLimit: { ...limit, by: [{ type: 'identity' }] } })
   assert.deepEqual(Object.keys(keyed), ['dev.weft.rate-limit'])
   assert.equal(isOptional(keyed['dev.weft.rate-limit']), false)
 })

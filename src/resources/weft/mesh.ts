@@ -1,7 +1,7 @@
 /** Mesh: settings that hold for everything, unless something narrower says otherwise. */
 
 import { z } from 'zod'
-import { age, conditionColumn, conditions, duration } from '../fields.ts'
+import { age, conditionColumn, conditions, duration, objectName, portNumber, rules } from '../fields.ts'
 import type { Kind, Resource } from '../kind.ts'
 import { plainBalance } from './balance.ts'
 
@@ -28,6 +28,31 @@ const spec = z.strictObject({
     })
     .optional()
     .describe('Who may call where no AccessPolicy says it; absent: everybody.'),
+  rateLimits: z
+    .strictObject({
+      service: z
+        .strictObject({
+          namespace: objectName().default('default').describe('Its namespace.'),
+          name: objectName().describe('Name of the Service.'),
+          port: portNumber().describe('Its port, which speaks gRPC.'),
+        })
+        .optional()
+        .describe("A Service that speaks Envoy's rate limit service protocol, in place of the one in the control plane."),
+      address: z
+        .string()
+        .regex(/^(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:.]+\]):\d{1,5}$/, { message: 'must be IP:PORT; for a name make an ExternalService' })
+        .optional()
+        .describe('The same outside the mesh, in plaintext: IP:PORT.'),
+      domain: z.string().min(1).max(253).default('weft').describe('What it is told as the domain.'),
+      timeout: duration().default('200ms').describe('How long an answer is waited for.'),
+    })
+    .check(
+      rules(function* ({ service, address }) {
+        if (service !== undefined && address !== undefined) yield { path: ['address'], says: 'give service or address, not both' }
+      }),
+    )
+    .optional()
+    .describe('Who counts for RateLimitPolicies with a global limit; absent: the control plane.'),
   defaults: z
     .strictObject({
       connectTimeout: duration().default('5s').describe('How long a connection to an endpoint may take to be made.'),

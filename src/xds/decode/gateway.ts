@@ -1,7 +1,7 @@
 /** Envoy's listener for callers outside the mesh → ours: what it asks of TLS beside certificates by server name is refused. */
 
 import type { Any } from '@bufbuild/protobuf/wkt'
-import type { Listener, Terminated } from '#model/view'
+import type { LimitService, Listener, Terminated } from '#model/view'
 import { type FilterChain, FilterChainMatchSchema, FilterChainSchema } from '../gen/envoy/config/listener/v3/listener_components_pb.ts'
 import type { Listener as EnvoyListener } from '../gen/envoy/config/listener/v3/listener_pb.ts'
 import {
@@ -19,6 +19,7 @@ import {
 import { TcpProxySchema } from '../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts'
 import { carries, hostAndPort, refuse, textOf, typeName, unpack } from './carried.ts'
 import { httpOf, tcpOf } from './network-filters.ts'
+import { joinServices } from './rate-limit.ts'
 import { isPlaintext } from './tls.ts'
 
 const checkChain = carries(FilterChainSchema, ['name', 'filter_chain_match', 'filters', 'transport_socket', 'metadata'])
@@ -39,24 +40,33 @@ export function decodeGateway(message: EnvoyListener, service: string): Listener
     service,
   } as const
   const chains = message.filterChains.map((chain, index) => readChain(chain, `filter_chains[${index}]`))
+  const limitService = servicesOf(chains)
   const plain = chains.filter(each => each.isPlain)
   if (chains.length === 0 || message.defaultFilterChain !== undefined) refuse('filter_chains', 'at least one is needed, and no default')
   if (plain.length === 0) {
     const names = chains.flatMap(({ end }) => (end.names.length === 0 ? ['*'] : end.names))
     const twice = names.find((name, at) => names.indexOf(name) < at)
     if (twice !== undefined) refuse('filter_chains', `the server name "${twice}" stands in two chains`)
-    return { ...base, terminates: chains.map(each => each.end) }
+    return { ...base, ...limitService, terminates: chains.map(each => each.end) }
   }
   const [only, ...others] = plain
   if (others.length > 0 || chains.length > 1 || only!.end.names.length > 0)
     refuse('filter_chains', 'in plaintext exactly one is carried out')
   const { routes } = only!.end
   if (routes === undefined) refuse('filter_chains', 'in plaintext a route table is needed')
-  return { ...base, routes }
+  return { ...base, ...limitService, routes }
 }
 
+/** What Envoy has for each chain is one for the listener. */
+function servicesOf(chains: readonly { readonly limitService?: LimitService }[]): Pick<Listener, 'limitService'> {
+  const [first, ...others] = chains.flatMap(each => each.limitService ?? [])
+  return first === undefined ? {} : { limitService: others.reduce((one, other) => joinServices(one, other, 'filter_chains'), first) }
+}
+
+type Chain = { readonly isPlain: boolean; readonly end: Terminated; readonly limitService?: LimitService }
+
 /** Without certificates: plaintext, or TLS that is passed on where the match says that it is TLS. */
-function readChain(chain: FilterChain, where: string): { readonly isPlain: boolean; readonly end: Terminated } {
+function readChain(chain: FilterChain, where: string): Chain {
   checkChain(chain, where)
   const match = chain.filterChainMatch
   if (match !== undefined) checkMatch(match, `${where}.filter_chain_match`)
@@ -67,11 +77,12 @@ function readChain(chain: FilterChain, where: string): { readonly isPlain: boole
   const [filter, ...others] = chain.filters
   if (filter?.configType.case !== 'typedConfig' || others.length > 0)
     refuse(`${where}.filters`, 'exactly an http_connection_manager or a tcp_proxy is carried out')
-  const end = endOf(filter.configType.value, `${where}.filters[0]`)
+  const { limitService, ...end } = endOf(filter.configType.value, `${where}.filters[0]`)
+  const asked = limitService === undefined ? {} : { limitService }
   if (isPlaintext(chain.transportSocket)) {
     const isPlain = match?.transportProtocol !== 'tls'
     if (!isPlain && end.routes !== undefined) refuse(where, 'TLS that is not ended holds no requests that could be read')
-    return { isPlain, end: { names, certificates: [], ...end } }
+    return { isPlain, ...asked, end: { names, certificates: [], ...end } }
   }
   const at = `${where}.transport_socket`
   const context = unpack(chain.transportSocket?.configType.value, DownstreamTlsContextSchema, at)
@@ -98,11 +109,14 @@ function readChain(chain: FilterChain, where: string): { readonly isPlain: boole
   })
   if (certificates.length === 0) refuse(`${at}.tls_certificates`, 'at least one is needed')
   const callers = callersOf(context, at)
-  return { isPlain: false, end: { names, certificates, ...end, ...(callers === undefined ? {} : { callers }) } }
+  return { isPlain: false, ...asked, end: { names, certificates, ...end, ...(callers === undefined ? {} : { callers }) } }
 }
 
-function endOf(any: Any, where: string): Pick<Terminated, 'routes' | 'backends' | 'hash'> {
-  if (typeName(any) !== TcpProxySchema.typeName) return { routes: httpOf(any, where).routes }
+function endOf(any: Any, where: string): Pick<Terminated, 'routes' | 'backends' | 'hash'> & Pick<Listener, 'limitService'> {
+  if (typeName(any) !== TcpProxySchema.typeName) {
+    const { routes, limitService } = httpOf(any, where)
+    return { routes, ...(limitService === undefined ? {} : { limitService }) }
+  }
   const { backends, idleMs, hash } = tcpOf(any, where)
   if (idleMs !== undefined) refuse(where, 'idle_timeout is not carried out for one server name')
   return { backends, ...(hash === undefined ? {} : { hash }) }

@@ -1,6 +1,6 @@
 /** envoy.config.listener.v3.Listener → Listener, or the DNS table. */
 
-import type { Access, DnsName, Fault, Listener } from '#model/view'
+import type { Access, ConnectionLimit, DnsName, Fault, Listener } from '#model/view'
 import { udpProxyFilter } from '../encode/datagrams.ts'
 import { httpNames, payloadsOf, proxyProtocolFilter } from '../encode/listener.ts'
 import { perRoute } from '../encode/per-route.ts'
@@ -24,6 +24,7 @@ import { connectUdpOf, decodeConnectUdp, decodeUdpProxy } from './datagrams.ts'
 import { decodeGateway } from './gateway.ts'
 import { type Http, httpOf, type Tcp, tcpOf } from './network-filters.ts'
 import { decodeConnectionFault } from './per-route.ts'
+import { decodeConnectionLimit } from './rate-limit.ts'
 import { decodeOutside } from './outside.ts'
 import { checkDownstream } from './tls.ts'
 
@@ -107,6 +108,9 @@ export function decodeListener(message: EnvoyListener): DecodedListener {
     refuse('filter_chains', 'adaptive_concurrency is carried out for inbound listeners only')
   const fault = same(chains.flatMap(chain => (chain.tcp === undefined ? [] : [chain.fault ?? null])))
   const access = same(chains.flatMap(chain => (chain.tcp === undefined ? [] : [chain.access ?? null])))
+  const connectionLimit = same(chains.flatMap(chain => (chain.tcp === undefined ? [] : [chain.limit ?? null])))
+  if (connectionLimit !== undefined && connectionLimit !== null && direction !== 'inbound')
+    refuse('filter_chains', 'connections are limited at inbound listeners only')
   const idleMs = same(chains.flatMap(chain => (chain.tcp === undefined ? [] : [chain.tcp.idleMs ?? null])))
   const hash = same(chains.flatMap(chain => (chain.tcp === undefined ? [] : [chain.tcp.hash ?? null])))
   return {
@@ -133,6 +137,8 @@ export function decodeListener(message: EnvoyListener): DecodedListener {
       ...(hash === undefined || hash === null ? {} : { hash }),
       service: textLabel(labels, 'service') ?? '',
       ...(http?.concurrency === undefined ? {} : { concurrency: http.concurrency }),
+      ...(connectionLimit === undefined || connectionLimit === null ? {} : { connectionLimit }),
+      ...(http?.limitService === undefined ? {} : { limitService: http.limitService }),
       ...(access === undefined || access === null ? {} : { access }),
     },
   }
@@ -157,6 +163,7 @@ type Chain = {
   readonly http?: Http
   readonly tcp?: Tcp
   readonly fault?: Fault
+  readonly limit?: ConnectionLimit
 }
 
 function readChain(chain: FilterChain, where: string): Chain {
@@ -166,11 +173,15 @@ function readChain(chain: FilterChain, where: string): Chain {
   const secure = checkDownstream(chain.transportSocket, `${where}.transport_socket`)
   const rules = chain.filters.filter(each => isAccess(each))
   const rest = chain.filters.slice(rules.length)
-  const fault = rest[0]?.name === perRoute.weftFault ? rest[0] : undefined
-  const [filter, ...others] = fault === undefined ? rest : rest.slice(1)
+  const limitAt = `${where}.filters[${rules.length}]`
+  const limit = rest[0]?.configType.case === 'typedConfig' ? decodeConnectionLimit(rest[0].configType.value, limitAt) : undefined
+  const before = rules.length + Number(limit !== undefined)
+  const last = rest.slice(before - rules.length)
+  const fault = last[0]?.name === perRoute.weftFault ? last[0] : undefined
+  const [filter, ...others] = fault === undefined ? last : last.slice(1)
   if (filter === undefined || others.length > 0)
     refuse(`${where}.filters`, 'exactly one is carried out: http_connection_manager or tcp_proxy')
-  const at = `${where}.filters[${rules.length + (fault === undefined ? 0 : 1)}]`
+  const at = `${where}.filters[${before + (fault === undefined ? 0 : 1)}]`
   if (filter.configType.case !== 'typedConfig') refuse(at, 'only typed_config is carried out')
   const any = filter.configType.value
   const shape = {
@@ -183,14 +194,16 @@ function readChain(chain: FilterChain, where: string): Chain {
   if (any.typeUrl.endsWith('.HttpConnectionManager')) {
     if (rules.length > 0)
       refuse(`${where}.filters[0]`, `${rules[0]!.name} is carried out for opaque bytes only: requests are judged by their routes`)
+    if (limit !== undefined) refuse(limitAt, 'connections are limited where their bytes are opaque')
     return { ...shape, http: httpOf(any, at) }
   }
   if (any.typeUrl.endsWith('.TcpProxy'))
     return {
       ...shape,
       tcp: tcpOf(any, at),
+      ...(limit === undefined ? {} : { limit }),
       ...decodeAccessFilters(rules, 'network', `${where}.filters`),
-      ...(fault === undefined ? {} : { fault: faultOf(fault, `${where}.filters[${rules.length}]`) }),
+      ...(fault === undefined ? {} : { fault: faultOf(fault, `${where}.filters[${before}]`) }),
     }
   return refuse(at, `${filter.name} is not carried out by this proxy`)
 }

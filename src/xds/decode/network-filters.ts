@@ -22,6 +22,7 @@ import { invalidCluster } from '../types.ts'
 import { decodeOpaqueHash } from './affinity.ts'
 import { carries, msOf, mustBeAds, refuse, typeName, unpack } from './carried.ts'
 import { decodeConcurrency } from './concurrency.ts'
+import { decodeLimitService, joinServices } from './rate-limit.ts'
 
 // server_header_transformation, generate_request_id and use_remote_address decide what Envoy adds to headers; what this proxy adds is always the same.
 const checkHttp = carries(HttpConnectionManagerSchema, [
@@ -46,7 +47,7 @@ const checkSleepingAccess = carries(AccessSchema, [])
 const checkTcp = carries(TcpProxySchema, ['stat_prefix', 'cluster', 'weighted_clusters', 'idle_timeout', 'hash_policy'])
 const checkWeight = carries(TcpProxy_WeightedCluster_ClusterWeightSchema, ['name', 'weight'])
 
-export type Http = { readonly routes: string; readonly codec: number } & Pick<Listener, 'concurrency'>
+export type Http = { readonly routes: string; readonly codec: number } & Pick<Listener, 'concurrency' | 'limitService'>
 
 export function httpOf(any: Any, where: string): Http {
   const manager = unpack(any, HttpConnectionManagerSchema, where)
@@ -56,6 +57,7 @@ export function httpOf(any: Any, where: string): Http {
     refuse(`${where}.rds`, 'a route table by name is needed')
   mustBeAds(routeSpecifier.value.configSource, `${where}.rds.config_source`)
   let concurrency: Listener['concurrency']
+  let limitService: Listener['limitService']
   for (const filter of manager.httpFilters) {
     const type = filter.configType.case === 'typedConfig' ? typeName(filter.configType.value) : ''
     if (type === 'envoy.extensions.filters.http.router.v3.Router' || filter.disabled || filter.isOptional) continue
@@ -63,6 +65,12 @@ export function httpOf(any: Any, where: string): Http {
     if (limit !== undefined && concurrency !== undefined) refuse(`${where}.http_filters`, 'one adaptive_concurrency is enough')
     concurrency ??= limit
     if (limit !== undefined) continue
+    const service =
+      filter.configType.case === 'typedConfig' ? decodeLimitService(filter.configType.value, `${where}.http_filters`) : undefined
+    if (service !== undefined) {
+      limitService = joinServices(limitService, service, `${where}.http_filters`)
+      continue
+    }
     if (filter.configType.case === 'typedConfig' && isAsleep(filter.configType.value, `${where}.http_filters`)) continue
     refuse(`${where}.http_filters`, `${filter.name} is not carried out by this proxy`)
   }
@@ -77,7 +85,12 @@ export function httpOf(any: Any, where: string): Http {
   if (manager.setCurrentClientCertDetails !== undefined)
     checkDetails(manager.setCurrentClientCertDetails, `${where}.set_current_client_cert_details`)
   if (manager.codecType === 3) refuse(`${where}.codec_type`, 'HTTP/3 is not carried out by this proxy')
-  return { routes: routeSpecifier.value.routeConfigName, codec: manager.codecType, ...(concurrency === undefined ? {} : { concurrency }) }
+  return {
+    routes: routeSpecifier.value.routeConfigName,
+    codec: manager.codecType,
+    ...(concurrency === undefined ? {} : { concurrency }),
+    ...(limitService === undefined ? {} : { limitService }),
+  }
 }
 
 /** A filter that does nothing but what routes ask of it. */

@@ -19,6 +19,7 @@ import { decodeAccess } from './access.ts'
 import { decodeBodies } from './bodies.ts'
 import { carries, msOf, refuse, unpack } from './carried.ts'
 import { decodeText } from './match.ts'
+import { decodeOwnLimit, decodeOwnQuota, rateOf } from './rate-limit.ts'
 
 const checkCors = carries(CorsPolicySchema, [
   'allow_origin_string_match',
@@ -51,7 +52,7 @@ export function decodePerRoute(
   configs: Readonly<Record<string, Any>>,
   name: string,
   where: string,
-): Pick<Route, 'sizes' | 'compression' | 'cors' | 'fault' | 'rateLimit' | 'access'> {
+): Pick<Route, 'sizes' | 'compression' | 'cors' | 'fault' | 'rateLimit' | 'quota' | 'access'> {
   const names: readonly string[] = Object.values(perRoute)
   for (const key of Object.keys(configs))
     if (!names.includes(key)) refuse(`${where}.typed_per_filter_config["${key}"]`, 'not carried out by this proxy')
@@ -61,6 +62,7 @@ export function decodePerRoute(
   const more = configs[perRoute.weftFault]
   const limit = configs[perRoute.rateLimit]
   const ours = configs[perRoute.weftRateLimit]
+  const quota = configs[perRoute.weftQuota]
   if (limit !== undefined && ours !== undefined) refuse(at(perRoute.rateLimit), `stands beside ${perRoute.weftRateLimit}: one is needed`)
   return {
     ...(cors === undefined ? {} : { cors: decodeCors(cors, at(perRoute.cors)) }),
@@ -69,6 +71,7 @@ export function decodePerRoute(
     ...decodeAccess(configs, at),
     ...decodeBodies(configs, at, fieldsOf),
     ...(ours === undefined ? {} : { rateLimit: decodeOwnLimit(ours, at(perRoute.weftRateLimit)) }),
+    ...(quota === undefined ? {} : { quota: decodeOwnQuota(quota, at(perRoute.weftQuota)) }),
   }
 }
 
@@ -185,32 +188,11 @@ function abortOf(abort: FaultAbort | undefined, where: string): (Abort & { reado
 function decodeLimit(any: Any, where: string): RateLimit {
   const limit = unpack(any, LocalRateLimitSchema, where)
   checkLimit(limit, where)
-  const { tokenBucket: bucket } = limit
-  if (bucket === undefined) refuse(`${where}.token_bucket`, 'missing')
   for (const field of ['filterEnabled', 'filterEnforced'] as const)
     if (runtimeShare(limit[field], 0, where) < 1_000_000) refuse(where, 'filter_enabled and filter_enforced are carried out for 100 % only')
   if (limit.status !== undefined && (limit.status.code as number) !== 429) refuse(`${where}.status`, 'only 429 is carried out')
   if (!limit.rateLimitedAsResourceExhausted) refuse(`${where}.rate_limited_as_resource_exhausted`, 'only true is carried out')
-  const intervalMs = bucket.fillInterval === undefined ? 0 : msOf(bucket.fillInterval)
-  return checked({ name: limit.statPrefix, requests: bucket.tokensPerFill ?? 1, intervalMs, burst: bucket.maxTokens }, where)
-}
-
-function decodeOwnLimit(any: Any, where: string): RateLimit {
-  const fields = fieldsOf(any, where)
-  const number = (key: string): number => (typeof fields[key] === 'number' ? fields[key] : refuse(`${where}.${key}`, 'a number is needed'))
-  const { name, by, header } = fields
-  if (typeof name !== 'string' || (by !== undefined && by !== 'identity' && by !== 'header'))
-    refuse(where, 'a name is needed, and by must be identity or header')
-  if (by === 'header' && typeof header !== 'string') refuse(`${where}.header`, 'the name of a header is needed')
-  const limit = { name, requests: number('requests'), intervalMs: number('intervalMs'), burst: number('burst') }
-  if (by === undefined) return checked(limit, where)
-  return { ...checked(limit, where), by: by === 'header' ? { type: by, name: header as string } : { type: by } }
-}
-
-function checked(limit: RateLimit, where: string): RateLimit {
-  if (!(limit.requests > 0 && limit.intervalMs > 0 && limit.burst > 0))
-    refuse(where, 'tokens, their interval and the burst must be above 0')
-  return limit
+  return { name: limit.statPrefix, ...rateOf(limit.tokenBucket, where) }
 }
 
 /** What stands in front of tcp_proxy. */

@@ -32,6 +32,7 @@ import { encodeDatagrams } from './datagrams.ts'
 import { egressLabel, encodeWayOut, networkEgress, sleepingEgress } from './egress.ts'
 import { encodeGateway } from './gateway.ts'
 import { connectionFilters, httpFiltersOf } from './per-route.ts'
+import { encodeLimitService } from './rate-limit.ts'
 import { duration, fromAds, labels, typed } from './source.ts'
 import { downstreamTls } from './tls.ts'
 
@@ -190,6 +191,7 @@ function httpFilter(listener: Listener, more: NonNullable<MessageInitShape<typeo
     httpFilters: [
       ...encodeConcurrency(listener.concurrency),
       ...httpFiltersOf(listener.direction),
+      ...encodeLimitService(listener.limitService),
       ...more,
       { name: 'envoy.filters.http.router', configType: typed(RouterSchema, create(RouterSchema)) },
     ],

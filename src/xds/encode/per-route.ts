@@ -2,32 +2,34 @@
 
 import { create, type JsonObject } from '@bufbuild/protobuf'
 import { type Any, anyPack, StructSchema, ValueSchema } from '@bufbuild/protobuf/wkt'
-import type { Cors, Direction, Fault, Listener, Mirror, RateLimit, Route } from '#model/view'
+import type { Cors, Direction, Fault, Listener, Mirror, Route } from '#model/view'
 import { FilterConfigSchema, type RouteAction_RequestMirrorPolicy } from '../gen/envoy/config/route/v3/route_components_pb.ts'
 import { RouteAction_RequestMirrorPolicySchema } from '../gen/envoy/config/route/v3/route_components_pb.ts'
 import { type CorsPolicy, CorsPolicySchema, CorsSchema } from '../gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts'
 import { type HTTPFault, HTTPFaultSchema } from '../gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts'
-import { type LocalRateLimit, LocalRateLimitSchema } from '../gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts'
+import { LocalRateLimitSchema } from '../gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts'
 import { StringMatcherSchema } from '../gen/envoy/type/matcher/v3/string_pb.ts'
 import { FractionalPercent_DenominatorType as Denominator } from '../gen/envoy/type/v3/percent_pb.ts'
 import { accessFilters, encodeAccess, sleepingAccess } from './access.ts'
 import { asleep, encodeSession, sessionFilter } from './affinity.ts'
 import { bodyFilters, encodeBodies, sleepingBodies } from './bodies.ts'
 import { encodeEgress } from './egress.ts'
+import { encodeConnectionLimit, encodeQuotaConfig, encodeRateLimit, limitNames } from './rate-limit.ts'
 import { duration, typed } from './source.ts'
 
 /** Envoy's names, by which its chain of filters and the configs of a route find each other. */
 export const perRoute = {
   cors: 'envoy.filters.http.cors',
   fault: 'envoy.filters.http.fault',
-  rateLimit: 'envoy.filters.http.local_ratelimit',
+  rateLimit: limitNames.local,
   session: sessionFilter,
   accessDeny: accessFilters.deny,
   accessAllow: accessFilters.allow,
   ...bodyFilters,
   /** What Envoy has no field for. Where that changes what is done it is not optional, and Envoy refuses the route. */
   weftFault: 'dev.weft.fault',
-  weftRateLimit: 'dev.weft.rate-limit',
+  weftRateLimit: limitNames.ours,
+  weftQuota: limitNames.ourQuota,
 } as const
 
 const ofCallers = [
@@ -45,8 +47,9 @@ export const httpFiltersOf = (direction: Direction) =>
   [...sleepingBodies, ...(direction === 'inbound' ? [] : ofCallers), ...(direction === 'outbound' ? [] : ofCalled)]
 
 /** In front of tcp_proxy: Envoy has no such filter and refuses the listener. */
-export function connectionFilters({ fault }: Pick<Listener, 'fault'>) {
-  if (fault === undefined) return []
+export function connectionFilters({ fault, connectionLimit }: Pick<Listener, 'fault' | 'connectionLimit'>) {
+  const limited = encodeConnectionLimit(connectionLimit)
+  if (fault === undefined) return limited
   const { policy, endsAt, delay, abort } = fault
   const struct = structOf({
     policy,
@@ -57,7 +60,7 @@ export function connectionFilters({ fault }: Pick<Listener, 'fault'>) {
     ...(delay?.spread === undefined ? {} : { spread: delay.spread }),
     ...lineOf(fault.bandwidth),
   })
-  return [{ name: perRoute.weftFault, configType: typed(StructSchema, struct) }]
+  return [...limited, { name: perRoute.weftFault, configType: typed(StructSchema, struct) }]
 }
 
 const lineOf = (line: Fault['bandwidth']): JsonObject =>
@@ -71,7 +74,7 @@ const lineOf = (line: Fault['bandwidth']): JsonObject =>
 
 /** shared: names of the limits that several routes of the table keep together. */
 export function perRouteConfig(
-  { cors, fault, rateLimit, action, access, egress, ...bodies }: Route,
+  { cors, fault, rateLimit, quota, action, access, egress, ...bodies }: Route,
   shared: ReadonlySet<string>,
 ): Record<string, Any> {
   return {
@@ -79,6 +82,7 @@ export function perRouteConfig(
     ...(fault === undefined ? {} : encodeFault(fault)),
     ...encodeBodies(bodies, ours),
     ...(rateLimit === undefined ? {} : encodeRateLimit(rateLimit, shared.has(rateLimit.name))),
+    ...(quota === undefined ? {} : encodeQuotaConfig(quota)),
     ...encodeSession(action),
     ...(access === undefined ? {} : encodeAccess(access)),
     ...(egress === undefined ? {} : encodeEgress(egress)),
@@ -86,7 +90,6 @@ export function perRouteConfig(
 }
 
 const percentage = (share: number) => ({ numerator: share, denominator: Denominator.MILLION })
-const always = { defaultValue: { numerator: 100, denominator: Denominator.HUNDRED } }
 
 /** Without the suffix that Envoy would put behind Host. */
 export const encodeMirrors = (mirrors: readonly Mirror[]): RouteAction_RequestMirrorPolicy[] =>
@@ -150,29 +153,6 @@ function encodeFault({ policy, endsAt, delay, abort, bandwidth }: Fault): Record
       ...(isKilobytes ? {} : lineOf(bandwidth)),
     }),
   }
-}
-
-/** Envoy has one bucket for each route: where there is to be one for each caller, or one for several routes, it must not take that for the same. */
-function encodeRateLimit({ name, requests, intervalMs, burst, by }: RateLimit, isShared: boolean): Record<string, Any> {
-  if (by !== undefined || isShared)
-    return {
-      [perRoute.weftRateLimit]: ours(false, {
-        name,
-        requests,
-        intervalMs,
-        burst,
-        ...(by === undefined ? {} : { by: by.type }),
-        ...(by?.type === 'header' ? { header: by.name } : {}),
-      }),
-    }
-  const limit: LocalRateLimit = create(LocalRateLimitSchema, {
-    statPrefix: name,
-    tokenBucket: { maxTokens: burst, tokensPerFill: requests, fillInterval: duration(intervalMs) },
-    filterEnabled: always,
-    filterEnforced: always,
-    rateLimitedAsResourceExhausted: true,
-  })
-  return { [perRoute.rateLimit]: anyPack(LocalRateLimitSchema, limit) }
 }
 
 function ours(isOptional: boolean, fields: JsonObject): Any {
