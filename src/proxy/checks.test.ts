@@ -250,6 +250,49 @@ test('gRPC: the status of the named service decides, and a call that ends otherw
   assert.deepEqual(await of('unknown'), { is: 'failed', reason: 'not-serving', detail: 'the call ended with gRPC status 5' })
 })
 
+test('HTTP/2 is asked where the workload speaks that, on the connections that requests use', async t => {
+  const seen: string[] = []
+  const sessions = new Set<{ destroy(): void }>()
+  const server = createHttp2Server((request, response) => {
+    seen.push(`${request.httpVersion} ${request.method} ${request.url} ${request.headers[':authority']}`)
+    response.writeHead(request.url === '/ill' ? 503 : 200).end('ok')
+  })
+  server.on('session', session => sessions.add(session))
+  t.after(() => sessions.forEach(session => session.destroy()))
+  const port = await listening(t, server)
+  const ask = ways(t)
+  const question: HealthQuestion = { type: 'http', method: 'GET', path: '/healthz', headers: [], statuses: [{ first: 200, last: 299 }] }
+  for (let turn = 0; turn < 5; turn++)
+    assert.deepEqual(await ask(backend({ protocol: 'http2' }), endpoint(port), question, 2_000), { is: 'passed' })
+  const ill = await ask(backend({ protocol: 'http2' }), endpoint(port), { ...question, path: '/ill' }, 2_000)
+  assert.deepEqual(ill, { is: 'failed', reason: 'status', detail: 'answered 503' })
+  assert.deepEqual(new Set(seen), new Set(['2.0 GET /healthz web.default', '2.0 GET /ill web.default']))
+})
+
+test('what two causes leave out is out until both have let it go', t => {
+  const reach = {
+    credentials: () => undefined,
+    dialLocal: () => Promise.reject(new Error('nothing local here')),
+    dialLocalUdp: () => assert.fail('no datagrams here'),
+  }
+  const pools = new Pools(reach, new Registry())
+  t.after(() => pools.close())
+  const [of, set] = [{ ...backend(), healthCheck: undefined } as unknown as Backend, setOf(endpoint(1), endpoint(2))]
+  const serving = () => pools.balancers.of(of, set).endpoints.map(({ port }) => port)
+  const { balancers } = pools
+  balancers.leaveOut(of.name, new Set(['127.0.0.1:1']), 'checks')
+  balancers.leaveOut(of.name, new Set(['127.0.0.1:1']))
+  assert.deepEqual(serving(), [2])
+  balancers.leaveOut(of.name, new Set())
+  assert.deepEqual(serving(), [2])
+  balancers.leaveOut(of.name, new Set(['127.0.0.1:2']))
+  assert.deepEqual(serving(), [])
+  assert.equal(balancers.of(of, set).says, 'of 2 endpoints 1 failing the health check, 1 left out for their failures')
+  balancers.leaveOut(of.name, new Set(), 'checks')
+  balancers.leaveOut(of.name, new Set())
+  assert.deepEqual(serving(), [1, 2])
+})
+
 test('TCP: a connection is enough, or what must come back comes in its order', async t => {
   const server = createTcpServer(socket => {
     socket.on('error', () => {})

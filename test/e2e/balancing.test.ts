@@ -14,7 +14,7 @@ const verdict = await canCapture()
 const policies: KindPath = { group: 'weft.dev', version: 'v1alpha1', plural: 'backendpolicies', namespaced: true }
 const script = (name: string): string => join(import.meta.dirname, 'balancing', name)
 
-type Kind = 'http' | 'http2' | 'tcp' | 'udp'
+type Kind = 'http' | 'http2' | 'grpc' | 'tcp' | 'udp'
 type Call = { readonly path?: string; readonly headers?: Readonly<Record<string, string>> }
 type Answer = { readonly by: string; readonly status?: number; readonly cookies: readonly string[]; readonly session?: string }
 
@@ -34,6 +34,8 @@ describe('choosing an endpoint', { skip: verdict.ok ? false : `${verdict.why}: $
       '8081/tcp',
       '--port',
       '8082/udp',
+      '--port',
+      '8083/grpc',
       '--ready',
       'tcp',
       '--locality',
@@ -77,16 +79,22 @@ describe('choosing an endpoint', { skip: verdict.ok ? false : `${verdict.why}: $
   }
   const distinct = (answers: readonly Answer[]): number => new Set(answers.map(({ by }) => by)).size
 
-  test('round robin gives each the same number, over HTTP/1.1, HTTP/2 and TCP', async () => {
+  test('round robin gives each the same number, over HTTP/1.1, HTTP/2, gRPC, TCP and UDP', async () => {
     await apply({ balance: 'RoundRobin' })
-    for (const kind of ['http', 'http2', 'tcp'] as const)
+    for (const kind of ['http', 'http2', 'grpc', 'tcp', 'udp'] as const)
       assert.deepEqual(tallied(await ask(kind, times(30))), { one: 10, two: 10, three: 10 }, kind)
   })
 
-  test('random gives each about the same number', async () => {
+  test('random and least request of idle endpoints give each about the same number, over HTTP/1.1, HTTP/2, gRPC and TCP', async () => {
+    for (const balance of ['Random', 'LeastRequest']) {
+      await apply({ balance })
+      // Four standard deviations of 300 draws for one of three.
+      for (const kind of ['http', 'http2', 'grpc'] as const)
+        for (const count of Object.values(tallied(await ask(kind, times(300)))))
+          assert.ok(Math.abs(count - 100) <= 33, `${balance}, ${kind}: ${count} of 300`)
+    }
     await apply({ balance: 'Random' })
-    // Four standard deviations of 300 draws for one of three.
-    for (const count of Object.values(tallied(await ask('http', times(300), 4)))) assert.ok(Math.abs(count - 100) <= 33, `${count} of 300`)
+    for (const count of Object.values(tallied(await ask('tcp', times(150))))) assert.ok(Math.abs(count - 50) <= 24, `tcp: ${count} of 150`)
   })
 
   test('least request gives the slow one less than its part while requests are under way at once, round robin does not', async () => {

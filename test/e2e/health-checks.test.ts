@@ -163,6 +163,25 @@ describe('health checks', { skip: verdict.ok ? false : `${verdict.why}: ${verdic
     }
   })
 
+  test('a connection that the proxy of an endpoint takes and its workload does not is no success', async () => {
+    mesh.run('deaf', ['sleep', '600'], { flags: ['--port', '9000/tcp', '--ready', 'none'] })
+    await mesh.healthy('deaf')
+    const policy = {
+      apiVersion: 'weft.dev/v1alpha1',
+      kind: 'BackendPolicy',
+      metadata: { name: 'deaf', namespace: 'default' },
+      spec: { targetRefs: [{ name: 'deaf' }], healthCheck: { ...often, tcp: {} } },
+    } as unknown as Resource
+    const { resource } = await mesh.client.apply(policies, policy, { force: true })
+    await active(mesh, Number(resource.metadata.resourceVersion))
+    await ask('tcp', 1, { host: 'deaf', port: 9000 })
+    await mesh.until('it fails', async () =>
+      (await standings('caller')).some(
+        ({ backend, state, reason }) => backend === 'default/deaf:9000' && state === 'failing' && reason?.startsWith('closed'),
+      ),
+    )
+  })
+
   test('the documents of the example are taken', async () => {
     const { code, stderr } = await mesh.weft('apply', '-f', join(root, 'examples/health-checks.yaml'))
     assert.equal(code, 0, stderr)
