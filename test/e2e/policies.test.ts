@@ -1,9 +1,11 @@
 /** Policies as two clients of one namespace see them: each with its own timeouts, retries, limits and routes for the same service, from the mesh down to one rule. */
 
 import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { canCapture } from '../../src/io/namespace.ts'
-import { Mesh, type Shell } from '../harness/mesh.ts'
+import { Mesh, root, type Shell } from '../harness/mesh.ts'
 import { apply, connectTo, explained, remove, routeField, said, serve } from './policies/shop.ts'
 import { call, type Question, type Told } from './route-filters/shop.ts'
 
@@ -234,6 +236,38 @@ describe('policies of requests', { skip: verdict.ok ? false : `${verdict.why}: $
     assert.deepEqual(tally, { ...good('cart', '1', 2), '429 rate-limited': 8 })
     assert.deepEqual((await call(web, { to: 'http://cart-v2:8080', times: 10 })).tally, good('cart-v2', '1', 10))
     for (const name of ['all', 'labelled']) await remove(mesh, 'RateLimitPolicy', name)
+  })
+
+  test('the example of the guide does what it says, and files tell the same before they are applied', async () => {
+    const example = join(root, 'examples/policies.yaml')
+    const services = join(mesh.folder, 'services.yaml')
+    writeFileSync(services, await mesh.weft('get', 'services', 'cart', 'cart-v2', '-o', 'yaml').then(({ stdout }) => stdout))
+    const before = await mesh.weft('explain', 'policy', 'cart:8080', '--from', 'checkout', '-f', example, '-f', services, '-o', 'json')
+    assert.equal(before.code, 0, before.stderr)
+    const { code, stderr } = await mesh.weft('apply', '--wait', '-f', example)
+    assert.equal(code, 0, stderr)
+    for (const by of ['1', '2'] as const) {
+      assert.deepEqual((await ask(checkout, by, { path: '/wait/2500' })).tally, good('cart-v2', by), by)
+      assert.deepEqual((await ask(web, by, { path: '/wait/2500' })).tally, late(by), by)
+    }
+    const told = await explained(mesh, 'cart:8080', 'checkout')
+    assert.deepEqual(routeField(told, 'timeouts.request'), ['10s', 'RoutePolicy default/checkout', ['RoutePolicy default/everybody']])
+    const offline = JSON.parse(before.stdout) as typeof told
+    assert.deepEqual(offline.ports[0]!.routes, told.ports[0]!.routes)
+    assert.deepEqual(
+      offline.ports[0]!.backends.map(each => each.calls),
+      told.ports[0]!.backends.map(each => each.calls),
+    )
+    const text = await mesh.weft('explain', 'policy', 'cart:8080', '--from', 'checkout')
+    assert.match(text.stdout, /timeouts\.request +10s +RoutePolicy default\/checkout +2s of RoutePolicy default\/everybody/)
+    assert.match(
+      text.stdout,
+      /limits +requests 1000 +BackendPolicy default\/cart-for-checkout +requests 100 of BackendPolicy default\/cart/,
+    )
+    const missing = await mesh.weft('explain', 'policy', 'gone')
+    assert.notEqual(missing.code, 0)
+    assert.match(missing.stderr, /no Service gone\.default/)
+    assert.equal((await mesh.weft('delete', '-f', example)).code, 0)
   })
 
   test('no request is lost while policies of a client come and go', async () => {
