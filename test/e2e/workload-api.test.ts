@@ -56,7 +56,7 @@ suite('the SPIFFE Workload API', { skip }, () => {
     assert.match(outside, /PermissionDenied/)
     assert.doesNotMatch(outside, /spiffe:\/\//)
     await mesh.until('a word in the log', () =>
-      /a program of this machine is refused.*does not run in the network namespace/.test(workload.stderr),
+      /does not run in the network namespace.*a program of this machine is refused/.test(workload.stderr),
     )
     const inside = await mesh.job('other', [client, '1'], { env: { SPIFFE_ENDPOINT_SOCKET: address } })
     // A workload's own socket comes first: it cannot be told another one's.
