@@ -83,8 +83,8 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
   const gathered = gather(resources)
   const { grants } = gathered
   const judge = options.judgeCertificate ?? (() => undefined)
-  const externals = findExternals(gathered, judge)
   const found = findServices(gathered.services, inventory, gathered.subsets)
+  const externals = findExternals(gathered, judge, found.ports)
   const services: Services = { ...found, by: new Map([...found.by, ...externals.by]) }
   const ports = [...found.ports, ...externals.ports]
 

@@ -22,11 +22,15 @@ export type Externals = {
   readonly statuses: readonly ResourceStatus[]
 }
 
-/** Of two with one host the older has it. */
-export function findExternals({ externalServices, ...gathered }: Gathered, judge: JudgeCertificate): Externals {
+/** Of two with one host the older has it. services: whose addresses are not shared, where only the last two numbers count (`loopbackOf`). */
+export function findExternals(
+  { externalServices, ...gathered }: Gathered,
+  judge: JudgeCertificate,
+  services: readonly ServicePort[],
+): Externals {
   const by = new Map<string, readonly ServicePort[]>()
   const owners = new Map<string, string>()
-  const addresses = new Set<string>()
+  const addresses = new Set(services.flatMap(({ host }) => (host?.startsWith('240.77.') ? [host.replace('240.77.', '240.79.')] : [])))
   const statuses = externalServices.map((external): ResourceStatus => {
     const own: ServicePort[] = []
     const wrong: string[] = []
@@ -48,8 +52,7 @@ export function findExternals({ externalServices, ...gathered }: Gathered, judge
         }
         owners.set(place, nameOf(external))
         isShown = true
-        // Without its roots or its certificate it must not be called otherwise.
-        if (tls !== 'refused') own.push(makePort(external, port, host, address, tls))
+        own.push(makePort(external, port, host, address, tls))
       }
       if (address === undefined || !isShown) continue
       addresses.add(address)
@@ -89,7 +92,7 @@ function makePort(
   port: PortSpec,
   host: string,
   address: string | undefined,
-  tls: Origination | undefined,
+  tls: Origination | 'refused' | undefined,
 ): ServicePort {
   const namespace = namespaceOf(external)
   const { resolution = 'DNS', endpoints: written } = external.spec!
@@ -132,7 +135,12 @@ function makePort(
       host,
       type,
       ...(type === 'hosts' ? { hosts: endpoints } : {}),
-      ...(tls === undefined ? {} : { tls: tls.serverName === undefined && !isWild ? { ...tls, serverName: host } : tls }),
+      // Without its roots or its certificate it must not be called otherwise: it keeps its address, and leads nowhere.
+      ...(tls === 'refused'
+        ? { isRefused: true }
+        : tls === undefined
+          ? {}
+          : { tls: tls.serverName === undefined && !isWild ? { ...tls, serverName: host } : tls }),
       ...(isNamed ? { port: type === 'original' || port.targetPort === undefined ? 0 : target } : {}),
     },
   }

@@ -27,7 +27,7 @@ export type AttachedRoutes = {
 
 /** Whom routes are for: those of one scope, and of these all (from absent) or only some. */
 export type Audience = { readonly scope: string | undefined; readonly from?: readonly ClientMatch[] | undefined }
-export const audienceKey = ({ scope, from }: Audience): string => JSON.stringify([scope, from])
+export const audienceKey = ({ scope = '', from }: Audience): string => (from === undefined ? scope : JSON.stringify([scope, from]))
 
 /** Of each kind what holds on each port, for one audience: the more specific kind wins, and of TCPRoutes the oldest; TLSRoutes share it by name (GEP-1294, GEP-1426 Route types). */
 export function holding({ http, tls, tcp }: AttachedRoutes, audience: Audience): ByPort {
@@ -113,6 +113,7 @@ export function lowerBackends(ports: readonly ServicePort[], { layersOf }: Polic
   const backends: Record<string, Backend> = {}
   const endpoints: Record<string, EndpointSet> = {}
   for (const port of ports) {
+    if (port.external?.isRefused === true) continue
     const { key, service, namespace } = port
     const layers = layersOf(port)
     if (namesClients(layers)) perClient[key] = { protocol: port.protocol, layers }

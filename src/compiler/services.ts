@@ -35,6 +35,8 @@ export type ServicePort = {
 export type External = Pick<Backend, 'hosts' | 'tls'> & {
   readonly host: string
   readonly type: Exclude<Backend['type'], 'local'>
+  /** It has no backend. */
+  readonly isRefused?: true
   readonly port?: number
 }
 
