@@ -40,16 +40,18 @@ type Said = Partial<Omit<RoutePolicySpec, 'targetRefs'>>
 
 /** The parts of a Route that policies set. */
 export const settled = ['timeouts', 'retry', 'hedge', 'fault', 'sizes', 'compression'] as const satisfies readonly (keyof Route)[]
+const isSettled: ReadonlySet<string> = new Set(settled)
 type Settings = Partial<Pick<Route, (typeof settled)[number]>>
 
 /** The route as the layers, of one client, have it; those that count most first. isEdge: it stands at a Gateway. */
 export function settleRoute(route: Route, layers: readonly Layer[], isEdge = false): Route {
   const says = merge(layers)
-  const made: Record<string, unknown> = { ...route }
-  for (const key of settled) delete made[key]
+  const made = settled.some(key => route[key] !== undefined)
+    ? (Object.fromEntries(Object.entries(route).filter(([key]) => !isSettled.has(key))) as Route)
+    : route
   const said = specOf('RoutePolicy', says) as Said
   if (said.maintenance !== undefined) return maintained(route, said.maintenance)
-  return { ...(made as Route), ...settingsOf(said, route.action), ...bodiesOf(said, isEdge), ...faultIn(says) }
+  return { ...made, ...settingsOf(said, route.action), ...bodiesOf(said, isEdge), ...faultIn(says) }
 }
 
 function settingsOf({ timeouts, retry, hedge }: Said, action: Route['action']): Settings {

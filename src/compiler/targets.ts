@@ -143,6 +143,7 @@ export function findTargets<P extends AnyPolicy>(policies: readonly P[], ground:
   const at = (target: string): readonly Entry<P>[] => byTarget.get(target) ?? []
   const wide = (namespace: string): readonly Entry<P>[] => [...at(`Namespace ${namespace}`), ...at('Mesh')]
   const ofPort = (port: ServicePort): readonly Entry<P>[] => {
+    if (byTarget.size === 0) return []
     const service = `${port.external === undefined ? 'Service' : 'ExternalService'} ${port.namespace}/${port.service}`
     const subset = port.subset === undefined ? [] : at(`ServiceSubset ${port.namespace}/${port.subset}`)
     return [...subset, ...(port.name === undefined ? [] : at(`${service}#${port.name}`)), ...at(service), ...wide(port.namespace)]
@@ -153,6 +154,7 @@ export function findTargets<P extends AnyPolicy>(policies: readonly P[], ground:
     ofPort,
     ofPlace: namespace => [...at(`Workload ${namespace}`), ...wide(namespace)],
     of: (port, routeName) => {
+      if (byTarget.size === 0) return []
       // A route that others hand on to counts more than those that hand on to it.
       const own = routeName.split('/via/').flatMap(each => {
         const [kind, namespace, name, place] = each.split('/')
