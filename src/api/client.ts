@@ -11,6 +11,7 @@ import type {
   PoliciesTold,
   ProxyConfig,
   ProxyStatus,
+  Resilience,
   RootPlan,
   RootRequest,
   Series,
@@ -83,6 +84,8 @@ export type Client = {
   proxies(): Promise<readonly ProxyStatus[]>
   proxyConfig(id: string): Promise<ProxyConfig>
   detections(id: string): Promise<readonly Detection[]>
+  /** service: `NAME.NAMESPACE`; absent: of all. */
+  resilience(service?: string): Promise<Resilience>
   policies(question: PolicyQuery): Promise<PoliciesTold>
   convergence(revision: number): Promise<Convergence>
   createToken(request: TokenRequest): Promise<TokenReply>
@@ -195,6 +198,7 @@ function meshCalls(request: Requester): Omit<Client, keyof ResourceCalls | 'url'
     proxies: () => request.json('/weft/v1/proxies'),
     proxyConfig: id => request.json(`/weft/v1/proxies/${encodeURIComponent(id)}/config`),
     detections: id => request.json(`/weft/v1/proxies/${encodeURIComponent(id)}/detections`),
+    resilience: service => request.json(`/weft/v1/resilience${service === undefined ? '' : `?service=${encodeURIComponent(service)}`}`),
     policies: question => request.json(`/weft/v1/policies?${searchOf(question)}`),
     convergence: revision => request.json('/weft/v1/convergence', { query: { revision: String(revision) } }),
     createToken: body => request.json('/weft/v1/tokens', { method: 'POST', body }),

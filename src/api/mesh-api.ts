@@ -63,6 +63,37 @@ export type Detection = {
  */
 export type { ClientTold, FieldTold, PoliciesTold, PortTold, RouteTold } from '#model/policies-told'
 
+/**
+ * GET /weft/v1/resilience[?service=NAME.NAMESPACE]: what proxies do now so that what is ill or full does no harm, as they last said. leftOut: who is not
+ * called, by which proxy, why, until when (RFC 3339). limits: of BackendPolicies, of each calling proxy. concurrency: what the proxy gives its own
+ * workload at once, found by how long an answer takes with few under way (0: not measured yet).
+ */
+export type Resilience = {
+  readonly leftOut: readonly {
+    readonly proxy: string
+    readonly service: string
+    readonly workload: string
+    readonly address: string
+    readonly cause: string
+    readonly until: string
+  }[]
+  readonly limits: readonly {
+    readonly proxy: string
+    readonly service: string
+    readonly limit: string
+    readonly most: number
+    readonly used: number
+    readonly isOpen: boolean
+  }[]
+  readonly concurrency: readonly {
+    readonly proxy: string
+    readonly listener: string
+    readonly limit: number
+    readonly used: number
+    readonly roundTripMs: number
+  }[]
+}
+
 /** GET /weft/v1/convergence?revision=N: who has N active. */
 export type Convergence = {
   readonly revision: number

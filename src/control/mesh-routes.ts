@@ -1,6 +1,6 @@
 /** /weft/v1: what the mesh does now. The shapes are those of api/mesh-api.ts. */
 
-import type { ControlStatus, Detection, TokenReply } from '#api/mesh-api'
+import type { ControlStatus, Detection, Resilience, TokenReply } from '#api/mesh-api'
 import { isSpiffeId, workloadId } from '#identity/spiffe'
 import type { PoliciesTold } from '#model/policies-told'
 import type { TopologyService } from '#model/topology'
@@ -54,6 +54,18 @@ export function meshRoutes(parts: MeshParts): ExtraRoute[] {
             }),
           ),
         ),
+    },
+    {
+      method: 'GET',
+      path: '/weft/v1/resilience',
+      handle: ({ query }) => {
+        const { leftOut, limits, concurrency } = traffic.spared(query.get('service') ?? undefined, now())
+        return json(200, {
+          leftOut: leftOut.map(each => ({ ...each, until: new Date(each.until).toISOString() })),
+          limits: limits.map(each => ({ ...each, isOpen: each.used >= each.most })),
+          concurrency,
+        } satisfies Resilience)
+      },
     },
     {
       method: 'GET',

@@ -6,6 +6,7 @@ import { outside, type Series, type Topology, type TopologyService } from '#mode
 import type { Increase } from './traffic/cumulative.ts'
 import { Cumulative } from './traffic/cumulative.ts'
 import type { Found } from './traffic/detections.ts'
+import { type Spared, Sparing } from './traffic/sparing.ts'
 import { Detections } from './traffic/detections.ts'
 import type { Edge, Ends } from './traffic/edge.ts'
 import { absorb, activeOn, closeActive, column, endsOf, isFailed, isFault, newEdge, pairKey, setActive } from './traffic/edge.ts'
@@ -36,6 +37,7 @@ export class Traffic {
   #left = new Map<string, number>()
   #vitals = new Map<string, Vitals>()
   #detections = new Detections()
+  #sparing = new Sparing()
   /** The service to which the workloads behind another name belong: `reviews-v2.default` → reviews. */
   #behind = new Map<string, { readonly service: string; readonly namespace: string }>()
   #droppedEdges = 0
@@ -58,6 +60,7 @@ export class Traffic {
       for (const metric of family.metrics) this.#take(proxyId, source, family.name, metric, grow, at)
     }
     this.#detections.take(proxyId, families, isNew, at)
+    this.#sparing.take(proxyId, families, isNew)
     this.#vitals.set(proxyId, { ...this.#vitals.get(proxyId), ...vitalsOf(families, at) })
   }
 
@@ -65,6 +68,7 @@ export class Traffic {
   leave(proxyId: string, at: number): void {
     if (!this.#sources.has(proxyId)) return
     this.#left.set(proxyId, at)
+    this.#sparing.forget(proxyId)
     for (const edge of this.#edges.values()) closeActive(edge, proxyId, at)
   }
 
@@ -89,6 +93,15 @@ export class Traffic {
   /** What this proxy found out of connections whose protocol nothing declares. */
   detections(proxyId: string): readonly Found[] {
     return this.#detections.of(proxyId)
+  }
+
+  /** Whom proxies leave out, and how much of limits is used; service: `NAME.NAMESPACE`, absent: of all. now: ms. */
+  spared(service: string | undefined, now: number): Spared {
+    const serviceOf = (proxy: string): string => {
+      const source = this.#sources.get(proxy)
+      return source === undefined ? '' : nameOf(source)
+    }
+    return this.#sparing.read(service, serviceOf, now)
   }
 
   /** What was not counted because a bound of memory was reached. */
@@ -202,6 +215,7 @@ export class Traffic {
       this.#sources.delete(id)
       this.#vitals.delete(id)
       this.#detections.forget(id)
+      this.#sparing.forget(id)
     }
   }
 }

@@ -282,7 +282,7 @@ describe('a limit of requests at once that is found out', () => {
     assert.ok((inside.core.concurrency[0]?.limit ?? 0) >= 30, JSON.stringify(inside.core.concurrency))
     inside.core.swap(view)
     assert.deepEqual(inside.core.concurrency, [])
-    assert.doesNotMatch(inside.core.meter.registry.text(), /weft_concurrency_limit\{/)
+    assert.match(inside.core.meter.registry.text(), /weft_concurrency_limit\{listener="inbound\/\d+"\} 0\n/, 'none')
     agent.destroy()
     await outside[Symbol.asyncDispose]()
     await inside.core[Symbol.asyncDispose]()

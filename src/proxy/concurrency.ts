@@ -44,7 +44,7 @@ export class Concurrency {
         least.sample([listener]).value = roundTripMs / 1000
       }
       for (const { samples } of [limit, used, least])
-        for (const [key, { labels }] of samples) if (!this.#gradients.has(labels[0]!)) samples.delete(key)
+        for (const sample of samples.values()) if (!this.#gradients.has(sample.labels[0]!)) sample.value = 0
     })
   }
 

@@ -84,9 +84,14 @@ export class Guards {
   }
 
   /** Who is not picked now, by backend: their addresses, and of each why and until when (ms since the epoch). */
-  leftOut(): { readonly backend: string; readonly endpoints: readonly string[]; readonly absent: readonly Absent[] }[] {
-    return [...this.#guards].flatMap(([backend, { absent }]) =>
-      absent.length === 0 ? [] : [{ backend, endpoints: absent.map(({ address }) => address), absent }],
+  leftOut(): {
+    readonly backend: string
+    readonly service: string
+    readonly endpoints: readonly string[]
+    readonly absent: readonly Absent[]
+  }[] {
+    return [...this.#guards].flatMap(([backend, { absent, service }]) =>
+      absent.length === 0 ? [] : [{ backend, service, endpoints: absent.map(({ address }) => address), absent }],
     )
   }
 

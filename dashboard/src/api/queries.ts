@@ -38,6 +38,10 @@ export const useProxyConfig = (id: string) =>
 export const useSeries = (service: string, side: 'inbound' | 'outbound') =>
   useQuery({ queryKey: ['series', service, side], queryFn: () => control.series(service, { seconds: 600, side }), refetchInterval: 5_000 })
 
+/** service: NAME.NAMESPACE. Who is left out of it, and how much of its limits is used. */
+export const useResilience = (service: string) =>
+  useQuery({ queryKey: ['resilience', service], queryFn: () => control.resilience(service), refetchInterval: 2_000 })
+
 /** service, from: NAME.NAMESPACE; from undefined: of a client that no policy names. A refusal says that there is no such Service. */
 export const usePolicies = (service: string, from: string | undefined) =>
   useQuery({

@@ -15,6 +15,7 @@ import { Charts } from './charts.tsx'
 import { Policies } from './policies.tsx'
 import { Routes } from './routes.tsx'
 import css from './service.module.css'
+import { Sparing } from './sparing.tsx'
 import { Edges, Workloads } from './tables.tsx'
 
 export function ServicePage(): ReactNode {
@@ -93,6 +94,7 @@ function Known({ name, service, topology }: { name: string; service: TopologySer
           <Edges edges={outbound} end="destination" none="It calls nobody at the moment." />
         </Section>
       </div>
+      <Sparing name={name} />
       <Policies name={name} topology={topology} />
       <Section title="Workloads">
         <Workloads service={service} inbound={inbound} />

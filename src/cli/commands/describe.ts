@@ -9,6 +9,7 @@ import { yamlText } from '../print.ts'
 import { openScope, type Session } from '../session.ts'
 import { affectedBy } from '../describe/affects.ts'
 import { conditionLines } from '../describe/conditions.ts'
+import { sparingLines } from '../describe/sparing.ts'
 import { edgeLines } from './topology.ts'
 
 type Flags = { readonly namespace?: string; readonly control?: string }
@@ -61,6 +62,7 @@ async function one({ say, now }: Session, client: Client, kind: ServedKind, reso
   const affected = await affectedBy(client, resource)
   if (!affected) return
   section('Proxies', affected.proxies.length > 0 ? affected.proxies.map(({ id, state }) => `${id} (${state})`) : ['none has it'])
+  section('Left out, and limits', await sparingLines(client, resource, now()))
   section('Traffic', edgeLines(say, { edges: affected.edges, seconds: 60 }, false))
 }
 

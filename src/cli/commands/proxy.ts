@@ -75,7 +75,7 @@ export async function proxyPart(
   if (proxy.service === name && say.isTTY) say.err(say.paint('dim', `of ${proxy.id}, revision ${config.revision}`))
   if (part === 'config') await printAs(say, output === 'json' ? 'json' : 'yaml', config)
   else if (output === 'json' || output === 'yaml') await printAs(say, output, part === 'endpoints' ? view.endpoints : view.routes)
-  else if (part === 'endpoints') printTable(say, endpointHeadings, endpointRows(view, await leftOutOf(proxy)))
+  else if (part === 'endpoints') printTable(say, endpointHeadings, endpointRows(view, await leftOutOf(client, proxy), session.now()))
   else printTable(say, routeHeadings, routeRows(view))
   return exit.ok
 }

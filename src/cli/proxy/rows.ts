@@ -51,25 +51,30 @@ export const endpointHeadings: readonly Heading[] = [
   { name: 'weight', right: true },
   { name: 'mtls' },
   { name: 'zone' },
+  { name: 'why' },
 ]
 
-/** leftOut: what the proxy leaves out for a while because it kept failing, where that is known. */
-export function endpointRows({ backends, endpoints }: View, leftOut?: LeftOut): readonly (readonly string[])[] {
+/** leftOut: what the proxy leaves out for a while, where that is known. now: ms since the epoch. */
+export function endpointRows({ backends, endpoints }: View, leftOut?: LeftOut, now = Date.now()): readonly (readonly string[])[] {
   return Object.values(backends)
     .sort(byName)
-    .flatMap(({ name, type, port }) => {
-      if (type === 'local') return [[name, `127.0.0.1:${port}`, 'this one', '', '', '', '']]
+    .flatMap(({ name, service, type, port }) => {
+      if (type === 'local') return [[name, `127.0.0.1:${port}`, 'this one', '', '', '', '', '']]
       const set = endpoints[name]?.endpoints ?? []
-      if (set.length === 0) return [[name, 'none', '', '', '', '', '']]
-      return set.map(({ host, port: at, workload, health, weight, mtls, locality }) => [
-        name,
-        `${host.includes(':') ? `[${host}]` : host}:${at}`,
-        workload,
-        leftOut?.has(leftOutKey(name, host, at)) === true ? 'left out' : health,
-        String(weight),
-        mtls ? 'yes' : 'no',
-        locality?.zone ?? '',
-      ])
+      if (set.length === 0) return [[name, 'none', '', '', '', '', '', '']]
+      return set.map(({ host, port: at, workload, health, weight, mtls, locality }) => {
+        const out = leftOut?.get(leftOutKey(service, `${host}:${at}`))
+        return [
+          name,
+          `${host.includes(':') ? `[${host}]` : host}:${at}`,
+          workload,
+          out === undefined ? health : 'left out',
+          String(weight),
+          mtls ? 'yes' : 'no',
+          locality?.zone ?? '',
+          out === undefined ? '' : `${out.cause}, ${tellSpan(Math.max(0, out.until - now))} more`,
+        ]
+      })
     })
 }
 
