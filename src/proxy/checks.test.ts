@@ -8,6 +8,7 @@ import { TestClock } from '../base/clock.ts'
 import type { Backend, Endpoint, HealthCheck, HealthQuestion } from '../model/view.ts'
 import { emptyView } from '../model/view.ts'
 import { asking, Checks } from './checks.ts'
+import type { Reach } from './connect.ts'
 import type { Ask } from './checks/ask.ts'
 import type { Verdict } from './checks/verdict.ts'
 import { Pools } from './pool.ts'
@@ -180,14 +181,14 @@ const listening = async (t: TestContext, server: Server): Promise<number> => {
   t.after(() => server.close())
   return (server.address() as AddressInfo).port
 }
+const reach: Reach = {
+  credentials: () => undefined,
+  dialLocal: () => Promise.reject(new Error('nothing local here')),
+  dialLocalUdp: () => assert.fail('no datagrams here'),
+  lookup: () => assert.fail('no names here'),
+  refusal: () => undefined,
+}
 const ways = (t: TestContext): Ask => {
-  const reach = {
-    credentials: () => undefined,
-    dialLocal: () => Promise.reject(new Error('nothing local here')),
-    dialLocalUdp: () => assert.fail('no datagrams here'),
-    lookup: () => assert.fail('no names here'),
-    refusal: () => undefined,
-  }
   const pools = new Pools(reach, new Registry())
   t.after(() => pools.close())
   return asking((of, at) => pools.of(of, at), reach)
@@ -270,14 +271,11 @@ test('HTTP/2 is asked where the workload speaks that, on the connections that re
 })
 
 test('what two causes leave out is out until both have let it go', t => {
-  const reach = {
-    credentials: () => undefined,
-    dialLocal: () => Promise.reject(new Error('nothing local here')),
-    dialLocalUdp: () => assert.fail('no datagrams here'),
-  }
   const pools = new Pools(reach, new Registry())
   t.after(() => pools.close())
-  const [of, set] = [{ ...backend(), healthCheck: undefined } as unknown as Backend, setOf(endpoint(1), endpoint(2))]
+  const { healthCheck, ...of } = backend()
+  assert.ok(healthCheck !== undefined)
+  const set = setOf(endpoint(1), endpoint(2))
   const serving = () => pools.balancers.of(of, set).endpoints.map(({ port }) => port)
   const { balancers } = pools
   balancers.leaveOut(of.name, new Set(['127.0.0.1:1']), 'checks')
