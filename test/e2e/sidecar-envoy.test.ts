@@ -49,30 +49,38 @@ describe('one table of cases, two data planes', { skip, timeout: 300_000 }, () =
       ['two', 'v2'],
     ] as const)
       mesh.run(`api-${name}`, [process.execPath, file('server.mjs')], {
-        flags: ['--service', 'api', '--app-version', version, '--port', '8080/http', '--port', '8081/http2'],
-        env: { NAME: name, HTTP1: '8080', HTTP2: '8081' },
+        flags: ['--service', 'api', '--app-version', version, '--port', '8080/http', '--port', '8081/http2', '--port', '8082/tcp'],
+        env: { NAME: name, HTTP1: '8080', HTTP2: '8081', TCP: '8082' },
       })
     mesh.run('called-weft', [process.execPath, file('server.mjs')], {
-      flags: ['--port', 'http:8080/http', '--port', 'http2:8081/http2'],
-      env: { NAME: 'called', HTTP1: '8080', HTTP2: '8081' },
+      flags: ['--port', 'http:8080/http', '--port', 'http2:8081/http2', '--port', 'tcp:8082/tcp'],
+      env: { NAME: 'called', HTTP1: '8080', HTTP2: '8081', TCP: '8082' },
     })
-    const [http1, http2] = [await freePort(), await freePort()]
-    const env = { NAME: 'called', HTTP1: String(http1), HTTP2: String(http2) }
+    const [http1, http2, tcp] = [await freePort(), await freePort(), await freePort()]
+    const env = { NAME: 'called', HTTP1: String(http1), HTTP2: String(http2), TCP: String(tcp) }
     mesh.spawn([process.execPath, file('server.mjs')], { env })
     await apply(readFileSync(file('documents.yaml'), 'utf8'))
-    envoyIn(mesh, 'called-envoy', '--port', `http:${http1}/http`, '--port', `http2:${http2}/http2`)
+    envoyIn(mesh, 'called-envoy', '--port', `http:${http1}/http`, '--port', `http2:${http2}/http2`, '--port', `tcp:${tcp}/tcp`)
     agent = envoyIn(mesh, 'web-envoy')
     shell = mesh.shell('web-weft')
     await mesh.healthy('api', 2)
     await mesh.healthy('called-weft')
     await mesh.healthy('called-envoy')
+    await apply(readFileSync(file('tcp.yaml'), 'utf8'))
     for (const [name, port] of [
       ['http1', 8080],
       ['http2', 8081],
     ] as const) {
       await apply(filled('route.yaml', { NAME: name, PORT: String(port) }))
       for (const plane of planes)
-        await apply(filled('called.yaml', { NAME: `called-${plane}-${name}`, SERVICE: `called-${plane}`, PORT: String(port) }))
+        await apply(
+          filled('called.yaml', {
+            NAME: `called-${plane}-${name}`,
+            SERVICE: `called-${plane}`,
+            TCPPORT: String(plane === 'envoy' ? tcp : 8082),
+            PORT: String(port),
+          }),
+        )
     }
     const { items } = await mesh.client.list(kinds.service, {})
     for (const { metadata, spec } of items) addresses.set(metadata.name, String((spec as { clusterIP?: string }).clusterIP))
@@ -110,7 +118,7 @@ describe('one table of cases, two data planes', { skip, timeout: 300_000 }, () =
     },
   }
   const ask = async (plane: Plane, { service, version, ...rest }: Asked): Promise<readonly Answer[]> => {
-    const port = version === 'http1' ? 8080 : 8081
+    const port = { http1: 8080, http2: 8081, grpc: 8081, tcp: 8082 }[version]
     return JSON.parse(await runners[plane]({ ...rest, version, port }, service)) as readonly Answer[]
   }
 
@@ -123,10 +131,10 @@ describe('one table of cases, two data planes', { skip, timeout: 300_000 }, () =
         }
       })
 
-  for (const { says, service, calls, judge } of calledCases)
+  for (const { says, service, only = versions, calls, judge } of calledCases)
     for (const plane of planes)
       test(`${plane} in front of the called ${says}`, async () => {
-        for (const version of versions) {
+        for (const version of only) {
           const answers = await ask('weft', { service: `${service}-${plane}`, version, calls: calls(`${plane}-${version}`), atOnce: 1 })
           judged(version, answers, judge)
         }
@@ -193,7 +201,7 @@ describe('the agent beside an Envoy', { skip, timeout: 120_000 }, () => {
     await using mesh = await Mesh.start({ control: ['--leaf-life', '8s'] })
     mesh.run('api', [process.execPath, file('server.mjs')], {
       flags: ['--port', '8080/http'],
-      env: { NAME: 'api', HTTP1: '8080', HTTP2: '8081' },
+      env: { NAME: 'api', HTTP1: '8080', HTTP2: '8081', TCP: '8082' },
     })
     const admin = await freePort()
     const agent = envoyIn(mesh, 'web', '--admin-port', String(admin))

@@ -1,12 +1,13 @@
 // Calls as the JSON in its only argument says and prints the answers, in the order of the calls, as JSON:
-// { host, port, version: 'http1' | 'http2' | 'grpc', calls: [{ path, method, headers }], atOnce }.
+// { host, port, version: 'http1' | 'http2' | 'grpc' | 'tcp', calls: [{ path, method, headers }], atOnce }.
 import http from 'node:http'
 import http2 from 'node:http2'
+import net from 'node:net'
 import process from 'node:process'
 
 const { host, port, version, calls, atOnce = 1 } = JSON.parse(process.argv[2])
 const agent = new http.Agent({ keepAlive: true, maxSockets: 100 })
-const session = version === 'http1' ? undefined : http2.connect(`http://${host}:${port}`)
+const session = version === 'http1' || version === 'tcp' ? undefined : http2.connect(`http://${host}:${port}`)
 
 const overHttp1 = ({ path, method = 'GET', headers = {} }) =>
   new Promise((resolve, reject) =>
@@ -45,6 +46,17 @@ const overHttp2 = ({ path, method = 'GET', headers = {} }) =>
     else stream.end()
   })
 
+/** What is refused is a connection without an answer. */
+const overTcp = () =>
+  new Promise(resolve => {
+    let body = ''
+    const socket = net.connect(port, host, () => socket.write('who?'))
+    socket.on('error', () => {})
+    socket.on('data', bytes => (body += bytes))
+    socket.on('close', () => resolve({ status: body === '' ? 0 : 200, headers: {}, body }))
+  })
+
+const ask = { http1: overHttp1, http2: overHttp2, grpc: overHttp2, tcp: overTcp }[version]
 const answers = []
 let next = 0
 await Promise.all(
@@ -52,7 +64,7 @@ await Promise.all(
     while (next < calls.length) {
       const at = next++
       const began = performance.now()
-      const { body, ...rest } = await (session === undefined ? overHttp1 : overHttp2)(calls[at])
+      const { body, ...rest } = await ask(calls[at])
       const said = body.startsWith('{') ? JSON.parse(body) : {}
       answers[at] = { ...rest, ms: performance.now() - began, by: said.name, path: said.path, asked: said.headers }
     }

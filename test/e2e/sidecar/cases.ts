@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict'
 
-export type Version = 'http1' | 'http2' | 'grpc'
+/** tcp: a connection; the answer has the status 200 where there was one, else 0. */
+export type Version = 'http1' | 'http2' | 'grpc' | 'tcp'
 export type Call = { readonly path: string; readonly method?: string; readonly headers?: Readonly<Record<string, string>> }
 export type Answer = {
   readonly status: number
@@ -41,6 +42,20 @@ function about(seen: number, all: number, part: number): void {
 }
 
 export const callerCases: readonly Case[] = [
+  {
+    says: 'splits connections by weight',
+    service: 'api',
+    only: ['tcp'],
+    calls: () => times(200, { path: '' }),
+    judge: answers => {
+      assert.equal(count(answers, isGood), 200)
+      about(
+        count(answers, ({ by }) => by === 'two'),
+        200,
+        0.2,
+      )
+    },
+  },
   {
     says: 'splits by weight',
     service: 'api',
@@ -168,6 +183,13 @@ export const callerCases: readonly Case[] = [
 
 /** Of what stands in front of the called program. */
 export const calledCases: readonly Case[] = [
+  {
+    says: 'takes connections by mutual TLS from whom the rules allow',
+    service: 'called',
+    only: ['tcp'],
+    calls: () => times(5, { path: '' }),
+    judge: answers => assert.equal(count(answers, isGood), 5),
+  },
   {
     says: 'takes what comes by mutual TLS, and tells who called',
     service: 'called',

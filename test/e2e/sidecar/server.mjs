@@ -1,10 +1,12 @@
 // Does what the path asks for, over HTTP/1.1 on HTTP1 and HTTP/2 on HTTP2, and says who it is:
+// On TCP it says who it is to whoever says anything. Of requests:
 // /flaky?key=K&fails=N fails N times for K; /slow?ms=N waits; /odd fails where NAME is "two". A call of gRPC is answered as one.
 import http from 'node:http'
 import http2 from 'node:http2'
+import net from 'node:net'
 import process from 'node:process'
 
-const { NAME, HTTP1, HTTP2 } = process.env
+const { NAME, HTTP1, HTTP2, TCP } = process.env
 const failed = new Map()
 
 function answer(ask, reply) {
@@ -44,3 +46,6 @@ function answer(ask, reply) {
 
 http.createServer(answer).listen(Number(HTTP1), '127.0.0.1')
 http2.createServer(answer).listen(Number(HTTP2), '127.0.0.1')
+net
+  .createServer(socket => socket.on('error', () => {}).once('data', () => socket.end(JSON.stringify({ name: NAME }))))
+  .listen(Number(TCP), '127.0.0.1')
