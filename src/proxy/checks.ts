@@ -6,33 +6,14 @@
  * What was found out is forgotten with the last of it: who has not looked for a while knows nothing.
  */
 
-import type { Clock } from '#base/clock'
 import { checkLabels, failingLabels, metricNames } from '#model/metrics'
-import type { Backend, Endpoint, EndpointSet, HealthCheck, View } from '#model/view'
+import type { Backend, EndpointSet, View } from '#model/view'
 import { addressOf } from './balancers.ts'
-import type { Ask } from './checks/ask.ts'
-import { atFirst, judged, type Standing } from './checks/standing.ts'
-import type { Verdict } from './checks/verdict.ts'
-import type { Family, Registry } from './registry.ts'
+import type { Standing } from './checks/standing.ts'
+import { type CheckOptions, Watched } from './checks/watched.ts'
+import type { Family } from './registry.ts'
 
 export { askCall, asking } from './checks/ask.ts'
-
-/** So long after the last request a backend is in use, or three intervals where that is longer. */
-const useMs = 60_000
-/** The first question to an endpoint comes within this time, by chance, or within the interval. */
-const soonMs = 1_000
-/** A backend with very many endpoints is asked more slowly than it says, so that its callers do not ask more than this in a second. */
-const mostPerSecond = 100
-
-export type CheckOptions = {
-  readonly ask: Ask
-  readonly clock: Clock
-  readonly registry: Registry
-  /** From now on these addresses of a backend are not picked. */
-  readonly leaveOut: (backend: string, addresses: ReadonlySet<string>) => void
-  /** In [0, 1). */
-  readonly random?: () => number
-}
 
 /** since: ms of the clock when it became so. reason: of the last failure. */
 export type CheckStanding = {
@@ -49,6 +30,9 @@ export class Checks {
   readonly #count: Family
   /** By name of the backend. */
   readonly #watched = new Map<string, Watched>()
+  /** Of the newest view, and those of them that are asked while idle too: a view in which only endpoints changed has the same. */
+  #backends: View['backends'] = {}
+  #always: readonly Backend[] = []
 
   constructor(options: CheckOptions) {
     this.#options = options
@@ -76,10 +60,13 @@ export class Checks {
       if (backend?.healthCheck === undefined || set === undefined) this.#forget(name, watched)
       else watched.follow(backend, set)
     }
-    for (const [name, backend] of Object.entries(backends)) {
-      if (backend.healthCheck?.idleMs === undefined || this.#watched.has(name)) continue
-      const set = endpoints[name]
-      if (set !== undefined) this.#watch(backend, set)
+    if (backends !== this.#backends) {
+      this.#backends = backends
+      this.#always = Object.values(backends).filter(({ healthCheck }) => healthCheck?.idleMs !== undefined)
+    }
+    for (const backend of this.#always) {
+      const set = endpoints[backend.name]
+      if (set !== undefined && !this.#watched.has(backend.name)) this.#watch(backend, set)
     }
   }
 
@@ -116,134 +103,3 @@ export class Checks {
 }
 
 const none: ReadonlySet<string> = new Set()
-
-type Watchee = {
-  endpoint: Endpoint
-  standing: Standing
-  since: number
-  reason: string | undefined
-  /** Takes the next question back; undefined while one is under way. */
-  cancel: (() => void) | undefined
-}
-
-/** The endpoints of one backend. */
-class Watched {
-  readonly #options: CheckOptions
-  readonly #count: Family
-  readonly #onUnused: () => void
-  /** By address. */
-  readonly #watchees = new Map<string, Watchee>()
-  #backend: Backend
-  #lastUsed = Number.NEGATIVE_INFINITY
-
-  constructor(backend: Backend, options: CheckOptions, count: Family, onUnused: () => void) {
-    this.#backend = backend
-    this.#options = options
-    this.#count = count
-    this.#onUnused = onUnused
-  }
-
-  get service(): string {
-    return this.#backend.service
-  }
-  get endpoints(): readonly Watchee[] {
-    return [...this.#watchees.values()]
-  }
-  get #check(): HealthCheck {
-    return this.#backend.healthCheck!
-  }
-
-  used(): void {
-    const now = this.#options.clock.now()
-    const wasIdle = this.#isIdle(now)
-    this.#lastUsed = now
-    if (!wasIdle) return
-    for (const watchee of this.#watchees.values())
-      if (watchee.cancel !== undefined) {
-        watchee.cancel()
-        this.#later(watchee, this.#soon)
-      }
-  }
-
-  #isIdle(now: number): boolean {
-    return now - this.#lastUsed > Math.max(useMs, 3 * this.#check.intervalMs)
-  }
-
-  /** Those that the inventory calls unhealthy are not asked: they are not called. Another question makes all that was answered to the last worthless. */
-  follow(backend: Backend, { endpoints }: EndpointSet): void {
-    const isOther = JSON.stringify(backend.healthCheck) !== JSON.stringify(this.#check)
-    this.#backend = backend
-    const serving = new Map(
-      endpoints
-        .filter(({ health, weight }) => weight > 0 && (health === 'healthy' || health === 'degraded'))
-        .map(each => [addressOf(each), each]),
-    )
-    for (const [address, { cancel }] of this.#watchees)
-      if (isOther || !serving.has(address)) {
-        cancel?.()
-        this.#watchees.delete(address)
-      }
-    for (const [address, endpoint] of serving) {
-      const known = this.#watchees.get(address)
-      if (known !== undefined) known.endpoint = endpoint
-      else {
-        const since = this.#options.clock.now()
-        const watchee: Watchee = { endpoint, standing: atFirst, since, reason: undefined, cancel: undefined }
-        this.#watchees.set(address, watchee)
-        this.#later(watchee, this.#soon)
-      }
-    }
-    this.#tell()
-  }
-
-  get #soon(): number {
-    return this.#random() * Math.min(soonMs, this.#check.intervalMs)
-  }
-  #random(): number {
-    return (this.#options.random ?? Math.random)()
-  }
-
-  #later(watchee: Watchee, ms: number): void {
-    watchee.cancel = this.#options.clock.after(ms, () => {
-      watchee.cancel = undefined
-      void this.#ask(watchee)
-    })
-  }
-
-  async #ask(watchee: Watchee): Promise<void> {
-    const { ask, timeoutMs } = this.#check
-    const verdict = await this.#options.ask(this.#backend, watchee.endpoint, ask, timeoutMs)
-    // Meanwhile it may have gone, or been asked something else.
-    if (this.#watchees.get(addressOf(watchee.endpoint)) !== watchee) return
-    this.#judge(watchee, verdict)
-    const { intervalMs, idleMs, jitterPercent } = this.#check
-    const isIdle = this.#isIdle(this.#options.clock.now())
-    if (isIdle && idleMs === undefined) return this.#onUnused()
-    const everyMs = Math.max(isIdle ? idleMs! : intervalMs, (this.#watchees.size * 1000) / mostPerSecond)
-    this.#later(watchee, everyMs * (1 + (this.#random() * jitterPercent) / 100))
-  }
-
-  #judge(watchee: Watchee, verdict: Verdict): void {
-    if (verdict.is === 'unknown') return
-    const passed = verdict.is === 'passed'
-    const reason = verdict.is === 'failed' ? verdict.reason : ''
-    this.#count.sample([this.service, watchee.endpoint.workload, passed ? 'passed' : 'failed', reason]).value++
-    if (verdict.is === 'failed') watchee.reason = `${verdict.reason}: ${verdict.detail}`
-    const before = watchee.standing.state
-    watchee.standing = judged(watchee.standing, passed, this.#check)
-    if (watchee.standing.state === before) return
-    watchee.since = this.#options.clock.now()
-    if (before === 'failing') watchee.reason = undefined
-    this.#tell()
-  }
-
-  #tell(): void {
-    const failing = [...this.#watchees].flatMap(([address, { standing }]) => (standing.state === 'failing' ? [address] : []))
-    this.#options.leaveOut(this.#backend.name, new Set(failing))
-  }
-
-  stop(): void {
-    for (const { cancel } of this.#watchees.values()) cancel?.()
-    this.#watchees.clear()
-  }
-}
