@@ -89,6 +89,7 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
     meter: core.meter,
     log,
     exit: core.exit,
+    dial: core.dialOutside,
     carry: (session, to) => core.datagrams(session, to),
   })
   const dns = new MeshDns({

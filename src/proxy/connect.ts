@@ -1,12 +1,13 @@
 /** One connection to one endpoint: plain or mutual TLS with the expected identity. What goes wrong is a Failure that says whether another endpoint may be tried. */
 
 import { Failure } from '#base/failure'
-import { dialTcp, peerUris, type SecureContext, type Socket, secureClient } from '#io/net'
+import { dialTcp, type SecureContext, type Socket, secureClient } from '#io/net'
 import { dialUdp, type UdpFlow, type UdpHandlers } from '#io/udp'
 import type { Backend, Endpoint } from '#model/view'
 import type { Ends } from '#wire/proxy-protocol'
-import { dialOutside } from './dial-outside.ts'
+import { dialOutside, flowOutside } from './dial-outside.ts'
 import { failureOf, opened } from './opened.ts'
+import { provenBy } from './peer.ts'
 import { writeHeader } from './proxy-header.ts'
 
 /** A socket that is connected and, where the endpoint asks for it, secured; `identity` is what the peer proved, `alpn` what it chose of the offers. */
@@ -28,7 +29,11 @@ export type Reach = {
 
 /** A flow of datagrams in the clear: to the workload, or to an endpoint that is not behind a proxy of the mesh. */
 export const openFlow = (backend: Backend, endpoint: Endpoint | undefined, reach: Reach, on: UdpHandlers): UdpFlow =>
-  endpoint === undefined ? reach.dialLocalUdp(backend.port, on) : dialUdp(endpoint.host, endpoint.port, on)
+  endpoint === undefined
+    ? reach.dialLocalUdp(backend.port, on)
+    : backend.isExternal === true
+      ? flowOutside(endpoint, reach, on)
+      : dialUdp(endpoint.host, endpoint.port, on)
 
 /** offers: names for ALPN (RFC 7301), best first; none for opaque bytes. ends: who called whom, for a workload that wants to know it by a PROXY header. */
 export async function connect(
@@ -59,16 +64,12 @@ async function made(backend: Backend, endpoint: Endpoint | undefined, reach: Rea
   if (credentials === undefined) throw new Failure('not-ready', 'this proxy has no certificate yet')
   const secure = secureClient(dialTcp(endpoint.host, endpoint.port), credentials, offers, serverName(backend))
   await opened(secure, 'secureConnect', backend.connectTimeoutMs, endpoint)
-  const proved = peerUris(secure)
-  const identity = proved.find(uri => backend.identities.includes(uri))
-  if (identity === undefined) {
+  const proven = provenBy(secure, { trustDomain: '', ids: backend.identities, role: 'server' })
+  if ('refused' in proven) {
     secure.destroy()
-    throw new Failure(
-      'identity-mismatch',
-      `${endpoint.host}:${endpoint.port} proved ${proved.join(', ') || 'none'}, expected ${backend.identities.join(' or ') || 'one of this backend, which has none'}`,
-    )
+    throw new Failure('identity-mismatch', `${endpoint.host}:${endpoint.port}: ${proven.refused}`)
   }
-  return { socket: secure, identity, alpn: typeof secure.alpnProtocol === 'string' ? secure.alpnProtocol : undefined }
+  return { socket: secure, identity: proven.peer, alpn: typeof secure.alpnProtocol === 'string' ? secure.alpnProtocol : undefined }
 }
 
 /** `8080.catalog.default.mesh`: the name in the TLS hello, for proxies that many workloads share. */

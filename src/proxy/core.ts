@@ -5,7 +5,6 @@ import type { Log } from '#base/log'
 import {
   listen,
   type Listening,
-  peerUris,
   type SecureAcceptor,
   type SecureContext,
   secureAcceptor,
@@ -26,9 +25,11 @@ import type { OutsideNames } from './dns.ts'
 import type { EntryOf } from './downstream.ts'
 import { Edge } from './edge.ts'
 import type { Entry, Party } from './entry.ts'
+import { flowOutside } from './dial-outside.ts'
 import { Exit } from './exit.ts'
 import { hopAlpn } from './hop.ts'
 import { Meter } from './meter.ts'
+import { provenBy } from './peer.ts'
 import { Pools } from './pool.ts'
 
 export type CoreOptions = {
@@ -70,6 +71,8 @@ export class Core implements AsyncDisposable {
   readonly meter: Meter
   /** Who judges what leaves the mesh. */
   readonly exit: Exit
+  /** A flow of datagrams out of it. */
+  readonly dialOutside: (host: string, port: number, on: UdpHandlers) => UdpFlow
   readonly #options: CoreOptions
   readonly #acceptor: Acceptor
   readonly #edge: Edge
@@ -104,6 +107,7 @@ export class Core implements AsyncDisposable {
       lookup: options.lookup ?? machineLookup,
       refusal: (host, address, port) => exit.refusal(this.#view, host, address, port),
     }
+    this.dialOutside = (host, port, on) => flowOutside({ host, port }, reach, on)
     this.#pools = new Pools(reach, this.meter.registry)
     this.meter.watch(() => this.#pools.standings())
     this.#acceptor = new Acceptor({
@@ -323,13 +327,12 @@ export class Core implements AsyncDisposable {
       alpn,
       secure => {
         secure.on('error', () => {})
-        const domain = this.#view.trust.domain
-        const peer = peerUris(secure).find(uri => domain === '' || uri.startsWith(`spiffe://${domain}/`))
-        if (peer === undefined) {
-          failed(`its certificate names no workload of ${domain}`)
+        const proven = provenBy(secure, { trustDomain: this.#view.trust.domain, role: 'client' })
+        if ('refused' in proven) {
+          failed(proven.refused)
           return void secure.destroy()
         }
-        this.#caught(this.#acceptor.inbound(secure, name, peer, secure.alpnProtocol), secure)
+        this.#caught(this.#acceptor.inbound(secure, name, proven.peer, secure.alpnProtocol), secure)
       },
       failed,
     )

@@ -1,6 +1,7 @@
 /** One connection to a place outside the mesh: its name looked up by this proxy, denied addresses passed over, and TLS begun where the backend asks for it. */
 
 import { Failure } from '#base/failure'
+import { dialUdp, type UdpFlow, type UdpHandlers } from '#io/udp'
 import { dialTcp, isIp, originate, type Socket } from '#io/net'
 import type { Backend, Endpoint } from '#model/view'
 import type { Connected, Reach } from './connect.ts'
@@ -51,4 +52,32 @@ async function reached(
   )
   await opened(secure, 'secureConnect', connectTimeoutMs, at)
   return { socket: secure, identity: undefined, alpn: typeof secure.alpnProtocol === 'string' ? secure.alpnProtocol : undefined }
+}
+
+/** What comes before the name is found; over UDP more need not be kept. */
+const mostWaiting = 64
+
+/** A flow of datagrams to a place outside the mesh, by the same look-up. */
+export function flowOutside(place: Pick<Endpoint, 'host' | 'port'>, reach: Pick<Reach, 'lookup' | 'refusal'>, on: UdpHandlers): UdpFlow {
+  let flow: UdpFlow | undefined
+  let isClosed = false
+  const waiting: Uint8Array[] = []
+  addressesOf(place, reach).then(
+    ([address]) => {
+      if (isClosed) return
+      flow = dialUdp(address!, place.port, on)
+      for (const bytes of waiting.splice(0)) flow.send(bytes)
+    },
+    (why: unknown) => isClosed || on.failed(why instanceof Failure ? new Error(why.says) : (why as Error)),
+  )
+  return {
+    send: bytes => {
+      if (flow !== undefined) flow.send(bytes)
+      else if (waiting.length < mostWaiting) waiting.push(bytes)
+    },
+    close: () => {
+      isClosed = true
+      flow?.close()
+    },
+  }
 }

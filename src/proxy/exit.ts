@@ -85,7 +85,8 @@ export class Exit {
     const { destination, listener } = entry
     const asked = destination === undefined ? undefined : bare(host)
     const port = destination?.port ?? listener.port
-    return this.#judged(egress, entry, { name: asked, address: destination?.address, port, request: { method, path } }, asked)
+    const request = listener.protocol === 'udp' ? undefined : { method, path }
+    return this.#judged(egress, entry, { name: asked, address: destination?.address, port, request }, asked)
   }
 
   /** Where a connection whose bytes are not looked into goes, by the listener of now; throws `egress-denied`. sni: the server name that it asks for. isTold: counted and logged. */

@@ -119,6 +119,7 @@ function outside(host: string, port: number, view: View): { listener: Listener; 
     name,
     service: 'external',
     type: 'endpoints',
+    isExternal: true,
     port,
     protocol: 'http1',
     balance: 'round-robin',

@@ -145,13 +145,14 @@ function routeOfDatagrams({ entry, isHttp1 }: Exchange, view: View, isDatagrams:
 
 const datagramRoutes = new WeakMap<Listener, Route>()
 
-const forwardTo = ({ name, backends, hash, access }: Listener): Route => ({
+const forwardTo = ({ name, backends, hash, access, egress }: Listener): Route => ({
   name,
   origin: name,
   match: {},
   filters: [],
   action: { type: 'forward', backends: backends ?? [], ...(hash === undefined ? {} : { hash: [{ type: hash }] }) },
   ...(access === undefined ? {} : { access }),
+  ...(egress === undefined ? {} : { egress }),
 })
 
 declare const seal: unique symbol

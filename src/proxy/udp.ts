@@ -15,6 +15,8 @@ export type DatagramsOptions = {
   readonly meter: Meter
   readonly log: Log
   readonly exit: Exit
+  /** To a place outside the mesh, by address or name; absent: as the machine finds it. */
+  readonly dial?: typeof dialUdp
   /** Takes a session to a service: sets its `onMessage` and `onClose` at once, and answers by `send` and `close`. */
   readonly carry: (session: DatagramSession, listener: Listener) => void
 }
@@ -65,11 +67,11 @@ export class Datagrams {
 
   /** Not of the mesh: on to where the workload wanted to go, from a port of its own, and back. */
   #relay(session: DatagramSession, destination: Destination): void {
-    const { meter, log, exit, view } = this.#options
+    const { meter, log, exit, view, dial = dialUdp } = this.#options
     const { host, port } = destination
     const samples = meter.datagrams('external', exit.placeOf(destination))
     let judged = view()
-    const flow = dialUdp(host, port, {
+    const flow = dial(host, port, {
       message(bytes) {
         samples.received.value++
         session.send(bytes)

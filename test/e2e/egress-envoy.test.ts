@@ -14,6 +14,7 @@ import { fetchEnvoy } from '../../bench/peers/envoy-binary.ts'
 import { program } from '../../bench/peer.ts'
 import { compile, viewFor } from '../../src/compiler.ts'
 import type { View } from '../../src/model/view.ts'
+import type { ProxyNode } from '../../src/model/workload.ts'
 import type { Resource } from '../../src/resources/kind.ts'
 import { encodeBackend, encodeEndpoints } from '../../src/xds/encode/cluster.ts'
 import { encodeListener } from '../../src/xds/encode/listener.ts'
@@ -138,14 +139,14 @@ describe('the way out of the mesh, by Envoy', { skip, timeout: 120_000 }, () => 
     )
     for (const { conditions = [], name } of statuses)
       for (const { type, status, message } of conditions) assert.equal(`${type}=${status}`, 'Accepted=True', `${name}: ${message}`)
-    const node = {
+    const node: ProxyNode = {
       id: 'w.default',
       workload: 'w',
       namespace: 'default',
       service: 'w',
       labels: { app: 'w' },
       ports: [],
-      admin: '',
+      probe: { type: 'none' },
       version: '',
     }
     return viewFor(mesh, node)

@@ -50,6 +50,7 @@ describe('what leaves the mesh', { skip, timeout: 180_000 }, () => {
   let caller: Shell
   let other: Shell
   let admin: number
+  let dnsAt: string
   let plain: number
   let web: number
   let h2: number
@@ -88,6 +89,7 @@ describe('what leaves the mesh', { skip, timeout: 180_000 }, () => {
     secure = await outside.tls('secure', '127.0.0.11', trusted.issue('secure.good.example', 'one.good.example'))
     await outside.tls('two', '127.0.0.12', trusted.issue('two.good.example'), secure)
     await outside.tls('bad', address!, trusted.issue('one.bad.example'), secure)
+    dnsAt = dns.at
     await mesh.startControl()
     admin = await freePort()
     const flags = ['--dns-server', dns.at]
@@ -277,6 +279,35 @@ describe('what leaves the mesh', { skip, timeout: 180_000 }, () => {
     assert.deepEqual(said, ['one.good.example held', 'two.good.example ended'])
   })
 
+  describe('by HTTP_PROXY, where nothing is captured', () => {
+    let plainly: Shell
+    before(async () => {
+      plainly = mesh.shell('plainly', { flags: ['--capture', 'proxy', '--dns-server', dnsAt] })
+      await plainly.says('true')
+    })
+    after(() => plainly[Symbol.asyncDispose]())
+    const by = (url: string, more = '') => curl(url, `--noproxy '' -x "$HTTP_PROXY" ${more}`, plainly)
+
+    test('the same rules hold for requests that name their host, and for tunnels', async () => {
+      assert.equal(await by(`http://one.bad.example:${plain}/a`), `bad GET /a one.bad.example:${plain} 200`)
+      await policy(deny({ to: [{ hosts: ['*.good.example'], paths: [{ value: '/open' }] }] }, { to: [{ hosts: ['secure.good.example'] }] }))
+      assert.equal(await by(`http://one.good.example:${plain}/open`), `one GET /open one.good.example:${plain} 200`)
+      assert.match(await by(`http://one.good.example:${plain}/shut`), /^403 egress-denied$/)
+      assert.match(await by(`http://one.bad.example:${plain}/open`), /^403 egress-denied$/)
+      assert.equal(await by(`https://secure.good.example:${secure}/`, '-k'), 'secure secure.good.example 200')
+      assert.equal(await by(`https://one.bad.example:${secure}/`, '-k'), 'curl 35')
+      // What a tunnel was asked for does not count where the bytes name another host.
+      assert.equal(await by(`https://one.bad.example:${secure}/`, `-k --connect-to ::secure.good.example:${secure}`), 'curl 35')
+    })
+
+    test('an ExternalService is called by its name', async () => {
+      await policy(deny())
+      await apply('ExternalService', 'first', { hosts: ['one.good.example'], ports: [{ port: plain, protocol: 'HTTP' }] })
+      assert.equal(await by(`http://one.good.example:${plain}/a`), `one GET /a one.good.example:${plain} 200`)
+      assert.match(await by(`http://two.good.example:${plain}/a`), /^403 egress-denied$/)
+    })
+  })
+
   describe('hosts that are known', () => {
     test('two databases on one port are two addresses, and each call comes to the right one', async () => {
       const ports = [{ port: database, protocol: 'TCP' }]
@@ -355,7 +386,8 @@ describe('what leaves the mesh', { skip, timeout: 180_000 }, () => {
       assert.equal(await curl(url), '503 tls-failed')
       // Roots that are not there: nothing is called, and it is said.
       await originated({ caCertificateRef: { name: 'nowhere' } })
-      assert.equal(await curl(url), '500 backend-invalid')
+      // A proxy that had a way keeps it, as it was: never another one.
+      assert.match(await curl(url), /^(500 backend-invalid|503 tls-failed)$/)
       assert.match(
         (await conditions('ExternalService', 'secure')).join(),
         /Accepted=False RefNotResolved: spec\.ports\[0\]\.tls\.caCertificateRef: ConfigMap default\/nowhere does not exist/,
@@ -402,6 +434,15 @@ describe('what leaves the mesh', { skip, timeout: 180_000 }, () => {
       assert.equal(await curl('http://two.good.example:8080/'), 'two two.good.example 200')
       assert.match(await curl(`http://one.bad.example:${plain}/`), /^403 egress-denied$/)
       assert.equal(await curl(`https://one.bad.example:${secure}/`, '-k'), 'curl 35')
+    })
+
+    test('datagrams go to hosts by their name, and no more when they are denied', async () => {
+      await policy(deny())
+      await apply('ExternalService', 'clock', { hosts: ['real.example'], ports: [{ port: echo, protocol: 'UDP' }] })
+      const say = { kind: 'udp', host: 'real.example', port: echo } as const
+      assert.deepEqual(await ask([say]), ['HELLO'])
+      await policy(deny({ action: 'Deny', to: [{ hosts: ['real.example'] }] }))
+      assert.deepEqual(await ask([say]), ['ECONNREFUSED'])
     })
 
     test('policies of backends and of routes hold for them: limits, ejection, timeouts', async () => {

@@ -51,7 +51,7 @@ export class Outside implements AsyncDisposable {
       sessions.add(session)
       session.on('close', () => sessions.delete(session))
     })
-    server.on('stream', (stream, headers) => {
+    server.on('stream', (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => {
       stream.on('error', () => {})
       const isGrpc = String(headers['content-type'] ?? '').startsWith('application/grpc')
       stream.respond(
