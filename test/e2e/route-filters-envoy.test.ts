@@ -1,4 +1,4 @@
-/** One file, two data planes: what the control plane writes for copies, CORS, faults and limits is carried out alike by Weft and by Envoy. */
+/** One file, two data planes: what the control plane writes for copies, CORS, faults, limits, answers, rewrites, compression and sizes is carried out alike by Weft and by Envoy. */
 
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -9,9 +9,11 @@ import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 import { after, before, describe, test } from 'node:test'
+import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib'
 import { create, type JsonValue, toJson } from '@bufbuild/protobuf'
 import { fetchEnvoy } from '../../bench/peers/envoy-binary.ts'
 import { program } from '../../bench/peer.ts'
+import { usualCompressible } from '../../src/model/compressible.ts'
 import type { Route } from '../../src/model/view.ts'
 import { httpFiltersOf, perRoute } from '../../src/xds/encode/per-route.ts'
 import { encodeRouteTable } from '../../src/xds/encode/route.ts'
@@ -57,7 +59,37 @@ const routes: readonly Route[] = [
       maxAgeS: 600,
     },
   }),
+  at('/answer', {
+    filters: [
+      {
+        type: 'response-headers',
+        change: {
+          set: [
+            { name: 'content-type', value: 'application/json' },
+            { name: 'retry-after', value: '90' },
+          ],
+          add: [],
+          remove: [],
+        },
+      },
+    ],
+    action: { type: 'respond', status: 503, detail: `{"closed":"${'x'.repeat(5000)}"}` },
+  }),
+  at('/service', {
+    filters: [
+      {
+        type: 'rewrite',
+        path: { type: 'regex', pattern: '^/service/([^/]+)(/.*)$', substitution: '\\2/instance/\\1' },
+        host: { type: 'path', pattern: '^/service/([^/]+)/.*$', substitution: '\\1.example' },
+      },
+    ],
+  }),
+  at('/tenant', { filters: [{ type: 'rewrite', host: { type: 'header', name: 'x-tenant' } }] }),
+  at('/coded', { compression: { answers: { codings: ['zstd', 'br', 'gzip'], ...usualCompressible } } }),
+  at('/small', { sizes: { bodyBytes: 1000 } }),
+  at('/line', { fault: { policy: 'p', bandwidth: { share: million, answersBps: 10_240 } } }),
 ]
+const json = JSON.stringify(Array.from({ length: 500 }, (_, id) => ({ id, says: 'the same as before' })))
 
 describe('the same file for Weft and for Envoy', { skip: 'missing' in found ? found.missing : false, timeout: 120_000 }, () => {
   let app: Workload
@@ -74,7 +106,10 @@ describe('the same file for Weft and for Envoy', { skip: 'missing' in found ? fo
         ask.on('data', (part: Buffer) => (bytes += part.length))
         ask.on('end', () => {
           seen(`${ask.method} ${ask.url} ${ask.headers.host} ${bytes}`)
-          reply.end('app')
+          if (ask.url === '/coded')
+            return reply.writeHead(200, { 'content-type': 'application/json', 'content-length': json.length, etag: '"v1"' }).end(json)
+          if (ask.url === '/line') return reply.end(Buffer.alloc(10_240))
+          reply.end(ask.url?.startsWith('/v1') || ask.url?.startsWith('/tenant') ? `${ask.url} ${ask.headers.host}` : 'app')
         })
       })
     app = await answer(() => {})
@@ -117,7 +152,15 @@ describe('the same file for Weft and for Envoy', { skip: 'missing' in found ? fo
     })
     const table = encodeRouteTable({ name: 'front', hosts: [{ name: 'all', domains: ['*'], routes: [...routes, at('/', {})] }] })
     // Those of other features ask nothing here.
-    const own: readonly string[] = [perRoute.cors, perRoute.fault, perRoute.rateLimit]
+    const own: readonly string[] = [
+      perRoute.cors,
+      perRoute.fault,
+      perRoute.rateLimit,
+      perRoute.buffer,
+      perRoute.gzip,
+      perRoute.br,
+      perRoute.zstd,
+    ]
     const filters = httpFiltersOf('gateway')
       .filter(({ name }) => own.includes(name))
       .map(filter => toJson(HttpFilterSchema, create(HttpFilterSchema, filter), { registry }))
@@ -197,6 +240,42 @@ describe('the same file for Weft and for Envoy', { skip: 'missing' in found ? fo
         })
         assert.equal(foreign.status, 200)
         assert.equal(foreign.headers['access-control-allow-origin'], undefined)
+      })
+
+  for (const plane of ['Weft', 'Envoy'])
+    for (const version of ['http1', 'http2'] as const satisfies Version[])
+      test(`${plane} answers itself, rewrites by expressions, compresses and bounds as the routes ask (${version})`, async () => {
+        using caller = client(version, ports[plane]!)
+        const closed = await caller.ask('/answer')
+        assert.deepEqual(
+          [closed.status, closed.headers['content-type'], closed.headers['retry-after'], closed.body.length],
+          [503, 'application/json', '90', 5013],
+        )
+        const said = async (path: string, headers = {}) => (await caller.ask(path, { headers })).body.toString()
+        assert.equal(await said('/service/foo/v1/api'), '/v1/api/instance/foo foo.example')
+        assert.equal(await said('/service/foo/v1'), '/v1/instance/foo foo.example')
+        assert.equal(await said('/tenant', { 'x-tenant': 'acme.example' }), '/tenant acme.example')
+        assert.equal(await said('/tenant'), '/tenant web')
+
+        const decoders = { gzip: gunzipSync, br: brotliDecompressSync, zstd: zstdDecompressSync }
+        for (const coding of ['gzip', 'br', 'zstd'] as const) {
+          const { headers, body } = await caller.ask('/coded', { headers: { 'accept-encoding': coding } })
+          assert.deepEqual(
+            [headers['content-encoding'], String(headers['vary']).toLowerCase(), headers['etag']],
+            [coding, 'accept-encoding', 'W/"v1"'],
+          )
+          assert.equal(decoders[coding](body).toString(), json)
+        }
+        const plain = await caller.ask('/coded', { headers: { 'accept-encoding': 'identity' } })
+        assert.deepEqual([plain.headers['content-encoding'], plain.body.toString()], [undefined, json])
+
+        assert.equal((await caller.ask('/small', { method: 'POST', body: Buffer.alloc(1000) })).status, 200)
+        assert.equal((await caller.ask('/small', { method: 'POST', body: Buffer.alloc(1001) })).status, 413)
+
+        const began = performance.now()
+        assert.equal((await caller.ask('/line')).body.length, 10_240)
+        const ms = performance.now() - began
+        assert.ok(ms > 700 && ms < 5000, `${ms} ms`)
       })
 
   for (const plane of ['Weft', 'Envoy'])

@@ -35,6 +35,7 @@ http2
     stream.on('data', part => (bytes += part.length))
     stream.on('end', () => {
       appendFileSync(SEEN, `call ${headers[':path']} ${bytes}\n`)
+      if (stream.destroyed) return
       stream.respond({ ':status': 200, 'content-type': 'application/grpc', 'x-answered-by': NAME }, { waitForTrailers: true })
       stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }))
       stream.end(Buffer.alloc(5))
