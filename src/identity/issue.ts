@@ -13,7 +13,6 @@ import {
   constructed,
   der,
   integer,
-  isOid,
   octets,
   oid,
   primitive,
@@ -27,6 +26,7 @@ import {
   within,
   yes,
 } from './der.ts'
+import { extensionOf } from './extensions.ts'
 import { ipBytes } from './ip.ts'
 import type { Key } from './key.ts'
 import { type SpiffeId, trustDomainId } from './spiffe.ts'
@@ -174,18 +174,10 @@ function named({ certificate }: Signer): Named {
   const before = known.get(certificate)
   if (before) return before
   const [inside] = within(readDer(certificate.raw)[0], tags.sequence)
-  const fields = within(inside, tags.sequence)
-  const extensions = within(
-    within(
-      fields.find(field => field.tag === constructed(3)),
-      constructed(3),
-    )[0],
-    tags.sequence,
-  ).map(one => within(one, tags.sequence))
-  const own = extensions.find(([type]) => isOid(type, '2.5.29.14'))?.at(-1)
+  const own = extensionOf(certificate, '2.5.29.14')
   const read = {
-    subject: fields[5]!.whole,
-    keyId: own ? bodyOf(readDer(bodyOf(own, tags.octets))[0], tags.octets) : keyId(certificate.publicKey),
+    subject: within(inside, tags.sequence)[5]!.whole,
+    keyId: own ? bodyOf(own, tags.octets) : keyId(certificate.publicKey),
   }
   known.set(certificate, read)
   return read

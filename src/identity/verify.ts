@@ -1,6 +1,7 @@
 /** Judges the certificate that a peer presents: which SPIFFE id it proves, or in one sentence why it proves none. */
 
 import { X509Certificate } from 'node:crypto'
+import { maySign } from './extensions.ts'
 import { isSpiffeId, type SpiffeId, spiffeParts, whyNotSpiffeId } from './spiffe.ts'
 
 export type Refusal =
@@ -50,9 +51,9 @@ export function verifyPeer(presented: readonly (Uint8Array | X509Certificate)[],
   )
 }
 
-/** The part for a leaf whose chain and times TLS has verified already: its id, and whether that is an expected one. */
-export function readIdentity(leaf: X509Certificate, expected: Pick<Expected, 'trustDomain' | 'ids' | 'role'>): Proven | Refused {
-  if (leaf.ca) return refuse('signing-certificate', 'the certificate is one that signs others and cannot identify a workload')
+/** The part for a leaf whose chain and times TLS has verified already: its id, and whether that is an expected one; without a trust domain, of any. */
+export function readIdentity(leaf: X509Certificate, expected: Partial<Expected> & Pick<Expected, 'role'>): Proven | Refused {
+  if (maySign(leaf)) return refuse('signing-certificate', 'the certificate is one that signs others and cannot identify a workload')
   if (leaf.keyUsage && !leaf.keyUsage.includes(usages[expected.role]))
     return refuse('wrong-usage', `the certificate is not for a TLS ${expected.role}`)
   const [uri, ...more] = uriNames(leaf)
@@ -60,7 +61,7 @@ export function readIdentity(leaf: X509Certificate, expected: Pick<Expected, 'tr
   if (more.length > 0) return refuse('many-ids', 'the certificate names more than one URI, so it proves no single SPIFFE id')
   if (!isSpiffeId(uri)) return refuse('bad-id', `the certificate names "${uri}", which is not a SPIFFE id: ${whyNotSpiffeId(uri)}`)
   const { trustDomain, path } = spiffeParts(uri)
-  if (trustDomain !== expected.trustDomain)
+  if (expected.trustDomain !== undefined && trustDomain !== expected.trustDomain)
     return refuse('wrong-trust-domain', `${uri} is of the trust domain ${trustDomain}, not ${expected.trustDomain}`)
   if (path === '') return refuse('bad-id', `${uri} names the trust domain itself and no workload`)
   if (expected.ids && !expected.ids.includes(uri))

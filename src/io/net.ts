@@ -1,5 +1,6 @@
 /** TCP and TLS sockets: listening, dialling, handshakes. What comes out are ordinary sockets, half-open allowed, without Nagle's delay. */
 
+import type { X509Certificate } from 'node:crypto'
 import net from 'node:net'
 import tls from 'node:tls'
 import { resetOnClose } from './sockopt.ts'
@@ -110,11 +111,10 @@ export function secureAcceptor(
   }
 }
 
-/** All URI names of the peer's certificate. */
-export function peerUris(socket: tls.TLSSocket): string[] {
-  const names = socket.getPeerCertificate().subjectaltname ?? ''
-  return names.split(', ').flatMap(name => (name.startsWith('URI:') ? [name.slice(4)] : []))
-}
+export type TlsSocket = tls.TLSSocket
+
+/** What the peer showed; TLS has verified its chain and times. */
+export const peerCertificate = (socket: TlsSocket): X509Certificate | undefined => socket.getPeerX509Certificate()
 
 /** Says no more and reads on for a moment, so that what was said is not lost to a reset (RFC 9112 §9.6). */
 export function closeInOrder(socket: Socket): void {

@@ -26,6 +26,7 @@ export const metricNames = {
   closed: 'weft_tcp_connections_closed_total',
   active: 'weft_connections_active',
   refused: 'weft_requests_refused_total',
+  handshakes: 'weft_handshakes_refused_total',
   mirrored: 'weft_mirrored_requests_total',
   faults: 'weft_faults_injected_total',
   limited: 'weft_rate_limits_total',
@@ -101,6 +102,8 @@ export const accessLabels = ['policy', 'rule', 'action'] as const
 /** What left the mesh, or was not let out. policy: NAMESPACE/NAME, or '' where none decided; rule: its place in the policy, from 0, or '' for its default. destination: HOST:PORT of the first two hundred, then `other`. */
 export const egressLabels = ['policy', 'rule', 'action', 'destination'] as const
 /** Requests that never became one: they have no edge. code: `431`, or `0` for a stream that was reset. */
+/** reason: what was wrong with the caller's certificate (many-ids, expired, …), or tls for what TLS itself refused. */
+export const handshakeLabels = ['listener', 'reason'] as const
 export const refusedLabels = ['direction', 'listener', 'code', 'reason'] as const
 /** Connections of callers that were ended for what came on them. */
 export const failedLabels = ['direction', 'listener', 'reason'] as const

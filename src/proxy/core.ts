@@ -29,6 +29,7 @@ import { flowOutside } from './dial-outside.ts'
 import { Exit } from './exit.ts'
 import { hopAlpn } from './hop.ts'
 import { Meter } from './meter.ts'
+import { Handshakes } from './handshakes.ts'
 import { provenBy } from './peer.ts'
 import { Pools } from './pool.ts'
 
@@ -69,6 +70,7 @@ const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(r
 
 export class Core implements AsyncDisposable {
   readonly meter: Meter
+  readonly #handshakes: Handshakes
   /** Who judges what leaves the mesh. */
   readonly exit: Exit
   /** A flow of datagrams out of it. */
@@ -96,6 +98,7 @@ export class Core implements AsyncDisposable {
     this.#options = options
     this.#listen = options.listen ?? listen
     this.meter = new Meter(options.self, Date.now())
+    this.#handshakes = new Handshakes(this.meter.registry)
     const dialLocalUdp = options.dialLocalUdp ?? ((port: number, on: UdpHandlers) => dialUdp('127.0.0.1', port, on))
     const { self, log } = options
     const exit = new Exit(this.meter, log, options.outside)
@@ -321,7 +324,10 @@ export class Core implements AsyncDisposable {
   }
 
   #secure(name: string, alpn: readonly string[]): SecureAcceptor {
-    const failed = (why: string) => this.#options.log.warn(`a caller of ${name} was refused: ${why}`, { reason: 'identity-required' })
+    const failed = (why: string, reason = 'tls') => {
+      this.#handshakes.refused(name, reason)
+      this.#options.log.warn(`a caller of ${name} was refused: ${why}`, { reason: 'identity-required' })
+    }
     return secureAcceptor(
       this.#material!,
       alpn,
@@ -329,7 +335,7 @@ export class Core implements AsyncDisposable {
         secure.on('error', () => {})
         const proven = provenBy(secure, { trustDomain: this.#view.trust.domain, role: 'client' })
         if ('refused' in proven) {
-          failed(proven.refused)
+          failed(proven.refused, proven.code)
           return void secure.destroy()
         }
         this.#caught(this.#acceptor.inbound(secure, name, proven.peer, secure.alpnProtocol), secure)
