@@ -14,16 +14,19 @@ import { tellEndpoints } from './explain/endpoints.ts'
 import { enter, isEdge, type TlsTold } from './explain/enter.ts'
 import type { RuleTold } from './explain/rules.ts'
 import { tellRules } from './explain/rules.ts'
+import { type EgressTold, endpointsOf, judgeRequest, judgeTls, mayBeOutside } from './explain/leave.ts'
 import { listenerAt } from './listener.ts'
 import type { RequestFacts } from './match.ts'
 import { locationOf, rewrite } from './rewrite.ts'
 import { backendsFor } from './server-name.ts'
 import type { Backend, Filter, Listener, Route, View, WeightedBackend } from './view.ts'
+import { wayOutAt } from './way-out.ts'
 
 export type { WayIn } from './explain/arrive.ts'
 export type { TlsTold } from './explain/enter.ts'
 export type { EndpointTold } from './explain/endpoints.ts'
 export type { RuleTold } from './explain/rules.ts'
+export type { EgressTold } from './explain/leave.ts'
 
 /** name: as the program calls it, or an address; at a Gateway the host. port: absent: the only one there is, else 80. serverName: of TLS; at a Gateway absent: the host. isSecure: by TLS, at a Gateway. */
 export type Question = {
@@ -64,6 +67,8 @@ export type Explanation = {
   readonly address?: string
   /** What becomes of TLS at a Gateway. */
   readonly tls?: TlsTold
+  /** Whether it may leave the mesh, where it does. */
+  readonly egress?: EgressTold
   readonly listener?: ListenerTold
   readonly rules?: readonly RuleTold[]
   readonly route?: Route
@@ -79,6 +84,8 @@ export function explain(asked: Question, caller: Known, knownOf: KnownOf): Expla
   const { view } = caller
   if (isEdge(view)) return explainEntry(asked, caller, knownOf)
   const address = addressOf(view, asked.name)
+  const wayOut = address === undefined && mayBeOutside(asked.name) ? wayOutAt(view, asked.port ?? 80) : undefined
+  if (wayOut !== undefined) return along({}, wayOut, asked, caller, knownOf)
   if (address === undefined)
     return fails({}, 'no-listener', `the DNS of the mesh does not know the name ${asked.name}: it would be asked outside`)
   const ports = portsAt(view, address)
@@ -118,7 +125,15 @@ function along(
   const { view } = caller
   const table = listener.routes === undefined ? undefined : view.routes[listener.routes]
   const told = { ...so, listener: { ...listener, asHttp: listener.routes !== undefined } }
-  const sharesOf = (backends: readonly WeightedBackend[], route?: Route) => tellShares(backends, asked.request, route, caller, knownOf)
+  const port = asked.port ?? (listener.host === '0.0.0.0' ? 80 : listener.port)
+  const sharesOf = (backends: readonly WeightedBackend[], route?: Route) => tellShares(backends, { ...asked, port }, route, caller, knownOf)
+  const isTls = asked.serverName !== undefined || asked.isSecure === true
+  if (listener.egress !== undefined && (isTls || listener.routes === undefined)) {
+    const name = asked.serverName ?? asked.name.toLowerCase()
+    const egress = judgeTls(listener, listener.egress, name, port)
+    if (!egress.isAllowed) return fails({ ...told, egress }, 'egress-denied', egress.says)
+    return arrived({ ...told, egress }, sharesOf(backendsFor(listener, name) ?? []))
+  }
   if (listener.routes === undefined) {
     const backends = listener.serverNames === undefined ? (listener.backends ?? []) : backendsFor(listener, asked.serverName)
     if (backends === undefined)
@@ -134,7 +149,9 @@ function along(
   const { rules, route } = tellRules(table, asked.request)
   const tried = { ...told, ...opaque, rules }
   if (route === undefined) return fails(tried, 'no-route', `${asked.request.method} ${asked.request.path} at ${listener.service}`)
-  const taken = { ...tried, route }
+  const egress = route.egress === undefined ? undefined : judgeRequest(route.egress, asked.request, asked.name, port)
+  const taken = { ...tried, route, ...(egress === undefined ? {} : { egress }) }
+  if (egress?.isAllowed === false) return fails(taken, 'egress-denied', egress.says)
   const { action } = route
   if (action.type === 'forward') return arrived(taken, sharesOf(action.backends, route))
   if (action.type === 'respond') {
@@ -168,7 +185,7 @@ const portsAt = ({ listeners }: View, address: string): readonly Listener[] =>
 
 function tellShares(
   backends: readonly WeightedBackend[],
-  request: RequestFacts,
+  { request, port = 80 }: Question,
   route: Route | undefined,
   { view, identity }: Known,
   knownOf: KnownOf,
@@ -181,7 +198,7 @@ function tellShares(
     const sent = rewrite([...(route?.filters ?? []), ...filters], route?.match.path, request.host, request.path, request)
     const changed = sent.host !== request.host || sent.path !== request.path ? { sent } : {}
     const reach = (endpoint: Parameters<typeof arrive>[0]): WayIn => arrive(endpoint, backend, { ...request, ...sent }, identity, knownOf)
-    const endpoints = tellEndpoints(backend, view.endpoints[backend.name], reach)
+    const endpoints = tellEndpoints(backend, endpointsOf(backend, view, request.host, port), reach)
     const fit = endpoints.filter(each => each.isUsed)
     const [first] = fit
     const failure =

@@ -7,6 +7,7 @@ import { breakOff, closeInOrder, type Socket } from '#io/net'
 import type { DatagramSession } from '#io/udp'
 import { listenerAt } from '#model/listener'
 import type { Access, Listener, View } from '#model/view'
+import { wayOutAt } from '#model/way-out'
 import { beginsHttp2, detect, isForeign } from '#wire/detect'
 import type { Ends } from '#wire/proxy-protocol'
 import { callerOf, type Gate } from './access.ts'
@@ -19,7 +20,7 @@ import { type CallerConnection, Downstream, type EntryOf, type OnExchange } from
 import { Http2Downstream } from './downstream-http2.ts'
 import type { Exchange } from './exchange.ts'
 import { type Entry, outside, type Party, partyOf } from './entry.ts'
-import { asksForBytes, type Exit, wayOutAt } from './exit.ts'
+import { asksForBytes, type Exit } from './exit.ts'
 import { firstBytes } from './first-bytes.ts'
 import { hopAlpn } from './hop.ts'
 import type { Meter } from './meter.ts'
@@ -165,7 +166,8 @@ export class Acceptor {
     const way = wayOutAt(view(), wanted.port)
     const entry = outOfMesh(exit.destinationOf(wanted), view, self(), way)
     // Who speaks HTTP is told why it may not go there.
-    if (way !== undefined && (asksForBytes(way, view()) || exit.whyNoMore(entry, view(), false) !== undefined)) return this.#carry(socket, entry)
+    if (way !== undefined && (asksForBytes(way, view()) || exit.whyNoMore(entry, view(), false) !== undefined))
+      return this.#carry(socket, entry)
     if (this.#isFull) return this.#overflow(socket, entry)
     return way === undefined ? this.#opaque.passThrough(socket, entry) : this.#opaque.carry(socket, entry)
   }

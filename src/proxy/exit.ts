@@ -3,17 +3,14 @@
 import { Failure } from '#base/failure'
 import type { Log } from '#base/log'
 import { isIp } from '#io/net'
-import { allowedHosts, deniedAt, type Egress, forAddresses, forNames, forServices, isHost, judgeEgress, tellEgress } from '#model/egress'
+import { allowedHosts, deniedAt, type Egress, isHost, judgeEgress, tellEgress } from '#model/egress'
 import { backendsFor } from '#model/server-name'
 import type { Backend, Endpoint, Listener, View, WeightedBackend } from '#model/view'
+import { everywhere, rulesFor, wayOutAt } from '#model/way-out'
 import type { OutsideNames } from './dns.ts'
 import type { Destination, Entry } from './entry.ts'
 import type { Exchange } from './exchange.ts'
 import type { Meter } from './meter.ts'
-
-/** The backends that mean: where an allowed name leads, and where the caller wanted to go. As the compiler names them. */
-const byName = 'external/named'
-const byAddress = 'external/original'
 
 /** So many places are counted by their names, all further ones as one. */
 const mostPlaces = 200
@@ -90,7 +87,11 @@ export class Exit {
   }
 
   /** Where a connection whose bytes are not looked into goes, by the listener of now; throws `egress-denied`. sni: the server name that it asks for. isTold: counted and logged. */
-  lead(entry: Entry, sni: string | undefined, isTold = true): { readonly backends: readonly WeightedBackend[] | undefined; readonly entry: Entry } {
+  lead(
+    entry: Entry,
+    sni: string | undefined,
+    isTold = true,
+  ): { readonly backends: readonly WeightedBackend[] | undefined; readonly entry: Entry } {
     const { listener, destination } = entry
     const name = sni === undefined ? destination?.name : bare(sni)
     const named = destination === undefined || name === undefined ? entry : { ...entry, destination: { ...destination, name } }
@@ -160,20 +161,6 @@ const noParty = { service: '', namespace: '', workload: '', version: '', identit
 /** In lower case, without port and without the dot at its end. */
 const bare = (host: string): string =>
   (host.startsWith('[') ? host.slice(1).replace(/\].*$/, '') : host.replace(/:\d*$/, '')).replace(/\.$/, '').toLowerCase()
-
-const everywhere = 'outbound/*'
-
-/** The listener for what is no service, at one port; undefined: nothing is said of it, and it goes where it wants. */
-export const wayOutAt = (view: View, port: number): Listener | undefined =>
-  view.listeners[`${everywhere}:${port}`] ?? view.listeners[everywhere]
-
-/** By which rules a connection is judged: by those for names where its name leads somewhere. */
-function rulesFor(listener: Listener, egress: Egress, name: string | undefined): Egress {
-  const [only, ...others] = backendsFor(listener, name) ?? []
-  if (only?.backend === byAddress && others.length === 0) return forAddresses(egress)
-  if (only?.backend === byName && others.length === 0) return forNames(egress)
-  return listener.serverNames === undefined && listener.host !== '0.0.0.0' ? egress : forServices(egress)
-}
 
 /** Whether the first bytes matter for where it goes, or whether it may. */
 export function asksForBytes(listener: Listener, view: View): boolean {

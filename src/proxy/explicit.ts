@@ -5,10 +5,10 @@ import { isIp, listen, type Listening, type Socket } from '#io/net'
 import { listenerAt } from '#model/listener'
 import { loopbackOf } from '#model/loopback'
 import type { Backend, Endpoint, Listener, Route, View } from '#model/view'
+import { wayOutAt } from '#model/way-out'
 import { field, type RequestHead, serverCodec } from '#wire/http1'
 import { claimBlock } from './block.ts'
 import type { Core } from './core.ts'
-import { wayOutAt } from './exit.ts'
 
 export type Explicit = AsyncDisposable & {
   /** What the workload is to have in its environment: HTTP_PROXY and, as in Kubernetes, NAME_SERVICE_HOST and NAME_SERVICE_PORT. */

@@ -255,6 +255,34 @@ describe('what leaves the mesh', { skip, timeout: 180_000 }, () => {
     assert.match(await curl(`http://inner.good.example:${plain}/`), /^403 egress-denied$/)
   })
 
+  test('weft explain request says whether a destination outside is allowed, and by whose word', async () => {
+    await policy(
+      deny(
+        { to: [{ hosts: ['*.good.example'], ports: [plain], paths: [{ value: '/open' }] }] },
+        { to: [{ hosts: ['secure.good.example'] }] },
+      ),
+    )
+    const explain = async (to: string, ...more: readonly string[]) =>
+      mesh.weft('explain', 'request', '--from', 'caller', '--to', to, ...more)
+    const allowed = await explain(`http://one.good.example:${plain}/open`)
+    assert.match(allowed.stdout, /egress +✓ rule 0 of EgressPolicy default\/strict allows it/, allowed.stdout + allowed.stderr)
+    assert.equal(allowed.code, 0, allowed.stdout)
+    const denied = await explain(`http://one.good.example:${plain}/shut`)
+    assert.match(denied.stdout, /egress +✗ the default of EgressPolicy default\/strict, Deny, denies it[\s\S]*egress-denied/)
+    assert.equal(denied.code, 1)
+    const secret = await explain(`https://secure.good.example:${secure}/any`)
+    assert.match(secret.stdout, /egress +✓ rule 1 of EgressPolicy default\/strict allows it/, secret.stdout)
+    assert.match((await explain(`${address}:${database}`)).stdout, /✗ the default of EgressPolicy/)
+  })
+
+  test('what no proxy can see is said in the status of the policy', async () => {
+    await policy(deny({ to: [{ hosts: ['one.good.example'], ports: [443], paths: [{ value: '/open' }] }] }))
+    assert.match(
+      (await conditions('EgressPolicy', 'strict')).join('; '),
+      /Accepted=True.*PartiallyInvalid=True UnsupportedValue: spec\.rules\[0\]\.to\[0\]\.paths: port 443 is TLS that is not decrypted here.*it allows nothing there/,
+    )
+  })
+
   test('rules may be meant for some workloads only, and a policy for the labels of some', async () => {
     await policy(deny({ from: [{ service: 'caller' }], to: [{ hosts: ['one.bad.example'] }] }))
     assert.match(await curl(`http://one.bad.example:${plain}/`), / 200$/)

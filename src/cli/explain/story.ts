@@ -27,7 +27,7 @@ const marks = { good: ['green', '✓'], bad: ['red', '✗'], none: ['dim', '·']
 /** now: ms since the epoch. */
 export function storyOf(say: Paint, told: Told, now: number): readonly string[] {
   const { from, to, revision, request, explanation } = told
-  const { address, listener, tls, rules, route, shares, opaque } = explanation
+  const { address, listener, tls, rules, route, egress, shares, opaque } = explanation
   const step = (name: string, text: string): string => `${say.paint('bold', name.padEnd(10))}${text}`
   const asHttp = listener?.asHttp ?? true
   const isEdge = listener?.direction === 'gateway'
@@ -45,6 +45,7 @@ export function storyOf(say: Paint, told: Told, now: number): readonly string[] 
       ? []
       : [step('rules', `of ${listener!.routes}, in the order in which they are tried`), ...rules.map(each => ruleLine(say, each))]),
     ...(route === undefined ? [] : settingsOf(route).map((text, at) => step(at === 0 ? 'rule' : '', text))),
+    ...(egress === undefined ? [] : [step('egress', `${mark(say, egress.isAllowed ? 'good' : 'bad')} ${egress.says}`)]),
     ...sharesTold(say, shares, from.identity),
     ...(opaque === undefined ? [] : [step('else', `what is not HTTP goes as opaque bytes to ${opaque.map(shareName).join(', ')}`)]),
   ]
