@@ -74,7 +74,8 @@ const carriersOfRoute: Readonly<Record<string, readonly Carrier[]>> = { TCPRoute
 export function findTargets<P extends AnyPolicy>(policies: readonly P[], ground: Ground, judging: Judging<P>): Targets<P> {
   const byName = new Map(ground.routes.map(route => [`${route.kind} ${nameOf(route)}`, route]))
   const byTarget = new Map<string, Entry<P>[]>() // `Service NAMESPACE/NAME[#PORTNAME]`, `HTTPRoute NAMESPACE/NAME[#RULENAME]`, `Namespace NAME`, `Mesh`
-  const conflicts = new Map<Judged<P>, string[]>() // what each of two is told
+  const overrules = new Map<Judged<P>, string[]>() // what each of two is told
+  const overruled = new Map<Judged<P>, readonly string[]>()
   const holders = new Map<Entry<P>, Judged<P>>()
 
   const judged = policies.map(policy => {
@@ -100,9 +101,9 @@ export function findTargets<P extends AnyPolicy>(policies: readonly P[], ground:
         entry.policy.kind,
         [...lost].flatMap(([field, by]) => (by === other ? [field] : [])),
       )
-      const loser = holders.get(other)!
-      conflicts.set(loser, [
-        ...(conflicts.get(loser) ?? []),
+      const winner = holders.get(other)!
+      overrules.set(winner, [
+        ...(overrules.get(winner) ?? []),
         `${fields}${name} says it too for the same target, is younger and is overruled`,
       ])
       return `${fields}${other.policy.kind} ${nameOf(other.policy)} is older and holds for the same target`
@@ -113,7 +114,7 @@ export function findTargets<P extends AnyPolicy>(policies: readonly P[], ground:
     const kept: Entry<P> = { ...entry, says: left }
     const made: Judged<P> = { ...one, entry: kept }
     holders.set(kept, made)
-    if (told.length > 0) conflicts.set(made, told)
+    if (told.length > 0) overruled.set(made, told)
     byTarget.set(
       entry.target,
       [...(byTarget.get(entry.target) ?? []), kept].sort((a, b) => Number(a.from === undefined) - Number(b.from === undefined)),
@@ -124,7 +125,9 @@ export function findTargets<P extends AnyPolicy>(policies: readonly P[], ground:
   const statuses = judged.map(({ policy, list }) => {
     const ancestors = list.map((each): AncestorStatus => {
       const { path, why, remarks } = each
-      const told = conflicts.get(each) ?? []
+      const lost = overruled.get(each) ?? []
+      const told = [...lost, ...(overrules.get(each) ?? [])]
+      const so = lost.length > 0 ? 'Overruled' : 'Overrules'
       const conditions: readonly Stated[] =
         why !== undefined
           ? [state(policy, 'Accepted', false, why.reason, why.says)]
@@ -133,7 +136,7 @@ export function findTargets<P extends AnyPolicy>(policies: readonly P[], ground:
               ...(remarks.length === 0
                 ? []
                 : [state(policy, 'PartiallyInvalid', true, 'UnsupportedValue', `${path}: ${remarks.join('; ')}`)]),
-              ...(told.length === 0 ? [] : [state(policy, 'Conflicted', true, 'Conflicted', `${path}: ${told.join('; ')}`)]),
+              ...(told.length === 0 ? [] : [state(policy, 'Conflicted', true, so, `${path}: ${told.join('; ')}`)]),
             ]
       return { ancestorRef: ancestorOf(policy, each.ref), controllerName, conditions }
     })

@@ -190,11 +190,11 @@ describe('policies of requests', { skip: verdict.ok ? false : `${verdict.why}: $
     assert.deepEqual((await ask(web, '1', { path: '/wait/1500' })).tally, late('1'))
     assert.match(
       (await said(mesh, 'RoutePolicy', 'older')).join('\n'),
-      /Conflicted True Conflicted: .*timeouts.request: RoutePolicy default\/younger says it too/,
+      /Conflicted True Overrules: .*timeouts.request: RoutePolicy default\/younger says it too/,
     )
     assert.match(
       (await said(mesh, 'RoutePolicy', 'younger')).join('\n'),
-      /Conflicted True Conflicted: .*timeouts.request: RoutePolicy default\/older is older/,
+      /Conflicted True Overruled: .*timeouts.request: RoutePolicy default\/older is older/,
     )
     for (const name of ['older', 'younger']) await remove(mesh, 'RoutePolicy', name)
   })
@@ -210,6 +210,19 @@ describe('policies of requests', { skip: verdict.ok ? false : `${verdict.why}: $
     assert.equal(name, 'cart')
     assert.ok(Number(ms) > 800 && Number(ms) < 10_000, `${ms} ms`)
     await remove(mesh, 'RoutePolicy', 'raw')
+
+    const file = join(mesh.folder, 'refused.yaml')
+    const policy = {
+      apiVersion: 'weft.dev/v1alpha1',
+      kind: 'RoutePolicy',
+      metadata: { name: 'refused' },
+      spec: { ...raw, retry: { codes: [503] } },
+    }
+    writeFileSync(file, JSON.stringify(policy))
+    const { code, stderr } = await mesh.weft('apply', '--wait', '-f', file)
+    assert.notEqual(code, 0)
+    assert.match(stderr, /routepolicy\/refused at service\/cart#raw: .*Accepted is False.*spec.retry: port 9000/)
+    await remove(mesh, 'RoutePolicy', 'refused')
   })
 
   test('a request of which nothing passes ends when its idle time is over, for one client; where bytes pass it goes on', async () => {

@@ -93,3 +93,14 @@ test('what is not True is held against it, with the parent at which it is so', (
     [[' at service/orders', ['ResolvedRefs', 'PartiallyInvalid']]],
   )
 })
+
+test('of a policy each target counts, and of two in conflict only the one that is overruled', () => {
+  const target = (reason: string, type = 'Conflicted') => ({
+    ancestorRef: { kind: 'Service', name: 'orders', sectionName: 'http' },
+    conditions: [condition('Accepted', 'True', 1), { ...condition(type, 'True', 1), reason }],
+  })
+  const bad = (status: Parameters<typeof judge>[0]) => judge(status, 1, true).held.map(({ of, conditions }) => [of, conditions[0]!.type])
+  assert.deepEqual(bad({ ancestors: [target('Overruled')] }), [[' at service/orders#http', 'Conflicted']])
+  assert.deepEqual(bad({ ancestors: [target('Overrules')] }), [])
+  assert.deepEqual(bad({ ancestors: [target('UnsupportedValue', 'PartiallyInvalid')] }), [[' at service/orders#http', 'PartiallyInvalid']])
+})

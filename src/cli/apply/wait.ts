@@ -59,15 +59,15 @@ function tellMissing(say: Session['say'], now: Convergence, passed: number): voi
 }
 
 type Held = { readonly conditions: readonly Condition[]; readonly of: string }
+type Ref = { readonly kind?: string; readonly name?: string; readonly sectionName?: string }
 type Status = {
   readonly conditions?: readonly Condition[]
-  readonly parents?: readonly {
-    readonly parentRef?: { readonly kind?: string; readonly name?: string }
-    readonly conditions?: readonly Condition[]
-  }[]
+  readonly parents?: readonly { readonly parentRef?: Ref; readonly conditions?: readonly Condition[] }[]
+  /** Of a policy: its targets. */
+  readonly ancestors?: readonly { readonly ancestorRef?: Ref; readonly conditions?: readonly Condition[] }[]
 }
 
-/** Whether every condition that should be True is; says the others with what they say. A route gets its conditions from the control plane, so one without is waited for. */
+/** Whether every condition that should be True is; says the others with what they say. A route and a policy get their conditions from the control plane, so one without is waited for. */
 export async function waitForConditions(
   session: Session,
   client: Client,
@@ -79,10 +79,12 @@ export async function waitForConditions(
   const until = performance.now() + waitMs
   let isMet = true
   for (const [at, { kind, namespace }] of planned.entries()) {
-    const { name, generation } = outcomes[at]!.resource.metadata
+    const { metadata, spec } = outcomes[at]!.resource
+    const { name, generation } = metadata
+    const needsSome = kind.kind.endsWith('Route') || (spec as { readonly targetRefs?: unknown } | undefined)?.targetRefs !== undefined
     for (;;) {
       const { status } = await client.get(kind, name, { namespace })
-      const { held, isCurrent } = judge((status ?? {}) as Status, generation ?? 0, kind.kind.endsWith('Route'))
+      const { held, isCurrent } = judge((status ?? {}) as Status, generation ?? 0, needsSome)
       if (!isCurrent && performance.now() < until && !signal.aborted) {
         await pause(everyMs, signal)
         continue
@@ -106,20 +108,20 @@ export async function waitForConditions(
 
 /** Conditions that tell of a fault when they are True, such as PartiallyInvalid, count the other way. */
 const faults = new Set(['PartiallyInvalid', 'Conflicted', 'OverlappingTLSConfig'])
-const isBad = ({ type, status }: Condition): boolean => (faults.has(type) ? status === 'True' : status === 'False')
+/** Of two that are in conflict the one that overrules the other holds as it stands. */
+const isBad = ({ type, status, reason }: Condition): boolean =>
+  faults.has(type) ? status === 'True' && reason !== 'Overrules' : status === 'False'
 
-/** isCurrent: the conditions are about this generation. Without any, only a route is waited for. */
+/** isCurrent: the conditions are about this generation. Without any, only a route or a policy is waited for. */
 export function judge(
-  { conditions = [], parents = [] }: Status,
+  { conditions = [], parents = [], ancestors = [] }: Status,
   generation: number,
   needsSome: boolean,
 ): { readonly held: readonly Held[]; readonly isCurrent: boolean } {
   const all: readonly Held[] = [
     { conditions, of: '' },
-    ...parents.map(({ parentRef, conditions: theirs = [] }) => ({
-      conditions: theirs,
-      of: parentRef?.name === undefined ? '' : ` at ${(parentRef.kind ?? 'Gateway').toLowerCase()}/${parentRef.name}`,
-    })),
+    ...parents.map(({ parentRef, conditions: theirs = [] }) => ({ conditions: theirs, of: placeOf(parentRef) })),
+    ...ancestors.map(({ ancestorRef, conditions: theirs = [] }) => ({ conditions: theirs, of: placeOf(ancestorRef) })),
   ]
   const every = all.flatMap(each => each.conditions)
   const isCurrent =
@@ -131,3 +133,8 @@ export function judge(
     held: all.map(({ conditions: theirs, of }) => ({ of, conditions: theirs.filter(isBad) })).filter(each => each.conditions.length > 0),
   }
 }
+
+const placeOf = (ref: Ref | undefined): string =>
+  ref?.name === undefined
+    ? ''
+    : ` at ${(ref.kind ?? 'Gateway').toLowerCase()}/${ref.name}${ref.sectionName === undefined ? '' : `#${ref.sectionName}`}`
