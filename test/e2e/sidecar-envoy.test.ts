@@ -49,18 +49,42 @@ describe('one table of cases, two data planes', { skip, timeout: 300_000 }, () =
       ['two', 'v2'],
     ] as const)
       mesh.run(`api-${name}`, [process.execPath, file('server.mjs')], {
-        flags: ['--service', 'api', '--app-version', version, '--port', '8080/http', '--port', '8081/http2', '--port', '8082/tcp'],
-        env: { NAME: name, HTTP1: '8080', HTTP2: '8081', TCP: '8082' },
+        flags: [
+          '--service',
+          'api',
+          '--app-version',
+          version,
+          '--port',
+          '8080/http',
+          '--port',
+          '8081/http2',
+          '--port',
+          '8082/tcp',
+          '--port',
+          '8083/udp',
+        ],
+        env: { NAME: name, HTTP1: '8080', HTTP2: '8081', TCP: '8082', UDP: '8083' },
       })
     mesh.run('called-weft', [process.execPath, file('server.mjs')], {
-      flags: ['--port', 'http:8080/http', '--port', 'http2:8081/http2', '--port', 'tcp:8082/tcp'],
-      env: { NAME: 'called', HTTP1: '8080', HTTP2: '8081', TCP: '8082' },
+      flags: ['--port', 'http:8080/http', '--port', 'http2:8081/http2', '--port', 'tcp:8082/tcp', '--port', 'udp:8083/udp'],
+      env: { NAME: 'called', HTTP1: '8080', HTTP2: '8081', TCP: '8082', UDP: '8083' },
     })
-    const [http1, http2, tcp] = [await freePort(), await freePort(), await freePort()]
-    const env = { NAME: 'called', HTTP1: String(http1), HTTP2: String(http2), TCP: String(tcp) }
+    const [http1, http2, tcp, udp] = [await freePort(), await freePort(), await freePort(), await freePort()]
+    const env = { NAME: 'called', HTTP1: String(http1), HTTP2: String(http2), TCP: String(tcp), UDP: String(udp) }
     mesh.spawn([process.execPath, file('server.mjs')], { env })
     await apply(readFileSync(file('documents.yaml'), 'utf8'))
-    envoyIn(mesh, 'called-envoy', '--port', `http:${http1}/http`, '--port', `http2:${http2}/http2`, '--port', `tcp:${tcp}/tcp`)
+    envoyIn(
+      mesh,
+      'called-envoy',
+      '--port',
+      `http:${http1}/http`,
+      '--port',
+      `http2:${http2}/http2`,
+      '--port',
+      `tcp:${tcp}/tcp`,
+      '--port',
+      `udp:${udp}/udp`,
+    )
     agent = envoyIn(mesh, 'web-envoy')
     shell = mesh.shell('web-weft')
     await mesh.healthy('api', 2)
@@ -78,6 +102,7 @@ describe('one table of cases, two data planes', { skip, timeout: 300_000 }, () =
             NAME: `called-${plane}-${name}`,
             SERVICE: `called-${plane}`,
             TCPPORT: String(plane === 'envoy' ? tcp : 8082),
+            UDPPORT: String(plane === 'envoy' ? udp : 8083),
             PORT: String(port),
           }),
         )
@@ -118,7 +143,7 @@ describe('one table of cases, two data planes', { skip, timeout: 300_000 }, () =
     },
   }
   const ask = async (plane: Plane, { service, version, ...rest }: Asked): Promise<readonly Answer[]> => {
-    const port = { http1: 8080, http2: 8081, grpc: 8081, tcp: 8082 }[version]
+    const port = { http1: 8080, http2: 8081, grpc: 8081, tcp: 8082, udp: 8083 }[version]
     return JSON.parse(await runners[plane]({ ...rest, version, port }, service)) as readonly Answer[]
   }
 
@@ -201,7 +226,7 @@ describe('the agent beside an Envoy', { skip, timeout: 120_000 }, () => {
     await using mesh = await Mesh.start({ control: ['--leaf-life', '8s'] })
     mesh.run('api', [process.execPath, file('server.mjs')], {
       flags: ['--port', '8080/http'],
-      env: { NAME: 'api', HTTP1: '8080', HTTP2: '8081', TCP: '8082' },
+      env: { NAME: 'api', HTTP1: '8080', HTTP2: '8081', TCP: '8082', UDP: '8083' },
     })
     const admin = await freePort()
     const agent = envoyIn(mesh, 'web', '--admin-port', String(admin))

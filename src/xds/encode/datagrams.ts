@@ -41,7 +41,7 @@ const addressOf = ({ host, port }: Listener, protocol: SocketAddress_Protocol) =
 })
 
 function encodeOutbound(listener: Listener): EnvoyListener {
-  const { name, host, port, service, idleMs, direction, backends = [] } = listener
+  const { name, host, port, service, idleMs, direction, isBound, backends = [] } = listener
   const only = backends.length === 1 && backends[0]!.weight === 1
   const proxy = create(UdpProxyConfigSchema, {
     statPrefix: name,
@@ -61,10 +61,9 @@ function encodeOutbound(listener: Listener): EnvoyListener {
   return create(ListenerSchema, {
     name,
     address: addressOf(listener, SocketAddress_Protocol.UDP),
+    trafficDirection: direction === 'gateway' ? TrafficDirection.INBOUND : TrafficDirection.OUTBOUND,
     // Who sends to a Gateway comes to its own port.
-    ...(direction === 'gateway'
-      ? { trafficDirection: TrafficDirection.INBOUND, udpListenerConfig: create(UdpListenerConfigSchema) }
-      : { trafficDirection: TrafficDirection.OUTBOUND, bindToPort: false }),
+    ...(direction === 'gateway' || isBound === true ? { udpListenerConfig: create(UdpListenerConfigSchema) } : { bindToPort: false }),
     listenerFilters: [{ name: udpProxyFilter, configType: typed(UdpProxyConfigSchema, proxy) }],
     metadata: labels({
       service,

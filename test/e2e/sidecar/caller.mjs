@@ -1,5 +1,6 @@
 // Calls as the JSON in its only argument says and prints the answers, in the order of the calls, as JSON:
-// { host, port, version: 'http1' | 'http2' | 'grpc' | 'tcp', calls: [{ path, method, headers }], atOnce }.
+// { host, port, version: 'http1' | 'http2' | 'grpc' | 'tcp' | 'udp', calls: [{ path, method, headers }], atOnce }.
+import dgram from 'node:dgram'
 import http from 'node:http'
 import http2 from 'node:http2'
 import net from 'node:net'
@@ -7,7 +8,7 @@ import process from 'node:process'
 
 const { host, port, version, calls, atOnce = 1 } = JSON.parse(process.argv[2])
 const agent = new http.Agent({ keepAlive: true, maxSockets: 100 })
-const session = version === 'http1' || version === 'tcp' ? undefined : http2.connect(`http://${host}:${port}`)
+const session = version === 'http2' || version === 'grpc' ? http2.connect(`http://${host}:${port}`) : undefined
 
 const overHttp1 = ({ path, method = 'GET', headers = {} }) =>
   new Promise((resolve, reject) =>
@@ -56,7 +57,23 @@ const overTcp = () =>
     socket.on('close', () => resolve({ status: body === '' ? 0 : 200, headers: {}, body }))
   })
 
-const ask = { http1: overHttp1, http2: overHttp2, grpc: overHttp2, tcp: overTcp }[version]
+/** Sent again where nothing comes, as datagrams may be lost. */
+const overUdp = () =>
+  new Promise(resolve => {
+    const socket = dgram.createSocket('udp4')
+    const again = setInterval(() => socket.send('who?', port, host), 1000)
+    const end = body => {
+      clearInterval(again)
+      clearTimeout(late)
+      socket.close()
+      resolve({ status: body === '' ? 0 : 200, headers: {}, body })
+    }
+    const late = setTimeout(() => end(''), 10_000)
+    socket.on('message', bytes => end(String(bytes)))
+    socket.send('who?', port, host)
+  })
+
+const ask = { http1: overHttp1, http2: overHttp2, grpc: overHttp2, tcp: overTcp, udp: overUdp }[version]
 const answers = []
 let next = 0
 await Promise.all(

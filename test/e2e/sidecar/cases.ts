@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict'
 
-/** tcp: a connection; the answer has the status 200 where there was one, else 0. */
-export type Version = 'http1' | 'http2' | 'grpc' | 'tcp'
+/** tcp, udp: a connection, a datagram; the answer has the status 200 where there was one, else 0. */
+export type Version = 'http1' | 'http2' | 'grpc' | 'tcp' | 'udp'
 export type Call = { readonly path: string; readonly method?: string; readonly headers?: Readonly<Record<string, string>> }
 export type Answer = {
   readonly status: number
@@ -42,6 +42,13 @@ function about(seen: number, all: number, part: number): void {
 }
 
 export const callerCases: readonly Case[] = [
+  {
+    says: 'sends datagrams',
+    service: 'api',
+    only: ['udp'],
+    calls: () => times(5, { path: '' }),
+    judge: answers => assert.equal(count(answers, isGood), 5),
+  },
   {
     says: 'splits connections by weight',
     service: 'api',
@@ -184,9 +191,9 @@ export const callerCases: readonly Case[] = [
 /** Of what stands in front of the called program. */
 export const calledCases: readonly Case[] = [
   {
-    says: 'takes connections by mutual TLS from whom the rules allow',
+    says: 'takes connections and datagrams by mutual TLS from whom the rules allow',
     service: 'called',
-    only: ['tcp'],
+    only: ['tcp', 'udp'],
     calls: () => times(5, { path: '' }),
     judge: answers => assert.equal(count(answers, isGood), 5),
   },

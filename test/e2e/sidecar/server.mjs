@@ -1,12 +1,13 @@
 // Does what the path asks for, over HTTP/1.1 on HTTP1 and HTTP/2 on HTTP2, and says who it is:
-// On TCP it says who it is to whoever says anything. Of requests:
+// On TCP and UDP it says who it is to whoever says anything. Of requests:
 // /flaky?key=K&fails=N fails N times for K; /slow?ms=N waits; /odd fails where NAME is "two". A call of gRPC is answered as one.
+import dgram from 'node:dgram'
 import http from 'node:http'
 import http2 from 'node:http2'
 import net from 'node:net'
 import process from 'node:process'
 
-const { NAME, HTTP1, HTTP2, TCP } = process.env
+const { NAME, HTTP1, HTTP2, TCP, UDP } = process.env
 const failed = new Map()
 
 function answer(ask, reply) {
@@ -49,3 +50,6 @@ http2.createServer(answer).listen(Number(HTTP2), '127.0.0.1')
 net
   .createServer(socket => socket.on('error', () => {}).once('data', () => socket.end(JSON.stringify({ name: NAME }))))
   .listen(Number(TCP), '127.0.0.1')
+const datagrams = dgram.createSocket('udp4')
+datagrams.on('message', (_bytes, { address, port }) => datagrams.send(JSON.stringify({ name: NAME }), port, address))
+datagrams.bind(Number(UDP), '127.0.0.1')
