@@ -101,7 +101,7 @@ describe('storms', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.remed
     )
     // A fifth of them; the first interval's rate comes on top as the windows fill.
     assert.ok(load > asked && load <= asked * 1.2 + 20, `${load} for ${asked}`)
-    assert.ok(sum(await storm.metric('weft_retries_total'), 'outcome="budget"') > asked)
+    assert.ok(sum(await storm.metric('weft_retries_total'), 'outcome="budget"') > asked / 2)
   })
 
   for (const [how, mode] of [
@@ -137,7 +137,7 @@ describe('storms', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.remed
       )
       assert.ok(began > 20 && began < 90, `${began}`)
       // An ejection of two seconds, and what waits in timeouts.
-      assert.ok(recovered !== undefined && recovered.tenths <= 40, JSON.stringify(told.tenths))
+      assert.ok(recovered !== undefined && recovered.tenths <= 60, JSON.stringify(told.tenths))
       assert.ok(load <= 1.2)
     })
 })
