@@ -201,7 +201,7 @@ function judge<P extends AnyPolicy>(
       const not = reasons.filter(each => each !== undefined)
       if (every.length === 0 || not.length < every.length) left[field] = value
       // What holds for many ports is a default for those that can carry it out.
-      if (not.length === every.length || !(level === 'Mesh' || level === 'Namespace')) remarks.push(...not)
+      if (not.length === every.length) remarks.push(...not)
     }
     if (Object.keys(says).length > 0 && Object.keys(left).length === 0) return no('Invalid', remarks.slice(0, 8).join('; '))
     const entry: Entry<P> = { policy, level, target, variant, says: left, ...from, ...(labels === undefined ? {} : { labels }) }
