@@ -50,7 +50,7 @@ export class Datagrams {
     const listener = listenerAt(view(), host, port, 'udp')
     if (listener !== undefined) return carry(session, listener)
     const listeners = Object.values(view().listeners).filter(listener => listener.direction === 'outbound' && listener.host === host)
-    if (listeners.length === 0 && !host.startsWith('240.77.')) return this.#leave(session)
+    if (listeners.length === 0 && !host.startsWith('240.77.') && !host.startsWith('240.79.')) return this.#leave(session)
     log.warn(`datagrams to ${listeners[0]?.service ?? host} on port ${port} are refused: no service takes UDP there`)
     this.#options.meter.datagrams(listeners[0]?.service ?? '', `${host}:${port}`).refused.value++
     session.close('refused')

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
 import { after, afterEach, before, describe, test } from 'node:test'
@@ -9,7 +10,7 @@ import { canCapture } from '../../src/io/namespace.ts'
 import type { Resource } from '../../src/resources/kind.ts'
 import { active } from '../harness/front.ts'
 import { freePort, outsideAddress } from '../harness/machine.ts'
-import { kinds, Mesh, path, type Shell } from '../harness/mesh.ts'
+import { kinds, Mesh, path, root, type Shell } from '../harness/mesh.ts'
 import { type Authority, Outside } from './egress/outside.ts'
 
 const verdict = await canCapture()
@@ -281,6 +282,16 @@ describe('what leaves the mesh', { skip, timeout: 180_000 }, () => {
       (await conditions('EgressPolicy', 'strict')).join('; '),
       /Accepted=True.*PartiallyInvalid=True UnsupportedValue: spec\.rules\[0\]\.to\[0\]\.paths: port 443 is TLS that is not decrypted here.*it allows nothing there/,
     )
+  })
+
+  test('the documents of the example are taken, and the guide goes through them', async () => {
+    const { code, stderr } = await mesh.weft('apply', '-f', join(root, 'examples/egress.yaml'))
+    assert.equal(code, 0, stderr)
+    assert.ok(readFileSync(join(root, 'docs/guide/egress.md'), 'utf8').includes('examples/egress.yaml'))
+    const denied = await mesh.weft('explain', 'request', '--from', 'caller', '--to', 'https://somewhere.example/')
+    assert.match(denied.stdout, /the default of EgressPolicy default\/strict, Deny, denies it/)
+    const gone = await mesh.weft('delete', '-f', join(root, 'examples/egress.yaml'))
+    assert.equal(gone.code, 0, gone.stderr)
   })
 
   test('rules may be meant for some workloads only, and a policy for the labels of some', async () => {
