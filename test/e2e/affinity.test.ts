@@ -1,6 +1,7 @@
 /** Who comes back reaches the endpoint that it had: by header, cookie, query and source address, over HTTP/1.1, HTTP/2, gRPC, TCP and UDP, in the mesh and at a Gateway. */
 
 import assert from 'node:assert/strict'
+import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { request } from 'node:http'
 import { connect as connectHttp2 } from 'node:http2'
@@ -22,6 +23,7 @@ const paths: Readonly<Record<string, KindPath>> = {
   HTTPRoute: kinds.httpRoute,
   GRPCRoute: { ...kinds.httpRoute, plural: 'grpcroutes' },
   TCPRoute: { ...kinds.httpRoute, plural: 'tcproutes' },
+  UDPRoute: { ...kinds.httpRoute, plural: 'udproutes' },
 }
 const script = (name: string): string => join(import.meta.dirname, 'balancing', name)
 const names = ['one', 'two', 'three'] as const
@@ -147,13 +149,14 @@ describe('affinity', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.rem
       }
   })
 
-  test('at a Gateway callers are told apart by their addresses, over HTTP/1.1, HTTP/2, gRPC and TCP', async () => {
-    const [http, grpc, tcp] = [await freePort(), await freePort(), await freePort()]
+  test('at a Gateway callers are told apart by their addresses, over HTTP/1.1, HTTP/2, gRPC, TCP and UDP', async () => {
+    const [http, grpc, tcp, udp] = [await freePort(), await freePort(), await freePort(), await freePort()]
     await policy({ balance: 'RingHash', hash: [{ sourceIP: true }] })
     const listeners = [
       { name: 'http', port: http, protocol: 'HTTP' },
       { name: 'grpc', port: grpc, protocol: 'HTTP' },
       { name: 'tcp', port: tcp, protocol: 'TCP' },
+      { name: 'udp', port: udp, protocol: 'UDP' },
     ]
     await apply({
       apiVersion: `${group}/v1`,
@@ -165,6 +168,7 @@ describe('affinity', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.rem
       ['HTTPRoute', 'http', 8080, 'v1'],
       ['GRPCRoute', 'grpc', 8083, 'v1'],
       ['TCPRoute', 'tcp', 8081, 'v1'],
+      ['UDPRoute', 'udp', 8082, 'v1'],
     ] as const)
       await apply({
         apiVersion: `${group}/${version}`,
@@ -195,6 +199,17 @@ describe('affinity', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.rem
             socket.destroy()
           })
           socket.on('error', reject)
+        }),
+      udp: localAddress =>
+        new Promise((resolve, reject) => {
+          const socket = createSocket('udp4')
+          const again = setInterval(() => socket.send('who?', udp, '127.0.0.1'), 1000)
+          socket.once('message', bytes => {
+            clearInterval(again)
+            socket.close()
+            resolve(String(bytes))
+          })
+          socket.on('error', reject).bind(0, localAddress, () => socket.send('who?', udp, '127.0.0.1'))
         }),
     }
     const isOpen = (port: number): Promise<boolean> =>
