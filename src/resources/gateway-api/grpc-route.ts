@@ -87,7 +87,7 @@ export const grpcRoute: Kind = {
   namespaced: true,
   hasStatus: true,
   description:
-    'A GRPCRoute says which gRPC calls to its parents go where, by service, method and metadata, with weights. With a Service as parent it routes calls inside the mesh, with a Gateway those that come from outside. What no rule matches is answered UNIMPLEMENTED, what leads nowhere UNAVAILABLE. On a port it stands in place of any HTTPRoute.',
+    'A GRPCRoute says which gRPC calls to its parents go where, by service, method and metadata, with weights. With a Service as parent it routes calls inside the mesh, with a Gateway those that come from outside. What no rule matches is answered UNIMPLEMENTED, what leads nowhere UNAVAILABLE. On a port it stands in place of any HTTPRoute. The annotation weft.dev/from makes it hold for some clients only, such as service=checkout.',
   schema: z.strictObject({ spec: spec.describe('The parents and the rules.'), status: routeStatus() }),
   columns: [hostnamesColumn, age],
 }

@@ -181,7 +181,7 @@ export const httpRoute: Kind = {
   namespaced: true,
   hasStatus: true,
   description:
-    'An HTTPRoute says which HTTP requests to its parents go where, by path, method, headers and query, with weights, and how they are changed on the way. With a Service as parent it routes traffic inside the mesh, with a Gateway what comes from outside. A rule that asks for what is not carried out answers 500, and the status names the field.',
+    'An HTTPRoute says which HTTP requests to its parents go where, by path, method, headers and query, with weights, and how they are changed on the way. With a Service as parent it routes traffic inside the mesh, with a Gateway what comes from outside. A rule that asks for what is not carried out answers 500, and the status names the field. The annotation weft.dev/from makes it hold for some clients only, such as service=checkout.',
   schema: z.strictObject({ spec: spec.describe('The parents and the rules.'), status: routeStatus() }),
   columns: [hostnamesColumn, age],
 }

@@ -62,7 +62,7 @@ export const tcpRoute: Kind = {
   plural: 'tcproutes',
   singular: 'tcproute',
   description:
-    'A TCPRoute says where the TCP connections to its parents go, with weights. With a Service as parent it splits connections inside the mesh.',
+    'A TCPRoute says where the TCP connections to its parents go, with weights. With a Service as parent it splits connections inside the mesh. The annotation weft.dev/from makes it hold for some clients only, such as service=checkout.',
   schema: z.strictObject({ spec: spec.describe('The parents and the rule.'), status: routeStatus() }),
 }
 
@@ -73,7 +73,7 @@ export const tlsRoute: Kind = {
   plural: 'tlsroutes',
   singular: 'tlsroute',
   description:
-    'A TLSRoute says where TLS connections go, by the server name in their first message (SNI), without being decrypted. With a Service as parent it holds inside the mesh: what names none of its port is closed.',
+    'A TLSRoute says where TLS connections go, by the server name in their first message (SNI), without being decrypted. With a Service as parent it holds inside the mesh: what names none of its port is closed. The annotation weft.dev/from makes it hold for some clients only, such as service=checkout.',
   schema: z.strictObject({ spec: tlsSpec.describe('The parents, the server names and the rule.'), status: routeStatus() }),
 }
 
@@ -84,6 +84,6 @@ export const udpRoute: Kind = {
   plural: 'udproutes',
   singular: 'udproute',
   description:
-    'A UDPRoute says where the datagrams to its parents go, with weights. With a Service as parent it splits sessions (one sender to one port) inside the mesh; a session stays where it began.',
+    'A UDPRoute says where the datagrams to its parents go, with weights. With a Service as parent it splits sessions (one sender to one port) inside the mesh; a session stays where it began. The annotation weft.dev/from makes it hold for some clients only, such as service=checkout.',
   schema: z.strictObject({ spec: spec.describe('The parents and the rule.'), status: routeStatus() }),
 }

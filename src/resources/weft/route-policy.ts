@@ -83,6 +83,9 @@ const hedge = z.strictObject({
     ),
 })
 
+/** For what and whom, not what. */
+const isAt = new Set(['targetRefs', 'from'])
+
 const spec = z
   .strictObject({
     targetRefs: policyTargets('Mesh', 'Namespace', 'Service', 'ExternalService', 'HTTPRoute', 'GRPCRoute', 'TCPRoute', 'UDPRoute'),
@@ -105,14 +108,12 @@ const spec = z
       .describe('All requests are answered this, by the proxy of the caller or the Gateway, and none goes to the service.'),
   })
   .check(
-    rules(function* ({ targetRefs: _, from: __, ...said }) {
-      if (Object.values(said).every(each => each === undefined)) yield { path: [], says: 'must set something' }
+    rules<object>(function* (said) {
+      if (Object.entries(said).every(([key, value]) => isAt.has(key) || value === undefined)) yield { path: [], says: 'must set something' }
     }),
   )
 export type RoutePolicySpec = z.infer<typeof spec>
 export type RoutePolicy = Resource<RoutePolicySpec>
-
-const isAt = new Set(['targetRefs', 'from'])
 
 export const routePolicy: Kind = {
   group: 'weft.dev',
