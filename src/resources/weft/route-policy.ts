@@ -83,7 +83,7 @@ const hedge = z.strictObject({
     ),
 })
 
-/** For what and whom, not what. */
+/** For what and for whom it is, not what it says. */
 const isAt = new Set(['targetRefs', 'from'])
 
 const spec = z
