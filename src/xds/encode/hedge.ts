@@ -3,7 +3,7 @@
 import { create, type JsonObject } from '@bufbuild/protobuf'
 import type { Route } from '#model/view'
 import { HedgePolicySchema, type RetryPolicy, RetryPolicySchema } from '../gen/envoy/config/route/v3/route_components_pb.ts'
-import { alwaysOn, encodeRetry } from './retry.ts'
+import { alwaysOn, elsewhere, encodeRetry } from './retry.ts'
 import { duration } from './source.ts'
 
 type Tried = Pick<Route, 'retry' | 'hedge' | 'timeouts'>
@@ -12,7 +12,7 @@ type Tried = Pick<Route, 'retry' | 'hedge' | 'timeouts'>
 export function encodeTries({ retry, hedge, timeouts }: Tried) {
   const retryPolicy = encodeRetry(retry, timeouts?.tryMs ?? 0)
   if (hedge === undefined) return retryPolicy === undefined ? {} : { retryPolicy }
-  const hedged: RetryPolicy = retryPolicy ?? create(RetryPolicySchema)
+  const hedged: RetryPolicy = retry === undefined ? create(RetryPolicySchema, elsewhere()) : retryPolicy!
   hedged.perTryTimeout = duration(hedge.afterMs)
   // Without any condition Envoy would not try again at all.
   hedged.retryOn ||= alwaysOn.join()

@@ -17,6 +17,12 @@ export const previousHosts = 'envoy.retry_host_predicates.previous_hosts'
 /** How often Envoy looks for an endpoint that was not tried; with one endpoint there is none. */
 const selections = 3n
 
+/** An endpoint that was not asked yet is preferred. */
+export const elsewhere = () => ({
+  retryHostPredicate: [{ name: previousHosts, configType: typed(PreviousHostsPredicateSchema, create(PreviousHostsPredicateSchema)) }],
+  hostSelectionRetryMaxAttempts: selections,
+})
+
 /** tryMs: 0 for no limit of a try. Undefined where nothing is to be said. */
 export function encodeRetry(retry: Retry | undefined, tryMs: number): RetryPolicy | undefined {
   const perTry = tryMs > 0 ? { perTryTimeout: duration(tryMs) } : {}
@@ -28,8 +34,7 @@ export function encodeRetry(retry: Retry | undefined, tryMs: number): RetryPolic
     retriableStatusCodes: [...codes],
     numRetries: attempts,
     retryBackOff: { baseInterval: duration(backoff.baseMs), maxInterval: duration(backoff.maxMs) },
-    retryHostPredicate: [{ name: previousHosts, configType: typed(PreviousHostsPredicateSchema, create(PreviousHostsPredicateSchema)) }],
-    hostSelectionRetryMaxAttempts: selections,
+    ...elsewhere(),
     ...(longestRetryAfterMs === undefined
       ? {}
       : {

@@ -7,10 +7,12 @@ import { ClusterLoadAssignmentSchema } from '../gen/envoy/config/endpoint/v3/end
 import { ListenerSchema } from '../gen/envoy/config/listener/v3/listener_pb.ts'
 import { FilterConfigSchema } from '../gen/envoy/config/route/v3/route_components_pb.ts'
 import { RouteConfigurationSchema } from '../gen/envoy/config/route/v3/route_pb.ts'
+import { ClusterConfigSchema as ChainSchema } from '../gen/envoy/extensions/clusters/aggregate/v3/cluster_pb.ts'
 import { ClusterConfigSchema as NamesClusterSchema } from '../gen/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.ts'
 import { BrotliSchema } from '../gen/envoy/extensions/compression/brotli/compressor/v3/brotli_pb.ts'
 import { GzipSchema } from '../gen/envoy/extensions/compression/gzip/compressor/v3/gzip_pb.ts'
 import { ZstdSchema } from '../gen/envoy/extensions/compression/zstd/compressor/v3/zstd_pb.ts'
+import { AdaptiveConcurrencySchema } from '../gen/envoy/extensions/filters/http/adaptive_concurrency/v3/adaptive_concurrency_pb.ts'
 import { BufferPerRouteSchema, BufferSchema } from '../gen/envoy/extensions/filters/http/buffer/v3/buffer_pb.ts'
 import { CompressorPerRouteSchema, CompressorSchema } from '../gen/envoy/extensions/filters/http/compressor/v3/compressor_pb.ts'
 import { CorsPolicySchema, CorsSchema } from '../gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts'
@@ -57,6 +59,8 @@ export const registry = createRegistry(
   ...Object.values(resourceSchemas),
   HttpConnectionManagerSchema,
   TcpProxySchema,
+  ChainSchema,
+  AdaptiveConcurrencySchema,
   NamesClusterSchema,
   HttpNamesSchema,
   TlsNamesSchema,
