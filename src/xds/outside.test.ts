@@ -12,7 +12,19 @@ const egress: Egress = {
   deny: [{ name: 'weft-system/strict#0', to: [{ networks: ['169.254.0.0/16'] }, { hosts: ['*.bad.example'] }] }],
   allow: [
     { name: 'shop/pay#0', to: [{ hosts: ['api.pay.example', '*.cdn.example'], ports: [443] }] },
-    { name: 'shop/pay#1', to: [{ hosts: ['plain.example'], methods: ['GET'], paths: [{ type: 'exact', value: '/a' }, { type: 'prefix', value: '/a/' }] }] },
+    {
+      name: 'shop/pay#1',
+      to: [
+        {
+          hosts: ['plain.example'],
+          methods: ['GET'],
+          paths: [
+            { type: 'exact', value: '/a' },
+            { type: 'prefix', value: '/a/' },
+          ],
+        },
+      ],
+    },
     { name: 'shop/pay#2', to: [{ networks: ['10.0.0.0/8', 'fd00::/8'], ports: [5432, 5433] }] },
   ],
 }
@@ -59,7 +71,14 @@ const backends: Record<string, Backend> = Object.fromEntries(
       { ...base, name: 'external/named', type: 'named', protocol: 'downstream', port: 0 },
       { ...base, name: 'external/original', type: 'original', protocol: 'downstream', port: 0 },
       { ...base, name: 'shop/db~*.db.example:443', type: 'named', protocol: 'http1', tls: {} },
-      { ...base, name: 'shop/one', type: 'hosts', protocol: 'http1', hosts: [host('api.pay.example')], tls: { serverName: 'api.pay.example' } },
+      {
+        ...base,
+        name: 'shop/one',
+        type: 'hosts',
+        protocol: 'http1',
+        hosts: [host('api.pay.example')],
+        tls: { serverName: 'api.pay.example' },
+      },
       { ...base, name: 'shop/two', type: 'hosts', protocol: 'tcp', hosts: [host('a.example'), host('b.example')] },
       {
         ...base,
@@ -117,8 +136,12 @@ describe('what leads out of the mesh, over xDS', () => {
       })
 
   test('rules that its filters do not keep are refused', () => {
-    const encoded = [...Object.values(encodeView(view))].flatMap(resources => [...resources.values()]).find(({ name }) => name === near.name)!
-    const text = Buffer.from(encoded.body).toString('latin1').replace('"deny":[{"name":"shop/x#0","to":[{"ports":[443]}]}]', '"deny":[{"name":"shop/x#0","to":[{"ports":[444]}]}]')
+    const encoded = Object.values(encodeView(view))
+      .flatMap(resources => [...resources.values()])
+      .find(({ name }) => name === near.name)!
+    const text = Buffer.from(encoded.body)
+      .toString('latin1')
+      .replace('"deny":[{"name":"shop/x#0","to":[{"ports":[443]}]}]', '"deny":[{"name":"shop/x#0","to":[{"ports":[444]}]}]')
     const decoded = decodeResource(encoded.typeUrl, near.name, Buffer.from(text, 'latin1'))
     assert.match('rejected' in decoded ? decoded.rejected : '', /not what follows from the rules/)
   })

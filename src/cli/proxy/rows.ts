@@ -58,9 +58,11 @@ export const endpointHeadings: readonly Heading[] = [
 export function endpointRows({ backends, endpoints }: View, leftOut?: LeftOut, now = Date.now()): readonly (readonly string[])[] {
   return Object.values(backends)
     .sort(byName)
-    .flatMap(({ name, service, type, port }) => {
+    .flatMap(({ name, service, type, port, hosts }) => {
       if (type === 'local') return [[name, `127.0.0.1:${port}`, 'this one', '', '', '', '', '']]
-      const set = endpoints[name]?.endpoints ?? []
+      if (type === 'named') return [[name, 'the host that is asked for', '', '', '', '', '', '']]
+      if (type === 'original') return [[name, 'where the caller wanted to go', '', '', '', '', '', '']]
+      const set = hosts ?? endpoints[name]?.endpoints ?? []
       if (set.length === 0) return [[name, 'none', '', '', '', '', '', '']]
       return set.map(({ host, port: at, workload, health, weight, mtls, locality }) => {
         const out = leftOut?.get(leftOutKey(service, `${host}:${at}`))

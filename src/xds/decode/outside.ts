@@ -61,8 +61,12 @@ export function originationOf(socket: TransportSocket | undefined, protocol: Bac
   const { trustedCa } = validation
   const isMachines = trustedCa?.specifier.case === 'filename' && trustedCa.specifier.value === machineRoots
   const proved = validation.matchTypedSubjectAltNames.map(({ sanType, matcher }, index) => {
-    if (sanType !== SubjectAltNameMatcher_SanType.DNS || matcher?.matchPattern.case !== 'exact' || matcher.ignoreCase)
-      refuse(`${where}.match_typed_subject_alt_names[${index}]`, 'only exact DNS names are carried out')
+    if (
+      (sanType !== SubjectAltNameMatcher_SanType.DNS && sanType !== SubjectAltNameMatcher_SanType.URI) ||
+      matcher?.matchPattern.case !== 'exact' ||
+      matcher.ignoreCase
+    )
+      refuse(`${where}.match_typed_subject_alt_names[${index}]`, 'only exact DNS names and URIs are carried out')
     return matcher.matchPattern.value
   })
   if (sni !== '' && proved.length === 0) refuse(where, 'the names that the server may prove are missing')

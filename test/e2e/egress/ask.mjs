@@ -22,12 +22,10 @@ const kinds = {
       const stream = session.request({ ':authority': authority, ':path': path, ':method': method, ...headers })
       stream.setTimeout(patienceMs, () => resolve('silence'))
       let status = 0
-      let reason = ''
       let grpc
       let text = ''
       stream.on('response', head => {
         status = head[':status']
-        reason = head['weft-reason'] ?? head['x-weft-reason'] ?? ''
         grpc = head['grpc-status']
       })
       stream.on('trailers', head => (grpc ??= head['grpc-status']))
