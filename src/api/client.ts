@@ -5,6 +5,8 @@ import { servedKinds, type ServedKind } from './client/discovery.ts'
 import { requester, type Asking, type Requester } from './client/request.ts'
 import { eventsOf } from './client/watch.ts'
 import type {
+  AuditPage,
+  AuditQuery,
   ControlStatus,
   Convergence,
   Detection,
@@ -93,6 +95,8 @@ export type Client = {
   rootPlan(): Promise<RootPlan>
   /** ApiError 409: the step waits, and for what. */
   replaceRoot(request: RootRequest): Promise<RootPlan>
+  /** Newest first, a page of at most 1,000. */
+  audit(query?: AuditQuery): Promise<AuditPage>
   topology(seconds?: number): Promise<Topology>
   series(service: string, options?: { readonly seconds?: number; readonly side?: 'inbound' | 'outbound' }): Promise<Series>
 }
@@ -204,6 +208,8 @@ function meshCalls(request: Requester): Omit<Client, keyof ResourceCalls | 'url'
     createToken: body => request.json('/weft/v1/tokens', { method: 'POST', body }),
     rootPlan: () => request.json('/weft/v1/root-rotation'),
     replaceRoot: body => request.json('/weft/v1/root-rotation', { method: 'POST', body }),
+    audit: ({ before, limit, ...query } = {}) =>
+      request.json('/weft/v1/audit', { query: { ...query, before: before?.toString(), limit: limit?.toString() } }),
     topology: seconds => request.json('/weft/v1/topology', { query: { seconds: seconds?.toString() } }),
     series: (service, { seconds, side } = {}) =>
       request.json('/weft/v1/series', { query: { service, seconds: seconds?.toString(), side } }),

@@ -129,6 +129,37 @@ export type RootTold = { readonly sha256: string; readonly notAfter: string }
 export type RootStep = { readonly step: 'introduce' | 'sign' | 'retire'; readonly does: string; readonly done: boolean }
 export type RootRequest = { readonly action: 'step' | 'start' | 'stop'; readonly force?: boolean }
 
+/**
+ * GET /weft/v1/audit?since=TIME&before=ID&kind=&namespace=&name=&who=&limit=100: who changed what, newest first. before, in the reply: ask for what is older
+ * with it; absent: there is no more.
+ */
+export type AuditPage = { readonly items: readonly AuditEntry[]; readonly before?: number }
+/** at: RFC 3339. who: as proved; address, agent: from where and with what it was asked for. action: created, changed, deleted, or what was done. */
+export type AuditEntry = {
+  readonly id: number
+  readonly at: string
+  readonly revision: number
+  readonly who: string
+  readonly address: string
+  readonly agent: string
+  readonly action: string
+  readonly kind: string
+  readonly namespace?: string
+  readonly name: string
+  readonly changes: readonly FieldChange[]
+}
+/** before, after: absent where the field was not there. Lists are told whole; what a Secret holds is `(hidden)`. */
+export type FieldChange = { readonly path: string; readonly before?: unknown; readonly after?: unknown }
+export type AuditQuery = {
+  readonly since?: string
+  readonly before?: number
+  readonly kind?: string
+  readonly namespace?: string
+  readonly name?: string
+  readonly who?: string
+  readonly limit?: number
+}
+
 /** GET /weft/v1/topology?seconds=60: services and the traffic between them, from the proxies' own counts. Rates per second, latency in ms. */
 export type { Topology, TopologyEdge, TopologyEnd, TopologyService } from '#model/topology'
 

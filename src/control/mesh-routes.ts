@@ -7,6 +7,7 @@ import type { TopologyService } from '#model/topology'
 import type { Traffic } from '#observe/traffic'
 import type { Platform } from '#platforms/platform'
 import { type ExtraRoute, json, Refusal } from './api.ts'
+import { authorOf } from './api/author.ts'
 import type { Authority } from './authority.ts'
 import type { CompileLoop } from './compile-loop.ts'
 import type { Discovery } from './discovery.ts'
@@ -27,7 +28,7 @@ export type MeshParts = {
 }
 
 export function meshRoutes(parts: MeshParts): ExtraRoute[] {
-  const { authority, discovery, traffic, now } = parts
+  const { authority, discovery, traffic, store, now } = parts
   const known = (): TopologyService[] => servicesOf(parts.platform)
   return [
     { method: 'GET', path: '/weft/v1/status', handle: () => json(200, statusOf(parts)) },
@@ -101,6 +102,7 @@ export function meshRoutes(parts: MeshParts): ExtraRoute[] {
           xds: `${host}:${port}`,
           ...(ttlSeconds === undefined ? {} : { lifeMs: ttlSeconds * 1000 }),
         })
+        store.note('created', { group: '', kind: 'JoinToken', namespace, name: serviceAccount }, authorOf(request))
         return json(201, { token, expiresAt: new Date(expiresAt).toISOString(), identity } satisfies TokenReply)
       },
     },

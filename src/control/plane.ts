@@ -11,6 +11,7 @@ import { Universal } from '#platforms/universal'
 import { readAuthorityFile } from '#resources/authority-file'
 import { createOperatorApi } from './api.ts'
 import { certificateService, openAuthority, openIssuer } from './authority.ts'
+import { auditRoutes } from './audit.ts'
 import { CompileLoop } from './compile-loop.ts'
 import { Discovery } from './discovery.ts'
 import { healthService } from './health.ts'
@@ -121,7 +122,7 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
     version,
     complete: (resource, old) => platform.complete(resource, old),
     admit: resource => platform.admit(resource),
-    extra: [...meshRoutes(parts), ...rootRoutes(authority, watch)],
+    extra: [...meshRoutes(parts), ...rootRoutes(authority, watch, store), ...auditRoutes(store)],
     staticFiles: staticFiles(options.dashboard),
     log,
   })

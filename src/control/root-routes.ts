@@ -2,11 +2,13 @@
 
 import type { RootRequest } from '#api/mesh-api'
 import { type ExtraRoute, json, Refusal } from './api.ts'
+import { authorOf } from './api/author.ts'
 import type { Authority } from './authority.ts'
+import type { Store } from './store.ts'
 import type { RotationWatch } from './root-rotation.ts'
 
 /** watch: absent where the roots are not the mesh's own. */
-export function rootRoutes(authority: Authority, watch: RotationWatch | undefined): ExtraRoute[] {
+export function rootRoutes(authority: Authority, watch: RotationWatch | undefined, store: Store): ExtraRoute[] {
   const own = (): RotationWatch => {
     if (watch !== undefined) return watch
     throw new Refusal(
@@ -22,9 +24,12 @@ export function rootRoutes(authority: Authority, watch: RotationWatch | undefine
       path: '/weft/v1/root-rotation',
       handle: async request => {
         const { action, force } = asRequest(new TextDecoder().decode(await request.body()))
-        if (action !== 'step') return json(200, await own().automate(action === 'start'))
-        const plan = await own().step(force === true)
-        if (plan !== undefined) return json(200, plan)
+        const plan = action === 'step' ? await own().step(force === true) : await own().automate(action === 'start')
+        if (plan !== undefined) {
+          const what = action === 'step' ? `step to ${plan.stage}${force === true ? ', forced' : ''}` : action
+          store.note(what, { group: '', kind: 'RootCertificate', namespace: '', name: plan.root.sha256.slice(0, 16) }, authorOf(request))
+          return json(200, plan)
+        }
         throw new Refusal(409, 'Conflict', `the next step waits: ${own().plan().waitsFor.join('; ')}`)
       },
     },

@@ -67,6 +67,7 @@ export async function serveHttp(options: ServeOptions): Promise<HttpServing> {
       query: new URLSearchParams(query),
       headers,
       signal,
+      address: incoming.socket.remoteAddress ?? '',
       body: () => readBody(incoming, maxBody),
     }
     try {

@@ -49,7 +49,8 @@ export function requester(base: string, timeoutMs: number, send: typeof fetch): 
     { method = 'GET', query = {}, body, type = 'application/json', accept = 'application/json', signal }: Asking,
   ): Promise<Response> {
     const asked = new URLSearchParams(Object.entries(query).filter((pair): pair is [string, string] => pair[1] !== undefined)).toString()
-    const headers = { accept, ...(body === undefined ? {} : { 'content-type': type }) }
+    // A browser sends its own instead.
+    const headers = { accept, 'user-agent': 'weft', ...(body === undefined ? {} : { 'content-type': type }) }
     const init: RequestInit = {
       method,
       headers,

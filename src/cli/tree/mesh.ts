@@ -91,6 +91,25 @@ export function addMesh(program: Command, session: Session, act: Act): void {
     example(command, say, [[`weft proxy ${part} orders`, 'of an instance of the service orders']])
   }
 
+  const audit = program
+    .command('audit')
+    .description('who changed what, when and how, newest first')
+    .option('--since <duration>', 'only of this long, such as 24h')
+    .option('--kind <kind>', 'only of this kind, such as HTTPRoute')
+    .option('--name <name>', 'only of the object of this name')
+    .option('--who <who>', 'only by them')
+    .option('--limit <number>', 'so many at most (default: 50; with -o jsonl: all)')
+    .option('--diff', 'each field before and after')
+    .addOption(outputFlag('table', 'json', 'yaml', 'jsonl'))
+    .addOption(namespaceFlag())
+    .addOption(controlFlag())
+    .action(act(async (flags: object) => (await import('../commands/audit.ts')).audit(session, flags)))
+  example(audit, say, [
+    ['weft audit --since 1h --diff', 'what happened in the last hour?'],
+    ['weft audit --kind HTTPRoute -n shop --name split', 'the life of one route'],
+    ['weft audit -o jsonl > audit.jsonl', 'all of it, to keep elsewhere'],
+  ])
+
   const check = program
     .command('check')
     .description('can this machine run the mesh, does the control plane answer, do versions agree')

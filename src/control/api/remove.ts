@@ -3,6 +3,7 @@
 import type { HttpReply } from '#io/http-server'
 import type { Resource } from '#resources/kind'
 import { nameOf, type Operation } from '../store.ts'
+import { authorOf } from './author.ts'
 import { inVersion, isDryRun, json, replyObject, selectionOf, type Call } from './call.ts'
 import { groupVersion } from './catalog.ts'
 import { isObject, readBody, type Json } from './document.ts'
@@ -46,7 +47,7 @@ function removeOne(call: Call, { dryRun, uid, ifVersion }: Wish): HttpReply {
         ? { ...operation, uid, ifVersion }
         : operation,
   )
-  const left = context.store.transact(operations, { dryRun }).at(-1)!
+  const left = context.store.transact(operations, { dryRun, by: authorOf(call.request) }).at(-1)!
   if (left.metadata.deletionTimestamp !== undefined) return replyObject(call, left)
   const details = { name: old.metadata.name, ...(kind.group === '' ? {} : { group: kind.group }), kind: kind.plural, uid: old.metadata.uid }
   return json(200, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details })
@@ -59,7 +60,7 @@ function removeCollection(call: Call, { dryRun }: Wish): HttpReply {
   const { items } = context.store.list(selectionOf(call))
   context.store.transact(
     items.flatMap(item => deletionsOf(call, item)),
-    { dryRun },
+    { dryRun, by: authorOf(call.request) },
   )
   const metadata = { resourceVersion: String(context.store.revision) }
   return json(200, {

@@ -3,6 +3,7 @@
 import type { HttpReply } from '#io/http-server'
 import type { Resource } from '#resources/kind'
 import type { Operation } from '../store.ts'
+import { authorOf } from './author.ts'
 import { isDryRun, replyObject, type Call } from './call.ts'
 import { alignWithPath, judge, readBody, type Judged } from './document.ts'
 import { afterUpdate } from './apply/managed.ts'
@@ -75,7 +76,10 @@ export function keep(
   const { kind } = target.served
   if (old) {
     const type = target.subresource === 'status' ? 'update-status' : 'update'
-    const [kept] = context.store.transact([{ type, resource, ifVersion: old.metadata.resourceVersion }], { dryRun })
+    const [kept] = context.store.transact([{ type, resource, ifVersion: old.metadata.resourceVersion }], {
+      dryRun,
+      by: authorOf(request),
+    })
     return dryRun ? unnumbered(kept!, old) : kept!
   }
   const { namespaceKind } = context.catalog
@@ -83,7 +87,7 @@ export function keep(
   if (namespaceKind && kind.namespaced && !context.store.get({ ...namespaceKind, namespace: '', name: namespace ?? '' }))
     throw notFound(namespaceKind, namespace ?? '')
   const operations: Operation[] = kind === namespaceKind ? newNamespace(resource) : [{ type: 'create', resource }]
-  const kept = context.store.transact(operations, { dryRun }).at(-1)!
+  const kept = context.store.transact(operations, { dryRun, by: authorOf(request) }).at(-1)!
   return dryRun ? unnumbered(kept, undefined) : kept
 }
 

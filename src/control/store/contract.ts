@@ -54,6 +54,29 @@ export type Page = {
   readonly remaining?: number
 }
 
+/** Who changed something, as it is kept for ever. who: of whom the caller proved to be. address, agent: from where, and with what. */
+export type Author = { readonly who: string; readonly address: string; readonly agent: string }
+/** One change that somebody asked for. action: of an object what became of it, else what was done. before, after: absent where it did not exist, or is none. */
+export type Deed = Author & {
+  readonly id: number
+  readonly at: number
+  readonly revision: number
+  readonly action: string
+  readonly about: ResourceName
+  readonly before?: Resource
+  readonly after?: Resource
+}
+/** newest first. before: only deeds with a smaller id. */
+export type DeedQuery = {
+  readonly since?: number | undefined
+  readonly before?: number | undefined
+  readonly kind?: string | undefined
+  readonly namespace?: string | undefined
+  readonly name?: string | undefined
+  readonly who?: string | undefined
+  readonly limit: number
+}
+
 export type Change = { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'; readonly revision: number; readonly resource: Resource }
 
 export interface Store extends Disposable {
@@ -67,7 +90,11 @@ export interface Store extends Disposable {
   updateStatus(resource: Resource, options?: { ifVersion?: string | undefined }): Resource
   delete(name: ResourceName, options?: { ifVersion?: string | undefined; uid?: string | undefined }): Resource
   /** All or nothing. Returns what each operation left (a deletion: the last state). dryRun: everything is checked and nothing kept. */
-  transact(operations: readonly Operation[], options?: { dryRun?: boolean | undefined }): readonly Resource[]
+  transact(operations: readonly Operation[], options?: { dryRun?: boolean | undefined; by?: Author | undefined }): readonly Resource[]
+  /** Something that was done and is no change of an object. */
+  note(action: string, about: ResourceName, by: Author): void
+  /** What was changed by somebody: `transact` with `by`, and `note`. Nothing takes it away again. */
+  deeds(query: DeedQuery): readonly Deed[]
   /** Calls `told` for every change after `from`, first what history holds, at once, then the rest as it is committed. Returns what ends it. Throws gone. */
   watch(from: number, selection: Selection, told: (change: Change) => void): () => void
   /** Called after each commit, before the write returns. Returns what ends it. */

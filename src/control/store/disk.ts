@@ -2,7 +2,7 @@
 
 import { DatabaseError, openDatabase, type Database } from '#io/sqlite'
 import type { Resource } from '#resources/kind'
-import type { KindName } from './contract.ts'
+import type { Author, Deed, DeedQuery, KindName } from './contract.ts'
 
 /** A change as it is kept: `before` and `after` are absent where the object did not exist. */
 export type Entry = {
@@ -13,12 +13,23 @@ export type Entry = {
 }
 
 /** Raised when the tables change shape; a file of a higher one is refused, of a lower one is carried over by `migrate`. */
-const shape = 1
+const shape = 2
+/** What somebody asked for. The triggers hold against mistakes of ours; whoever may write the file may do anything. */
+const deeds = `
+  CREATE TABLE deeds (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, revision INTEGER NOT NULL, at INTEGER NOT NULL, who TEXT NOT NULL, address TEXT NOT NULL, agent TEXT NOT NULL,
+    action TEXT NOT NULL, grp TEXT NOT NULL, kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, before TEXT, after TEXT
+  );
+  CREATE INDEX deeds_by_object ON deeds (kind, namespace, name);
+  CREATE TRIGGER deeds_stay BEFORE DELETE ON deeds BEGIN SELECT RAISE(ABORT, 'deeds are kept'); END;
+  CREATE TRIGGER deeds_are_true BEFORE UPDATE ON deeds BEGIN SELECT RAISE(ABORT, 'deeds are kept'); END;
+`
 const tables = `
   CREATE TABLE objects (grp TEXT, kind TEXT, namespace TEXT, name TEXT, body TEXT NOT NULL, PRIMARY KEY (grp, kind, namespace, name)) WITHOUT ROWID;
   CREATE TABLE events (revision INTEGER PRIMARY KEY, grp TEXT NOT NULL, kind TEXT NOT NULL, before TEXT, after TEXT);
   CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
   INSERT INTO counters VALUES ('revision', 0), ('oldest', 0);
+  ${deeds}
 `
 
 export type Disk = {
@@ -26,8 +37,10 @@ export type Disk = {
   /** Revision of the newest change, and the one that history begins after. */
   counters(): { revision: number; oldest: number }
   objects(): Iterable<{ readonly kind: KindName; readonly resource: Resource }>
-  /** In one transaction. `oldest`: forget history up to and including it. */
-  write(entries: readonly Entry[], oldest: number | undefined): void
+  /** In one transaction. `oldest`: forget history up to and including it. by: whose deeds these are, and when (ms). */
+  write(entries: readonly Entry[], oldest: number | undefined, by?: Author & { readonly at: number }): void
+  note(deed: Omit<Deed, 'id' | 'before' | 'after'>): void
+  deeds(query: DeedQuery): readonly Deed[]
   /** History after a revision, oldest first. */
   entries(after: number, kind: KindName): readonly Entry[]
 }
@@ -51,6 +64,7 @@ function migrate(database: Database): void {
       `store ${database.path}: it was made by a newer Weft (shape ${found}, this one knows ${shape}): run that version or a later one`,
     )
   if (found === shape) return
+  if (found === 1) return database.transact(() => database.exec(`${deeds} PRAGMA user_version = ${shape}`))
   const others = database.prepare("SELECT count(*) AS n FROM sqlite_schema WHERE type = 'table'").one()
   if (Number(others?.['n']) > 0)
     throw new DatabaseError('corrupt', `store ${database.path}: it is an SQLite database of something else: give Weft a file of its own`)
@@ -66,8 +80,33 @@ function prepare(database: Database): Disk {
   const history = database.prepare(
     'SELECT revision, before, after FROM events WHERE revision > ? AND grp = ? AND kind = ? ORDER BY revision',
   )
+  const deed = database.prepare(
+    'INSERT INTO deeds (revision, at, who, address, agent, action, grp, kind, namespace, name, before, after) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+  )
+  const done = database.prepare(
+    'SELECT * FROM deeds WHERE at >= ? AND id < ? AND (? IS NULL OR kind = ?) AND (? IS NULL OR namespace = ?) AND (? IS NULL OR name = ?) AND (? IS NULL OR who = ?) ORDER BY id DESC LIMIT ?',
+  )
   return {
     database,
+    note: ({ revision, at, who, address, agent, action, about }) =>
+      void deed.run(revision, at, who, address, agent, action, about.group, about.kind, about.namespace, about.name, null, null),
+    deeds({ since = 0, before = Number.MAX_SAFE_INTEGER, kind = null, namespace = null, name = null, who = null, limit }) {
+      return done.all(since, before, kind, kind, namespace, namespace, name, name, who, who, limit).map((row): Deed => {
+        const [was, is] = [read(database, row['before']), read(database, row['after'])]
+        return {
+          id: Number(row['id']),
+          revision: Number(row['revision']),
+          at: Number(row['at']),
+          who: String(row['who']),
+          address: String(row['address']),
+          agent: String(row['agent']),
+          action: String(row['action']),
+          about: { group: String(row['grp']), kind: String(row['kind']), namespace: String(row['namespace']), name: String(row['name']) },
+          ...(was === undefined ? {} : { before: was }),
+          ...(is === undefined ? {} : { after: is }),
+        }
+      })
+    },
     counters() {
       const rows = database.prepare('SELECT name, value FROM counters').all()
       const value = (name: string): number => Number(rows.find(row => row['name'] === name)?.['value'] ?? 0)
@@ -77,14 +116,19 @@ function prepare(database: Database): Disk {
       for (const row of database.prepare('SELECT grp, kind, body FROM objects').all())
         yield { kind: { group: String(row['grp']), kind: String(row['kind']) }, resource: read(database, row['body'])! }
     },
-    write(entries, oldest) {
+    write(entries, oldest, by) {
       database.transact(() => {
         for (const { revision, before, after, kind } of entries) {
           const { namespace = '', name } = (after ?? before)!.metadata
           const body = after && JSON.stringify(after)
           if (body === undefined) remove.run(kind.group, kind.kind, namespace, name)
           else put.run(kind.group, kind.kind, namespace, name, body)
-          log.run(revision, kind.group, kind.kind, before ? JSON.stringify(before) : null, body ?? null)
+          const old = before ? JSON.stringify(before) : null
+          log.run(revision, kind.group, kind.kind, old, body ?? null)
+          if (by === undefined) continue
+          const action = before === undefined ? 'created' : after === undefined ? 'deleted' : 'changed'
+          const about = [kind.group, kind.kind, namespace, name] as const
+          deed.run(revision, by.at, by.who, by.address, by.agent, action, ...about, old, body ?? null)
         }
         count.run(entries.at(-1)!.revision, 'revision')
         if (oldest === undefined) return

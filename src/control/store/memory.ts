@@ -4,7 +4,10 @@ import type { Resource } from '#resources/kind'
 import {
   nameOf,
   StoreError,
+  type Author,
   type Change,
+  type Deed,
+  type DeedQuery,
   type KindName,
   type Operation,
   type Page,
@@ -87,7 +90,10 @@ class MemoryStore implements Store {
     return this.transact([{ type: 'delete', name, ifVersion, uid }])[0]!
   }
 
-  transact(operations: readonly Operation[], { dryRun = false }: { dryRun?: boolean | undefined } = {}): readonly Resource[] {
+  transact(
+    operations: readonly Operation[],
+    { dryRun = false, by }: { dryRun?: boolean | undefined; by?: Author | undefined } = {},
+  ): readonly Resource[] {
     const moment = this.#moment()
     const entries: Entry[] = []
     const pending = new Map<string, Resource | undefined>()
@@ -103,7 +109,7 @@ class MemoryStore implements Store {
       pending.set(place, after)
       return after ?? freeze(withVersion(before!, revision))
     })
-    if (!dryRun && entries.length > 0) this.#commit(entries)
+    if (!dryRun && entries.length > 0) this.#commit(entries, by && { ...by, at: moment.now })
     return results
   }
 
@@ -139,12 +145,20 @@ class MemoryStore implements Store {
     this.close()
   }
 
-  #commit(entries: readonly Entry[]): void {
+  note(action: string, about: ResourceName, by: Author): void {
+    this.#disk.note({ ...by, action, about, at: this.#moment().now, revision: this.#revision })
+  }
+
+  deeds(query: DeedQuery): readonly Deed[] {
+    return this.#disk.deeds(query)
+  }
+
+  #commit(entries: readonly Entry[], by: (Author & { readonly at: number }) | undefined): void {
     const revision = entries.at(-1)!.revision
     // History is cut in strides, so that not every write pays for a deletion.
     const isDue = revision - this.#oldest > this.#keepEvents * 1.1
     const oldest = isDue ? revision - this.#keepEvents : undefined
-    this.#disk.write(entries, oldest)
+    this.#disk.write(entries, oldest, by)
     this.#revision = revision
     if (oldest !== undefined) this.#oldest = oldest
     for (const { kind, before, after } of entries) {

@@ -7,6 +7,8 @@ export type HttpRequest = {
   readonly query: URLSearchParams
   readonly headers: Readonly<Record<string, string>>
   readonly signal: AbortSignal
+  /** Address of the caller. */
+  readonly address: string
   /** The whole body; rejects with BodyTooLarge. */
   body(): Promise<Uint8Array>
 }
