@@ -24,12 +24,18 @@ function whyNoFault(policy: FaultPolicy, now: number): Objection | undefined {
 /** Opaque bytes have no statuses: their connections can be held up or reset. now: ms since the epoch. */
 export const judgingFaults = (now: number): Judging<FaultPolicy> => ({
   unable: ({ spec }, _, { carriers }) =>
-    carriers.includes('requests') || (carriers.includes('connections') && isOfConnections(spec))
+    (carriers.includes('requests') && isOfRequests(spec)) ||
+    (carriers.includes('connections') && isOfConnections(spec)) ||
+    (carriers.includes('datagrams') && isOfDatagrams(spec))
       ? undefined
-      : 'opaque connections can be held up, slowed down or reset, statuses are for requests of HTTP, and datagrams are left alone',
+      : 'opaque connections can be held up, slowed down or reset, datagrams held up or dropped, and statuses are for requests of HTTP',
   objection: policy => whyNoFault(policy, now),
 })
 
+type Broken = Pick<FaultPolicySpec, 'abort' | 'bandwidth'> | undefined
+export const isOfRequests = (spec: Broken): boolean => spec?.abort?.drop !== true
+export const isOfDatagrams = (spec: Broken): boolean =>
+  (spec?.abort === undefined || spec.abort.drop === true) && spec?.bandwidth === undefined
 export const isOfConnections = (spec: Pick<FaultPolicySpec, 'abort'> | undefined): boolean =>
   spec?.abort === undefined || spec.abort.reset === true
 
@@ -67,6 +73,7 @@ const lineOf = (bandwidth: NonNullable<FaultPolicySpec['bandwidth']>): NonNullab
 
 function kindOf(abort: NonNullable<NonNullable<FaultPolicy['spec']>['abort']>): Abort {
   if (abort.httpStatus !== undefined) return { type: 'http', status: abort.httpStatus }
+  if (abort.drop === true) return { type: 'drop' }
   return abort.grpcStatus === undefined ? { type: 'reset' } : { type: 'grpc', status: abort.grpcStatus }
 }
 

@@ -7,7 +7,7 @@ import type { HTTPRule } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
 import type { FaultPolicy, RoutePolicy, RoutePolicySpec } from '#resources/weft'
 import { bodiesOf, maintained, whyEnded, whyNotByRoute, whyNotCalled } from './bodies.ts'
-import { isOfConnections, lowerFault } from './faults.ts'
+import { isOfConnections, isOfDatagrams, isOfRequests, lowerFault } from './faults.ts'
 import { specOf } from './fields.ts'
 import { layerOf } from './layers.ts'
 import { merge } from './merge.ts'
@@ -104,4 +104,8 @@ export const ofBytesOnly = (layers: readonly Layer[], isUdp: boolean): readonly 
     return said === undefined || (isUdp && durationMs(said) === 0) ? [] : [{ ...layer, says: { [idle]: said } }]
   })
 
-export const breaksConnections = ({ policy }: Placed<FaultPolicy>): boolean => isOfConnections(policy.spec)
+export const breaksRequests = ({ policy }: Placed<FaultPolicy>): boolean => isOfRequests(policy.spec)
+export const breaksBytes =
+  (isUdp: boolean) =>
+  ({ policy }: Placed<FaultPolicy>): boolean =>
+    isUdp ? isOfDatagrams(policy.spec) : isOfConnections(policy.spec)

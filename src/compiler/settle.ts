@@ -5,7 +5,7 @@ import type { Listener, Route } from '#model/view'
 import type { FaultPolicy, RoutePolicy } from '#resources/weft'
 import { layerOf, layersFor, namesClients } from './layers.ts'
 import { isOpaque } from './protocol.ts'
-import { breaksConnections, faultLayer, ofBytesOnly, settleListener, settleRoute } from './route-policies.ts'
+import { breaksBytes, breaksRequests, faultLayer, ofBytesOnly, settleListener, settleRoute } from './route-policies.ts'
 import type { ServicePort } from './services.ts'
 import type { Placed, Targets } from './targets.ts'
 
@@ -36,19 +36,23 @@ export function layersOfRoute(
     ...(itself === undefined ? [] : [itself]),
     ...said.filter(each => !isBefore(each)).map(layerOf),
   ]
-  return [...layers, ...faults.of(port, name).map(each => ofFault(each))]
+  return [
+    ...layers,
+    ...faults
+      .of(port, name)
+      .filter(breaksRequests)
+      .map(each => ofFault(each)),
+  ]
 }
 
 /** The same of the connections or datagrams of a port. route: `KIND/NAMESPACE/NAME/0` of the one that takes them. */
 export function layersOfBytes({ routes, faults }: Speaking, port: ServicePort, route: string, ofFault = faultLayer): readonly Layer[] {
-  const broken =
-    port.protocol === 'udp'
-      ? []
-      : faults
-          .of(port, route)
-          .filter(breaksConnections)
-          .map(each => ofFault(each))
-  return [...ofBytesOnly(routes.of(port, route).map(layerOf), port.protocol === 'udp'), ...broken]
+  const isUdp = port.protocol === 'udp'
+  const broken = faults
+    .of(port, route)
+    .filter(breaksBytes(isUdp))
+    .map(each => ofFault(each))
+  return [...ofBytesOnly(routes.of(port, route).map(layerOf), isUdp), ...broken]
 }
 
 export class Settling {

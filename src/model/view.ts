@@ -38,7 +38,7 @@ export type Listener = {
   readonly idleMs?: number
   /** Opaque bytes of one caller go to the same endpoint, where the backend chooses by hash. */
   readonly hash?: 'source-ip'
-  /** What is broken on purpose of opaque connections: a delay, and of aborts only a reset. */
+  /** What is broken on purpose of opaque connections: a delay, a slow line, and of aborts only a reset; of datagrams what the workload sends: a delay and a drop. */
   readonly fault?: Fault
   /** `SERVICE.NAMESPACE`, the destination label of metrics. */
   readonly service: string
@@ -193,6 +193,8 @@ export type Abort =
   | { readonly type: 'http'; readonly status: number }
   | { readonly type: 'grpc'; readonly status: number }
   | { readonly type: 'reset' }
+  /** Of datagrams: each is lost. */
+  | { readonly type: 'drop' }
 
 /** Of one request: bytes of its body, as they come; of its header how many fields, and how many bytes names and values have together. */
 export type Sizes = { readonly bodyBytes?: number; readonly headerCount?: number; readonly headerBytes?: number }
@@ -333,6 +335,8 @@ export type Backend = {
   readonly isExternal?: true
   /** What is reached without mutual TLS of the mesh is reached by TLS of its own. */
   readonly tls?: Origination
+  /** It is begun inside the mutual TLS of the mesh, for the workload itself ends it. */
+  readonly isTlsInside?: true
   /** Of named and original, 0: the port that the caller wanted. */
   readonly port: number
   /** What its workload is spoken to in; `downstream`: HTTP in the version that the caller used. Between proxies the version is agreed by ALPN; datagrams travel there in HTTP/2 (RFC 9298). */

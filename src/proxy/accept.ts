@@ -178,7 +178,14 @@ export class Acceptor {
     const samples = meter.datagrams(listener.service, `${session.to.host}:${session.to.port}`)
     const ends = listener.hash === undefined ? {} : { ends: () => ({ source: session.from, destination: session.to }) }
     const entry: Entry = { listener, view, peer: undefined, source: self(), ...ends }
-    const caller = new UdpCaller(session, entry, this.#on, samples, () => this.#sessions.delete(caller))
+    const caller = new UdpCaller(
+      session,
+      entry,
+      this.#on,
+      samples,
+      () => this.#sessions.delete(caller),
+      (policy, fault) => meter.fault(policy, listener.name, fault),
+    )
     this.#sessions.add(caller)
   }
 

@@ -10,11 +10,13 @@
 import type { FailureCode } from '#base/failure'
 import type { DatagramSession } from '#io/udp'
 import { CapsuleReader, datagramCapsule, maxDatagramBytes } from '#wire/capsule'
+import type { Fault } from '#model/view'
 import type { ResponseHead } from '#wire/http1'
 import { errorCodes } from '#wire/http2'
 import type { OnExchange } from './downstream.ts'
 import type { Entry } from './entry.ts'
 import { type Caller, Exchange } from './exchange.ts'
+import { hitBy } from './fault.ts'
 import type { DatagramSamples } from './meter.ts'
 
 /** As clients of RFC 9298 ask for it, and as Envoy names it. */
@@ -46,15 +48,24 @@ export class UdpCaller implements Caller {
   #usedAt = performance.now()
   #timer: NodeJS.Timeout | undefined
   readonly #onOver: () => void
+  readonly #tellFault: (policy: string, fault: string) => void
 
   /** Begins with the first datagram of the session. onOver: nothing of it is left. */
-  constructor(session: DatagramSession, entry: Entry, on: OnExchange, samples: DatagramSamples, onOver: () => void) {
+  constructor(
+    session: DatagramSession,
+    entry: Entry,
+    on: OnExchange,
+    samples: DatagramSamples,
+    onOver: () => void,
+    tellFault: (policy: string, fault: string) => void,
+  ) {
     this.#session = session
     this.#entry = entry
     this.#on = on
     this.#samples = samples
     this.#idleMs = entry.listener.idleMs ?? usualIdleMs
     this.#onOver = onOver
+    this.#tellFault = tellFault
     session.onMessage = bytes => this.#take(bytes)
     session.onClose = () => this.#end()
   }
@@ -65,6 +76,27 @@ export class UdpCaller implements Caller {
     if (this.#isEnding || this.#isOver) return
     this.#usedAt = performance.now()
     if (bytes.length > maxDatagramBytes) return this.#drop()
+    const fault = this.#entry.view().listeners[this.#entry.listener.name]?.fault
+    if (fault === undefined) this.#forward(bytes)
+    else this.#break(bytes, fault)
+  }
+
+  /** On purpose, each by its own chance. */
+  #break(bytes: Uint8Array, fault: Fault): void {
+    const hit = hitBy(fault, Math.random, Date.now())
+    if (hit === undefined) return this.#forward(bytes)
+    if (hit.delayMs > 0) this.#tellFault(fault.policy, 'delay')
+    if (hit.abort !== undefined) {
+      this.#tellFault(fault.policy, 'drop')
+      return this.#drop()
+    }
+    // What is read into may be read into again.
+    const kept = bytes.slice()
+    setTimeout(() => this.#forward(kept), hit.delayMs).unref()
+  }
+
+  #forward(bytes: Uint8Array): void {
+    if (this.#isEnding || this.#isOver) return
     if (this.#exchange === undefined) return this.#begin(bytes)
     if (!this.#isAgreed) return this.#wait(bytes)
     if (!this.#isOpen) return this.#drop()

@@ -70,8 +70,8 @@ export function inject(exchange: Exchange, { timeouts }: Route, { policy }: Faul
 }
 
 function abortBy(exchange: Exchange, abort: Abort, policy: string): void {
-  const failure = new Failure('fault-injected', `${policy} (${abort.type === 'reset' ? 'reset' : `${abort.type} ${abort.status}`})`)
-  if (abort.type === 'reset') return exchange.expire(failure)
+  const failure = new Failure('fault-injected', `${policy} (${'status' in abort ? `${abort.type} ${abort.status}` : abort.type})`)
+  if (!('status' in abort)) return exchange.expire(failure)
   exchange.grpcStatus = exchange.isGrpc ? (abort.type === 'grpc' ? abort.status : grpcOf(abort.status)) : undefined
   answer(exchange, failure, abort.type === 'http' ? abort.status : httpOf(abort.status))
 }

@@ -47,7 +47,7 @@ const sentences = {
 } as const satisfies Sentences
 
 const abortTold = (abort: Abort): string =>
-  abort.type === 'reset' ? 'reset' : `answered ${abort.type === 'grpc' ? 'gRPC ' : ''}${abort.status}`
+  !('status' in abort) ? abort.type : `answered ${abort.type === 'grpc' ? 'gRPC ' : ''}${abort.status}`
 
 const bandwidthTold = ({ requestsBps, answersBps }: NonNullable<Fault['bandwidth']>): string =>
   [

@@ -12,17 +12,17 @@ const abort = z
     httpStatus: z.int().min(400).max(599).optional().describe('Status of HTTP. A gRPC call gets the status that clients make of it.'),
     grpcStatus: z.int().min(1).max(16).optional().describe('Status of gRPC. Plain HTTP gets the status of the same meaning.'),
     reset: z.literal(true).optional().describe('No answer: the connection, in HTTP/2 the stream, is broken off.'),
+    drop: z.literal(true).optional().describe('Of UDP: each datagram that a client sends is lost, by its own chance.'),
     ...partOf,
   })
   .check(
-    rules<{ httpStatus?: number | undefined; grpcStatus?: number | undefined; reset?: true | undefined } & Part>(function* ({
-      httpStatus,
-      grpcStatus,
-      reset,
-    }) {
-      const given = [httpStatus, grpcStatus, reset].filter(each => each !== undefined).length
-      if (given !== 1) yield { path: [], says: 'give exactly one of httpStatus, grpcStatus and reset' }
-    }, onePart),
+    rules<{ httpStatus?: number | undefined; grpcStatus?: number | undefined; reset?: true | undefined; drop?: true | undefined } & Part>(
+      function* ({ httpStatus, grpcStatus, reset, drop }) {
+        const given = [httpStatus, grpcStatus, reset, drop].filter(each => each !== undefined).length
+        if (given !== 1) yield { path: [], says: 'give exactly one of httpStatus, grpcStatus, reset and drop' }
+      },
+      onePart,
+    ),
   )
 
 const delay = z
@@ -68,7 +68,7 @@ const bandwidth = z
 
 const spec = z
   .strictObject({
-    targetRefs: policyTargets('Mesh', 'Namespace', 'Service', 'ExternalService', 'HTTPRoute', 'GRPCRoute', 'TCPRoute'),
+    targetRefs: policyTargets('Mesh', 'Namespace', 'Service', 'ExternalService', 'HTTPRoute', 'GRPCRoute', 'TCPRoute', 'UDPRoute'),
     from: clients(),
     delay: delay.optional().describe('Requests are held up.'),
     abort: abort.optional().describe('Requests are answered by the proxy of the caller in place of the service.'),
@@ -95,7 +95,9 @@ const what = ({ delay: late, abort: broken, bandwidth: slow }: Partial<FaultPoli
   [
     ...(late === undefined ? [] : [`delay ${late.fixed}`]),
     ...(slow === undefined ? [] : ['bandwidth']),
-    ...(broken === undefined ? [] : [broken.reset === true ? 'reset' : `abort ${broken.httpStatus ?? `gRPC ${broken.grpcStatus}`}`]),
+    ...(broken === undefined
+      ? []
+      : [broken.reset === true ? 'reset' : broken.drop === true ? 'drop' : `abort ${broken.httpStatus ?? `gRPC ${broken.grpcStatus}`}`]),
   ].join(', ')
 
 export const faultPolicy: Kind = {
@@ -109,7 +111,7 @@ export const faultPolicy: Kind = {
   namespaced: true,
   hasStatus: true,
   description:
-    'A FaultPolicy breaks requests on purpose: holds them up, slows their bodies down, answers them with an error or breaks them off, for some of the requests and some of the clients, until a time. What it answers carries the code fault-injected and the name of the policy. Connections of TCP can be held up, slowed down and reset.',
+    'A FaultPolicy breaks requests on purpose: holds them up, slows their bodies down, answers them with an error or breaks them off, for some of the requests and some of the clients, until a time. What it answers carries the code fault-injected and the name of the policy. Connections of TCP can be held up, slowed down and reset, datagrams held up and lost.',
   schema: z.strictObject({ spec: spec.describe('For what it holds and what is done.'), status: policyStatus() }),
   columns: [
     targetsColumn,

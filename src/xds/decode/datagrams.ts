@@ -24,6 +24,8 @@ import { FilterConfigSchema as HttpCapsuleSchema } from '../gen/envoy/extensions
 import { type UdpProxyConfig, UdpProxyConfigSchema } from '../gen/envoy/extensions/filters/udp/udp_proxy/v3/udp_proxy_pb.ts'
 import { decodeAccessFilters } from './access.ts'
 import { decodeOpaqueHash } from './affinity.ts'
+import { perRoute } from '../encode/per-route.ts'
+import { decodeConnectionFault } from './per-route.ts'
 import { carries, hostAndPort, labelsOf, msOf, refuse, textLabel, typeName, unpack } from './carried.ts'
 import { backendNamed } from './network-filters.ts'
 import { checkDownstream } from './tls.ts'
@@ -108,13 +110,21 @@ export function decodeUdpProxy(message: EnvoyListener): Listener {
     ...(idleMs === undefined ? {} : { idleMs }),
     ...decodeOpaqueHash(proxy.hashPolicies, `${at}.hash_policies`),
     service: textLabel(labels, 'service') ?? '',
+    ...faultIn(proxy, at),
   }
+}
+
+function faultIn({ sessionFilters: [first] }: UdpProxyConfig, at: string): Pick<Listener, 'fault'> {
+  if (first?.name !== perRoute.weftFault || first.configType.case !== 'typedConfig') return {}
+  return { fault: decodeConnectionFault(first.configType.value, `${at}.session_filters[0]`) }
 }
 
 /** Whether a cluster is reached by a tunnel is said by the cluster; here that the two agree on what is in it. */
 function checkTunnel(proxy: UdpProxyConfig, { host, port }: { host: string; port: number }, at: string): void {
   const { tunnelingConfig: tunnel, sessionFilters } = proxy
-  const filters = sessionFilters.map(({ configType }) => (configType.case === 'typedConfig' ? typeName(configType.value) : ''))
+  const filters = sessionFilters
+    .filter(({ name }, index) => index > 0 || name !== perRoute.weftFault)
+    .map(({ configType }) => (configType.case === 'typedConfig' ? typeName(configType.value) : ''))
   const wanted = tunnel === undefined ? [] : [HttpCapsuleSchema.typeName]
   if (filters.join() !== wanted.join())
     refuse(`${at}.session_filters`, tunnel === undefined ? 'none is carried out' : 'http_capsule, and no other, is carried out in a tunnel')

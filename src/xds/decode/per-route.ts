@@ -198,7 +198,7 @@ function decodeLimit(any: Any, where: string): RateLimit {
 /** What stands in front of tcp_proxy. */
 export function decodeConnectionFault(any: Any, where: string): Fault {
   const own = scalarsOf(unpack(any, StructSchema, where))
-  const { policy, endsAt, delayMs, delayShare, jitterMs, reset } = own
+  const { policy, endsAt, delayMs, delayShare, jitterMs, reset, drop } = own
   const jitter = typeof jitterMs === 'number' ? { jitterMs } : {}
   return {
     policy: typeof policy === 'string' ? policy : refuse(`${where}.policy`, 'missing'),
@@ -207,6 +207,7 @@ export function decodeConnectionFault(any: Any, where: string): Fault {
       ? { delay: { ms: delayMs, ...jitter, ...spreadIn(own, where), share: delayShare } }
       : {}),
     ...(typeof reset === 'number' ? { abort: { type: 'reset', share: reset } } : {}),
+    ...(typeof drop === 'number' ? { abort: { type: 'drop', share: drop } } : {}),
     ...lineIn(own),
   }
 }

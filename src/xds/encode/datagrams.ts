@@ -23,6 +23,7 @@ import { invalidCluster } from '../types.ts'
 import { httpAccess } from './access.ts'
 import { encodeUdpHash } from './affinity.ts'
 import { egressLabel } from './egress.ts'
+import { bytesFault } from './per-route.ts'
 import { duration, labels, typed } from './source.ts'
 import { downstreamTls } from './tls.ts'
 
@@ -49,7 +50,10 @@ function encodeOutbound(listener: Listener): EnvoyListener {
     routeSpecifier: { case: 'cluster', value: backends.toSorted((a, b) => b.weight - a.weight)[0]?.backend ?? invalidCluster },
     ...(idleMs === undefined ? {} : { idleTimeout: duration(idleMs) }),
     ...encodeUdpHash(listener),
-    sessionFilters: [{ name: capsuleFilter, configType: typed(HttpCapsuleSchema, create(HttpCapsuleSchema)) }],
+    sessionFilters: [
+      ...(listener.fault === undefined ? [] : [bytesFault(listener.fault)]),
+      { name: capsuleFilter, configType: typed(HttpCapsuleSchema, create(HttpCapsuleSchema)) },
+    ],
     tunnelingConfig: {
       proxyHost: `${service}:${port}`,
       targetHost: host,

@@ -43,24 +43,31 @@ const ofCalled = [
 ]
 
 /** Stand in every chain, asleep until a route says something: to add one later would make Envoy drain all connections of the listener. */
-export const httpFiltersOf = (direction: Direction) =>
-  [...sleepingBodies, ...(direction === 'inbound' ? [] : ofCallers), ...(direction === 'outbound' ? [] : ofCalled)]
+export const httpFiltersOf = (direction: Direction) => [
+  ...sleepingBodies,
+  ...(direction === 'inbound' ? [] : ofCallers),
+  ...(direction === 'outbound' ? [] : ofCalled),
+]
 
 /** In front of tcp_proxy: Envoy has no such filter and refuses the listener. */
 export function connectionFilters({ fault, connectionLimit }: Pick<Listener, 'fault' | 'connectionLimit'>) {
   const limited = encodeConnectionLimit(connectionLimit)
-  if (fault === undefined) return limited
+  return fault === undefined ? limited : [...limited, bytesFault(fault)]
+}
+
+/** The same in front of what makes capsules of datagrams. */
+export function bytesFault(fault: Fault) {
   const { policy, endsAt, delay, abort } = fault
   const struct = structOf({
     policy,
     ...(endsAt === undefined ? {} : { endsAt }),
     ...(delay === undefined ? {} : { delayMs: delay.ms, delayShare: delay.share }),
     ...(delay?.jitterMs === undefined ? {} : { jitterMs: delay.jitterMs }),
-    ...(abort === undefined ? {} : { reset: abort.share }),
+    ...(abort === undefined ? {} : abort.type === 'drop' ? { drop: abort.share } : { reset: abort.share }),
     ...(delay?.spread === undefined ? {} : { spread: delay.spread }),
     ...lineOf(fault.bandwidth),
   })
-  return [...limited, { name: perRoute.weftFault, configType: typed(StructSchema, struct) }]
+  return { name: perRoute.weftFault, configType: typed(StructSchema, struct) }
 }
 
 const lineOf = (line: Fault['bandwidth']): JsonObject =>
@@ -118,7 +125,7 @@ function encodeCors(cors: Cors): CorsPolicy {
 }
 
 function encodeFault({ policy, endsAt, delay, abort, bandwidth }: Fault): Record<string, Any> {
-  const envoys = abort?.type === 'reset' ? undefined : abort
+  const envoys = abort !== undefined && 'status' in abort ? abort : undefined
   const isKilobytes = bandwidth?.requestsBps === undefined && bandwidth?.answersBps !== undefined && bandwidth.answersBps % 1024 === 0
   const fault: HTTPFault = create(HTTPFaultSchema, {
     ...(isKilobytes
