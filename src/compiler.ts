@@ -24,6 +24,7 @@ import { judgingFaults, nextExpiry } from './compiler/faults.ts'
 import { delegate } from './compiler/delegation.ts'
 import type { JudgeCertificate } from './compiler/edge-certificates.ts'
 import { gather, nameOf, older } from './compiler/gather.ts'
+import { findBackendTls } from './compiler/backend-tls.ts'
 import { findGateways } from './compiler/gateways.ts'
 import { type Client, isMeant } from './compiler/clients.ts'
 import { keep } from './compiler/keep.ts'
@@ -35,7 +36,7 @@ import { findPolicies, judgingBackends } from './compiler/policies.ts'
 import type { Outcome } from './compiler/report.ts'
 import { findLimitService } from './compiler/limit-service.ts'
 import { judgingLimits, limitAtGateways, Limiting, lowerPlaceLimits, lowerRateLimits, spendersOf } from './compiler/rate-limits.ts'
-import { reportOthers, reportRoute } from './compiler/report.ts'
+import { reportRoute } from './compiler/report.ts'
 import { findRouteFilters } from './compiler/route-filters.ts'
 import { judgingRoutes } from './compiler/route-policies.ts'
 import { Settling } from './compiler/settle.ts'
@@ -85,7 +86,8 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
   const judge = options.judgeCertificate ?? (() => undefined)
   const found = findServices(gathered.services, inventory, gathered.subsets)
   const externals = findExternals(gathered, judge, found.ports)
-  const services: Services = { ...found, by: new Map([...found.by, ...externals.by]) }
+  const backendTls = findBackendTls(gathered, found)
+  const services: Services = { ...found, by: new Map([...found.by, ...externals.by]), inTls: new Set(backendTls.holding.keys()) }
   const ports = [...found.ports, ...externals.ports]
 
   const http = attach(gathered.httpRoutes, gathered, services)
@@ -113,7 +115,7 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
   const policies = findPolicies(gathered.meshes, backing, options.trustDomain)
   const called = [...ports, ...portsOfSubsets(services)]
   const { lowered: backends, hashes, perClient } = lowerBackends(called, policies)
-  const gateways = findGateways(gathered, httpLowered, tcpLowered, inventory, judge, hashes)
+  const gateways = findGateways(gathered, backendTls, httpLowered, tcpLowered, inventory, judge, hashes)
   const egress = findEgress(gathered.egressPolicies, externals.ports)
   const guarding = findGuards(gathered.accessPolicies, gathered.meshes, services, options.trustDomain)
   const { faultPolicies, rateLimitPolicies } = gathered
@@ -174,6 +176,7 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
     endpoints: { ...backends.endpoints, ...limitService.outside.endpoints },
     dns: findNames(ports),
     declared: declaredBy(services.ports),
+    inside: gateways.inside,
     gateways: limited.gateways,
     chosen,
     perClient: {
@@ -224,7 +227,6 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
     ...externals.statuses,
     ...egress.statuses,
     ...reportSubsets(gathered.subsets, services),
-    ...reportOthers(gathered),
   ].filter(status => (status.parents ?? status.ancestors ?? status.conditions ?? []).length > 0)
 
   const hostnames = requests.flatMap((route): readonly Note[] =>

@@ -16,7 +16,7 @@ export type Certified = { readonly certificates: readonly Certificate[]; readonl
 
 export function certificatesOf(
   holder: Gateway | ListenerSet,
-  { tls }: ListenerShape,
+  { tls }: { readonly tls?: Pick<NonNullable<ListenerShape['tls']>, 'certificateRefs'> | undefined },
   at: string,
   { secrets, grants }: Pick<Gathered, 'secrets' | 'grants'>,
   judge: JudgeCertificate,
@@ -58,6 +58,22 @@ export function certificatesOf(
     else no('InvalidCertificateRef', `Secret ${name}: ${wrong}`)
   }
   return { certificates, faults }
+}
+
+/** What a Gateway shows to workloads to which it speaks TLS (GEP-3155); undefined: nothing is asked for. */
+export function shownTo(
+  gateway: Gateway,
+  gathered: Pick<Gathered, 'secrets' | 'grants'>,
+  judge: JudgeCertificate,
+): { readonly certificate?: Certificate; readonly fault?: Fault } | undefined {
+  const ref = gateway.spec?.tls?.backend?.clientCertificateRef
+  if (ref === undefined) return undefined
+  const { certificates, faults } = certificatesOf(gateway, { tls: { certificateRefs: [ref] } }, 'spec', gathered, judge)
+  const [certificate] = certificates
+  const [fault] = faults
+  if (certificate !== undefined) return { certificate }
+  const says = fault?.says.replace('spec.tls.certificateRefs[0]', 'spec.tls.backend.clientCertificateRef') ?? ''
+  return { fault: { reason: fault?.reason === 'RefNotPermitted' ? 'RefNotPermitted' : 'InvalidClientCertificateRef', says } }
 }
 
 function textOf(base64 = ''): string {

@@ -29,18 +29,19 @@ const isAddress = (text: string): boolean => /^[0-9]+(\.[0-9]+){3}$|:/.test(text
 
 /** What the whole Gateway asks for and is not carried out. */
 function whyNot(spec: Gateway['spec']): Fault | undefined {
-  if (spec?.tls?.backend?.clientCertificateRef !== undefined)
-    return {
-      reason: 'Invalid',
-      says: 'spec.tls.backend.clientCertificateRef: backends are shown the identity of the mesh, and nothing else',
-    }
   if (spec?.infrastructure?.parametersRef !== undefined)
     return { reason: 'InvalidParameters', says: 'spec.infrastructure.parametersRef: nothing can be set by parameters' }
   if (spec?.defaultScope === 'All') return { reason: 'Invalid', says: 'spec.defaultScope: default Gateways are not carried out yet' }
   return undefined
 }
 
-export function reportGateway(gateway: Gateway, all: readonly EdgeListener[], attached: EdgeRoutes, inventory: Inventory): ResourceStatus {
+export function reportGateway(
+  gateway: Gateway,
+  all: readonly EdgeListener[],
+  attached: EdgeRoutes,
+  inventory: Inventory,
+  unresolved?: Fault,
+): ResourceStatus {
   const { refused } = addressesOf(gateway)
   const pending = refused?.says ?? pendingOf(gateway, inventory)
   const listeners = all.filter(each => each.holder === gateway)
@@ -67,6 +68,17 @@ export function reportGateway(gateway: Gateway, all: readonly EdgeListener[], at
         isProgrammed ? 'Programmed' : isTaken ? 'Pending' : 'Invalid',
         isProgrammed ? 'Its proxies listen' : (pending ?? `no listener can be opened: of ${names} the conditions say what is wrong`),
       ),
+      ...(gateway.spec?.tls?.backend?.clientCertificateRef === undefined
+        ? []
+        : [
+            state(
+              gateway,
+              'ResolvedRefs',
+              unresolved === undefined,
+              unresolved?.reason ?? 'ResolvedRefs',
+              unresolved?.says ?? 'All references lead somewhere',
+            ),
+          ]),
       ...(listeners.some(each => each.callers?.isRequired === false)
         ? [state(gateway, insecure, true, 'ConfigurationChanged', 'Callers without a valid certificate are served')]
         : []),

@@ -1,10 +1,12 @@
 /** The stage of what comes from outside: Gateways of our class with their ListenerSets, the routes attached to both, and what is said of them. */
 
-import type { Outbound } from '#model/mesh'
+import type { Mesh, Outbound } from '#model/mesh'
 import type { Inventory } from '#model/workload'
 import type { Gateway, ListenerSet, ParentRef, TCPRoute, TLSRoute } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
 import type { JudgeCertificate } from './edge-certificates.ts'
+import { type FoundBackendTls, reportBackendTls, withBackendTls } from './backend-tls.ts'
+import { shownTo } from './edge-certificates.ts'
 import type { EdgeListener, Holder } from './edge-listeners.ts'
 import { listenersOf } from './edge-listeners.ts'
 import { addressesOf, reportGateway } from './edge-report.ts'
@@ -29,6 +31,7 @@ import { gatewayControllerName, state, statusFor } from './status.ts'
 export type Gateways = {
   /** By `NAMESPACE/NAME`. */
   readonly lowered: Readonly<Record<string, Outbound>>
+  readonly inside: Mesh['inside']
   readonly verdicts: ReadonlyMap<Resource, readonly Verdict[]>
   readonly statuses: readonly ResourceStatus[]
 }
@@ -41,6 +44,7 @@ type Edge = {
 
 export function findGateways(
   gathered: Gathered,
+  backendTls: FoundBackendTls,
   requests: ReadonlyMap<RequestRoute, LoweredRoute>,
   streams: ReadonlyMap<TLSRoute | TCPRoute, LoweredTCP>,
   inventory: Inventory,
@@ -72,22 +76,32 @@ export function findGateways(
   const routesOf = (route: RequestRoute) =>
     hashes.size === 0 ? requests.get(route)!.routes : changed(requests.get(route)!.routes, each => recognisingRoute(each, hashes))
   const made: Record<string, Outbound> = {}
+  const inside: Record<string, Mesh['inside'][string]> = {}
   const statuses: ResourceStatus[] = []
   for (const { gateway, sets, listeners } of edges) {
     const { hosts, refused } = addressesOf(gateway)
-    if (refused === undefined)
-      made[nameOf(gateway)] = recognisingCallers(
+    const shown = shownTo(gateway, gathered, judge)
+    if (refused === undefined) {
+      const edge = recognisingCallers(
         lowerGateway(gateway, listeners, taken, { requests: routesOf, streams: route => streams.get(route)!.backends }, hosts),
         hashes,
       )
-    statuses.push(reportGateway(gateway, listeners, taken, inventory), ...reportSets(gateway, sets, listeners, taken, inventory))
+      const own = withBackendTls(edge, backendTls.holding, shown?.certificate)
+      made[nameOf(gateway)] = own.edge
+      inside[nameOf(gateway)] = own.inside
+    }
+    statuses.push(
+      reportGateway(gateway, listeners, taken, inventory, shown?.fault),
+      ...reportSets(gateway, sets, listeners, taken, inventory),
+    )
   }
   const known = new Set(gathered.gateways.map(nameOf))
   for (const each of gathered.listenerSets) if (!known.has(parentOf(each) ?? nameOf(each))) statuses.push(...reportOrphan(each))
   for (const each of gathered.gatewayClasses)
     if (each.spec?.controllerName === gatewayControllerName)
       statuses.push(statusFor(each, { conditions: [state(each, 'Accepted', true, 'Accepted', 'weft gateway carries out its Gateways')] }))
-  return { lowered: made, verdicts, statuses }
+  statuses.push(...reportBackendTls(gathered, backendTls, inside))
+  return { lowered: made, inside, verdicts, statuses }
 }
 
 /** Whoever comes in at a Gateway is no client of the mesh. */

@@ -3,6 +3,7 @@
 import type { Problem } from '#base/note'
 import type { ConfigMap, Namespace, Secret, Service } from '#resources/core'
 import type {
+  BackendTLSPolicy,
   GRPCRoute,
   Gateway,
   GatewayClass,
@@ -52,7 +53,7 @@ export type Gathered = {
   readonly faultPolicies: readonly FaultPolicy[]
   readonly routePolicies: readonly RoutePolicy[]
   readonly rateLimitPolicies: readonly RateLimitPolicy[]
-  readonly backendTLSPolicies: readonly Resource<{ readonly targetRefs: readonly TargetRef[] }>[]
+  readonly backendTLSPolicies: readonly BackendTLSPolicy[]
   readonly meshes: readonly MeshResource[]
   readonly externalServices: readonly ExternalService[]
   readonly egressPolicies: readonly EgressPolicy[]

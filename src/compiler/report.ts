@@ -53,30 +53,3 @@ function resolvedRefs(route: Resource, { refs }: Outcome): readonly Stated[] {
   const answer = isFilter ? 'the share of a backend is refused, and all that matches a rule without its filter' : 'their share is refused'
   return [state(route, 'ResolvedRefs', false, first.reason, `${tell(refs)}; ${answer}`)]
 }
-
-/** Policies that are read but not carried out: said, so that nobody waits for them. */
-export function reportOthers({ backendTLSPolicies }: Gathered): readonly ResourceStatus[] {
-  return backendTLSPolicies.map(each =>
-    statusFor(each, {
-      ancestors: (each.spec?.targetRefs ?? []).map(ref => ({
-        ancestorRef: {
-          group: ref.group,
-          kind: ref.kind,
-          namespace: namespaceOf(each),
-          name: ref.name,
-          ...(ref.sectionName === undefined ? {} : { sectionName: ref.sectionName }),
-        },
-        controllerName,
-        conditions: [
-          state(
-            each,
-            'Accepted',
-            false,
-            'Invalid',
-            `BackendTLSPolicy ${nameOf(each)} is not carried out yet: the backend is called as if it were absent`,
-          ),
-        ],
-      })),
-    }),
-  )
-}

@@ -5,14 +5,21 @@ import { gatewayGroup } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
 import { weftGroup } from '#resources/weft'
 import { namespaceOf } from './gather.ts'
+import { isEdgeParent } from './parents.ts'
 import { carriesCalls, isHttp } from './protocol.ts'
 import type { Services } from './services.ts'
 
 export type RefReason = 'RefNotPermitted' | 'InvalidKind' | 'BackendNotFound' | 'UnsupportedProtocol' | 'FilterNotFound'
 /** backend: the name of a backend of the mesh, `NAMESPACE/SERVICE:PORT`; of an ExternalService that of its first exact host. */
 export type Resolved = { readonly backend: string } | { readonly backend: undefined; readonly reason: RefReason; readonly says: string }
-/** group: absent: that of Gateway API. called: namespaces of the Services that the route is about; what is in them its clients call anyway. */
-type From = { readonly group?: string; readonly kind: string; readonly namespace: string; readonly called?: readonly string[] }
+/** group: absent: that of Gateway API. isEdge: it holds at Gateways only. called: namespaces of the Services that the route is about; what is in them its clients call anyway. */
+type From = {
+  readonly group?: string
+  readonly kind: string
+  readonly namespace: string
+  readonly isEdge?: boolean
+  readonly called?: readonly string[]
+}
 
 /** A route that also holds at Gateways opens what it leads to to others than the mesh: then a grant is needed everywhere. */
 export function fromOf(route: Resource<{ readonly parentRefs?: readonly ParentRef[] | undefined }>): From {
@@ -21,7 +28,8 @@ export function fromOf(route: Resource<{ readonly parentRefs?: readonly ParentRe
   const isMesh = parents.every(
     ({ group, kind }) => (group === '' && kind === 'Service') || (group === weftGroup && kind === 'ExternalService'),
   )
-  return { kind: route.kind, namespace, called: isMesh ? parents.map(parent => parent.namespace ?? namespace) : [] }
+  const isEdge = parents.length > 0 && parents.every(isEdgeParent)
+  return { kind: route.kind, namespace, isEdge, called: isMesh ? parents.map(parent => parent.namespace ?? namespace) : [] }
 }
 
 export function resolve(
@@ -71,6 +79,8 @@ export function resolve(
   // Of a wildcard nothing but the caller's own connection says which host is meant.
   if (port.external !== undefined && port.host === undefined)
     return no('BackendNotFound', `${ref.kind} ${name} has wildcard hosts only: name an exact host too`)
+  // A Gateway speaks TLS to it, by a BackendTLSPolicy.
+  if (from.isEdge === true && services.inTls?.has(port.key) === true && from.kind !== 'TLSRoute') return { backend: port.key }
   if (from.kind === 'HTTPRoute' && !isHttp(port.protocol))
     return no('UnsupportedProtocol', `port ${ref.port} of ${ref.kind} ${name} speaks ${port.protocol}, to which an HTTPRoute cannot lead`)
   if (from.kind === 'GRPCRoute' && !carriesCalls(port.protocol))

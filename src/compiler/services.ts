@@ -46,6 +46,8 @@ export type Services = {
   readonly by: ReadonlyMap<string, readonly ServicePort[]>
   /** The same of each ServiceSubset, with `@SUBSET` behind the key; known also when its Service is not. */
   readonly subsets: ReadonlyMap<string, Subset>
+  /** Keys of ports to which Gateways speak TLS. */
+  readonly inTls?: ReadonlySet<string>
   readonly notes: readonly Note[]
 }
 

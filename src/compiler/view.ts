@@ -2,7 +2,7 @@
 
 import type { Limited, Limits, Mesh } from '#model/mesh'
 import { onLoopback } from '#model/loopback'
-import { portName } from '#model/port'
+import { inTls, portName } from '#model/port'
 import type { Access, Backend, Listener, Protocol, Route, RouteTable, View, WeightedBackend } from '#model/view'
 import type { ProxyNode, WorkloadPort } from '#model/workload'
 import { accessAt } from './access.ts'
@@ -42,7 +42,36 @@ function gatewayView(mesh: Mesh, node: ProxyNode, name: string): View {
   const { namespace } = node
   const { listeners, routes } = settledFor(mesh, node, mesh.gateways[`${namespace}/${name}`] ?? { listeners: {}, routes: {} })
   const backends = backendsFor(mesh, node, ownBackends(mesh, namespace))
-  return { listeners, routes, backends, endpoints: endpointsFor(mesh, node), dns: [], trust: mesh.trust }
+  const endpoints = endpointsFor(mesh, node)
+  const inside = insideTls(mesh.inside[`${namespace}/${name}`] ?? {}, backends, endpoints)
+  return {
+    listeners,
+    routes,
+    backends: { ...backends, ...inside.backends },
+    endpoints: { ...endpoints, ...inside.endpoints },
+    dns: [],
+    trust: mesh.trust,
+  }
+}
+
+/** Backends of their own for what is reached by TLS inside that of the mesh; what cannot be reached so has no endpoints. */
+function insideTls(
+  all: Mesh['inside'][string],
+  backends: View['backends'],
+  endpoints: View['endpoints'],
+): Pick<View, 'backends' | 'endpoints'> {
+  const made = Object.entries(all).flatMap(([key, tls]) => {
+    const [backend, set] = [backends[key], endpoints[key]]
+    if (backend === undefined || set === undefined) return []
+    const name = inTls(key)
+    const protocol = backend.protocol === 'http2' ? 'http2' : ('http1' as const)
+    const own: Backend = { ...backend, name, protocol, isTlsInside: true, ...(tls === 'refused' ? {} : { tls }) }
+    return [{ own, set: { backend: name, endpoints: tls === 'refused' ? [] : set.endpoints } }]
+  })
+  return {
+    backends: Object.fromEntries(made.map(({ own }) => [own.name, own])),
+    endpoints: Object.fromEntries(made.map(({ set }) => [set.backend, set])),
+  }
 }
 
 function sharedBy(mesh: Mesh, node: ProxyNode): Shared {

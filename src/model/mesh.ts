@@ -9,6 +9,7 @@ import type {
   EndpointSet,
   HashOn,
   Listener,
+  Origination,
   Protocol,
   ConnectionLimit,
   LimitService,
@@ -136,6 +137,8 @@ export type Mesh = {
   readonly declared: Readonly<Record<string, readonly SelectedPort[]>>
   /** By `NAMESPACE/NAME` of a Gateway: what its proxies listen on. It may hold private keys, and is for those proxies only. */
   readonly gateways: Readonly<Record<string, Outbound>>
+  /** By `NAMESPACE/NAME` of a Gateway and name of the backend: the TLS that its proxies begin inside that of the mesh (`inTls`); refused: it cannot be begun. */
+  readonly inside: Readonly<Record<string, Readonly<Record<string, Origination | 'refused'>>>>
   /** Routes for some clients: where several are for one, the last holds; those with a scope after those without. */
   readonly chosen: readonly Chosen[]
   /** What differs for some clients: all that is said of it, what counts most first. What nobody is named for is settled in place. */

@@ -1,7 +1,7 @@
 /** One connection to one endpoint: plain or mutual TLS with the expected identity. What goes wrong is a Failure that says whether another endpoint may be tried. */
 
 import { Failure } from '#base/failure'
-import { dialTcp, type SecureContext, type Socket, secureClient } from '#io/net'
+import { dialTcp, originate, type SecureContext, type Socket, secureClient } from '#io/net'
 import { dialUdp, type UdpFlow, type UdpHandlers } from '#io/udp'
 import type { Backend, Endpoint } from '#model/view'
 import type { Ends } from '#wire/proxy-protocol'
@@ -60,6 +60,11 @@ async function made(backend: Backend, endpoint: Endpoint | undefined, reach: Rea
       socket: await opened(dialTcp(endpoint.host, endpoint.port), 'connect', backend.connectTimeoutMs, endpoint),
       identity: undefined,
     }
+  if (backend.isTlsInside === true) return insideOf(await secured(backend, endpoint, reach, []), backend, endpoint, offers)
+  return secured(backend, endpoint, reach, offers)
+}
+
+async function secured(backend: Backend, endpoint: Endpoint, reach: Reach, offers: readonly string[]): Promise<Connected> {
   const credentials = reach.credentials()
   if (credentials === undefined) throw new Failure('not-ready', 'this proxy has no certificate yet')
   const secure = secureClient(dialTcp(endpoint.host, endpoint.port), credentials, offers, serverName(backend))
@@ -70,6 +75,14 @@ async function made(backend: Backend, endpoint: Endpoint | undefined, reach: Rea
     throw new Failure('identity-mismatch', `${endpoint.host}:${endpoint.port}: ${proven.refused}`)
   }
   return { socket: secure, identity: proven.peer, alpn: typeof secure.alpnProtocol === 'string' ? secure.alpnProtocol : undefined }
+}
+
+/** TLS that the workload itself ends, inside the mutual TLS of the mesh, in which it is bytes like any others. */
+async function insideOf(outer: Connected, backend: Backend, endpoint: Endpoint, offers: readonly string[]): Promise<Connected> {
+  const tls = { ...backend.tls, serverName: backend.tls?.serverName ?? backend.service }
+  const inner: Socket & { readonly alpnProtocol?: string | false | null } = originate(outer.socket, tls, offers)
+  await opened(inner, 'secureConnect', backend.connectTimeoutMs, endpoint)
+  return { socket: inner, identity: outer.identity, alpn: typeof inner.alpnProtocol === 'string' ? inner.alpnProtocol : undefined }
 }
 
 /** `8080.catalog.default.mesh`: the name in the TLS hello, for proxies that many workloads share. */

@@ -21,9 +21,10 @@ const maxWaitMs = 30_000
 type Manner = { readonly multiplexes: boolean; readonly offers: readonly string[] }
 
 /** Between proxies HTTP/2 carries both versions (hop.ts); a peer that does not know how gets the version that its workload is to be spoken to in. */
-function mannerOf({ protocol, tls }: Backend, mtls: boolean, isHttp1: boolean): Manner {
+function mannerOf({ protocol, tls, isTlsInside }: Backend, mtls: boolean, isHttp1: boolean): Manner {
   const version = protocol === 'downstream' ? (isHttp1 ? 'http1' : 'http2') : protocol
-  if (!mtls) return { multiplexes: version === 'http2', offers: tls !== undefined ? [version === 'http2' ? 'h2' : 'http/1.1'] : [] }
+  if (!mtls || isTlsInside === true)
+    return { multiplexes: version === 'http2', offers: tls !== undefined ? [version === 'http2' ? 'h2' : 'http/1.1'] : [] }
   if (protocol === 'udp') return { multiplexes: true, offers: [hopAlpn, 'h2'] }
   if (protocol === 'downstream') return { multiplexes: true, offers: [hopAlpn, isHttp1 ? 'http/1.1' : 'h2'] }
   return { multiplexes: true, offers: version === 'http2' ? [hopAlpn, 'h2'] : [hopAlpn, 'h2', 'http/1.1'] }

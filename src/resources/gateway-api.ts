@@ -8,6 +8,7 @@ import { httpRoute } from './gateway-api/http-route.ts'
 import { referenceGrant } from './gateway-api/reference-grant.ts'
 import { tcpRoute, tlsRoute, udpRoute } from './gateway-api/stream-route.ts'
 
+export type { BackendTLSPolicy } from './gateway-api/backend-tls-policy.ts'
 export type { HTTPFilter, PathModifier } from './gateway-api/filters.ts'
 export type { Gateway, GatewayClass, ListenerSet } from './gateway-api/gateway.ts'
 export type { GRPCMatch, GRPCRoute, GRPCRule } from './gateway-api/grpc-route.ts'

@@ -46,9 +46,15 @@ export function originate(socket: net.Socket, options: OutsideTls, alpn: readonl
     ...(net.isIP(serverName) === 0 ? { servername: serverName } : {}),
     rejectUnauthorized: true,
     checkServerIdentity: (_, certificate) => {
-      const wrong = (names ?? [serverName]).map(name => tls.checkServerIdentity(name, certificate))
+      const wrong = (names ?? [serverName]).map(name =>
+        name.includes('://') ? uriError(name, certificate) : tls.checkServerIdentity(name, certificate),
+      )
       return wrong.some(each => each === undefined) ? undefined : wrong[0]
     },
     ...(alpn.length > 0 ? { ALPNProtocols: [...alpn] } : {}),
   })
 }
+
+/** A URI is proved as it is written (RFC 6125 §6.5). */
+const uriError = (uri: string, { subjectaltname = '' }: tls.PeerCertificate): Error | undefined =>
+  subjectaltname.split(', ').includes(`URI:${uri}`) ? undefined : new Error(`the certificate does not name ${uri}: ${subjectaltname}`)

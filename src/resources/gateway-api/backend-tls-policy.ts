@@ -2,7 +2,7 @@
 
 import { z } from 'zod'
 import { age, atomicList, conditions, controllerName, dnsName, groupName, hostname, kindName, objectName, rules } from '../fields.ts'
-import type { Kind } from '../kind.ts'
+import type { Kind, Resource } from '../kind.ts'
 import { gatewayGroup, localObject, parentRef } from './references.ts'
 
 const targetRef = z.strictObject({
@@ -71,6 +71,8 @@ const spec = z.strictObject({
   options: z.record(z.string(), z.string().max(4096)).optional().describe('Settings of an implementation.'),
 })
 
+export type BackendTLSPolicy = Resource<z.infer<typeof spec>>
+
 export const backendTLSPolicy: Kind = {
   group: gatewayGroup,
   version: 'v1',
@@ -83,7 +85,7 @@ export const backendTLSPolicy: Kind = {
   namespaced: true,
   hasStatus: true,
   description:
-    'A BackendTLSPolicy says that a Service is to be spoken to over TLS, and how its certificate is checked. It is read and checked, but not carried out yet: its status says so.',
+    'A BackendTLSPolicy says that Gateways speak TLS to a Service, and how its certificate is checked. It holds for requests at Gateways; programs in the mesh speak TLS to such a Service themselves.',
   schema: z.strictObject({
     spec: spec.describe('The Services and the check.'),
     status: z

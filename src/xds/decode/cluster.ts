@@ -83,9 +83,9 @@ export function decodeBackend(message: Cluster): Backend {
     ...(type === 'hosts' ? { hosts: decodeHosts(message) } : {}),
     ...(type === 'endpoints' || type === 'local' ? {} : { isExternal: true as const }),
     ...(labels['external'] === true ? { isExternal: true as const } : {}),
-    ...tlsOf(message, protocol),
+    ...(labels['tlsInside'] === true ? { ...insideTlsOf(message, protocol), isTlsInside: true as const } : tlsOf(message, protocol)),
     connectTimeoutMs: message.connectTimeout === undefined ? 5000 : msOf(message.connectTimeout),
-    identities: identitiesOf(message, { port, service, protocol }),
+    identities: identitiesOf(message, { port, service, protocol }, labels['tlsInside'] === true),
     ...proxyProtocolOf(message),
     ...decodeResilience(message, labels),
     ...(type === 'local' ? {} : healthCheckOf(message, { protocol, service })),
@@ -119,6 +119,12 @@ function decodeHosts({ loadAssignment }: Cluster): readonly Endpoint[] {
 
 function tlsOf({ transportSocket }: Cluster, protocol: Backend['protocol']): Pick<Backend, 'tls'> {
   const tls = originationOf(transportSocket, protocol, 'transport_socket')
+  return tls === undefined ? {} : { tls }
+}
+
+/** Of those that have no proxy; inside the mutual TLS of the mesh the same. */
+function insideTlsOf({ transportSocketMatches }: Cluster, protocol: Backend['protocol']): Pick<Backend, 'tls'> {
+  const tls = originationOf(transportSocketMatches.at(-1)?.transportSocket, protocol, 'transport_socket_matches')
   return tls === undefined ? {} : { tls }
 }
 
@@ -182,12 +188,13 @@ function proxyProtocolOf({ transportSocket, transportSocketMatches }: Cluster): 
   return version === undefined ? {} : { proxyProtocol: version }
 }
 
-function identitiesOf(message: Cluster, backend: Pick<Backend, 'port' | 'service' | 'protocol'>): readonly string[] {
+function identitiesOf(message: Cluster, backend: Pick<Backend, 'port' | 'service' | 'protocol'>, isTlsInside: boolean): readonly string[] {
   let identities: readonly string[] = []
   message.transportSocketMatches.forEach(({ match, transportSocket }, index) => {
     const where = `transport_socket_matches[${index}]`
-    const tls = upstreamOf(transportSocket, where)
     const keys = Object.keys(match ?? {})
+    const isInside = isTlsInside && keys.length === 0 && isOrigination(transportSocket)
+    const tls = isInside ? undefined : upstreamOf(transportSocket, where)
     if (tls === undefined) {
       if (keys.length > 0 || index !== message.transportSocketMatches.length - 1)
         refuse(where, 'plaintext is carried out for the endpoints that match nothing else')

@@ -46,9 +46,12 @@ export function encodeBackend(backend: Backend): Cluster {
               match: meshTls,
               transportSocket: upstreamTls(backend.identities, alpnOf[backend.protocol], serverNameOf(backend)),
             },
-            { name: 'plaintext', match: {}, transportSocket: bare },
+            // Envoy has no TLS inside that of the mesh: it begins it with endpoints that have no proxy.
+            backend.isTlsInside === true && backend.tls !== undefined
+              ? { name: 'tls', match: {}, transportSocket: originatedTls(backend.tls, backend.protocol) }
+              : { name: 'plaintext', match: {}, transportSocket: bare },
           ],
-    ...(backend.tls !== undefined
+    ...(backend.tls !== undefined && backend.isTlsInside !== true
       ? { transportSocket: originatedTls(backend.tls, backend.protocol) }
       : backend.identities.length === 0 && backend.proxyProtocol !== undefined
         ? { transportSocket: bare }
@@ -60,6 +63,7 @@ export function encodeBackend(backend: Backend): Cluster {
       port: backend.port,
       protocol: backend.protocol,
       ...(backend.isExternal === true ? { external: true } : {}),
+      ...(backend.isTlsInside === true ? { tlsInside: true } : {}),
       ...constraintLabel(backend),
       ...spareLabel(backend),
     }),

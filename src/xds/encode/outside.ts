@@ -79,7 +79,7 @@ export function originatedTls({ serverName, names, roots, certificate }: Origina
                   ? create(DataSourceSchema, { specifier: { case: 'filename', value: machineRoots } })
                   : inline(roots.join('')),
               matchTypedSubjectAltNames: proved.map(name => ({
-                sanType: SubjectAltNameMatcher_SanType.DNS,
+                sanType: name.includes('://') ? SubjectAltNameMatcher_SanType.URI : SubjectAltNameMatcher_SanType.DNS,
                 matcher: { matchPattern: { case: 'exact' as const, value: name } },
               })),
             },
