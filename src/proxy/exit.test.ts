@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { silent } from '#base/log'
 import type { Egress } from '#model/egress'
 import { type Backend, emptyView, type Listener, type View } from '#model/view'
 import { OutsideNames } from './dns.ts'
@@ -7,7 +8,6 @@ import { nobody } from './entry.ts'
 import { asksForBytes, Exit, isTold, otherPlaces } from './exit.ts'
 import { Meter } from './meter.ts'
 
-const silent = { debug() {}, info() {}, warn() {}, error() {} }
 const named: Backend = {
   name: 'external/named',
   service: 'external',

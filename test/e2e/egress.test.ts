@@ -256,6 +256,30 @@ describe('what leaves the mesh', { skip, timeout: 180_000 }, () => {
     assert.match(await curl(`http://inner.good.example:${plain}/`), /^403 egress-denied$/)
   })
 
+  test('requests under way, connections of TLS and flows of datagrams end when the rules become stricter', async () => {
+    await policy(deny({ to: [{ hosts: ['*.good.example', 'real.example'] }] }))
+    const slow = await outside.slow('127.0.0.11')
+    const held = join(import.meta.dirname, 'egress/hold.mjs')
+    const first = caller.says(
+      `curl -sS -o /dev/null -w '%{http_code} %header{x-weft-error}\\n' http://one.good.example:${slow}/ & ${process.execPath} ${held} secure.good.example ${secure} tls & ${process.execPath} ${held} real.example ${echo} udp; wait`,
+    )
+    await mesh.until('all are under way', async () => {
+      const counted = await metrics()
+      return (
+        new RegExp(`weft_egress_decisions_total\\{[^}]*action="allow",destination="one.good.example:${slow}"`).test(counted) &&
+        new RegExp(`weft_connections_active\\{[^}]*destination_workload="secure.good.example:${secure}"[^}]*\\} 1`).test(counted) &&
+        new RegExp(`weft_udp_datagrams_total\\{[^}]*real.example:${echo}",flow="received"\\} [1-9]`).test(counted)
+      )
+    })
+    await policy(deny())
+    assert.deepEqual((await first).trim().split('\n').sort(), ['403 egress-denied', 'real.example ended', 'secure.good.example ended'])
+  })
+
+  test('what is called outside is seen as external, in the topology too', async () => {
+    assert.match(await curl(`http://real.example:${web}/x`), / 200$/)
+    await mesh.until('an edge to external', async () => /caller\S*\s.*external/s.test((await mesh.weft('topology')).stdout))
+  })
+
   test('weft explain request says whether a destination outside is allowed, and by whose word', async () => {
     await policy(
       deny(
