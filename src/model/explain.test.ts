@@ -101,6 +101,20 @@ const ask = (path = '/', headers: Readonly<Record<string, string>> = {}, more: P
 const told = (caller: Known, question = ask(), of: Known | 'away' = called) => explain(question, caller, () => of)
 
 describe('an explanation', () => {
+  test('tells who stands in for a backend that cannot serve', () => {
+    const known = seen({ endpoints: [endpoint({ health: 'unhealthy' })] })
+    const { backends, endpoints } = known.view
+    const view: View = {
+      ...known.view,
+      backends: { ...backends, cart: { ...backends['cart']!, fallback: 'other' } },
+      endpoints: { ...endpoints, other: { backend: 'other', endpoints: [endpoint({ workload: 'spare-1.default' })] } },
+    }
+    const [share] = told({ ...known, view }).shares
+    assert.deepEqual([share?.backend?.name, share?.insteadOf, share?.endpoints[0]?.workload], ['other', 'cart', 'spare-1.default'])
+    const [own] = told({ ...known, view: { ...view, endpoints } }).shares
+    assert.deepEqual([own?.backend?.name, own?.failure?.code], ['cart', 'no-endpoint'])
+  })
+
   test('goes from the name to the port of the workload', () => {
     const { address, arrives, rules, shares } = told(seen())
     assert.deepEqual([address, arrives, rules?.map(each => each.outcome)], ['240.77.0.1', 'always', ['taken']])

@@ -12,6 +12,7 @@ import { arrive } from './explain/arrive.ts'
 import type { EndpointTold } from './explain/endpoints.ts'
 import { tellEndpoints } from './explain/endpoints.ts'
 import { enter, isEdge, type TlsTold } from './explain/enter.ts'
+import { helperOf } from './explain/helper.ts'
 import type { RuleTold } from './explain/rules.ts'
 import { tellRules } from './explain/rules.ts'
 import { type EgressTold, endpointsOf, judgeRequest, judgeTls, mayBeOutside } from './explain/leave.ts'
@@ -55,6 +56,8 @@ export type FailureTold = {
 export type ShareTold = {
   readonly part: number
   readonly backend?: Backend
+  /** The backend that cannot serve, for which this one stands in. */
+  readonly insteadOf?: string
   readonly filters: readonly Filter[]
   readonly sent?: { readonly host: string; readonly path: string }
   readonly endpoints: readonly EndpointTold[]
@@ -193,8 +196,9 @@ function tellShares(
   const sum = backends.reduce((total, { weight }) => total + weight, 0)
   return backends.map(({ backend: name, weight, filters = [] }): ShareTold => {
     const part = sum === 0 ? 0 : weight / sum
-    const backend = name === undefined ? undefined : view.backends[name]
-    if (backend === undefined) return { part, filters, endpoints: [], failure: told('backend-invalid', route?.origin ?? name ?? '') }
+    const own = name === undefined ? undefined : view.backends[name]
+    if (own === undefined) return { part, filters, endpoints: [], failure: told('backend-invalid', route?.origin ?? name ?? '') }
+    const backend = own.fallback === undefined ? own : helperOf(own, view)
     const sent = rewrite([...(route?.filters ?? []), ...filters], route?.match.path, request.host, request.path, request)
     const changed = sent.host !== request.host || sent.path !== request.path ? { sent } : {}
     const reach = (endpoint: Parameters<typeof arrive>[0]): WayIn => arrive(endpoint, backend, { ...request, ...sent }, identity, knownOf)
@@ -207,7 +211,15 @@ function tellShares(
         : fit.every(each => each.way?.failure !== undefined)
           ? told(first.way!.failure!.code, first.way!.failure!.detail)
           : undefined
-    return { part, backend, filters, ...changed, endpoints, ...(failure === undefined ? {} : { failure }) }
+    return {
+      part,
+      backend,
+      ...(backend === own ? {} : { insteadOf: own.name }),
+      filters,
+      ...changed,
+      endpoints,
+      ...(failure === undefined ? {} : { failure }),
+    }
   })
 }
 

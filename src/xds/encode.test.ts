@@ -136,7 +136,8 @@ const route: fc.Arbitrary<Route> = fc.tuple(word, value, match).chain(([name, or
         shares,
         fc.record({
           requestMs: optional(fc.integer({ min: 1, max: 90_000 })),
-          tryMs: optional(fc.integer({ min: 1, max: 90_000, idleMs: optional(fc.integer({ min: 1, max: 99_999 })) })),
+          tryMs: optional(fc.integer({ min: 1, max: 90_000 })),
+          idleMs: optional(fc.integer({ min: 1, max: 99_999 })),
         }),
         optional(retry),
         optional(

@@ -104,7 +104,10 @@ function why({ at, has }: Extract<RuleTold, { outcome: 'failed' }>): string {
 
 const describeMatch = (match: Match): string => (match.grpc === true ? `gRPC ${tellMatch(match)}` : tellMatch(match))
 
-const shareName = ({ backend, failure }: ShareTold): string => backend?.name ?? `nothing (${failure?.code})`
+const shareName = ({ backend, insteadOf, failure }: ShareTold): string =>
+  backend === undefined
+    ? `nothing (${failure?.code})`
+    : `${backend.name}${insteadOf === undefined ? '' : ` in place of ${insteadOf}, which cannot serve`}`
 
 function sharesTold(say: Paint, shares: readonly ShareTold[], caller: string): readonly string[] {
   return shares.flatMap((share, at) => {
