@@ -258,7 +258,15 @@ test('what a proxy says of its probes decides whether its workload gets traffic'
   assert.deepEqual(orders[0], {
     reportMs: 200,
     probes: [
-      { name: 'probe/8080', host: '127.0.0.1', port: 8080, check: { type: 'http', path: '/ready' }, timeoutMs: 1000, intervalMs: 200 },
+      {
+        name: 'probe/8080',
+        host: '127.0.0.1',
+        port: 8080,
+        check: { type: 'http', path: '/ready' },
+        failures: 1,
+        timeoutMs: 1000,
+        intervalMs: 200,
+      },
     ],
   })
   const health = () => plane.platform.inventory.workloads[0]?.health
