@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import type { Fault } from '#model/view'
 import { inboundSide, materials, outboundSide, remote } from '../../test/harness/pair.ts'
 import { counted } from '../../test/harness/versions.ts'
-import { hitBy } from './fault.ts'
+import { delayedBy, hitBy } from './fault.ts'
 
 const half: Fault = {
   policy: 'default/half',
@@ -80,4 +80,37 @@ test('an opaque connection is held up or reset, and the reset says who did it in
     server.close()
     await inside.core[Symbol.asyncDispose]()
   }
+})
+
+test('delays are spread as they are asked to be: by their mean, their deviation and their tail', () => {
+  // A generator with a known seed (mulberry32), so that the figures are the same each time.
+  let seed = 42
+  const random = () => {
+    seed = (seed + 0x6d2b79f5) | 0
+    let mixed = Math.imul(seed ^ (seed >>> 15), 1 | seed)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
+  }
+  const drawn = (spread?: 'normal' | 'exponential' | 'pareto') => {
+    const delay = { ms: 1000, jitterMs: 100, share: 1_000_000, ...(spread === undefined ? {} : { spread }) }
+    const all = Array.from({ length: 20_000 }, () => delayedBy(delay, random)).sort((a, b) => a - b)
+    const mean = all.reduce((sum, each) => sum + each, 0) / all.length
+    const deviation = Math.sqrt(all.reduce((sum, each) => sum + (each - mean) ** 2, 0) / all.length)
+    return { mean, deviation, least: all[0]!, at99: all[19_800]!, most: all.at(-1)! }
+  }
+  const near = (found: number, expected: number, tolerance: number) => assert.ok(Math.abs(found - expected) < tolerance, `${found}`)
+  const even = drawn()
+  near(even.mean, 1000, 3)
+  assert.ok(even.least >= 900 && even.most <= 1100)
+  const normal = drawn('normal')
+  near(normal.mean, 1000, 5)
+  near(normal.deviation, 100, 3)
+  const exponential = drawn('exponential')
+  near(exponential.mean, 1100, 5)
+  near(exponential.at99, 1000 + 100 * Math.log(100), 40)
+  assert.ok(exponential.least >= 1000)
+  const pareto = drawn('pareto')
+  near(pareto.mean, 1100, 10)
+  near(pareto.at99, 1000 + 200 * (100 ** (1 / 3) - 1), 60)
+  assert.ok(pareto.least >= 1000 && pareto.most > exponential.most)
 })

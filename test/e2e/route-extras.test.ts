@@ -36,7 +36,18 @@ describe('what else a route can do', { skip: verdict.ok ? false : `${verdict.why
       chmodSync(file, 0o666)
       seen[name] = () => readFileSync(file, 'utf8').split('\n').slice(0, -1)
       mesh.run(name, [process.execPath, join(import.meta.dirname, 'route-extras/server.mjs')], {
-        flags: ['--service', name, '--port', 'web:8080/http', '--port', 'grpc:7070/grpc', '--port', 'raw:7000/tcp'],
+        flags: [
+          '--service',
+          name,
+          '--port',
+          'web:8080/http',
+          '--port',
+          'grpc:7070/grpc',
+          '--port',
+          'raw:7000/tcp',
+          '--port',
+          'udp:7000/udp',
+        ],
         env: { NAME: name, SEEN: file },
       })
     }
@@ -345,6 +356,26 @@ describe('what else a route can do', { skip: verdict.ok ? false : `${verdict.why
     // Five standard deviations: √(60 · 0.5 · 0.5) = 3.9.
     assert.ok(Math.abs(late - 30) < 20, `${late} of 60 were late: ${ms}`)
     await remove('FaultPolicy', 'slow')
+  })
+
+  test('datagrams of a client are lost, or held up, each by its own chance', async () => {
+    const send = async (): Promise<{ readonly back: number; readonly ms: readonly number[] }> =>
+      JSON.parse(await caller.says(`${process.execPath} ${join(import.meta.dirname, 'route-extras/datagrams.mjs')} web 7000 300`))
+    const dropped = () => metric(mesh, 'caller', 'weft_faults_injected_total', 'policy="default/lossy"', 'fault="drop"')
+    const lossy = (spec: object) => apply('FaultPolicy', 'lossy', { targetRefs: [{ name: 'web', sectionName: 'udp' }], ...spec })
+    assert.ok((await send()).back >= 295)
+    await lossy({ abort: { drop: true, percent: 40 } })
+    const { back } = await send()
+    // Five standard deviations: √(300 · 0.4 · 0.6) = 8.5; a kernel may lose a few more.
+    assert.ok(Math.abs(back - 180) < 48, `${back} of 300 came back`)
+    assert.ok(Math.abs((await dropped()) - (300 - back)) <= 10, `${await dropped()} were dropped`)
+    await lossy({ delay: { fixed: '150ms', jitter: '30ms', distribution: 'Exponential' } })
+    const late = await send()
+    assert.ok(late.back >= 290 && late.ms[0]! >= 145, `${late.back}, ${late.ms[0]} ms`)
+    // The mean is 180 ms and its deviation that of an exponential, 30 ms: five standard errors of 300 are 9 ms; the machine may add some.
+    const mean = late.ms.reduce((sum, each) => sum + each, 0) / late.back
+    assert.ok(mean > 170 && mean < 260, `${mean} ms`)
+    await remove('FaultPolicy', 'lossy')
   })
 
   test('calls of gRPC are copied by a GRPCRoute, and only the original is answered', async () => {

@@ -1,6 +1,7 @@
-// HTTP/1.1 on 8080, gRPC on 7070 and an echo of bytes on 7000. Each request and call leaves a line in SEEN: method, path, Host, X-By, and bytes of its body.
+// HTTP/1.1 on 8080, gRPC on 7070 and an echo of bytes on 7000, TCP and UDP. Each request and call leaves a line in SEEN: method, path, Host, X-By, and bytes of its body.
 // /late/N answers after N milliseconds, /fails with 503, anything else 20,000 bytes of JSON, or its own body to a POST.
 import { appendFileSync } from 'node:fs'
+import dgram from 'node:dgram'
 import { createServer } from 'node:http'
 import http2 from 'node:http2'
 import net from 'node:net'
@@ -44,3 +45,6 @@ http2
   .listen(7070, '127.0.0.1')
 
 net.createServer({ allowHalfOpen: true }, socket => socket.on('error', () => {}).pipe(socket)).listen(7000, '127.0.0.1')
+
+const datagrams = dgram.createSocket('udp4')
+datagrams.on('message', (bytes, { port, address }) => datagrams.send(bytes, port, address)).bind(7000, '127.0.0.1')
