@@ -6,6 +6,7 @@ import type { Backend, Listener, RouteTable } from '#model/view'
 import { emptyView } from '#model/view'
 import { decodeResource, type Part } from './decode.ts'
 import { encodeView } from './encode.ts'
+import { ClusterConfigSchema as ChainSchema } from './gen/envoy/extensions/clusters/aggregate/v3/cluster_pb.ts'
 import { ClusterSchema } from './gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { ClusterLoadAssignmentSchema } from './gen/envoy/config/endpoint/v3/endpoint_pb.ts'
 import { ListenerSchema } from './gen/envoy/config/listener/v3/listener_pb.ts'
@@ -23,6 +24,7 @@ import { TypedStructSchema } from './gen/xds/type/v3/typed_struct_pb.ts'
 import { typeUrls } from './types.ts'
 
 const registry: Registry = createRegistry(
+  ChainSchema,
   HTTPFaultSchema,
   RouterSchema,
   HttpConnectionManagerSchema,
@@ -558,4 +560,37 @@ test('retries, limits and ejection are read with the defaults of Envoy, and what
   })
   assert.throws(() => breakers({ priority: 'HIGH' }), /circuit_breakers.thresholds: only those of the default priority/)
   assert.throws(() => breakers({ maxConnectionPools: 1 }), /max_connection_pools: not carried out/)
+})
+
+test('a second try beside the first, a chain of clusters and the adaptive limit are read as Envoy has them, and what is not carried out of them is refused by name', () => {
+  const route = (more: Record<string, JsonValue>) => routes({ match: { prefix: '/' }, route: { cluster: 'c', timeout: '0s', ...more } })[0]!
+  const retryPolicy = { retryOn: 'connect-failure', perTryTimeout: '0.05s', numRetries: 2 }
+  const hedged = route({ retryPolicy, hedgePolicy: { hedgeOnPerTryTimeout: true } })
+  assert.deepEqual(hedged.hedge, { afterMs: 50, attempts: 2, allMethods: true })
+  assert.equal(hedged.timeouts, undefined, 'the time is that of the second try, and no limit of the first')
+  assert.deepEqual(route({ retryPolicy, hedgePolicy: {} }).timeouts, { tryMs: 50 })
+  assert.throws(() => route({ hedgePolicy: { hedgeOnPerTryTimeout: true } }), /hedge_policy: needs retry_policy.per_try_timeout/)
+  assert.throws(() => route({ retryPolicy, hedgePolicy: { initialRequests: 2 } }), /initial_requests: only 1/)
+  assert.throws(
+    () => route({ retryPolicy, hedgePolicy: { additionalRequestChance: { numerator: 1 } } }),
+    /additional_request_chance: not carried out/,
+  )
+
+  const chain = (clusters: string[], more: Record<string, JsonValue> = {}) =>
+    decoded(typeUrls.cluster, ClusterSchema, {
+      name: 'c',
+      lbPolicy: 'CLUSTER_PROVIDED',
+      clusterType: {
+        name: 'envoy.clusters.aggregate',
+        typedConfig: { '@type': 'type.googleapis.com/envoy.extensions.clusters.aggregate.v3.ClusterConfig', clusters },
+      },
+      ...more,
+    }).value
+  assert.deepEqual(chain(['c+own', 'd']), { name: 'c', own: 'c+own', next: 'd' })
+  assert.deepEqual(chain(['c+own', 'd+own', 'e']), { name: 'c', own: 'c+own', next: 'd' })
+  assert.throws(() => chain(['d', 'e']), /clusters: the first must be called c\+own/)
+  assert.throws(() => chain(['c+own']), /clusters: at least two/)
+  assert.throws(() => chain(['c+own', 'd', 'e']), /a third is carried out only where the second is an own cluster, d\+own/)
+  assert.throws(() => chain(['c+own', 'd'], { lbPolicy: 'ROUND_ROBIN' }), /lb_policy: must be CLUSTER_PROVIDED/)
+  assert.throws(() => chain(['c+own', 'd'], { outlierDetection: {} }), /outlier_detection: not carried out/)
 })
