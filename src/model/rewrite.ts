@@ -57,11 +57,23 @@ const compiled = new WeakMap<Substitution, Compiled>()
 /** As RE2's GlobalReplace; a group that took no part is empty. */
 export function substitute(text: string, change: Substitution): string {
   let known = compiled.get(change)
-  if (known === undefined) compiled.set(change, (known = { regex: new RegExp(change.pattern, 'gu'), parts: partsOf(change.substitution) }))
+  if (known === undefined) compiled.set(change, (known = { regex: everyPlace(change.pattern), parts: partsOf(change.substitution) }))
   const { regex, parts } = known
   return text.replace(regex, (...found) =>
     parts.map(part => (typeof part === 'string' ? part : ((found[part] as string | undefined) ?? ''))).join(''),
   )
+}
+
+/** In linear time where V8 was asked for that (the flag `l`); who asks may write any path, and to look for `\d+x` in many digits takes the square of their number else. */
+function everyPlace(pattern: string): RegExp {
+  // What that engine lacks: classes of Unicode, which need the flag `u`.
+  if (!/\\[pPu]\{/.test(pattern))
+    try {
+      return new RegExp(pattern, 'gl')
+    } catch {
+      // Not asked for, or not possible.
+    }
+  return new RegExp(pattern, 'gu')
 }
 
 /** Text, and numbers of groups. */

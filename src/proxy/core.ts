@@ -2,6 +2,7 @@
 
 import { Failure } from '#base/failure'
 import type { Log } from '#base/log'
+import { allowLinearRegex } from '#io/linear-regex'
 import {
   listen,
   type Listening,
@@ -95,6 +96,8 @@ export class Core implements AsyncDisposable {
   #isDraining = false
 
   constructor(options: CoreOptions) {
+    // Paths of callers are rewritten by expressions of operators.
+    allowLinearRegex()
     this.#options = options
     this.#listen = options.listen ?? listen
     this.meter = new Meter(options.self, Date.now())
@@ -228,7 +231,11 @@ export class Core implements AsyncDisposable {
 
   /** Opens a listener of datagrams at an address of its own, for senders that are not captured but come to it; port 0: any free one. */
   async openDatagrams(name: string, host: string, port: number): Promise<Listening & Pick<UdpSessions, 'resume'>> {
-    const { port: bound, stop, resume } = await listenSessions(host, port, session => {
+    const {
+      port: bound,
+      stop,
+      resume,
+    } = await listenSessions(host, port, session => {
       const listener = this.#view.listeners[name]
       if (listener === undefined) session.close()
       else this.#acceptor.datagrams(session, listener)
