@@ -2,8 +2,6 @@
 
 import type { Resource } from '#resources/kind'
 import type { Unsupported } from './filters.ts'
-import type { Gathered } from './gather.ts'
-import { nameOf, namespaceOf } from './gather.ts'
 import type { Verdict } from './parents.ts'
 import type { LoweredRoute } from './rules.ts'
 import type { ParentStatus, ResourceStatus, Stated } from './status.ts'

@@ -4,8 +4,10 @@
  */
 
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import type { Resource } from '../../../src/resources/kind.ts'
+import { root } from '../../harness/mesh.ts'
 import { below, Edge, fromAll, grant, group, https, listener, own, route, skip, web } from './edge.ts'
 
 const lets = (from: string, selector?: object): object => ({
@@ -299,6 +301,16 @@ describe('Gateway API conformance: ListenerSets', { skip }, () => {
         assert.deepEqual(await listenerSays('ListenerSet', 'denied', 'b', ['ResolvedRefs'], 'ungranted'), ['False RefNotPermitted'])
       },
     ))
+
+  test('the example of the guide is taken, and its listener is one of the Gateway', async () => {
+    const { code, stderr } = await edge.mesh.weft('apply', '-f', join(root, 'examples/listener-set.yaml'))
+    assert.equal(code, 0, stderr)
+    assert.deepEqual(await edge.says('ListenerSet', 'blog', ['Accepted'], 'default'), ['True Accepted'])
+    const parents = (await edge.status('HTTPRoute', 'blog', 'default')).parents as unknown as readonly {
+      conditions: readonly { type: string; status: string }[]
+    }[]
+    assert.equal(parents[0]?.conditions.find(each => each.type === 'Accepted')?.status, 'True')
+  })
 
   test('ListenerSetRouteStatusScopedToParentRef', () =>
     edge.with(
