@@ -305,7 +305,10 @@ describe('Gateway API conformance: ListenerSets', { skip }, () => {
   test('the example of the guide is taken, and its listener is one of the Gateway', async () => {
     const { code, stderr } = await edge.mesh.weft('apply', '-f', join(root, 'examples/listener-set.yaml'))
     assert.equal(code, 0, stderr)
-    assert.deepEqual(await edge.says('ListenerSet', 'blog', ['Accepted'], 'default'), ['True Accepted'])
+    await edge.mesh.until(
+      'a ListenerSet that holds',
+      async () => (await edge.says('ListenerSet', 'blog', ['Accepted'], 'default'))[0] === 'True Accepted',
+    )
     const parents = (await edge.status('HTTPRoute', 'blog', 'default')).parents as unknown as readonly {
       conditions: readonly { type: string; status: string }[]
     }[]
