@@ -64,12 +64,15 @@ export function substitute(text: string, change: Substitution): string {
   )
 }
 
+/** Not a flag of ECMAScript. */
+const linear = 'gl'
+
 /** In linear time where V8 was asked for that (the flag `l`); who asks may write any path, and to look for `\d+x` in many digits takes the square of their number else. */
 function everyPlace(pattern: string): RegExp {
   // What that engine lacks: classes of Unicode, which need the flag `u`.
   if (!/\\[pPu]\{/.test(pattern))
     try {
-      return new RegExp(pattern, 'gl')
+      return new RegExp(pattern, linear)
     } catch {
       // Not asked for, or not possible.
     }

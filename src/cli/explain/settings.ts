@@ -42,12 +42,24 @@ const sentences = {
     ...(bandwidth === undefined ? [] : [`${percent(bandwidth.share)} passes slowly on purpose, by ${policy}: ${bandwidthTold(bandwidth)}`]),
     ...(endsAt === undefined ? [] : [`${policy} ends at ${new Date(endsAt).toISOString()}`]),
   ],
+  sizes: ({ bodyBytes, headerCount, headerBytes }) => [
+    ...(bodyBytes === undefined ? [] : [`a body of ${bodyBytes} bytes is taken at most`]),
+    ...(headerCount === undefined ? [] : [`a header of ${headerCount} fields is taken at most`]),
+    ...(headerBytes === undefined ? [] : [`a header of ${headerBytes} bytes is taken at most`]),
+  ],
+  compression: ({ answers, requests, takesCoded }) => [
+    ...(answers === undefined
+      ? []
+      : [`answers of ${answers.minBytes} bytes or more are compressed for who takes ${answers.codings.join(', ')}`]),
+    ...(requests === undefined ? [] : [`requests of ${requests.minBytes} bytes or more are compressed: ${requests.coding}`]),
+    ...(takesCoded === undefined ? [] : [`compressed requests are taken apart, up to ${takesCoded.maxBytes} bytes`]),
+  ],
   rateLimit: ({ requests, intervalMs, burst }) => [`at most ${requests} in ${intervalMs} ms are taken in, ${burst} at once`],
   quota: ({ name }) => [`the service that counts for all proxies is asked, by RateLimitPolicy ${name}`],
 } as const satisfies Sentences
 
 const abortTold = (abort: Abort): string =>
-  !('status' in abort) ? abort.type : `answered ${abort.type === 'grpc' ? 'gRPC ' : ''}${abort.status}`
+  !('status' in abort) ? (abort.type === 'drop' ? 'lost' : abort.type) : `answered ${abort.type === 'grpc' ? 'gRPC ' : ''}${abort.status}`
 
 const bandwidthTold = ({ requestsBps, answersBps }: NonNullable<Fault['bandwidth']>): string =>
   [
