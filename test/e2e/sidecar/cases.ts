@@ -107,6 +107,24 @@ export const callerCases: readonly Case[] = [
       ),
   },
   {
+    says: 'keeps the policies that name it, and not those of others',
+    service: 'api',
+    only: ['http1', 'http2', 'grpc'],
+    calls: by => [{ path: `/policed/flaky?fails=2&key=${by}-policed` }, { path: '/policed/slow?ms=200' }],
+    judge: answers => assert.equal(count(answers, isGood), 2, JSON.stringify(answers)),
+  },
+  {
+    says: 'ends what stands still, and nothing else',
+    service: 'api',
+    only: ['http1', 'http2', 'grpc'],
+    calls: () => [{ path: '/idle/slow?ms=3000' }, { path: '/idle/slow?ms=10' }],
+    judge: ([still, quick]) => {
+      assert.ok(still!.grpc === undefined ? still!.status === 504 : still!.grpc === 4 || still!.grpc === 14, JSON.stringify(still))
+      assert.ok(still!.ms >= 290 && still!.ms < 2500, `${still!.ms} ms`)
+      assert.ok(isGood(quick!), JSON.stringify(quick))
+    },
+  },
+  {
     says: 'gives up when the time is over',
     service: 'api',
     calls: () => [{ path: '/timeout/slow?ms=5000' }, { path: '/timeout/slow?ms=10' }],
