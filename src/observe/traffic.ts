@@ -101,7 +101,11 @@ export class Traffic {
       const source = this.#sources.get(proxy)
       return source === undefined ? '' : nameOf(source)
     }
-    return this.#sparing.read(service, serviceOf, now)
+    const behind = (name: string): string => {
+      const found = this.#behind.get(name)
+      return found === undefined ? name : nameOf(found)
+    }
+    return this.#sparing.read(service, serviceOf, behind, now)
   }
 
   /** What was not counted because a bound of memory was reached. */

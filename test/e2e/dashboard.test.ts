@@ -122,6 +122,33 @@ describe('the dashboard', { skip }, () => {
     ])
   })
 
+  test('shows on the page of a service how much of its limits is used and what its workloads bear at once', async () => {
+    const policies = { group: 'weft.dev', version: 'v1alpha1', plural: 'backendpolicies', namespaced: true }
+    const policy = (spec: object): Resource => ({
+      apiVersion: 'weft.dev/v1alpha1',
+      kind: 'BackendPolicy',
+      metadata: { name: 'bounded', namespace: 'default' },
+      spec: {
+        targetRefs: [
+          { kind: 'Service', name: 'reviews' },
+          { kind: 'Service', name: 'reviews-v1' },
+        ],
+        ...spec,
+      },
+    })
+    await mesh.client.apply(policies, policy({ limits: { requests: 321 }, adaptiveConcurrency: {} }), { force: true })
+    await goTo('/services/reviews.default')
+    await page.getByTestId('sparing').getByText('adaptiveConcurrency').first().waitFor()
+    // By the other name for some of its workloads, to which the route leads.
+    await page.getByTestId('sparing').getByText('all endpoints of reviews-v1.default').first().waitFor()
+    await page
+      .getByTestId('sparing')
+      .getByText(/of 321/)
+      .first()
+      .waitFor()
+    await mesh.client.delete(policies, 'bounded', { namespace: 'default' })
+  })
+
   test('changes a split on the page; every proxy has it, and the traffic follows', async () => {
     await goTo('/services/reviews.default')
     await until('split-seen-reviews-v2', 'data-share', share => share < 30)

@@ -54,10 +54,10 @@ function rowsOf({ leftOut, limits, concurrency }: Resilience): readonly Row[] {
     state: `left out until ${new Date(until).toLocaleTimeString()}`,
     isBad: true,
   }))
-  const bounds = limits.map(({ limit, proxy, most, used, isOpen }) => ({
-    id: `limit ${proxy} ${limit}`,
+  const bounds = limits.map(({ limit, service, proxy, most, used, isOpen }) => ({
+    id: `limit ${proxy} ${service} ${limit}`,
     what: `limits.${limit}`,
-    where: 'all endpoints',
+    where: `all endpoints of ${service}`,
     proxy,
     state: `${used} of ${most}${isOpen ? ', open' : ''}`,
     isBad: isOpen,

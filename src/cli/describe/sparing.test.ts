@@ -24,7 +24,7 @@ test('who is left out, why and for how long, and which limits are used, is told 
     ),
     [
       'web-2.default (10.0.0.2:80) is left out by shop-1.default for 30s more: successRate',
-      'limits.requests of shop-1.default: 5 of 5, no more is taken',
+      'limits.requests of shop-1.default to web.default: 5 of 5, no more is taken',
       'web-1.default gives inbound/8080 12 at once (an answer takes 15 ms without a queue), 3 under way',
     ],
   )

@@ -21,7 +21,8 @@ export const linesOf = ({ leftOut, limits, concurrency }: Resilience, now: numbe
       `${workload} (${address}) is left out by ${proxy} for ${tellSpan(Math.max(0, Date.parse(until) - now))} more: ${cause}`,
   ),
   ...limits.map(
-    ({ limit, proxy, most, used, isOpen }) => `limits.${limit} of ${proxy}: ${used} of ${most}${isOpen ? ', no more is taken' : ''}`,
+    ({ limit, service, proxy, most, used, isOpen }) =>
+      `limits.${limit} of ${proxy} to ${service}: ${used} of ${most}${isOpen ? ', no more is taken' : ''}`,
   ),
   ...concurrency.map(
     ({ proxy, listener, limit, used, roundTripMs }) =>

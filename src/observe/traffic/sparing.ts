@@ -65,8 +65,8 @@ export class Sparing {
     }
   }
 
-  /** service: only what is about this one, `NAME.NAMESPACE`, or in front of its workloads. serviceOf: of a proxy. now: ms. */
-  read(service: string | undefined, serviceOf: (proxy: string) => string, now: number): Spared {
+  /** service: only what is about this one, `NAME.NAMESPACE`, by whatever name, or in front of its workloads. serviceOf: of a proxy. behind: the service behind another name for some of its workloads. now: ms. */
+  read(service: string | undefined, serviceOf: (proxy: string) => string, behind: (name: string) => string, now: number): Spared {
     const leftOut: LeftOut[] = []
     const limits: LimitUsed[] = []
     const concurrency: ConcurrencyLimit[] = []
@@ -81,7 +81,9 @@ export class Sparing {
           limit = '',
           listener = '',
         } = labels
-        const isOf = service === undefined || service === (name === metricNames.concurrencyLimit ? serviceOf(proxy) : to)
+        const isOf =
+          service === undefined ||
+          (name === metricNames.concurrencyLimit ? serviceOf(proxy) === service : to === service || behind(to) === service)
         if (!isOf || value === 0) continue
         if (name === metricNames.ejectionEnds && value * 1000 > now)
           leftOut.push({ proxy, service: to, workload, address, cause, until: value * 1000 })
