@@ -1,28 +1,15 @@
 /**
- * What each policy costs a request: one proxy, plain HTTP on both sides, with a listener for each policy and one without any. The load goes to the
- * two in turn, so that what else the machine does falls on both. `node bench/policies.ts [ROUNDS [SECONDS]]`.
+ * What each policy costs a request: the proxy's own code between two ends in memory, without kernel and TLS, so that a microsecond is seen. The load
+ * goes to a listener with the policy and to one without in turn, in slices of some milliseconds; the quietest slices are compared.
+ * `node bench/policies.ts [ROUNDS]`.
  */
 
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import process from 'node:process'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
-import { type DescMessage, type JsonObject, type MessageShape, toJson } from '@bufbuild/protobuf'
-import type { Access, AccessRule, Backend, Route } from '../src/model/view.ts'
-import { encodeBackend, encodeEndpoints } from '../src/xds/encode/cluster.ts'
-import { encodeListener } from '../src/xds/encode/listener.ts'
-import { encodeRouteTable } from '../src/xds/encode/route.ts'
-import { registry } from '../src/xds/file/registry.ts'
-import { ClusterSchema } from '../src/xds/gen/envoy/config/cluster/v3/cluster_pb.ts'
-import { ClusterLoadAssignmentSchema } from '../src/xds/gen/envoy/config/endpoint/v3/endpoint_pb.ts'
-import { ListenerSchema } from '../src/xds/gen/envoy/config/listener/v3/listener_pb.ts'
-import { RouteConfigurationSchema } from '../src/xds/gen/envoy/config/route/v3/route_pb.ts'
-import { type Generator, load, makeGenerator, startApplication } from './load.ts'
-import { cores, cpuSeconds, freePort, pinned, Processes } from './processes.ts'
+import { Duplex } from 'node:stream'
+import { silent } from '../src/base/log.ts'
+import type { Socket } from '../src/io/net.ts'
+import type { Access, AccessRule, Backend, Listener, Route, RouteTable, View } from '../src/model/view.ts'
+import { Core } from '../src/proxy/core.ts'
 
 /** What differs from a listener with one route and nothing else. */
 type Case = { readonly route?: Partial<Route>; readonly backend?: Partial<Backend>; readonly before?: readonly Route[] }
@@ -127,138 +114,153 @@ const cases: Readonly<Record<string, Case>> = {
       },
     },
   },
-  'ring hash by a header': {
-    route: {
-      action: { type: 'forward', backends: [{ backend: 'app', weight: 1 }], hash: [{ type: 'header', name: 'user-agent' }] },
-    },
-    backend: { balance: 'ring-hash' },
-  },
-  'peak EWMA': { backend: { balance: 'peak-ewma' } },
   'a copy of every request': { route: { mirrors: [{ backend: 'app', share: million }] } },
 }
 
-const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
-const json = <Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>): JsonObject => ({
-  '@type': `type.googleapis.com/${schema.typeName}`,
-  ...(toJson(schema, message, { registry }) as JsonObject),
-})
-
-/** nth: of the listener, its table and its cluster, which is called `app` in the cases. */
-function resourcesOf({ route = {}, backend = {}, before = [] }: Case, nth: number, port: number, to: number): readonly JsonObject[] {
-  const name = `app/${nth}:80`
-  const renamed = <T>(value: T): T => JSON.parse(JSON.stringify(value).replaceAll('"backend":"app"', `"backend":"${name}"`)) as T
-  return [
-    json(
-      ListenerSchema,
-      encodeListener({
-        name: `gateway/${port}`,
-        direction: 'gateway',
-        host: '127.0.0.1',
-        port,
-        protocol: 'http',
-        routes: name,
-        service: 'app',
-      }),
-    ),
-    json(
-      RouteConfigurationSchema,
-      encodeRouteTable({ name, hosts: [{ name: 'all', domains: ['*'], routes: renamed([...before, { ...plain, ...route }]) }] }),
-    ),
-    json(
-      ClusterSchema,
-      encodeBackend({
-        name,
-        service: 'app.default',
-        type: 'endpoints',
-        port: 80,
-        protocol: 'http1',
-        balance: 'least-request',
-        connectTimeoutMs: 5000,
-        identities: [],
-        ...backend,
-      }),
-    ),
-    json(
-      ClusterLoadAssignmentSchema,
-      encodeEndpoints({
-        backend: name,
-        endpoints: [{ host: '127.0.0.1', port: to, weight: 1, health: 'healthy', mtls: false, workload: 'app-1.default' }],
-      }),
-    ),
-  ]
+/** One end of a connection in memory. */
+class End extends Duplex {
+  peer: End | undefined
+  readonly remoteAddress = '127.0.0.1'
+  readonly remotePort = 40_000
+  readonly localAddress = '127.0.0.1'
+  readonly localPort = 80
+  constructor() {
+    super({ allowHalfOpen: true })
+  }
+  override _read(): void {}
+  override _write(bytes: Buffer, _encoding: string, done: () => void): void {
+    // In a later turn, as from the kernel: else an answer would be read while it is written.
+    setImmediate(() => this.peer!.push(bytes))
+    done()
+  }
+  override _final(done: () => void): void {
+    setImmediate(() => this.peer!.push(null))
+    done()
+  }
+  setNoDelay(): this {
+    return this
+  }
+  setKeepAlive(): this {
+    return this
+  }
+  setTimeout(): this {
+    return this
+  }
 }
+
+function ends(): readonly [End, End] {
+  const [one, other] = [new End(), new End()]
+  one.peer = other
+  other.peer = one
+  return [one, other]
+}
+
+const asked = Buffer.from('GET / HTTP/1.1\r\nhost: app\r\nuser-agent: bench/1\r\naccept: */*\r\n\r\n')
+const last = 126 // ~
+const answered = Buffer.from(`HTTP/1.1 200 OK\r\ncontent-length: 1024\r\ncontent-type: text/plain\r\n\r\n${'x'.repeat(1023)}~`)
+
+/** The workload: an answer of 1 KB for each head that ends. */
+function workload(): Socket {
+  const [near, far] = ends()
+  far.on('data', (bytes: Buffer) => {
+    for (let at = bytes.indexOf('\r\n\r\n'); at >= 0; at = bytes.indexOf('\r\n\r\n', at + 4)) far.write(answered)
+  })
+  return near as unknown as Socket
+}
+
+class Caller {
+  readonly #end: End
+  #left = 0
+  #done: () => void = () => {}
+  constructor(core: Core, nth: number) {
+    const [near, far] = ends()
+    this.#end = near
+    near.on('data', (bytes: Buffer) => {
+      if (bytes.at(-1) !== last) return
+      if (bytes.subarray(0, 4).toString() === 'HTTP' && bytes[9] !== 50) throw new Error(bytes.subarray(0, 200).toString())
+      if (--this.#left > 0) near.write(asked)
+      else this.#done()
+    })
+    core.outbound(far as unknown as Socket, placeOf(nth))
+  }
+  ask(times: number): Promise<void> {
+    this.#left = times
+    return new Promise(done => {
+      this.#done = done
+      this.#end.write(asked)
+    })
+  }
+}
+
+const placeOf = (nth: number) => ({ host: `240.77.0.${nth + 1}`, port: 80 })
+
+function viewOf(all: readonly Case[]): View {
+  const listeners: Record<string, Listener> = {}
+  const routes: Record<string, RouteTable> = {}
+  const backends: Record<string, Backend> = {}
+  for (const [nth, { route = {}, backend = {}, before = [] }] of all.entries()) {
+    const name = `app/${nth}:80`
+    const renamed = <T>(value: T): T => JSON.parse(JSON.stringify(value).replaceAll('"backend":"app"', `"backend":"${name}"`)) as T
+    const table = renamed([...before, { ...plain, ...route }])
+    listeners[name] = { name, direction: 'outbound', ...placeOf(nth), protocol: 'http', routes: name, service: 'app.default' }
+    routes[name] = { name, hosts: [{ name: '*', domains: ['*'], routes: table }] }
+    backends[name] = {
+      name,
+      service: 'app.default',
+      type: 'local',
+      port: 80,
+      protocol: 'http1',
+      balance: 'round-robin',
+      connectTimeoutMs: 5000,
+      identities: [],
+      ...backend,
+    }
+  }
+  return { listeners, routes, backends, endpoints: {}, dns: [], trust: { domain: '', roots: [] } }
+}
+
+const callersEach = 16
+const requestsEach = 30
 
 /** A table in Markdown. */
-export async function policiesTable(rounds = 8, seconds = 0.4): Promise<readonly string[]> {
-  const folder = mkdtempSync(join(tmpdir(), 'weft-policies-'))
-  await using processes = new Processes(folder)
-  try {
-    const generator = makeGenerator(folder)
-    const { http } = await startApplication(generator, processes)
-    const all: readonly Case[] = [{}, ...Object.values(cases)]
-    const ports = await Promise.all(all.map(() => freePort()))
-    const file = join(folder, 'proxy.json')
-    writeFileSync(file, JSON.stringify(all.flatMap((each, nth) => resourcesOf(each, nth, ports[nth]!, http))))
-    const proxy = await startProxy(file)
-    try {
-      return await measured(proxy, generator, ports, rounds, seconds)
-    } finally {
-      await processes.stop(proxy)
-    }
-  } finally {
-    rmSync(folder, { recursive: true, force: true })
-  }
-}
-
-async function startProxy(file: string): Promise<ChildProcess> {
-  const [program = '', ...args] = pinned(cores.proxies, [here('../weft'), 'proxy', '--from', file, '-o', 'json'])
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] })
-  const told = once(createInterface({ input: child.stdout }), 'line')
-  await Promise.race([told, once(child, 'exit').then(() => Promise.reject(new Error('the proxy ended')))])
-  return child
-}
-
-async function measured(
-  proxy: ChildProcess,
-  generator: Generator,
-  [base = 0, ...ports]: readonly number[],
-  rounds: number,
-  seconds: number,
-): Promise<readonly string[]> {
-  const cost = async (port: number): Promise<number> => {
-    const before = cpuOf(proxy)
-    const { good } = await load(generator, port, { connections: 64, size: 1024, seconds })
-    return ((cpuOf(proxy) - before) * 1e6) / good
-  }
-  for (let left = 4; left > 0; left--) await cost(base)
-  for (const port of ports) await cost(port)
+export async function policiesTable(rounds = 60): Promise<readonly string[]> {
   const names = Object.keys(cases)
-  const seen = ports.map(() => ({ own: [] as number[], base: [] as number[] }))
+  const all: readonly Case[] = [{}, ...Object.values(cases)]
+  const core = new Core({
+    needsCertificate: false,
+    self: () => ({ service: 'web', namespace: 'default', workload: 'web-1', version: '', identity: '' }),
+    dialLocal: () => Promise.resolve(workload()),
+    patienceMs: 1000,
+    log: silent,
+  })
+  core.swap(viewOf(all))
+  const callers = all.map((_, nth) => Array.from({ length: callersEach }, () => new Caller(core, nth)))
+  const cost = async (nth: number): Promise<number> => {
+    const before = process.cpuUsage()
+    await Promise.all(callers[nth]!.map(caller => caller.ask(requestsEach)))
+    const { user, system } = process.cpuUsage(before)
+    return (user + system) / (callersEach * requestsEach)
+  }
+  for (let round = 0; round < 20; round++) for (const nth of all.keys()) await cost(nth)
+  const seen = names.map(() => ({ own: [] as number[], base: [] as number[] }))
   for (let round = 0; round < rounds; round++)
-    for (const [nth, port] of ports.entries()) {
-      console.error(`… policies ${round + 1}/${rounds} ${names[nth]}`)
-      seen[nth]!.base.push(await cost(base))
-      seen[nth]!.own.push(await cost(port))
+    for (const [nth, { own, base }] of seen.entries()) {
+      base.push(await cost(0))
+      own.push(await cost(nth + 1))
     }
-  // Other work on the machine only adds, so the least of several rounds says most.
-  const least = seen.map(({ own, base }) => ({ own: Math.min(...own), base: Math.min(...base) }))
-  const alone = median(least.map(each => each.base))
+  await core[Symbol.asyncDispose]()
+  const alone = middle(seen.map(({ base }) => quiet(base)))
   return [
-    `One hop of plain HTTP/1.1, 1 KB answers, 64 connections: microseconds of CPU for each request, the least of ${rounds} rounds, and what that is more than without any policy (${alone.toFixed(1)} µs), which is measured before each. What is within the first row is noise.`,
+    `The proxy's own code for a request of HTTP/1.1 with 1 KB of answer, between ends in memory: microseconds of CPU, and what that is more than the ${alone.toFixed(1)} without any policy. What is within the first row is noise. How an endpoint is chosen is in the row balance.`,
     '',
     '| with | µs | more |',
     '|---|---:|---:|',
-    ...least.map(({ own, base }, nth) => `| ${names[nth]} | ${own.toFixed(1)} | ${(own - base).toFixed(1)} |`),
+    ...seen.map(({ own, base }, nth) => `| ${names[nth]} | ${quiet(own).toFixed(1)} | ${(quiet(own) - quiet(base)).toFixed(2)} |`),
   ]
 }
 
-const median = (all: readonly number[]): number => all.toSorted((one, other) => one - other)[all.length >> 1] ?? Number.NaN
+const middle = (all: readonly number[]): number => all.toSorted((one, other) => one - other)[all.length >> 1] ?? Number.NaN
+/** Other work on the machine only adds: the middle of the quietest quarter. */
+const quiet = (all: readonly number[]): number => all.toSorted((one, other) => one - other)[all.length >> 3] ?? Number.NaN
 
-/** Seconds that all threads ran, to the nanosecond where the kernel counts them (proc_pid_schedstat(5)); of user and system time else. */
-function cpuOf(child: ChildProcess): number {
-  const tasks = `/proc/${child.pid}/task`
-  if (!existsSync(`/proc/${child.pid}/schedstat`)) return cpuSeconds([child])
-  return readdirSync(tasks).reduce((sum, task) => sum + Number(readFileSync(`${tasks}/${task}/schedstat`, 'utf8').split(' ')[0]) / 1e9, 0)
-}
-
-if (import.meta.main) console.log((await policiesTable(Number(process.argv[2] ?? 8), Number(process.argv[3] ?? 0.4))).join('\n'))
+if (import.meta.main) console.log((await policiesTable(Number(process.argv[2] ?? 60))).join('\n'))

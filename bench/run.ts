@@ -14,6 +14,7 @@ import { findPeers, peerNames } from './peers.ts'
 import { isPinned, Processes } from './processes.ts'
 import { markdown, type Row } from './report.ts'
 import { policiesTable } from './policies.ts'
+import { routeTablesTable } from './route-tables.ts'
 import { routesTable } from './routes.ts'
 import { type Scenario, scenarios } from './scenarios.ts'
 
@@ -25,8 +26,9 @@ const byHand = '<!-- Below: written by people, kept by `npm run bench`. -->'
 const parts: Readonly<Record<string, () => readonly string[] | Promise<readonly string[]>>> = {
   balance: balanceTable,
   routes: routesTable,
+  'route-tables': () => (values.quick ? routeTablesTable(1, 0.2) : routeTablesTable()),
   compile: compileTable,
-  policies: () => (values.quick ? policiesTable(1, 0.2) : policiesTable()),
+  policies: () => policiesTable(values.quick ? 5 : 60),
 }
 const rowNames = [...scenarios.map(({ name }) => name), ...Object.keys(parts)]
 
