@@ -185,6 +185,46 @@ describe('the dashboard', { skip }, () => {
     await mesh.client.delete(policies, 'patient')
   })
 
+  test('tells on the page of a service what its routes do besides: copies, CORS, timeouts, faults and limits', async () => {
+    const inWeft = (plural: string) => ({ group: 'weft.dev', version: 'v1alpha1', plural, namespaced: true })
+    const rule = {
+      matches: [{ path: { type: 'PathPrefix', value: '/extras' } }],
+      filters: [
+        { type: 'RequestMirror', requestMirror: { backendRef: { name: 'reviews-v2', port: 8080 }, percent: 20 } },
+        { type: 'CORS', cors: { allowOrigins: ['https://shop.example.com'], allowMethods: ['GET'] } },
+      ],
+      timeouts: { request: '2s' },
+      backendRefs: [{ name: 'reviews-v1', port: 8080 }],
+    }
+    const spec = { parentRefs: [{ group: '', kind: 'Service', name: 'reviews' }], rules: [rule] }
+    await mesh.client.apply(kinds.httpRoute, { ...split, metadata: { name: 'extras', namespace: 'default' }, spec } as Resource, {
+      force: true,
+    })
+    const targetRefs = [{ group: 'gateway.networking.k8s.io', kind: 'HTTPRoute', name: 'extras' }]
+    const policy = (kind: string, more: object): Resource =>
+      ({
+        apiVersion: 'weft.dev/v1alpha1',
+        kind,
+        metadata: { name: 'extras', namespace: 'default' },
+        spec: { targetRefs, ...more },
+      }) as Resource
+    await mesh.client.apply(inWeft('faultpolicies'), policy('FaultPolicy', { abort: { httpStatus: 503, percent: 5 } }), { force: true })
+    await mesh.client.apply(inWeft('ratelimitpolicies'), policy('RateLimitPolicy', { local: { requests: 50 } }), { force: true })
+    await goTo('/services/reviews.default')
+    const card = page.locator('[data-testid=route][data-route=extras]')
+    for (const text of [
+      '20 % is copied to reviews-v2:8080',
+      'pages of https://shop.example.com may read the answers to GET',
+      'the whole request may take 2s',
+      '5 % is answered 503 on purpose',
+      'each workload takes 50 in 1s',
+    ])
+      await card.getByText(text).waitFor()
+    for (const plural of ['faultpolicies', 'ratelimitpolicies'])
+      await mesh.client.delete(inWeft(plural), 'extras', { namespace: 'default' })
+    await mesh.client.delete(kinds.httpRoute, 'extras', { namespace: 'default' })
+  })
+
   test('shows a problem of a document at its line, as the control plane tells it', async () => {
     await goTo('/resources/gateway.networking.k8s.io/v1/httproutes/default/reviews')
     await page.getByText('weight: 80', { exact: true }).click()
