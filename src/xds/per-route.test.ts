@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { fromJson, type JsonValue, toBinary, toJson } from '@bufbuild/protobuf'
 import fc from 'fast-check'
+import { usualCompressible } from '#model/compressible'
 import type { Cors, Fault, Mirror, Quota, RateLimit, Route } from '#model/view'
 import { emptyView } from '#model/view'
 import { decodeResource } from './decode.ts'
@@ -32,12 +33,24 @@ const cors: fc.Arbitrary<Cors> = fc.record({
   expose: words,
   maxAgeS: fc.integer({ min: 1, max: 2 ** 31 - 1 }),
 })
+const bps = fc.integer({ min: 1, max: 2 ** 31 - 1 })
 const ms = fc.integer({ min: 1, max: 3_600_000 })
 const fault: fc.Arbitrary<Fault> = fc
   .record({
     policy: word,
     endsAt: optional(fc.nat(2 ** 42)),
-    delay: optional(fc.record({ ms, jitterMs: optional(ms), share }).map(bare)),
+    delay: optional(
+      fc
+        .record({ ms, jitterMs: optional(ms), spread: optional(fc.constantFrom('normal', 'exponential', 'pareto')), share })
+        .map(({ spread, ...delay }) => bare(delay.jitterMs === undefined ? delay : { ...delay, spread })),
+    ),
+    bandwidth: optional(
+      fc.oneof(
+        fc.record({ share, answersBps: fc.nat(2 ** 20).map(kilobytes => (kilobytes + 1) * 1024) }),
+        fc.record({ share, requestsBps: bps, answersBps: optional(bps) }).map(bare),
+        fc.record({ share, answersBps: bps }),
+      ),
+    ),
     abort: optional(
       fc.oneof(
         fc.record({ type: fc.constant('http' as const), status: fc.integer({ min: 400, max: 599 }), share }),
@@ -47,6 +60,22 @@ const fault: fc.Arbitrary<Fault> = fc
     ),
   })
   .map(bare) as fc.Arbitrary<Fault>
+const coding = fc.constantFrom('gzip', 'br', 'zstd')
+const compressible = fc.oneof(
+  fc.constant(usualCompressible),
+  fc.record({ minBytes: bps, types: fc.array(fc.constantFrom('text/plain', 'text/css'), { minLength: 1, maxLength: 2 }) }),
+)
+const compression = fc
+  .record({
+    answers: optional(fc.tuple(fc.uniqueArray(coding, { minLength: 1 }), compressible).map(([codings, more]) => ({ codings, ...more }))),
+    requests: optional(fc.tuple(coding, compressible).map(([one, more]) => ({ coding: one, ...more }))),
+    takesCoded: optional(fc.record({ maxBytes: bps })),
+  })
+  .map(bare)
+const sizes = fc
+  .record({ bodyBytes: optional(fc.integer({ min: 1, max: 2 ** 40 })), headerCount: optional(bps), headerBytes: optional(bps) })
+  .filter(each => Object.values(each).some(value => value !== undefined))
+  .map(bare)
 const count = fc.integer({ min: 1, max: 2 ** 31 - 1 })
 const key = fc.oneof(
   fc.record({ type: fc.constantFrom('identity' as const, 'method' as const, 'path' as const, 'host' as const, 'address' as const) }),
@@ -65,7 +94,10 @@ const rateLimit = fc
           requests: count,
           intervalMs: ms,
           burst: count,
-          when: fc.array(fc.record({ key: fc.nat(2), values: fc.array(word, { minLength: 1, maxLength: 2 }) }), { minLength: 1, maxLength: 2 }),
+          when: fc.array(fc.record({ key: fc.nat(2), values: fc.array(word, { minLength: 1, maxLength: 2 }) }), {
+            minLength: 1,
+            maxLength: 2,
+          }),
         }),
         { minLength: 1, maxLength: 2 },
       ),
@@ -101,9 +133,17 @@ const base: Route = { name: 'r', origin: 'r', match: {}, filters: [], action: { 
 const tableOf = (route: Route) => ({ name: 't', hosts: [{ name: '*', domains: ['*'], routes: [route] }] })
 const encodedOf = (route: Route) => encodeView({ ...emptyView, routes: { t: tableOf(route) } })[typeUrls.route].get('t')!
 
-test('copies, CORS, faults and limits of a route reach the proxy unchanged as messages of Envoy', () => {
+test('copies, CORS, faults, limits, sizes and compression of a route reach the proxy unchanged as messages of Envoy', () => {
   const more = fc
-    .record({ mirrors: optional(mirrors), cors: optional(cors), fault: optional(fault), rateLimit: optional(rateLimit), quota: optional(quota) })
+    .record({
+      mirrors: optional(mirrors),
+      cors: optional(cors),
+      fault: optional(fault),
+      rateLimit: optional(rateLimit),
+      quota: optional(quota),
+      sizes: optional(sizes),
+      compression: optional(compression),
+    })
     .map(bare)
   fc.assert(
     fc.property(more, asked => {
@@ -175,7 +215,19 @@ test('what others ask of these filters and the proxy does not do is refused by n
   assert.equal(fault({ abort: { httpStatus: 503, percentage: { numerator: 1 } } }), 'taken')
   assert.match(fault({ abort: { headerAbort: {} } }), /fault"\]\.abort\.header_abort: not carried out/)
   assert.match(fault({ abort: { httpStatus: 200 } }), /abort\.http_status: only 400 to 599/)
-  assert.match(fault({ responseRateLimit: { fixedLimit: { limitKbps: 1 } } }), /response_rate_limit: not carried out/)
+  assert.equal(fault({ responseRateLimit: { fixedLimit: { limitKbps: 1 }, percentage: { numerator: 1 } } }), 'taken')
+  assert.match(fault({ responseRateLimit: { headerLimit: {} } }), /response_rate_limit: only fixed_limit is carried out/)
+  const compressor = tried({}, 'envoy.filters.http.compressor.gzip', { '@type': type('compressor.v3.CompressorPerRoute'), overrides: {} })
+  assert.match(compressor, /compressor\.gzip"\]: carried out only beside dev\.weft\.compression/)
+  const buffer = (config: Record<string, JsonValue>) =>
+    tried({}, 'envoy.filters.http.buffer', { '@type': type('buffer.v3.BufferPerRoute'), ...config })
+  assert.equal(buffer({ buffer: { maxRequestBytes: 5 } }), 'taken')
+  assert.equal(buffer({ disabled: true }), 'taken')
+  assert.match(buffer({ buffer: {} }), /max_request_bytes: missing/)
+  const rewrite = (pattern: string, substitution: string) => tried({ regexRewrite: { pattern: { regex: pattern }, substitution } }, '', {})
+  assert.equal(rewrite('^/(a)', '/\\1'), 'taken')
+  assert.match(rewrite('^/(a)', '/\\2'), /regex_rewrite\.substitution: the pattern has no group 2/)
+  assert.match(rewrite('^/(?i)', '/'), /regex_rewrite\.pattern: "\^\/\(\?i\)" is not carried out/)
   assert.match(fault({ upstreamCluster: 'other' }), /upstream_cluster: not carried out/)
   const whole = { defaultValue: { numerator: 100 } }
   const limit = (config: Record<string, JsonValue>) =>
