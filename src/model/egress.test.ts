@@ -1,6 +1,17 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { allowedHosts, deniedAt, type Egress, forAddresses, forNames, isHost, judgeEgress, tellEgress, withoutNames } from './egress.ts'
+import {
+  allowedHosts,
+  deniedAt,
+  type Egress,
+  forAddresses,
+  forNames,
+  isHost,
+  isOwnLoopback,
+  judgeEgress,
+  tellEgress,
+  withoutNames,
+} from './egress.ts'
 
 const rule = (name: string, ...to: Egress['allow'][number]['to']) => ({ name: `ns/p#${name}`, to })
 const strict = (allow: Egress['allow'], deny: Egress['deny'] = []): Egress => ({ default: 'deny', policy: 'ns/p', deny, allow })
@@ -68,6 +79,18 @@ describe('what may leave the mesh', () => {
     assert.deepEqual(withoutNames(egress, 'x.a.example').deny, [rule('0', { ports: [80] }), rule('2')])
     assert.equal(deniedAt(egress, '10.1.1.1', 80), 'ns/p#1')
     assert.equal(deniedAt(egress, '11.1.1.1', 80), undefined)
+  })
+
+  test('loopback is reached by name only where a rule allows that network', () => {
+    const open = strict([rule('0', { networks: ['127.0.0.0/8'] })])
+    assert.deepEqual(
+      ['127.0.0.1', '::1', '10.0.0.1'].map(address => isOwnLoopback(strict([]), address)),
+      [true, true, false],
+    )
+    assert.deepEqual(
+      ['127.0.0.1', '::1'].map(address => isOwnLoopback(open, address)),
+      [false, true],
+    )
   })
 
   test('it is told which rule decided, or whose default', () => {

@@ -121,6 +121,13 @@ export const withoutNames = ({ deny }: Egress, host: string): Egress => ({
 export const deniedAt = ({ deny }: Egress, address: string, port: number): string | undefined =>
   deny.find(({ to }) => to.some(target => target.networks !== undefined && targetFits(target, { address, port }, true)))?.name
 
+const ownLoopback = ['127.0.0.0/8', '::1/128', '0.0.0.0/8', '::/128']
+
+/** Whether an address that a name was found to have is one of the proxy's own machine, where it was not asked for: a rule that allows that network by address asks for it. */
+export const isOwnLoopback = ({ allow }: Egress, address: string): boolean =>
+  ownLoopback.some(network => isIn(address, network)) &&
+  !allow.some(({ to }) => to.some(({ networks = [] }) => networks.some(network => isIn(address, network))))
+
 /** The names that a rule may allow, exact and `*.suffix`, in order. */
 export const allowedHosts = (egress: Egress): readonly string[] => parted(egress).hosts
 

@@ -23,8 +23,8 @@ export type Reach = {
   readonly dialLocalUdp: (port: number, on: UdpHandlers) => UdpFlow
   /** The addresses of a name outside the mesh. */
   readonly lookup: (name: string) => Promise<readonly string[]>
-  /** Why an address outside may not be reached; undefined: it may. host: which led there. */
-  readonly refusal: (host: string, address: string, port: number) => Failure | undefined
+  /** Why an address outside may not be reached; undefined: it may. host: which led there. isNamed: the caller chose it, among names that are allowed. */
+  readonly refusal: (host: string, address: string, port: number, isNamed: boolean) => Failure | undefined
 }
 
 /** A flow of datagrams in the clear: to the workload, or to an endpoint that is not behind a proxy of the mesh. */

@@ -111,9 +111,9 @@ export class Core implements AsyncDisposable {
       dialLocal: options.dialLocal,
       dialLocalUdp,
       lookup: options.lookup ?? machineLookup,
-      refusal: (host, address, port) => exit.refusal(this.#view, host, address, port),
+      refusal: (host, address, port, isNamed) => exit.refusal(this.#view, host, address, port, isNamed),
     }
-    this.dialOutside = (host, port, on) => flowOutside({ host, port }, reach, on)
+    this.dialOutside = (host, port, on) => flowOutside({ host, port }, reach, on, true)
     this.#pools = new Pools(reach, this.meter.registry)
     this.meter.watch(() => this.#pools.standings())
     this.#acceptor = new Acceptor({

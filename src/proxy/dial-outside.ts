@@ -12,7 +12,7 @@ const mostAddresses = 4
 
 export async function dialOutside(backend: Backend, endpoint: Endpoint, reach: Reach, offers: readonly string[]): Promise<Connected> {
   let last: Failure | undefined
-  for (const address of await addressesOf(endpoint, reach)) {
+  for (const address of await addressesOf(endpoint, reach, backend.type === 'named' || backend.type === 'original')) {
     try {
       return await reached(backend, endpoint, address, offers)
     } catch (thrown) {
@@ -23,14 +23,15 @@ export async function dialOutside(backend: Backend, endpoint: Endpoint, reach: R
   throw last ?? new Failure('connect-failed', endpoint.host)
 }
 
-/** Those that may be reached; throws where there is none. */
+/** Those that may be reached; throws where there is none. isChosen: by the caller, and not by who wrote the backend. */
 export async function addressesOf(
   { host, port }: Pick<Endpoint, 'host' | 'port'>,
   reach: Pick<Reach, 'lookup' | 'refusal'>,
+  isChosen: boolean,
 ): Promise<readonly string[]> {
   const found = isIp(host) ? [host] : await reach.lookup(host)
   if (found.length === 0) throw new Failure('connect-failed', `${host}: there is no such name, or no DNS server answers`)
-  const refusals = found.map(address => reach.refusal(host, address, port))
+  const refusals = found.map(address => reach.refusal(host, address, port, isChosen && address !== host))
   const allowed = found.filter((_, at) => refusals[at] === undefined)
   if (allowed.length === 0) throw refusals[0]!
   return allowed.slice(0, mostAddresses)
@@ -58,11 +59,16 @@ async function reached(
 const mostWaiting = 64
 
 /** A flow of datagrams to a place outside the mesh, by the same look-up. */
-export function flowOutside(place: Pick<Endpoint, 'host' | 'port'>, reach: Pick<Reach, 'lookup' | 'refusal'>, on: UdpHandlers): UdpFlow {
+export function flowOutside(
+  place: Pick<Endpoint, 'host' | 'port'>,
+  reach: Pick<Reach, 'lookup' | 'refusal'>,
+  on: UdpHandlers,
+  isChosen = false,
+): UdpFlow {
   let flow: UdpFlow | undefined
   let isClosed = false
   const waiting: Uint8Array[] = []
-  addressesOf(place, reach).then(
+  addressesOf(place, reach, isChosen).then(
     ([address]) => {
       if (isClosed) return
       flow = dialUdp(address!, place.port, on)

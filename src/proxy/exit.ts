@@ -3,7 +3,7 @@
 import { Failure } from '#base/failure'
 import type { Log } from '#base/log'
 import { isIp } from '#io/net'
-import { allowedHosts, deniedAt, type Egress, isHost, judgeEgress, tellEgress } from '#model/egress'
+import { allowedHosts, deniedAt, type Egress, isHost, isOwnLoopback, judgeEgress, tellEgress } from '#model/egress'
 import { backendsFor } from '#model/server-name'
 import type { Backend, Endpoint, Listener, View, WeightedBackend } from '#model/view'
 import { everywhere, rulesFor, wayOutAt } from '#model/way-out'
@@ -133,13 +133,22 @@ export class Exit {
     return new Failure('egress-denied', `${place}: ${why}`)
   }
 
-  /** Why an address may not be reached, whoever leads there. */
-  refusal(view: View, host: string, address: string, port: number): Failure | undefined {
+  /** Why an address may not be reached, whoever leads there. isNamed: by a name of the caller's own choice, among those that are allowed. */
+  refusal(view: View, host: string, address: string, port: number, isNamed: boolean): Failure | undefined {
     const egress = view.listeners[everywhere]?.egress
+    // Whoever owns a name could otherwise point it at what listens beside this proxy.
+    if (isNamed && egress !== undefined && isOwnLoopback(egress, address)) return this.#ownLoopback(host, address, port)
     const rule = egress === undefined ? undefined : deniedAt(egress, address, port)
     if (rule === undefined) return undefined
     const why = tellEgress(egress!, { isAllowed: false, rule })
     this.#meter.egress(rule, 'deny', this.placeOf({ host, port }))
+    this.#tell(`${host}:${port}`, why)
+    return new Failure('egress-denied', `${host} is ${address}: ${why}`)
+  }
+
+  #ownLoopback(host: string, address: string, port: number): Failure {
+    const why = 'an allowed name leads to the loopback of the machine of the proxy only where a rule allows that network too'
+    this.#meter.egress('', 'deny', this.placeOf({ host, port }))
     this.#tell(`${host}:${port}`, why)
     return new Failure('egress-denied', `${host} is ${address}: ${why}`)
   }
