@@ -14,7 +14,7 @@ import type {
   TLSRoute,
   UDPRoute,
 } from '#resources/gateway-api'
-import { gatewayGroup } from '#resources/gateway-api'
+import { experimentalGroup, gatewayGroup } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
 import type {
   AccessPolicy,
@@ -48,6 +48,7 @@ export type Gathered = {
   readonly namespaces: readonly Namespace[]
   readonly secrets: readonly Secret[]
   readonly configMaps: readonly ConfigMap[]
+  /** XBackendTrafficPolicies among them, of which the fields mean the same. */
   readonly backendPolicies: readonly BackendPolicy[]
   readonly accessPolicies: readonly AccessPolicy[]
   readonly faultPolicies: readonly FaultPolicy[]
@@ -91,7 +92,10 @@ export function gather(resources: readonly Resource[]): Gathered {
     namespaces: of('', 'Namespace'),
     secrets: of('', 'Secret'),
     configMaps: of('', 'ConfigMap'),
-    backendPolicies: of(weftGroup, 'BackendPolicy'),
+    backendPolicies: [
+      ...of<BackendPolicy>(weftGroup, 'BackendPolicy'),
+      ...of<BackendPolicy>(experimentalGroup, 'XBackendTrafficPolicy'),
+    ].sort(older),
     accessPolicies: of(weftGroup, 'AccessPolicy'),
     faultPolicies: of(weftGroup, 'FaultPolicy'),
     routePolicies: of(weftGroup, 'RoutePolicy'),

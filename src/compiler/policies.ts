@@ -30,6 +30,7 @@ const builtIn: Calling = { balance: 'least-request', hash: [], near: undefined, 
 
 export const judgingBackends: Judging<BackendPolicy> = {
   unable: ({ spec }, field, { port }) => {
+    if (field === 'sessionPersistence') return 'a session is kept by a route: write sessionPersistence there'
     if (port === undefined) return undefined
     if (field === 'healthCheck') return whyNoCheck(spec?.healthCheck, port.protocol)
     if (field === 'fallback') return whyNotAt(spec?.fallback as unknown as LedTo, port.protocol)

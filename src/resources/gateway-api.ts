@@ -7,6 +7,7 @@ import { grpcRoute } from './gateway-api/grpc-route.ts'
 import { httpRoute } from './gateway-api/http-route.ts'
 import { referenceGrant } from './gateway-api/reference-grant.ts'
 import { tcpRoute, tlsRoute, udpRoute } from './gateway-api/stream-route.ts'
+import { xBackendTrafficPolicy } from './gateway-api/x-backend-traffic-policy.ts'
 
 export type { BackendTLSPolicy } from './gateway-api/backend-tls-policy.ts'
 export type { HTTPFilter, PathModifier } from './gateway-api/filters.ts'
@@ -16,6 +17,7 @@ export type { HTTPMatch, HTTPRoute, HTTPRouteSpec, HTTPRule } from './gateway-ap
 export type { ReferenceGrant, ReferenceGrantSpec } from './gateway-api/reference-grant.ts'
 export type { ListenerShape } from './gateway-api/listeners.ts'
 export type { BackendRef, ParentRef } from './gateway-api/references.ts'
+export { experimentalGroup } from './gateway-api/x-backend-traffic-policy.ts'
 export { gatewayGroup } from './gateway-api/references.ts'
 export type { TCPRoute, TCPRouteSpec, TLSRoute, UDPRoute } from './gateway-api/stream-route.ts'
 
@@ -30,4 +32,5 @@ export const gatewayKinds: readonly Kind[] = [
   udpRoute,
   referenceGrant,
   backendTLSPolicy,
+  xBackendTrafficPolicy,
 ]
