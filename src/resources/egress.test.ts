@@ -30,7 +30,12 @@ describe('documents about what leaves the mesh', () => {
       { ports: [{ port: 80 }, { name: 'b', port: 81 }] },
       /spec\.ports\[0\]\.name: is needed where there are several ports/,
     ],
-    ['TLS begun for TLS', { ports: [{ port: 443, protocol: 'TLS', tls: {} }] }, /spec\.ports\[0\]\.tls: does not go with protocol TLS/],
+    [
+      'TLS begun for TLS',
+      { ports: [{ port: 443, protocol: 'TLS', tls: { mode: 'Originate' } }] },
+      /spec\.ports\[0\]\.tls: does not go with protocol TLS/,
+    ],
+    ['TLS that says nothing', { ports: [{ port: 80, tls: {} }] }, /spec\.ports\[0\]\.tls: must say something: write mode: Originate/],
     ['Static without endpoints', { resolution: 'Static' }, /spec\.endpoints: are needed with resolution Static/],
     [
       'a name as a Static endpoint',

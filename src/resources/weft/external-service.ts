@@ -10,7 +10,7 @@ const tls = z
   .strictObject({
     mode: z
       .enum(['Originate'])
-      .default('Originate')
+      .optional()
       .describe(
         'Originate: workloads call it in plaintext, and their proxy speaks TLS to it. TLS of the workload itself is passed on by protocol TLS.',
       ),
@@ -31,6 +31,11 @@ const tls = z
         "The certificate that is shown to it. Only proxies of the ExternalService's own namespace are given the key; for all others such a port leads nowhere.",
       ),
   })
+  .check(
+    rules(function* (one) {
+      if (Object.keys(one).length === 0) yield { path: [], says: 'must say something: write mode: Originate' }
+    }),
+  )
   .describe('TLS towards it.')
 
 const port = z
