@@ -38,7 +38,7 @@ export const rooms = {
       'v8',
       'vm',
     ],
-    npm: ['@grpc/grpc-js', 'pino'],
+    npm: ['@grpc/grpc-js', '@redis/client', 'pino'],
   },
   proxy: { may: ['base', 'wire', 'model', 'identity', 'xds', 'io'], node: [] },
   platforms: { may: ['base', 'model', 'resources', 'identity', 'io'], node: [] },

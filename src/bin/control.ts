@@ -16,6 +16,7 @@ export async function control(options: ControlOptions, world: ControlWorld): Pro
       ...(options.leafLifeMs === undefined ? {} : { leafLifeMs: options.leafLifeMs }),
       ...(options.rejoinMs === undefined ? {} : { rejoinMs: options.rejoinMs }),
       ...(await keysOf(options, world.env)),
+      ...(await redisOf(options, world.env)),
       api: options.api,
       xds: options.xds,
       dashboard,
@@ -48,4 +49,12 @@ async function keysOf(
     ...(passphrase === undefined ? {} : { passphrase }),
     ...(authority === undefined ? {} : { authority: resolve(authority), variables: env }),
   }
+}
+
+/** The password is for no command line, which everybody on the machine can read. */
+async function redisOf({ redis }: ControlOptions, env: ControlWorld['env']): Promise<Pick<PlaneOptions, 'redis'>> {
+  if (redis === undefined) return {}
+  const file = env['WEFT_REDIS_PASSWORD_FILE']
+  const password = file === undefined ? env['WEFT_REDIS_PASSWORD'] : (await readText(file)).replace(/\r?\n$/, '')
+  return { redis: { url: redis, ...(password === undefined ? {} : { password }) } }
 }

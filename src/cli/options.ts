@@ -107,6 +107,8 @@ export type ControlOptions = {
   readonly authority?: string
   /** How long after its end a certificate still brings its workload back; absent: 30 days. */
   readonly rejoinMs?: number
+  /** URL of the Redis that keeps the counts of global rate limits; absent: this process does. */
+  readonly redis?: string
   readonly json: boolean
 }
 
@@ -272,8 +274,15 @@ export function controlOptions(raw: Raw): ControlOptions {
   const data = flags.text('data')
   const authority = flags.text('authority')
   const rejoinMs = flags.duration('rejoinWithin')
+  const redis = flags.text('redis')
+  if (redis !== undefined && (!/^rediss?:\/\/./.test(redis) || !URL.canParse(redis)))
+    flags.wrong('--redis: must be redis://HOST:PORT, or rediss:// for TLS')
   flags.stopIfWrong()
-  const more = { ...(authority === undefined ? {} : { authority }), ...(rejoinMs === undefined ? {} : { rejoinMs }) }
+  const more = {
+    ...(authority === undefined ? {} : { authority }),
+    ...(rejoinMs === undefined ? {} : { rejoinMs }),
+    ...(redis === undefined ? {} : { redis }),
+  }
   return {
     api,
     xds,

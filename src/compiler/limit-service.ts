@@ -26,7 +26,8 @@ export function findLimitService(meshes: readonly MeshResource[], services: Serv
     const found = services.by.get(`${namespace}/${name}`)?.find(each => each.port === port && each.protocol !== 'udp')
     const service = { backend: found?.key ?? `${namespace}/${name}:${port}`, ...told }
     const where = 'Mesh default: spec.rateLimits.service'
-    if (found === undefined) return { service, isOwn: false, why: `${where}: Service ${namespace}/${name} has no port ${port}`, outside: none }
+    if (found === undefined)
+      return { service, isOwn: false, why: `${where}: Service ${namespace}/${name} has no port ${port}`, outside: none }
     if (found.protocol === 'grpc' || found.protocol === 'http2') return { service, isOwn: false, outside: none }
     const why = `${where}: port ${port} of Service ${namespace}/${name} speaks ${found.protocol}: its appProtocol must be grpc`
     return { service, isOwn: false, why, outside: none }

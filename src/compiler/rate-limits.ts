@@ -231,7 +231,8 @@ export function spendersOf(
   return found
 }
 
-const accountId = (trustDomain: string, namespace: string, account: string): string => `spiffe://${trustDomain}/ns/${namespace}/sa/${account}`
+const accountId = (trustDomain: string, namespace: string, account: string): string =>
+  `spiffe://${trustDomain}/ns/${namespace}/sa/${account}`
 
 function lower(policy: RateLimitPolicy, { isOwn }: FoundLimitService, trustDomain: string): Limits {
   const { local, global, connections, by = [] } = policy.spec!
@@ -264,7 +265,10 @@ function limitOf(policy: RateLimitPolicy, said: SaidRate, scope: 'local' | 'glob
     if (rate === undefined) return []
     const conditions = when.map(condition => {
       const key = keyOfWhen(by, condition)
-      return { key, values: condition.type === 'Identity' ? condition.values.map(value => identityOf(value, trustDomain)) : condition.values }
+      return {
+        key,
+        values: condition.type === 'Identity' ? condition.values.map(value => identityOf(value, trustDomain)) : condition.values,
+      }
     })
     return [{ ...rateOf(rate), when: conditions }]
   })

@@ -6,6 +6,7 @@ import { judgeServerCertificate } from '#identity/server-certificate'
 import { makeFolder, readText } from '#io/files'
 import { serveGrpc } from '#io/grpc'
 import { serveHttp } from '#io/http-server'
+import { openRedis } from '#io/redis'
 import { Traffic } from '#observe/traffic'
 import { Universal } from '#platforms/universal'
 import { readAuthorityFile } from '#resources/authority-file'
@@ -19,6 +20,7 @@ import { meshRoutes, proxiesOf } from './mesh-routes.ts'
 import { metricsService } from './metrics.ts'
 import { rootRoutes } from './root-routes.ts'
 import { RotationWatch } from './root-rotation.ts'
+import { countersInMemory, countersInRedis, sharedLimits } from './shared-limits.ts'
 import { staticFiles } from './static-files.ts'
 import { openStore } from './store.ts'
 
@@ -36,6 +38,8 @@ export type PlaneOptions = {
   readonly authority?: string
   /** Of the environment, for what the settings of the authority name. */
   readonly variables?: Readonly<Record<string, string | undefined>>
+  /** Where global rate limits are counted; absent: in this process. */
+  readonly redis?: { readonly url: string; readonly password?: string }
   readonly api: { readonly host: string; readonly port: number }
   readonly xds: { readonly host: string; readonly port: number }
   /** Where the built dashboard is. */
@@ -90,13 +94,23 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
   compileAgain = () => loop.refresh()
   const discovery = new Discovery({ loop, platform, clock, log })
   const traffic = new Traffic({ since: startedAt })
+  const redis = options.redis && owned.use(await openRedis({ ...options.redis, timeoutMs: 1000, log }))
+  const counters = redis === undefined ? countersInMemory(() => performance.now()) : countersInRedis(redis, `weft:${trustDomain}:limit:`)
+  const limits = sharedLimits({ loop, counters, log })
+  owned.defer(() => limits.close())
 
   const grpc = await serveGrpc({
     ...options.xds,
     certificate: () => authority.serverCertificate(),
     clientRoots: () => authority.roots(),
     identify: certificates => authority.identify(certificates),
-    services: [...discovery.services, healthService({ platform, log }), metricsService(traffic, clock), certificateService(authority, log)],
+    services: [
+      ...discovery.services,
+      healthService({ platform, log }),
+      metricsService(traffic, clock),
+      certificateService(authority, log),
+      limits.service,
+    ],
     log,
   })
   renewServer = () => grpc.setCertificate()

@@ -7,6 +7,7 @@
 import { Failure } from '#base/failure'
 import type { Log } from '#base/log'
 import { controlId, isTrustDomain } from '#identity/spiffe'
+import { limitField, policyField, seconds } from '#model/limits'
 import { type Backend, controlBackend, type LimitService, type NameValue, type Quota, type View } from '#model/view'
 import { hasUnit, type LimitDescriptor, type LimitReply, type LimitStatus, shouldRateLimit } from '#xds/rpcs'
 import type { Party } from './entry.ts'
@@ -15,7 +16,6 @@ import { callGrpc } from './grpc-call.ts'
 import { valueAt } from './limit-keys.ts'
 import type { Meter } from './meter.ts'
 import type { Pools } from './pool.ts'
-import { limitField, policyField, seconds } from './rate-limit.ts'
 
 /** What was said to be over is not asked about again for so long, or until more is let in, whichever is shorter. */
 const longestOverMs = 1000
@@ -98,7 +98,8 @@ export class Quotas {
     }
     const status = narrowest(reply)
     const failure = new Failure('rate-limited', `${quota.name}: of all workloads together`)
-    if (status?.resetMs !== undefined) this.#remember(quota, key, { until: performance.now() + Math.min(longestOverMs, status.resetMs), failure, fields })
+    if (status?.resetMs !== undefined)
+      this.#remember(quota, key, { until: performance.now() + Math.min(longestOverMs, status.resetMs), failure, fields })
     throw failure
   }
 
@@ -131,7 +132,9 @@ export class Quotas {
 
   #silent({ backend }: LimitService, standing: Standing, why: string): void {
     if (++standing.silent === maxSilent)
-      this.#options.log.warn(`the rate limit service ${backend} does not answer; policies say whether requests go on without it`, { reason: why })
+      this.#options.log.warn(`the rate limit service ${backend} does not answer; policies say whether requests go on without it`, {
+        reason: why,
+      })
   }
 
   #answers({ backend }: LimitService, standing: Standing): void {

@@ -2,7 +2,7 @@
 
 import { Failure } from '#base/failure'
 import { Buckets, type Taken } from '#base/token-bucket'
-import { bucketName, noValue, rateFor } from '#model/limits'
+import { bucketName, limitField, noValue, policyField, rateFor, seconds } from '#model/limits'
 import type { ConnectionLimit, NameValue, Rate, RateLimit } from '#model/view'
 import type { Exchange } from './exchange.ts'
 import { valueAt } from './limit-keys.ts'
@@ -66,10 +66,3 @@ function fieldsOf(name: string, rate: Rate, { remaining, nextMs, fullMs }: Taken
 }
 
 const policies = new WeakMap<Rate, string>()
-
-export const policyField = (name: string, { requests, intervalMs }: Pick<Rate, 'requests' | 'intervalMs'>): string =>
-  `"${name}";q=${requests};w=${seconds(intervalMs)}`
-export const limitField = (name: string, remaining: number, resetMs: number): string => `"${name}";r=${remaining};t=${seconds(resetMs)}`
-
-/** Of a header: whole, and never none. */
-export const seconds = (ms: number): string => String(Math.max(1, Math.ceil(ms / 1000)))

@@ -76,10 +76,10 @@ describe('rate limits', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.
   })
 
   test('by identity each caller has the whole limit, by header each value', async () => {
-    await limit({ local: { requests: 5, interval: '1h' }, by: { type: 'Identity' } })
+    await limit({ local: { requests: 5, interval: '1h' }, by: [{ type: 'Identity' }] })
     for (const shell of [caller, other])
       assert.deepEqual((await call(shell, { times: 9, width: 1 })).tally, { '200 web': 5, '429 rate-limited': 4 })
-    await limit({ local: { requests: 5, interval: '1h' }, by: { type: 'Header', header: 'X-Tenant' } })
+    await limit({ local: { requests: 5, interval: '1h' }, by: [{ type: 'Header', header: 'X-Tenant' }] })
     for (const tenant of ['a', 'b'])
       assert.deepEqual((await call(caller, { times: 9, width: 1, headers: { 'x-tenant': tenant } })).tally, {
         '200 web': 5,

@@ -40,6 +40,10 @@ export function addProcesses(program: Command, session: Session, act: Act): void
       '--rejoin-within <duration>',
       'how long after its end a certificate still brings its workload back; 0: not at all (default: 720h)',
     )
+    .option(
+      '--redis <url>',
+      'where global rate limits are counted, so that control planes share them: redis://[USER@]HOST:PORT, rediss:// for TLS; password in WEFT_REDIS_PASSWORD',
+    )
     .addOption(outputFlag('json'))
     .action(act((flags: object) => edge.control(controlOptions({ ...flags }))))
   example(control, say, [
