@@ -104,6 +104,7 @@ describe('what happens to a request on its route', { skip: verdict.ok ? false : 
           'access-control-allow-credentials': 'true',
           'access-control-allow-methods': 'PUT',
           'access-control-allow-headers': 'X-Cart',
+          'access-control-expose-headers': 'X-Total',
           'access-control-max-age': '600',
           vary: 'Origin',
         },
