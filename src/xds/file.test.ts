@@ -121,6 +121,27 @@ test('the same resources in a list with their types, over several documents, are
   assert.equal(needsCertificate, false)
 })
 
+test('a chain of clusters is the backend of its name, with its own endpoints and the one that helps out', () => {
+  const plain = (name: string, port: number) => `    - name: ${name}
+      load_assignment:
+        cluster_name: ${name}
+        endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: 10.0.0.1, port_value: ${port} } } } }] }]
+`
+  const chain = `    - name: catalog
+      lb_policy: CLUSTER_PROVIDED
+      cluster_type:
+        name: envoy.clusters.aggregate
+        typed_config: { "@type": type.googleapis.com/envoy.extensions.clusters.aggregate.v3.ClusterConfig, clusters: [catalog+own, spare] }
+`
+  const text = (clusters: string) => `${bootstrap.slice(0, bootstrap.indexOf('  clusters:'))}  clusters:\n${clusters}`
+  const { view } = read(text(plain('catalog+own', 1) + chain + plain('spare', 2)))
+  assert.deepEqual(Object.keys(view.backends).sort(), ['catalog', 'spare'])
+  assert.equal(view.backends['catalog']?.fallback, 'spare')
+  assert.equal(view.endpoints['catalog']?.backend, 'catalog')
+  assert.equal(view.endpoints['catalog']?.endpoints[0]?.port, 1)
+  assert.match(problemsOf(text(plain('catalog+own', 1) + chain)).join(), /there is no cluster "spare" in this file, to which it falls back/)
+})
+
 test('one plaintext endpoint on 127.0.0.1 is the workload itself', () => {
   const plain = bootstrap
     .slice(0, bootstrap.indexOf('      transport_socket:'))
