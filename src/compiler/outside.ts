@@ -125,7 +125,8 @@ function denyAtServices(mesh: Mesh, listeners: Record<string, Listener>, routes:
     if (listener === undefined) continue
     const own = withoutNames(egress, host)
     if (own.deny.length === 0) continue
-    if (isOpaque(listener.protocol)) listeners[name] = { ...listener, egress: own }
+    // Of requests too, so that Envoy has the filters that its routes speak of.
+    listeners[name] = { ...listener, egress: own }
     const table = listener.routes === undefined ? undefined : routes[listener.routes]
     if (table === undefined) continue
     routes[table.name] = {

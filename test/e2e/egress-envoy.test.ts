@@ -47,6 +47,7 @@ describe('the way out of the mesh, by Envoy', { skip, timeout: 120_000 }, () => 
   let trusted: Authority
   let plain: number
   let secure: number
+  let known: number
   let envoy: ChildProcess
   let said = ''
 
@@ -56,6 +57,7 @@ describe('the way out of the mesh, by Envoy', { skip, timeout: 120_000 }, () => 
     trusted = outside.authority('trusted')
     // The one name that every machine has. Envoy listens at another address on the same ports, as if those had been called.
     plain = await outside.http('local', '127.0.0.1')
+    known = await outside.http('local', '127.0.0.1')
     secure = await outside.tls('local', '127.0.0.1', trusted.issue('localhost', 'localhost.localdomain'))
     const file = join(folder, 'envoy.json')
     writeFileSync(file, JSON.stringify(bootstrap(viewOf())))
@@ -63,7 +65,7 @@ describe('the way out of the mesh, by Envoy', { skip, timeout: 120_000 }, () => 
       stdio: ['ignore', 'ignore', 'pipe'],
     })
     envoy.stderr!.on('data', text => (said += String(text)))
-    for (const port of [plain, secure]) await listening(port)
+    for (const port of [plain, secure, known]) await listening(port)
   })
   after(async () => {
     if (envoy?.exitCode === null) {
@@ -94,6 +96,11 @@ describe('the way out of the mesh, by Envoy', { skip, timeout: 120_000 }, () => 
             { name: 'http', port: 80, protocol: 'HTTP' },
             { name: 'tcp', port: 5432, protocol: 'TCP' },
           ],
+        }),
+        external('known', {
+          hosts: ['known.example'],
+          ports: [{ port: known, protocol: 'HTTP' }],
+          endpoints: [{ address: 'localhost', weight: 1 }],
         }),
         external('two', { hosts: ['two.example'], ports: [{ port: 443, protocol: 'HTTP2', tls: { ...tls, serverName: 'x.example' } }] }),
         external('many', {
@@ -129,7 +136,7 @@ describe('the way out of the mesh, by Envoy', { skip, timeout: 120_000 }, () => 
             },
             {
               action: 'Deny',
-              to: [{ hosts: ['one.example'], paths: [{ type: 'Exact', value: '/secret' }] }, { ipBlocks: ['169.254.0.0/16'] }],
+              to: [{ hosts: ['known.example'], paths: [{ type: 'Exact', value: '/secret' }] }, { ipBlocks: ['169.254.0.0/16'] }],
             },
           ],
         }),
@@ -169,7 +176,7 @@ describe('the way out of the mesh, by Envoy', { skip, timeout: 120_000 }, () => 
     }
     const listeners = Object.values(view.listeners).map(listener => {
       const { useOriginalDst: _, ...rest } = inline(json(ListenerSchema, encodeListener(listener))) as Record<string, Json>
-      const isAsked = listener.port === plain || listener.port === secure
+      const isAsked = [plain, secure, known].includes(listener.port)
       return isAsked
         ? { ...rest, bindToPort: true, address: { socketAddress: { address: '127.0.0.2', portValue: listener.port } } }
         : { ...rest, bindToPort: false }
@@ -215,6 +222,12 @@ describe('the way out of the mesh, by Envoy', { skip, timeout: 120_000 }, () => 
     assert.match(await ask('one.bad.example', '/open'), / 403$/)
     // Envoy goes to the port that the host names: none but those of the rule.
     assert.match(await ask('localhost', '/open/a', '-H', 'Host: localhost:1'), / 403$/)
+  })
+
+  test('an ExternalService is called, but for what is denied of it', async () => {
+    const ask = (path: string) => curl(...at('known.example', known), `http://known.example:${known}${path}`)
+    assert.equal(await ask('/open'), `local GET /open known.example:${known} 200`, said)
+    assert.match(await ask('/secret'), / 403$/)
   })
 
   test('TLS goes where its server name is, and no further', async () => {

@@ -2,6 +2,7 @@
 
 import type { Backend, Endpoint, EndpointSet, Health } from '#model/view'
 import { httpOptions } from '../encode/cluster.ts'
+import { namesKept } from '../encode/egress.ts'
 import { nameOfOwn } from '../encode/fallback.ts'
 import { type Cluster, Cluster_DiscoveryType, ClusterSchema } from '../gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { SocketAddress_Protocol } from '../gen/envoy/config/core/v3/address_pb.ts'
@@ -31,6 +32,7 @@ const checkCluster = carries(ClusterSchema, [
   'alt_stat_name',
   'type',
   'cluster_type',
+  'dns_lookup_family',
   'eds_cluster_config',
   'load_assignment',
   'lb_policy',
@@ -112,8 +114,9 @@ function typeOf(message: Cluster): Backend['type'] {
 }
 
 /** Of a cluster outside the mesh, by name. */
-function decodeHosts({ loadAssignment }: Cluster): readonly Endpoint[] {
+function decodeHosts({ loadAssignment, dnsLookupFamily }: Cluster): readonly Endpoint[] {
   if (loadAssignment === undefined) refuse('load_assignment', 'is missing')
+  if (dnsLookupFamily !== namesKept.dnsLookupFamily) refuse('dns_lookup_family', 'only V4_PREFERRED is carried out')
   return decodeEndpoints(loadAssignment, SocketAddress_Protocol.TCP, true).endpoints
 }
 

@@ -16,7 +16,7 @@ export const namedCluster = 'envoy.clusters.dynamic_forward_proxy'
 /** Where the roots of a machine are (Debian and its kin). */
 export const machineRoots = '/etc/ssl/certs/ca-certificates.crt'
 
-type Place = Pick<MessageInitShape<typeof ClusterSchema>, 'clusterDiscoveryType' | 'lbPolicy' | 'loadAssignment'>
+type Place = Pick<MessageInitShape<typeof ClusterSchema>, 'clusterDiscoveryType' | 'lbPolicy' | 'loadAssignment' | 'dnsLookupFamily'>
 
 /** assignment: of type hosts. Several names of one cluster are looked up whole, one as Envoy's LOGICAL_DNS does. */
 export function outsidePlace({ type, hosts = [], tls }: Backend, assignment: () => Place['loadAssignment']): Place {
@@ -26,6 +26,7 @@ export function outsidePlace({ type, hosts = [], tls }: Backend, assignment: () 
         case: 'type',
         value: hosts.length === 1 ? Cluster_DiscoveryType.LOGICAL_DNS : Cluster_DiscoveryType.STRICT_DNS,
       },
+      dnsLookupFamily: namesKept.dnsLookupFamily,
       loadAssignment: assignment(),
     }
   if (type === 'original')
