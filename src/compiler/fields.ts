@@ -35,7 +35,8 @@ export function saysOf({ kind, spec }: Resource): Says {
       }
     else found[key] = value
   }
-  return found
+  // What is told of them is to be the same in whatever order they are written.
+  return Object.fromEntries(Object.entries(found).sort(([one], [other]) => (one < other ? -1 : 1)))
 }
 
 /** Which fields a remark is about; of a kind that is one field as a whole there is nothing to tell apart. */

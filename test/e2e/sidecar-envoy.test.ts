@@ -193,8 +193,9 @@ describe('one table of cases, two data planes', { skip, timeout: 300_000 }, () =
     const path = join(mesh.folder, 'refused.yaml')
     const state = async () => (await mesh.client.proxies()).find(({ service }) => service === 'called-envoy')!
     // A bucket for each caller is more than Envoy has.
-    writeFileSync(path, limit('local: { requests: 1000 }, by: { type: Identity }'))
-    await mesh.weft('apply', '-f', path)
+    writeFileSync(path, limit('local: { requests: 1000 }, by: [{ type: Identity }]'))
+    const { code, stderr } = await mesh.weft('apply', '-f', path)
+    assert.equal(code, 0, stderr)
     await mesh.until('it is refused', async () => (await state()).state === 'rejected')
     const { rejected } = await state()
     assert.deepEqual([...new Set(rejected.map(({ type }) => type))], ['RouteConfiguration'])
