@@ -30,6 +30,9 @@ export const ejectionFamilies = (registry: Registry): EjectionFamilies => ({
   ),
 })
 
+/** Names of workloads, for metrics: endpoints come and go. */
+const mostKnown = 20_000
+
 export class Ejections {
   readonly settings: OutlierDetection
   readonly #backend: Pick<Backend, 'name' | 'service'>
@@ -53,6 +56,7 @@ export class Ejections {
   answered(endpoint: Endpoint, status: number | undefined, count: number, pauseMs: number | undefined): void {
     const now = performance.now()
     const address = addressOf(endpoint)
+    if (this.#workloads.size >= mostKnown && !this.#workloads.has(address)) this.#workloads.clear()
     this.#workloads.set(address, endpoint.workload)
     const ejection = this.#outliers.answered(address, status, count, now, pauseMs)
     if (ejection !== undefined) this.#carryOut(ejection, now)
@@ -82,9 +86,9 @@ export class Ejections {
     this.#leaveOut(name, this.#outliers.out(now))
     const back = () => {
       if (this.#isOver) return
-      ejected.value = 0
-      ends.value = 0
-      this.#leaveOut(name, this.#outliers.out(performance.now()))
+      const out = this.#outliers.out(performance.now())
+      if (!out.has(address)) ejected.value = ends.value = 0
+      this.#leaveOut(name, out)
     }
     // A timer may go off a moment early.
     setTimeout(back, forMs + 2).unref()

@@ -67,7 +67,14 @@ export class Hedge implements BodySink {
     first.delivery.begin()
     if (this.#winner !== undefined) return
     exchange.upstream = { expire: failure => this.#expire(failure), close: () => this.gone() }
-    exchange.readBody(this)
+    try {
+      exchange.readBody(this)
+    } catch (thrown) {
+      // It is not to be sent after all: whoever called answers it.
+      first.isOver = true
+      this.gone()
+      throw thrown
+    }
     this.#wait()
   }
 
@@ -143,7 +150,7 @@ export class Hedge implements BodySink {
 
   /** True where its answer is the one that is passed on. */
   answered(leg: Leg, head: ResponseHead, length: Length): boolean {
-    if (leg.isOver || this.#winner !== undefined) return false
+    if (leg.isOver || this.#winner !== undefined || this.#exchange.status !== 0) return false
     if (isFailure(leg.exchange, head) && this.#legs.some(other => other !== leg && !other.isOver)) {
       this.#drop(leg)
       return false
