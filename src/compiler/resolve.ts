@@ -85,7 +85,8 @@ export function resolve(
     return no('UnsupportedProtocol', `port ${ref.port} of ${ref.kind} ${name} speaks ${port.protocol}, to which an HTTPRoute cannot lead`)
   if (from.kind === 'GRPCRoute' && !carriesCalls(port.protocol))
     return no('UnsupportedProtocol', `port ${ref.port} of ${ref.kind} ${name} speaks ${port.protocol}, to which a GRPCRoute cannot lead`)
-  if (from.kind === 'TLSRoute' && isHttp(port.protocol) && port.protocol !== 'detect')
+  // At a Gateway TLS may end before it.
+  if (from.kind === 'TLSRoute' && from.isEdge !== true && isHttp(port.protocol) && port.protocol !== 'detect')
     return no(
       'UnsupportedProtocol',
       `port ${ref.port} of ${ref.kind} ${name} speaks ${port.protocol}, to which undecrypted TLS cannot lead`,

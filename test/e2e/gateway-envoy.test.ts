@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { execFile, execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer as createHttp } from 'node:http'
+import { createServer as createHttps } from 'node:https'
 import net, { type AddressInfo } from 'node:net'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -56,8 +57,8 @@ test('Envoy carries out the listeners of a Gateway as they are compiled for our 
   const app = createHttp((_, answer) => answer.end('app')).listen(0, '127.0.0.1')
   owned.defer(() => void app.close())
   await new Promise(resolve => app.once('listening', resolve))
-  const [web, secure] = [await freePort(), await freePort()]
-  const secrets = ['a', 'b'].map(name => {
+  const [web, secure, datagrams] = [await freePort(), await freePort(), await freePort()]
+  const secrets = ['a', 'b', 'ended', 'passed'].map(name => {
     const [cert, key] = ['crt', 'key'].map(end => join(folder, `${name}.${end}`)) as [string, string]
     const subject = ['-subj', `/CN=${name}`, '-addext', `subjectAltName=DNS:${name}.example.org`, '-keyout', key, '-out', cert]
     execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', ...subject], {
@@ -66,6 +67,10 @@ test('Envoy carries out the listeners of a Gateway as they are compiled for our 
     const data = { 'tls.crt': readFileSync(cert).toString('base64'), 'tls.key': readFileSync(key).toString('base64') }
     return named('v1', 'Secret', name, { type: 'kubernetes.io/tls', data })
   })
+  const sealed = { key: readFileSync(join(folder, 'passed.key')), cert: readFileSync(join(folder, 'passed.crt')) }
+  const vault = createHttps(sealed, (_, answer) => answer.writeHead(204).end()).listen(0, '127.0.0.1')
+  owned.defer(() => void vault.close())
+  await new Promise(resolve => vault.once('listening', resolve))
   const https = (name: string) => ({
     name,
     port: secure,
@@ -73,6 +78,21 @@ test('Envoy carries out the listeners of a Gateway as they are compiled for our 
     hostname: `${name}.example.org`,
     tls: { certificateRefs: [{ name }] },
   })
+  const stream = (name: string, mode: string) => ({
+    name,
+    port: secure,
+    protocol: 'TLS',
+    hostname: `${name}.example.org`,
+    tls: { mode, ...(mode === 'Terminate' ? { certificateRefs: [{ name }] } : {}) },
+  })
+  const leads = (kind: string, name: string, to: string, port: number) =>
+    named(group, kind, name, {
+      spec: {
+        parentRefs: [{ name: 'edge', sectionName: name }],
+        rules: [{ backendRefs: [{ name: to, port }] }],
+        ...(kind === 'TLSRoute' ? { hostnames: [`${name}.example.org`] } : {}),
+      },
+    })
   const route = (name: string, hostnames: readonly string[]) =>
     named(group, 'HTTPRoute', name, {
       spec: {
@@ -84,13 +104,25 @@ test('Envoy carries out the listeners of a Gateway as they are compiled for our 
   const resources = [
     ...secrets,
     named('v1', 'Service', 'app', { spec: { selector: { app: 'app' }, ports: [{ port: 80, appProtocol: 'http' }] } }),
+    named('v1', 'Service', 'vault', { spec: { selector: { app: 'vault' }, ports: [{ port: 443, appProtocol: 'tls' }] } }),
+    named('v1', 'Service', 'time', { spec: { selector: { app: 'time' }, ports: [{ port: 123, protocol: 'UDP' }] } }),
     named(group, 'Gateway', 'edge', {
       spec: {
         gatewayClassName: 'weft',
         addresses: [{ value: '127.0.0.1' }],
-        listeners: [{ name: 'web', port: web, protocol: 'HTTP' }, https('a'), https('b')],
+        listeners: [
+          { name: 'web', port: web, protocol: 'HTTP' },
+          https('a'),
+          https('b'),
+          stream('ended', 'Terminate'),
+          stream('passed', 'Passthrough'),
+          { name: 'time', port: datagrams, protocol: 'UDP' },
+        ],
       },
     }),
+    leads('TLSRoute', 'ended', 'app', 80),
+    leads('TLSRoute', 'passed', 'vault', 443),
+    leads('UDPRoute', 'time', 'time', 123),
     route('exact', ['a.example.org', 'b.example.org']),
     route('wide', ['*.example.org']),
   ]
@@ -99,25 +131,24 @@ test('Envoy carries out the listeners of a Gateway as they are compiled for our 
   const tables = Object.fromEntries(
     Object.values(routes).map(table => [table.name, toJson(RouteConfigurationSchema, encodeRouteTable(table), { registry })]),
   )
+  const cluster = (name: string, server: { address(): unknown }) => ({
+    name,
+    connect_timeout: '2s',
+    load_assignment: {
+      cluster_name: name,
+      endpoints: [
+        {
+          lb_endpoints: [
+            { endpoint: { address: { socket_address: { address: '127.0.0.1', port_value: (server.address() as AddressInfo).port } } } },
+          ],
+        },
+      ],
+    },
+  })
   const bootstrap = {
     static_resources: {
       listeners: Object.values(listeners).map(each => withTables(toJson(ListenerSchema, encodeListener(each), { registry }), tables)),
-      clusters: [
-        {
-          name: 'default/app:80',
-          connect_timeout: '2s',
-          load_assignment: {
-            cluster_name: 'default/app:80',
-            endpoints: [
-              {
-                lb_endpoints: [
-                  { endpoint: { address: { socket_address: { address: '127.0.0.1', port_value: (app.address() as AddressInfo).port } } } },
-                ],
-              },
-            ],
-          },
-        },
-      ],
+      clusters: [cluster('default/app:80', app), cluster('default/vault:443', vault), cluster('default/time:123/udp', app)],
     },
   }
   const file = join(folder, 'envoy.json')
@@ -157,6 +188,8 @@ test('Envoy carries out the listeners of a Gateway as they are compiled for our 
   assert.equal(await plain('example.com', '/wide'), '404 1.1')
   assert.equal(await tls('a', 'a.example.org', '/exact'), '200 2')
   assert.equal(await tls('b', 'b.example.org', '/wide'), '200 2')
+  assert.equal(await tls('ended', 'any.test', '/'), '200 1.1', 'what is in it goes on as bytes')
+  assert.equal(await tls('passed', 'any.test', '/'), '204 1.1', 'the server behind it ends TLS')
   assert.equal(await tls('a', 'b.example.org', '/exact'), '421 2')
   assert.equal(await tls('a', 'c.example.org', '/exact'), '404 2')
   assert.match(await curl('-k', '--resolve', `c.example.org:${secure}:127.0.0.1`, `https://c.example.org:${secure}/`), /^curl: /)
