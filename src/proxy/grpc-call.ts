@@ -109,7 +109,7 @@ class Asker implements Caller {
   end(trailers: Fields): void {
     this.#read(trailers)
     if (this.#status === undefined) return this.settle({ why: 'its answer has no gRPC status' })
-    if (this.#status !== '0') return this.settle({ why: `gRPC status ${this.#status}${this.#message ? `: ${this.#message}` : ''}` })
+    if (this.#status !== '0') return this.settle({ why: `gRPC status ${this.#status}${this.#message ? `: ${plain(this.#message)}` : ''}` })
     const whole = this.#parts.length === 1 ? this.#parts[0]! : joined(this.#parts, this.#bytes)
     const length = whole.length < 5 ? -1 : new DataView(whole.buffer, whole.byteOffset).getUint32(1)
     if (whole[0] !== 0 || whole.length !== length + 5) return this.settle({ why: 'its reply is not one message' })
@@ -128,6 +128,10 @@ class Asker implements Caller {
     this.#message ??= field(fields, 'grpc-message')
   }
 }
+
+/** "Percent-Encoded" of gRPC over HTTP/2. */
+const plain = (message: string): string =>
+  message.replaceAll(/(?:%[0-9A-Fa-f]{2})+/g, coded => Buffer.from(coded.replaceAll('%', ''), 'hex').toString())
 
 function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
   const whole = new Uint8Array(length)

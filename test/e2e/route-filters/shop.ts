@@ -49,12 +49,13 @@ const pathOf: Readonly<Record<string, KindPath>> = {
   AccessPolicy: { group: 'weft.dev', version: 'v1alpha1', plural: 'accesspolicies', namespaced: true },
   FaultPolicy: { group: 'weft.dev', version: 'v1alpha1', plural: 'faultpolicies', namespaced: true },
   RateLimitPolicy: { group: 'weft.dev', version: 'v1alpha1', plural: 'ratelimitpolicies', namespaced: true },
+  Mesh: { group: 'weft.dev', version: 'v1alpha1', plural: 'meshes', namespaced: false },
 }
 
 /** Resolves when every proxy has it. */
 export async function apply(mesh: Mesh, kind: string, name: string, spec: object): Promise<void> {
   const apiVersion = kind === 'HTTPRoute' ? 'gateway.networking.k8s.io/v1' : 'weft.dev/v1alpha1'
-  const document = { apiVersion, kind, metadata: { name, namespace: 'default' }, spec } as Resource
+  const document = { apiVersion, kind, metadata: { name, ...(pathOf[kind]!.namespaced ? { namespace: 'default' } : {}) }, spec } as Resource
   const { resource } = await mesh.client.apply(pathOf[kind]!, document, { force: true })
   await active(mesh, Number(resource.metadata.resourceVersion))
 }
