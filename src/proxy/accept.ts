@@ -12,6 +12,7 @@ import { beginsHttp2, detect, isForeign } from '#wire/detect'
 import type { Ends } from '#wire/proxy-protocol'
 import { callerOf, type Gate } from './access.ts'
 import { answer } from './answer.ts'
+import { Arrivals } from './arrivals.ts'
 import { refusePlaintext } from './arrival.ts'
 import { connectUdp, UdpCaller } from './caller-udp.ts'
 import { Concurrency, type ConcurrencyNow } from './concurrency.ts'
@@ -83,6 +84,7 @@ export class Acceptor {
   readonly #sessions = new Set<UdpCaller>()
   readonly #opaque: Opaque
   readonly #limiter: Limiter
+  readonly #arrivals: Arrivals
   readonly #concurrency: Concurrency
   readonly #on: OnExchange
   readonly #underWay = new IdMap<Exchange>(64)
@@ -100,6 +102,7 @@ export class Acceptor {
     this.#opaque = new Opaque(place, this.#limiter)
     const { pools, meter } = place
     this.#concurrency = new Concurrency(meter.registry)
+    this.#arrivals = new Arrivals(meter.registry)
     const means: Means = {
       pools,
       meter,
@@ -207,6 +210,7 @@ export class Acceptor {
     if (!(await this.#isReady(socket))) return
     const listener = view().listeners[name]
     if (listener === undefined) return void socket.destroy()
+    if (listener.direction === 'inbound') this.#arrivals.opened(socket, name, peer === undefined ? 'plaintext' : 'mutual', ends)
     // A caller that agreed on a version of HTTP has said what its bytes are; one that agreed on nothing speaks opaque bytes where both are possible.
     const settled: Listener =
       listener.protocol === 'detect' && peer !== undefined ? { ...listener, protocol: typeof via === 'string' ? 'http' : 'tcp' } : listener
@@ -217,6 +221,7 @@ export class Acceptor {
   /** From a caller that came in plaintext where the listener demands an identity. first: what it sent, still unread. */
   refuse(socket: Socket, listener: Listener, first: Uint8Array): void {
     const failure = new Failure('identity-required', listener.name)
+    this.#arrivals.refused(socket, listener.name)
     this.#refused(listener, failure, 'it speaks plaintext')
     refusePlaintext(socket, first, failure)
   }
