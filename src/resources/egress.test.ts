@@ -48,6 +48,7 @@ describe('documents about what leaves the mesh', () => {
       { hosts: ['*.a.example'], ports: [{ port: 5432, protocol: 'TCP' }] },
       /spec\.ports\[0\]\.protocol: nothing in TCP tells the names/,
     ],
+    ['an address as a host', { hosts: ['a.example', '10.1.2.3'] }, /spec\.hosts\[1\]: is an address, which nobody asks DNS for/],
     ['an upper-case host', { hosts: ['A.example'] }, /spec\.hosts\[0\]: .*lower case/],
   ] as const)
     test(`${what} in an ExternalService is refused by its field`, () => assert.match(external(spec), says))
