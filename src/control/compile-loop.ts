@@ -6,7 +6,7 @@
  * What did not change is the same object from one compile to the next, down to a proxy's view, so that nothing is encoded or sent twice.
  */
 
-import type { Clock } from '#base/clock'
+import { type Clock, longestTimerMs } from '#base/clock'
 import type { Log } from '#base/log'
 import {
   type Compiled,
@@ -48,8 +48,6 @@ export type Cut = { readonly mesh: Mesh; readonly view: View }
 const sources = kinds.filter(({ kind }) => kind !== 'Workload') // workloads come through the inventory
 const quietMs = 10
 const longestMs = 50
-/** The longest time that a timer takes, 24 days. */
-const longestTimerMs = 2 ** 31 - 1
 
 export class CompileLoop {
   readonly #options: CompileLoopOptions
