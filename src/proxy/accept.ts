@@ -80,6 +80,8 @@ export class Acceptor {
   readonly #place: Place
   /** With where it came in, where that is the same for all that comes on it. */
   readonly #open = new Map<CallerConnection, Entry | undefined>()
+  /** Callers that proved nothing at a port where that was enough: which port, and what carries their requests. */
+  readonly #nameless = new Map<Socket, { readonly listener: string; downstream?: CallerConnection }>()
   /** Of datagrams that began here. */
   readonly #sessions = new Set<UdpCaller>()
   readonly #opaque: Opaque
@@ -210,12 +212,28 @@ export class Acceptor {
     if (!(await this.#isReady(socket))) return
     const listener = view().listeners[name]
     if (listener === undefined) return void socket.destroy()
-    if (listener.direction === 'inbound') this.#arrivals.opened(socket, name, peer === undefined ? 'plaintext' : 'mutual', ends)
+    if (listener.direction === 'inbound') this.#met(socket, name, peer, ends)
     // A caller that agreed on a version of HTTP has said what its bytes are; one that agreed on nothing speaks opaque bytes where both are possible.
     const settled: Listener =
       listener.protocol === 'detect' && peer !== undefined ? { ...listener, protocol: typeof via === 'string' ? 'http' : 'tcp' } : listener
     const source = listener.direction === 'outbound' ? self() : partyOf(peer)
     await this.#carry(socket, { listener: settled, view, peer, source, own: self().identity, ends }, via)
+  }
+
+  #met(socket: Socket, listener: string, peer: string | undefined, ends: () => Ends | undefined): void {
+    this.#arrivals.opened(socket, listener, peer === undefined ? 'plaintext' : 'mutual', ends)
+    if (peer !== undefined) return
+    this.#nameless.set(socket, { listener })
+    socket.once('close', () => this.#nameless.delete(socket))
+  }
+
+  /** Where mutual TLS is demanded from now on, who proved nothing gets the answers that are under way and no more; bytes end at once. */
+  #partNameless(now: View): void {
+    for (const [socket, { listener, downstream }] of this.#nameless) {
+      if (now.listeners[listener]?.tls?.mode !== 'strict') continue
+      if (downstream === undefined) breakOff(socket)
+      else downstream.drain()
+    }
   }
 
   /** From a caller that came in plaintext where the listener demands an identity. first: what it sent, still unread. */
@@ -331,6 +349,8 @@ export class Acceptor {
 
   #keep(socket: Socket, downstream: CallerConnection, entry?: Entry): void {
     this.#open.set(downstream, entry)
+    const nameless = this.#nameless.get(socket)
+    if (nameless !== undefined) nameless.downstream = downstream
     socket.once('close', () => this.#open.delete(downstream))
     // Its first request is told to go elsewhere; silence is not waited for long.
     if (this.#isDraining) setTimeout(() => downstream.drain(), drainingMs).unref()
@@ -359,6 +379,7 @@ export class Acceptor {
   rejudge(before: View): void {
     const now = this.#place.view()
     this.#concurrency.follow(now)
+    this.#partNameless(now)
     if (!hasOtherAccess(before, now) && !hasOtherEgress(before, now)) return
     this.#opaque.rejudge()
     for (const exchange of this.#underWay.values()) {
