@@ -312,13 +312,14 @@ export class Acceptor {
   /** HTTP of whichever version: agreed on in the handshake, or told by the first bytes. */
   async #http(socket: Socket, entry: Entry, via: string | false | null | undefined): Promise<void> {
     if (via === hopAlpn || via === 'h2') return this.#http2(socket, entry, via === hopAlpn)
-    if (via === 'http/1.1') return this.http(socket, () => entry)
+    const kept = entry.listener.direction === 'gateway' ? entry : undefined
+    if (via === 'http/1.1') return this.http(socket, () => entry, undefined, kept)
     const first = await firstBytes(socket, firstRequestMs, beginsHttp2)
     if (socket.destroyed) return
     if (beginsHttp2(first) === true) this.#http2(socket, entry, false, first)
     else if (isForeign(first)) {
       this.#turnAway(socket, entry, new Failure('bad-request', 'the first line is not of HTTP'), closeInOrder)
-    } else this.http(socket, () => entry, first)
+    } else this.http(socket, () => entry, first, kept)
   }
 
   get #isFull(): boolean {
@@ -380,6 +381,7 @@ export class Acceptor {
     const now = this.#place.view()
     this.#concurrency.follow(now)
     this.#partNameless(now)
+    if (hasLostDoor(before, now)) this.#leaveDoors(now)
     if (!hasOtherAccess(before, now) && !hasOtherEgress(before, now)) return
     this.#opaque.rejudge()
     for (const exchange of this.#underWay.values()) {
@@ -398,6 +400,12 @@ export class Acceptor {
       const accesses = entry === undefined || entry.listener.direction !== 'inbound' ? [] : accessesOf(now, entry.listener)
       if (accesses.length > 0 && accesses.every(access => access !== undefined && callerOf(entry!, access).isRefused)) downstream.drain()
     }
+  }
+
+  /** Of a port that the Gateway has no more: what is under way is answered, and no further request comes in by a connection that was kept. */
+  #leaveDoors(now: View): void {
+    for (const [downstream, entry] of this.#open)
+      if (entry?.listener.direction === 'gateway' && now.listeners[entry.listener.name] === undefined) downstream.drain()
   }
 
   #whyNoMore(exchange: Exchange, view: View): Failure | undefined {
@@ -483,6 +491,9 @@ export class Acceptor {
     return busy
   }
 }
+
+const hasLostDoor = (before: View, now: View): boolean =>
+  Object.values(before.listeners).some(({ name, direction }) => direction === 'gateway' && now.listeners[name] === undefined)
 
 /** Whether what may be called outside the mesh is other. */
 const hasOtherEgress = (before: View, now: View): boolean =>
