@@ -80,6 +80,8 @@ const spec = z
         rules(function* (hosts) {
           for (const [at, host] of hosts.entries()) {
             if (hosts.indexOf(host) < at) yield { path: [at], says: 'repeats an earlier entry: remove one' }
+            if (/(^|\.)(cluster\.local|mesh)$/.test(host))
+              yield { path: [at], says: 'is a name that only Services of the mesh have: remove it' }
             if (isAddress(host))
               yield {
                 path: [at],
