@@ -173,6 +173,9 @@ describe('an AuthenticationPolicy', { skip }, () => {
       socket.on('error', ({ message }) => resolve(message)).on('close', () => resolve('closed'))
     })
     assert.notEqual(handshake, 'done')
+    const { code, stdout } = await mesh.weft('explain', 'request', '--from', 'web', '--to', 'server:8080', 'GET', '/')
+    assert.equal(code, 0)
+    assert.match(stdout, /its proxy, inbound\/8080 \(in plaintext\), http/)
     assert.match((await report('--service', 'server')).report.why.join('\n'), /it is Disabled, so that all speak plaintext/)
 
     for (const [action, outcome] of [
