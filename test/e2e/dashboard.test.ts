@@ -149,6 +149,22 @@ describe('the dashboard', { skip }, () => {
     await mesh.client.delete(policies, 'bounded', { namespace: 'default' })
   })
 
+  test('shows on the page of a service that plaintext is taken, and whether it is safe to go strict', async () => {
+    const policies = { group: 'weft.dev', version: 'v1alpha1', plural: 'authenticationpolicies', namespaced: true }
+    const policy: Resource = {
+      apiVersion: 'weft.dev/v1alpha1',
+      kind: 'AuthenticationPolicy',
+      metadata: { name: 'meanwhile', namespace: 'default' },
+      spec: { targetRefs: [{ kind: 'Service', name: 'reviews' }], mtls: { mode: 'Permissive' } },
+    }
+    await goTo('/services/reviews.default')
+    await mesh.client.apply(policies, policy, { force: true })
+    await page.locator('[data-testid=mutual-tls-verdict][data-safe=true]').waitFor()
+    assert.match(await page.getByTestId('mutual-tls-ports').innerText(), /permissive\s+nobody/i)
+    await mesh.client.delete(policies, 'meanwhile', { namespace: 'default' })
+    await page.getByTestId('mutual-tls').waitFor({ state: 'detached' })
+  })
+
   test('changes a split on the page; every proxy has it, and the traffic follows', async () => {
     await goTo('/services/reviews.default')
     await until('split-seen-reviews-v2', 'data-share', share => share < 30)

@@ -42,6 +42,14 @@ export const useSeries = (service: string, side: 'inbound' | 'outbound') =>
 export const useResilience = (service: string) =>
   useQuery({ queryKey: ['resilience', service], queryFn: () => control.resilience(service), refetchInterval: 2_000 })
 
+/** Who still speaks plaintext to its workloads. */
+export const useMtls = (service: string, namespace: string) =>
+  useQuery({
+    queryKey: ['mtls', service, namespace],
+    queryFn: () => control.mtls({ service, namespace }),
+    refetchInterval: 5_000,
+  })
+
 /** service, from: NAME.NAMESPACE; from undefined: of a client that no policy names. A refusal says that there is no such Service. */
 export const usePolicies = (service: string, from: string | undefined) =>
   useQuery({

@@ -12,6 +12,7 @@ import { Page, Section } from '../shared/page.tsx'
 import { figuresOf, inboundOf, outboundOf, readyOf, serviceName, sharesOf, wholeOf } from '../topology/figures.ts'
 import { SplitBar } from '../topology/split-bar.tsx'
 import { Charts } from './charts.tsx'
+import { MutualTls } from './mutual-tls.tsx'
 import { Policies } from './policies.tsx'
 import { Routes } from './routes.tsx'
 import css from './service.module.css'
@@ -95,6 +96,7 @@ function Known({ name, service, topology }: { name: string; service: TopologySer
         </Section>
       </div>
       <Sparing name={name} />
+      <MutualTls service={service.name} namespace={service.namespace} />
       <Policies name={name} topology={topology} />
       <Section title="Workloads">
         <Workloads service={service} inbound={inbound} />
