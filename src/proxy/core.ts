@@ -175,6 +175,7 @@ export class Core implements AsyncDisposable {
   swap(view: View): void {
     const before = this.#view
     this.#view = view
+    this.#pools.guards.adopt(view.backends)
     this.#pools.checks.follow(view)
     this.#acceptor.rejudge(before)
     this.#settle()

@@ -90,3 +90,18 @@ test('at the end of an interval, and without a timer before anything was counted
   for (let waited = 0; told.length === 0 && waited < 5000; waited += 20) await new Promise(resolve => setTimeout(resolve, 20))
   assert.deepEqual(told, [['default/web:80', '10.0.0.1:80']])
 })
+
+test('what a new view does not ask for any more ends at once, without a request to the backend', () => {
+  const registry = new Registry()
+  const left: string[][] = []
+  const guards = new Guards(registry, (_, addresses) => left.push([...addresses]))
+  const guard = guards.of({ ...backend, limits: { requests: 1 }, outlierDetection: { ...outlierDetection, maxEjectionPercent: 100 } })
+  for (let count = 0; count < 2; count++) guard.answered(endpoint, 503, 2, undefined)
+  assert.equal(guards.leftOut().length, 1)
+  assert.match(registry.text(), /weft_backend_limit\{.*limit="requests"\} 1/)
+  guards.adopt({ [backend.name]: backend })
+  assert.deepEqual([guards.leftOut(), guards.limits(), left.at(-1)], [[], [], []])
+  guards.of({ ...backend, limits: { requests: 1 } })
+  guards.adopt({})
+  assert.deepEqual(guards.limits(), [])
+})

@@ -2,7 +2,7 @@
 
 import { Failure } from '#base/failure'
 import { backendLimitLabels, fallbackLabels, hedgeLabels, metricNames, retryLabels } from '#model/metrics'
-import type { Backend, Endpoint, Limits, OutlierDetection } from '#model/view'
+import type { Backend, Endpoint, Limits, OutlierDetection, View } from '#model/view'
 import { Budget, defaultConstraint } from './budget.ts'
 import { type Absent, type EjectionFamilies, ejectionFamilies, Ejections, type LeaveOut } from './ejections.ts'
 import type { Family, Registry, Sample } from './registry.ts'
@@ -57,6 +57,15 @@ export class Guards {
   /** A view may say otherwise of a backend of which something is remembered: who is left out serves again where nobody asks for that any more. */
   follow(backend: Backend): void {
     if (this.#guards.has(backend.name)) this.of(backend)
+  }
+
+  /** Another view holds: what it does not ask for any more ends now, and not only with the next request to that backend. */
+  adopt(backends: View['backends']): void {
+    for (const [name, guard] of this.#guards) {
+      const backend = backends[name]
+      if (backend === undefined) guard.follow({})
+      else this.of(backend)
+    }
   }
 
   /** A request goes to another service than it was to. */
@@ -128,7 +137,11 @@ export class Guard {
   }
 
   /** Another view may say otherwise; what was counted stays where it says the same. */
-  follow({ retryConstraint = defaultConstraint, limits = {}, outlierDetection }: Backend): void {
+  follow({
+    retryConstraint = defaultConstraint,
+    limits = {},
+    outlierDetection,
+  }: Pick<Backend, 'retryConstraint' | 'limits' | 'outlierDetection'>): void {
     if (!isSame(retryConstraint, this.#budget.constraint)) this.#budget = new Budget(retryConstraint)
     this.limits = limits
     if (!isSame(outlierDetection, this.#ejections?.settings)) this.#judgeBy(outlierDetection)
