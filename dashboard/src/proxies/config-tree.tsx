@@ -118,14 +118,14 @@ function ActionNode({ action, view }: { action: Action; view: View }): ReactNode
         redirect {status} to{' '}
         <span className="mono">
           {scheme ?? ''} {host ?? 'same host'}
-          {port ? `:${port}` : ''} {path?.value ?? ''}
+          {port ? `:${port}` : ''} {path === undefined ? '' : path.type === 'regex' ? `${path.pattern} → ${path.substitution}` : path.value}
         </span>
       </div>
     )
   }
   return (
-    <div className={`${css['backend']} bad`}>
-      answers {action.status} {action.reason}: {action.detail}
+    <div className={action.reason === undefined ? css['backend'] : `${css['backend']} bad`}>
+      answers {action.status} {action.reason === undefined ? 'by itself' : `${action.reason}: ${action.detail}`}
     </div>
   )
 }
