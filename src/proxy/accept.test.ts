@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import http from 'node:http'
 import net, { type AddressInfo } from 'node:net'
 import { after, before, describe, test } from 'node:test'
@@ -53,6 +54,17 @@ describe('what a proxy does not even begin', () => {
     assert.equal((await ask(outside.port, '/')).text, 'served')
     assert.match(inside.core.meter.registry.text(), /code="503",grpc_status="",reason="overload"\} 1/)
     await inside.core[Symbol.asyncDispose]()
+  })
+
+  test('a connection to an address of the mesh at a port that no service has is broken off, and not sent outside', async () => {
+    await using outside = await outboundSide('shop', certificates.shop!, 'http', remote('web', [appPort]))
+    const captured = net.createServer(socket => outside.core.outbound(socket, { host: '240.77.1.2', port: 81 }))
+    await new Promise<void>(done => captured.listen(0, '127.0.0.1', done))
+    const caller = net.connect((captured.address() as AddressInfo).port, '127.0.0.1')
+    const [thrown] = (await once(caller, 'error')) as [NodeJS.ErrnoException]
+    assert.equal(thrown.code, 'ECONNRESET')
+    assert.match(outside.core.meter.registry.text(), /weft_tcp_connections_closed_total\{.*reason="no-listener".*\} 1/)
+    captured.close()
   })
 
   test('more connections at once than its limit are broken off and counted', async () => {

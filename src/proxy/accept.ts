@@ -157,12 +157,20 @@ export class Acceptor {
     const { view, self } = this.#place
     if (!(await this.#isReady(socket))) return
     const listener = listenerAt(view(), destination.host, destination.port)
-    if (listener === undefined) return this.#leave(socket, destination)
+    if (listener === undefined)
+      return isOfMesh(destination.host) ? this.#nobodyThere(socket, destination) : this.#leave(socket, destination)
     const ends = (): Ends | undefined => {
       const own = endsOf(socket)
       return own && { ...own, destination }
     }
     await this.#carry(socket, { listener, view, peer: undefined, source: self(), ends })
+  }
+
+  /** Such an address is nobody's outside: what is sent on would come to whoever routes it. */
+  #nobodyThere(socket: Socket, wanted: { readonly host: string; readonly port: number }): void {
+    const { view, self, exit } = this.#place
+    const failure = new Failure('no-listener', `${wanted.host}:${wanted.port}`)
+    this.#turnAway(socket, outOfMesh(exit.destinationOf(wanted), view, self()), failure)
   }
 
   /** To what is no service of the mesh: by the rules and hosts of the view where it has any, else wherever it wants. */
@@ -491,6 +499,9 @@ export class Acceptor {
     return busy
   }
 }
+
+/** Whether an address was given out by the mesh, to a Service or to an ExternalService. */
+const isOfMesh = (host: string): boolean => host.startsWith('240.77.') || host.startsWith('240.79.')
 
 const hasLostDoor = (before: View, now: View): boolean =>
   Object.values(before.listeners).some(({ name, direction }) => direction === 'gateway' && now.listeners[name] === undefined)
