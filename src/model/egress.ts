@@ -104,14 +104,19 @@ export function forServices(egress: Egress): Egress {
 }
 const services = new WeakMap<Egress, Egress>()
 
-/** The same for one whose host is known: what is said of hosts is decided, and what of addresses is left to who finds them. */
+/**
+ * The same for one whose host is known: what is said of that is decided, and what of addresses is left to who finds them. What is said of other hosts stays: a
+ * request may name one of them, and who serves both would answer for it.
+ */
 export const withoutNames = ({ deny }: Egress, host: string): Egress => ({
   default: 'allow',
   policy: '',
   deny: deny.flatMap(({ name, to }) => {
-    const kept = to.flatMap(({ hosts, ...rest }) =>
-      rest.networks !== undefined || (hosts !== undefined && !hosts.some(each => isHost(each, host))) ? [] : [rest],
-    )
+    const kept = to.flatMap(target => {
+      const { hosts, ...rest } = target
+      if (rest.networks !== undefined) return []
+      return hosts === undefined || hosts.some(each => isHost(each, host)) ? [rest] : [target]
+    })
     return kept.length > 0 || to.length === 0 ? [{ name, to: kept.some(each => Object.keys(each).length === 0) ? [] : kept }] : []
   }),
   allow: [],

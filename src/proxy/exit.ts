@@ -80,7 +80,7 @@ export class Exit {
   /** Why a request may not go there; undefined where it may. */
   judge({ entry, method, path, host }: Exchange, egress: Egress): Failure | undefined {
     const { destination, listener } = entry
-    const asked = destination === undefined ? undefined : bare(host)
+    const asked = bare(host)
     const port = destination?.port ?? listener.port
     const request = listener.protocol === 'udp' ? undefined : { method, path }
     return this.#judged(egress, entry, { name: asked, address: destination?.address, port, request }, asked)

@@ -432,6 +432,14 @@ describe('what leaves the mesh', { skip, timeout: 180_000 }, () => {
       assert.deepEqual(await both(), ['403 egress-denied', 'ECONNRESET'])
     })
 
+    test('a request to one of them that names a denied host is denied: who serves both would answer for it', async () => {
+      await apply('ExternalService', 'first', { hosts: ['one.good.example'], ports: [{ port: plain, protocol: 'HTTP' }] })
+      await policy({ rules: [{ action: 'Deny', to: [{ hosts: ['*.bad.example'] }] }] })
+      assert.match(await curl(`http://one.good.example:${plain}/a`), / 200$/)
+      assert.match(await curl(`http://one.good.example:${plain}/a`, "-H 'Host: two.bad.example'"), /^403 egress-denied$/)
+      assert.match(await curl(`http://one.good.example:${plain}/a`, "-H 'Host: TWO.bad.example:80'"), /^403 egress-denied$/)
+    })
+
     test('TLS is begun by the proxy, which proves the server by the given roots and names or does not call it', async () => {
       await apply('ConfigMap', 'roots', {}, { data: { 'ca.crt': trusted.pem } })
       const originated = (tls: object) =>
