@@ -17,6 +17,7 @@ import { type Lookup, machineLookup } from '#io/resolver'
 import { type DatagramSession, dialUdp, listenSessions, type UdpFlow, type UdpHandlers, type UdpSessions } from '#io/udp'
 import { portName } from '#model/port'
 import { emptyView, type Listener, type Protocol, type View } from '#model/view'
+import { everywhere } from '#model/way-out'
 import type { WorkloadPort } from '#model/workload'
 import { Acceptor, defaultLimits, type Limits } from './accept.ts'
 import { Gate } from './access.ts'
@@ -177,6 +178,7 @@ export class Core implements AsyncDisposable {
     this.#view = view
     this.#pools.guards.adopt(view.backends)
     this.#pools.checks.follow(view)
+    if (before.listeners[everywhere]?.egress !== view.listeners[everywhere]?.egress) this.#pools.retireOutside()
     this.#acceptor.rejudge(before)
     this.#settle()
   }

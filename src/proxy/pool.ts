@@ -18,6 +18,7 @@ export type EndpointPool = {
   readonly backend: string
   readonly service: string
   readonly workload: string
+  readonly isOutside: boolean
   /** Where it is: an address, or the workload behind this proxy. */
   readonly at: string
   inFlight: number
@@ -76,6 +77,7 @@ export class Pools {
       backend: name,
       service: backend.service,
       workload: endpoint?.workload ?? '',
+      isOutside: backend.isExternal === true,
       at,
       inFlight: 0,
       latency: undefined,
@@ -127,6 +129,11 @@ export class Pools {
   /** Credentials changed: what was made with the old ones ends when its exchanges have. */
   retire(): void {
     for (const lane of this.#lanes()) lane.retire()
+  }
+
+  /** What may be called outside the mesh is something else now: the same for connections there, for their addresses were judged when they were made. */
+  retireOutside(): void {
+    for (const { isOutside, http1, http2 } of this.#pools.values()) if (isOutside) for (const lane of new Set([http1, http2])) lane.retire()
   }
 
   /** From now on no connection is kept, and nobody is asked. */
