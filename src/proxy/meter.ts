@@ -24,6 +24,7 @@ import {
   udpSessionLabels,
   upstreamLabels,
 } from '#model/metrics'
+import { CallKinds, Calls } from './calls.ts'
 import type { CodedTell } from './compress.ts'
 import { type Entry, type Party, partyOf } from './entry.ts'
 import type { Exchange } from './exchange.ts'
@@ -39,7 +40,14 @@ export type UpstreamStanding = Standing & { readonly service: string; readonly w
 export type LimitScope = 'local' | 'global' | 'connections'
 export type LimitOutcome = 'allowed' | 'limited' | 'failed-open' | 'failed-closed'
 
-type RequestSamples = { readonly requests: Sample; readonly duration: Sample; readonly sent: Sample; readonly received: Sample }
+/** calls: of the called side only. */
+type RequestSamples = {
+  readonly requests: Sample
+  readonly duration: Sample
+  readonly sent: Sample
+  readonly received: Sample
+  readonly calls: CallKinds | undefined
+}
 /** Of the flows of datagrams to one place. */
 export type DatagramSamples = Readonly<Record<'sessions' | 'refused' | 'sent' | 'received' | 'dropped', Sample>>
 export type ConnectionSamples = {
@@ -137,6 +145,7 @@ export class Meter {
     'Seconds until the certificate of this workload expires',
     ['serial'],
   )
+  readonly #calls = new Calls(this.registry)
   readonly #found = new Found<RequestSamples>()
   readonly #foundTcp = new Found<ConnectionSamples>()
 
@@ -180,6 +189,7 @@ export class Meter {
     observe(samples.duration, (now - exchange.startedAt) / 1000)
     samples.sent.value += exchange.receivedBytes
     samples.received.value += exchange.sentBytes
+    samples.calls?.count(exchange.method, exchange.path)
   }
 
   #samplesOf(exchange: Exchange, route: string, code: string, protocol: string, grpc: number | undefined): RequestSamples {
@@ -198,6 +208,7 @@ export class Meter {
       ]),
       sent: this.#bytes.sample([...edge, 'sent']),
       received: this.#bytes.sample([...edge, 'received']),
+      calls: this.#calls.of(exchange.entry, protocol, exchange.reason),
     }
   }
 
@@ -272,19 +283,20 @@ export class Meter {
     })
   }
 
-  /** A TCP connection begins; add to `sent` and `received` as bytes pass, call `close` once. */
-  connection(entry: Entry, destination: Destination): ConnectionSamples {
+  /** A TCP connection begins; add to `sent` and `received` as bytes pass, call `close` once. refused: why, where it was turned away. */
+  connection(entry: Entry, destination: Destination, refused = ''): ConnectionSamples {
     const { service, workload, identity } = destination
     const found = this.#foundTcp.at(entry.listener.name).at(entry.peer).at(service).at(workload).at(identity)
     const samples = (found.samples ??= this.#connectionSamples(entry, destination))
     samples.opened.value++
     samples.active.value++
+    this.#calls.of(entry, entry.listener.protocol === 'udp' ? 'udp' : 'tcp', refused)?.count('', '')
     return samples
   }
 
   /** A session of datagrams is over: how long it stood says nothing of latency, so it is counted as a connection. */
   #session({ entry, service, workload, identity, reason, receivedBytes, sentBytes }: Exchange): void {
-    const samples = this.connection(entry, { service, workload, identity })
+    const samples = this.connection(entry, { service, workload, identity }, reason)
     samples.sent.value += receivedBytes
     samples.received.value += sentBytes
     samples.close(reason)

@@ -1,0 +1,98 @@
+/** Counts, on the called side, who called which port with what: kinds of calls in bounded number, of which least-privilege policies are made. */
+
+import { type FailureCode, failures } from '#base/failure'
+import { readPath } from '#model/access'
+import { anyPath, pathKind } from '#model/calls'
+import { callLabels, metricNames } from '#model/metrics'
+import type { Entry } from './entry.ts'
+import type { Family, Registry, Sample } from './registry.ts'
+
+/** Kinds of calls of one proxy; of one caller at one port; and paths as they came whose kind is remembered. */
+const mostKinds = 2_000
+const mostOfCaller = 60
+const mostPaths = 64
+
+/** What the caller itself did wrong is no call that somebody needs, nor what came without the proof that the port demands; one that it gave up is. */
+const isCall = (reason: string): boolean =>
+  reason !== 'identity-required' && (reason === '' || reason === 'caller-gone' || failures[reason as FailureCode]?.blame !== 'downstream')
+
+export class Calls {
+  readonly #family: Family
+  readonly #known = new Map<string, CallKinds>()
+
+  constructor(registry: Registry) {
+    this.#family = registry.family(metricNames.calls, 'counter', 'Calls that were taken in, by who called and what', callLabels)
+  }
+
+  /** reason: the failure code with which it ended, or ''. undefined: none of the called side. Keep the result where these repeat. */
+  of({ listener, peer }: Entry, protocol: string, reason: string): CallKinds | undefined {
+    if (listener.direction !== 'inbound' || !isCall(reason)) return undefined
+    const port = /^inbound\/(\d+)/.exec(listener.name)?.[1]
+    if (port === undefined) return undefined
+    const labels = [peer ?? '', port, protocol] as const
+    const outcome = reason === 'access-denied' ? 'denied' : 'allowed'
+    const key = [...labels, outcome].join(' ')
+    let known = this.#known.get(key)
+    if (known === undefined) {
+      known = new CallKinds(protocol === 'grpc', (method, path) => this.#sample([...labels, method, path, outcome]))
+      if (this.#known.size < mostKinds) this.#known.set(key, known)
+    }
+    return known
+  }
+
+  #sample(labels: readonly string[]): Sample {
+    const isRoom = this.#family.samples.size < mostKinds || this.#family.has(labels)
+    return this.#family.sample(isRoom ? labels : ['others', '0', '', '', '', 'allowed'])
+  }
+}
+
+/** Of one caller at one port. */
+export class CallKinds {
+  readonly #isGrpc: boolean
+  readonly #sampleOf: (method: string, path: string) => Sample
+  readonly #byKind = new Map<string, Sample>()
+  /** By method and path as they came: most callers ask for few. */
+  readonly #byPath = new Map<string, Map<string, Sample>>()
+  #paths = 0
+
+  constructor(isGrpc: boolean, sampleOf: (method: string, path: string) => Sample) {
+    this.#isGrpc = isGrpc
+    this.#sampleOf = sampleOf
+  }
+
+  /** path: as it came; '' where no HTTP is seen. */
+  count(method: string, path: string): void {
+    const byPath = this.#byPath.get(method)
+    const known = byPath?.get(path)
+    if (known !== undefined) known.value++
+    else this.#countNew(method, path, byPath)
+  }
+
+  #countNew(method: string, path: string, byPath: Map<string, Sample> | undefined): void {
+    const sample = this.#find(method, path)
+    if (sample === undefined) return
+    sample.value++
+    if (this.#paths >= mostPaths || path.length > 128) return
+    this.#paths++
+    if (byPath === undefined) this.#byPath.set(method, new Map([[path, sample]]))
+    else byPath.set(path, sample)
+  }
+
+  #find(method: string, path: string): Sample | undefined {
+    const spelled = path === '' ? '' : readPath(path)?.path
+    if (spelled === undefined) return undefined
+    const kind = path === '' ? '' : pathKind(spelled, this.#isGrpc)
+    // A path is a word of its caller: it must not fill the labels.
+    const short = kind.length > 200 ? anyPath : kind
+    const made = this.#byKind.get(`${method} ${short}`)
+    if (made !== undefined) return made
+    const isRoom = this.#byKind.size < mostOfCaller
+    const name = isRoom ? `${method} ${short}` : `${method.slice(0, 16)} ${anyPath}`
+    let sample = this.#byKind.get(name)
+    if (sample === undefined) {
+      if (this.#byKind.size >= mostOfCaller + 16) return undefined
+      this.#byKind.set(name, (sample = this.#sampleOf(isRoom ? method : method.slice(0, 16), isRoom ? short : anyPath)))
+    }
+    return sample
+  }
+}
