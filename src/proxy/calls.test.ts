@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Listener } from '#model/view'
-import { Calls } from './calls.ts'
+import { Calls, isCall } from './calls.ts'
 import type { Entry } from './entry.ts'
 import { Registry } from './registry.ts'
 
@@ -18,10 +18,11 @@ test('calls are counted by caller, port, method and kind of path, denied ones ap
   const registry = new Registry()
   const calls = new Calls(registry)
   const inbound = entry('inbound/8080', 'inbound')
-  for (const path of ['/orders/1', '/orders/2', '/orders/2', '//orders/./3', '/health']) calls.of(inbound, 'http', '')!.count('GET', path)
-  calls.of(inbound, 'http', 'access-denied')!.count('DELETE', '/orders/1')
-  calls.of(inbound, 'http', 'caller-gone')!.count('GET', '/health')
-  calls.of(entry('inbound/53/udp', 'inbound'), 'udp', '')!.count('', '')
+  for (const path of ['/orders/1', '/orders/2', '/orders/2', '//orders/./3', '/health'])
+    calls.of(inbound, 'http', false)!.count('GET', path)
+  calls.of(inbound, 'http', true)!.count('DELETE', '/orders/1')
+  calls.of(inbound, 'http', false)!.count('GET', '/health')
+  calls.of(entry('inbound/53/udp', 'inbound'), 'udp', false)!.count('', '')
   assert.deepEqual(told(registry), [
     `${web} 8080 http GET /orders/* allowed: 4`,
     `${web} 8080 http GET /health allowed: 2`,
@@ -33,15 +34,15 @@ test('calls are counted by caller, port, method and kind of path, denied ones ap
 test('what leaves the workload, what is no valid request and paths that mean nothing certain are no calls', () => {
   const registry = new Registry()
   const calls = new Calls(registry)
-  assert.equal(calls.of(entry('outbound/a', 'outbound'), 'http', ''), undefined)
-  assert.equal(calls.of(entry('inbound/8080', 'inbound'), 'http', 'bad-request'), undefined)
-  calls.of(entry('inbound/8080', 'inbound'), 'http', '')!.count('GET', '/a%00')
+  assert.equal(calls.of(entry('outbound/a', 'outbound'), 'http', false), undefined)
+  assert.deepEqual(['', 'access-denied', 'identity-required', 'overload', 'bad-request'].map(isCall), [true, true, false, true, false])
+  calls.of(entry('inbound/8080', 'inbound'), 'http', false)!.count('GET', '/a%00')
   assert.deepEqual(told(registry), [])
 })
 
 test('a caller that makes paths up fills no memory: beyond sixty kinds it has any path', () => {
   const registry = new Registry()
-  const calls = new Calls(registry).of(entry('inbound/80', 'inbound'), 'http', '')!
+  const calls = new Calls(registry).of(entry('inbound/80', 'inbound'), 'http', false)!
   const letters = 'abcdefghij'
   for (let at = 0; at < 5_000; at++)
     calls.count(`M${letters[at % 10]}`, `/${[...String(at)].map(digit => letters[Number(digit)]).join('')}`)

@@ -4,6 +4,7 @@ import { type FailureCode, failures } from '#base/failure'
 import { readPath } from '#model/access'
 import { anyPath, pathKind } from '#model/calls'
 import { callLabels, metricNames } from '#model/metrics'
+import type { Listener } from '#model/view'
 import type { Entry } from './entry.ts'
 import type { Family, Registry, Sample } from './registry.ts'
 
@@ -12,32 +13,44 @@ const mostKinds = 2_000
 const mostOfCaller = 60
 const mostPaths = 64
 
-/** What the caller itself did wrong is no call that somebody needs, nor what came without the proof that the port demands; one that it gave up is. */
-const isCall = (reason: string): boolean =>
-  reason !== 'identity-required' && (reason === '' || reason === 'caller-gone' || failures[reason as FailureCode]?.blame !== 'downstream')
+/** Of a connection that was turned away, and why: what the caller itself did wrong is no call that somebody needs, nor what came without the proof that the port demands. */
+export const isCall = (reason: string): boolean =>
+  reason !== 'identity-required' && (reason === '' || failures[reason as FailureCode]?.blame !== 'downstream')
+
+type Known = Map<string, Map<string | undefined, Map<string, CallKinds>>>
 
 export class Calls {
   readonly #family: Family
-  readonly #known = new Map<string, CallKinds>()
+  /** By listener, caller and protocol; denied ones apart. */
+  readonly #known: Known = new Map()
+  readonly #denied: Known = new Map()
 
   constructor(registry: Registry) {
     this.#family = registry.family(metricNames.calls, 'counter', 'Calls that were taken in, by who called and what', callLabels)
   }
 
-  /** reason: the failure code with which it ended, or ''. undefined: none of the called side. Keep the result where these repeat. */
-  of({ listener, peer }: Entry, protocol: string, reason: string): CallKinds | undefined {
-    if (listener.direction !== 'inbound' || !isCall(reason)) return undefined
-    const port = /^inbound\/(\d+)/.exec(listener.name)?.[1]
+  /** undefined: none of the called side. */
+  of({ listener, peer }: Entry, protocol: string, isDenied: boolean): CallKinds | undefined {
+    const known = isDenied ? this.#denied : this.#known
+    const found = known.get(listener.name)?.get(peer)?.get(protocol)
+    return found ?? this.#add(known, listener, peer, protocol, isDenied)
+  }
+
+  #add(known: Known, { name, direction }: Listener, peer: string | undefined, protocol: string, isDenied: boolean) {
+    const port = direction === 'inbound' ? /^inbound\/(\d+)/.exec(name)?.[1] : undefined
     if (port === undefined) return undefined
     const labels = [peer ?? '', port, protocol] as const
-    const outcome = reason === 'access-denied' ? 'denied' : 'allowed'
-    const key = [...labels, outcome].join(' ')
-    let known = this.#known.get(key)
-    if (known === undefined) {
-      known = new CallKinds(protocol === 'grpc', (method, path) => this.#sample([...labels, method, path, outcome]))
-      if (this.#known.size < mostKinds) this.#known.set(key, known)
+    const outcome = isDenied ? 'denied' : 'allowed'
+    const made = new CallKinds(protocol === 'grpc', (method, path) => this.#sample([...labels, method, path, outcome]))
+    let byPeer = known.get(name)
+    if (byPeer === undefined) known.set(name, (byPeer = new Map()))
+    let byProtocol = byPeer.get(peer)
+    if (byProtocol === undefined) {
+      if (byPeer.size >= mostKinds) return made
+      byPeer.set(peer, (byProtocol = new Map()))
     }
-    return known
+    byProtocol.set(protocol, made)
+    return made
   }
 
   #sample(labels: readonly string[]): Sample {

@@ -24,7 +24,7 @@ import {
   udpSessionLabels,
   upstreamLabels,
 } from '#model/metrics'
-import { CallKinds, Calls } from './calls.ts'
+import { Calls, isCall } from './calls.ts'
 import type { CodedTell } from './compress.ts'
 import { type Entry, type Party, partyOf } from './entry.ts'
 import type { Exchange } from './exchange.ts'
@@ -40,14 +40,7 @@ export type UpstreamStanding = Standing & { readonly service: string; readonly w
 export type LimitScope = 'local' | 'global' | 'connections'
 export type LimitOutcome = 'allowed' | 'limited' | 'failed-open' | 'failed-closed'
 
-/** calls: of the called side only. */
-type RequestSamples = {
-  readonly requests: Sample
-  readonly duration: Sample
-  readonly sent: Sample
-  readonly received: Sample
-  readonly calls: CallKinds | undefined
-}
+type RequestSamples = { readonly requests: Sample; readonly duration: Sample; readonly sent: Sample; readonly received: Sample }
 /** Of the flows of datagrams to one place. */
 export type DatagramSamples = Readonly<Record<'sessions' | 'refused' | 'sent' | 'received' | 'dropped', Sample>>
 export type ConnectionSamples = {
@@ -189,7 +182,13 @@ export class Meter {
     observe(samples.duration, (now - exchange.startedAt) / 1000)
     samples.sent.value += exchange.receivedBytes
     samples.received.value += exchange.sentBytes
-    samples.calls?.count(exchange.method, exchange.path)
+  }
+
+  /** A request was taken in for the workload, or denied; told when it begins, for some never end. */
+  called(exchange: Exchange, isDenied = false): void {
+    const { entry, isGrpc, isHttp1, method, path } = exchange
+    if (entry.listener.protocol === 'udp') return this.#calls.of(entry, 'udp', isDenied)?.count('', '')
+    this.#calls.of(entry, isGrpc ? 'grpc' : isHttp1 ? 'http' : 'http2', isDenied)?.count(method, path)
   }
 
   #samplesOf(exchange: Exchange, route: string, code: string, protocol: string, grpc: number | undefined): RequestSamples {
@@ -208,7 +207,6 @@ export class Meter {
       ]),
       sent: this.#bytes.sample([...edge, 'sent']),
       received: this.#bytes.sample([...edge, 'received']),
-      calls: this.#calls.of(exchange.entry, protocol, exchange.reason),
     }
   }
 
@@ -290,13 +288,13 @@ export class Meter {
     const samples = (found.samples ??= this.#connectionSamples(entry, destination))
     samples.opened.value++
     samples.active.value++
-    this.#calls.of(entry, entry.listener.protocol === 'udp' ? 'udp' : 'tcp', refused)?.count('', '')
+    if (entry.listener.protocol !== 'udp' && isCall(refused)) this.#calls.of(entry, 'tcp', refused === 'access-denied')?.count('', '')
     return samples
   }
 
   /** A session of datagrams is over: how long it stood says nothing of latency, so it is counted as a connection. */
   #session({ entry, service, workload, identity, reason, receivedBytes, sentBytes }: Exchange): void {
-    const samples = this.connection(entry, { service, workload, identity }, reason)
+    const samples = this.connection(entry, { service, workload, identity })
     samples.sent.value += receivedBytes
     samples.received.value += sentBytes
     samples.close(reason)

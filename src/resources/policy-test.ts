@@ -2,6 +2,7 @@
 
 import { LineCounter, parseDocument } from 'yaml'
 import { z } from 'zod'
+import { failures } from '#base/failure'
 import { BadInput, type Place, type Problem } from '#base/note'
 import { dnsLabel, portNumber, stringMap } from './fields.ts'
 import { placeAt } from './read/places.ts'
@@ -24,13 +25,14 @@ const workload = z.strictObject({
 })
 
 const text = () => z.string().min(1).max(4096)
+const verdicts: ReadonlySet<string> = new Set(['Allow', 'Deny', 'Audit', 'Mixed', 'Answer', ...Object.keys(failures)])
 const verdict = z
   .string()
-  .regex(/^(Allow|Deny|Audit|Answer|[a-z][a-z-]+)$/, {
-    message: 'must be Allow, Deny, Audit, Answer, or the code of a failure such as no-route',
+  .refine(said => verdicts.has(said), {
+    message: 'must be Allow, Deny, Audit, Mixed, Answer, or the code of a failure of the mesh, such as no-route',
   })
   .describe(
-    'Allow, Deny, Audit (let in, and counted as what would be denied), Answer (the mesh answers, such as by a redirect), or a failure code.',
+    'Allow, Deny, Audit (let in, and counted as what would be denied), Mixed (some endpoints let it in), Answer (the mesh answers, such as by a redirect), or a failure code.',
   )
 
 const expectation = z.strictObject({
