@@ -41,26 +41,48 @@ export type CallsSeen = {
 export const anyPath = '/*'
 
 const mostSegments = 2
+const mostLetters = 32
 
 /**
  * `/orders/17/lines` → `/orders/*`: the first two segments, ended with `/*` where more follows or a segment looks as if it named one thing.
- * Calls of gRPC keep their path. path: in the spelling that access rules are compared with, without the query.
+ * Calls of gRPC keep their path. path: in the spelling that access rules are compared with, without the query. Asked for each request whose path is new, so it makes nothing but its answer.
  */
 export function pathKind(path: string, isGrpc = false): string {
   if (isGrpc || path === '*') return path
-  const segments = path.slice(1).split('/')
-  const kept: string[] = []
-  for (const [at, segment] of segments.entries()) {
-    if (at === mostSegments && segment !== '') return `/${kept.join('/')}/*`
-    if (!isWord(segment)) return kept.length === 0 ? anyPath : `/${kept.join('/')}/*`
-    kept.push(segment)
+  let start = 1
+  for (let nth = 0; nth < mostSegments; nth++) {
+    const end = wordEnd(path, start)
+    if (end < 0) return start === 1 ? anyPath : `${path.slice(0, start)}*`
+    if (end === path.length) return path
+    start = end + 1
   }
-  return `/${kept.join('/')}`
+  return start === path.length ? path : `${path.slice(0, start)}*`
 }
 
-/** Names that people give to collections and pages; numbers, ids, tokens and file names of hashes are none. '' is the end of `/a/`. */
-const isWord = (segment: string): boolean =>
-  segment.length <= 32 && /^[A-Za-z_.~-]*[\w.~-]*$/.test(segment) && !/^\d|\d.*\d.*\d/.test(segment) && !/^[0-9a-f]{8,}$/i.test(segment)
+/**
+ * Where the segment that begins there ends; below 0 where it names one thing. Names that people give to collections and pages are of letters, with two digits at
+ * most and none in front; numbers, ids, tokens, hashes and escaped characters are no such names. A segment of nothing is the end of `/a/`.
+ */
+function wordEnd(path: string, start: number): number {
+  let digits = 0
+  let isHex = true
+  let at = start
+  for (; at < path.length; at++) {
+    const char = path.charCodeAt(at)
+    if (char === 47) break
+    if (char >= 48 && char <= 57) {
+      if (at === start || ++digits > 2) return -1
+      continue
+    }
+    const lower = char | 32
+    const isLetter = lower >= 97 && lower <= 122
+    // - . _ ~
+    if (!isLetter && char !== 45 && char !== 46 && char !== 95 && char !== 126) return -1
+    if (!isLetter || lower > 102) isHex = false
+  }
+  const length = at - start
+  return length > mostLetters || (isHex && length >= 8) ? -1 : at
+}
 
 /** A path that is of this kind, for asking what rules make of it. */
 export const pathLike = (kind: string): string => kind.replace(/\*$/, 'any')

@@ -63,7 +63,8 @@ export class Calls {
 export class CallKinds {
   readonly #isGrpc: boolean
   readonly #sampleOf: (method: string, path: string) => Sample
-  readonly #byKind = new Map<string, Sample>()
+  readonly #byKind = new Map<string, Map<string, Sample>>()
+  #kinds = 0
   /** By method and path as they came: most callers ask for few. */
   readonly #byPath = new Map<string, Map<string, Sample>>()
   #paths = 0
@@ -97,14 +98,16 @@ export class CallKinds {
     const kind = path === '' ? '' : pathKind(spelled, this.#isGrpc)
     // A path is a word of its caller: it must not fill the labels.
     const short = kind.length > 200 ? anyPath : kind
-    const made = this.#byKind.get(`${method} ${short}`)
+    const made = this.#byKind.get(method)?.get(short)
     if (made !== undefined) return made
-    const isRoom = this.#byKind.size < mostOfCaller
-    const name = isRoom ? `${method} ${short}` : `${method.slice(0, 16)} ${anyPath}`
-    let sample = this.#byKind.get(name)
+    const isRoom = this.#kinds < mostOfCaller
+    const [kindOfMethod, kindOfPath] = isRoom ? [method, short] : [method.slice(0, 16), anyPath]
+    let byPath = this.#byKind.get(kindOfMethod)
+    let sample = byPath?.get(kindOfPath)
     if (sample === undefined) {
-      if (this.#byKind.size >= mostOfCaller + 16) return undefined
-      this.#byKind.set(name, (sample = this.#sampleOf(isRoom ? method : method.slice(0, 16), isRoom ? short : anyPath)))
+      if (this.#kinds++ >= mostOfCaller + 16) return undefined
+      if (byPath === undefined) this.#byKind.set(kindOfMethod, (byPath = new Map()))
+      byPath.set(kindOfPath, (sample = this.#sampleOf(kindOfMethod, kindOfPath)))
     }
     return sample
   }
