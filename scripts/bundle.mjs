@@ -22,7 +22,7 @@ const { metafile } = await build({
   entryPoints: { 'bin/main': join(root, 'src/bin/weft.ts'), 'bin/inside': join(root, 'src/io/namespace/inside.ts') },
   outdir: join(root, 'dist'),
   bundle: true,
-  external: ['pino'], // finds its own files by path
+  external: ['pino', '@redis/client'], // one finds its own files by path; the other is large, and few need it
   splitting: true,
   chunkNames: 'bin/[name]-[hash]',
   platform: 'node',

@@ -6,12 +6,13 @@
  * and `viewFor` cuts from the mesh what one proxy is told.
  */
 
-import type { Chosen, Mesh, Outbound, SelectedPort } from '#model/mesh'
+import type { Chosen, Mesh, Outbound, SelectedPort, Spoken } from '#model/mesh'
 import type { PoliciesTold } from '#model/policies-told'
 import type { Inventory } from '#model/workload'
 import type { HTTPRoute, TCPRoute, TLSRoute } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
 import { findGuards } from './compiler/access.ts'
+import { findModes, judgingModes, keyOfPort, namelessPorts, withSpoken } from './compiler/authentication.ts'
 import { findEgress } from './compiler/egress.ts'
 import { findExternals } from './compiler/external.ts'
 import { findBodies, nextReopening, withoutEnded } from './compiler/bodies.ts'
@@ -54,22 +55,26 @@ export type { AncestorStatus, ParentStatus, ResourceStatus, Stated } from './com
 export { toldProtocol } from './compiler/protocol.ts'
 export { joinStatus } from './compiler/status.ts'
 export type { PolicyQuestion } from './compiler/tell.ts'
+export { modeAt } from './compiler/authentication.ts'
 export { endpointsFor, viewFor } from './compiler/view.ts'
 
 /**
  * roots: PEM certificates of the accepted roots. now: ms since the epoch; absent: before anything ends. judgeCertificate: what is wrong with a
- * certificate and its key; absent: only whether they look like some.
+ * certificate and its key; absent: only whether they look like some. moving: ports of workloads, `WORKLOAD.NAMESPACE:PORT`, on their way between mutual TLS
+ * and plaintext, and what callers speak to them meanwhile.
  */
 export type CompileOptions = {
   readonly trustDomain: string
   readonly roots: readonly string[]
   readonly now?: number
   readonly judgeCertificate?: JudgeCertificate
+  readonly moving?: Readonly<Record<string, Spoken>>
 }
 
-/** notes: what belongs to no condition. statuses: what to write on each resource; `joinStatus` makes the status of it. */
+/** plaintext: ports of workloads to which callers are to speak plaintext, as in `moving`. notes: what belongs to no condition. statuses: what to write on each resource; `joinStatus` makes the status of it. */
 export type Compiled = {
   readonly mesh: Mesh
+  readonly plaintext: readonly string[]
   readonly notes: readonly Note[]
   readonly statuses: readonly ResourceStatus[]
   /** When something ends by itself, so that the same resources compile to something else; ms since the epoch. */
@@ -117,7 +122,10 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
   const { lowered: backends, hashes, perClient } = lowerBackends(called, policies)
   const gateways = findGateways(gathered, backendTls, httpLowered, tcpLowered, inventory, judge, hashes)
   const egress = findEgress(gathered.egressPolicies, externals.ports)
-  const guarding = findGuards(gathered.accessPolicies, gathered.meshes, services, options.trustDomain)
+  const authentication = findTargets(gathered.authenticationPolicies, { services, routes: [], isHeld: () => false }, judgingModes(services))
+  const mtls = findModes(policies.mtls, authentication, services, inventory.workloads, options.moving ?? {})
+  const nameless = namelessPorts(mtls, inventory.workloads)
+  const guarding = findGuards(gathered.accessPolicies, gathered.meshes, services, options.trustDomain, nameless)
   const { faultPolicies, rateLimitPolicies } = gathered
   const { now = 0 } = options
   const held = new Set<Resource>(Object.values(attached).flatMap(list => list.map(each => each.route)))
@@ -168,12 +176,12 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
 
   const mesh: Mesh = {
     trust: { domain: options.trustDomain, roots: options.roots },
-    mtls: policies.mtls,
+    mtls,
     outbound,
     consumers: consumed,
     ...backends,
     backends: { ...backends.backends, ...limitService.outside.backends },
-    endpoints: { ...backends.endpoints, ...limitService.outside.endpoints },
+    endpoints: { ...withSpoken(backends.endpoints, mtls, nameless, inventory.workloads), ...limitService.outside.endpoints },
     dns: findNames(ports),
     declared: declaredBy(services.ports),
     inside: gateways.inside,
@@ -223,6 +231,7 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
     ...faults.statuses,
     ...limits.statuses,
     ...guarding.statuses,
+    ...authentication.statuses,
     ...gateways.statuses,
     ...externals.statuses,
     ...egress.statuses,
@@ -255,11 +264,18 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
       .filter(({ audience: { scope, from } }) => (scope === undefined || scope === client.namespace) && isMeant(from, client))
       .findLast(({ byPort }) => byPort.has(key))
       ?.byPort.get(key)
-  const compiled = keep<Compiled>(previous, { mesh, notes, statuses, ...(endsAt === undefined ? {} : { endsAt }) })
+  const compiled = keep<Compiled>(previous, {
+    mesh,
+    plaintext: nameless.map(keyOfPort),
+    notes,
+    statuses,
+    ...(endsAt === undefined ? {} : { endsAt }),
+  })
   sources.set(compiled, {
     speaking,
     backing: policies,
     limits,
+    authentication,
     meshes: gathered.meshes,
     accessPolicies: gathered.accessPolicies,
     ports,

@@ -14,6 +14,7 @@ import type {
   PoliciesTold,
   ProxyConfig,
   ProxyStatus,
+  MtlsReport,
   Resilience,
   RootPlan,
   RootRequest,
@@ -89,6 +90,8 @@ export type Client = {
   detections(id: string): Promise<readonly Detection[]>
   /** service: `NAME.NAMESPACE`; absent: of all. */
   resilience(service?: string): Promise<Resilience>
+  /** Who still speaks plaintext. */
+  mtls(query?: MtlsQuery): Promise<MtlsReport>
   policies(question: PolicyQuery): Promise<PoliciesTold>
   convergence(revision: number): Promise<Convergence>
   createToken(request: TokenRequest): Promise<TokenReply>
@@ -102,6 +105,14 @@ export type Client = {
   calls(seconds?: number): Promise<CallsSeen>
   topology(seconds?: number): Promise<Topology>
   series(service: string, options?: { readonly seconds?: number; readonly side?: 'inbound' | 'outbound' }): Promise<Series>
+}
+
+/** port: number or name. */
+export type MtlsQuery = {
+  readonly namespace?: string
+  readonly service?: string
+  readonly port?: string
+  readonly withinSeconds?: number
 }
 
 /** service, from: `NAME.NAMESPACE`. label: `KEY=VALUE`; header: `name: value`. */
@@ -206,6 +217,7 @@ function meshCalls(request: Requester): Omit<Client, keyof ResourceCalls | 'url'
     proxyConfig: id => request.json(`/weft/v1/proxies/${encodeURIComponent(id)}/config`),
     detections: id => request.json(`/weft/v1/proxies/${encodeURIComponent(id)}/detections`),
     resilience: service => request.json(`/weft/v1/resilience${service === undefined ? '' : `?service=${encodeURIComponent(service)}`}`),
+    mtls: ({ withinSeconds, ...query } = {}) => request.json('/weft/v1/mtls', { query: { ...query, within: withinSeconds?.toString() } }),
     policies: question => request.json(`/weft/v1/policies?${searchOf(question)}`),
     convergence: revision => request.json('/weft/v1/convergence', { query: { revision: String(revision) } }),
     createToken: body => request.json('/weft/v1/tokens', { method: 'POST', body }),

@@ -94,6 +94,41 @@ export type Resilience = {
   }[]
 }
 
+/**
+ * GET /weft/v1/mtls[?namespace=NS][&service=NAME][&port=NUMBER|NAME][&within=SECONDS]: who still speaks plaintext to ports of workloads, and whether it is safe
+ * to make them strict. why: what forbids it, for people. within: 600 unless said; what was longer ago does not count. watchedSeconds: since when all of these
+ * ports are watched.
+ */
+export type MtlsReport = {
+  readonly safe: boolean
+  readonly why: readonly string[]
+  readonly withinSeconds: number
+  readonly watchedSeconds: number
+  readonly ports: readonly MtlsPortReport[]
+}
+/** mutual: connections with mutual TLS since its proxy started. callers: in plaintext; refused: the same where it is strict. watchedSince: RFC 3339; absent: nobody watches. */
+export type MtlsPortReport = {
+  readonly workload: string
+  readonly namespace: string
+  readonly service: string
+  readonly port: number
+  readonly name?: string
+  readonly mode: 'strict' | 'permissive' | 'disabled'
+  readonly watchedSince?: string
+  readonly mutual: number
+  readonly callers: readonly MtlsCaller[]
+  readonly refused: readonly MtlsCaller[]
+  readonly why?: string
+}
+/** address: IP, or `other` for those beyond the first hundred. workload: `NAME.NAMESPACE` of whose it is, if that is known. connections: since its proxy started; open: now. */
+export type MtlsCaller = {
+  readonly address: string
+  readonly workload?: string
+  readonly connections: number
+  readonly open: number
+  readonly lastAt: string
+}
+
 /** GET /weft/v1/convergence?revision=N: who has N active. */
 export type Convergence = {
   readonly revision: number

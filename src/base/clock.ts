@@ -6,6 +6,9 @@ export interface Clock {
   after(ms: number, run: () => void): () => void
 }
 
+/** The longest time that a timer of Node takes, 24 days: a longer one would go off at once. */
+export const longestTimerMs = 2 ** 31 - 1
+
 export const systemClock: Clock = {
   now: Date.now,
   after(ms, run) {

@@ -1,14 +1,15 @@
-/** AccessPolicies: what is said of each, and the guards that they set; `accessAt` makes of those what one port of one workload is told. */
+/** AccessPolicies: what is said of each, and the guards that they set. */
 
 import { networkOf, readPath } from '#model/access'
 import type { Guard, GuardOperation, GuardRule, GuardTarget, Mesh } from '#model/mesh'
-import type { Access, AccessCondition, AccessRule, TextMatch } from '#model/view'
-import type { ProxyNode, Workload, WorkloadPort } from '#model/workload'
+import type { AccessCondition, TextMatch } from '#model/view'
+import type { Workload, WorkloadPort } from '#model/workload'
 import type { AccessOperation, AccessPath, AccessPolicy, AccessSource, AccessTarget, MeshResource } from '#resources/weft'
 import { rootNamespace, weftGroup } from '#resources/weft'
+import { isTarget } from './access-at.ts'
 import { nameOf, namespaceOf } from './gather.ts'
 import { isHttp } from './protocol.ts'
-import { portOf, type ServicePort, type Services, selects } from './services.ts'
+import { type ServicePort, type Services, selects } from './services.ts'
 import type { ResourceStatus, Stated } from './status.ts'
 import { controllerName, state, statusFor } from './status.ts'
 
@@ -20,12 +21,13 @@ export function findGuards(
   meshes: readonly MeshResource[],
   services: Services,
   trustDomain: string,
+  nameless: readonly Nameless[],
 ): Guarding {
   const guards: Guard[] = []
   const statuses = policies.map(policy => {
     const lowered = lowerRules(policy, trustDomain)
     const judged = (policy.spec?.targetRefs ?? []).map((ref, at) =>
-      judge(policy, ref, `spec.targetRefs[${at}]`, services, lowered.problems),
+      judge(policy, ref, `spec.targetRefs[${at}]`, services, lowered, nameless),
     )
     const targets = judged.flatMap(each => each.targets)
     const { action = 'Allow', audits = 'Deny' } = policy.spec ?? {}
@@ -51,7 +53,42 @@ type Judged = {
   readonly conditions: readonly Stated[]
 }
 
-function judge(policy: AccessPolicy, ref: AccessTarget, path: string, services: Services, problems: readonly string[]): Judged {
+/** A port of a workload that takes plaintext only. */
+export type Nameless = { readonly workload: Workload; readonly port: WorkloadPort }
+
+/** Which rules ask for an identity where nobody proves one. */
+function namelessAt(
+  { rules }: Lowered,
+  targets: readonly GuardTarget[],
+  isAllow: boolean,
+  nameless: readonly Nameless[],
+): readonly string[] {
+  if (nameless.length === 0) return []
+  const so = isAllow ? 'it allows nobody there' : 'it denies everybody there'
+  const places = nameless.filter(({ workload, port }) => targets.some(target => isTarget(target, workload, port, false)))
+  const told = rules.flatMap((rule, at) => {
+    if (!rule.from.some(all => all.some(({ on }) => on === 'identity'))) return []
+    const here = places.filter(
+      ({ port }) =>
+        rule.to.length === 0 ||
+        rule.to.some(to => (to.ports.length === 0 || to.ports.includes(port.port)) && !to.notPorts.includes(port.port)),
+    )
+    return here.map(
+      ({ workload, port }) =>
+        `spec.rules[${rule.name.split('#')[1] ?? at}].from: port ${port.port} of ${workload.service}.${workload.namespace} takes plaintext only, by an AuthenticationPolicy, so that nobody proves an identity: ${so}`,
+    )
+  })
+  return [...new Set(told)]
+}
+
+function judge(
+  policy: AccessPolicy,
+  ref: AccessTarget,
+  path: string,
+  services: Services,
+  lowered: Lowered,
+  nameless: readonly Nameless[],
+): Judged {
   const namespace = namespaceOf(policy)
   const { kind, name, sectionName, labels } = ref
   const ancestorRef = {
@@ -69,7 +106,9 @@ function judge(policy: AccessPolicy, ref: AccessTarget, path: string, services: 
   const yes = (targets: readonly GuardTarget[], ports: readonly ServicePort[]): Judged => ({
     targets,
     ancestorRef,
-    conditions: conditionsOf(policy, kind === 'Service', ports, problems),
+    conditions: conditionsOf(policy, kind === 'Service', ports, lowered.problems, isAllow =>
+      namelessAt(lowered, targets, isAllow, nameless),
+    ),
   })
   if (kind === 'Mesh') {
     if (namespace !== rootNamespace)
@@ -98,7 +137,13 @@ function judge(policy: AccessPolicy, ref: AccessTarget, path: string, services: 
 }
 
 /** What cannot be carried out is said with its field, and counts so that nobody gets in by it. */
-function conditionsOf(policy: AccessPolicy, isOne: boolean, ports: readonly ServicePort[], problems: readonly string[]): readonly Stated[] {
+function conditionsOf(
+  policy: AccessPolicy,
+  isOne: boolean,
+  ports: readonly ServicePort[],
+  problems: readonly string[],
+  namelessOf: (isAllow: boolean) => readonly string[],
+): readonly Stated[] {
   const isAllow = (policy.spec?.action === 'Audit' ? policy.spec.audits : policy.spec?.action) === 'Allow'
   const so = isAllow ? 'it allows nothing there' : 'its rule denies everything there'
   const others = ports.filter(port => !isHttp(port.protocol))
@@ -114,7 +159,11 @@ function conditionsOf(policy: AccessPolicy, isOne: boolean, ports: readonly Serv
         ),
     ),
   )
-  const all = [...problems.map(problem => `${problem}: ${isAllow ? 'it allows nothing' : 'its rule denies without it'}`), ...wrong]
+  const all = [
+    ...problems.map(problem => `${problem}: ${isAllow ? 'it allows nothing' : 'its rule denies without it'}`),
+    ...wrong,
+    ...namelessOf(isAllow),
+  ]
   const [first] = all
   if (first === undefined) return [state(policy, 'Accepted', true, 'Accepted', 'The policy holds')]
   const text = all.slice(0, 20).join('; ')
@@ -130,10 +179,9 @@ const httpFieldsOf = (operation: AccessOperation) => httpFields.filter(field => 
 const mayBeAt = ({ ports, notPorts }: AccessOperation, { target }: ServicePort): boolean =>
   typeof target !== 'number' || ((ports?.includes(target) ?? true) && !(notPorts?.includes(target) ?? false))
 
-function lowerRules(
-  policy: AccessPolicy,
-  trustDomain: string,
-): { readonly rules: readonly GuardRule[]; readonly problems: readonly string[] } {
+type Lowered = { readonly rules: readonly GuardRule[]; readonly problems: readonly string[] }
+
+function lowerRules(policy: AccessPolicy, trustDomain: string): Lowered {
   const { action = 'Allow', audits = 'Deny', rules = [] } = policy.spec ?? {}
   const isAllow = (action === 'Audit' ? audits : action) === 'Allow'
   const problems: string[] = []
@@ -300,33 +348,6 @@ const valueMatch = (value: string): TextMatch =>
       ? { type: 'suffix', value: value.slice(1) }
       : { type: 'exact', value }
 
-/** What holds at one port of one workload. opaque: where its bytes are not looked into. Undefined: nothing. */
-export function accessAt(
-  mesh: Mesh,
-  node: ProxyNode,
-  port: WorkloadPort,
-  isUdp: boolean,
-): { readonly http: Access; readonly opaque: Access } | undefined {
-  const own = mesh.guards.filter(({ targets }) => targets.some(target => isTarget(target, node, port, isUdp)))
-  if (own.length === 0 && mesh.access === 'allow') return undefined
-  const rulesOf = (as: Guard['as'], isAudit: boolean): readonly AccessRule[] | undefined => {
-    const those = own.filter(guard => guard.as === as && guard.isAudit === isAudit)
-    return those.length === 0 ? undefined : those.flatMap(({ rules }) => rules.flatMap(rule => rulesAt(rule, port.port)))
-  }
-  const deny = rulesOf('deny', false) ?? []
-  const allow = rulesOf('allow', false) ?? (mesh.access === 'deny' ? [] : undefined)
-  const auditDeny = rulesOf('deny', true)
-  // Where Allow policies are enforced already, one more could only let more in.
-  const auditAllow = allow === undefined ? rulesOf('allow', true) : undefined
-  const audit =
-    (auditDeny ?? []).length === 0 && auditAllow === undefined
-      ? {}
-      : { audit: { deny: auditDeny ?? [], ...(auditAllow === undefined ? {} : { allow: auditAllow }) } }
-  if (deny.length === 0 && allow === undefined && !('audit' in audit)) return undefined
-  const http: Access = { deny, ...(allow === undefined ? {} : { allow }), ...audit }
-  return { http, opaque: opaqueOf(http) }
-}
-
 /** The policies that judge who calls a port of a Service, at any of the workloads behind it. */
 export const guardsAt = (policies: readonly AccessPolicy[], port: ServicePort, workloads: readonly Workload[]): readonly AccessPolicy[] =>
   policies.filter(policy =>
@@ -339,32 +360,3 @@ export const guardsAt = (policies: readonly AccessPolicy[], port: ServicePort, w
       return name === port.service && (sectionName === undefined || sectionName === port.name)
     }),
   )
-
-const isTarget = ({ namespace, selector, port: at }: GuardTarget, node: ProxyNode, port: WorkloadPort, isUdp: boolean): boolean =>
-  (namespace === undefined || namespace === node.namespace) &&
-  (selector === undefined || selects(selector, node)) &&
-  (at === undefined || (at.isUdp === isUdp && portOf(node, at.target, at.isUdp)?.port === port.port))
-
-/** Ports are settled here, for a proxy listens at others than its workload. */
-function rulesAt({ name, from, to }: GuardRule, port: number): readonly AccessRule[] {
-  const here = to.filter(({ ports, notPorts }) => (ports.length === 0 || ports.includes(port)) && !notPorts.includes(port))
-  if (to.length > 0 && here.length === 0) return []
-  const isWide = (all: readonly (readonly AccessCondition[])[]): boolean => all.some(each => each.length === 0)
-  const conditions = here.map(({ http }) => http)
-  return [{ name, from: isWide(from) ? [] : from, to: isWide(conditions) ? [] : conditions }]
-}
-
-/** Where HTTP is not seen, what denies by it denies, and what allows by it does not. */
-function opaqueOf({ deny, allow, audit }: Access): Access {
-  const wider = (rules: readonly AccessRule[]): readonly AccessRule[] =>
-    rules.map(rule => (rule.to.some(all => all.length > 0) ? { ...rule, to: [] } : rule))
-  const narrower = (rules: readonly AccessRule[]): readonly AccessRule[] =>
-    rules.flatMap(rule => (rule.to.length === 0 || rule.to.some(all => all.length === 0) ? [{ ...rule, to: [] }] : []))
-  return {
-    deny: wider(deny),
-    ...(allow === undefined ? {} : { allow: narrower(allow) }),
-    ...(audit === undefined
-      ? {}
-      : { audit: { deny: wider(audit.deny), ...(audit.allow === undefined ? {} : { allow: narrower(audit.allow) }) } }),
-  }
-}

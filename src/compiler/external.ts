@@ -8,6 +8,7 @@ import type { JudgeCertificate } from './edge-certificates.ts'
 import { rootsOf, tlsPairOf } from './external-tls.ts'
 import type { Gathered } from './gather.ts'
 import { nameOf, namespaceOf } from './gather.ts'
+import { wholeNames } from './names.ts'
 import type { ServicePort } from './services.ts'
 import type { ResourceStatus, Stated } from './status.ts'
 import { state, statusFor } from './status.ts'
@@ -22,7 +23,7 @@ export type Externals = {
   readonly statuses: readonly ResourceStatus[]
 }
 
-/** Of two with one host the older has it. services: whose addresses are not shared, where only the last two numbers count (`loopbackOf`). */
+/** Of two with one host the older has it, and before both a Service that has this name. services: whose addresses are not shared, where only the last two numbers count (`loopbackOf`). */
 export function findExternals(
   { externalServices, ...gathered }: Gathered,
   judge: JudgeCertificate,
@@ -30,6 +31,7 @@ export function findExternals(
 ): Externals {
   const by = new Map<string, readonly ServicePort[]>()
   const owners = new Map<string, string>()
+  const ofServices = new Map(services.flatMap(each => wholeNames(each).map(name => [name, `${each.namespace}/${each.service}`] as const)))
   const addresses = new Set(services.flatMap(({ host }) => (host?.startsWith('240.77.') ? [host.replace('240.77.', '240.79.')] : [])))
   const statuses = externalServices.map((external): ResourceStatus => {
     const own: ServicePort[] = []
@@ -41,6 +43,11 @@ export function findExternals(
       tls: originationOf(external, port, at, gathered, judge, wrong),
     }))
     for (const host of external.spec?.hosts ?? []) {
+      const service = ofServices.get(host)
+      if (service !== undefined) {
+        taken.push(`${host} is a name of Service ${service}`)
+        continue
+      }
       const address = host.startsWith('*.') ? undefined : externalAddress(host, candidate => addresses.has(candidate))
       let isShown = false
       for (const { port, tls } of settings) {

@@ -18,6 +18,7 @@ import { experimentalGroup, gatewayGroup } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
 import type {
   AccessPolicy,
+  AuthenticationPolicy,
   BackendPolicy,
   EgressPolicy,
   ExternalService,
@@ -51,6 +52,7 @@ export type Gathered = {
   /** XBackendTrafficPolicies among them, of which the fields mean the same. */
   readonly backendPolicies: readonly BackendPolicy[]
   readonly accessPolicies: readonly AccessPolicy[]
+  readonly authenticationPolicies: readonly AuthenticationPolicy[]
   readonly faultPolicies: readonly FaultPolicy[]
   readonly routePolicies: readonly RoutePolicy[]
   readonly rateLimitPolicies: readonly RateLimitPolicy[]
@@ -97,6 +99,7 @@ export function gather(resources: readonly Resource[]): Gathered {
       ...of<BackendPolicy>(experimentalGroup, 'XBackendTrafficPolicy'),
     ].sort(older),
     accessPolicies: of(weftGroup, 'AccessPolicy'),
+    authenticationPolicies: of(weftGroup, 'AuthenticationPolicy'),
     faultPolicies: of(weftGroup, 'FaultPolicy'),
     routePolicies: of(weftGroup, 'RoutePolicy'),
     rateLimitPolicies: of(weftGroup, 'RateLimitPolicy'),

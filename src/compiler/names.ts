@@ -7,6 +7,10 @@ import type { ServicePort } from './services.ts'
 const isIPv4 = (address: string): boolean => /^\d{1,3}(\.\d{1,3}){3}$/.test(address)
 export const byName = (one: DnsName, other: DnsName): number => (one.name < other.name ? -1 : one.name > other.name ? 1 : 0)
 
+/** In which whole names a Service is known to the mesh. */
+export const wholeNames = ({ service, namespace }: Pick<ServicePort, 'service' | 'namespace'>): readonly string[] =>
+  ['', '.svc', '.svc.cluster.local'].map(end => `${service}.${namespace}${end}`)
+
 /** Of a Service: SERVICE (to clients of its namespace), SERVICE.NAMESPACE, SERVICE.NAMESPACE.svc and SERVICE.NAMESPACE.svc.cluster.local; of an ExternalService its hosts. */
 export function findNames(ports: readonly ServicePort[]): Mesh['dns'] {
   const qualified = new Map<string, DnsName>()
@@ -18,10 +22,7 @@ export function findNames(ports: readonly ServicePort[]): Mesh['dns'] {
       qualified.set(external.host, { name: external.host, addresses })
       continue
     }
-    for (const end of ['', '.svc', '.svc.cluster.local']) {
-      const name = `${service}.${namespace}${end}`
-      qualified.set(name, { name, addresses })
-    }
+    for (const name of wholeNames({ service, namespace })) qualified.set(name, { name, addresses })
     const own = short.get(namespace) ?? new Map<string, DnsName>()
     short.set(namespace, own.set(service, { name: service, addresses }))
   }

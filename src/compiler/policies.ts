@@ -19,6 +19,7 @@ import type { Judging, Targets } from './targets.ts'
 
 export type Calling = { readonly connectTimeoutMs: number } & Choosing & Resilience & Checking & Pick<Backend, 'fallback'>
 export type Policies = {
+  /** Of the Mesh. */
   readonly mtls: 'strict' | 'permissive'
   /** The one that counts most first; the last is the Mesh's. */
   readonly layersOf: (port: ServicePort) => readonly Layer[]

@@ -1,12 +1,13 @@
 /** What holds for the calls to a Service and by whose word: the same layers that the mesh is made of, merged by the same rule. */
 
 import { chooseRoute, type RequestFacts } from '#model/match'
-import type { Layer, Mesh } from '#model/mesh'
+import type { Layer, Mesh, MtlsMode } from '#model/mesh'
 import type { ClientTold, FieldTold, PoliciesTold, PortTold, RouteTold } from '#model/policies-told'
 import type { Listener, Route } from '#model/view'
-import type { Workload } from '#model/workload'
-import type { AccessPolicy, MeshResource, RateLimitPolicy } from '#resources/weft'
+import type { Workload, WorkloadPort } from '#model/workload'
+import type { AccessPolicy, AuthenticationPolicy, MeshResource, RateLimitPolicy } from '#resources/weft'
 import { guardsAt } from './access.ts'
+import { lowered, modeAt } from './authentication.ts'
 import type { Client } from './clients.ts'
 import { nameOf } from './gather.ts'
 import { layerOf, layersFor } from './layers.ts'
@@ -15,7 +16,7 @@ import { outboundFor } from './per-client.ts'
 import type { Policies } from './policies.ts'
 import { isOpaque } from './protocol.ts'
 import { settled } from './route-policies.ts'
-import { type ServicePort, selects } from './services.ts'
+import { portOf, type ServicePort, selects } from './services.ts'
 import { layersOfBytes, layersOfRoute, type Speaking } from './settle.ts'
 import type { Targets } from './targets.ts'
 
@@ -24,6 +25,7 @@ export type Sources = {
   readonly speaking: Speaking
   readonly backing: Policies
   readonly limits: Targets<RateLimitPolicy>
+  readonly authentication: Targets<AuthenticationPolicy>
   readonly meshes: readonly MeshResource[]
   readonly accessPolicies: readonly AccessPolicy[]
   readonly ports: readonly ServicePort[]
@@ -146,7 +148,11 @@ function tellBytes({ speaking, bytesBy }: Sources, port: ServicePort, listener: 
 }
 
 /** By the called side: limits of the port; of its workloads where they have labels of their own; who may call; mutual TLS. */
-function tellTaken(mesh: Mesh, { limits, meshes, accessPolicies, workloads }: Sources, port: ServicePort): readonly FieldTold[] {
+function tellTaken(
+  mesh: Mesh,
+  { limits, authentication, meshes, accessPolicies, workloads }: Sources,
+  port: ServicePort,
+): readonly FieldTold[] {
   const own = meshes.find(each => each.metadata.name === 'default')
   const behind = workloads.filter(each => each.namespace === port.namespace && selects(port.selector, each))
   const wide = limits.ofPlace(port.namespace)
@@ -169,8 +175,40 @@ function tellTaken(mesh: Mesh, { limits, meshes, accessPolicies, workloads }: So
       overruled: [],
     },
     ...(guards.length === 0 ? [] : [{ field: 'access.rules', value: guards, by: 'all of these together', overruled: [] }]),
-    { field: 'mtls', value: mesh.mtls, by: own?.spec?.mtls === undefined ? builtIn : 'Mesh default', overruled: [] },
+    ...tellMtls(mesh, authentication, port, behind, own),
   ]
+}
+
+function tellMtls(
+  mesh: Mesh,
+  authentication: Targets<AuthenticationPolicy>,
+  port: ServicePort,
+  behind: readonly Workload[],
+  own: MeshResource | undefined,
+): readonly FieldTold[] {
+  const layers = [
+    ...authentication.ofPort(port).filter(({ level }) => level === 'Service' || level === 'port'),
+    ...authentication.ofPlace(port.namespace).filter(({ labels }) => labels === undefined || behind.some(each => selects(labels, each))),
+  ].map((each): Layer => {
+    const { mode } = (each.says as NonNullable<AuthenticationPolicy['spec']>).mtls
+    const some = 'labels' in each && each.labels !== undefined ? ` for workloads with ${JSON.stringify(each.labels)}` : ''
+    return { policy: `${layerOf(each).policy}${some}`, says: { mtls: lowered(mode) } }
+  })
+  const of = own?.spec?.mtls
+  const widest: Layer =
+    of === undefined ? { policy: builtIn, says: { mtls: 'strict' } } : { policy: 'Mesh default', says: { mtls: of.mode } }
+  if (port.protocol === 'udp') return [{ field: 'mtls', value: 'strict', by: `${builtIn}, for datagrams`, overruled: [] }]
+  const fields = told([...layers, widest], 'AuthenticationPolicy')
+  const modes = new Set(behind.flatMap(each => portsAt(each, port).map(at => modeAt(mesh, each, at))))
+  // Another Service in front of the same port, or what plaintext would lose there, may have the last word.
+  return modes.size === 0 || (modes.size === 1 && modes.has(fields[0]!.value as MtlsMode))
+    ? fields
+    : fields.map(each => ({ ...each, value: [...modes].sort().join(', '), by: `${each.by}, and what else holds for these workloads` }))
+}
+
+const portsAt = (workload: Workload, { target }: ServicePort): readonly WorkloadPort[] => {
+  const found = portOf(workload, target)
+  return found === undefined ? [] : [found]
 }
 
 /** The fields of all layers in the order of the last, which is what is built in; those it does not know behind them. */

@@ -5,7 +5,8 @@ import { onLoopback } from '#model/loopback'
 import { inTls, portName } from '#model/port'
 import type { Access, Backend, Listener, Protocol, Route, RouteTable, View, WeightedBackend } from '#model/view'
 import type { ProxyNode, WorkloadPort } from '#model/workload'
-import { accessAt } from './access.ts'
+import { accessAt } from './access-at.ts'
+import { modeAt, takenAt } from './authentication.ts'
 import { byNearness } from './balance.ts'
 import { egressOf } from './egress.ts'
 import type { Client } from './clients.ts'
@@ -133,7 +134,9 @@ function takeIn(mesh: Mesh, node: ProxyNode, port: WorkloadPort, bind: { readonl
   const name = `inbound/${place}`
   const backends = [{ backend: `local/${place}`, weight: 1 }]
   const service = `${node.service}.${node.namespace}`
-  const access = accessAt(mesh, node, port, protocol === 'udp')
+  // Datagrams come by other proxies only.
+  const mode = protocol === 'udp' ? 'strict' : takenAt(mesh, node, port)
+  const access = accessAt(mesh, node, port, protocol === 'udp', protocol !== 'udp' && modeAt(mesh, node, port) === 'disabled')
   const routes = isHttp(protocol) ? routesTo(mesh, node, port, backends, access?.http) : []
   return {
     listener: {
@@ -141,8 +144,7 @@ function takeIn(mesh: Mesh, node: ProxyNode, port: WorkloadPort, bind: { readonl
       direction: 'inbound',
       ...bind,
       protocol,
-      // Datagrams come by other proxies only.
-      tls: { mode: protocol === 'udp' ? 'strict' : mesh.mtls },
+      ...(mode === 'disabled' ? {} : { tls: { mode } }),
       ...(isHttp(protocol) ? { routes: name } : {}),
       ...(isOpaque(protocol) ? { backends } : {}),
       service,

@@ -6,7 +6,7 @@
  * What did not change is the same object from one compile to the next, down to a proxy's view, so that nothing is encoded or sent twice.
  */
 
-import type { Clock } from '#base/clock'
+import { type Clock, longestTimerMs } from '#base/clock'
 import type { Log } from '#base/log'
 import {
   type Compiled,
@@ -27,6 +27,7 @@ import type { Platform } from '#platforms/platform'
 import type { Resource } from '#resources/kind'
 import { apiVersionOf } from '#resources/kind'
 import { kindOf, kinds } from '#resources/registry'
+import { MtlsMoves, type Settled } from './mtls-moves.ts'
 import type { Operation, Store } from './store.ts'
 
 export type CompileLoopOptions = {
@@ -47,16 +48,15 @@ export type Cut = { readonly mesh: Mesh; readonly view: View }
 const sources = kinds.filter(({ kind }) => kind !== 'Workload') // workloads come through the inventory
 const quietMs = 10
 const longestMs = 50
-/** The longest time that a timer takes, 24 days. */
-const longestTimerMs = 2 ** 31 - 1
 
 export class CompileLoop {
   readonly #options: CompileLoopOptions
   readonly #told = new Set<(compilation: Compilation) => void>()
   readonly #ends: (() => void)[]
+  readonly #moves: MtlsMoves
   #compiled: Compiled | undefined
   #current: Compilation | undefined
-  #input: { readonly resources: readonly Resource[]; readonly inventory: Inventory; readonly trust: string } | undefined
+  #input: Input | undefined
   #cancel: (() => void) | undefined
   #cancelEnd: (() => void) | undefined
   #firstAt = 0
@@ -66,6 +66,7 @@ export class CompileLoop {
   /** Compiles once at once, so that whoever connects first is served. */
   constructor(options: CompileLoopOptions) {
     this.#options = options
+    this.#moves = new MtlsMoves({ clock: options.clock, log: options.log, onStep: () => this.refresh() })
     this.#ends = [options.store.onCommit(() => this.refresh()), options.platform.onChange(() => this.refresh())]
     this.#run()
   }
@@ -95,6 +96,11 @@ export class CompileLoop {
     return this.#compiled && tellPolicies(this.#compiled, question)
   }
 
+  /** Who knows how far the proxies are: changes that take more than one step wait for them. */
+  hears(isSettled: Settled): void {
+    this.#moves.hears(isSettled)
+  }
+
   /** Something changed that a compile depends on. */
   refresh(): void {
     const now = this.#options.clock.now()
@@ -109,6 +115,7 @@ export class CompileLoop {
     this.#cancel?.()
     this.#cancel = undefined
     this.#cancelEnd?.()
+    this.#moves.close()
     for (const end of this.#ends) end()
     this.#told.clear()
   }
@@ -149,14 +156,19 @@ export class CompileLoop {
       resources: sources.flatMap(kind => store.list({ kind }).items),
       inventory: platform.inventory,
       trust: JSON.stringify(options),
+      moving: this.#moves.moving,
     }
     const now = this.#options.clock.now()
     const isOver = this.#compiled?.endsAt !== undefined && this.#compiled.endsAt <= now
     if (this.#compiled === undefined || isOver || !sameInput(this.#input, input)) {
-      this.#compiled = compile(input.resources, input.inventory, { ...options, now }, this.#compiled)
+      const compiled = (before: Compiled | undefined): Compiled =>
+        compile(input.resources, input.inventory, { ...options, now, moving: this.#moves.moving }, before)
+      this.#compiled = compiled(this.#compiled)
+      // What is to be called otherwise than before is not, until the called side is ready for it.
+      if (this.#moves.see(this.#compiled.plaintext, input.inventory)) this.#compiled = compiled(this.#compiled)
     }
     this.#awaitEnd(this.#compiled.endsAt, now)
-    this.#input = input
+    this.#input = { ...input, moving: this.#moves.moving }
     this.#current = { revision, mesh: this.#compiled.mesh, notes: this.#compiled.notes }
   }
 
@@ -192,7 +204,7 @@ export class CompileLoop {
 const onlyEndpointsDiffer = (before: Mesh, now: Mesh): boolean =>
   (Object.keys(now) as (keyof Mesh)[]).every(key => key === 'endpoints' || before[key] === now[key])
 
-type Input = { readonly resources: readonly Resource[]; readonly inventory: Inventory; readonly trust: string }
+type Input = { readonly resources: readonly Resource[]; readonly inventory: Inventory; readonly trust: string; readonly moving: object }
 
 /** A commit that changed statuses only is nothing to compile. */
 function sameInput(before: Input | undefined, now: Input): boolean {
@@ -200,6 +212,7 @@ function sameInput(before: Input | undefined, now: Input): boolean {
     before === undefined ||
     before.inventory !== now.inventory ||
     before.trust !== now.trust ||
+    before.moving !== now.moving ||
     before.resources.length !== now.resources.length
   )
     return false

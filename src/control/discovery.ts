@@ -93,6 +93,12 @@ export class Discovery {
     return connection?.view && { id, revision: connection.progress.wanted, view: withoutKeys(connection.view) }
   }
 
+  /** Whether this proxy has all that was compiled for it; absent: all that are connected. */
+  isSettled(id?: string): boolean {
+    if (id !== undefined) return this.#connections.get(id)?.isSettled === true
+    return this.#connections.values().every(each => each.isSettled)
+  }
+
   /** For services that proxies speak beside ADS: who this is, if it is connected with that identity. */
   nodeOf(id: string): ProxyNode | undefined {
     return this.#connections.get(id)?.node

@@ -11,6 +11,7 @@ import { authorOf } from './api/author.ts'
 import type { Authority } from './authority.ts'
 import type { CompileLoop } from './compile-loop.ts'
 import type { Discovery } from './discovery.ts'
+import { reportMtls } from './mtls-report.ts'
 import type { Store } from './store.ts'
 
 export type MeshParts = {
@@ -91,6 +92,20 @@ export function meshRoutes(parts: MeshParts): ExtraRoute[] {
         if (service === null) throw new Refusal(400, 'BadRequest', 'say which service: ?service=NAME.NAMESPACE')
         const side = query.get('side') === 'outbound' ? 'outbound' : 'inbound'
         return json(200, traffic.series(service, number(query, 'seconds', 600), side, now()))
+      },
+    },
+    {
+      method: 'GET',
+      path: '/weft/v1/mtls',
+      handle: ({ query }) => {
+        const [namespace, service, port] = ['namespace', 'service', 'port'].map(key => query.get(key) ?? undefined)
+        const asked = {
+          ...(namespace === undefined ? {} : { namespace }),
+          ...(service === undefined ? {} : { service }),
+          ...(port === undefined ? {} : { port }),
+          withinMs: number(query, 'within', 600) * 1000,
+        }
+        return json(200, reportMtls(parts.platform.inventory, parts.loop.current?.mesh ?? { mtls: 'strict' }, traffic, asked, now()))
       },
     },
     { method: 'GET', path: '/weft/v1/policies', handle: ({ query }) => json(200, policiesOf(parts.loop, query)) },

@@ -93,6 +93,7 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
   owned.defer(() => loop.close())
   compileAgain = () => loop.refresh()
   const discovery = new Discovery({ loop, platform, clock, log })
+  loop.hears(proxy => discovery.isSettled(proxy))
   const traffic = new Traffic({ since: startedAt })
   const redis = options.redis && owned.use(await openRedis({ ...options.redis, timeoutMs: 1000, log }))
   const counters = redis === undefined ? countersInMemory(() => performance.now()) : countersInRedis(redis, `weft:${trustDomain}:limit:`)

@@ -119,10 +119,28 @@ export type EgressGuardRule = {
   readonly from?: readonly ClientMatch[]
 }
 
+/** What the ports of workloads take: mutual TLS, plaintext too, or plaintext only. */
+export type MtlsMode = 'strict' | 'permissive' | 'disabled'
+export type MtlsModes = {
+  /** Where nothing narrower says it. */
+  readonly everywhere: MtlsMode
+  /** By namespace of the workloads: the first that names a port counts. */
+  readonly places: Readonly<Record<string, readonly MtlsPlace[]>>
+  /** By namespace: ports behind which plaintext would lose more than the identity; they are never disabled. */
+  readonly needed: Readonly<Record<string, readonly MtlsPort[]>>
+  /** By `WORKLOAD.NAMESPACE:PORT`: on their way between mutual TLS and plaintext, they take both, and this is what callers speak meanwhile. */
+  readonly moving: Readonly<Record<string, Spoken>>
+}
+export type Spoken = 'tls' | 'plaintext'
+export type MtlsPort = { readonly selector: Readonly<Record<string, string>>; readonly target: number | string }
+/** Absent: all workloads of the namespace; all ports. */
+export type MtlsPlace = Partial<MtlsPort> & { readonly mode: MtlsMode }
+
 /** Objects that did not change between two compiles are the same objects, so that their encoding can be kept. */
 export type Mesh = {
   readonly trust: { readonly domain: string; readonly roots: readonly string[] }
-  readonly mtls: 'strict' | 'permissive'
+  /** Where it is the same everywhere, only that. */
+  readonly mtls: MtlsMode | MtlsModes
   /** For clients of every namespace: producer routes. */
   readonly outbound: Outbound
   /** By namespace of the client: consumer routes, which stand in place of the entries of the same name. */

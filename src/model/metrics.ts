@@ -53,6 +53,8 @@ export const metricNames = {
   checks: 'weft_health_checks_total',
   failing: 'weft_endpoints_failing_checks',
   detections: 'weft_protocol_detections_total',
+  arrivals: 'weft_inbound_connections_total',
+  arrived: 'weft_inbound_open_connections',
   udpSessions: 'weft_udp_sessions_total',
   udpDatagrams: 'weft_udp_datagrams_total',
   rejections: 'weft_config_rejections_total',
@@ -90,6 +92,8 @@ export const udpSessionLabels = ['destination_service', 'destination_workload', 
 export const udpDatagramLabels = ['destination_service', 'destination_workload', 'flow'] as const
 /** How it was found out what the bytes of a connection are. outcome: declared, sniffed (told by its first bytes), opaque (not told, or silent for too long). */
 export const detectionLabels = ['direction', 'listener', 'protocol', 'outcome'] as const
+/** Connections of callers at ports of the workload. tls: mutual, plaintext, or refused for plaintext where mutual TLS is demanded. source: the address of a caller that proved nothing, of the first hundred, then `other`; else ''. */
+export const arrivalLabels = ['listener', 'tls', 'source'] as const
 /** Copies of requests that went to a mirror: none of `requests`. reason: why the copy failed, or ''. */
 export const mirroredLabels = ['destination_service', 'destination_namespace', 'route', 'code', 'reason'] as const
 /** what: answer or request, which were compressed, or taken, for requests that were decompressed. coding: gzip, br or zstd. */

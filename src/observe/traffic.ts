@@ -10,6 +10,7 @@ import { Cumulative } from './traffic/cumulative.ts'
 import type { Found } from './traffic/detections.ts'
 import { type Spared, Sparing } from './traffic/sparing.ts'
 import { Detections } from './traffic/detections.ts'
+import { Arrivals, type ArrivalsOf } from './traffic/arrivals.ts'
 import type { Edge, Ends } from './traffic/edge.ts'
 import { absorb, activeOn, closeActive, column, endsOf, isFailed, isFault, newEdge, pairKey, setActive } from './traffic/edge.ts'
 import { bucketOf } from './traffic/quantile.ts'
@@ -41,6 +42,7 @@ export class Traffic {
   #detections = new Detections()
   #sparing = new Sparing()
   #calls: Calls
+  #arrivals = new Arrivals()
   /** The service to which the workloads behind another name belong: `reviews-v2.default` → reviews. */
   #behind = new Map<string, { readonly service: string; readonly namespace: string }>()
   #droppedEdges = 0
@@ -66,6 +68,7 @@ export class Traffic {
     this.#detections.take(proxyId, families, isNew, at)
     this.#sparing.take(proxyId, families, isNew)
     this.#calls.take(proxyId, source, families, at)
+    this.#arrivals.take(proxyId, families, at)
     this.#vitals.set(proxyId, { ...this.#vitals.get(proxyId), ...vitalsOf(families, at) })
   }
 
@@ -74,6 +77,7 @@ export class Traffic {
     if (!this.#sources.has(proxyId)) return
     this.#left.set(proxyId, at)
     this.#sparing.forget(proxyId)
+    this.#arrivals.leave(proxyId)
     for (const edge of this.#edges.values()) closeActive(edge, proxyId, at)
   }
 
@@ -98,6 +102,11 @@ export class Traffic {
   /** What this proxy found out of connections whose protocol nothing declares. */
   detections(proxyId: string): readonly Found[] {
     return this.#detections.of(proxyId)
+  }
+
+  /** How callers of this proxy's workload came in; undefined: it does not tell. */
+  arrivals(proxyId: string): ArrivalsOf | undefined {
+    return this.#arrivals.of(proxyId)
   }
 
   /** Whom proxies leave out, and how much of limits is used; service: `NAME.NAMESPACE`, absent: of all. now: ms. */
@@ -229,6 +238,7 @@ export class Traffic {
       this.#sources.delete(id)
       this.#vitals.delete(id)
       this.#detections.forget(id)
+      this.#arrivals.forget(id)
       this.#sparing.forget(id)
       this.#calls.forget(id)
     }

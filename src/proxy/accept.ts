@@ -12,6 +12,7 @@ import { beginsHttp2, detect, isForeign } from '#wire/detect'
 import type { Ends } from '#wire/proxy-protocol'
 import { callerOf, type Gate } from './access.ts'
 import { answer } from './answer.ts'
+import { Arrivals } from './arrivals.ts'
 import { refusePlaintext } from './arrival.ts'
 import { connectUdp, UdpCaller } from './caller-udp.ts'
 import { Concurrency, type ConcurrencyNow } from './concurrency.ts'
@@ -79,10 +80,13 @@ export class Acceptor {
   readonly #place: Place
   /** With where it came in, where that is the same for all that comes on it. */
   readonly #open = new Map<CallerConnection, Entry | undefined>()
+  /** Callers that proved nothing at a port where that was enough: which port, and what carries their requests. */
+  readonly #nameless = new Map<Socket, { readonly listener: string; downstream?: CallerConnection }>()
   /** Of datagrams that began here. */
   readonly #sessions = new Set<UdpCaller>()
   readonly #opaque: Opaque
   readonly #limiter: Limiter
+  readonly #arrivals: Arrivals
   readonly #concurrency: Concurrency
   readonly #on: OnExchange
   readonly #underWay = new IdMap<Exchange>(64)
@@ -100,6 +104,7 @@ export class Acceptor {
     this.#opaque = new Opaque(place, this.#limiter)
     const { pools, meter } = place
     this.#concurrency = new Concurrency(meter.registry)
+    this.#arrivals = new Arrivals(meter.registry)
     const means: Means = {
       pools,
       meter,
@@ -207,6 +212,7 @@ export class Acceptor {
     if (!(await this.#isReady(socket))) return
     const listener = view().listeners[name]
     if (listener === undefined) return void socket.destroy()
+    if (listener.direction === 'inbound') this.#met(socket, name, peer, ends)
     // A caller that agreed on a version of HTTP has said what its bytes are; one that agreed on nothing speaks opaque bytes where both are possible.
     const settled: Listener =
       listener.protocol === 'detect' && peer !== undefined ? { ...listener, protocol: typeof via === 'string' ? 'http' : 'tcp' } : listener
@@ -214,9 +220,26 @@ export class Acceptor {
     await this.#carry(socket, { listener: settled, view, peer, source, own: self().identity, ends }, via)
   }
 
+  #met(socket: Socket, listener: string, peer: string | undefined, ends: () => Ends | undefined): void {
+    this.#arrivals.opened(socket, listener, peer === undefined ? 'plaintext' : 'mutual', ends)
+    if (peer !== undefined) return
+    this.#nameless.set(socket, { listener })
+    socket.once('close', () => this.#nameless.delete(socket))
+  }
+
+  /** Where mutual TLS is demanded from now on, who proved nothing gets the answers that are under way and no more; bytes end at once. */
+  #partNameless(now: View): void {
+    for (const [socket, { listener, downstream }] of this.#nameless) {
+      if (now.listeners[listener]?.tls?.mode !== 'strict') continue
+      if (downstream === undefined) breakOff(socket)
+      else downstream.drain()
+    }
+  }
+
   /** From a caller that came in plaintext where the listener demands an identity. first: what it sent, still unread. */
   refuse(socket: Socket, listener: Listener, first: Uint8Array): void {
     const failure = new Failure('identity-required', listener.name)
+    this.#arrivals.refused(socket, listener.name)
     this.#refused(listener, failure, 'it speaks plaintext')
     refusePlaintext(socket, first, failure)
   }
@@ -289,13 +312,14 @@ export class Acceptor {
   /** HTTP of whichever version: agreed on in the handshake, or told by the first bytes. */
   async #http(socket: Socket, entry: Entry, via: string | false | null | undefined): Promise<void> {
     if (via === hopAlpn || via === 'h2') return this.#http2(socket, entry, via === hopAlpn)
-    if (via === 'http/1.1') return this.http(socket, () => entry)
+    const kept = entry.listener.direction === 'gateway' ? entry : undefined
+    if (via === 'http/1.1') return this.http(socket, () => entry, undefined, kept)
     const first = await firstBytes(socket, firstRequestMs, beginsHttp2)
     if (socket.destroyed) return
     if (beginsHttp2(first) === true) this.#http2(socket, entry, false, first)
     else if (isForeign(first)) {
       this.#turnAway(socket, entry, new Failure('bad-request', 'the first line is not of HTTP'), closeInOrder)
-    } else this.http(socket, () => entry, first)
+    } else this.http(socket, () => entry, first, kept)
   }
 
   get #isFull(): boolean {
@@ -326,6 +350,8 @@ export class Acceptor {
 
   #keep(socket: Socket, downstream: CallerConnection, entry?: Entry): void {
     this.#open.set(downstream, entry)
+    const nameless = this.#nameless.get(socket)
+    if (nameless !== undefined) nameless.downstream = downstream
     socket.once('close', () => this.#open.delete(downstream))
     // Its first request is told to go elsewhere; silence is not waited for long.
     if (this.#isDraining) setTimeout(() => downstream.drain(), drainingMs).unref()
@@ -354,6 +380,8 @@ export class Acceptor {
   rejudge(before: View): void {
     const now = this.#place.view()
     this.#concurrency.follow(now)
+    this.#partNameless(now)
+    if (hasLostDoor(before, now)) this.#leaveDoors(now)
     if (!hasOtherAccess(before, now) && !hasOtherEgress(before, now)) return
     this.#opaque.rejudge()
     for (const exchange of this.#underWay.values()) {
@@ -372,6 +400,12 @@ export class Acceptor {
       const accesses = entry === undefined || entry.listener.direction !== 'inbound' ? [] : accessesOf(now, entry.listener)
       if (accesses.length > 0 && accesses.every(access => access !== undefined && callerOf(entry!, access).isRefused)) downstream.drain()
     }
+  }
+
+  /** Of a port that the Gateway has no more: what is under way is answered, and no further request comes in by a connection that was kept. */
+  #leaveDoors(now: View): void {
+    for (const [downstream, entry] of this.#open)
+      if (entry?.listener.direction === 'gateway' && now.listeners[entry.listener.name] === undefined) downstream.drain()
   }
 
   #whyNoMore(exchange: Exchange, view: View): Failure | undefined {
@@ -457,6 +491,9 @@ export class Acceptor {
     return busy
   }
 }
+
+const hasLostDoor = (before: View, now: View): boolean =>
+  Object.values(before.listeners).some(({ name, direction }) => direction === 'gateway' && now.listeners[name] === undefined)
 
 /** Whether what may be called outside the mesh is other. */
 const hasOtherEgress = (before: View, now: View): boolean =>

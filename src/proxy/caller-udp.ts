@@ -7,6 +7,7 @@
  * UDP stays what it is: what cannot be passed on at once is dropped and counted, never queued without bound.
  */
 
+import { longestTimerMs } from '#base/clock'
 import type { FailureCode } from '#base/failure'
 import type { DatagramSession } from '#io/udp'
 import { CapsuleReader, datagramCapsule, maxDatagramBytes } from '#wire/capsule'
@@ -141,11 +142,14 @@ export class UdpCaller implements Caller {
 
   #watch(ms: number): void {
     if (this.#idleMs === 0) return
-    this.#timer = setTimeout(() => {
-      const left = this.#usedAt + this.#idleMs - performance.now()
-      if (left > 1) this.#watch(left)
-      else this.#session.close()
-    }, ms)
+    this.#timer = setTimeout(
+      () => {
+        const left = this.#usedAt + this.#idleMs - performance.now()
+        if (left > 1) this.#watch(left)
+        else this.#session.close()
+      },
+      Math.min(ms, longestTimerMs),
+    )
     this.#timer.unref()
   }
 

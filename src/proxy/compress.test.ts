@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import net from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import {
   brotliCompressSync,
@@ -237,6 +238,22 @@ for (const [from, to] of combinations)
       })
       assert.deepEqual([status, before], [413, []])
     })
+
+    if (from === 'http1')
+      test('an answer before the body was read says that the connection ends', async () => {
+        for (const [length, sent, word] of [
+          ['content-length: 2000', '', /\r\nconnection: close\r\n/i],
+          ['transfer-encoding: chunked', `7d0\r\n${'x'.repeat(2000)}\r\n`, /\r\nconnection: close\r\n/i],
+          ['content-length: 2000', 'x'.repeat(2000), /^(?![^]*connection:)/i],
+        ] as const) {
+          const socket = net.connect(pair.port, '127.0.0.1')
+          socket.write(`POST /small HTTP/1.1\r\nhost: web\r\n${length}\r\n\r\n${sent}`)
+          const [told] = (await once(socket, 'data')) as [Buffer]
+          socket.destroy()
+          assert.match(String(told), /^HTTP\/1.1 413 /)
+          assert.match(String(told), word)
+        }
+      })
 
     test('too many headers, or too long ones, are refused', async () => {
       using caller = client(from, pair.port)

@@ -1,5 +1,6 @@
 /** The way of one request to an endpoint: to one after another while nothing of it was taken and trying again is safe. */
 
+import { longestTimerMs } from '#base/clock'
 import { Failure } from '#base/failure'
 import type { Endpoint, Route } from '#model/view'
 import type { RequestHead, ResponseHead } from '#wire/http1'
@@ -174,10 +175,13 @@ export class Delivery implements Outcome {
   #pause(): void {
     this.#isRetrying = true
     this.#exchange.stopBody()
-    setTimeout(() => {
-      if (this.#exchange.isGone) this.#endRetry()
-      else this.#again()
-    }, this.#retries!.pauseMs)
+    setTimeout(
+      () => {
+        if (this.#exchange.isGone) this.#endRetry()
+        else this.#again()
+      },
+      Math.min(this.#retries!.pauseMs, longestTimerMs),
+    )
   }
 
   #again(): void {

@@ -177,7 +177,9 @@ export class Downstream implements Caller, CallerConnection {
   // Caller
 
   respond(head: ResponseHead, length: Length): void {
-    this.#codec.send({ type: 'response', head, length, close: this.#isDraining })
+    // What the mesh answers itself may come before the body did (RFC 9112 §9.6).
+    const isRestUnread = this.#exchange?.isBodyUnread === true
+    this.#codec.send({ type: 'response', head, length, close: this.#isDraining, isRestUnread })
   }
   informational(head: ResponseHead): void {
     this.#codec.send({ type: 'informational', head })

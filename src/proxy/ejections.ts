@@ -1,5 +1,6 @@
 /** Carries out what outlier detection finds for one backend: who is left out of the choice, the timers that take them back and compare them, and what is counted of it. */
 
+import { longestTimerMs } from '#base/clock'
 import { ejectedLabels, ejectionEndLabels, ejectionLabels, metricNames } from '#model/metrics'
 import type { Backend, Endpoint, OutlierDetection } from '#model/view'
 import { addressOf } from './balancers.ts'
@@ -61,7 +62,7 @@ export class Ejections {
     const ejection = this.#outliers.answered(address, status, count, now, pauseMs)
     if (ejection !== undefined) this.#carryOut(ejection, now)
     const { dueAt } = this.#outliers
-    if (dueAt !== undefined) this.#comparing ??= setTimeout(this.#compare, dueAt - now + 1).unref()
+    if (dueAt !== undefined) this.#comparing ??= setTimeout(this.#compare, Math.min(dueAt - now + 1, longestTimerMs)).unref()
   }
 
   readonly #compare = (): void => {
@@ -84,14 +85,17 @@ export class Ejections {
     ejected.value = 1
     ends.value = Math.round((performance.timeOrigin + now + forMs) / 1000)
     this.#leaveOut(name, this.#outliers.out(now))
+    const endsAt = now + forMs
     const back = () => {
       if (this.#isOver) return
+      if (performance.now() < endsAt) return wait()
       const out = this.#outliers.out(performance.now())
       if (!out.has(address)) ejected.value = ends.value = 0
       this.#leaveOut(name, out)
     }
     // A timer may go off a moment early.
-    setTimeout(back, forMs + 2).unref()
+    const wait = () => void setTimeout(back, Math.min(endsAt - performance.now() + 2, longestTimerMs)).unref()
+    wait()
   }
 
   get leftOut(): readonly Absent[] {

@@ -183,6 +183,11 @@ export class Exchange implements RequestFacts {
     return this.#trailers !== undefined && !this.isBodyHeld
   }
 
+  /** Nobody takes what comes of the body: before somebody does, and after an answer of the mesh's own. */
+  get isBodyUnread(): boolean {
+    return this.#sink === undefined
+  }
+
   // From the caller's connection.
 
   bodyData(bytes: Uint8Array): void {

@@ -34,6 +34,9 @@ export function forwarded(fields: Fields, entry: Entry, makeId: () => string = r
     : [...identified, 'x-forwarded-for', ends.source.host, 'x-forwarded-proto', entry.isSecure ? 'https' : 'http']
 }
 
+/** Whether a field is one that proxies of the mesh add to requests on their way: the id, the way it came, who called. */
+export const isAdded = (name: string): boolean => roleOf(name) !== 'other'
+
 /** The answer of a workload without what only proxies may say: it could make its callers send a request twice. */
 export function answered(fields: Fields): Fields {
   for (let at = 0; at < fields.length; at += 2)

@@ -229,6 +229,13 @@ describe('a second try beside the first', () => {
     await until('not both were reset', () => apps.every(({ reset }) => reset.length === 1))
   })
 
+  test('one after longer than a timer takes is none', async () => {
+    use({ afterMs: 2 ** 31, attempts: 1 })
+    behave(says('one', 100), says('two'))
+    assert.deepEqual(await ask(), { status: 200, text: 'one', error: null })
+    assert.deepEqual(apps[two]!.seen, [])
+  })
+
   test('the slow tenth of the answers is nearly gone, and the load grows by no more than that', async () => {
     use({ afterMs: 60, attempts: 1 }, {}, { retryConstraint: { percent: 50, intervalMs: 10_000, least: { count: 100, intervalMs: 1000 } } })
     let count = 0

@@ -6,6 +6,7 @@
  *                                 └──▶ leg, after so many milliseconds
  */
 
+import { longestTimerMs } from '#base/clock'
 import { Failure } from '#base/failure'
 import type { Hedge as Settings, Route } from '#model/view'
 import { type Fields, field, type Length, type ResponseHead } from '#wire/http1'
@@ -94,7 +95,8 @@ export class Hedge implements BodySink {
   }
 
   #wait(): void {
-    if (this.#legs.length <= this.#settings.attempts) this.#timer = setTimeout(this.#again, this.#settings.afterMs)
+    if (this.#legs.length <= this.#settings.attempts)
+      this.#timer = setTimeout(this.#again, Math.min(this.#settings.afterMs, longestTimerMs))
   }
 
   readonly #again = (): void => {

@@ -1,13 +1,11 @@
 /** How long one try of a request may take: the route's limit for a try, or what is left of its limit for the whole request, whichever ends first. */
 
+import { longestTimerMs } from '#base/clock'
 import { Failure } from '#base/failure'
 import type { Route } from '#model/view'
 import type { Exchange } from './exchange.ts'
 import { timeoutOf } from './grpc.ts'
 import type { Upstream } from './upstream.ts'
-
-/** The longest time that a timer takes, 24 days: a longer one would go off at once. */
-const longestMs = 2 ** 31 - 1
 
 /** One timer for a try, and none where the route sets no limit: Node keeps timers of one duration in one list, so that setting one is cheap. */
 export class Limit {
@@ -15,7 +13,7 @@ export class Limit {
   #onOver: ((failure: Failure) => void) | undefined
 
   constructor(ms: number, detail: string) {
-    this.#timer = setTimeout(() => this.#onOver?.(new Failure('upstream-timeout', detail)), Math.min(ms, longestMs))
+    this.#timer = setTimeout(() => this.#onOver?.(new Failure('upstream-timeout', detail)), Math.min(ms, longestTimerMs))
   }
 
   /** A connection that is made in time; one that comes too late is closed again. */
@@ -54,7 +52,7 @@ export class Stillness {
         this.stop()
         upstream.expire(new Failure('upstream-timeout', `timeouts.idle of ${ms} ms`))
       },
-      Math.min(Math.max(Math.ceil(ms / 8), 5), longestMs),
+      Math.min(Math.max(Math.ceil(ms / 8), 5), longestTimerMs),
     )
   }
 

@@ -107,7 +107,13 @@ export class Opaque {
       pool.inFlight--
     } catch (thrown) {
       if (!(thrown instanceof Failure)) throw thrown
-      if (thrown.code === 'fault-injected' || thrown.code === 'access-denied' || thrown.code === 'egress-denied' || thrown.code === 'rate-limited') ahead?.drop()
+      if (
+        thrown.code === 'fault-injected' ||
+        thrown.code === 'access-denied' ||
+        thrown.code === 'egress-denied' ||
+        thrown.code === 'rate-limited'
+      )
+        ahead?.drop()
       const workload = entry.destination === undefined ? '' : this.#place.exit.placeOf(entry.destination)
       this.#refuse(socket, entry, thrown, { service: listener.service, workload }, hello)
     }

@@ -1,5 +1,6 @@
 /** A connection that is being made: until it stands, or why it does not as a Failure. */
 
+import { longestTimerMs } from '#base/clock'
 import { Failure } from '#base/failure'
 import type { Socket } from '#io/net'
 import type { Endpoint } from '#model/view'
@@ -12,10 +13,13 @@ export function opened(
 ): Promise<Socket> {
   const where = `${endpoint.host}:${endpoint.port}`
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      socket.destroy()
-      reject(new Failure('connect-timeout', `${where} within ${timeoutMs} ms`))
-    }, timeoutMs)
+    const timer = setTimeout(
+      () => {
+        socket.destroy()
+        reject(new Failure('connect-timeout', `${where} within ${timeoutMs} ms`))
+      },
+      Math.min(timeoutMs, longestTimerMs),
+    )
     const settle = () => {
       clearTimeout(timer)
       socket.off('error', onError)

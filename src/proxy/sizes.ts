@@ -2,11 +2,15 @@
 
 import { Failure } from '#base/failure'
 import type { Sizes } from '#model/view'
+import type { Fields } from '#wire/http1'
 import type { Exchange } from './exchange.ts'
+import { isAdded } from './forwarding.ts'
 
 /** Throws where the head says already that it is too large. */
 export function bound(exchange: Exchange, { bodyBytes, headerCount, headerBytes }: Sizes): void {
-  const { fields } = exchange.head
+  const { head, entry } = exchange
+  // What the proxy before this one added is not the caller's, who kept within the limit there.
+  const fields = entry.peer === undefined || (headerCount ?? headerBytes) === undefined ? head.fields : asSent(head.fields)
   if (headerCount !== undefined && fields.length / 2 > headerCount)
     throw new Failure('header-too-large', `${fields.length / 2} fields; ${headerCount} are taken`)
   if (headerBytes !== undefined) {
@@ -19,3 +23,5 @@ export function bound(exchange: Exchange, { bodyBytes, headerCount, headerBytes 
     throw new Failure('request-too-large', `${exchange.length} bytes are announced; ${bodyBytes} are taken`)
   exchange.maxBodyBytes = bodyBytes
 }
+
+const asSent = (fields: Fields): Fields => fields.filter((_, at) => !isAdded(fields[at & ~1]!))

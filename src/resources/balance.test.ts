@@ -32,6 +32,7 @@ for (const [spec, problem] of [
   ['balance: RingHash, hash: [{ cookie: { name: a, path: "/;x" } }]', /^spec\.hash\[0\]\.cookie\.path: must be a path/],
   ['balance: Random, slowStart: 3s', /^spec\.slowStart: needs balance/],
   ['panicThreshold: 101', /^spec\.panicThreshold: is too large/],
+  ['connectTimeout: 0s', /^spec\.connectTimeout: must be above 0/],
   ['locality: { prefer: City }', /^spec\.locality\.prefer: "City" is not allowed/],
 ] as const)
   test(`a policy that says ${spec} is refused at the field`, () => {

@@ -48,6 +48,9 @@ describe('documents about what leaves the mesh', () => {
       { hosts: ['*.a.example'], ports: [{ port: 5432, protocol: 'TCP' }] },
       /spec\.ports\[0\]\.protocol: nothing in TCP tells the names/,
     ],
+    ['an address as a host', { hosts: ['a.example', '10.1.2.3'] }, /spec\.hosts\[1\]: is an address, which nobody asks DNS for/],
+    ['the name of a Service', { hosts: ['web.shop.svc.cluster.local'] }, /spec\.hosts\[0\]: is a name that only Services of the mesh have/],
+    ['names below all Services', { hosts: ['*.cluster.local'] }, /spec\.hosts\[0\]: is a name that only Services of the mesh have/],
     ['an upper-case host', { hosts: ['A.example'] }, /spec\.hosts\[0\]: .*lower case/],
   ] as const)
     test(`${what} in an ExternalService is refused by its field`, () => assert.match(external(spec), says))

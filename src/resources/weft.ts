@@ -2,6 +2,7 @@
 
 import type { Kind } from './kind.ts'
 import { accessPolicy } from './weft/access-policy.ts'
+import { authenticationPolicy } from './weft/authentication-policy.ts'
 import { backendPolicy } from './weft/backend-policy.ts'
 import { egressPolicy } from './weft/egress-policy.ts'
 import { externalService } from './weft/external-service.ts'
@@ -14,6 +15,7 @@ import { serviceSubset } from './weft/service-subset.ts'
 import { workload } from './weft/workload.ts'
 
 export type { AccessOperation, AccessPath, AccessPolicy, AccessPolicySpec, AccessSource, AccessTarget } from './weft/access-policy.ts'
+export type { AuthenticationPolicy, AuthenticationPolicySpec } from './weft/authentication-policy.ts'
 export { rootNamespace } from './weft/access-policy.ts'
 export type { BackendPolicy, BackendPolicySpec } from './weft/backend-policy.ts'
 export { statusRange } from './weft/health-check.ts'
@@ -40,6 +42,7 @@ export const weftKinds: readonly Kind[] = [
   faultPolicy,
   rateLimitPolicy,
   accessPolicy,
+  authenticationPolicy,
   externalService,
   egressPolicy,
 ]

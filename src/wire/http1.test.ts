@@ -13,7 +13,7 @@ const response = (
   status: number,
   length: Length,
   fields: Fields = [],
-  more: { close?: boolean; upgrade?: string } = {},
+  more: { close?: boolean; isRestUnread?: boolean; upgrade?: string } = {},
 ): ServerCommand => ({
   type: 'response',
   head: { status, reason: 'Why', minor: 1, fields },
@@ -175,6 +175,14 @@ test('an early response ends the connection, as the rest of the request is not w
   told(server, response(413, 0), end)
   assert.equal(server.mustClose, true)
   assert.deepEqual(server.receive(bytes('defghij')), [])
+})
+
+test('an early response says that it is the last one where the rest of the request is read by nobody', () => {
+  const begun = asked('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc')
+  assert.match(told(begun, response(413, 0, [], { isRestUnread: true }), end), /Connection: close/)
+  const whole = asked('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc')
+  assert.doesNotMatch(told(whole, response(413, 0, [], { isRestUnread: true }), end), /close/)
+  assert.equal(whole.mustClose, false)
 })
 
 test('a response that overtakes its request keeps the connection when the request ends in time', () => {

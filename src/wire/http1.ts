@@ -55,6 +55,7 @@ export type ServerCommand =
   | { readonly type: 'informational'; readonly head: ResponseHead }
   /**
    * The codec writes framing and Connection fields itself and drops those in `fields`. `close`: the connection ends after this response.
+   * `isRestUnread`: what is still to come of the request is read by nobody, so the connection ends if there is any, and says so.
    * Status 101, possible when the request had `upgrade`, and 2xx to CONNECT begin a tunnel: then data until end, both ways. `upgrade`: the protocol of a 101, otherwise taken from
    * `fields` or from the request. To HEAD, and with 304, a Content-Length in `fields` is kept when `length` is 0; data for them, and for 204, is dropped.
    * Also possible before any request and after `failed` when no response has begun: it is then the last.
@@ -64,6 +65,7 @@ export type ServerCommand =
       readonly head: ResponseHead
       readonly length: Length
       readonly close?: boolean
+      readonly isRestUnread?: boolean
       readonly upgrade?: string | undefined
     }
   | { readonly type: 'data'; readonly bytes: Uint8Array }

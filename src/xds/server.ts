@@ -61,6 +61,11 @@ export class AdsServer {
     return { active: this.#active, wanted: this.#wanted?.revision ?? 0, rejected: [...this.#rejected.values()] }
   }
 
+  /** It has answered all that it is to have; what it refused it will not have. */
+  get isSettled(): boolean {
+    return this.#wanted !== undefined && this.#wanted === this.#pushed && this.#unanswered.size === 0
+  }
+
   /** What the client is to have from now on. */
   setSnapshot(snapshot: Snapshot): void {
     this.#wanted = snapshot

@@ -5,7 +5,8 @@ import { execFile, execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { once } from 'node:events'
 import { Agent, get } from 'node:http'
-import { createServer } from 'node:net'
+import { connect as connectHttp2 } from 'node:http2'
+import { connect as connectTcp, createServer } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, before, describe, test } from 'node:test'
@@ -420,6 +421,26 @@ describe('a Gateway', { skip }, () => {
       const said = await curl(`https://127.0.0.1:${secure}/`, '-k').catch((thrown: Error) => thrown.message)
       return typeof said === 'string' && /refused|connect/i.test(said)
     })
+  })
+
+  test('ends the connections that were kept at a port that it has no more', { timeout: 60_000 }, async () => {
+    const [extra] = (await freePorts(1)) as [number]
+    const own = { name: 'web', port: web, protocol: 'HTTP' }
+    await apply(gateway([own, { name: 'more', port: extra, protocol: 'HTTP' }]))
+    await mesh.until('an open port', async () => {
+      const said = await curl('-H', 'Host: shop.example.com', `http://127.0.0.1:${extra}/`).catch(() => undefined)
+      return said?.status === 200
+    })
+    const one = connectTcp(extra, '127.0.0.1').resume()
+    one.write('GET / HTTP/1.1\r\nhost: shop.example.com\r\n\r\n')
+    const two = connectHttp2(`http://127.0.0.1:${extra}`)
+    const stream = two.request({ ':authority': 'shop.example.com' }).resume()
+    await Promise.all([once(one, 'data'), once(stream, 'end')])
+    const ended = Promise.all([once(one, 'close'), once(two, 'goaway')])
+    await apply(gateway([own]))
+    await ended
+    two.destroy()
+    assert.equal(await who('shop.example.com'), 'shop')
   })
 
   test('passes TLS on undecrypted by server name, and opaque connections by port', async () => {

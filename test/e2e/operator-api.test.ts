@@ -395,6 +395,7 @@ test('whatever is sent, the answer is never a 500', async () => {
           query: new URLSearchParams(asked),
           headers: { 'content-type': contentType },
           signal: new AbortController().signal,
+          address: '127.0.0.1',
           body: async () => body,
         })
         assert.notEqual(reply.status, 500, JSON.stringify(reply.body))

@@ -1,9 +1,10 @@
 /** Local rate limits as callers in a real mesh see them: how many come through, what the others are told, and who has a limit of its own. */
 
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { canCapture } from '../../src/io/namespace.ts'
-import { Mesh, type Shell } from '../harness/mesh.ts'
+import { Mesh, root, type Shell } from '../harness/mesh.ts'
 import { apply, call, metric, remove, serve, verdicts, web } from './route-filters/shop.ts'
 
 const verdict = await canCapture()
@@ -114,5 +115,43 @@ describe('rate limits', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.
         second.startsWith('TargetNotFound: spec.targetRefs[1]: Service default/gone')
       )
     })
+  })
+
+  test('of new connections of TCP so many are taken, and the others closed with the reason in the metrics', async () => {
+    const greets = `require('node:net').createServer(s => (s.on('error', () => {}), s.end('hello'))).listen(9000, '127.0.0.1')`
+    mesh.run('ledger', [process.execPath, '-e', greets], { flags: ['--port', '9000/tcp'] })
+    await mesh.healthy('ledger')
+    const spec = { targetRefs: [{ name: 'ledger' }], connections: { new: 5, interval: '1h' } }
+    await apply(mesh, 'RateLimitPolicy', 'ledger', spec)
+    const script = join(import.meta.dirname, 'route-filters/connections.mjs')
+    const tally = JSON.parse(await caller.says(`${process.execPath} ${script} ledger 9000 12`)) as Record<string, number>
+    assert.equal(tally['hello'], 5, JSON.stringify(tally))
+    assert.equal((tally['closed'] ?? 0) + (tally['ECONNRESET'] ?? 0), 7, JSON.stringify(tally))
+    assert.equal(await metric(mesh, 'ledger', 'weft_tcp_connections_closed_total', 'reason="rate-limited"', 'direction="inbound"'), 7)
+    assert.equal(await metric(mesh, 'ledger', 'weft_rate_limits_total', 'scope="connections"', 'outcome="limited"'), 7)
+    await apply(mesh, 'RateLimitPolicy', 'wrong', { targetRefs: [{ name: 'web' }], connections: { new: 5 } })
+    await mesh.until('a refusal in the status', async () => {
+      const [said = ''] = await verdicts(mesh, 'RateLimitPolicy', 'wrong')
+      return said.startsWith('Invalid') && said.includes('connections are limited where their bytes are opaque')
+    })
+  })
+
+  test('several keys together, and other limits for some of their values', async () => {
+    for (const left of ['younger', 'wrong']) await remove(mesh, 'RateLimitPolicy', left)
+    await limit({
+      local: { requests: 3, interval: '1h' },
+      by: [{ type: 'Method' }, { type: 'Query', query: 'who' }],
+      overrides: [{ when: [{ type: 'Query', values: ['gold'] }], local: { requests: 6, interval: '1h' } }],
+    })
+    const passed = async (path: string, method = 'GET') => (await call(caller, { path, method, times: 9, width: 1 })).tally['200 web']
+    assert.equal(await passed('/?who=a'), 3)
+    assert.equal(await passed('/?who=a', 'PUT'), 3)
+    assert.equal(await passed('/?x=1&who=gold'), 6)
+    assert.equal(await passed('/'), 3)
+  })
+
+  test('the example of the guide is taken', async () => {
+    const { code, stdout, stderr } = await mesh.weft('apply', '-f', join(root, 'examples/rate-limits.yaml'))
+    assert.equal(code, 0, `${stdout}${stderr}`)
   })
 })

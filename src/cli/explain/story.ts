@@ -139,7 +139,7 @@ function wayTold(way: EndpointTold['way']): string {
   if (way.proxy === 'none') return ', in plaintext: it has no proxy'
   if (way.proxy === 'away') return ', its proxy is away'
   const access = way.access === undefined ? '' : ` (${way.access.says}${way.access.audit === undefined ? '' : `; ${way.access.audit}`})`
-  return ` ─▶ its proxy, ${way.listener} (${way.mtls?.mode}), ${way.protocol}${access} ─▶ ${way.to}`
+  return ` ─▶ its proxy, ${way.listener} (${way.mtls?.mode ?? 'in plaintext'}), ${way.protocol}${access} ─▶ ${way.to}`
 }
 
 /** The same for all endpoints of a share, so said once. */

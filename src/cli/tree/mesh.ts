@@ -91,6 +91,22 @@ export function addMesh(program: Command, session: Session, act: Act): void {
     example(command, say, [[`weft proxy ${part} orders`, 'of an instance of the service orders']])
   }
 
+  const mtls = program.command('mtls').description('mutual TLS: who still speaks plaintext').helpCommand(false)
+  const report = mtls
+    .command('report')
+    .description('is it safe to go strict? yes or no, with the list of who speaks plaintext; ends with 1 for no')
+    .option('--service <name>', 'only to workloads of this service')
+    .option('--port <port>', 'only to this port of them, by number or name')
+    .option('--within <duration>', 'what was longer ago does not count any more (default: 10m)')
+    .addOption(outputFlag('table', 'json', 'yaml'))
+    .addOption(namespaceFlag())
+    .addOption(controlFlag())
+    .action(act(async (flags: object) => (await import('../commands/mtls.ts')).mtlsReport(session, flags)))
+  example(report, say, [
+    ['weft mtls report', 'may the whole mesh go strict?'],
+    ['weft mtls report -n shop --service cart --port http --within 24h', 'one port, by a day'],
+  ])
+
   const audit = program
     .command('audit')
     .description('who changed what, when and how, newest first')

@@ -77,7 +77,7 @@ export class World {
       if (`${workload.service}.${workload.namespace}` !== call.service) return []
       const port = workload.ports.find(each => each.port === call.port && (each.protocol === 'udp') === (call.protocol === 'udp'))
       if (port?.bind === undefined) return []
-      const endpoint = { ...port.bind, mtls: true, workload: `${workload.name}.${workload.namespace}` }
+      const endpoint = { ...port.bind, mtls: call.identity !== '', workload: `${workload.name}.${workload.namespace}` }
       return [arrive(endpoint, { identities: [] }, requestOf(call, call.service), call.identity, this.#knownBy)]
     })
     return ways.length === 0 ? undefined : outcomeOfWays(ways)

@@ -39,6 +39,11 @@ export class Connection {
     return this.#options.server.progress
   }
 
+  /** It has answered for everything of the newest compilation. */
+  get isSettled(): boolean {
+    return this.#options.server.isSettled
+  }
+
   /** Takes the newest compilation; sends what of it is new to this proxy. */
   follow(loop: CompileLoop): void {
     const { server, flush } = this.#options

@@ -35,13 +35,20 @@ export function arrive(
   caller: string,
   knownOf: KnownOf,
 ): WayIn {
-  if (!endpoint.mtls) return { proxy: 'none', to: `${endpoint.host}:${endpoint.port}` }
   const known = knownOf(endpoint.workload)
-  if (known === 'away' || known === 'unasked') return { proxy: known }
+  const direct = { proxy: 'none', to: `${endpoint.host}:${endpoint.port}` } as const
+  if (known === 'away' || known === 'unasked') return endpoint.mtls ? { proxy: known } : direct
   const { view, identity } = known
   const listener = Object.values(view.listeners).find(
     each => each.direction === 'inbound' && each.host === endpoint.host && each.port === endpoint.port,
   )
+  if (!endpoint.mtls && listener === undefined) return direct
+  // In plaintext nobody proves anything.
+  if (!endpoint.mtls) {
+    if (listener!.tls?.mode === 'strict')
+      return { proxy: 'connected', listener: listener!.name, failure: { code: 'identity-required', detail: listener!.name } }
+    return { proxy: 'connected', listener: listener!.name, protocol: listener!.protocol, ...taken(view, listener!, request, undefined) }
+  }
   const mtls = { mode: listener?.tls?.mode ?? ('off' as const), caller, identity, expected: backend.identities }
   const so = { proxy: 'connected' as const, mtls }
   if (backend.identities.length > 0 && !backend.identities.includes(identity))
@@ -61,7 +68,7 @@ function taken(
   view: View,
   listener: Listener,
   request: RequestFacts,
-  caller: string,
+  caller: string | undefined,
 ): Pick<WayIn, 'route' | 'to' | 'access' | 'judged' | 'failure'> {
   const isHttp = listener.routes !== undefined
   const route = isHttp ? chooseRoute(view.routes[listener.routes] ?? { name: '', hosts: [] }, request) : undefined
@@ -87,7 +94,7 @@ function taken(
 }
 
 /** request: undefined for opaque bytes. From which address it will come is not known before it does. */
-function judged(access: Access, request: RequestFacts | undefined, identity: string): Verdict {
+function judged(access: Access, request: RequestFacts | undefined, identity: string | undefined): Verdict {
   const left = new CallerAccess(access, { identity, address: undefined })
   return request === undefined ? left.judgeConnection() : left.judge(request)
 }

@@ -1,5 +1,6 @@
 /** Puts the question of a health check to one endpoint: by HTTP, by a call of gRPC or by a connection, on the ways that requests take too. */
 
+import { longestTimerMs } from '#base/clock'
 import { Failure } from '#base/failure'
 import type { Socket } from '#io/net'
 import type { Backend, Endpoint, HealthQuestion } from '#model/view'
@@ -67,11 +68,14 @@ function answered({ exchange, head, verdict }: Question, open: () => Upstream | 
       if (failure === undefined) resolve(verdict())
       else reject(failure)
     }
-    const timer = setTimeout(() => {
-      const late = new Failure('upstream-timeout', `no answer within ${timeoutMs} ms`)
-      over(late)
-      upstream?.expire(late)
-    }, timeoutMs)
+    const timer = setTimeout(
+      () => {
+        const late = new Failure('upstream-timeout', `no answer within ${timeoutMs} ms`)
+        over(late)
+        upstream?.expire(late)
+      },
+      Math.min(timeoutMs, longestTimerMs),
+    )
     Promise.resolve()
       .then(open)
       .then(

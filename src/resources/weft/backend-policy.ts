@@ -1,14 +1,14 @@
 /** BackendPolicy: how a Service is called, for all its callers. */
 
 import { z } from 'zod'
-import { age, duration, rules } from '../fields.ts'
+import { age, rules } from '../fields.ts'
 import type { Kind, Resource } from '../kind.ts'
 import { backendObject } from '../gateway-api/references.ts'
 import { clients } from './clients.ts'
 import { balancing, fitting } from './balance.ts'
 import { adaptiveConcurrency } from './concurrency.ts'
 import { healthCheck } from './health-check.ts'
-import { limits, outlierDetection, retryConstraint } from './resilience.ts'
+import { connectTimeout, limits, outlierDetection, retryConstraint } from './resilience.ts'
 import { policyStatus, policyTargets, targetsColumn } from './route-targets.ts'
 
 const spec = z
@@ -16,7 +16,7 @@ const spec = z
     targetRefs: policyTargets('Mesh', 'Namespace', 'Service', 'ServiceSubset', 'ExternalService'),
     from: clients(),
     ...balancing,
-    connectTimeout: duration().optional().describe('How long a connection to an endpoint may take to be made.'),
+    connectTimeout: connectTimeout.optional(),
     retryConstraint: retryConstraint
       .optional()
       .describe('How many further tries the retry of routes may make. Absent: a fifth of the requests of ten seconds, or ten a second.'),

@@ -78,8 +78,16 @@ const spec = z
       .max(32)
       .check(
         rules(function* (hosts) {
-          for (const [at, host] of hosts.entries())
+          for (const [at, host] of hosts.entries()) {
             if (hosts.indexOf(host) < at) yield { path: [at], says: 'repeats an earlier entry: remove one' }
+            if (/(^|\.)(cluster\.local|mesh)$/.test(host))
+              yield { path: [at], says: 'is a name that only Services of the mesh have: remove it' }
+            if (isAddress(host))
+              yield {
+                path: [at],
+                says: 'is an address, which nobody asks DNS for: write a name here, and this under endpoints with resolution Static',
+              }
+          }
         }),
       )
       .describe(

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { age, conditionColumn, conditions, duration, objectName, portNumber, rules } from '../fields.ts'
 import type { Kind, Resource } from '../kind.ts'
 import { plainBalance } from './balance.ts'
+import { connectTimeout } from './resilience.ts'
 
 const spec = z.strictObject({
   trustDomain: z
@@ -55,7 +56,7 @@ const spec = z.strictObject({
     .describe('Who counts for RateLimitPolicies with a global limit; absent: the control plane.'),
   defaults: z
     .strictObject({
-      connectTimeout: duration().default('5s').describe('How long a connection to an endpoint may take to be made.'),
+      connectTimeout: connectTimeout.default('5s'),
       balance: plainBalance().default('LeastRequest').describe('How an endpoint is chosen.'),
     })
     .default({ connectTimeout: '5s', balance: 'LeastRequest' })

@@ -16,7 +16,9 @@ const local = () => z.strictObject({ requests: requests(), interval: interval(),
 
 const global = z
   .strictObject({
-    requests: requests().optional().describe('How many requests in each interval; absent: the service that Mesh spec.rateLimits names decides.'),
+    requests: requests()
+      .optional()
+      .describe('How many requests in each interval; absent: the service that Mesh spec.rateLimits names decides.'),
     interval: interval(),
     burst: burst(),
     failOpen: z
@@ -78,7 +80,8 @@ const override = z
 export const keyOfWhen = (keys: readonly LimitBy[], { type, name }: z.infer<typeof when>): number =>
   keys.findIndex(
     key =>
-      key.type === type && (name === undefined || (type === 'Header' ? key.header?.toLowerCase() === name.toLowerCase() : key.query === name)),
+      key.type === type &&
+      (name === undefined || (type === 'Header' ? key.header?.toLowerCase() === name.toLowerCase() : key.query === name)),
   )
 
 const spec = z
@@ -87,7 +90,9 @@ const spec = z
     local: local().optional().describe('The limit that each workload keeps for itself: two workloads let in twice as many.'),
     global: global
       .optional()
-      .describe('The limit of all workloads together: each request is asked about at the service that counts for all, which is in the control plane, or the one that Mesh spec.rateLimits names.'),
+      .describe(
+        'The limit of all workloads together: each request is asked about at the service that counts for all, which is in the control plane, or the one that Mesh spec.rateLimits names.',
+      ),
     connections: connections
       .optional()
       .describe('New connections that each workload takes at a port whose bytes are not looked into. What is too much is closed at once.'),

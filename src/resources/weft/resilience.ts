@@ -11,6 +11,14 @@ const interval = (field: string) =>
     }),
   )
 
+export const connectTimeout = duration()
+  .check(
+    rules<string>(function* (text) {
+      if (durationMs(text) < 1) yield { path: [], says: 'must be above 0: no connection can be made in no time' }
+    }),
+  )
+  .describe('How long a connection to an endpoint may take to be made.')
+
 /** The words and defaults of Gateway API's XBackendTrafficPolicy (GEP-3388). */
 export const retryConstraint = z.strictObject({
   budget: z

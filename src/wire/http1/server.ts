@@ -166,14 +166,15 @@ class Server implements ServerCodec {
     this.#writer.text(`${statusLine(head)}${fieldLines(head.fields)}\r\n`)
   }
 
-  #respond({ head, length, close }: Response): void {
+  #respond({ head, length, close, isRestUnread }: Response): void {
     if (head.status < 200) throw new Error(`HTTP/1 codec: ${head.status} is not a final status`)
     const lines = statusLine(head) + fieldLines(head.fields)
     if (this.#writing === 'idle') this.#answerUnasked()
     this.#writing = step(writing, this.#writing, 'message')
     const framed = isBodiless(this.#method, head.status) ? 'none' : lengthFor(this.#minor, length)
     // Where a body waits for a 100 that never came, it may follow or not, so the next request could not be found (RFC 9110 §10.1.1).
-    if (close || framed === 'close' || (this.#owesContinue && this.#reading === 'body')) this.#isClosing = true
+    const isLast = this.#reading === 'body' && (this.#owesContinue || isRestUnread === true)
+    if (close || framed === 'close' || isLast) this.#isClosing = true
     const framing = framed === 'none' ? bodilessFraming(head, length) : framingLine(framed)
     const connection = this.#isClosing ? 'Connection: close\r\n' : this.#minor === 0 ? 'Connection: keep-alive\r\n' : ''
     this.#writer.text(`${lines}${framing}${connection}\r\n`)

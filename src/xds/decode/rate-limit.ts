@@ -3,7 +3,7 @@
 import { type JsonValue, toJson } from '@bufbuild/protobuf'
 import { type Any, StructSchema } from '@bufbuild/protobuf/wkt'
 import type { ConnectionLimit, DescriptorEntry, LimitKey, LimitService, Quota, Rate, RateLimit, RateOverride } from '#model/view'
-import { expressions, limitNames, orElse, stages } from '../encode/rate-limit.ts'
+import { expressions, orElse, stages } from '../encode/rate-limit.ts'
 import { ApiVersion } from '../gen/envoy/config/core/v3/config_source_pb.ts'
 import {
   FilterConfigSchema,
@@ -40,8 +40,7 @@ export function rateOf(bucket: TokenBucket | undefined, where: string): Rate {
 }
 
 function checkedRate<T extends Rate>(rate: T, where: string): T {
-  if (!(rate.requests > 0 && rate.intervalMs > 0 && rate.burst > 0))
-    refuse(where, 'tokens, their interval and the burst must be above 0')
+  if (!(rate.requests > 0 && rate.intervalMs > 0 && rate.burst > 0)) refuse(where, 'tokens, their interval and the burst must be above 0')
   return rate
 }
 
@@ -148,7 +147,11 @@ const listAt = (shape: Shape, key: string, where: string): readonly Shape[] =>
 
 const rateAt = (shape: Shape, where: string): Rate =>
   checkedRate(
-    { requests: numberAt(shape, 'requests', where), intervalMs: numberAt(shape, 'intervalMs', where), burst: numberAt(shape, 'burst', where) },
+    {
+      requests: numberAt(shape, 'requests', where),
+      intervalMs: numberAt(shape, 'intervalMs', where),
+      burst: numberAt(shape, 'burst', where),
+    },
     where,
   )
 
@@ -190,7 +193,9 @@ export function decodeOwnQuota(any: Any, where: string): Quota {
     if (each['type'] === 'constant') return { key, type: 'constant', value: textAt(each, 'value', at) }
     return { key, ...keyAt(each, at), ...(each['absent'] === undefined ? {} : { absent: textAt(each, 'absent', at) }) }
   }
-  const lists = Array.isArray(shape['descriptors']) ? (shape['descriptors'] as readonly (readonly Shape[])[]) : refuse(where, 'descriptors are needed')
+  const lists = Array.isArray(shape['descriptors'])
+    ? (shape['descriptors'] as readonly (readonly Shape[])[])
+    : refuse(where, 'descriptors are needed')
   return {
     name: textAt(shape, 'name', where),
     failsOpen: shape['failsOpen'] === true,
@@ -198,4 +203,3 @@ export function decodeOwnQuota(any: Any, where: string): Quota {
     ...(shape['rate'] === undefined ? {} : { rate: rateAt(shape['rate'] as Shape, `${where}.rate`) }),
   }
 }
-

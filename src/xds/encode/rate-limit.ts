@@ -61,10 +61,7 @@ export const encodeConnectionLimit = (limit: ConnectionLimit | undefined) =>
     : [
         {
           name: limitNames.connections,
-          configType: typed(
-            ConnectionLimitSchema,
-            create(ConnectionLimitSchema, { statPrefix: limit.name, tokenBucket: bucketOf(limit) }),
-          ),
+          configType: typed(ConnectionLimitSchema, create(ConnectionLimitSchema, { statPrefix: limit.name, tokenBucket: bucketOf(limit) })),
         },
       ]
 

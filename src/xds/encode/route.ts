@@ -48,7 +48,7 @@ import { encodeMirrors, perRouteConfig } from './per-route.ts'
 import { encodeQuota } from './rate-limit.ts'
 import { duration, labels } from './source.ts'
 
-/** The key of a share's path rewrite, which Envoy knows only for whole routes: an optional extension that Envoy skips. */
+/** The key of a share's path rewrite, which Envoy knows only for whole routes: it refuses the table instead of passing over the rewrite. */
 export const shareRewrite = 'dev.weft.rewrite'
 
 /** Envoy's own limit of an answer that it gives itself, in bytes. */
@@ -175,16 +175,16 @@ function share(backend: WeightedBackend) {
   const path: JsonObject = rewrite?.path === undefined ? {} : { ...rewrite.path }
   const from = typeof rewrite?.host === 'object' ? hostFields(rewrite.host) : {}
   const own = { ...path, ...from }
-  const skipped =
+  const unknown =
     Object.keys(own).length === 0
       ? undefined
-      : create(FilterConfigSchema, { isOptional: true, config: anyPack(StructSchema, structOf(own)) })
+      : create(FilterConfigSchema, { isOptional: false, config: anyPack(StructSchema, structOf(own)) })
   return create(WeightedCluster_ClusterWeightSchema, {
     name: backend.backend ?? invalidCluster,
     weight: backend.weight,
     ...changesOf(filters),
     ...(typeof rewrite?.host === 'string' ? { hostRewriteSpecifier: { case: 'hostRewriteLiteral', value: rewrite.host } } : {}),
-    ...(skipped === undefined ? {} : { typedPerFilterConfig: { [shareRewrite]: anyPack(FilterConfigSchema, skipped) } }),
+    ...(unknown === undefined ? {} : { typedPerFilterConfig: { [shareRewrite]: anyPack(FilterConfigSchema, unknown) } }),
   })
 }
 

@@ -97,7 +97,9 @@ export const shouldRateLimit: Rpc<LimitQuestion, LimitReply> = {
             return {
               code: isOver ? Code.OVER_LIMIT : Code.OK,
               limitRemaining: remaining,
-              ...(limit === undefined || unit === undefined ? {} : { currentLimit: { name: limit.name, requestsPerUnit: limit.requests, unit } }),
+              ...(limit === undefined || unit === undefined
+                ? {}
+                : { currentLimit: { name: limit.name, requestsPerUnit: limit.requests, unit } }),
               ...(resetMs === undefined
                 ? {}
                 : { durationUntilReset: { seconds: BigInt(Math.floor(resetMs / 1000)), nanos: Math.floor(resetMs % 1000) * 1_000_000 } }),

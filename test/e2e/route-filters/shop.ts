@@ -33,12 +33,18 @@ export const call = async (shell: Shell, question: Question): Promise<Told> =>
   ) as Told
 
 /** Starts a server; returns what it saw. */
-export function serve(mesh: Mesh, name: string, service = name, env: Readonly<Record<string, string>> = {}): () => readonly string[] {
+export function serve(
+  mesh: Mesh,
+  name: string,
+  service = name,
+  env: Readonly<Record<string, string>> = {},
+  port = '8080/http',
+): () => readonly string[] {
   const file = join(mesh.folder, `seen-${name}`)
   writeFileSync(file, '')
   chmodSync(file, 0o666)
   mesh.run(name, [process.execPath, script('server.mjs')], {
-    flags: ['--service', service, '--port', '8080/http'],
+    flags: ['--service', service, '--port', port],
     env: { NAME: name, SEEN: file, ...env },
   })
   return () => readFileSync(file, 'utf8').split('\n').slice(0, -1)

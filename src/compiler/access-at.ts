@@ -1,0 +1,90 @@
+/** What AccessPolicies come to at one port of one workload. */
+
+import type { Guard, GuardRule, GuardTarget, Mesh } from '#model/mesh'
+import type { Access, AccessCondition, AccessRule } from '#model/view'
+import type { ProxyNode, Workload, WorkloadPort } from '#model/workload'
+import { portOf, selects } from './services.ts'
+
+/** What holds at one port of one workload. isNameless: nobody proves an identity there. opaque: where its bytes are not looked into. Undefined: nothing. */
+export function accessAt(
+  mesh: Mesh,
+  node: ProxyNode,
+  port: WorkloadPort,
+  isUdp: boolean,
+  isNameless = false,
+): { readonly http: Access; readonly opaque: Access } | undefined {
+  const own = mesh.guards.filter(({ targets }) => targets.some(target => isTarget(target, node, port, isUdp)))
+  if (own.length === 0 && mesh.access === 'allow') return undefined
+  const rulesOf = (as: Guard['as'], isAudit: boolean): readonly AccessRule[] | undefined => {
+    const those = own.filter(guard => guard.as === as && guard.isAudit === isAudit)
+    return those.length === 0 ? undefined : those.flatMap(({ rules }) => rules.flatMap(rule => rulesAt(rule, port.port)))
+  }
+  const deny = rulesOf('deny', false) ?? []
+  const allow = rulesOf('allow', false) ?? (mesh.access === 'deny' ? [] : undefined)
+  const auditDeny = rulesOf('deny', true)
+  // Where Allow policies are enforced already, one more could only let more in.
+  const auditAllow = allow === undefined ? rulesOf('allow', true) : undefined
+  const audit =
+    (auditDeny ?? []).length === 0 && auditAllow === undefined
+      ? {}
+      : { audit: { deny: auditDeny ?? [], ...(auditAllow === undefined ? {} : { allow: auditAllow }) } }
+  if (deny.length === 0 && allow === undefined && !('audit' in audit)) return undefined
+  const named: Access = { deny, ...(allow === undefined ? {} : { allow }), ...audit }
+  const http = isNameless ? withoutNames(named) : named
+  return { http, opaque: opaqueOf(http) }
+}
+
+export const isTarget = (
+  { namespace, selector, port: at }: GuardTarget,
+  node: ProxyNode | Workload,
+  port: WorkloadPort,
+  isUdp: boolean,
+): boolean =>
+  (namespace === undefined || namespace === node.namespace) &&
+  (selector === undefined || selects(selector, node)) &&
+  (at === undefined || (at.isUdp === isUdp && portOf(node, at.target, at.isUdp)?.port === port.port))
+
+/** Ports are settled here, for a proxy listens at others than its workload. */
+function rulesAt({ name, from, to }: GuardRule, port: number): readonly AccessRule[] {
+  const here = to.filter(({ ports, notPorts }) => (ports.length === 0 || ports.includes(port)) && !notPorts.includes(port))
+  if (to.length > 0 && here.length === 0) return []
+  const isWide = (all: readonly (readonly AccessCondition[])[]): boolean => all.some(each => each.length === 0)
+  const conditions = here.map(({ http }) => http)
+  return [{ name, from: isWide(from) ? [] : from, to: isWide(conditions) ? [] : conditions }]
+}
+
+/** Where nobody proves an identity, what denies by it denies everybody, and what allows by it allows nobody. */
+function withoutNames({ deny, allow, audit }: Access): Access {
+  const wider = (rules: readonly AccessRule[]): readonly AccessRule[] =>
+    rules.map(rule => {
+      const from = rule.from.map(all => all.filter(({ on }) => on !== 'identity'))
+      return { ...rule, from: from.some(all => all.length === 0) ? [] : from }
+    })
+  const narrower = (rules: readonly AccessRule[]): readonly AccessRule[] =>
+    rules.flatMap(rule => {
+      const from = rule.from.filter(all => all.every(({ on }) => on !== 'identity'))
+      return rule.from.length > 0 && from.length === 0 ? [] : [{ ...rule, from }]
+    })
+  return {
+    deny: wider(deny),
+    ...(allow === undefined ? {} : { allow: narrower(allow) }),
+    ...(audit === undefined
+      ? {}
+      : { audit: { deny: wider(audit.deny), ...(audit.allow === undefined ? {} : { allow: narrower(audit.allow) }) } }),
+  }
+}
+
+/** Where HTTP is not seen, what denies by it denies, and what allows by it does not. */
+function opaqueOf({ deny, allow, audit }: Access): Access {
+  const wider = (rules: readonly AccessRule[]): readonly AccessRule[] =>
+    rules.map(rule => (rule.to.some(all => all.length > 0) ? { ...rule, to: [] } : rule))
+  const narrower = (rules: readonly AccessRule[]): readonly AccessRule[] =>
+    rules.flatMap(rule => (rule.to.length === 0 || rule.to.some(all => all.length === 0) ? [{ ...rule, to: [] }] : []))
+  return {
+    deny: wider(deny),
+    ...(allow === undefined ? {} : { allow: narrower(allow) }),
+    ...(audit === undefined
+      ? {}
+      : { audit: { deny: wider(audit.deny), ...(audit.allow === undefined ? {} : { allow: narrower(audit.allow) }) } }),
+  }
+}

