@@ -75,13 +75,15 @@ export const flipsOf = (current: World, candidate: World, calls: readonly CallSe
   })
 
 /** What must not change unnoticed: the verdict, the route, where it leads. Which policy allows it may. */
-const pathOf = (outcome: Outcome | undefined): string => JSON.stringify([outcome?.verdict, outcome?.route, outcome?.backends])
+const pathOf = (outcome: Outcome | undefined): string =>
+  JSON.stringify([outcome?.verdict, outcome?.route, outcome?.backends, outcome?.demandsIdentity])
 
 /** Only what differs. */
 function tellOutcome(one: Outcome | undefined, other: Outcome | undefined): string {
   if (one === undefined) return 'nobody'
   const parts = [
     ...(one.verdict === other?.verdict ? [] : [one.verdict]),
+    ...(one.demandsIdentity === other?.demandsIdentity ? [] : [one.demandsIdentity ? 'strict' : 'plaintext taken']),
     ...(one.route === other?.route ? [] : [one.route ?? 'no route']),
     ...(one.backends.join() === other?.backends.join() ? [] : [one.backends.join(', ') || 'no backend']),
   ]

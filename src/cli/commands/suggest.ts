@@ -9,7 +9,7 @@ import { tellSpan } from '../moment.ts'
 import { type Coverage, coverageOf, deniedBy, type Judged, tellCall } from '../policy/coverage.ts'
 import { type Suggested, suggestPolicies } from '../policy/suggest.ts'
 import { printAs, yamlText } from '../print.ts'
-import type { Session } from '../session.ts'
+import { pause, type Session } from '../session.ts'
 import { count } from '../words.ts'
 import { type Live, readLive, withDocuments } from '../world/live.ts'
 
@@ -102,6 +102,8 @@ type LockdownFlags = {
 
 const usualWatchMs = 3_600_000
 const usualWaitMs = 30_000
+/** By then proxies, which push each second, have told what they counted. */
+const pushedMs = 2_000
 
 /** Shows first, always. Fails while it is not safe, unless forced. */
 export async function lockdown(session: Session, given: LockdownFlags): Promise<number> {
@@ -162,6 +164,15 @@ export async function lockdown(session: Session, given: LockdownFlags): Promise<
   for (const policy of policies) revisions.push(await put(policy))
   if (revisions.length > 0 && !(await waitForProxies(session, client, Math.max(...revisions), waitMs, performance.now())))
     throw new Stopped('not every proxy has the policies, so the default of the mesh stays as it is: run it again when weft status is well')
+  // Who called for the first time meanwhile is told by now.
+  await pause(pushedMs, session.signal)
+  const { world, seen } = await readLive(client, session.now())
+  const late = deniedBy(withDocuments(world, [denyingOf(world.resources)], now), seen.calls)
+  const fresh = late.filter(({ call }) => !denied.some(each => tellCall(each.call) === tellCall(call)))
+  if (fresh.length > 0 && given.force !== true)
+    throw new Stopped(
+      `meanwhile there were calls that would be denied, so the default of the mesh stays as it is; run it again: ${fresh.map(({ call }) => tellCall(call)).join(', ')}`,
+    )
   const revision = await put(denyingMesh)
   const isActive = await waitForProxies(session, client, revision, waitMs, performance.now())
   say.err('to open it again: spec.access.default: Allow of Mesh default')

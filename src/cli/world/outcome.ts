@@ -13,6 +13,8 @@ export type Outcome = {
   readonly says: string
   readonly route?: string
   readonly backends: readonly string[]
+  /** Of a caller without an identity: mutual TLS is strict there, so that it gets in by a published port only. */
+  readonly demandsIdentity?: true
   /** The port speaks gRPC. */
   readonly isGrpc?: true
 }

@@ -65,7 +65,9 @@ export class World {
   askSeen(call: CallSeen): Outcome | undefined {
     const port = this.#servicePort(call)
     const caller = call.identity === '' ? undefined : this.callerOf(call.identity, '')
-    if (port === undefined || caller === undefined) return this.judgeSeen(call)
+    // By which host somebody came to a Gateway is not recorded.
+    const isEdge = this.workloads.some(({ identity, gateway }) => identity === call.identity && gateway !== undefined)
+    if (port === undefined || caller === undefined || isEdge) return this.judgeSeen(call)
     const isUdp = call.protocol === 'udp'
     const request = requestOf(call, `${call.service}:${port}`)
     return this.ask({ name: call.service, port, ...(isUdp ? { transport: 'udp' } : {}), request }, caller)
@@ -73,14 +75,20 @@ export class World {
 
   /** What the rules of the called side say of a call that was seen. undefined: nobody of that service runs at that port. */
   judgeSeen(call: CallSeen): Outcome | undefined {
-    const ways = this.workloads.flatMap((workload): readonly WayIn[] => {
-      if (`${workload.service}.${workload.namespace}` !== call.service) return []
-      const port = workload.ports.find(each => each.port === call.port && (each.protocol === 'udp') === (call.protocol === 'udp'))
-      if (port?.bind === undefined) return []
-      const endpoint = { ...port.bind, mtls: call.identity !== '', workload: `${workload.name}.${workload.namespace}` }
-      return [arrive(endpoint, { identities: [] }, requestOf(call, call.service), call.identity, this.#knownBy)]
-    })
-    return ways.length === 0 ? undefined : outcomeOfWays(ways)
+    const request = requestOf(call, call.service)
+    const waysIn = (mtls: boolean): readonly WayIn[] =>
+      this.workloads.flatMap((workload): readonly WayIn[] => {
+        if (`${workload.service}.${workload.namespace}` !== call.service) return []
+        const port = workload.ports.find(each => each.port === call.port && (each.protocol === 'udp') === (call.protocol === 'udp'))
+        if (port?.bind === undefined) return []
+        const endpoint = { ...port.bind, mtls, workload: `${workload.name}.${workload.namespace}` }
+        return [arrive(endpoint, { identities: [] }, request, call.identity, this.#knownBy)]
+      })
+    const ways = waysIn(true)
+    if (ways.length === 0) return undefined
+    // Who proves nothing may have come by a published port, where nothing else is demanded: the rules are asked in any case.
+    const isShut = call.identity === '' && waysIn(false).some(({ failure }) => failure?.code === 'identity-required')
+    return { ...outcomeOfWays(ways), ...(isShut ? { demandsIdentity: true as const } : {}) }
   }
 
   readonly #knownBy: KnownOf = id => {
