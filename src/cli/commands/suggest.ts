@@ -196,20 +196,23 @@ function denyingOf(resources: readonly Resource[]): Resource {
   return found === undefined ? denyingMesh : { ...found, spec: { ...(found.spec as object), access: { default: 'Deny' } } }
 }
 
-function dangersOf({
+/** Why it is not safe yet; empty: it is. */
+export function dangersOf({
   live: { seen, world },
   watchedMs,
   minWatchMs,
   denied,
   proxies,
 }: {
-  readonly live: Live
+  readonly live: Pick<Live, 'seen' | 'world'>
   readonly watchedMs: number
   readonly minWatchMs: number
   readonly denied: readonly Judged[]
-  readonly proxies: readonly ProxyStatus[]
+  readonly proxies: readonly Pick<ProxyStatus, 'id' | 'state' | 'version'>[]
 }): readonly string[] {
   const away = proxies.filter(({ state }) => state === 'disconnected' || state === 'rejected').map(({ id }) => id)
+  // Envoys tell their name before their version.
+  const blind = proxies.filter(({ version }) => /^[a-z]/i.test(version)).map(({ id }) => id)
   return [
     ...(watchedMs < minWatchMs
       ? [`watching for ${tellSpan(watchedMs)} only, less than ${tellSpan(minWatchMs)}: who calls seldom was not seen (--min-watch)`]
@@ -217,6 +220,7 @@ function dangersOf({
     ...(denied.length > 0 ? [`${count(denied.length, 'kind')} of calls that are let in now would be denied`] : []),
     ...(seen.dropped > 0 ? [`there was no room for ${count(seen.dropped, 'call')}: what was seen is not all`] : []),
     ...(away.length > 0 ? [`what these proxies see is not known now, or they refuse what they are told: ${away.join(', ')}`] : []),
+    ...(blind.length > 0 ? [`these are no proxies of Weft and do not tell who calls them: ${blind.join(', ')}`] : []),
     ...(world.unseen > 0 ? [unseenTold(world.unseen)] : []),
   ]
 }

@@ -6,6 +6,7 @@ import type { Resource } from '#resources/kind'
 import { check } from '#resources/validate'
 import { World } from '../world/world.ts'
 import { workloadsWithout } from '../world/inventory.ts'
+import { dangersOf } from '../commands/suggest.ts'
 import { coverageOf, deniedBy } from './coverage.ts'
 import { suggestPolicies } from './suggest.ts'
 
@@ -121,4 +122,18 @@ test('what is suggested allows every call that it was made of and no other, by t
   )
   const others = [seen(id('web'), 'DELETE /items'), seen(id('app', 'mobile'), 'GET /items'), seen(id('job'), 'GET /items/*')]
   assert.equal(deniedBy(closed, others).length, 3)
+})
+
+test('a lockdown is safe when calls were watched for long enough by every proxy and none of them would be denied', () => {
+  const world = new World([], { trustDomain: 'weft.local', workloads: [], now: 0 })
+  const live = { world, seen: { since: at, at, calls: [], decisions: [], dropped: 0 } }
+  const proxy = { id: 'cart-1.shop', state: 'synced', version: '0.1.0' } as const
+  const well = { live, watchedMs: 60_000, minWatchMs: 60_000, denied: [], proxies: [proxy] }
+  assert.deepEqual(dangersOf(well), [])
+  const told = (more: Partial<Parameters<typeof dangersOf>[0]>): string => dangersOf({ ...well, ...more }).join()
+  assert.match(told({ watchedMs: 59_000 }), /^watching for 59s only, less than 60s/)
+  assert.match(told({ denied: [{ call: seen(id('web'), 'GET /'), says: '' }] }), /^1 kind of calls that are let in now would be denied$/)
+  assert.match(told({ live: { world, seen: { ...live.seen, dropped: 2 } } }), /^there was no room for 2 calls/)
+  assert.match(told({ proxies: [{ ...proxy, state: 'disconnected' }] }), /not known now.*: cart-1\.shop$/)
+  assert.match(told({ proxies: [{ ...proxy, version: 'envoy 1.38.0' }] }), /do not tell who calls them: cart-1\.shop$/)
 })
