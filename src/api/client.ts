@@ -7,6 +7,7 @@ import { eventsOf } from './client/watch.ts'
 import type {
   AuditPage,
   AuditQuery,
+  CallsSeen,
   ControlStatus,
   Convergence,
   Detection,
@@ -100,6 +101,8 @@ export type Client = {
   replaceRoot(request: RootRequest): Promise<RootPlan>
   /** Newest first, a page of at most 1,000. */
   audit(query?: AuditQuery): Promise<AuditPage>
+  /** seconds: absent: as long as the control plane watches. */
+  calls(seconds?: number): Promise<CallsSeen>
   topology(seconds?: number): Promise<Topology>
   series(service: string, options?: { readonly seconds?: number; readonly side?: 'inbound' | 'outbound' }): Promise<Series>
 }
@@ -222,6 +225,7 @@ function meshCalls(request: Requester): Omit<Client, keyof ResourceCalls | 'url'
     replaceRoot: body => request.json('/weft/v1/root-rotation', { method: 'POST', body }),
     audit: ({ before, limit, ...query } = {}) =>
       request.json('/weft/v1/audit', { query: { ...query, before: before?.toString(), limit: limit?.toString() } }),
+    calls: seconds => request.json('/weft/v1/calls', { query: { seconds: seconds?.toString() } }),
     topology: seconds => request.json('/weft/v1/topology', { query: { seconds: seconds?.toString() } }),
     series: (service, { seconds, side } = {}) =>
       request.json('/weft/v1/series', { query: { service, seconds: seconds?.toString(), side } }),

@@ -195,6 +195,9 @@ export type AuditQuery = {
   readonly limit?: number
 }
 
+/** GET /weft/v1/calls[?seconds=N]: who called what, and which access rules decided, in all the time that the control plane watches or in the last seconds. */
+export type { CallSeen, CallsSeen, DecisionsSeen } from '#model/calls'
+
 /** GET /weft/v1/topology?seconds=60: services and the traffic between them, from the proxies' own counts. Rates per second, latency in ms. */
 export type { Topology, TopologyEdge, TopologyEnd, TopologyService } from '#model/topology'
 

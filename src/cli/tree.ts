@@ -9,6 +9,7 @@ import { addExplain } from './tree/explain.ts'
 import { addGateway } from './tree/gateway.ts'
 import { addMesh } from './tree/mesh.ts'
 import { addNode } from './tree/node.ts'
+import { addPolicy } from './tree/policy.ts'
 import { addProcesses } from './tree/processes.ts'
 import { addResources } from './tree/resources.ts'
 import { addSetup } from './tree/setup.ts'
@@ -56,6 +57,7 @@ export function buildProgram(session: Session, ended: (code: number) => void): C
   addResources(program, session, act)
   addMesh(program, session, act)
   addExplain(program, session, act)
+  addPolicy(program, session, act)
   addCertificates(program, session, act)
   addSetup(program, session, act)
   example(program, say, [

@@ -76,6 +76,11 @@ export function meshRoutes(parts: MeshParts): ExtraRoute[] {
     },
     {
       method: 'GET',
+      path: '/weft/v1/calls',
+      handle: ({ query }) => json(200, traffic.calls(query.has('seconds') ? now() - 1000 * number(query, 'seconds', 0) : 0, now())),
+    },
+    {
+      method: 'GET',
       path: '/weft/v1/topology',
       handle: ({ query }) => json(200, traffic.topology(number(query, 'seconds', 60), now(), known())),
     },

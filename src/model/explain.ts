@@ -23,7 +23,7 @@ import { backendsFor } from './server-name.ts'
 import type { Backend, Filter, Listener, Route, View, WeightedBackend } from './view.ts'
 import { wayOutAt } from './way-out.ts'
 
-export type { WayIn } from './explain/arrive.ts'
+export { arrive, type WayIn } from './explain/arrive.ts'
 export type { TlsTold } from './explain/enter.ts'
 export type { EndpointTold } from './explain/endpoints.ts'
 export type { RuleTold } from './explain/rules.ts'

@@ -3,6 +3,8 @@
 import type { Metric, MetricFamily, MetricSource } from '#model/metrics'
 import { metricNames } from '#model/metrics'
 import { outside, type Series, type Topology, type TopologyService } from '#model/topology'
+import type { CallsSeen } from '#model/calls'
+import { Calls } from './traffic/calls.ts'
 import type { Increase } from './traffic/cumulative.ts'
 import { Cumulative } from './traffic/cumulative.ts'
 import type { Found } from './traffic/detections.ts'
@@ -39,6 +41,7 @@ export class Traffic {
   #vitals = new Map<string, Vitals>()
   #detections = new Detections()
   #sparing = new Sparing()
+  #calls: Calls
   #arrivals = new Arrivals()
   /** The service to which the workloads behind another name belong: `reviews-v2.default` → reviews. */
   #behind = new Map<string, { readonly service: string; readonly namespace: string }>()
@@ -48,6 +51,7 @@ export class Traffic {
   constructor(limits: TrafficLimits) {
     this.#counters = new Cumulative(limits.mostCounters ?? 100_000, limits.since)
     this.#mostEdges = limits.mostEdges ?? 2_000
+    this.#calls = new Calls(limits.since)
   }
 
   /** Takes one push of one proxy. families: cumulative values, in any order; names that are not ours are passed over. at: ms, when it arrived. */
@@ -63,6 +67,7 @@ export class Traffic {
     }
     this.#detections.take(proxyId, families, isNew, at)
     this.#sparing.take(proxyId, families, isNew)
+    this.#calls.take(proxyId, source, families, at)
     this.#arrivals.take(proxyId, families, at)
     this.#vitals.set(proxyId, { ...this.#vitals.get(proxyId), ...vitalsOf(families, at) })
   }
@@ -115,6 +120,11 @@ export class Traffic {
       return found === undefined ? name : nameOf(found)
     }
     return this.#sparing.read(service, serviceOf, behind, now)
+  }
+
+  /** Who called what, and which access rules decided; since: ms, only what was seen from then on. */
+  calls(since: number, now: number): CallsSeen {
+    return this.#calls.read(since, now)
   }
 
   /** What was not counted because a bound of memory was reached. */
@@ -230,6 +240,7 @@ export class Traffic {
       this.#detections.forget(id)
       this.#arrivals.forget(id)
       this.#sparing.forget(id)
+      this.#calls.forget(id)
     }
   }
 }

@@ -268,7 +268,7 @@ export class Acceptor {
   #refused(listener: Listener, { code }: Failure, why: string): void {
     const { view, meter, log } = this.#place
     const entry: Entry = { listener, view, peer: undefined, source: outside }
-    meter.connection(entry, { service: listener.service, workload: '', identity: undefined }).close(code)
+    meter.connection(entry, { service: listener.service, workload: '', identity: undefined }, code).close(code)
     log.warn(`a caller of ${listener.name} was refused: ${why}`, { reason: code })
   }
 
@@ -340,7 +340,7 @@ export class Acceptor {
 
   #turnAway(socket: Socket, entry: Entry, failure: Failure, close: (socket: Socket) => void = breakOff): void {
     const { meter, log } = this.#place
-    meter.connection(entry, { service: entry.listener.service, workload: '', identity: undefined }).close(failure.code)
+    meter.connection(entry, { service: entry.listener.service, workload: '', identity: undefined }, failure.code).close(failure.code)
     log.warn(`a connection to ${entry.listener.service} was refused: ${failure.says}`, { reason: failure.code })
     socket.on('error', () => {})
     close(socket)

@@ -35,6 +35,7 @@ export class Gate {
       if (verdict.path !== undefined) exchange.judgedPath = verdict.path
       return this.#count(verdict)
     }
+    if (verdict.badPath !== true) this.#meter.called(exchange, true)
     throw this.#refuse(exchange.entry, verdict, `${exchange.method} ${exchange.path}`)
   }
 

@@ -24,6 +24,7 @@ import {
   udpSessionLabels,
   upstreamLabels,
 } from '#model/metrics'
+import { Calls, isCall } from './calls.ts'
 import type { CodedTell } from './compress.ts'
 import { type Entry, type Party, partyOf } from './entry.ts'
 import type { Exchange } from './exchange.ts'
@@ -137,6 +138,7 @@ export class Meter {
     'Seconds until the certificate of this workload expires',
     ['serial'],
   )
+  readonly #calls = new Calls(this.registry)
   readonly #found = new Found<RequestSamples>()
   readonly #foundTcp = new Found<ConnectionSamples>()
 
@@ -180,6 +182,13 @@ export class Meter {
     observe(samples.duration, (now - exchange.startedAt) / 1000)
     samples.sent.value += exchange.receivedBytes
     samples.received.value += exchange.sentBytes
+  }
+
+  /** A request was taken in for the workload, or denied; told when it begins, for some never end. */
+  called(exchange: Exchange, isDenied = false): void {
+    const { entry, isGrpc, isHttp1, method, path } = exchange
+    if (entry.listener.protocol === 'udp') return this.#calls.of(entry, 'udp', isDenied)?.count('', '')
+    this.#calls.of(entry, isGrpc ? 'grpc' : isHttp1 ? 'http' : 'http2', isDenied)?.count(method, path)
   }
 
   #samplesOf(exchange: Exchange, route: string, code: string, protocol: string, grpc: number | undefined): RequestSamples {
@@ -272,13 +281,14 @@ export class Meter {
     })
   }
 
-  /** A TCP connection begins; add to `sent` and `received` as bytes pass, call `close` once. */
-  connection(entry: Entry, destination: Destination): ConnectionSamples {
+  /** A TCP connection begins; add to `sent` and `received` as bytes pass, call `close` once. refused: why, where it was turned away. */
+  connection(entry: Entry, destination: Destination, refused = ''): ConnectionSamples {
     const { service, workload, identity } = destination
     const found = this.#foundTcp.at(entry.listener.name).at(entry.peer).at(service).at(workload).at(identity)
     const samples = (found.samples ??= this.#connectionSamples(entry, destination))
     samples.opened.value++
     samples.active.value++
+    if (entry.listener.protocol !== 'udp' && isCall(refused)) this.#calls.of(entry, 'tcp', refused === 'access-denied')?.count('', '')
     return samples
   }
 

@@ -152,7 +152,7 @@ export class Opaque {
   /** Counted with the reason. A caller that spoke TLS to no known name is told so in TLS, others by a reset. */
   #refuse(socket: Socket, entry: Entry, failure: Failure, to: { service: string; workload: string }, first?: Uint8Array): void {
     const { meter, log } = this.#place
-    meter.connection(entry, { ...to, identity: undefined }).close(failure.code)
+    meter.connection(entry, { ...to, identity: undefined }, failure.code).close(failure.code)
     log.warn(`connection to ${to.workload || to.service} ended: ${failure.says}`, { reason: failure.code, hint: failure.hint })
     if (failure.code !== 'no-route' || first === undefined || detect(first).kind !== 'tls') return breakOff(socket)
     socket.end(unrecognizedName)

@@ -50,6 +50,7 @@ export function serve(exchange: Exchange, means: Means, onBug: (bug: unknown) =>
   try {
     const route = routeOf(exchange, view)
     const permitted = permit(exchange, route, means)
+    if (exchange.entry.listener.direction === 'inbound') means.meter.called(exchange)
     if (permitted.cors !== undefined && answeredPreflight(exchange, permitted.cors)) return
     if (permitted.sizes !== undefined) bound(exchange, permitted.sizes)
     if (permitted.rateLimit !== undefined) means.limiter.admit(exchange, permitted.rateLimit, exchange.startedAt)

@@ -22,10 +22,19 @@ export type WayIn = {
   readonly to?: string
   /** What the rules of the called side say. audit: what would be denied if it were not only tried. */
   readonly access?: { readonly says: string; readonly audit?: string }
+  /** The same for programs, and of what is denied too. policy: `NAMESPACE/NAME`, rule: its place in it; absent where none decided, but a default, or that no Allow policy matches. */
+  readonly judged?: { readonly verdict: 'Allow' | 'Deny' | 'Audit'; readonly policy?: string; readonly rule?: string }
   readonly failure?: { readonly code: FailureCode; readonly detail: string }
 }
 
-export function arrive(endpoint: Endpoint, backend: Backend, request: RequestFacts, caller: string, knownOf: KnownOf): WayIn {
+/** endpoint, backend: of those only what leads there and who must answer. */
+export function arrive(
+  endpoint: Pick<Endpoint, 'mtls' | 'host' | 'port' | 'workload'>,
+  backend: Pick<Backend, 'identities'>,
+  request: RequestFacts,
+  caller: string,
+  knownOf: KnownOf,
+): WayIn {
   const known = knownOf(endpoint.workload)
   const direct = { proxy: 'none', to: `${endpoint.host}:${endpoint.port}` } as const
   if (known === 'away' || known === 'unasked') return endpoint.mtls ? { proxy: known } : direct
@@ -60,7 +69,7 @@ function taken(
   listener: Listener,
   request: RequestFacts,
   caller: string | undefined,
-): Pick<WayIn, 'route' | 'to' | 'access' | 'failure'> {
+): Pick<WayIn, 'route' | 'to' | 'access' | 'judged' | 'failure'> {
   const isHttp = listener.routes !== undefined
   const route = isHttp ? chooseRoute(view.routes[listener.routes] ?? { name: '', hosts: [] }, request) : undefined
   if (isHttp && route === undefined)
@@ -70,13 +79,14 @@ function taken(
   if (verdict?.isAllowed === false)
     return {
       ...(route === undefined ? {} : { route: route.origin }),
+      judged: judgedBy(verdict),
       failure: { code: verdict.badPath === true ? 'bad-request' : 'access-denied', detail: tellVerdict(verdict) },
     }
   const backends = route === undefined ? listener.backends : route.action.type === 'forward' ? route.action.backends : undefined
   const port = view.backends[backends?.[0]?.backend ?? '']?.port
   return {
     ...(route === undefined ? {} : { route: route.origin }),
-    ...(verdict === undefined ? {} : { access: told(verdict) }),
+    ...(verdict === undefined ? {} : { access: told(verdict), judged: judgedBy(verdict) }),
     ...(port === undefined
       ? { failure: { code: 'backend-invalid', detail: `${listener.name} leads to no port of the workload` } }
       : { to: `127.0.0.1:${port}` }),
@@ -87,6 +97,12 @@ function taken(
 function judged(access: Access, request: RequestFacts | undefined, identity: string | undefined): Verdict {
   const left = new CallerAccess(access, { identity, address: undefined })
   return request === undefined ? left.judgeConnection() : left.judge(request)
+}
+
+function judgedBy({ isAllowed, rule, wouldDeny }: Verdict): NonNullable<WayIn['judged']> {
+  if (!isAllowed) return { verdict: 'Deny', ...(rule === undefined ? {} : placeOf(rule)) }
+  if (wouldDeny !== undefined) return { verdict: 'Audit', ...(wouldDeny === 'no-allow' ? {} : placeOf(wouldDeny)) }
+  return { verdict: 'Allow', ...(rule === undefined ? {} : placeOf(rule)) }
 }
 
 function told(verdict: Verdict): NonNullable<WayIn['access']> {

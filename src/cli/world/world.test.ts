@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { CallSeen } from '#api/mesh-api'
+import type { Resource } from '#resources/kind'
+import { readQuestion } from '../explain/question.ts'
+import { flipsOf } from '../commands/rehearse.ts'
+import { workloadsWithout } from './inventory.ts'
+import { withDocuments } from './live.ts'
+import { World } from './world.ts'
+
+const service = (name: string, port: object = {}): Resource => ({
+  apiVersion: 'v1',
+  kind: 'Service',
+  metadata: { name, namespace: 'shop' },
+  spec: { selector: { app: name }, ports: [{ name: 'http', port: 80, targetPort: 8080, appProtocol: 'http', ...port }] },
+})
+const document = (kind: string, name: string, spec: object, namespace = 'shop'): Resource => ({
+  apiVersion: kind === 'HTTPRoute' || kind === 'Gateway' ? 'gateway.networking.k8s.io/v1' : 'weft.dev/v1alpha1',
+  kind,
+  metadata: { name, ...(kind === 'Mesh' ? {} : { namespace }) },
+  spec,
+})
+const worldOf = (resources: readonly Resource[], planned: Parameters<typeof workloadsWithout>[1] = []) =>
+  new World(resources, { trustDomain: 'weft.local', workloads: workloadsWithout(resources, planned, 'weft.local', 'shop'), now: 0 })
+const ask = (world: World, from: string, to: string, ...words: readonly string[]) =>
+  world.ask(readQuestion({ to, words, headers: [] }).question, world.callerOf(from, 'shop')!)
+
+test('documents alone are a mesh: Services without workloads have one, with the identity of their label', () => {
+  const allow = document('AccessPolicy', 'callers', { targetRefs: [{ name: 'cart' }], rules: [{ from: [{ serviceAccounts: ['web'] }] }] })
+  const world = worldOf([service('web'), service('cart'), allow], [{ service: 'job', serviceAccount: 'web' }])
+  assert.deepEqual(world.refusals, [])
+  assert.deepEqual(ask(world, 'web', 'cart'), {
+    verdict: 'Allow',
+    by: 'shop/callers/0',
+    says: 'rule 0 of AccessPolicy shop/callers allows it',
+    route: 'Service shop/cart port 80',
+    backends: ['cart.shop'],
+  })
+  assert.equal(ask(world, 'job', 'cart').verdict, 'Allow')
+  assert.deepEqual([ask(world, 'cart', 'cart').verdict, ask(world, 'cart', 'cart').by], ['Deny', undefined])
+  assert.equal(ask(world, 'spiffe://weft.local/ns/far/sa/web', 'cart.shop').verdict, 'Deny')
+  assert.equal(ask(world, 'web', 'nobody').verdict, 'no-listener')
+  assert.equal(world.callerOf('nobody', 'shop'), undefined)
+})
+
+test('redirects are answers, and endpoints that disagree are told as mixed', () => {
+  const redirect = document('HTTPRoute', 'moved', {
+    parentRefs: [{ group: '', kind: 'Service', name: 'cart' }],
+    rules: [{ filters: [{ type: 'RequestRedirect', requestRedirect: { statusCode: 301, hostname: 'else.example' } }] }],
+  })
+  assert.equal(ask(worldOf([service('web'), service('cart'), redirect]), 'web', 'cart').verdict, 'Answer')
+  const some = document('AccessPolicy', 'some', {
+    targetRefs: [{ kind: 'Workload', labels: { tier: 'closed' } }],
+    rules: [{ from: [{ serviceAccounts: ['nobody'] }] }],
+  })
+  const ports = [{ port: 8080, name: 'http' }]
+  const planned = [
+    { service: 'cart', ports },
+    { service: 'cart', labels: { tier: 'closed' }, ports },
+  ].map((each, at) => ({ ...each, serviceAccount: `cart-${at}` }))
+  assert.equal(ask(worldOf([service('web'), service('cart'), some], planned), 'web', 'cart').verdict, 'Mixed')
+})
+
+test('what flips is told by verdict, route and backends; another policy that allows the same is no flip', () => {
+  const at = '2026-01-01T00:00:00Z'
+  const call: CallSeen = {
+    service: 'cart.shop',
+    identity: 'spiffe://weft.local/ns/shop/sa/web',
+    port: 8080,
+    protocol: 'http',
+    method: 'GET',
+    path: '/items/*',
+    outcome: 'allowed',
+    count: 1,
+    firstAt: at,
+    lastAt: at,
+  }
+  const plain: CallSeen = { ...call, identity: '' }
+  const world = worldOf([service('web'), service('cart'), service('next')])
+  const flips = (...documents: readonly Resource[]) =>
+    flipsOf(world, withDocuments(world, documents, 0), [call, plain]).map(each => [
+      each.call.identity === '' ? 'plain' : 'web',
+      each.before?.verdict,
+      each.after?.verdict,
+      each.after?.backends.join(),
+    ])
+  const rules = [{ from: [{ serviceAccounts: ['web'] }] }]
+  assert.deepEqual(flips(), [])
+  assert.deepEqual(flips(document('AccessPolicy', 'callers', { targetRefs: [{ name: 'cart' }], rules })), [['plain', 'Allow', 'Deny', '']])
+  assert.deepEqual(flips(document('Mesh', 'default', { access: { default: 'Deny' } })), [
+    ['web', 'Allow', 'Deny', 'cart.shop'],
+    ['plain', 'Allow', 'Deny', ''],
+  ])
+  const permissive = document('Mesh', 'default', { mtls: { mode: 'permissive' } })
+  const parentRefs = [{ group: '', kind: 'Service', name: 'cart' }]
+  const split = [
+    { name: 'cart', port: 80, weight: 9 },
+    { name: 'next', port: 80 },
+  ]
+  assert.deepEqual(flips(document('HTTPRoute', 'split', { parentRefs, rules: [{ backendRefs: split }] })), [
+    ['web', 'Allow', 'Allow', 'cart.shop,next.shop'],
+  ])
+  // A caller without an identity comes in at another door then.
+  assert.deepEqual(
+    flips(permissive).map(([who]) => who),
+    ['plain'],
+  )
+})
