@@ -1,6 +1,7 @@
 /** AccessPolicies: what is said of each, and the guards that they set; `accessAt` makes of those what one port of one workload is told. */
 
 import { networkOf, readPath } from '#model/access'
+import { claimPath } from '#model/claims'
 import type { Guard, GuardOperation, GuardRule, GuardTarget, Mesh } from '#model/mesh'
 import type { Access, AccessCondition, AccessRule, TextMatch } from '#model/view'
 import type { ProxyNode, Workload, WorkloadPort } from '#model/workload'
@@ -181,7 +182,7 @@ function lowerSource(
   const inDomains = (of: readonly string[]): readonly TextMatch[] => of.map(domain => ({ type: 'prefix', value: `spiffe://${domain}/` }))
   const who = (any: readonly TextMatch[]): AccessCondition => ({ on: 'identity', any })
   const not = (any: readonly TextMatch[]): AccessCondition => ({ on: 'identity', any, not: true })
-  const { identities, namespaces, serviceAccounts, ipBlocks } = source
+  const { identities, namespaces, serviceAccounts, ipBlocks, claims = [], issuers } = source
   const { notIdentities, notNamespaces, notServiceAccounts, notTrustDomains, notIpBlocks } = source
   const negative = [
     ...(notIdentities === undefined ? [] : [not(notIdentities.map(patternOf))]),
@@ -205,6 +206,10 @@ function lowerSource(
     ...negative,
     ...networks(ipBlocks, 'ipBlocks', false),
     ...networks(notIpBlocks, 'notIpBlocks', true),
+    ...(issuers === undefined
+      ? []
+      : [{ on: 'claim', path: ['iss'], any: issuers.map(value => ({ type: 'exact', value }) as const) } as const]),
+    ...claims.map(({ name, values }) => ({ on: 'claim', path: claimPath(name), any: values.map(valueMatch) }) as const),
   ]
 }
 
@@ -354,12 +359,24 @@ function rulesAt({ name, from, to }: GuardRule, port: number): readonly AccessRu
   return [{ name, from: isWide(from) ? [] : from, to: isWide(conditions) ? [] : conditions }]
 }
 
+const isClaim = ({ on }: AccessCondition): boolean => on === 'claim'
+
+/** Where no token is seen, whom it would tell apart is anybody. */
+function withoutClaims(from: AccessRule['from']): AccessRule['from'] {
+  const left = from.map(all => all.filter(each => !isClaim(each)))
+  return left.some(all => all.length === 0) ? [] : left
+}
+
 /** Where HTTP is not seen, what denies by it denies, and what allows by it does not. */
 function opaqueOf({ deny, allow, audit }: Access): Access {
   const wider = (rules: readonly AccessRule[]): readonly AccessRule[] =>
-    rules.map(rule => (rule.to.some(all => all.length > 0) ? { ...rule, to: [] } : rule))
+    rules.map(rule => ({ ...rule, from: withoutClaims(rule.from), to: [] }))
   const narrower = (rules: readonly AccessRule[]): readonly AccessRule[] =>
-    rules.flatMap(rule => (rule.to.length === 0 || rule.to.some(all => all.length === 0) ? [{ ...rule, to: [] }] : []))
+    rules.flatMap(rule => {
+      const from = rule.from.filter(all => !all.some(isClaim))
+      if (rule.from.length > 0 && from.length === 0) return []
+      return rule.to.length === 0 || rule.to.some(all => all.length === 0) ? [{ ...rule, from, to: [] }] : []
+    })
   return {
     deny: wider(deny),
     ...(allow === undefined ? {} : { allow: narrower(allow) }),
