@@ -104,18 +104,24 @@ const issuerOf = (provider: TokenProvider, keys: TokenIssuer['keys']): TokenIssu
   issuer: provider.issuer,
   audiences: provider.audiences ?? [],
   keys,
-  from: provider.from.map(
+  from: placesOf(provider),
+  forward: provider.forward,
+  claimsToHeaders: (provider.claimsToHeaders ?? []).map(({ claim, header }) => ({ claim, header: header.toLowerCase() })),
+  skewMs: durationMs(provider.clockSkew),
+})
+
+/** Headers, then parameters, then cookies: the order in which they travel. */
+function placesOf({ from }: TokenProvider): readonly TokenPlace[] {
+  const places = from.map(
     ({ header, prefix, query, cookie }): TokenPlace =>
       header !== undefined
         ? { type: 'header', name: header.toLowerCase(), prefix: prefix ?? '' }
         : query !== undefined
           ? { type: 'query', name: query }
           : { type: 'cookie', name: cookie! },
-  ),
-  forward: provider.forward,
-  claimsToHeaders: (provider.claimsToHeaders ?? []).map(({ claim, header }) => ({ claim, header: header.toLowerCase() })),
-  skewMs: durationMs(provider.clockSkew),
-})
+  )
+  return (['header', 'query', 'cookie'] as const).flatMap(type => places.filter(each => each.type === type))
+}
 
 /** For the called side: what is for ports of Services before what is for workloads by labels, their namespace and the mesh. */
 export function lowerTokens(
