@@ -59,7 +59,30 @@ const policy = (name: string, isRequired: boolean): TokenPolicy => ({
     },
   ],
 })
-const policies = [policy('shop/all', true), policy('shop/some', false)]
+/** Such as the compiler makes where a ConfigMap is missing. */
+const keyless: TokenPolicy = {
+  name: 'shop/keyless',
+  isRequired: true,
+  issuers: [{ ...policy('', true).issuers[0]!, keys: { type: 'inline', jwks: '{"keys":[]}' } }],
+}
+const fetching = (port: number): TokenPolicy => ({
+  name: 'shop/url',
+  isRequired: true,
+  issuers: [
+    {
+      ...policy('', true).issuers[0]!,
+      keys: {
+        type: 'url',
+        url: `http://127.0.0.1:${port}/keys`,
+        backend: 'keys',
+        refreshMs: 60_000,
+        timeoutMs: 2000,
+        algorithms: ['RS256'],
+      },
+    },
+  ],
+})
+const fixed = [policy('shop/all', true), policy('shop/some', false), keyless]
 const admins = {
   name: 'shop/admins#0',
   from: [[{ on: 'claim', path: ['groups'], any: [{ type: 'exact', value: 'admin' }] }]],
@@ -75,6 +98,8 @@ const at = (path: string, more: Partial<Route>): Route => ({
 })
 const routes: readonly Route[] = [
   at('/some', { tokens: 'shop/some' }),
+  at('/keyless', { tokens: 'shop/keyless' }),
+  at('/url', { tokens: 'shop/url' }),
   at('/free', { tokens: 'shop/all' }),
   at('/', { tokens: 'shop/all', access: { deny: [], allow: [admins] } }),
 ]
@@ -95,6 +120,7 @@ describe('tokens, in two data planes', { timeout: 120_000 }, () => {
 
   before(async () => {
     app = await workload('http1', (ask, reply) => {
+      if (ask.url === '/keys') return reply.end(JSON.stringify(keySet))
       arrived++
       ask.resume()
       reply.end(JSON.stringify({ ...ask.headers, ':path': ask.url }))
@@ -126,7 +152,7 @@ describe('tokens, in two data planes', { timeout: 120_000 }, () => {
 
   function bootstrap(port: number): JsonValue {
     const own = ['envoy.filters.http.jwt_authn', 'envoy.filters.http.rbac.deny', 'envoy.filters.http.rbac.allow']
-    const filters = httpFiltersOf('inbound', policies)
+    const filters = httpFiltersOf('inbound', [...fixed, fetching(app.port)])
       .filter(({ name }) => own.includes(name))
       .map(filter => toJson(HttpFilterSchema, create(HttpFilterSchema, filter), { registry }))
     const router = { name: 'router', typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router' } }
@@ -151,13 +177,11 @@ describe('tokens, in two data planes', { timeout: 120_000 }, () => {
             filter_chains: [{ filters: [{ name: 'http', typed_config: manager }] }],
           },
         ],
-        clusters: [
-          {
-            name: 'app',
-            connect_timeout: '2s',
-            load_assignment: { cluster_name: 'app', endpoints: [{ lb_endpoints: [{ endpoint: { address: address(app.port) } }] }] },
-          },
-        ],
+        clusters: ['app', 'keys'].map(name => ({
+          name,
+          connect_timeout: '2s',
+          load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint: { address: address(app.port) } }] }] },
+        })),
       },
     }
   }
@@ -181,6 +205,28 @@ describe('tokens, in two data planes', { timeout: 120_000 }, () => {
             assert.equal(arrived - before, wanted === 200 ? 1 : 0, `${version}: what arrived`)
           }
         })
+  })
+
+  for (const plane of planes)
+    test(`${plane}: keys by URL are asked for where they are`, async () => {
+      const good = ['authorization', `Bearer ${await token()}`]
+      for (const end = Date.now() + 10_000; (await ask(plane, 'http1', good, '/url')).status !== 200 && Date.now() < end; )
+        await new Promise(resolve => setTimeout(resolve, 50))
+      assert.equal((await ask(plane, 'http2', good, '/url')).status, 200)
+      assert.equal((await ask(plane, 'http1', [], '/url')).status, 401)
+      assert.equal(
+        (await ask(plane, 'http1', ['authorization', `Bearer ${await token({}, { header: { kid: 'gone' } })}`], '/url')).status,
+        401,
+      )
+    })
+
+  test('without keys no token is taken', async () => {
+    const good = ['authorization', `Bearer ${await token()}`]
+    const before = arrived
+    const { status, code } = await ask('weft', 'http1', good, '/keyless')
+    assert.deepEqual([status, code], [503, 'keys-unavailable'])
+    if (program !== undefined) assert.equal((await ask('envoy', 'http1', good, '/keyless')).status, 401)
+    assert.equal(arrived, before)
   })
 
   test('a bad token is called so to the caller, by RFC 6750, and a missing one not', async () => {
