@@ -1,6 +1,6 @@
 /** JWTPolicies: what is said of each, and which tokens the called workloads and the routes of Gateways ask for. */
 
-import { pinnedKeys } from '#model/jwks'
+import { noKeys, pinnedKeys } from '#model/jwks'
 import type { Mesh, SelectedTokens } from '#model/mesh'
 import type { Backend, Route, RouteTable, TokenIssuer, TokenPlace, TokenPolicy, View } from '#model/view'
 import { durationMs } from '#resources/duration'
@@ -80,7 +80,7 @@ export class Tokens {
       }
     const none = (says: string) => {
       wrong.push(`${path}: ${says}`)
-      return { type: 'inline', jwks: '{"keys":[]}' } as const
+      return { type: 'inline', jwks: noKeys } as const
     }
     const found = configMap && this.#configMaps.find(each => nameOf(each) === `${namespaceOf(policy)}/${configMap.name}`)
     const text = inline ?? found?.data?.[configMap!.key]

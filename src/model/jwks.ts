@@ -3,6 +3,9 @@
 /** alg: the one algorithm for which the key is taken. */
 export type PinnedKey = Readonly<Record<string, string>> & { readonly kty: string; readonly alg: string; readonly kid?: string }
 
+/** A set without a key: no token is taken. */
+export const noKeys = '{"keys":[]}'
+
 /** More keys than this in one set are a mistake. */
 const mostKeys = 100
 

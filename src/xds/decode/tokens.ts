@@ -2,7 +2,7 @@
 
 import type { JsonObject } from '@bufbuild/protobuf'
 import type { Any } from '@bufbuild/protobuf/wkt'
-import { pinnedKeys } from '#model/jwks'
+import { noKeys, pinnedKeys } from '#model/jwks'
 import type { AccessCondition, TextMatch, TokenIssuer, TokenPlace, TokenPolicy } from '#model/view'
 import { algorithmsLabel, claimsKey, tokenFilter } from '../encode/tokens.ts'
 import {
@@ -16,6 +16,7 @@ import {
 } from '../gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.ts'
 import type { MetadataMatcher } from '../gen/envoy/type/matcher/v3/metadata_pb.ts'
 import type { StringMatcher } from '../gen/envoy/type/matcher/v3/string_pb.ts'
+import { invalidCluster } from '../types.ts'
 import { carries, msOf, refuse, textOf, typeName, unpack } from './carried.ts'
 
 const checkFilter = carries(JwtAuthenticationSchema, ['providers', 'requirement_map'])
@@ -65,7 +66,9 @@ export function withAlgorithms(policies: readonly TokenPolicy[], labels: JsonObj
     ...policy,
     issuers: policy.issuers.map((issuer): TokenIssuer => {
       const list = said[`${policy.name}/${issuer.name}`]
-      return issuer.keys.type !== 'url' || typeof list !== 'string' ? issuer : { ...issuer, keys: { ...issuer.keys, algorithms: list.split(',') } }
+      return issuer.keys.type !== 'url' || typeof list !== 'string'
+        ? issuer
+        : { ...issuer, keys: { ...issuer.keys, algorithms: list.split(',') } }
     }),
   }))
 }
@@ -79,7 +82,11 @@ function policyOf(name: string, requirement: JwtRequirement, providers: Readonly
     if (one.case === 'allowMissing') isRequired = false
     else if (one.case === 'providerName') {
       const provider = providers[one.value] ?? refuse(where, `there is no provider "${one.value}"`)
-      const issuer = issuerOf(one.value.startsWith(`${name}/`) ? one.value.slice(name.length + 1) : one.value, provider, `${where}: ${one.value}`)
+      const issuer = issuerOf(
+        one.value.startsWith(`${name}/`) ? one.value.slice(name.length + 1) : one.value,
+        provider,
+        `${where}: ${one.value}`,
+      )
       if (issuers.some(each => each.issuer === issuer.issuer)) refuse(where, `two providers have the issuer "${issuer.issuer}"`)
       issuers.push(issuer)
     } else refuse(where, `${one.case ?? 'nothing'} is not carried out: provider_name, any of these, and allow_missing are`)
@@ -128,7 +135,9 @@ function keysOf({ jwksSourceSpecifier: source }: JwtProvider, where: string): To
   if (source.case === undefined) return refuse(where, 'local_jwks or remote_jwks is needed')
   checkRemote(source.value, `${where}.remote_jwks`)
   const { httpUri, cacheDuration } = source.value
-  if (httpUri?.httpUpstreamType.case !== 'cluster' || !URL.canParse(httpUri.uri)) return refuse(`${where}.remote_jwks.http_uri`, 'a URL and a cluster are needed')
+  if (httpUri?.httpUpstreamType.value === invalidCluster) return { type: 'inline', jwks: noKeys }
+  if (httpUri?.httpUpstreamType.case !== 'cluster' || !URL.canParse(httpUri.uri))
+    return refuse(`${where}.remote_jwks.http_uri`, 'a URL and a cluster are needed')
   return {
     type: 'url',
     url: httpUri.uri,
@@ -140,15 +149,21 @@ function keysOf({ jwksSourceSpecifier: source }: JwtProvider, where: string): To
 }
 
 /** A claim as `claimPrincipals` has it: one text, however the claim holds it. */
-export function decodeClaim(matcher: MetadataMatcher, text: (message: StringMatcher, where: string) => TextMatch, where: string): AccessCondition {
+export function decodeClaim(
+  matcher: MetadataMatcher,
+  text: (message: StringMatcher, where: string) => TextMatch,
+  where: string,
+): AccessCondition {
   const keys = matcher.path.map(({ segment }) => (segment.case === 'key' ? segment.value : ''))
   if (matcher.filter !== tokenFilter || keys[0] !== claimsKey || keys.length < 2 || matcher.invert)
     return refuse(where, `only claims of ${tokenFilter} are carried out`)
   const pattern = matcher.value?.matchPattern
   const some = pattern?.case === 'orMatch' ? pattern.value.valueMatchers : []
   const [one, list] = some.map(({ matchPattern }) => matchPattern)
-  const element = list?.case === 'listMatch' && list.value.matchPattern.case === 'oneOf' ? list.value.matchPattern.value.matchPattern : undefined
-  if (one?.case !== 'stringMatch' || element?.case !== 'stringMatch') return refuse(where, 'a claim is compared as text and as a list with that text')
+  const element =
+    list?.case === 'listMatch' && list.value.matchPattern.case === 'oneOf' ? list.value.matchPattern.value.matchPattern : undefined
+  if (one?.case !== 'stringMatch' || element?.case !== 'stringMatch')
+    return refuse(where, 'a claim is compared as text and as a list with that text')
   const match = text(one.value, where)
   if (JSON.stringify(match) !== JSON.stringify(text(element.value, where))) return refuse(where, 'a list is compared with the same text')
   return { on: 'claim', path: keys.slice(1), any: [match] }

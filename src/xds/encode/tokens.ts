@@ -2,6 +2,7 @@
 
 import { create, type JsonObject, type MessageInitShape } from '@bufbuild/protobuf'
 import { type Any, anyPack, EmptySchema } from '@bufbuild/protobuf/wkt'
+import { noKeys } from '#model/jwks'
 import type { AccessCondition, Listener, TokenIssuer, TokenPolicy } from '#model/view'
 import { type Principal, PrincipalSchema } from '../gen/envoy/config/rbac/v3/rbac_pb.ts'
 import {
@@ -15,6 +16,7 @@ import {
 import { MetadataMatcherSchema } from '../gen/envoy/type/matcher/v3/metadata_pb.ts'
 import type { StringMatcher } from '../gen/envoy/type/matcher/v3/string_pb.ts'
 import { ValueMatcherSchema } from '../gen/envoy/type/matcher/v3/value_pb.ts'
+import { invalidCluster } from '../types.ts'
 import { duration, typed } from './source.ts'
 
 export const tokenFilter = 'envoy.filters.http.jwt_authn'
@@ -23,25 +25,34 @@ export const claimsKey = 'claims'
 /** Label of a listener: for keys by URL Envoy has no list of algorithms. By name of the provider. */
 export const algorithmsLabel = 'token-algorithms'
 
+const nowhere = 'http://no-keys.invalid/'
+
 const providerName = ({ name }: TokenPolicy, issuer: TokenIssuer): string => `${name}/${issuer.name}`
 
 /** In front of the filters that judge claims. */
 export function encodeTokens(policies: Listener['tokens']) {
   if (policies === undefined) return []
   const message = create(JwtAuthenticationSchema, {
-    providers: Object.fromEntries(policies.flatMap(policy => policy.issuers.map(issuer => [providerName(policy, issuer), providerOf(issuer)]))),
+    providers: Object.fromEntries(
+      policies.flatMap(policy => policy.issuers.map(issuer => [providerName(policy, issuer), providerOf(issuer)])),
+    ),
     requirementMap: Object.fromEntries(policies.map(policy => [policy.name, requirementOf(policy)])),
   })
   return [{ name: tokenFilter, configType: typed(JwtAuthenticationSchema, message) }]
 }
 
 export const tokenRoute = (name: string): Record<string, Any> => ({
-  [tokenFilter]: anyPack(PerRouteConfigSchema, create(PerRouteConfigSchema, { requirementSpecifier: { case: 'requirementName', value: name } })),
+  [tokenFilter]: anyPack(
+    PerRouteConfigSchema,
+    create(PerRouteConfigSchema, { requirementSpecifier: { case: 'requirementName', value: name } }),
+  ),
 })
 
 export function tokenLabels(policies: Listener['tokens'] = []): JsonObject {
   const said = policies.flatMap(policy =>
-    policy.issuers.flatMap(issuer => (issuer.keys.type === 'url' ? [[providerName(policy, issuer), issuer.keys.algorithms.join()] as const] : [])),
+    policy.issuers.flatMap(issuer =>
+      issuer.keys.type === 'url' ? [[providerName(policy, issuer), issuer.keys.algorithms.join()] as const] : [],
+    ),
   )
   return said.length === 0 ? {} : { [algorithmsLabel]: Object.fromEntries(said) }
 }
@@ -52,16 +63,22 @@ function providerOf({ issuer, audiences, keys, from, forward, claimsToHeaders, s
     audiences: [...audiences],
     requireExpiration: true,
     jwksSourceSpecifier:
-      keys.type === 'inline'
-        ? { case: 'localJwks', value: { specifier: { case: 'inlineString', value: keys.jwks } } }
-        : {
+      keys.type === 'inline' && keys.jwks === noKeys
+        ? // Envoy takes no set without a key: it may look for one where there is none.
+          {
             case: 'remoteJwks',
-            value: {
-              httpUri: { uri: keys.url, httpUpstreamType: { case: 'cluster', value: keys.backend }, timeout: duration(keys.timeoutMs) },
-              cacheDuration: duration(keys.refreshMs),
-              asyncFetch: { fastListener: true },
+            value: { httpUri: { uri: nowhere, httpUpstreamType: { case: 'cluster', value: invalidCluster }, timeout: duration(1000) } },
+          }
+        : keys.type === 'inline'
+          ? { case: 'localJwks', value: { specifier: { case: 'inlineString', value: keys.jwks } } }
+          : {
+              case: 'remoteJwks',
+              value: {
+                httpUri: { uri: keys.url, httpUpstreamType: { case: 'cluster', value: keys.backend }, timeout: duration(keys.timeoutMs) },
+                cacheDuration: duration(keys.refreshMs),
+                asyncFetch: { fastListener: true },
+              },
             },
-          },
     forward,
     fromHeaders: from.flatMap(place => (place.type === 'header' ? [{ name: place.name, valuePrefix: place.prefix }] : [])),
     fromParams: from.flatMap(place => (place.type === 'query' ? [place.name] : [])),
