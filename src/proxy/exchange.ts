@@ -82,6 +82,8 @@ export class Exchange implements RequestFacts {
   isTunnel = false
   /** What the token of the request says, where one was verified. */
   claims: Claims | undefined
+  /** Headers that tokens decide, whatever the caller wrote there; undefined: it has none. */
+  claimHeaders: ReadonlyMap<string, string | undefined> | undefined
   /** The query as it is sent on, where a token was taken out of it; without `?`. */
   sentSearch: string | undefined
   /** The path in the spelling by which it was let in: so it is sent on. */
@@ -174,6 +176,7 @@ export class Exchange implements RequestFacts {
   }
 
   header(name: string): string | undefined {
+    if (this.claimHeaders?.has(name) === true) return this.claimHeaders.get(name)
     const fields = this.head.fields
     let joined: string | undefined
     for (let at = 0; at < fields.length; at += 2) {

@@ -34,7 +34,7 @@ export class Tokens {
       throw refusal(exchange, thrown)
     }
     if (found === undefined) {
-      exchange.requestChange = changeOf(exchange, policy, [])
+      tellClaims(exchange, policy, [])
       return goOn()
     }
     const { text, place } = found
@@ -46,16 +46,15 @@ export class Tokens {
       }
     }
     exchange.wasHeldUp = true
-    this.#verify(policy, found).then(
-      ({ issuer, verified }) => {
+    this.#verify(policy, found)
+      .then(({ issuer, verified }) => {
         if (exchange.isGone) return
         take(exchange, policy, issuer, verified, place)
         goOn()
-      },
-      (thrown: unknown) => {
+      })
+      .catch((thrown: unknown) => {
         if (!exchange.isGone) refuse(refusal(exchange, thrown))
-      },
-    )
+      })
   }
 
   /** The one token; undefined: none, where there need not be one. */
@@ -113,18 +112,23 @@ function take(exchange: Exchange, policy: TokenPolicy, issuer: TokenIssuer, { cl
     const value = headerOf(claims, claimPath(claim))
     return value === undefined ? [] : [{ name: header, value }]
   })
-  exchange.requestChange = changeOf(exchange, policy, set)
+  tellClaims(exchange, policy, set)
   if (!issuer.forward) withoutToken(exchange, place)
 }
 
-/** What the workload is told of tokens is told by nobody else: not in another spelling, which servers of CGI's kind take for the same. */
-function changeOf(exchange: Exchange, { issuers }: TokenPolicy, set: readonly NameValue[]): Exchange['requestChange'] {
-  const own = new Set(issuers.flatMap(({ claimsToHeaders }) => claimsToHeaders.map(({ header }) => plain(header))))
-  if (own.size === 0) return exchange.requestChange
+/** What is told of tokens is told by nobody else, to rules and to the workload: not in another spelling, which servers of CGI's kind take for the same. */
+function tellClaims(exchange: Exchange, { issuers }: TokenPolicy, set: readonly NameValue[]): void {
+  const names = issuers.flatMap(({ claimsToHeaders }) => claimsToHeaders.map(({ header }) => header))
+  if (names.length === 0) return
+  const own = new Set(names.map(plain))
   const { fields } = exchange.head
   const remove = fields.flatMap((name, at) => (at % 2 === 0 && own.has(plain(name)) ? [name.toLowerCase()] : []))
+  exchange.claimHeaders = new Map([
+    ...[...names, ...remove].map(name => [name, undefined] as const),
+    ...set.map(({ name, value }) => [name, value] as const),
+  ])
   const before = exchange.requestChange
-  return { set: [...(before?.set ?? []), ...set], add: before?.add ?? [], remove: [...(before?.remove ?? []), ...remove] }
+  exchange.requestChange = { set: [...(before?.set ?? []), ...set], add: before?.add ?? [], remove: [...(before?.remove ?? []), ...remove] }
 }
 
 const plain = (name: string): string => name.toLowerCase().replaceAll('_', '-')

@@ -88,6 +88,8 @@ const admins = {
   from: [[{ on: 'claim', path: ['groups'], any: [{ type: 'exact', value: 'admin' }] }]],
   to: [],
 } as const
+const userIs = (value: string) =>
+  ({ name: 'shop/users#0', from: [], to: [[{ on: 'header', name: 'x-user', any: [{ type: 'exact', value }] }]] }) as const
 const at = (path: string, more: Partial<Route>): Route => ({
   name: path,
   origin: path,
@@ -98,6 +100,8 @@ const at = (path: string, more: Partial<Route>): Route => ({
 })
 const routes: readonly Route[] = [
   at('/some', { tokens: 'shop/some' }),
+  at('/by-ann', { tokens: 'shop/some', access: { deny: [], allow: [userIs('ann')] } }),
+  at('/by-root', { tokens: 'shop/all', access: { deny: [], allow: [userIs('root')] } }),
   at('/keyless', { tokens: 'shop/keyless' }),
   at('/url', { tokens: 'shop/url' }),
   at('/free', { tokens: 'shop/all' }),
@@ -255,6 +259,16 @@ describe('tokens, in two data planes', { timeout: 120_000 }, () => {
       const { seen } = await ask(plane, 'http1', lies, '/some')
       // Envoy takes them out only where there is a token.
       if (plane === 'weft') assert.deepEqual([seen['x-user'], seen['x-realm']], [undefined, undefined])
+    })
+
+  for (const plane of planes)
+    test(`${plane}: rules that name such a header see the claim, and not what a caller wrote`, async () => {
+      const ann = ['authorization', `Bearer ${await token({ sub: 'ann' })}`]
+      for (const version of ['http1', 'http2'] as const) {
+        assert.equal((await ask(plane, version, [...ann, 'x-user', 'root'], '/by-root')).status, 403, version)
+        assert.equal((await ask(plane, version, [...ann, 'x-user', 'root'], '/by-ann')).status, 200, version)
+      }
+      if (plane === 'weft') assert.equal((await ask(plane, 'http1', ['x-user', 'ann'], '/by-ann')).status, 403, 'without a token')
     })
 
   test('what the workload could take for such a header is taken out too, and a token in the query or a cookie', async () => {
