@@ -36,9 +36,12 @@ test('what others ask of the filter and the proxy does not do is refused by name
   const provider = {
     issuer: 'i',
     requireExpiration: true,
-    fromParams: ['t'],
-    jwksSourceSpecifier: { case: 'localJwks', value: { specifier: { case: 'inlineString', value: inline.jwks } } },
-  } as const
+    fromParams: ['t'] as string[],
+    jwksSourceSpecifier: {
+      case: 'localJwks' as const,
+      value: { specifier: { case: 'inlineString' as const, value: inline.jwks as string } },
+    },
+  }
   const requirement = { requiresType: { case: 'providerName', value: 'p' } } as const
   type Asked = MessageInitShape<typeof JwtAuthenticationSchema>
   const refused = (asked: Asked): string => {

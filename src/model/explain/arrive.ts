@@ -50,7 +50,12 @@ export function arrive(endpoint: Endpoint, backend: Backend, request: RequestFac
   return { ...so, listener: listener.name, protocol: listener.protocol, ...taken(view, listener, request, caller) }
 }
 
-function taken(view: View, listener: Listener, request: RequestFacts, caller: string): Pick<WayIn, 'route' | 'to' | 'token' | 'access' | 'failure'> {
+function taken(
+  view: View,
+  listener: Listener,
+  request: RequestFacts,
+  caller: string,
+): Pick<WayIn, 'route' | 'to' | 'token' | 'access' | 'failure'> {
   const isHttp = listener.routes !== undefined
   const route = isHttp ? chooseRoute(view.routes[listener.routes] ?? { name: '', hosts: [] }, request) : undefined
   if (isHttp && route === undefined)

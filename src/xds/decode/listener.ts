@@ -88,8 +88,7 @@ export function decodeListener(message: EnvoyListener): DecodedListener {
   }
   const labels = labelsOf(message.metadata)
   const isGateway = textLabel(labels, 'direction') === 'gateway'
-  if (isGateway && textLabel(labels, 'protocol') === 'http')
-  {
+  if (isGateway && textLabel(labels, 'protocol') === 'http') {
     const { tokens, ...rest } = decodeGateway(message, textLabel(labels, 'service') ?? '')
     return { type: 'listener', value: { ...rest, ...(tokens === undefined ? {} : { tokens: withAlgorithms(tokens, labels) }) } }
   }
