@@ -39,6 +39,8 @@ const roots = [
   'envoy.extensions.filters.http.cors.v3.CorsPolicy',
   'envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig',
   'envoy.extensions.filters.http.fault.v3.HTTPFault',
+  'envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication',
+  'envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig',
   'envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit',
   'envoy.extensions.filters.http.ratelimit.v3.RateLimit',
   'envoy.extensions.filters.http.rbac.v3.RBAC',

@@ -63,7 +63,8 @@ function tests(name, files, concurrency) {
 }
 
 /** What takes minutes: `npm test` is for those who wait for it. */
-const long = /(\/(soak|storm|faults|demo-faults|restart|rotation|root-rotation|sidecar-envoy|conformance)\.test|\/conformance\/gateway-api\/)/
+const long =
+  /(\/(soak|storm|faults|demo-faults|restart|rotation|root-rotation|sidecar-envoy|conformance)\.test|\/conformance\/gateway-api\/)/
 
 /** Of the tests and groups at the top of their files. */
 function slowest(tap) {

@@ -48,6 +48,7 @@ import type { ResourceStatus } from './compiler/status.ts'
 import { portsOfSubsets, reportSubsets } from './compiler/subsets.ts'
 import { findTargets } from './compiler/targets.ts'
 import { type PolicyQuestion, type Sources, tellPolicies as tell } from './compiler/tell.ts'
+import { judgingTokens, lowerTokens, Tokens, tokensAtGateways } from './compiler/tokens.ts'
 import { lowerTCP, namesOf } from './compiler/tcp.ts'
 
 export type { Note } from './compiler/gather.ts'
@@ -138,6 +139,8 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
   const faults = findTargets(faultPolicies, ground, judgingFaults(now))
   const limitService = findLimitService(gathered.meshes, services)
   const limits = findTargets(rateLimitPolicies, ground, judgingLimits(limitService))
+  const asking = findTargets(gathered.jwtPolicies, ground, judgingTokens)
+  const tokens = new Tokens(gathered)
   const limiting = new Limiting(limitService, options.trustDomain)
   const byKey = new Map(ports.map(port => [port.key, port]))
   const own = new Map([...httpLowered.values()].flatMap(each => [...each.own]))
@@ -168,10 +171,11 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
     ]),
   )
 
+  const populated = [...new Set(inventory.workloads.map(each => each.namespace))].sort()
   const limited = {
-    gateways: limitAtGateways(edges, limits, limiting, limitService.service),
+    gateways: tokensAtGateways(limitAtGateways(edges, limits, limiting, limitService.service), asking, tokens),
     rateLimits: lowerRateLimits(tablesOf(outbound), services.ports, limits, limiting),
-    placeLimits: lowerPlaceLimits([...new Set(inventory.workloads.map(each => each.namespace))].sort(), limits, limiting),
+    placeLimits: lowerPlaceLimits(populated, limits, limiting),
   }
 
   const mesh: Mesh = {
@@ -197,6 +201,7 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
     rateLimits: limited.rateLimits,
     placeLimits: limited.placeLimits,
     sharedLimits: limiting.shared(rateLimitPolicies, spendersOf(limited, inventory.workloads, options.trustDomain)),
+    tokens: lowerTokens(populated, services.ports, asking, tokens),
     limitService: limitService.service,
     guards: guarding.guards,
     access: guarding.access,
@@ -230,6 +235,7 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
     ...filters.statuses,
     ...faults.statuses,
     ...limits.statuses,
+    ...tokens.told(gathered.jwtPolicies, asking.statuses),
     ...guarding.statuses,
     ...authentication.statuses,
     ...gateways.statuses,

@@ -30,8 +30,9 @@ export function accessAt(
       : { audit: { deny: auditDeny ?? [], ...(auditAllow === undefined ? {} : { allow: auditAllow }) } }
   if (deny.length === 0 && allow === undefined && !('audit' in audit)) return undefined
   const named: Access = { deny, ...(allow === undefined ? {} : { allow }), ...audit }
-  const http = isNameless ? withoutNames(named) : named
-  return { http, opaque: opaqueOf(http) }
+  const http = isNameless ? blindTo(named, isIdentity, true) : named
+  // Tokens come with requests.
+  return { http, opaque: blindTo(http, isClaim, false) }
 }
 
 export const isTarget = (
@@ -53,33 +54,26 @@ function rulesAt({ name, from, to }: GuardRule, port: number): readonly AccessRu
   return [{ name, from: isWide(from) ? [] : from, to: isWide(conditions) ? [] : conditions }]
 }
 
-/** Where nobody proves an identity, what denies by it denies everybody, and what allows by it allows nobody. */
-function withoutNames({ deny, allow, audit }: Access): Access {
+const isIdentity = ({ on }: AccessCondition): boolean => on === 'identity'
+const isClaim = ({ on }: AccessCondition): boolean => on === 'claim'
+
+/**
+ * Where a part of what rules look at is not seen: what denies by it denies all whom it would tell apart, and what allows by it allows none of them.
+ * seesRequests: HTTP is looked into; else the same of all that is said of requests.
+ */
+function blindTo({ deny, allow, audit }: Access, isUnseen: (condition: AccessCondition) => boolean, seesRequests: boolean): Access {
   const wider = (rules: readonly AccessRule[]): readonly AccessRule[] =>
     rules.map(rule => {
-      const from = rule.from.map(all => all.filter(({ on }) => on !== 'identity'))
-      return { ...rule, from: from.some(all => all.length === 0) ? [] : from }
+      const from = rule.from.map(all => all.filter(each => !isUnseen(each)))
+      return { ...rule, from: from.some(all => all.length === 0) ? [] : from, to: seesRequests ? rule.to : [] }
     })
   const narrower = (rules: readonly AccessRule[]): readonly AccessRule[] =>
     rules.flatMap(rule => {
-      const from = rule.from.filter(all => all.every(({ on }) => on !== 'identity'))
-      return rule.from.length > 0 && from.length === 0 ? [] : [{ ...rule, from }]
+      const from = rule.from.filter(all => !all.some(isUnseen))
+      if (rule.from.length > 0 && from.length === 0) return []
+      if (seesRequests) return [{ ...rule, from }]
+      return rule.to.length === 0 || rule.to.some(all => all.length === 0) ? [{ ...rule, from, to: [] }] : []
     })
-  return {
-    deny: wider(deny),
-    ...(allow === undefined ? {} : { allow: narrower(allow) }),
-    ...(audit === undefined
-      ? {}
-      : { audit: { deny: wider(audit.deny), ...(audit.allow === undefined ? {} : { allow: narrower(audit.allow) }) } }),
-  }
-}
-
-/** Where HTTP is not seen, what denies by it denies, and what allows by it does not. */
-function opaqueOf({ deny, allow, audit }: Access): Access {
-  const wider = (rules: readonly AccessRule[]): readonly AccessRule[] =>
-    rules.map(rule => (rule.to.some(all => all.length > 0) ? { ...rule, to: [] } : rule))
-  const narrower = (rules: readonly AccessRule[]): readonly AccessRule[] =>
-    rules.flatMap(rule => (rule.to.length === 0 || rule.to.some(all => all.length === 0) ? [{ ...rule, to: [] }] : []))
   return {
     deny: wider(deny),
     ...(allow === undefined ? {} : { allow: narrower(allow) }),

@@ -1,6 +1,7 @@
 /** AccessPolicies: what is said of each, and the guards that they set. */
 
 import { networkOf, readPath } from '#model/access'
+import { claimPath } from '#model/claims'
 import type { Guard, GuardOperation, GuardRule, GuardTarget, Mesh } from '#model/mesh'
 import type { AccessCondition, TextMatch } from '#model/view'
 import type { Workload, WorkloadPort } from '#model/workload'
@@ -229,7 +230,7 @@ function lowerSource(
   const inDomains = (of: readonly string[]): readonly TextMatch[] => of.map(domain => ({ type: 'prefix', value: `spiffe://${domain}/` }))
   const who = (any: readonly TextMatch[]): AccessCondition => ({ on: 'identity', any })
   const not = (any: readonly TextMatch[]): AccessCondition => ({ on: 'identity', any, not: true })
-  const { identities, namespaces, serviceAccounts, ipBlocks } = source
+  const { identities, namespaces, serviceAccounts, ipBlocks, claims = [], issuers } = source
   const { notIdentities, notNamespaces, notServiceAccounts, notTrustDomains, notIpBlocks } = source
   const negative = [
     ...(notIdentities === undefined ? [] : [not(notIdentities.map(patternOf))]),
@@ -253,6 +254,10 @@ function lowerSource(
     ...negative,
     ...networks(ipBlocks, 'ipBlocks', false),
     ...networks(notIpBlocks, 'notIpBlocks', true),
+    ...(issuers === undefined
+      ? []
+      : [{ on: 'claim', path: ['iss'], any: issuers.map(value => ({ type: 'exact', value }) as const) } as const]),
+    ...claims.map(({ name, values }) => ({ on: 'claim', path: claimPath(name), any: values.map(valueMatch) }) as const),
   ]
 }
 

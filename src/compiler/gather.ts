@@ -23,6 +23,7 @@ import type {
   EgressPolicy,
   ExternalService,
   FaultPolicy,
+  JWTPolicy,
   MeshResource,
   RateLimitPolicy,
   ServiceSubset,
@@ -56,6 +57,7 @@ export type Gathered = {
   readonly faultPolicies: readonly FaultPolicy[]
   readonly routePolicies: readonly RoutePolicy[]
   readonly rateLimitPolicies: readonly RateLimitPolicy[]
+  readonly jwtPolicies: readonly JWTPolicy[]
   readonly backendTLSPolicies: readonly BackendTLSPolicy[]
   readonly meshes: readonly MeshResource[]
   readonly externalServices: readonly ExternalService[]
@@ -103,6 +105,7 @@ export function gather(resources: readonly Resource[]): Gathered {
     faultPolicies: of(weftGroup, 'FaultPolicy'),
     routePolicies: of(weftGroup, 'RoutePolicy'),
     rateLimitPolicies: of(weftGroup, 'RateLimitPolicy'),
+    jwtPolicies: of(weftGroup, 'JWTPolicy'),
     backendTLSPolicies: of(gatewayGroup, 'BackendTLSPolicy'),
     meshes: of(weftGroup, 'Mesh'),
     externalServices: of(weftGroup, 'ExternalService'),

@@ -3,7 +3,7 @@
 import type { Limited, Limits, Mesh } from '#model/mesh'
 import { onLoopback } from '#model/loopback'
 import { inTls, portName } from '#model/port'
-import type { Access, Backend, Listener, Protocol, Route, RouteTable, View, WeightedBackend } from '#model/view'
+import type { Access, Backend, Listener, Protocol, Route, RouteTable, TokenPolicy, View, WeightedBackend } from '#model/view'
 import type { ProxyNode, WorkloadPort } from '#model/workload'
 import { accessAt } from './access-at.ts'
 import { modeAt, takenAt } from './authentication.ts'
@@ -15,6 +15,7 @@ import { byName } from './names.ts'
 import { inOrder, rankOfRequest } from './order.ts'
 import { withWayOut } from './outside.ts'
 import { backendsFor, classOf, nearFor, outboundFor, settledFor } from './per-client.ts'
+import { keyBackends } from './tokens.ts'
 import { backendProtocol, isHttp, isOpaque } from './protocol.ts'
 import { portOf, selects } from './services.ts'
 
@@ -30,7 +31,11 @@ export function viewFor(mesh: Mesh, node: ProxyNode, previous?: View): View {
   const view: View = {
     listeners: { ...listeners, ...Object.fromEntries(inbound.map(each => [each.listener.name, each.listener])) },
     routes: { ...routes, ...Object.fromEntries(inbound.flatMap(({ table }) => (table === undefined ? [] : [[table.name, table]]))) },
-    backends: { ...backends, ...Object.fromEntries(inbound.map(each => [each.backend.name, each.backend])) },
+    backends: {
+      ...backends,
+      ...Object.fromEntries(inbound.map(each => [each.backend.name, each.backend])),
+      ...keyBackends(Object.fromEntries(inbound.map(each => [each.listener.name, each.listener]))),
+    },
     endpoints: endpointsFor(mesh, node),
     dns,
     trust: mesh.trust,
@@ -48,7 +53,7 @@ function gatewayView(mesh: Mesh, node: ProxyNode, name: string): View {
   return {
     listeners,
     routes,
-    backends: { ...backends, ...inside.backends },
+    backends: { ...backends, ...inside.backends, ...keyBackends(listeners) },
     endpoints: { ...endpoints, ...inside.endpoints },
     dns: [],
     trust: mesh.trust,
@@ -137,7 +142,8 @@ function takeIn(mesh: Mesh, node: ProxyNode, port: WorkloadPort, bind: { readonl
   // Datagrams come by other proxies only.
   const mode = protocol === 'udp' ? 'strict' : takenAt(mesh, node, port)
   const access = accessAt(mesh, node, port, protocol === 'udp', protocol !== 'udp' && modeAt(mesh, node, port) === 'disabled')
-  const routes = isHttp(protocol) ? routesTo(mesh, node, port, backends, access?.http) : []
+  const tokens = isHttp(protocol) ? tokensAt(mesh, node, port) : undefined
+  const routes = isHttp(protocol) ? routesTo(mesh, node, port, backends, access?.http, tokens) : []
   return {
     listener: {
       name,
@@ -150,7 +156,8 @@ function takeIn(mesh: Mesh, node: ProxyNode, port: WorkloadPort, bind: { readonl
       service,
       ...(isHttp(protocol) ? concurrencyAt(mesh, node, port) : {}),
       ...limitsOfListener(mesh, node, port, protocol, routes),
-      ...(access !== undefined && isOpaque(protocol) ? { access: access.opaque } : {}),
+      ...(tokens === undefined ? {} : { tokens: [tokens] }),
+      ...(isOpaque(protocol) ? opaqueAccess(access?.opaque, tokens) : {}),
     },
     table: isHttp(protocol)
       ? {
@@ -184,6 +191,16 @@ function concurrencyAt(mesh: Mesh, node: ProxyNode, port: WorkloadPort): Pick<Li
   )
   return found === undefined ? {} : { concurrency: found.concurrency }
 }
+
+/** Where a token is asked for, bytes that are not taken for requests have none: else to look like something else would be a way past it. */
+const opaqueAccess = (access: Access | undefined, tokens: TokenPolicy | undefined): Pick<Listener, 'access'> =>
+  tokens?.isRequired === true ? { access: { deny: access?.deny ?? [], allow: [] } } : access === undefined ? {} : { access }
+
+const tokensAt = (mesh: Mesh, node: ProxyNode, port: WorkloadPort): TokenPolicy | undefined =>
+  (mesh.tokens[node.namespace] ?? []).find(
+    ({ selector, target }) =>
+      (selector === undefined || selects(selector, node)) && (target === undefined || portOf(node, target)?.port === port.port),
+  )?.policy
 
 const limitedAt = (mesh: Mesh, node: ProxyNode, port: WorkloadPort): readonly Limited[] =>
   (mesh.rateLimits[node.namespace] ?? []).filter(each => selects(each.selector, node) && portOf(node, each.target)?.port === port.port)
@@ -225,21 +242,23 @@ function routesTo(
   port: WorkloadPort,
   backends: readonly WeightedBackend[],
   access: Access | undefined,
+  tokens: TokenPolicy | undefined,
 ): readonly Route[] {
   const action = { type: 'forward', backends } as const
   const limited = limitedAt(mesh, node, port)
   const whole = limitsAt(mesh, node, port)
+  const asked = { ...(tokens === undefined ? {} : { tokens: tokens.name }), ...(access === undefined ? {} : { access }) }
   const limit = {
     ...bodiesAt(mesh, node, port),
     ...ofRequests(whole),
-    ...(access === undefined ? {} : { access }),
+    ...asked,
   }
   const routes = limited
     .flatMap(each => each.routes)
     .map(
       ({ limits, ...route }): Route => ({
         ...ofRequests(limits ?? whole),
-        ...(access === undefined ? {} : { access }),
+        ...asked,
         ...route,
         filters: [],
         action,

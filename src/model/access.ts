@@ -8,6 +8,7 @@
 import { type ByPath, firstAt, indexOf } from './access/index.ts'
 import { isIn } from './access/network.ts'
 import { readPath } from './access/path.ts'
+import { textsAt } from './claims.ts'
 import type { RequestFacts } from './match.ts'
 import type { Access, AccessCondition, AccessRule, TextMatch } from './view.ts'
 
@@ -29,11 +30,12 @@ export type Verdict = {
   readonly badPath?: true
 }
 
-type Asked = Pick<RequestFacts, 'method' | 'host' | 'header'> & { readonly path: string }
+type Asked = Pick<RequestFacts, 'method' | 'host' | 'header' | 'claims'> & { readonly path: string }
 type Test = (asked: Asked) => boolean
-/** tests: all of one; undefined: always. */
+/** asks: what a request must be, all of one; tests: the same as something to call. Undefined: always. */
 type Left = {
   readonly rule: AccessRule
+  readonly asks: AccessRule['to'] | undefined
   readonly tests: readonly (readonly Test[])[] | undefined
   readonly yes: Verdict
   readonly no: Verdict
@@ -59,7 +61,7 @@ export class CallerAccess {
     this.#rules = leftOf(access, caller)
     this.#audit = access.audit === undefined ? undefined : leftOf(access.audit, caller)
     const kept = [this.#rules, this.#audit].flatMap(each => (each === undefined ? [] : [...each.deny.lefts, ...(each.allow?.lefts ?? [])]))
-    const kinds = new Set(kept.flatMap(({ rule, tests }) => (tests === undefined ? [] : rule.to.flat().map(({ on }) => on))))
+    const kinds = new Set(kept.flatMap(({ asks }) => (asks === undefined ? [] : asks.flat().map(({ on }) => on))))
     this.#readsPath = kinds.has('path')
     if (kinds.size === 0) this.#always = this.#decide(nothing)
   }
@@ -112,6 +114,9 @@ class Spelled implements Asked {
   get host(): string {
     return this.#request.host
   }
+  get claims(): RequestFacts['claims'] {
+    return this.#request.claims
+  }
   header(name: string): string | undefined {
     return this.#request.header(name)
   }
@@ -152,9 +157,10 @@ const leftOf = ({ deny, allow }: Pick<Access, 'deny' | 'allow'>, caller: Caller)
   const narrow = (rules: readonly AccessRule[]): Listed => {
     const lefts = rules.flatMap((rule): readonly Left[] => {
       if (!canHold(rule, caller)) return []
-      return [{ rule, tests: testsOf(rule), yes: { isAllowed: true, rule }, no: { isAllowed: false, rule } }]
+      const asks = asksOf(rule, caller)
+      return [{ rule, asks, tests: testsOf(rule, asks), yes: { isAllowed: true, rule }, no: { isAllowed: false, rule } }]
     })
-    return { lefts, byPath: indexOf(lefts.map(({ rule, tests }) => tests && rule.to)) }
+    return { lefts, byPath: indexOf(lefts.map(({ asks }) => asks)) }
   }
   return { deny: narrow(deny), allow: allow && narrow(allow) }
 }
@@ -164,6 +170,7 @@ const canHold = ({ from }: AccessRule, caller: Caller): boolean =>
 
 function isCaller(condition: AccessCondition, { identity, address }: Caller): boolean {
   const isNot = condition.not === true
+  if (condition.on === 'claim') return true // of the request
   if (condition.on === 'address') return condition.networks.some(network => isIn(address, network)) !== isNot
   if (condition.on !== 'identity') return false
   return (identity !== undefined && condition.any.some(each => textTest(each)(identity))) !== isNot
@@ -171,10 +178,21 @@ function isCaller(condition: AccessCondition, { identity, address }: Caller): bo
 
 const compiled = new WeakMap<AccessRule, readonly (readonly Test[])[]>()
 
-function testsOf(rule: AccessRule): Left['tests'] {
-  if (rule.to.length === 0 || rule.to.some(all => all.length === 0)) return undefined
+/** What its requests must be: all of one alternative of `to`, and the claims of one of those of `from` that fit the caller. */
+function asksOf({ from, to }: AccessRule, caller: Caller): Left['asks'] {
+  const anything = to.length === 0 || to.some(all => all.length === 0)
+  if (!from.some(all => all.some(isClaim))) return anything ? undefined : to
+  const claims = from.filter(all => all.every(each => isCaller(each, caller))).map(all => all.filter(isClaim))
+  if (claims.some(all => all.length === 0)) return anything ? undefined : to
+  return anything ? claims : claims.flatMap(some => to.map(all => [...some, ...all]))
+}
+
+const isClaim = ({ on }: AccessCondition): boolean => on === 'claim'
+
+function testsOf(rule: AccessRule, asks: Left['asks']): Left['tests'] {
+  if (asks !== rule.to) return asks?.map(all => all.map(testOf))
   let tests = compiled.get(rule)
-  if (tests === undefined) compiled.set(rule, (tests = rule.to.map(all => all.map(testOf))))
+  if (tests === undefined) compiled.set(rule, (tests = asks.map(all => all.map(testOf))))
   return tests
 }
 
@@ -190,6 +208,11 @@ function testOf(condition: AccessCondition): Test {
       if (condition.any.length === 0) return !isNot
       return (joined.includes(',') ? joined.split(',').some(value => fits(value.trim())) : fits(joined)) !== isNot
     }
+  }
+  if (condition.on === 'claim') {
+    const { path } = condition
+    const fits = anyTest(condition.any)
+    return ({ claims }) => (claims !== undefined && textsAt(claims, path).some(fits)) !== isNot
   }
   if (condition.on === 'address' || condition.on === 'identity') throw new Error(`${condition.on} is a condition of the caller`)
   const fits = anyTest(condition.any)
@@ -252,7 +275,7 @@ const mostSets = 256
 
 function shared(access: Access, caller: Caller, byRules: Map<string, CallerAccess>): CallerAccess {
   const all = [access, ...(access.audit === undefined ? [] : [access.audit])].flatMap(({ deny, allow = [] }) => [...deny, ...allow])
-  const set = all.map(rule => (canHold(rule, caller) ? '1' : '0')).join('')
+  const set = all.map(rule => setOf(rule, caller)).join('')
   let found = byRules.get(set)
   if (found === undefined) {
     if (byRules.size >= mostSets) byRules.clear()
@@ -260,6 +283,14 @@ function shared(access: Access, caller: Caller, byRules: Map<string, CallerAcces
   }
   return found
 }
+
+/** Which of the rule can hold: with claims in it each of its alternatives, for those differ in what is left of them. */
+const setOf = (rule: AccessRule, caller: Caller): string =>
+  rule.from.some(all => all.some(isClaim))
+    ? `(${rule.from.map(all => (all.every(each => isCaller(each, caller)) ? '1' : '0')).join('')})`
+    : canHold(rule, caller)
+      ? '1'
+      : '0'
 
 type Known = { readonly byKey: WeakMap<object, CallerAccess>; readonly byRules: Map<string, CallerAccess> }
 const byAccess = new WeakMap<Access, Known>()

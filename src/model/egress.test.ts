@@ -76,10 +76,7 @@ describe('what may leave the mesh', () => {
         rule('2', { hosts: ['x.a.example'] }),
       ],
     )
-    assert.deepEqual(withoutNames(egress, 'x.a.example').deny, [
-      rule('0', { ports: [80] }, { hosts: ['c.example'] }),
-      rule('2'),
-    ])
+    assert.deepEqual(withoutNames(egress, 'x.a.example').deny, [rule('0', { ports: [80] }, { hosts: ['c.example'] }), rule('2')])
     assert.equal(deniedAt(egress, '10.1.1.1', 80), 'ns/p#1')
     assert.equal(deniedAt(egress, '11.1.1.1', 80), undefined)
   })

@@ -8,7 +8,7 @@
 
 import { Failure, type FailureCode } from '#base/failure'
 import type { WayIn } from './explain/arrive.ts'
-import { arrive } from './explain/arrive.ts'
+import { arrive, askedFor } from './explain/arrive.ts'
 import type { EndpointTold } from './explain/endpoints.ts'
 import { tellEndpoints } from './explain/endpoints.ts'
 import { enter, isEdge, type TlsTold } from './explain/enter.ts'
@@ -153,6 +153,8 @@ function along(
   const tried = { ...told, ...opaque, rules }
   if (route === undefined) return fails(tried, 'no-route', `${asked.request.method} ${asked.request.path} at ${listener.service}`)
   const egress = route.egress === undefined ? undefined : judgeRequest(route.egress, asked.request, asked.name, port)
+  const token = route.tokens === undefined ? undefined : askedFor(listener, route.tokens, asked.request)
+  if (token?.failure !== undefined) return fails({ ...tried, route }, token.failure.code, token.failure.detail)
   const taken = { ...tried, route, ...(egress === undefined ? {} : { egress }) }
   if (egress?.isAllowed === false) return fails(taken, 'egress-denied', egress.says)
   const { action } = route

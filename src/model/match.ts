@@ -1,5 +1,6 @@
 /** Which route a request takes: pure, the same in the proxy, in explain and in the dashboard. */
 
+import type { Claims } from './claims.ts'
 import { hostAmong } from './match/hosts.ts'
 import { firstOf, indexRoutes, type RouteIndex } from './match/route-index.ts'
 import type { Match, Route, RouteTable, ValueMatch, VirtualHost, WeightedBackend } from './view.ts'
@@ -12,6 +13,8 @@ export interface RequestFacts {
   readonly search: string
   /** All values of a header, several joined by `,` (RFC 9110 §5.3); name in lower case. */
   header(name: string): string | undefined
+  /** Of its token, where one was verified. */
+  readonly claims?: Claims | undefined
 }
 
 /** Up to so many are tried one after the other: finding them by an index would cost more. */

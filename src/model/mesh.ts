@@ -17,6 +17,7 @@ import type {
   RateLimit,
   Route,
   RouteTable,
+  TokenPolicy,
 } from './view.ts'
 
 /** What clients call, keyed by name: a listener and, where HTTP is spoken, a route table for each service port. */
@@ -67,6 +68,13 @@ export type SelectedConcurrency = {
 /** selector: absent for all workloads of the namespace. */
 export type PlaceLimit = { readonly selector?: Readonly<Record<string, string>>; readonly limits: Limits }
 export type LimitedRoute = Pick<Route, 'name' | 'origin' | 'match'> & { readonly limits?: Limits }
+
+/** Which tokens requests to the workloads must bring: at one port (target), or at all; the first that fits holds. selector: absent for all of the namespace. */
+export type SelectedTokens = {
+  readonly selector?: Readonly<Record<string, string>>
+  readonly target?: number | string
+  readonly policy: TokenPolicy
+}
 
 /** What the workloads behind a port take in, and how they answer. */
 export type SelectedBodies = {
@@ -180,6 +188,8 @@ export type Mesh = {
   readonly placeLimits: Readonly<Record<string, readonly PlaceLimit[]>>
   /** By `NAMESPACE/NAME` of the policy. */
   readonly sharedLimits: Readonly<Record<string, SharedLimit>>
+  /** By namespace of the called workloads, what counts most first. */
+  readonly tokens: Readonly<Record<string, readonly SelectedTokens[]>>
   /** Who counts for all proxies. */
   readonly limitService: LimitService
   /** Who may call: those of older policies first. */

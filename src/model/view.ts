@@ -48,6 +48,8 @@ export type Listener = {
   readonly connectionLimit?: ConnectionLimit
   /** Who is asked about the quotas of its routes. */
   readonly limitService?: LimitService
+  /** What its routes may ask of tokens. */
+  readonly tokens?: readonly TokenPolicy[]
   /** Inbound: who may connect where the bytes are opaque or datagrams; of requests the routes say it. Absent: everybody. */
   readonly access?: Access
   /** Outbound: it leads out of the mesh, and this is what may be called where the bytes are opaque, TLS or datagrams; of requests the routes say it. */
@@ -108,6 +110,8 @@ export type Route = {
   readonly retry?: Retry
   /** When a second try is sent beside the first. */
   readonly hedge?: Hedge
+  /** Name of the policy, among `Listener.tokens`, by which requests must bring tokens. */
+  readonly tokens?: string
   /** Inbound: who may ask what. Absent: everybody everything. */
   readonly access?: Access
   /** Outbound: it leads out of the mesh, and this is what may be asked there. */
@@ -126,11 +130,15 @@ export type AccessRule = {
   readonly from: readonly (readonly AccessCondition[])[]
   readonly to: readonly (readonly AccessCondition[])[]
 }
-/** One of `any` must fit; with `not` none of them. A header is compared value by value; without `any` it must be there. networks: CIDR. */
+/**
+ * One of `any` must fit; with `not` none of them. A header is compared value by value; without `any` it must be there. networks: CIDR.
+ * claim: of a verified token, the way into it; of a list any element, of `scope` any word. It stands in `from` only.
+ */
 export type AccessCondition =
   | { readonly on: 'identity' | 'method' | 'path' | 'host'; readonly any: readonly TextMatch[]; readonly not?: true }
   | { readonly on: 'header'; readonly name: string; readonly any: readonly TextMatch[]; readonly not?: true }
   | { readonly on: 'address'; readonly networks: readonly string[]; readonly not?: true }
+  | { readonly on: 'claim'; readonly path: readonly string[]; readonly any: readonly TextMatch[]; readonly not?: true }
 export type TextMatch = { readonly type: 'exact' | 'prefix' | 'suffix' | 'regex'; readonly value: string }
 
 /**
@@ -429,6 +437,34 @@ export type OutlierDetection = {
   /** Of a hundred times, how often it is done; absent: always. */
   readonly enforcing?: Readonly<Partial<Record<EjectionCause, number>>>
 }
+
+/** Tokens (JWT, RFC 7519) of any of the issuers, each of which stands once. name: `NAMESPACE/NAME` of the policy. */
+export type TokenPolicy = { readonly name: string; readonly isRequired: boolean; readonly issuers: readonly TokenIssuer[] }
+/** audiences: empty: any. keys: inline: a JSON Web Key Set in which each key has the one algorithm for which it is taken. forward: the workload gets the token. */
+export type TokenIssuer = {
+  readonly name: string
+  readonly issuer: string
+  readonly audiences: readonly string[]
+  readonly keys: InlineKeys | FetchedKeys
+  readonly from: readonly TokenPlace[]
+  readonly forward: boolean
+  readonly claimsToHeaders: readonly { readonly claim: string; readonly header: string }[]
+  readonly skewMs: number
+}
+export type InlineKeys = { readonly type: 'inline'; readonly jwks: string }
+/** backend: by which Envoy gets them. */
+export type FetchedKeys = {
+  readonly type: 'url'
+  readonly url: string
+  readonly backend: string
+  readonly refreshMs: number
+  readonly timeoutMs: number
+  readonly algorithms: readonly string[]
+}
+/** name: of a header in lower case. prefix: what stands before the token. */
+export type TokenPlace =
+  | { readonly type: 'header'; readonly name: string; readonly prefix: string }
+  | { readonly type: 'query' | 'cookie'; readonly name: string }
 
 /**
  * Requests at once, as many as a server answers without a queue (Envoy's gradient controller). percentile: of how long answers took, in an interval. roundTrip:

@@ -30,6 +30,7 @@ import { Opaque, outOfMesh } from './opaque.ts'
 import type { Pools } from './pool.ts'
 import { endsOf, readHeader } from './proxy-header.ts'
 import { Quotas } from './quota.ts'
+import { Tokens } from './tokens.ts'
 import { Limiter } from './rate-limit.ts'
 import { type Means, routeOf, serve } from './serve.ts'
 
@@ -111,6 +112,7 @@ export class Acceptor {
       gate: place.gate,
       exit: place.exit,
       limiter: this.#limiter,
+      tokens: new Tokens(place.log),
       quotas: new Quotas({ pools, meter, log: place.log, self: place.self, control: place.control ?? (() => undefined) }),
       concurrency: this.#concurrency,
       mirrors: new Mirrors(pools, meter, copy => this.#tellBug(copy)),

@@ -1,6 +1,7 @@
 /** One request and its answer, as the steps of `serve` see it, whatever protocol carries it. */
 
 import { Failure } from '#base/failure'
+import type { Claims } from '#model/claims'
 import type { RequestFacts } from '#model/match'
 import type { HeaderChange, Route } from '#model/view'
 import type { Fields, Length, RequestHead, ResponseHead } from '#wire/http1'
@@ -79,6 +80,12 @@ export class Exchange implements RequestFacts {
   isGone = false
   /** CONNECT or Upgrade was accepted: bytes pass both ways, each half ends by itself. */
   isTunnel = false
+  /** What the token of the request says, where one was verified. */
+  claims: Claims | undefined
+  /** Headers that tokens decide, whatever the caller wrote there; undefined: it has none. */
+  claimHeaders: ReadonlyMap<string, string | undefined> | undefined
+  /** The query as it is sent on, where a token was taken out of it; without `?`. */
+  sentSearch: string | undefined
   /** The path in the spelling by which it was let in: so it is sent on. */
   judgedPath: string | undefined
   /** Set by whoever relays the answer: the caller reads again, or holds nothing any more. */
@@ -169,6 +176,7 @@ export class Exchange implements RequestFacts {
   }
 
   header(name: string): string | undefined {
+    if (this.claimHeaders?.has(name) === true) return this.claimHeaders.get(name)
     const fields = this.head.fields
     let joined: string | undefined
     for (let at = 0; at < fields.length; at += 2) {

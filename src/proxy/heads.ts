@@ -9,22 +9,23 @@ import type { Share } from './share.ts'
 
 /** The head that goes out: hop-by-hop fields dropped, the target in origin-form, the route's changes made. */
 export function requestHead(exchange: Exchange, route: Route, share: Share): RequestHead {
+  const sent = exchange.sentSearch ?? exchange.search
+  const search = sent === '' ? '' : `?${sent}`
   let fields: Fields = forwarded(forwardable(exchange.head.fields), exchange.entry)
   let target = exchange.head.target
   if (target.charCodeAt(0) !== 47 && exchange.path !== '*' && exchange.method !== 'CONNECT') {
     // RFC 9112 §3.2.2: the authority of an absolute target replaces what Host says.
-    target = exchange.path + (exchange.search === '' ? '' : `?${exchange.search}`)
+    target = exchange.path + search
     fields = withField(fields, 'Host', exchange.host)
   }
-  if (exchange.judgedPath !== undefined) target = exchange.judgedPath + (exchange.search === '' ? '' : `?${exchange.search}`)
+  if (exchange.judgedPath !== undefined || exchange.sentSearch !== undefined) target = (exchange.judgedPath ?? exchange.path) + search
   if (exchange.requestChange !== undefined) fields = changeFields(fields, exchange.requestChange)
   const filters = share.filters.length > 0 ? [...route.filters, ...share.filters] : route.filters
   if (filters.length > 0) {
     for (const filter of filters) if (filter.type === 'request-headers') fields = changeFields(fields, filter.change)
     const changed = rewrite(filters, route.match.path, exchange.host, exchange.judgedPath ?? exchange.path, exchange)
     if (changed.host !== exchange.host) fields = changeFields(fields, { set: [{ name: 'host', value: changed.host }], add: [], remove: [] })
-    if (changed.path !== (exchange.judgedPath ?? exchange.path))
-      target = changed.path + (exchange.search === '' ? '' : `?${exchange.search}`)
+    if (changed.path !== (exchange.judgedPath ?? exchange.path)) target = changed.path + search
   }
   return { method: exchange.head.method, target, minor: 1, fields }
 }

@@ -4,8 +4,8 @@
  *   request ─▶ route ─▶ permit ─▶ backend ─▶ endpoint ─▶ connection ─▶ relay ─▶ answer
  *      each step may throw a Failure; the one catch turns it into the answer
  *
- * The last four are delivery.ts, for they may have to be tried again. Where the route asks for it there is more after permit:
- * CORS, rate limit, quota, concurrency limit, fault, and copies.
+ * The last four are delivery.ts, for they may have to be tried again. Where the route asks for it there is more:
+ * a token before permit, CORS, rate limit, quota, concurrency limit, fault, and copies.
  */
 
 import { Failure } from '#base/failure'
@@ -31,11 +31,13 @@ import type { Quotas } from './quota.ts'
 import type { Limiter } from './rate-limit.ts'
 import { bound } from './sizes.ts'
 import { type Share, shareOf } from './share.ts'
+import type { Tokens } from './tokens.ts'
 
 /** What a proxy serves with. */
 export type Means = {
   readonly pools: Pools
   readonly gate: Gate
+  readonly tokens: Tokens
   readonly exit: Exit
   readonly limiter: Limiter
   readonly quotas: Quotas
@@ -49,6 +51,27 @@ export function serve(exchange: Exchange, means: Means, onBug: (bug: unknown) =>
   const view = exchange.entry.view()
   try {
     const route = routeOf(exchange, view)
+    if (route.tokens !== undefined) return askForToken(exchange, route, route.tokens, view, means, onBug)
+    go(exchange, route, view, means, onBug)
+  } catch (thrown) {
+    if (thrown instanceof Failure) answer(exchange, thrown)
+    else onBug(thrown)
+  }
+}
+
+/** It goes on when its token is verified. Preflights never have one (Fetch standard, CORS-preflight fetch), and reach nobody. */
+function askForToken(exchange: Exchange, route: Route, name: string, view: View, means: Means, onBug: (bug: unknown) => void): void {
+  requireIdentity(exchange)
+  if (route.cors !== undefined && answeredPreflight(exchange, route.cors)) return
+  const listener = view.listeners[exchange.entry.listener.name] ?? exchange.entry.listener
+  const policy = listener.tokens?.find(each => each.name === name)
+  if (policy === undefined) throw new Failure('keys-unavailable', `${listener.name} does not know ${name} yet`)
+  const refuse = (thrown: unknown): void => (thrown instanceof Failure ? answer(exchange, thrown) : onBug(thrown))
+  means.tokens.admit(exchange, policy, () => go(exchange, route, view, means, onBug), refuse)
+}
+
+function go(exchange: Exchange, route: Route, view: View, means: Means, onBug: (bug: unknown) => void): void {
+  try {
     const permitted = permit(exchange, route, means)
     if (exchange.entry.listener.direction === 'inbound') means.meter.called(exchange)
     if (permitted.cors !== undefined && answeredPreflight(exchange, permitted.cors)) return
@@ -160,12 +183,15 @@ declare const seal: unique symbol
 /** Policy admitted this request. Only `permit` makes one, so an unchecked request cannot be sent. */
 type Permitted = Route & { readonly [seal]: true }
 
-/** Inbound ports of the mesh take callers with a proven identity only; what a rule answers itself is answered here. */
-function permit(exchange: Exchange, route: Route, { gate, exit }: Means): Permitted {
-  const { listener, peer } = exchange.entry
+function requireIdentity({ entry: { listener, peer } }: Exchange): void {
   // Datagrams come from proxies of the mesh or not at all.
   if (listener.direction === 'inbound' && (listener.tls?.mode === 'strict' || listener.protocol === 'udp') && peer === undefined)
     throw new Failure('identity-required', listener.name)
+}
+
+/** Inbound ports of the mesh take callers with a proven identity only; what a rule answers itself is answered here. */
+function permit(exchange: Exchange, route: Route, { gate, exit }: Means): Permitted {
+  requireIdentity(exchange)
   if (route.access !== undefined) gate.admit(exchange, route.access)
   if (route.egress !== undefined) exit.admit(exchange, route.egress)
   if (route.action.type === 'respond' && route.action.reason !== undefined) throw new Failure(route.action.reason, route.action.detail)

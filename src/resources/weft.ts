@@ -7,6 +7,7 @@ import { backendPolicy } from './weft/backend-policy.ts'
 import { egressPolicy } from './weft/egress-policy.ts'
 import { externalService } from './weft/external-service.ts'
 import { faultPolicy } from './weft/fault-policy.ts'
+import { jwtPolicy } from './weft/jwt-policy.ts'
 import { mesh } from './weft/mesh.ts'
 import { rateLimitPolicy } from './weft/rate-limit-policy.ts'
 import { routeFilter } from './weft/route-filter.ts'
@@ -23,6 +24,7 @@ export type { ClientSpec } from './weft/clients.ts'
 export type { EgressDestination, EgressPolicy, EgressPolicySpec, EgressTargetRef } from './weft/egress-policy.ts'
 export type { ExternalService, ExternalServiceSpec } from './weft/external-service.ts'
 export type { FaultPolicy, FaultPolicySpec } from './weft/fault-policy.ts'
+export type { JWTPolicy, JWTPolicySpec, TokenProvider } from './weft/jwt-policy.ts'
 export type { MeshResource, MeshSpec } from './weft/mesh.ts'
 export { keyOfWhen, type LimitBy, type RateLimitPolicy, type RateLimitPolicySpec } from './weft/rate-limit-policy.ts'
 export type { RouteFilter, RouteFilterSpec } from './weft/route-filter.ts'
@@ -43,6 +45,7 @@ export const weftKinds: readonly Kind[] = [
   rateLimitPolicy,
   accessPolicy,
   authenticationPolicy,
+  jwtPolicy,
   externalService,
   egressPolicy,
 ]

@@ -253,7 +253,7 @@ test('what others ask of these filters and the proxy does not do is refused by n
     tried({ requestMirrorPolicies: [{ cluster: 'm' }] }, '', {}),
     /request_mirror_policies\[0\]\.disable_shadow_host_suffix_append/,
   )
-  assert.match(tried({}, 'envoy.filters.http.jwt_authn', { '@type': type('cors.v3.CorsPolicy') }), /jwt_authn"\]: not carried out/)
+  assert.match(tried({}, 'envoy.filters.http.lua', { '@type': type('cors.v3.CorsPolicy') }), /lua"\]: not carried out/)
 })
 
 test('a limit that several routes keep together arrives whole, and is none that Envoy would take for one of each', () => {

@@ -35,3 +35,14 @@ test('everything that is wrong is said at once', () => {
   )
   assert.throws(() => readQuestion({ to: 'a:70000', words: [], headers: [] }), /70000 is no port/)
 })
+
+test('claims are those of a token that is verified: a dot leads into one, several of one name are a list', () => {
+  const claimsOf = (...claims: readonly string[]) => readQuestion({ to: 'cart', words: [], headers: [], claims }).question.request.claims
+  assert.deepEqual(claimsOf('groups=a', 'groups=b', 'realm.role=x=y', 'realm.name=n', 'a\\.b='), {
+    groups: ['a', 'b'],
+    realm: { role: 'x=y', name: 'n' },
+    'a.b': '',
+  })
+  assert.equal(claimsOf(), undefined)
+  assert.throws(() => claimsOf('groups'), /--claim "groups" is no NAME=VALUE/)
+})

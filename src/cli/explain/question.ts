@@ -1,5 +1,6 @@
 /** What is asked, as it is typed: `cart:8080`, `dns.shop:53/udp`, `http://cart/items`; `GET /items?x=1`; `-H 'name: value'`. */
 
+import { type Claims, claimPath } from '#model/claims'
 import type { Question } from '#model/explain'
 import { badUsage } from '../exit.ts'
 
@@ -8,12 +9,14 @@ export type Asked = {
   readonly words: readonly string[]
   readonly headers: readonly string[]
   readonly serverName?: string | undefined
+  /** `name=value`, of a token that is verified; several of one name are a list. */
+  readonly claims?: readonly string[]
 }
 /** isPlain: neither a method nor a content type was asked for, so that a port of gRPC is asked by gRPC. */
 export type Read = { readonly question: Question; readonly isPlain: boolean; readonly place: string }
 
 /** Throws with everything that is wrong. */
-export function readQuestion({ to, words, headers: lines, serverName }: Asked): Read {
+export function readQuestion({ to, words, headers: lines, serverName, claims = [] }: Asked): Read {
   const wrong: string[] = []
   const target = /^(?:(?<scheme>https?|grpc):\/\/)?(?<name>[^/:\s]+)(?::(?<port>\d+)(?<udp>\/udp)?)?(?<path>\/.*)?$/.exec(to)?.groups
   if (target === undefined) wrong.push(`--to "${to}" is no NAME, NAME:PORT, NAME:PORT/udp or URL`)
@@ -30,6 +33,7 @@ export function readQuestion({ to, words, headers: lines, serverName }: Asked): 
     if (colon < 1) wrong.push(`-H "${line}" is no "name: value"`)
     return [line.slice(0, colon).trim().toLowerCase(), line.slice(colon + 1).trim()] as const
   })
+  const said = claimsOf(claims, wrong)
   if (wrong.length > 0) throw badUsage(wrong)
   const place = port === undefined || (scheme !== undefined && digits === undefined) ? name : `${name}:${port}`
   const all = new Map<string, string>()
@@ -43,9 +47,38 @@ export function readQuestion({ to, words, headers: lines, serverName }: Asked): 
     ...(udp === undefined ? {} : { transport: 'udp' as const }),
     ...(serverName === undefined ? {} : { serverName: serverName.toLowerCase() }),
     ...(scheme === 'https' ? { isSecure: true as const } : {}),
-    request: { method: method ?? 'GET', host, path, search, header: key => (key === 'host' ? host : all.get(key)) },
+    request: {
+      method: method ?? 'GET',
+      host,
+      path,
+      search,
+      header: key => (key === 'host' ? host : all.get(key)),
+      ...(said === undefined ? {} : { claims: said }),
+    },
   }
   return { question: scheme === 'grpc' && isPlain ? asCall(question) : question, isPlain, place }
+}
+
+function claimsOf(lines: readonly string[], wrong: string[]): Claims | undefined {
+  if (lines.length === 0) return undefined
+  const claims: Record<string, unknown> = {}
+  for (const line of lines) {
+    const [name = '', value] = line.split(/=(.*)/s)
+    const path = claimPath(name)
+    if (value === undefined || path.length === 0) {
+      wrong.push(`--claim "${line}" is no NAME=VALUE`)
+      continue
+    }
+    let at = claims
+    for (const part of path.slice(0, -1)) {
+      const inner = at[part]
+      at = (typeof inner === 'object' && inner !== null && !Array.isArray(inner) ? inner : (at[part] = {})) as Record<string, unknown>
+    }
+    const last = path.at(-1)!
+    const had = Object.hasOwn(at, last) ? at[last] : undefined
+    at[last] = had === undefined ? value : [...(Array.isArray(had) ? (had as unknown[]) : [had]), value]
+  }
+  return claims
 }
 
 /** The same as a gRPC call. */

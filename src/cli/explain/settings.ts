@@ -55,6 +55,7 @@ const sentences = {
     ...(takesCoded === undefined ? [] : [`compressed requests are taken apart, up to ${takesCoded.maxBytes} bytes`]),
   ],
   rateLimit: ({ requests, intervalMs, burst }) => [`at most ${requests} in ${intervalMs} ms are taken in, ${burst} at once`],
+  tokens: name => [`a token is asked for, by JWTPolicy ${name}`],
   quota: ({ name }) => [`the service that counts for all proxies is asked, by RateLimitPolicy ${name}`],
 } as const satisfies Sentences
 

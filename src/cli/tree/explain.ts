@@ -14,6 +14,7 @@ export function addExplain(program: Command, session: Session, act: Act): void {
     .option('--from <proxy>', 'who asks: a service, a workload, or WORKLOAD.NAMESPACE')
     .option('--to <service>', 'whom it asks, as the program says it: NAME[:PORT], NAME:PORT/udp or a URL')
     .addOption(repeated('-H, --header <header>', "a header of the request: 'name: value'; may be repeated"))
+    .addOption(repeated('--claim <name=value>', 'of a token that is verified; may be repeated, of one name for a list'))
     .option('--server-name <name>', 'of a TLS connection that is not decrypted (SNI)')
     .addOption(outputFlag('text', 'json', 'yaml'))
     .addOption(namespaceFlag())

@@ -20,6 +20,8 @@ export type WayIn = {
   readonly protocol?: Listener['protocol']
   readonly route?: string
   readonly to?: string
+  /** What is asked of its token. */
+  readonly token?: string
   /** What the rules of the called side say. audit: what would be denied if it were not only tried. */
   readonly access?: { readonly says: string; readonly audit?: string }
   /** The same for programs, and of what is denied too. policy: `NAMESPACE/NAME`, rule: its place in it; absent where none decided, but a default, or that no Allow policy matches. */
@@ -69,13 +71,16 @@ function taken(
   listener: Listener,
   request: RequestFacts,
   caller: string | undefined,
-): Pick<WayIn, 'route' | 'to' | 'access' | 'judged' | 'failure'> {
+): Pick<WayIn, 'route' | 'to' | 'token' | 'access' | 'judged' | 'failure'> {
   const isHttp = listener.routes !== undefined
   const route = isHttp ? chooseRoute(view.routes[listener.routes] ?? { name: '', hosts: [] }, request) : undefined
   if (isHttp && route === undefined)
     return { failure: { code: 'no-route', detail: `${request.method} ${request.path} at ${listener.name}` } }
+  const token = route?.tokens === undefined ? undefined : askedFor(listener, route.tokens, request)
+  if (token?.failure !== undefined) return { route: route!.origin, failure: token.failure }
   const access = route === undefined ? listener.access : route.access
-  const verdict = access && judged(access, isHttp ? request : undefined, caller)
+  // Claims that nobody verifies are none.
+  const verdict = access && judged(access, isHttp ? (token === undefined ? withoutClaims(request) : request) : undefined, caller)
   if (verdict?.isAllowed === false)
     return {
       ...(route === undefined ? {} : { route: route.origin }),
@@ -86,11 +91,32 @@ function taken(
   const port = view.backends[backends?.[0]?.backend ?? '']?.port
   return {
     ...(route === undefined ? {} : { route: route.origin }),
+    ...(token === undefined ? {} : { token: token.says }),
     ...(verdict === undefined ? {} : { access: told(verdict), judged: judgedBy(verdict) }),
     ...(port === undefined
       ? { failure: { code: 'backend-invalid', detail: `${listener.name} leads to no port of the workload` } }
       : { to: `127.0.0.1:${port}` }),
   }
+}
+
+const withoutClaims = (request: RequestFacts): RequestFacts => (request.claims === undefined ? request : { ...request, claims: undefined })
+
+/** What a policy asks of a token: which claims it has is part of the question, whether it is genuine only its proxy finds out. */
+export function askedFor(
+  { tokens = [] }: Listener,
+  name: string,
+  { claims }: RequestFacts,
+): { readonly says: string; readonly failure?: NonNullable<WayIn['failure']> } {
+  const policy = tokens.find(each => each.name === name)
+  if (policy === undefined) return { says: '', failure: { code: 'keys-unavailable', detail: `${name} is not known yet` } }
+  if (claims !== undefined) {
+    const { iss } = claims
+    if (iss !== undefined && !policy.issuers.some(each => each.issuer === iss))
+      return { says: '', failure: { code: 'token-invalid', detail: `JWTPolicy ${name} takes none of the issuer ${String(iss)}` } }
+    return { says: `JWTPolicy ${name} verifies its token` }
+  }
+  if (!policy.isRequired) return { says: `JWTPolicy ${name} lets it in without a token` }
+  return { says: '', failure: { code: 'token-missing', detail: `JWTPolicy ${name}; --claim NAME=VALUE says what a token would hold` } }
 }
 
 /** request: undefined for opaque bytes. From which address it will come is not known before it does. */

@@ -64,6 +64,20 @@ const account = () =>
 const trustDomain = () => z.string().regex(/^[a-z0-9._-]{1,255}$/, { message: 'must be a SPIFFE trust domain' })
 const network = () => z.string().regex(/^[0-9a-fA-F.:]+(\/\d{1,3})?$/, { message: 'must be an address or a network such as 10.0.0.0/8' })
 
+const claim = z.strictObject({
+  name: z
+    .string()
+    .regex(/^(\\[^\s]|[^.\\\s])+(\.(\\[^\s]|[^.\\\s])+)*$/, {
+      message: 'must be the name of a claim; a dot leads into it, a dot of its name is written \\.',
+    })
+    .max(256)
+    .describe('Name of the claim; a dot leads into it, \\. is a dot in its name.'),
+  values: list(z.string().min(1).max(2048)).describe(
+    'Of which it must be one, of a list any element, of scope any word; true and false are written so. * at an end stands for anything.',
+  ),
+})
+export type AccessClaim = z.infer<typeof claim>
+
 const source = z
   .strictObject({
     identities: list(identity())
@@ -79,6 +93,12 @@ const source = z
     ipBlocks: list(network())
       .optional()
       .describe('Addresses or networks from which the connection comes; behind a PROXY header, what that says.'),
+    claims: list(claim)
+      .optional()
+      .describe('What a token says that a JWTPolicy has verified: all of these. Without such a token it does not hold.'),
+    issuers: list(z.string().min(1).max(2048))
+      .optional()
+      .describe('Whose token it is, as the claim iss says it. Without a verified token it does not hold.'),
     notIdentities: list(identity()).optional().describe('As identities: none of these.'),
     notNamespaces: list(dnsLabel()).optional().describe('As namespaces: none of these.'),
     notServiceAccounts: list(account()).optional().describe('As serviceAccounts: none of these.'),

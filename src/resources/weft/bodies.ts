@@ -13,11 +13,9 @@ const compressible = {
     .default(512)
     .describe('Bodies of fewer bytes stay as they are; those of which nobody tells the length are compressed.'),
   contentTypes: setList(
-    z
-      .string()
-      .regex(/^[a-z0-9!#$&^_.+-]+\/[a-z0-9!#$&^_.+-]+$/, {
-        message: 'must be a type in lower case without parameters, such as application/json',
-      }),
+    z.string().regex(/^[a-z0-9!#$&^_.+-]+\/[a-z0-9!#$&^_.+-]+$/, {
+      message: 'must be a type in lower case without parameters, such as application/json',
+    }),
   )
     .min(1)
     .max(64)

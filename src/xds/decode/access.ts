@@ -19,6 +19,7 @@ import { RBACPerRouteSchema, RBACSchema as HttpSchema } from '../gen/envoy/exten
 import { RBACSchema as NetworkSchema } from '../gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.ts'
 import type { StringMatcher } from '../gen/envoy/type/matcher/v3/string_pb.ts'
 import { carries, refuse, unpack } from './carried.ts'
+import { decodeClaim } from './tokens.ts'
 
 const checkHttp = carries(HttpSchema, ['rules', 'shadow_rules', 'rules_stat_prefix', 'shadow_rules_stat_prefix'])
 const checkNetwork = carries(NetworkSchema, ['rules', 'shadow_rules', 'stat_prefix', 'shadow_rules_stat_prefix'])
@@ -111,6 +112,11 @@ function whoOf({ identifier }: Principal, where: string): readonly AccessConditi
     return [{ ...only, not: true }]
   }
   const all = identifier.case === 'orIds' ? identifier.value.ids : [{ identifier }]
+  const claims = all.flatMap(({ identifier: one }) => (one.case === 'metadata' ? [decodeClaim(one.value, textOf, where)] : []))
+  if (claims.length > 0)
+    return claims.length === all.length
+      ? [claims.reduce((one, other) => merged(one, other, where))]
+      : refuse(where, 'alternatives must be of one kind')
   const networks: string[] = []
   const any: TextMatch[] = []
   for (const { identifier: one } of all) {
@@ -151,6 +157,7 @@ function whatOf({ rule }: Permission, where: string): readonly AccessCondition[]
 function merged(one: AccessCondition, other: AccessCondition, where: string): AccessCondition {
   const fits =
     one.on === other.on &&
+    (one.on !== 'claim' || (other.on === 'claim' && JSON.stringify(one.path) === JSON.stringify(other.path))) &&
     (one.on !== 'header' || (other.on === 'header' && one.name === other.name && one.any.length > 0 && other.any.length > 0))
   if (!fits || one.on === 'address' || other.on === 'address') return refuse(where, 'alternatives must be of one kind')
   return { ...one, any: [...one.any, ...other.any] }

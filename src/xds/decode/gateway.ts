@@ -40,7 +40,7 @@ export function decodeGateway(message: EnvoyListener, service: string): Listener
     service,
   } as const
   const chains = message.filterChains.map((chain, index) => readChain(chain, `filter_chains[${index}]`))
-  const limitService = servicesOf(chains)
+  const limitService = { ...servicesOf(chains), ...tokensOf(chains) }
   const plain = chains.filter(each => each.isPlain)
   if (chains.length === 0 || message.defaultFilterChain !== undefined) refuse('filter_chains', 'at least one is needed, and no default')
   if (plain.length === 0) {
@@ -63,7 +63,16 @@ function servicesOf(chains: readonly { readonly limitService?: LimitService }[])
   return first === undefined ? {} : { limitService: others.reduce((one, other) => joinServices(one, other, 'filter_chains'), first) }
 }
 
-type Chain = { readonly isPlain: boolean; readonly end: Terminated; readonly limitService?: LimitService }
+/** The same in each chain, for the routes of all. */
+function tokensOf(chains: readonly Chain[]): Pick<Listener, 'tokens'> {
+  const some = chains.filter(({ end }) => end.routes !== undefined)
+  const [first] = some
+  if (some.some(({ tokens }) => JSON.stringify(tokens) !== JSON.stringify(first!.tokens)))
+    refuse('filter_chains', 'all of them have the same jwt_authn')
+  return first?.tokens === undefined ? {} : { tokens: first.tokens }
+}
+
+type Chain = { readonly isPlain: boolean; readonly end: Terminated } & Pick<Listener, 'limitService' | 'tokens'>
 
 /** Without certificates: plaintext, or TLS that is passed on where the match says that it is TLS. */
 function readChain(chain: FilterChain, where: string): Chain {
@@ -77,8 +86,8 @@ function readChain(chain: FilterChain, where: string): Chain {
   const [filter, ...others] = chain.filters
   if (filter?.configType.case !== 'typedConfig' || others.length > 0)
     refuse(`${where}.filters`, 'exactly an http_connection_manager or a tcp_proxy is carried out')
-  const { limitService, ...end } = endOf(filter.configType.value, `${where}.filters[0]`)
-  const asked = limitService === undefined ? {} : { limitService }
+  const { limitService, tokens, ...end } = endOf(filter.configType.value, `${where}.filters[0]`)
+  const asked = { ...(limitService === undefined ? {} : { limitService }), ...(tokens === undefined ? {} : { tokens }) }
   if (isPlaintext(chain.transportSocket)) {
     const isPlain = match?.transportProtocol !== 'tls'
     if (!isPlain && end.routes !== undefined) refuse(where, 'TLS that is not ended holds no requests that could be read')
@@ -112,10 +121,10 @@ function readChain(chain: FilterChain, where: string): Chain {
   return { isPlain: false, ...asked, end: { names, certificates, ...end, ...(callers === undefined ? {} : { callers }) } }
 }
 
-function endOf(any: Any, where: string): Pick<Terminated, 'routes' | 'backends' | 'hash'> & Pick<Listener, 'limitService'> {
+function endOf(any: Any, where: string): Pick<Terminated, 'routes' | 'backends' | 'hash'> & Pick<Listener, 'limitService' | 'tokens'> {
   if (typeName(any) !== TcpProxySchema.typeName) {
-    const { routes, limitService } = httpOf(any, where)
-    return { routes, ...(limitService === undefined ? {} : { limitService }) }
+    const { routes, limitService, tokens } = httpOf(any, where)
+    return { routes, ...(limitService === undefined ? {} : { limitService }), ...(tokens === undefined ? {} : { tokens }) }
   }
   const { backends, idleMs, hash } = tcpOf(any, where)
   if (idleMs !== undefined) refuse(where, 'idle_timeout is not carried out for one server name')

@@ -27,6 +27,7 @@ import { decodeConnectionFault } from './per-route.ts'
 import { decodeConnectionLimit } from './rate-limit.ts'
 import { decodeOutside } from './outside.ts'
 import { checkDownstream } from './tls.ts'
+import { withAlgorithms } from './tokens.ts'
 
 // stat_prefix, reuse_port, backlog and balance say nothing of where traffic goes.
 const checkListener = carries(ListenerSchema, [
@@ -87,8 +88,10 @@ export function decodeListener(message: EnvoyListener): DecodedListener {
   }
   const labels = labelsOf(message.metadata)
   const isGateway = textLabel(labels, 'direction') === 'gateway'
-  if (isGateway && textLabel(labels, 'protocol') === 'http')
-    return { type: 'listener', value: decodeGateway(message, textLabel(labels, 'service') ?? '') }
+  if (isGateway && textLabel(labels, 'protocol') === 'http') {
+    const { tokens, ...rest } = decodeGateway(message, textLabel(labels, 'service') ?? '')
+    return { type: 'listener', value: { ...rest, ...(tokens === undefined ? {} : { tokens: withAlgorithms(tokens, labels) }) } }
+  }
   const chains = [
     ...message.filterChains.map((chain, index) => readChain(chain, `filter_chains[${index}]`)),
     ...(message.defaultFilterChain === undefined ? [] : [readChain(message.defaultFilterChain, 'default_filter_chain')]),
@@ -139,6 +142,7 @@ export function decodeListener(message: EnvoyListener): DecodedListener {
       ...(http?.concurrency === undefined ? {} : { concurrency: http.concurrency }),
       ...(connectionLimit === undefined || connectionLimit === null ? {} : { connectionLimit }),
       ...(http?.limitService === undefined ? {} : { limitService: http.limitService }),
+      ...(http?.tokens === undefined ? {} : { tokens: withAlgorithms(http.tokens, labels) }),
       ...(access === undefined || access === null ? {} : { access }),
     },
   }

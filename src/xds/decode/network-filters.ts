@@ -23,6 +23,7 @@ import { decodeOpaqueHash } from './affinity.ts'
 import { carries, msOf, mustBeAds, refuse, typeName, unpack } from './carried.ts'
 import { decodeConcurrency } from './concurrency.ts'
 import { decodeLimitService, joinServices } from './rate-limit.ts'
+import { decodeTokens } from './tokens.ts'
 
 // server_header_transformation, generate_request_id and use_remote_address decide what Envoy adds to headers; what this proxy adds is always the same.
 const checkHttp = carries(HttpConnectionManagerSchema, [
@@ -47,7 +48,7 @@ const checkSleepingAccess = carries(AccessSchema, [])
 const checkTcp = carries(TcpProxySchema, ['stat_prefix', 'cluster', 'weighted_clusters', 'idle_timeout', 'hash_policy'])
 const checkWeight = carries(TcpProxy_WeightedCluster_ClusterWeightSchema, ['name', 'weight'])
 
-export type Http = { readonly routes: string; readonly codec: number } & Pick<Listener, 'concurrency' | 'limitService'>
+export type Http = { readonly routes: string; readonly codec: number } & Pick<Listener, 'concurrency' | 'limitService' | 'tokens'>
 
 export function httpOf(any: Any, where: string): Http {
   const manager = unpack(any, HttpConnectionManagerSchema, where)
@@ -58,6 +59,7 @@ export function httpOf(any: Any, where: string): Http {
   mustBeAds(routeSpecifier.value.configSource, `${where}.rds.config_source`)
   let concurrency: Listener['concurrency']
   let limitService: Listener['limitService']
+  let tokens: Listener['tokens']
   for (const filter of manager.httpFilters) {
     const type = filter.configType.case === 'typedConfig' ? typeName(filter.configType.value) : ''
     if (type === 'envoy.extensions.filters.http.router.v3.Router' || filter.disabled || filter.isOptional) continue
@@ -69,6 +71,12 @@ export function httpOf(any: Any, where: string): Http {
       filter.configType.case === 'typedConfig' ? decodeLimitService(filter.configType.value, `${where}.http_filters`) : undefined
     if (service !== undefined) {
       limitService = joinServices(limitService, service, `${where}.http_filters`)
+      continue
+    }
+    const asked = filter.configType.case === 'typedConfig' ? decodeTokens(filter.configType.value, `${where}.http_filters`) : undefined
+    if (asked !== undefined) {
+      if (tokens !== undefined) refuse(`${where}.http_filters`, 'one jwt_authn is carried out')
+      tokens = asked
       continue
     }
     if (filter.configType.case === 'typedConfig' && isAsleep(filter.configType.value, `${where}.http_filters`)) continue
@@ -90,6 +98,7 @@ export function httpOf(any: Any, where: string): Http {
     codec: manager.codecType,
     ...(concurrency === undefined ? {} : { concurrency }),
     ...(limitService === undefined ? {} : { limitService }),
+    ...(tokens === undefined ? {} : { tokens }),
   }
 }
 

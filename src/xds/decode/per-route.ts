@@ -20,6 +20,7 @@ import { decodeBodies } from './bodies.ts'
 import { carries, msOf, refuse, unpack } from './carried.ts'
 import { decodeText } from './match.ts'
 import { decodeOwnLimit, decodeOwnQuota, rateOf } from './rate-limit.ts'
+import { decodeTokenRoute } from './tokens.ts'
 
 const checkCors = carries(CorsPolicySchema, [
   'allow_origin_string_match',
@@ -52,7 +53,7 @@ export function decodePerRoute(
   configs: Readonly<Record<string, Any>>,
   name: string,
   where: string,
-): Pick<Route, 'sizes' | 'compression' | 'cors' | 'fault' | 'rateLimit' | 'quota' | 'access'> {
+): Pick<Route, 'sizes' | 'compression' | 'cors' | 'fault' | 'rateLimit' | 'quota' | 'access' | 'tokens'> {
   const names: readonly string[] = Object.values(perRoute)
   for (const key of Object.keys(configs))
     if (!names.includes(key)) refuse(`${where}.typed_per_filter_config["${key}"]`, 'not carried out by this proxy')
@@ -63,11 +64,13 @@ export function decodePerRoute(
   const limit = configs[perRoute.rateLimit]
   const ours = configs[perRoute.weftRateLimit]
   const quota = configs[perRoute.weftQuota]
+  const tokens = configs[perRoute.tokens]
   if (limit !== undefined && ours !== undefined) refuse(at(perRoute.rateLimit), `stands beside ${perRoute.weftRateLimit}: one is needed`)
   return {
     ...(cors === undefined ? {} : { cors: decodeCors(cors, at(perRoute.cors)) }),
     ...(fault === undefined && more === undefined ? {} : { fault: decodeFault(fault, more, name, at) }),
     ...(limit === undefined ? {} : { rateLimit: decodeLimit(limit, at(perRoute.rateLimit)) }),
+    ...(tokens === undefined ? {} : { tokens: decodeTokenRoute(tokens, at(perRoute.tokens)) }),
     ...decodeAccess(configs, at),
     ...decodeBodies(configs, at, fieldsOf),
     ...(ours === undefined ? {} : { rateLimit: decodeOwnLimit(ours, at(perRoute.weftRateLimit)) }),

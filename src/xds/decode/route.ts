@@ -118,7 +118,10 @@ function decodeRoute(message: EnvoyRoute, where: string): Route {
   const shape = { name: message.name, origin: textLabel(labels, 'origin') ?? message.name, match, ...asked }
   switch (message.action.case) {
     case 'route':
-      return { ...shape, ...forward(message.action.value, match, headers, `${where}.route`, sessionIn(message, where), labels, message.name) }
+      return {
+        ...shape,
+        ...forward(message.action.value, match, headers, `${where}.route`, sessionIn(message, where), labels, message.name),
+      }
     case 'redirect':
       return { ...shape, filters: headers, action: redirect(message.action.value, match, `${where}.redirect`) }
     case 'directResponse': {

@@ -23,6 +23,7 @@ import { RBACSchema as NetworkSchema } from '../gen/envoy/extensions/filters/net
 import { type StringMatcher, StringMatcherSchema } from '../gen/envoy/type/matcher/v3/string_pb.ts'
 import { escapeRegex } from './path.ts'
 import { typed } from './source.ts'
+import { claimPrincipals } from './tokens.ts'
 
 export const accessFilters = { deny: 'envoy.filters.http.rbac.deny', allow: 'envoy.filters.http.rbac.allow' } as const
 export const networkFilters = { deny: 'envoy.filters.network.rbac.deny', allow: 'envoy.filters.network.rbac.allow' } as const
@@ -120,7 +121,9 @@ function who(condition: AccessCondition): Principal {
         })
       : condition.on === 'identity'
         ? condition.any.map(match => principal({ case: 'authenticated', value: { principalName: matcher(match) } }))
-        : impossible(condition)
+        : condition.on === 'claim'
+          ? claimPrincipals(condition, matcher)
+          : impossible(condition)
   const some = principal({ case: 'orIds', value: { ids } })
   return condition.not === true ? principal({ case: 'notId', value: some }) : some
 }

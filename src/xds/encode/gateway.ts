@@ -17,12 +17,13 @@ import {
 } from '../gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts'
 import { CommonTlsContextSchema, DownstreamTlsContextSchema } from '../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts'
 import { duration, labels, typed } from './source.ts'
+import { tokenLabels } from './tokens.ts'
 
 type ChainEnd = Partial<Filter> & Pick<Filter, 'name'>
 
 /** httpFilter: the filter that goes by a route table; tcpFilter: the one that looks into nothing. */
 export function encodeGateway(
-  { name, host, port, protocol, service, routes, terminates }: Listener,
+  { name, host, port, protocol, service, routes, terminates, tokens }: Listener,
   tlsInspector: ListenerFilter,
   httpFilter: (routes: string) => ChainEnd,
   tcpFilter: (end: Pick<Terminated, 'backends' | 'hash'>) => ChainEnd,
@@ -44,7 +45,7 @@ export function encodeGateway(
             }),
           ),
     ...(terminates === undefined ? {} : { listenerFilters: [tlsInspector], listenerFiltersTimeout: duration(10_000) }),
-    metadata: labels({ service, protocol, direction: 'gateway' }),
+    metadata: labels({ service, protocol, direction: 'gateway', ...tokenLabels(tokens) }),
   })
 }
 

@@ -35,6 +35,7 @@ import { connectionFilters, httpFiltersOf } from './per-route.ts'
 import { encodeLimitService } from './rate-limit.ts'
 import { duration, fromAds, labels, typed } from './source.ts'
 import { downstreamTls } from './tls.ts'
+import { tokenLabels } from './tokens.ts'
 
 type Transport = 'tls' | 'raw_buffer'
 type Payload = 'http' | 'tcp'
@@ -138,8 +139,8 @@ function encodeByName(listener: Listener, serverNames: readonly ServerNames[]): 
   })
 }
 
-const labelsFor = ({ service, protocol, direction, egress }: Listener) =>
-  labels({ service, protocol, ...(direction === 'gateway' ? { direction } : {}), ...egressLabel(egress) })
+const labelsFor = ({ service, protocol, direction, egress, tokens }: Listener) =>
+  labels({ service, protocol, ...tokenLabels(tokens), ...(direction === 'gateway' ? { direction } : {}), ...egressLabel(egress) })
 
 const place = ({ name, host, port, direction, isBound }: Listener) => ({
   name,
@@ -190,7 +191,7 @@ function httpFilter(listener: Listener, more: NonNullable<MessageInitShape<typeo
     routeSpecifier: { case: 'rds', value: { configSource: fromAds, routeConfigName: listener.routes } },
     httpFilters: [
       ...encodeConcurrency(listener.concurrency),
-      ...httpFiltersOf(listener.direction),
+      ...httpFiltersOf(listener.direction, listener.tokens),
       ...encodeLimitService(listener.limitService),
       ...more,
       { name: 'envoy.filters.http.router', configType: typed(RouterSchema, create(RouterSchema)) },

@@ -16,6 +16,7 @@ import { bodyFilters, encodeBodies, sleepingBodies } from './bodies.ts'
 import { encodeEgress } from './egress.ts'
 import { encodeConnectionLimit, encodeQuotaConfig, encodeRateLimit, limitNames } from './rate-limit.ts'
 import { duration, typed } from './source.ts'
+import { encodeTokens, tokenFilter, tokenRoute } from './tokens.ts'
 
 /** Envoy's names, by which its chain of filters and the configs of a route find each other. */
 export const perRoute = {
@@ -25,6 +26,7 @@ export const perRoute = {
   session: sessionFilter,
   accessDeny: accessFilters.deny,
   accessAllow: accessFilters.allow,
+  tokens: tokenFilter,
   ...bodyFilters,
   /** What Envoy has no field for. Where that changes what is done it is not optional, and Envoy refuses the route. */
   weftFault: 'dev.weft.fault',
@@ -42,10 +44,11 @@ const ofCalled = [
   { name: perRoute.rateLimit, configType: typed(LocalRateLimitSchema, create(LocalRateLimitSchema, { statPrefix: 'local' })) },
 ]
 
-/** Stand in every chain, asleep until a route says something: to add one later would make Envoy drain all connections of the listener. */
-export const httpFiltersOf = (direction: Direction) => [
+/** tokens: Envoy has providers in the filter, so that it drains connections when they change. All else stands in every chain, asleep until a route says something: to add one later would make Envoy drain all connections of the listener. */
+export const httpFiltersOf = (direction: Direction, tokens?: Listener['tokens']) => [
   ...sleepingBodies,
   ...(direction === 'inbound' ? [] : ofCallers),
+  ...encodeTokens(tokens),
   ...(direction === 'outbound' ? [] : ofCalled),
 ]
 
@@ -81,7 +84,7 @@ const lineOf = (line: Fault['bandwidth']): JsonObject =>
 
 /** shared: names of the limits that several routes of the table keep together. */
 export function perRouteConfig(
-  { cors, fault, rateLimit, quota, action, access, egress, ...bodies }: Route,
+  { cors, fault, rateLimit, quota, action, access, egress, tokens, ...bodies }: Route,
   shared: ReadonlySet<string>,
 ): Record<string, Any> {
   return {
@@ -91,6 +94,7 @@ export function perRouteConfig(
     ...(rateLimit === undefined ? {} : encodeRateLimit(rateLimit, shared.has(rateLimit.name))),
     ...(quota === undefined ? {} : encodeQuotaConfig(quota)),
     ...encodeSession(action),
+    ...(tokens === undefined ? {} : tokenRoute(tokens)),
     ...(access === undefined ? {} : encodeAccess(access)),
     ...(egress === undefined ? {} : encodeEgress(egress)),
   }

