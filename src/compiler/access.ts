@@ -147,7 +147,7 @@ function conditionsOf(
 ): readonly Stated[] {
   const isAllow = (policy.spec?.action === 'Audit' ? policy.spec.audits : policy.spec?.action) === 'Allow'
   const so = isAllow ? 'it allows nothing there' : 'its rule denies everything there'
-  const others = ports.filter(port => !isHttp(port.protocol))
+  const others = ports.filter(port => !isHttp(port.protocol)).sort(byName)
   const wrong = (policy.spec?.rules ?? []).flatMap((rule, at) =>
     (rule.to ?? []).flatMap((operation, nth) =>
       others
@@ -163,7 +163,7 @@ function conditionsOf(
   const all = [
     ...problems.map(problem => `${problem}: ${isAllow ? 'it allows nothing' : 'its rule denies without it'}`),
     ...wrong,
-    ...namelessOf(isAllow),
+    ...[...namelessOf(isAllow)].sort(),
   ]
   const [first] = all
   if (first === undefined) return [state(policy, 'Accepted', true, 'Accepted', 'The policy holds')]
@@ -174,6 +174,11 @@ function conditionsOf(
     state(policy, 'PartiallyInvalid', true, 'UnsupportedValue', text),
   ]
 }
+
+/** The order of documents says nothing. */
+const byName = (one: ServicePort, other: ServicePort): number => (nameOfPort(one) < nameOfPort(other) ? -1 : 1)
+const nameOfPort = ({ namespace, service, port, protocol }: ServicePort): string =>
+  `${namespace}/${service}:${String(port).padStart(5, '0')}/${protocol}`
 
 const httpFields = ['methods', 'paths', 'hosts', 'headers', 'grpc', 'notMethods', 'notPaths', 'notHosts'] as const
 const httpFieldsOf = (operation: AccessOperation) => httpFields.filter(field => operation[field] !== undefined)
