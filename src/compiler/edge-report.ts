@@ -50,6 +50,10 @@ export function reportGateway(
   const isTaken = refused === undefined && invalid.length < listeners.length
   const names = invalid.map(({ spec }) => spec.name).join(', ')
   const isProgrammed = isTaken && pending === undefined
+  // A proxy that runs and does not listen, where addresses were asked for, could not have one of them (or a port there).
+  const asked = (gateway.spec?.addresses ?? []).flatMap(({ value }) => value ?? [])
+  const isAway = asked.length > 0 && proxiesOf(gateway, inventory).length > 0
+  const told = isAway && pending !== undefined ? `${pending} (spec.addresses asks for ${asked.join(', ')})` : pending
   return statusFor(gateway, {
     conditions: [
       refused !== undefined
@@ -65,8 +69,8 @@ export function reportGateway(
         gateway,
         'Programmed',
         isProgrammed,
-        isProgrammed ? 'Programmed' : isTaken ? 'Pending' : 'Invalid',
-        isProgrammed ? 'Its proxies listen' : (pending ?? `no listener can be opened: of ${names} the conditions say what is wrong`),
+        isProgrammed ? 'Programmed' : !isTaken ? 'Invalid' : isAway ? 'AddressNotUsable' : 'Pending',
+        isProgrammed ? 'Its proxies listen' : (told ?? `no listener can be opened: of ${names} the conditions say what is wrong`),
       ),
       ...(gateway.spec?.tls?.backend?.clientCertificateRef === undefined
         ? []
