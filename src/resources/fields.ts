@@ -71,6 +71,22 @@ export const setList = <T extends z.ZodType>(item: T) => z.array(item).meta({ 'x
 export const mapList = <T extends z.ZodType>(item: T, ...keys: string[]) =>
   z.array(item).meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': keys })
 
+/** An address or a network in the notation of RFC 4632 and RFC 4291: `10.0.0.0/8`, `fd00::/8`. */
+export const network = () =>
+  z
+    .string()
+    .regex(/^[0-9a-fA-F.:]+(\/\d{1,3})?$/, { message: notNetwork })
+    .refine(text => isNetwork(text), { message: notNetwork })
+const notNetwork = 'must be an address or a network such as 10.0.0.0/8'
+
+function isNetwork(text: string): boolean {
+  const [address = '', bits] = text.split('/')
+  const isV6 = address.includes(':')
+  if (bits !== undefined && Number(bits) > (isV6 ? 128 : 32)) return false
+  if (!isV6) return /^\d{1,3}(\.\d{1,3}){3}$/.test(address) && address.split('.').every(part => Number(part) <= 255)
+  return URL.canParse(`http://[${address}]/`)
+}
+
 export const stringMap = () => z.record(z.string(), z.string())
 export const intOrString = () => z.union([z.int32(), z.string()]).meta({ 'x-kubernetes-int-or-string': true })
 

@@ -11,6 +11,7 @@ import {
   dnsName,
   headerName,
   hostname,
+  network,
   objectName,
   portNumber,
   rules,
@@ -62,7 +63,6 @@ const identity = () =>
 const account = () =>
   z.string().regex(/^([a-z0-9]([-a-z0-9]*[a-z0-9])?\/)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/, { message: 'must be NAME or NAMESPACE/NAME' })
 const trustDomain = () => z.string().regex(/^[a-z0-9._-]{1,255}$/, { message: 'must be a SPIFFE trust domain' })
-const network = () => z.string().regex(/^[0-9a-fA-F.:]+(\/\d{1,3})?$/, { message: 'must be an address or a network such as 10.0.0.0/8' })
 
 const claim = z.strictObject({
   name: z

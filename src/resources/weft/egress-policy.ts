@@ -1,7 +1,7 @@
 /** EgressPolicy: what workloads may call outside the mesh. */
 
 import { z } from 'zod'
-import { age, atomicList, dnsName, hostname, objectName, portNumber, rules, stringMap } from '../fields.ts'
+import { age, atomicList, dnsName, hostname, network, objectName, portNumber, rules, stringMap } from '../fields.ts'
 import type { Kind, Resource } from '../kind.ts'
 import { rootNamespace } from './access-policy.ts'
 import { clients } from './clients.ts'
@@ -33,7 +33,6 @@ const target = z
 export type EgressTargetRef = z.infer<typeof target>
 
 const list = <T extends z.ZodType>(item: T) => atomicList(item).min(1).max(64)
-const network = () => z.string().regex(/^[0-9a-fA-F.:]+(\/\d{1,3})?$/, { message: 'must be an address or a network such as 10.0.0.0/8' })
 const method = () => z.string().regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}$/, { message: 'must be a method of HTTP' })
 
 const path = z
