@@ -187,7 +187,7 @@ describe('an AuthenticationPolicy', { skip }, () => {
       assert.match(await calls(), outcome, action)
       assert.match(
         (await said(mesh, 'AccessPolicy', 'named')).join('\n'),
-        /PartiallyInvalid True UnsupportedValue: spec\.rules\[0\]\.from: port 8080 of server\.default takes plaintext only, by an AuthenticationPolicy/,
+        /PartiallyInvalid True UnsupportedValue: .*spec\.rules\[0\]\.from: port 8080 of server\.default takes plaintext only, by an AuthenticationPolicy/,
       )
       await remove(mesh, 'AccessPolicy', 'named')
     }

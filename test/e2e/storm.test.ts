@@ -63,7 +63,7 @@ describe('storms', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.remed
     assert.equal(by(tally, 'web-2'), 0, JSON.stringify(tally))
     assert.ok(seconds < 4)
     const won = sum(await storm.metric('weft_hedges_total'), 'outcome="won"')
-    assert.ok(won >= 30 && won <= 50, String(won))
+    assert.ok(won >= 30 && won <= 80, String(won))
     await storm.apply(routePolicy({ timeouts: { request: '30s' } }))
   })
 
@@ -99,8 +99,8 @@ describe('storms', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.remed
       [],
       JSON.stringify(tally),
     )
-    // A fifth of them; the first interval's rate comes on top as the windows fill.
-    assert.ok(load > asked && load <= asked * 1.2 + 20, `${load} for ${asked}`)
+    // A fifth of them, and two per cent for the edges of the windows in which they are counted.
+    assert.ok(load > asked && load <= asked * 1.22, `${load} for ${asked}`)
     assert.ok(sum(await storm.metric('weft_retries_total'), 'outcome="budget"') > asked / 2)
   })
 
