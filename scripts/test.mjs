@@ -92,9 +92,9 @@ else {
   )
   const ends = globSync(['test/e2e/*.test.ts', 'test/conformance/gateway-api/*.test.ts'], { cwd: root })
   if (process.env.WEFT_TEST_ALL === '1') {
-    // Two at once: most of their time is waiting. The longest goes first, so that it is not left alone at the end.
+    // Three at once: most of their time is waiting. The longest goes first, so that it is not left alone at the end.
     const isLongest = file => file.endsWith('soak.test.ts')
-    tests('end to end', [...ends.filter(isLongest), ...ends.filter(file => !isLongest(file))], 2)
+    tests('end to end', [...ends.filter(isLongest), ...ends.filter(file => !isLongest(file))], 3)
   } else {
     tests(
       'end to end',
