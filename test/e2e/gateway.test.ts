@@ -538,15 +538,21 @@ describe('a Gateway', { skip }, () => {
     const port = await new Promise<number>(resolve =>
       holder.listen(0, '127.0.0.1', () => resolve((holder.address() as { port: number }).port)),
     )
-    await apply(
-      gateway([
-        { name: 'web', port: web, protocol: 'HTTP' },
-        { name: 'held', port, protocol: 'HTTP' },
-      ]),
-    )
-    await mesh.until('a word about the port', () => proxy.stderr.includes(`port ${port} on 127.0.0.1 is in use by another program`))
-    await mesh.until('a Gateway that is not programmed', async () => told(await gatewayStatus(), 'Programmed') === 'False Pending')
-    await new Promise(resolve => holder.close(resolve))
+    try {
+      await apply(
+        gateway([
+          { name: 'web', port: web, protocol: 'HTTP' },
+          { name: 'held', port, protocol: 'HTTP' },
+        ]),
+      )
+      await mesh.until('a word about the port', () => proxy.stderr.includes(`port ${port} on 127.0.0.1 is in use by another program`))
+      await mesh.until(
+        'a Gateway that is not programmed',
+        async () => told(await gatewayStatus(), 'Programmed') === 'False AddressNotUsable',
+      )
+    } finally {
+      await new Promise(resolve => holder.close(resolve))
+    }
     await mesh.until(
       'an open port',
       async () => (await curl('-H', 'Host: shop.example.com', `http://127.0.0.1:${port}/`).catch(() => ({ status: 0 }))).status === 200,
