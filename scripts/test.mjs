@@ -35,12 +35,16 @@ async function check(name, command, args) {
 function tests(name, files, concurrency) {
   if (files.length === 0) return
   const began = Date.now()
-  const ran = spawnSync(node, ['--test', `--test-concurrency=${concurrency}`, '--test-reporter=tap', ...files], {
-    cwd: root,
-    env,
-    encoding: 'utf8',
-    maxBuffer: 1 << 28,
-  })
+  const ran = spawnSync(
+    node,
+    ['--test', '--import', join(root, 'test', 'harness', 'ends.ts'), `--test-concurrency=${concurrency}`, '--test-reporter=tap', ...files],
+    {
+      cwd: root,
+      env,
+      encoding: 'utf8',
+      maxBuffer: 1 << 28,
+    },
+  )
   const count = word => Number(new RegExp(`^# ${word} (\\d+)`, 'm').exec(ran.stdout)?.[1] ?? 0)
   counts.passed += count('pass')
   counts.failed += count('fail') + count('cancelled') + (ran.status !== 0 && count('fail') + count('cancelled') === 0 ? 1 : 0)
