@@ -198,7 +198,10 @@ for (const spoken of ['HTTP/1.1', 'HTTP/2', 'gRPC'] as const)
       assert.equal(seen[2], from, 'it was not asked meanwhile')
       isBusy = false
       await until('it did not come back', () => absent().length === 0)
-      assert.ok((await many(30))['2 200']! >= 8)
+      // The first requests may still be chosen from the two; soon it has its third again.
+      let again: Record<string, number> = {}
+      for (let left = 10; left > 0 && (again['2 200'] ?? 0) < 8; left--) again = await many(30)
+      assert.ok((again['2 200'] ?? 0) >= 8, JSON.stringify(again))
     })
 
     test('without the option 429 says nothing of the endpoint', async () => {
