@@ -3,7 +3,7 @@ export const rooms = {
   base: { may: [], node: [] },
   wire: { may: ['base'], node: [] },
   model: { may: ['base'], node: [] },
-  identity: { may: ['base', 'wire'], node: ['crypto', 'util'], npm: ['jose'] },
+  identity: { may: ['base', 'wire'], node: ['crypto', 'util'], npm: ['jose', 'oauth4webapi'] },
   xds: { may: ['base', 'wire', 'model'], node: [], npm: ['@bufbuild/protobuf', '@bufbuild/protobuf/wkt', 'yaml'] },
   resources: { may: ['base'], node: [], npm: ['yaml', 'zod'] },
   compiler: { may: ['base', 'model', 'resources'], node: [] },
