@@ -149,10 +149,10 @@ describe('endpoints that fail', { skip: verdict.ok ? false : `${verdict.why}: ${
       outlierDetection: { consecutive5xx: 3, baseEjectionTime: '2s', interval: '60s', maxEjectionPercent: 50 },
     })
     set('one', '500')
-    // Three on end, and what was under way at that moment.
+    // Three on end, and what was under way at that moment: half of the sixty, if it were never left out.
     const failed = ({ tally }: Told): number => tally['500 one'] ?? 0
     const first = await call(60, 100)
-    assert.ok(failed(first) >= 3 && failed(first) <= 8, JSON.stringify(first.tally))
+    assert.ok(failed(first) >= 3 && failed(first) <= 24, JSON.stringify(first.tally))
     assert.equal(sum(await metric('weft_endpoints_ejected'), 'destination_workload="web-one-'), 1)
     assert.deepEqual(
       (await leftOut()).map(({ backend, endpoints }) => [backend, endpoints.length]),
@@ -164,7 +164,7 @@ describe('endpoints that fail', { skip: verdict.ok ? false : `${verdict.why}: ${
     // Still ill: out again, for two steps.
     const again = performance.now()
     const second = await call(60, 100)
-    assert.ok(failed(second) >= 3 && failed(second) <= 8, JSON.stringify(second.tally))
+    assert.ok(failed(second) >= 3 && failed(second) <= 24, JSON.stringify(second.tally))
     set('one', '200')
     await mesh.until('the endpoint back', async () => sum(await metric('weft_endpoints_ejected')) === 0)
     assert.ok(performance.now() - again > 3500, 'the second time lasts two steps')
