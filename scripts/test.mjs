@@ -1,6 +1,6 @@
 // `npm test`: makes the clone ready, checks types, rooms, lint, format and dead code, then runs every test; ends with one line of counts.
 import { spawn, spawnSync } from 'node:child_process'
-import { cpus, homedir } from 'node:os'
+import { cpus, homedir, tmpdir } from 'node:os'
 import { delimiter, dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { ready } from './ready.mjs'
@@ -12,7 +12,7 @@ if (process.versions.node.split('.')[0] < 26) {
   const again = spawnSync(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: 'inherit', cwd: root })
   process.exit(again.status ?? 1)
 }
-const { existsSync, globSync } = await import('node:fs')
+const { existsSync, globSync, mkdtempSync, readFileSync, rmSync } = await import('node:fs')
 const bin = join(root, 'node_modules', '.bin')
 const bundle = join(root, 'dist', 'bin', 'main.js')
 // The end-to-end tests start some hundred processes: from the bundle each takes half the time. ready() made it of the sources as they are now.
@@ -43,9 +43,13 @@ async function check(name, command, args) {
 function tests(name, files, concurrency) {
   if (files.length === 0) return
   const began = Date.now()
+  const folder = mkdtempSync(join(tmpdir(), 'weft-tests-'))
+  const slowest = join(folder, 'slowest')
+  const reporters = ['tap', join(root, 'scripts', 'slowest-files.mjs')].map(name => `--test-reporter=${name}`)
+  const to = ['stdout', slowest].map(name => `--test-reporter-destination=${name}`)
   const ran = spawnSync(
     node,
-    ['--test', '--import', join(root, 'test', 'harness', 'ends.ts'), `--test-concurrency=${concurrency}`, '--test-reporter=tap', ...files],
+    ['--test', '--import', join(root, 'test', 'harness', 'ends.ts'), `--test-concurrency=${concurrency}`, ...reporters, ...to, ...files],
     {
       cwd: root,
       env,
@@ -61,7 +65,8 @@ function tests(name, files, concurrency) {
   console.log(
     `${good ? '✓' : '✗'} ${name}: ${count('pass')} passed, ${count('fail')} failed, ${count('skipped')} skipped (${((Date.now() - began) / 1000).toFixed(1)} s)`,
   )
-  console.log(`  slowest: ${slowest(ran.stdout)}`)
+  console.log(`  slowest: ${readFileSync(slowest, 'utf8')}`)
+  rmSync(folder, { recursive: true })
   for (const line of new Set(ran.stdout.match(/^.*# SKIP.*$/gm) ?? [])) console.log(`  ${line.trim()}`)
   if (!good)
     console.log(
@@ -77,16 +82,6 @@ function tests(name, files, concurrency) {
 /** What takes minutes: `npm test` is for those who wait for it. */
 const long =
   /(\/(soak|storm|faults|demo-faults|restart|rotation|root-rotation|sidecar-envoy|conformance)\.test|\/conformance\/gateway-api\/)/
-
-/** Of the tests and groups at the top of their files. */
-function slowest(tap) {
-  const found = [...tap.matchAll(/^(?:not )?ok \d+ - (.*)\n  ---\n  duration_ms: (\S+)/gm)]
-  const sorted = found.map(([, name, ms]) => ({ name, seconds: Number(ms) / 1000 })).sort((a, b) => b.seconds - a.seconds)
-  return sorted
-    .slice(0, 8)
-    .map(({ name, seconds }) => `${name} ${seconds.toFixed(0)} s`)
-    .join(' · ')
-}
 
 if (only.length > 0) tests('chosen tests', only, 1)
 else {
