@@ -11,6 +11,7 @@ import type {
   ControlStatus,
   Convergence,
   Detection,
+  JoinTokenTold,
   PoliciesTold,
   ProxyConfig,
   ProxyStatus,
@@ -95,6 +96,10 @@ export type Client = {
   policies(question: PolicyQuery): Promise<PoliciesTold>
   convergence(revision: number): Promise<Convergence>
   createToken(request: TokenRequest): Promise<TokenReply>
+  /** The join tokens that were made. */
+  tokens(): Promise<readonly JoinTokenTold[]>
+  /** ApiError 404: there is none of that id. */
+  revokeToken(id: string): Promise<JoinTokenTold>
   /** At which stage the replacement of the root is. ApiError 409: its roots are not the mesh's own. */
   rootPlan(): Promise<RootPlan>
   /** ApiError 409: the step waits, and for what. */
@@ -221,6 +226,8 @@ function meshCalls(request: Requester): Omit<Client, keyof ResourceCalls | 'url'
     policies: question => request.json(`/weft/v1/policies?${searchOf(question)}`),
     convergence: revision => request.json('/weft/v1/convergence', { query: { revision: String(revision) } }),
     createToken: body => request.json('/weft/v1/tokens', { method: 'POST', body }),
+    tokens: () => request.json('/weft/v1/tokens'),
+    revokeToken: id => request.json(`/weft/v1/tokens/${encodeURIComponent(id)}`, { method: 'DELETE' }),
     rootPlan: () => request.json('/weft/v1/root-rotation'),
     replaceRoot: body => request.json('/weft/v1/root-rotation', { method: 'POST', body }),
     audit: ({ before, limit, ...query } = {}) =>

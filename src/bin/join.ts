@@ -43,7 +43,7 @@ export async function invited(options: Member, { log }: RunWorld, folder: string
 }
 
 const askToken = async (client: Client, { namespace, service }: Member): Promise<string> =>
-  (await client.createToken({ namespace, serviceAccount: service })).token
+  (await client.createToken({ namespace, serviceAccount: service, uses: 1 })).token
 
 function fromToken(token: string): Invitation {
   const { xds, identity } = readToken(token, Date.now())

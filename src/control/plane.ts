@@ -16,6 +16,7 @@ import { auditRoutes } from './audit.ts'
 import { CompileLoop } from './compile-loop.ts'
 import { Discovery } from './discovery.ts'
 import { healthService } from './health.ts'
+import { openJoinTokens } from './join-tokens.ts'
 import { meshRoutes, proxiesOf } from './mesh-routes.ts'
 import { metricsService } from './metrics.ts'
 import { rootRoutes } from './root-routes.ts'
@@ -23,6 +24,7 @@ import { RotationWatch } from './root-rotation.ts'
 import { countersInMemory, countersInRedis, sharedLimits } from './shared-limits.ts'
 import { staticFiles } from './static-files.ts'
 import { openStore } from './store.ts'
+import { joinToken, tokenRoutes } from './token-routes.ts'
 
 export type PlaneOptions = {
   /** Everything that must survive: `weft.db`, and the authority's keys in `authority/`. */
@@ -92,7 +94,8 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
   const loop = new CompileLoop({ store, platform, trust, clock, log })
   owned.defer(() => loop.close())
   compileAgain = () => loop.refresh()
-  const discovery = new Discovery({ loop, platform, clock, log })
+  const tokens = owned.use(openJoinTokens({ path: `${folder}/join-tokens.db`, clock }))
+  const discovery = new Discovery({ loop, platform, clock, log, boundTo: serial => tokens.boundTo(serial) })
   loop.hears(proxy => discovery.isSettled(proxy))
   const traffic = new Traffic({ since: startedAt })
   const redis = options.redis && owned.use(await openRedis({ ...options.redis, timeoutMs: 1000, log }))
@@ -109,7 +112,10 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
       ...discovery.services,
       healthService({ platform, log }),
       metricsService(traffic, clock),
-      certificateService(authority, log),
+      certificateService(authority, log, {
+        tokens,
+        onUse: (identity, address) => store.note('used', joinToken(identity), { who: identity, how: 'join token', address, agent: '' }),
+      }),
       limits.service,
     ],
     log,
@@ -137,7 +143,12 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
     version,
     complete: (resource, old) => platform.complete(resource, old),
     admit: resource => platform.admit(resource),
-    extra: [...meshRoutes(parts), ...rootRoutes(authority, watch, store), ...auditRoutes(store)],
+    extra: [
+      ...meshRoutes(parts),
+      ...tokenRoutes({ authority, tokens, store, xds: () => xds }),
+      ...rootRoutes(authority, watch, store),
+      ...auditRoutes(store),
+    ],
     staticFiles: staticFiles(options.dashboard),
     log,
   })

@@ -4,7 +4,7 @@ import type { Clock } from '#base/clock'
 import type { Log } from '#base/log'
 import { readCertificate } from '#identity/certificate'
 import { makeCsr } from '#identity/csr'
-import { newKey } from '#identity/key'
+import { type Key, newKey } from '#identity/key'
 import { makeRejoin } from '#identity/rejoin'
 import { driveRotation, type Life, type RotationState } from '#identity/rotation'
 import { controlId, type SpiffeId } from '#identity/spiffe'
@@ -81,8 +81,11 @@ export async function keepCertificate(options: KeepCertificate): Promise<KeptCer
   let lastReason = 'it does not answer'
   let settle: { readonly resolve: () => void; readonly reject: (thrown: unknown) => void } | undefined
 
+  // Asked for again by the same key until it is there: a token for one use may have been used by a request whose reply was lost.
+  let firstKey: Promise<Key> | undefined
+  const keyToAskFor = (): Promise<Key> => (hasBegun ? newKey() : (firstKey ??= newKey()))
   const ask = async (): Promise<Life> => {
-    const next = await request(options, join, own, shown)
+    const next = await request(options, join, own, shown, await keyToAskFor())
     const isFirst = !hasBegun
     hasBegun = true
     own = next
@@ -157,11 +160,11 @@ async function request(
   join: JoinToken | undefined,
   own: OwnCertificate | undefined,
   shown: () => KeyAndChain | undefined,
+  key: Key,
 ): Promise<OwnCertificate> {
   const identity = own?.identity ?? join!.identity
   const trustDomain = own?.trustDomain ?? join!.trustDomain
   let untrusted: string | undefined
-  const key = await newKey()
   const channel = options.channel({
     certificate: shown,
     trust: () => (own ? { roots: own.roots } : { rootSha256: join!.rootSha256 }),
