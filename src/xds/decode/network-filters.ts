@@ -1,7 +1,7 @@
 /** The two filters that may end a chain: HTTP by a route table, opaque bytes by weight. */
 
 import type { Any } from '@bufbuild/protobuf/wkt'
-import type { Listener, WeightedBackend } from '#model/view'
+import type { AccessRule, Authorizer, Listener, WeightedBackend } from '#model/view'
 import {
   HttpConnectionManager_ForwardClientCertDetails as Certificate,
   HttpConnectionManager_SetCurrentClientCertDetailsSchema,
@@ -21,6 +21,7 @@ import { StatefulSessionSchema } from '../gen/envoy/extensions/filters/http/stat
 import { invalidCluster } from '../types.ts'
 import { decodeOpaqueHash } from './affinity.ts'
 import { carries, msOf, mustBeAds, refuse, typeName, unpack } from './carried.ts'
+import { decodeAuthorizer, decodeWhen } from './authorize.ts'
 import { decodeConcurrency } from './concurrency.ts'
 import { decodeLimitService, joinServices } from './rate-limit.ts'
 import { decodeTokens } from './tokens.ts'
@@ -48,7 +49,10 @@ const checkSleepingAccess = carries(AccessSchema, [])
 const checkTcp = carries(TcpProxySchema, ['stat_prefix', 'cluster', 'weighted_clusters', 'idle_timeout', 'hash_policy'])
 const checkWeight = carries(TcpProxy_WeightedCluster_ClusterWeightSchema, ['name', 'weight'])
 
-export type Http = { readonly routes: string; readonly codec: number } & Pick<Listener, 'concurrency' | 'limitService' | 'tokens'>
+export type Http = { readonly routes: string; readonly codec: number } & Pick<
+  Listener,
+  'concurrency' | 'limitService' | 'tokens' | 'authorizers'
+>
 
 export function httpOf(any: Any, where: string): Http {
   const manager = unpack(any, HttpConnectionManagerSchema, where)
@@ -60,8 +64,24 @@ export function httpOf(any: Any, where: string): Http {
   let concurrency: Listener['concurrency']
   let limitService: Listener['limitService']
   let tokens: Listener['tokens']
+  const authorizers: Authorizer[] = []
+  const when = new Map<string, readonly AccessRule[]>()
   for (const filter of manager.httpFilters) {
     const type = filter.configType.case === 'typedConfig' ? typeName(filter.configType.value) : ''
+    const authorizer =
+      filter.configType.case === 'typedConfig'
+        ? decodeAuthorizer(filter, filter.configType.value, when, `${where}.http_filters`)
+        : undefined
+    if (authorizer !== undefined) {
+      authorizers.push(authorizer)
+      continue
+    }
+    const whether =
+      filter.configType.case === 'typedConfig' ? decodeWhen(filter, filter.configType.value, `${where}.http_filters`) : undefined
+    if (whether !== undefined) {
+      when.set(...whether)
+      continue
+    }
     if (type === 'envoy.extensions.filters.http.router.v3.Router' || filter.disabled || filter.isOptional) continue
     const limit = filter.configType.case === 'typedConfig' ? decodeConcurrency(filter.configType.value, `${where}.http_filters`) : undefined
     if (limit !== undefined && concurrency !== undefined) refuse(`${where}.http_filters`, 'one adaptive_concurrency is enough')
@@ -99,6 +119,7 @@ export function httpOf(any: Any, where: string): Http {
     ...(concurrency === undefined ? {} : { concurrency }),
     ...(limitService === undefined ? {} : { limitService }),
     ...(tokens === undefined ? {} : { tokens }),
+    ...(authorizers.length === 0 ? {} : { authorizers }),
   }
 }
 

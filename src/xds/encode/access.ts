@@ -3,9 +3,9 @@
  * for connections in front of their proxy.
  */
 
-import { create, type MessageInitShape } from '@bufbuild/protobuf'
+import { create, type JsonObject, type MessageInitShape } from '@bufbuild/protobuf'
 import { type Any, anyPack } from '@bufbuild/protobuf/wkt'
-import type { Access, AccessCondition, AccessRule, TextMatch } from '#model/view'
+import type { Access, AccessCondition, AccessRule, Listener, TextMatch } from '#model/view'
 import {
   type Permission,
   PermissionSchema,
@@ -24,6 +24,7 @@ import { type StringMatcher, StringMatcherSchema } from '../gen/envoy/type/match
 import { escapeRegex } from './path.ts'
 import { typed } from './source.ts'
 import { claimPrincipals } from './tokens.ts'
+import { encodeWindows } from './windows.ts'
 
 export const accessFilters = { deny: 'envoy.filters.http.rbac.deny', allow: 'envoy.filters.http.rbac.allow' } as const
 export const networkFilters = { deny: 'envoy.filters.network.rbac.deny', allow: 'envoy.filters.network.rbac.allow' } as const
@@ -39,6 +40,11 @@ export const wrapped = {
 } as const
 export const anyText = { header: '[^,]*', host: '[^:]*' } as const
 
+/** Label of a listener: whom it tells why they are denied. Envoy tells nobody. */
+export const toldLabel = 'tells-why'
+export const toldLabels = (told: Listener['tellsWhy']): JsonObject =>
+  told === undefined ? {} : { [toldLabel]: told.map(({ type, value }) => ({ type, value })) }
+
 /** Stand in every chain of the called side, asleep until a route says something. */
 export const sleepingAccess = Object.values(accessFilters).map(name => ({ name, configType: typed(HttpSchema, create(HttpSchema)) }))
 
@@ -50,6 +56,14 @@ export function encodeAccess(access: Access): Record<string, Any> {
     ...(parts.allow === undefined ? {} : { [accessFilters.allow]: config(parts.allow) }),
   }
 }
+
+/** What some service is asked about: as denials, which hold for a path of two meanings in either, and for one that could be spelled otherwise. */
+export function askedRules(rules: readonly AccessRule[]): Rules {
+  const unclear = readsPath(rules) ? { [unclearPaths]: unclearPolicy } : {}
+  return create(RulesSchema, { action: RBAC_Action.DENY, policies: { ...policiesOf(rules), ...unclear } })
+}
+
+const readsPath = (rules: readonly AccessRule[]): boolean => rules.some(rule => rule.to.some(all => all.some(({ on }) => on === 'path')))
 
 /** In front of the proxy of opaque bytes. */
 export const networkAccess = (access: Access | undefined, statPrefix: string) =>
@@ -74,8 +88,7 @@ function filtersOf<Config>(
 type Part = { readonly rules?: Rules; readonly shadowRules?: Rules }
 
 function partsOf({ deny, allow, audit }: Access): { readonly deny?: Part; readonly allow?: Part } {
-  const readsPath = [...deny, ...(allow ?? [])].some(rule => rule.to.some(all => all.some(({ on }) => on === 'path')))
-  const denied = { ...policiesOf(deny), ...(readsPath ? { [unclearPaths]: unclearPolicy } : {}) }
+  const denied = { ...policiesOf(deny), ...(readsPath([...deny, ...(allow ?? [])]) ? { [unclearPaths]: unclearPolicy } : {}) }
   const denies: Part = {
     ...(Object.keys(denied).length === 0 ? {} : { rules: create(RulesSchema, { action: RBAC_Action.DENY, policies: denied }) }),
     ...(audit === undefined || audit.deny.length === 0 ? {} : { shadowRules: rulesOf(RBAC_Action.DENY, audit.deny) }),
@@ -93,11 +106,12 @@ const rulesOf = (action: RBAC_Action, rules: readonly AccessRule[]): Rules => cr
 
 const policiesOf = (rules: readonly AccessRule[]): Record<string, Policy> =>
   Object.fromEntries(
-    rules.map(({ name, from, to }) => [
+    rules.map(({ name, from, to, when }) => [
       name,
       create(PolicySchema, {
         principals: from.length === 0 ? [anybody] : from.map(all => principal({ case: 'andIds', value: { ids: all.map(who) } })),
         permissions: to.length === 0 ? [anything] : to.map(all => permission({ case: 'andRules', value: { rules: all.map(what) } })),
+        ...(when === undefined ? {} : { condition: encodeWindows(when) }),
       }),
     ]),
   )

@@ -12,6 +12,7 @@ import { StringMatcherSchema } from '../gen/envoy/type/matcher/v3/string_pb.ts'
 import { FractionalPercent_DenominatorType as Denominator } from '../gen/envoy/type/v3/percent_pb.ts'
 import { accessFilters, encodeAccess, sleepingAccess } from './access.ts'
 import { asleep, encodeSession, sessionFilter } from './affinity.ts'
+import { encodeAsked, encodeAuthorizers, encodeConnectionAuthorizer } from './authorize.ts'
 import { bodyFilters, encodeBodies, sleepingBodies } from './bodies.ts'
 import { encodeEgress } from './egress.ts'
 import { encodeConnectionLimit, encodeQuotaConfig, encodeRateLimit, limitNames } from './rate-limit.ts'
@@ -40,21 +41,26 @@ const ofCallers = [
   asleep,
 ]
 const ofCalled = [
-  ...sleepingAccess,
   { name: perRoute.rateLimit, configType: typed(LocalRateLimitSchema, create(LocalRateLimitSchema, { statPrefix: 'local' })) },
 ]
 
-/** tokens: Envoy has providers in the filter, so that it drains connections when they change. All else stands in every chain, asleep until a route says something: to add one later would make Envoy drain all connections of the listener. */
-export const httpFiltersOf = (direction: Direction, tokens?: Listener['tokens']) => [
+/** tokens, authorizers: Envoy has providers in the filter, so that it drains connections when they change. All else stands in every chain, asleep until a route says something: to add one later would make Envoy drain all connections of the listener. */
+export const httpFiltersOf = (direction: Direction, tokens?: Listener['tokens'], authorizers?: Listener['authorizers']) => [
   ...sleepingBodies,
   ...(direction === 'inbound' ? [] : ofCallers),
   ...encodeTokens(tokens),
+  ...(direction === 'outbound' ? [] : sleepingAccess),
+  ...encodeAuthorizers(authorizers),
   ...(direction === 'outbound' ? [] : ofCalled),
 ]
 
 /** In front of tcp_proxy: Envoy has no such filter and refuses the listener. */
-export function connectionFilters({ fault, connectionLimit }: Pick<Listener, 'fault' | 'connectionLimit'>) {
-  const limited = encodeConnectionLimit(connectionLimit)
+export function connectionFilters({
+  fault,
+  connectionLimit,
+  connectionAuthorizer,
+}: Pick<Listener, 'fault' | 'connectionLimit' | 'connectionAuthorizer'>) {
+  const limited = [...encodeConnectionAuthorizer(connectionAuthorizer), ...encodeConnectionLimit(connectionLimit)]
   return fault === undefined ? limited : [...limited, bytesFault(fault)]
 }
 
@@ -84,7 +90,7 @@ const lineOf = (line: Fault['bandwidth']): JsonObject =>
 
 /** shared: names of the limits that several routes of the table keep together. */
 export function perRouteConfig(
-  { cors, fault, rateLimit, quota, action, access, egress, tokens, ...bodies }: Route,
+  { cors, fault, rateLimit, quota, action, access, egress, tokens, authorize, ...bodies }: Route,
   shared: ReadonlySet<string>,
 ): Record<string, Any> {
   return {
@@ -95,6 +101,7 @@ export function perRouteConfig(
     ...(quota === undefined ? {} : encodeQuotaConfig(quota)),
     ...encodeSession(action),
     ...(tokens === undefined ? {} : tokenRoute(tokens)),
+    ...(authorize === undefined ? {} : encodeAsked(authorize)),
     ...(access === undefined ? {} : encodeAccess(access)),
     ...(egress === undefined ? {} : encodeEgress(egress)),
   }
