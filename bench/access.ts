@@ -112,7 +112,8 @@ function decisions(access: Access | undefined, times: number): number {
   for (let nth = 0; nth < times; nth++) {
     const request = requests[nth % 3]!
     if (access === undefined) allowed++
-    else if (accessOf(access, entries[nth & 15]!, () => ({ identity: caller, address: '10.0.0.7' })).judge(request).isAllowed) allowed++
+    else if (accessOf(access, entries[nth & 15]!, () => ({ identity: caller, address: '10.0.0.7' }), Date.now).judge(request).isAllowed)
+      allowed++
   }
   return allowed
 }

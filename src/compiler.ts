@@ -8,17 +8,20 @@
 
 import type { Chosen, Mesh, Outbound, SelectedPort, Spoken } from '#model/mesh'
 import type { PoliciesTold } from '#model/policies-told'
+import { isRevoked } from '#model/revoked'
 import type { Inventory } from '#model/workload'
 import type { HTTPRoute, TCPRoute, TLSRoute } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
 import { findGuards } from './compiler/access.ts'
-import { findModes, judgingModes, keyOfPort, namelessPorts, withSpoken } from './compiler/authentication.ts'
+import { findAddressed } from './compiler/addressed.ts'
+import { findModes, judgingModes, keyOfPort, namelessPorts, spokenTo, withSpoken } from './compiler/authentication.ts'
 import { findEgress } from './compiler/egress.ts'
 import { findExternals } from './compiler/external.ts'
 import { findBodies, nextReopening, withoutEnded } from './compiler/bodies.ts'
 import type { Attached, Attachment } from './compiler/attach.ts'
 import { attach } from './compiler/attach.ts'
 import { findConcurrency } from './compiler/concurrency.ts'
+import { findRevocations, type Revoking, withoutRevoked } from './compiler/revocations.ts'
 import { resolveFallbacks } from './compiler/fallbacks.ts'
 import type { Note } from './compiler/gather.ts'
 import { judgingFaults, nextExpiry } from './compiler/faults.ts'
@@ -31,8 +34,9 @@ import { type Client, isMeant } from './compiler/clients.ts'
 import { keep } from './compiler/keep.ts'
 import type { ByPort, PortRoutes, RequestRoute } from './compiler/lower.ts'
 import { type Audience, audienceKey, holding, lowerBackends, lowerPorts } from './compiler/lower.ts'
+import { claimsChoosing, judgingLogins, Logins, loginsAtGateways } from './compiler/logins.ts'
 import { findNames } from './compiler/names.ts'
-import type { Verdict } from './compiler/parents.ts'
+import { isOurs, type Verdict } from './compiler/parents.ts'
 import { findPolicies, judgingBackends } from './compiler/policies.ts'
 import type { Outcome } from './compiler/report.ts'
 import { findLimitService } from './compiler/limit-service.ts'
@@ -43,15 +47,18 @@ import { judgingRoutes } from './compiler/route-policies.ts'
 import { Settling } from './compiler/settle.ts'
 import { type LoweredRoute, lowerRules } from './compiler/rules.ts'
 import type { ServicePort, Services } from './compiler/services.ts'
-import { findServices } from './compiler/services.ts'
+import { findServices, withOutside } from './compiler/services.ts'
+import { readSlices, reportSlices } from './compiler/slices.ts'
 import type { ResourceStatus } from './compiler/status.ts'
 import { portsOfSubsets, reportSubsets } from './compiler/subsets.ts'
 import { findTargets } from './compiler/targets.ts'
 import { type PolicyQuestion, type Sources, tellPolicies as tell } from './compiler/tell.ts'
+import { type Federating, findTrustDomains, type KnownDomain } from './compiler/trust-domains.ts'
 import { judgingTokens, lowerTokens, Tokens, tokensAtGateways } from './compiler/tokens.ts'
 import { lowerTCP, namesOf } from './compiler/tcp.ts'
 
 export type { Note } from './compiler/gather.ts'
+export type { KnownDomain } from './compiler/trust-domains.ts'
 export type { AncestorStatus, ParentStatus, ResourceStatus, Stated } from './compiler/status.ts'
 export { toldProtocol } from './compiler/protocol.ts'
 export { joinStatus } from './compiler/status.ts'
@@ -70,6 +77,12 @@ export type CompileOptions = {
   readonly now?: number
   readonly judgeCertificate?: JudgeCertificate
   readonly moving?: Readonly<Record<string, Spoken>>
+  /** PEM: revocation lists of whoever signs the certificates of the mesh. */
+  readonly crls?: readonly string[]
+  /** What is known of TrustDomains, by their name. */
+  readonly domains?: Readonly<Record<string, KnownDomain>>
+  /** Ids of proxies that are Envoys. */
+  readonly envoys?: readonly string[]
 }
 
 /** plaintext: ports of workloads to which callers are to speak plaintext, as in `moving`. notes: what belongs to no condition. statuses: what to write on each resource; `joinStatus` makes the status of it. */
@@ -82,19 +95,44 @@ export type Compiled = {
   readonly endsAt?: number
 }
 
+/** Without what there is none of, so that a mesh without it has nothing more to tell. */
+const trustOf = ({ trustDomain, roots, crls = [] }: CompileOptions, { federated }: Federating, { revoked }: Revoking): Mesh['trust'] => {
+  const believed = Object.fromEntries(
+    Object.entries(federated).filter(([domain]) => isRevoked(revoked, `spiffe://${domain}/`) === undefined),
+  )
+  return {
+    domain: trustDomain,
+    roots,
+    ...(Object.keys(believed).length === 0 ? {} : { federated: believed }),
+    ...(crls.length === 0 ? {} : { crls }),
+    ...(revoked.length === 0 ? {} : { revoked }),
+  }
+}
+
+/** Envoy looks at revocation lists only where it does not have to tell trust domains apart. */
+function serialsUnseen({ envoys = [] }: CompileOptions, { federated }: Federating): string | undefined {
+  if (envoys.length === 0 || Object.keys(federated).length === 0) return undefined
+  return `Envoy has no revocation lists where there are TrustDomains, so ${envoys.slice(0, 8).join(', ')} takes the certificate until it ends: revoke the identity`
+}
+
 /**
  * resources: as admitted (`admit`: valid, defaults filled in), in any order; the same set gives the same bytes.
  * previous: the last result; what did not change is the same object in the new one.
  */
-export function compile(resources: readonly Resource[], inventory: Inventory, options: CompileOptions, previous?: Compiled): Compiled {
+export function compile(resources: readonly Resource[], running: Inventory, options: CompileOptions, previous?: Compiled): Compiled {
   const gathered = gather(resources)
+  const federating = findTrustDomains(gathered.trustDomains, options.domains ?? {}, options.trustDomain)
+  const revoking = findRevocations(gathered.revocations, options.trustDomain, options.now ?? 0, serialsUnseen(options, federating))
+  const inventory = withoutRevoked(running, revoking.revoked)
   const { grants } = gathered
   const judge = options.judgeCertificate ?? (() => undefined)
-  const found = findServices(gathered.services, inventory, gathered.subsets)
+  const slices = readSlices(gathered, inventory)
+  const found = findServices(gathered.services, inventory, gathered.subsets, slices.of)
   const externals = findExternals(gathered, judge, found.ports)
   const backendTls = findBackendTls(gathered, found)
   const services: Services = { ...found, by: new Map([...found.by, ...externals.by]), inTls: new Set(backendTls.holding.keys()) }
-  const ports = [...found.ports, ...externals.ports]
+  const addressed = findAddressed(inventory, found, gathered.meshes)
+  const ports = [...found.ports, ...externals.ports, ...addressed]
 
   const http = attach(gathered.httpRoutes, gathered, services)
   const tls = attach(gathered.tlsRoutes, gathered, services)
@@ -119,11 +157,12 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
   const fallbacks = resolveFallbacks(gathered.backendPolicies, services, grants)
   const backing = findTargets(fallbacks.policies, { services, routes: [], isHeld: () => false }, judgingBackends)
   const policies = findPolicies(gathered.meshes, backing, options.trustDomain)
-  const called = [...ports, ...portsOfSubsets(services)]
+  const authentication = findTargets(gathered.authenticationPolicies, { services, routes: [], isHeld: () => false }, judgingModes(services))
+  const isStrict = (port: ServicePort): boolean => spokenTo(authentication, port, policies.mtls) === 'strict'
+  const called = [...withOutside(ports, isStrict), ...portsOfSubsets(services)]
   const { lowered: backends, hashes, perClient } = lowerBackends(called, policies)
   const gateways = findGateways(gathered, backendTls, httpLowered, tcpLowered, inventory, judge, hashes)
   const egress = findEgress(gathered.egressPolicies, externals.ports)
-  const authentication = findTargets(gathered.authenticationPolicies, { services, routes: [], isHeld: () => false }, judgingModes(services))
   const mtls = findModes(policies.mtls, authentication, services, inventory.workloads, options.moving ?? {})
   const nameless = namelessPorts(mtls, inventory.workloads)
   const guarding = findGuards(gathered.accessPolicies, gathered.meshes, services, options.trustDomain, nameless)
@@ -141,6 +180,9 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
   const limits = findTargets(rateLimitPolicies, ground, judgingLimits(limitService))
   const asking = findTargets(gathered.jwtPolicies, ground, judgingTokens)
   const tokens = new Tokens(gathered)
+  const ourGateways = gathered.gateways.filter(each => isOurs(each, gathered.gatewayClasses))
+  const loggingIn = findTargets(gathered.loginPolicies, { ...ground, gateways: ourGateways }, judgingLogins)
+  const logins = new Logins(gathered)
   const limiting = new Limiting(limitService, options.trustDomain)
   const byKey = new Map(ports.map(port => [port.key, port]))
   const own = new Map([...httpLowered.values()].flatMap(each => [...each.own]))
@@ -173,20 +215,23 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
 
   const populated = [...new Set(inventory.workloads.map(each => each.namespace))].sort()
   const limited = {
-    gateways: tokensAtGateways(limitAtGateways(edges, limits, limiting, limitService.service), asking, tokens),
+    gateways: claimsChoosing(
+      loginsAtGateways(tokensAtGateways(limitAtGateways(edges, limits, limiting, limitService.service), asking, tokens), loggingIn, logins),
+    ),
     rateLimits: lowerRateLimits(tablesOf(outbound), services.ports, limits, limiting),
     placeLimits: lowerPlaceLimits(populated, limits, limiting),
   }
 
   const mesh: Mesh = {
-    trust: { domain: options.trustDomain, roots: options.roots },
+    trust: trustOf(options, federating, revoking),
+    blocked: revoking.rules,
     mtls,
     outbound,
     consumers: consumed,
     ...backends,
     backends: { ...backends.backends, ...limitService.outside.backends },
     endpoints: { ...withSpoken(backends.endpoints, mtls, nameless, inventory.workloads), ...limitService.outside.endpoints },
-    dns: findNames(ports),
+    dns: findNames(ports, found.headless),
     declared: declaredBy(services.ports),
     inside: gateways.inside,
     gateways: limited.gateways,
@@ -205,6 +250,7 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
     limitService: limitService.service,
     guards: guarding.guards,
     access: guarding.access,
+    tellsWhy: guarding.tellsWhy,
     egress: egress.guards,
     external: Object.fromEntries(externals.ports.map(({ key, external }) => [`outbound/${key}`, external!.host])),
     owned: ownedBy(externals.ports),
@@ -236,12 +282,16 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
     ...faults.statuses,
     ...limits.statuses,
     ...tokens.told(gathered.jwtPolicies, asking.statuses),
+    ...logins.told(gathered.loginPolicies, loggingIn.statuses),
     ...guarding.statuses,
     ...authentication.statuses,
     ...gateways.statuses,
     ...externals.statuses,
     ...egress.statuses,
+    ...revoking.statuses,
+    ...federating.statuses,
     ...reportSubsets(gathered.subsets, services),
+    ...reportSlices(slices, (service, name) => (found.by.get(service) ?? []).some(port => (port.name ?? '') === name && isStrict(port))),
   ].filter(status => (status.parents ?? status.ancestors ?? status.conditions ?? []).length > 0)
 
   const hostnames = requests.flatMap((route): readonly Note[] =>
@@ -256,7 +306,9 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
       : [],
   )
   const notes = [...services.notes, ...http.notes, ...tls.notes, ...tcp.notes, ...udp.notes, ...grpc.notes, ...hostnames]
-  const ends = [nextExpiry(faultPolicies, now), nextReopening(gathered.routePolicies, now)].filter(each => each !== undefined)
+  const ends = [nextExpiry(faultPolicies, now), nextReopening(gathered.routePolicies, now), revoking.endsAt].filter(
+    each => each !== undefined,
+  )
   const endsAt = ends.length === 0 ? undefined : Math.min(...ends)
   const inOrderOfWeight = [
     byAudience.get(audienceKey({ scope: undefined }))!,

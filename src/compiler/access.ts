@@ -3,9 +3,9 @@
 import { networkOf, readPath } from '#model/access'
 import { claimPath } from '#model/claims'
 import type { Guard, GuardOperation, GuardRule, GuardTarget, Mesh } from '#model/mesh'
-import type { AccessCondition, TextMatch } from '#model/view'
+import type { AccessCondition, TextMatch, TimeWindow } from '#model/view'
 import type { Workload, WorkloadPort } from '#model/workload'
-import type { AccessOperation, AccessPath, AccessPolicy, AccessSource, AccessTarget, MeshResource } from '#resources/weft'
+import type { AccessOperation, AccessPath, AccessPolicy, AccessSource, AccessTarget, AccessWindow, MeshResource } from '#resources/weft'
 import { rootNamespace, weftGroup } from '#resources/weft'
 import { isTarget } from './access-at.ts'
 import { nameOf, namespaceOf } from './gather.ts'
@@ -14,7 +14,7 @@ import { type ServicePort, type Services, selects } from './services.ts'
 import type { ResourceStatus, Stated } from './status.ts'
 import { controllerName, state, statusFor } from './status.ts'
 
-export type Guarding = Pick<Mesh, 'guards' | 'access'> & { readonly statuses: readonly ResourceStatus[] }
+export type Guarding = Pick<Mesh, 'guards' | 'access' | 'tellsWhy'> & { readonly statuses: readonly ResourceStatus[] }
 
 /** policies: oldest first. */
 export function findGuards(
@@ -38,8 +38,8 @@ export function findGuards(
       ancestors: judged.map(({ ancestorRef, conditions }) => ({ ancestorRef, controllerName, conditions })),
     })
   })
-  const said = meshes.find(each => each.metadata.name === 'default')?.spec?.access?.default
-  return { guards, access: said === 'Deny' ? 'deny' : 'allow', statuses }
+  const said = meshes.find(each => each.metadata.name === 'default')?.spec?.access
+  return { guards, access: said?.default === 'Deny' ? 'deny' : 'allow', tellsWhy: (said?.tellWhy ?? []).map(patternOf), statuses }
 }
 
 type Judged = {
@@ -208,9 +208,22 @@ function lowerRules(policy: AccessPolicy, trustDomain: string): Lowered {
       return http === undefined ? [] : [{ ports: operation.ports ?? [], notPorts: operation.notPorts ?? [], http }]
     })
     if ((rule.from !== undefined && from.length === 0) || (rule.to !== undefined && to.length === 0)) return []
-    return [{ name: `${nameOf(policy)}#${at}`, from, to }]
+    const when = rule.when?.map(lowerWindow)
+    return [{ name: `${nameOf(policy)}#${at}`, from, to, ...(when === undefined ? {} : { when }) }]
   })
   return { rules: lowered, problems }
+}
+
+const weekdays = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat']
+
+function lowerWindow({ notBefore, notAfter, days, from = '00:00', to = '24:00', timeZone }: AccessWindow): TimeWindow {
+  const minutes = (clock: string): number => Number(clock.slice(0, 2)) * 60 + Number(clock.slice(3))
+  const on = weekdays.flatMap((day, at) => (days === undefined || (days as readonly string[]).includes(day) ? [at] : []))
+  return {
+    ...(notBefore === undefined ? {} : { notBefore: Date.parse(notBefore) }),
+    ...(notAfter === undefined ? {} : { notAfter: Date.parse(notAfter) }),
+    ...(timeZone === undefined ? {} : { weekly: { days: on, from: minutes(from), to: minutes(to), timeZone } }),
+  }
 }
 
 /** Texts are what is wrong. */

@@ -158,6 +158,7 @@ function takeIn(mesh: Mesh, node: ProxyNode, port: WorkloadPort, bind: { readonl
       ...limitsOfListener(mesh, node, port, protocol, routes),
       ...(tokens === undefined ? {} : { tokens: [tokens] }),
       ...(isOpaque(protocol) ? opaqueAccess(access?.opaque, tokens) : {}),
+      ...(access === undefined || !isHttp(protocol) || mesh.tellsWhy.length === 0 ? {} : { tellsWhy: mesh.tellsWhy }),
     },
     table: isHttp(protocol)
       ? {

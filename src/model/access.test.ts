@@ -17,13 +17,13 @@ const ask = (path: string, method = 'GET', headers: Readonly<Record<string, stri
   header: (name: string) => headers[name],
 })
 const judged = (access: Access, request = ask('/'), identity: string | undefined = web, address = '10.0.0.9') =>
-  new CallerAccess(access, { identity, address }).judge(request)
+  new CallerAccess(access, { identity, address }, 0).judge(request)
 
 test('what a rule denies is denied though another allows it; what none allows is denied by default', () => {
   const both: Access = { deny: [rule('d', [[is(web)]], [[at('exact', '/admin')]])], allow: [rule('a', [[is(web)]])] }
   assert.deepEqual([judged(both).isAllowed, judged(both).rule?.name], [true, 'a'])
   assert.deepEqual([judged(both, ask('/admin')).isAllowed, judged(both, ask('/admin')).rule?.name], [false, 'd'])
-  const other = new CallerAccess(both, { identity: undefined, address: undefined })
+  const other = new CallerAccess(both, { identity: undefined, address: undefined }, 0)
   assert.deepEqual([other.judge(ask('/')), other.isRefused], [{ isAllowed: false }, true])
   assert.equal(judged({ deny: [] }).isAllowed, true)
 })
@@ -215,7 +215,13 @@ test('many rules are found by the path as few are by looking through them, and t
 
 test('callers of whom the same rules can hold share what is left of them', () => {
   const access: Access = { deny: [], allow: [rule('a', [[{ on: 'identity', any: [{ type: 'prefix', value: 'spiffe://weft.local/' }] }]])] }
-  const of = (identity: string | undefined) => accessOf(access, {}, () => ({ identity, address: undefined }))
+  const of = (identity: string | undefined) =>
+    accessOf(
+      access,
+      {},
+      () => ({ identity, address: undefined }),
+      () => 0,
+    )
   assert.equal(of(web), of(`${web}2`))
   assert.notEqual(of(web), of(undefined))
   assert.deepEqual([of(web).isRefused, of(undefined).isRefused], [false, true])

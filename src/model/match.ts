@@ -15,6 +15,8 @@ export interface RequestFacts {
   header(name: string): string | undefined
   /** Of its token, where one was verified. */
   readonly claims?: Claims | undefined
+  /** Of a question: from which address it would come, and when, ms since the epoch. */
+  readonly asked?: { readonly address?: string; readonly at?: number }
 }
 
 /** Up to so many are tried one after the other: finding them by an index would cost more. */

@@ -3,6 +3,7 @@
 import type { EgressTarget } from './egress.ts'
 import type {
   AccessCondition,
+  AccessRule,
   AdaptiveConcurrency,
   Backend,
   DnsName,
@@ -17,7 +18,9 @@ import type {
   RateLimit,
   Route,
   RouteTable,
+  TextMatch,
   TokenPolicy,
+  Trust,
 } from './view.ts'
 
 /** What clients call, keyed by name: a listener and, where HTTP is spoken, a route table for each service port. */
@@ -101,6 +104,7 @@ export type GuardRule = {
   readonly name: string
   readonly from: readonly (readonly AccessCondition[])[]
   readonly to: readonly GuardOperation[]
+  readonly when?: AccessRule['when']
 }
 export type GuardOperation = {
   readonly ports: readonly number[]
@@ -146,7 +150,9 @@ export type MtlsPlace = Partial<MtlsPort> & { readonly mode: MtlsMode }
 
 /** Objects that did not change between two compiles are the same objects, so that their encoding can be kept. */
 export type Mesh = {
-  readonly trust: { readonly domain: string; readonly roots: readonly string[] }
+  readonly trust: Trust
+  /** Denied at every port where identities are proven, before all that policies say: who is revoked. */
+  readonly blocked: readonly AccessRule[]
   /** Where it is the same everywhere, only that. */
   readonly mtls: MtlsMode | MtlsModes
   /** For clients of every namespace: producer routes. */
@@ -196,6 +202,8 @@ export type Mesh = {
   readonly guards: readonly Guard[]
   /** What holds where no policy allows anything. */
   readonly access: 'allow' | 'deny'
+  /** Which callers are told why they are denied. */
+  readonly tellsWhy: readonly TextMatch[]
   /** What may be called outside, those of older policies first. */
   readonly egress: readonly EgressGuard[]
   /** By name of the listener: the host of an ExternalService that it stands for, exact or `*.suffix`. Of the latter there is no address. */

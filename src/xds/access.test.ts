@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { create } from '@bufbuild/protobuf'
 import { anyPack, anyUnpack } from '@bufbuild/protobuf/wkt'
 import fc from 'fast-check'
-import type { Access, AccessCondition, AccessRule, TextMatch } from '#model/view'
+import type { Access, AccessCondition, AccessRule, TextMatch, TimeWindow } from '#model/view'
 import { decodeAccess, decodeAccessFilters } from './decode/access.ts'
 import { Rejected } from './decode/carried.ts'
 import { accessFilters, encodeAccess, httpAccess, networkAccess, unclearPaths } from './encode/access.ts'
@@ -28,13 +28,36 @@ const header: fc.Arbitrary<AccessCondition> = fc
   .tuple(fc.constantFrom('x-a', 'x-b'), fc.array(match, { maxLength: 2 }), not)
   .map(([name, any, more]) => ({ on: 'header', name, any, ...more }))
 const all = (condition: fc.Arbitrary<AccessCondition>) => fc.array(fc.array(condition, { minLength: 1, maxLength: 2 }), { maxLength: 2 })
+const moments = fc.integer({ min: 0, max: 4_000_000_000 }).map(seconds => seconds * 1000)
+const window: fc.Arbitrary<TimeWindow> = fc
+  .record({
+    notBefore: fc.option(moments, { nil: undefined }),
+    notAfter: fc.option(moments, { nil: undefined }),
+    weekly: fc.record(
+      {
+        days: fc.subarray([0, 1, 2, 3, 4, 5, 6], { minLength: 1 }),
+        from: fc.integer({ min: 0, max: 1439 }),
+        to: fc.integer({ min: 1, max: 1440 }),
+        timeZone: fc.constantFrom('UTC', 'Europe/Berlin'),
+      },
+      { noNullPrototype: true },
+    ),
+  })
+  .map(({ notBefore, notAfter, weekly }) => ({
+    ...(notBefore === undefined ? {} : { notBefore }),
+    ...(notAfter === undefined ? {} : { notAfter }),
+    ...(notBefore === undefined || notAfter === undefined ? { weekly } : {}),
+  }))
+const when = fc.option(fc.array(window, { minLength: 1, maxLength: 2 }), { nil: undefined })
 const rulesOf = (to: fc.Arbitrary<AccessRule['to']>): fc.Arbitrary<readonly AccessRule[]> =>
   fc
     .uniqueArray(fc.stringMatching(/^[a-z]{1,6}\/[a-z]{1,6}#\d$/), { minLength: 1, maxLength: 3 })
     .chain(names =>
       fc.tuple(
         ...names.map(name =>
-          fc.record({ name: fc.constant(name), from: all(fc.oneof(on('identity'), address)), to }, { noNullPrototype: true }),
+          fc
+            .record({ name: fc.constant(name), from: all(fc.oneof(on('identity'), address)), to, when }, { noNullPrototype: true })
+            .map(({ when: some, ...rest }): AccessRule => ({ ...rest, ...(some === undefined ? {} : { when: some }) })),
         ),
       ),
     )
@@ -102,6 +125,21 @@ test('what this proxy cannot do is refused with its place', () => {
       /each value is compared by itself/,
     ],
     [policy({ rule: { case: 'notRule', value: any } }), /not_rule/],
+    [
+      perRoute({
+        rules: {
+          action: RBAC_Action.DENY,
+          policies: {
+            p: {
+              permissions: [any],
+              principals: [{ identifier: { case: 'any', value: true } }],
+              condition: { exprKind: { case: 'identExpr', value: { name: 'x' } } },
+            },
+          },
+        },
+      }),
+      /policies\["p"\]\.condition: only the times/,
+    ],
   ]
   for (const [configs, says] of refused)
     assert.throws(

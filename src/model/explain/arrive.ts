@@ -1,7 +1,7 @@
 /** The last part of the way: the called proxy takes the request in, by mutual TLS, and hands it to its workload. */
 
 import type { FailureCode } from '#base/failure'
-import { CallerAccess, placeOf, tellVerdict, type Verdict } from '../access.ts'
+import { type Caller, CallerAccess, placeOf, tellVerdict, tellWhy, type Verdict } from '../access.ts'
 import type { RequestFacts } from '../match.ts'
 import { chooseRoute } from '../match.ts'
 import type { Access, Backend, Endpoint, Listener, View } from '../view.ts'
@@ -80,13 +80,20 @@ function taken(
   if (token?.failure !== undefined) return { route: route!.origin, failure: token.failure }
   const access = route === undefined ? listener.access : route.access
   // Claims that nobody verifies are none.
-  const verdict = access && judged(access, isHttp ? (token === undefined ? withoutClaims(request) : request) : undefined, caller)
-  if (verdict?.isAllowed === false)
+  const seen = isHttp ? (token === undefined ? withoutClaims(request) : request) : undefined
+  const verdict = access && judged(access, seen, caller, request)
+  if (verdict?.isAllowed === false) {
+    const { caller: by, now } = callOf(caller, request)
+    const why = tellWhy(access!, by, seen, verdict, now)
     return {
       ...(route === undefined ? {} : { route: route.origin }),
       judged: judgedBy(verdict),
-      failure: { code: verdict.badPath === true ? 'bad-request' : 'access-denied', detail: tellVerdict(verdict) },
+      failure: {
+        code: verdict.badPath === true ? 'bad-request' : 'access-denied',
+        detail: `${tellVerdict(verdict)}${why === undefined ? '' : `: ${why}`}`,
+      },
     }
+  }
   const backends = route === undefined ? listener.backends : route.action.type === 'forward' ? route.action.backends : undefined
   const port = view.backends[backends?.[0]?.backend ?? '']?.port
   return {
@@ -119,11 +126,18 @@ export function askedFor(
   return { says: '', failure: { code: 'token-missing', detail: `JWTPolicy ${name}; --claim NAME=VALUE says what a token would hold` } }
 }
 
-/** request: undefined for opaque bytes. From which address it will come is not known before it does. */
-function judged(access: Access, request: RequestFacts | undefined, identity: string | undefined): Verdict {
-  const left = new CallerAccess(access, { identity, address: undefined })
+/** request: undefined for opaque bytes. */
+function judged(access: Access, request: RequestFacts | undefined, identity: string | undefined, facts: RequestFacts): Verdict {
+  const { caller, now } = callOf(identity, facts)
+  const left = new CallerAccess(access, caller, now)
   return request === undefined ? left.judgeConnection() : left.judge(request)
 }
+
+/** From which address and when is part of the question; where it is not, from none known, and now. */
+const callOf = (identity: string | undefined, { asked }: RequestFacts): { readonly caller: Caller; readonly now: number } => ({
+  caller: { identity, address: asked?.address },
+  now: asked?.at ?? Date.now(),
+})
 
 function judgedBy({ isAllowed, rule, wouldDeny }: Verdict): NonNullable<WayIn['judged']> {
   if (!isAllowed) return { verdict: 'Deny', ...(rule === undefined ? {} : placeOf(rule)) }
