@@ -27,6 +27,7 @@ export class WorkloadApi {
   readonly #told = new Set<() => void>()
   #own: OwnCertificate | undefined
   #roots: readonly string[] = []
+  #federated: Readonly<Record<string, readonly string[]>> = {}
   #rotation: { readonly stop: () => void } | undefined
   readonly services: readonly Service[]
 
@@ -38,10 +39,11 @@ export class WorkloadApi {
     ]
   }
 
-  /** PEM: what the mesh trusts now. */
-  trusted(roots: readonly string[]): void {
-    if (roots.join() === this.#roots.join()) return
+  /** PEM: what the mesh trusts now. federated: the same of other trust domains, by domain. */
+  trusted(roots: readonly string[], federated: Readonly<Record<string, readonly string[]>> = {}): void {
+    if (roots.join() === this.#roots.join() && JSON.stringify(federated) === JSON.stringify(this.#federated)) return
     this.#roots = roots
+    this.#federated = federated
     this.#changed()
   }
 
@@ -99,12 +101,18 @@ export class WorkloadApi {
     if (own === undefined || this.#roots.length === 0) return undefined
     return {
       svids: [{ id: own.identity, chain: derOf(own.cert), key: derOf(own.key), bundle: this.#bundle() }],
+      federated: this.#others(),
     }
   }
 
   #bundles(): BundlesReply | undefined {
     if (this.#roots.length === 0) return undefined
-    return { bundles: { [trustDomainId(spiffeParts(this.#options.identity).trustDomain)]: this.#bundle() } }
+    return { bundles: { [trustDomainId(spiffeParts(this.#options.identity).trustDomain)]: this.#bundle(), ...this.#others() } }
+  }
+
+  /** Of other trust domains, as the mesh believes them. */
+  #others(): Readonly<Record<string, Uint8Array>> {
+    return Object.fromEntries(Object.entries(this.#federated).map(([domain, roots]) => [trustDomainId(domain), derOf(roots.join('\n'))]))
   }
 
   #bundle(): Uint8Array {

@@ -19,7 +19,15 @@ import { serviceSubset } from './weft/service-subset.ts'
 import { trustDomain } from './weft/trust-domain.ts'
 import { workload } from './weft/workload.ts'
 
-export type { AccessOperation, AccessPath, AccessPolicy, AccessPolicySpec, AccessSource, AccessTarget, AccessWindow } from './weft/access-policy.ts'
+export type {
+  AccessOperation,
+  AccessPath,
+  AccessPolicy,
+  AccessPolicySpec,
+  AccessSource,
+  AccessTarget,
+  AccessWindow,
+} from './weft/access-policy.ts'
 export type { AuthenticationPolicy, AuthenticationPolicySpec } from './weft/authentication-policy.ts'
 export { rootNamespace } from './weft/access-policy.ts'
 export type { BackendPolicy, BackendPolicySpec } from './weft/backend-policy.ts'
