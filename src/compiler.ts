@@ -18,6 +18,7 @@ import { findModes, judgingModes, keyOfPort, namelessPorts, spokenTo, withSpoken
 import { findEgress } from './compiler/egress.ts'
 import { findExternals } from './compiler/external.ts'
 import { findBodies, nextReopening, withoutEnded } from './compiler/bodies.ts'
+import { authorizedAtGateways, Authorizing, judgingAuthorization, lowerAuthorizers, withAuthorizers } from './compiler/authorize.ts'
 import type { Attached, Attachment } from './compiler/attach.ts'
 import { attach } from './compiler/attach.ts'
 import { findConcurrency } from './compiler/concurrency.ts'
@@ -79,6 +80,8 @@ export type CompileOptions = {
   readonly moving?: Readonly<Record<string, Spoken>>
   /** PEM: revocation lists of whoever signs the certificates of the mesh. */
   readonly crls?: readonly string[]
+  /** As `Withdrawn` has it. */
+  readonly areWhole?: true
   /** What is known of TrustDomains, by their name. */
   readonly domains?: Readonly<Record<string, KnownDomain>>
   /** Ids of proxies that are Envoys. */
@@ -96,7 +99,7 @@ export type Compiled = {
 }
 
 /** Without what there is none of, so that a mesh without it has nothing more to tell. */
-const trustOf = ({ trustDomain, roots, crls = [] }: CompileOptions, { federated }: Federating, { revoked }: Revoking): Mesh['trust'] => {
+const trustOf = ({ trustDomain, roots, crls = [], areWhole }: CompileOptions, { federated }: Federating, { revoked }: Revoking): Mesh['trust'] => {
   const believed = Object.fromEntries(
     Object.entries(federated).filter(([domain]) => isRevoked(revoked, `spiffe://${domain}/`) === undefined),
   )
@@ -104,7 +107,7 @@ const trustOf = ({ trustDomain, roots, crls = [] }: CompileOptions, { federated 
     domain: trustDomain,
     roots,
     ...(Object.keys(believed).length === 0 ? {} : { federated: believed }),
-    ...(crls.length === 0 ? {} : { crls }),
+    ...(crls.length === 0 ? {} : { crls, ...(areWhole === undefined ? {} : { areWhole }) }),
     ...(revoked.length === 0 ? {} : { revoked }),
   }
 }
@@ -180,6 +183,15 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
   const limits = findTargets(rateLimitPolicies, ground, judgingLimits(limitService))
   const asking = findTargets(gathered.jwtPolicies, ground, judgingTokens)
   const tokens = new Tokens(gathered)
+  const { externalAuthorizationPolicies } = gathered
+  const deciding = findTargets(externalAuthorizationPolicies, ground, judgingAuthorization)
+  const authorizing = new Authorizing(services, grants)
+  const authorizers = new Map(
+    [
+      ...externalAuthorizationPolicies.map(each => authorizing.of(each).authorizer),
+      ...[...httpLowered.values()].flatMap(each => each.authorizers),
+    ].map(each => [each.name, each] as const),
+  )
   const ourGateways = gathered.gateways.filter(each => isOurs(each, gathered.gatewayClasses))
   const loggingIn = findTargets(gathered.loginPolicies, { ...ground, gateways: ourGateways }, judgingLogins)
   const logins = new Logins(gathered)
@@ -190,7 +202,10 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
   const settling = new Settling(speaking, byKey)
   const loweredFor = (byPort: ByPort, isAll = false): Outbound => {
     const own = isAll ? ports : ports.filter(port => byPort.has(port.key))
-    return settling.settle(lowerPorts(own, byPort, lowered, hashes), key => routeOfBytes(byPort.get(key)?.tcp))
+    return withAuthorizers(
+      settling.settle(lowerPorts(own, byPort, lowered, hashes), key => routeOfBytes(byPort.get(key)?.tcp)),
+      authorizers,
+    )
   }
   const outbound = loweredFor(everyone, true)
   const others = [...byAudience.values()].filter(({ byPort }) => byPort !== everyone)
@@ -214,9 +229,14 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
   )
 
   const populated = [...new Set(inventory.workloads.map(each => each.namespace))].sort()
+  const guardedEdges = authorizedAtGateways(edges, deciding, authorizing)
   const limited = {
     gateways: claimsChoosing(
-      loginsAtGateways(tokensAtGateways(limitAtGateways(edges, limits, limiting, limitService.service), asking, tokens), loggingIn, logins),
+      loginsAtGateways(
+        tokensAtGateways(limitAtGateways(guardedEdges, limits, limiting, limitService.service), asking, tokens),
+        loggingIn,
+        logins,
+      ),
     ),
     rateLimits: lowerRateLimits(tablesOf(outbound), services.ports, limits, limiting),
     placeLimits: lowerPlaceLimits(populated, limits, limiting),
@@ -234,7 +254,7 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
     dns: findNames(ports, found.headless),
     declared: declaredBy(services.ports),
     inside: gateways.inside,
-    gateways: limited.gateways,
+    gateways: Object.fromEntries(Object.entries(limited.gateways).map(([name, gateway]) => [name, withAuthorizers(gateway, authorizers)])),
     chosen,
     perClient: {
       ...settling.perClient,
@@ -247,6 +267,7 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
     placeLimits: limited.placeLimits,
     sharedLimits: limiting.shared(rateLimitPolicies, spendersOf(limited, inventory.workloads, options.trustDomain)),
     tokens: lowerTokens(populated, services.ports, asking, tokens),
+    authorizers: lowerAuthorizers(populated, services.ports, deciding, authorizing),
     limitService: limitService.service,
     guards: guarding.guards,
     access: guarding.access,
@@ -282,6 +303,7 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
     ...faults.statuses,
     ...limits.statuses,
     ...tokens.told(gathered.jwtPolicies, asking.statuses),
+    ...authorizing.told(externalAuthorizationPolicies, deciding.statuses),
     ...logins.told(gathered.loginPolicies, loggingIn.statuses),
     ...guarding.statuses,
     ...authentication.statuses,
@@ -333,6 +355,7 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
     speaking,
     backing: policies,
     limits,
+    authorizing: deciding,
     authentication,
     meshes: gathered.meshes,
     accessPolicies: gathered.accessPolicies,

@@ -22,6 +22,7 @@ import type {
   AuthenticationPolicy,
   BackendPolicy,
   EgressPolicy,
+  ExternalAuthorizationPolicy,
   ExternalService,
   FaultPolicy,
   JWTPolicy,
@@ -62,6 +63,7 @@ export type Gathered = {
   readonly faultPolicies: readonly FaultPolicy[]
   readonly routePolicies: readonly RoutePolicy[]
   readonly rateLimitPolicies: readonly RateLimitPolicy[]
+  readonly externalAuthorizationPolicies: readonly ExternalAuthorizationPolicy[]
   readonly jwtPolicies: readonly JWTPolicy[]
   readonly loginPolicies: readonly LoginPolicy[]
   readonly backendTLSPolicies: readonly BackendTLSPolicy[]
@@ -114,6 +116,7 @@ export function gather(resources: readonly Resource[]): Gathered {
     faultPolicies: of(weftGroup, 'FaultPolicy'),
     routePolicies: of(weftGroup, 'RoutePolicy'),
     rateLimitPolicies: of(weftGroup, 'RateLimitPolicy'),
+    externalAuthorizationPolicies: of(weftGroup, 'ExternalAuthorizationPolicy'),
     jwtPolicies: of(weftGroup, 'JWTPolicy'),
     loginPolicies: of(weftGroup, 'LoginPolicy'),
     backendTLSPolicies: of(gatewayGroup, 'BackendTLSPolicy'),

@@ -3,7 +3,8 @@
 import http from 'node:http'
 import https from 'node:https'
 
-export type Reply = { readonly status: number; readonly body: string }
+/** type: its Content-Type; empty where it says none. */
+export type Reply = { readonly status: number; readonly body: string; readonly type: string }
 
 export type HttpQuestion = {
   readonly url: string
@@ -39,7 +40,13 @@ export function askHttp({ url, method = 'GET', headers = {}, body, ca, timeoutMs
           else parts.push(part)
         })
         response.once('error', thrown => failed(thrown.message))
-        response.once('end', () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(parts).toString('utf8') }))
+        response.once('end', () =>
+          resolve({
+            status: response.statusCode ?? 0,
+            body: Buffer.concat(parts).toString('utf8'),
+            type: response.headers['content-type'] ?? '',
+          }),
+        )
       },
     )
     const timer = setTimeout(() => request.destroy(new Error(`not within ${timeoutMs / 1000} s`)), timeoutMs)

@@ -459,14 +459,14 @@ export type OutlierDetection = {
 }
 
 /**
- * Tokens (JWT, RFC 7519) of any of the issuers, each of which stands once. name: `NAMESPACE/NAME` of the policy. outlives: what is under way when its token
- * ends goes on. choosesRoutes: routes are told apart by headers that claims are written to, so that the route is chosen again by them.
+ * Tokens (JWT, RFC 7519) of any of the issuers, each of which stands once. name: `NAMESPACE/NAME` of the policy. isBoundToToken: what is under way when its token
+ * ends is broken off. choosesRoutes: routes are told apart by headers that claims are written to, so that the route is chosen again by them.
  */
 export type TokenPolicy = {
   readonly name: string
   readonly isRequired: boolean
   readonly issuers: readonly TokenIssuer[]
-  readonly outlives?: true
+  readonly isBoundToToken?: true
   readonly choosesRoutes?: true
 }
 /** audiences: empty: any. keys: inline: a JSON Web Key Set in which each key has the one algorithm for which it is taken. forward: the workload gets the token. */

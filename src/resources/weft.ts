@@ -5,6 +5,7 @@ import { accessPolicy } from './weft/access-policy.ts'
 import { authenticationPolicy } from './weft/authentication-policy.ts'
 import { backendPolicy } from './weft/backend-policy.ts'
 import { egressPolicy } from './weft/egress-policy.ts'
+import { externalAuthorizationPolicy } from './weft/external-authorization-policy.ts'
 import { externalService } from './weft/external-service.ts'
 import { faultPolicy } from './weft/fault-policy.ts'
 import { jwtPolicy } from './weft/jwt-policy.ts'
@@ -34,6 +35,7 @@ export type { BackendPolicy, BackendPolicySpec } from './weft/backend-policy.ts'
 export { statusRange } from './weft/health-check.ts'
 export type { ClientSpec } from './weft/clients.ts'
 export type { EgressDestination, EgressPolicy, EgressPolicySpec, EgressTargetRef } from './weft/egress-policy.ts'
+export type { ExternalAuthorizationPolicy, ExternalAuthorizationPolicySpec } from './weft/external-authorization-policy.ts'
 export type { ExternalService, ExternalServiceSpec } from './weft/external-service.ts'
 export type { FaultPolicy, FaultPolicySpec } from './weft/fault-policy.ts'
 export type { JWTPolicy, JWTPolicySpec, TokenProvider } from './weft/jwt-policy.ts'
@@ -63,6 +65,7 @@ export const weftKinds: readonly Kind[] = [
   authenticationPolicy,
   jwtPolicy,
   loginPolicy,
+  externalAuthorizationPolicy,
   externalService,
   egressPolicy,
   registration,

@@ -64,18 +64,19 @@ function servicesOf(chains: readonly { readonly limitService?: LimitService }[])
 }
 
 /** The same in each chain, for the routes of all. */
-function askedOf(chains: readonly Chain[]): Pick<Listener, 'tokens' | 'authorizers'> {
+function askedOf(chains: readonly Chain[]): Pick<Listener, 'tokens' | 'logins' | 'authorizers'> {
   const some = chains.filter(({ end }) => end.routes !== undefined)
   const [first] = some
-  const asked = ({ tokens, authorizers }: Chain): string => JSON.stringify([tokens, authorizers])
-  if (some.some(each => asked(each) !== asked(first!))) refuse('filter_chains', 'all of them have the same jwt_authn and ext_authz')
+  const asked = ({ tokens, logins, authorizers }: Chain): string => JSON.stringify([tokens, logins, authorizers])
+  if (some.some(each => asked(each) !== asked(first!))) refuse('filter_chains', 'all of them have the same logins, jwt_authn and ext_authz')
   return {
     ...(first?.tokens === undefined ? {} : { tokens: first.tokens }),
+    ...(first?.logins === undefined ? {} : { logins: first.logins }),
     ...(first?.authorizers === undefined ? {} : { authorizers: first.authorizers }),
   }
 }
 
-type Asked = Pick<Listener, 'limitService' | 'tokens' | 'authorizers'>
+type Asked = Pick<Listener, 'limitService' | 'tokens' | 'logins' | 'authorizers'>
 type Chain = { readonly isPlain: boolean; readonly end: Terminated } & Asked
 
 /** Without certificates: plaintext, or TLS that is passed on where the match says that it is TLS. */

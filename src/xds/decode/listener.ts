@@ -28,7 +28,7 @@ import { decodeConnectionFault } from './per-route.ts'
 import { decodeConnectionLimit } from './rate-limit.ts'
 import { decodeOutside } from './outside.ts'
 import { checkDownstream } from './tls.ts'
-import { withAlgorithms } from './tokens.ts'
+import { withLabels } from './tokens.ts'
 
 // stat_prefix, reuse_port, backlog and balance say nothing of where traffic goes.
 const checkListener = carries(ListenerSchema, [
@@ -91,7 +91,7 @@ export function decodeListener(message: EnvoyListener): DecodedListener {
   const isGateway = textLabel(labels, 'direction') === 'gateway'
   if (isGateway && textLabel(labels, 'protocol') === 'http') {
     const { tokens, ...rest } = decodeGateway(message, textLabel(labels, 'service') ?? '')
-    return { type: 'listener', value: { ...rest, ...(tokens === undefined ? {} : { tokens: withAlgorithms(tokens, labels) }) } }
+    return { type: 'listener', value: { ...rest, ...(tokens === undefined ? {} : { tokens: withLabels(tokens, labels) }) } }
   }
   const chains = [
     ...message.filterChains.map((chain, index) => readChain(chain, `filter_chains[${index}]`)),
@@ -146,7 +146,7 @@ export function decodeListener(message: EnvoyListener): DecodedListener {
       ...(http?.concurrency === undefined ? {} : { concurrency: http.concurrency }),
       ...(connectionLimit === undefined || connectionLimit === null ? {} : { connectionLimit }),
       ...(http?.limitService === undefined ? {} : { limitService: http.limitService }),
-      ...(http?.tokens === undefined ? {} : { tokens: withAlgorithms(http.tokens, labels) }),
+      ...(http?.tokens === undefined ? {} : { tokens: withLabels(http.tokens, labels) }),
       ...(http?.authorizers === undefined ? {} : { authorizers: http.authorizers }),
       ...(connectionAuthorizer === undefined || connectionAuthorizer === null ? {} : { connectionAuthorizer }),
       ...(access === undefined || access === null ? {} : { access }),

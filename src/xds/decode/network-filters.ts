@@ -24,6 +24,8 @@ import { carries, msOf, mustBeAds, refuse, typeName, unpack } from './carried.ts
 import { decodeAuthorizer, decodeWhen } from './authorize.ts'
 import { decodeConcurrency } from './concurrency.ts'
 import { decodeLimitService, joinServices } from './rate-limit.ts'
+import { loginFilter } from '../encode/logins.ts'
+import { decodeLogins } from './logins.ts'
 import { decodeTokens } from './tokens.ts'
 
 // server_header_transformation, generate_request_id and use_remote_address decide what Envoy adds to headers; what this proxy adds is always the same.
@@ -51,7 +53,7 @@ const checkWeight = carries(TcpProxy_WeightedCluster_ClusterWeightSchema, ['name
 
 export type Http = { readonly routes: string; readonly codec: number } & Pick<
   Listener,
-  'concurrency' | 'limitService' | 'tokens' | 'authorizers'
+  'concurrency' | 'limitService' | 'tokens' | 'logins' | 'authorizers'
 >
 
 export function httpOf(any: Any, where: string): Http {
@@ -64,6 +66,7 @@ export function httpOf(any: Any, where: string): Http {
   let concurrency: Listener['concurrency']
   let limitService: Listener['limitService']
   let tokens: Listener['tokens']
+  let logins: Listener['logins']
   const authorizers: Authorizer[] = []
   const when = new Map<string, readonly AccessRule[]>()
   for (const filter of manager.httpFilters) {
@@ -99,6 +102,10 @@ export function httpOf(any: Any, where: string): Http {
       tokens = asked
       continue
     }
+    if (filter.configType.case === 'typedConfig' && filter.name === loginFilter) {
+      logins = decodeLogins(filter.configType.value, `${where}.http_filters: ${loginFilter}`)
+      continue
+    }
     if (filter.configType.case === 'typedConfig' && isAsleep(filter.configType.value, `${where}.http_filters`)) continue
     refuse(`${where}.http_filters`, `${filter.name} is not carried out by this proxy`)
   }
@@ -119,6 +126,7 @@ export function httpOf(any: Any, where: string): Http {
     ...(concurrency === undefined ? {} : { concurrency }),
     ...(limitService === undefined ? {} : { limitService }),
     ...(tokens === undefined ? {} : { tokens }),
+    ...(logins === undefined ? {} : { logins }),
     ...(authorizers.length === 0 ? {} : { authorizers }),
   }
 }

@@ -198,7 +198,7 @@ function httpFilter(listener: Listener, more: NonNullable<MessageInitShape<typeo
     routeSpecifier: { case: 'rds', value: { configSource: fromAds, routeConfigName: listener.routes } },
     httpFilters: [
       ...encodeConcurrency(listener.concurrency),
-      ...httpFiltersOf(listener.direction, listener.tokens, listener.authorizers),
+      ...httpFiltersOf(listener.direction, listener.tokens, listener.authorizers, listener.logins),
       ...encodeLimitService(listener.limitService),
       ...more,
       { name: 'envoy.filters.http.router', configType: typed(RouterSchema, create(RouterSchema)) },

@@ -15,6 +15,7 @@ import { asleep, encodeSession, sessionFilter } from './affinity.ts'
 import { encodeAsked, encodeAuthorizers, encodeConnectionAuthorizer } from './authorize.ts'
 import { bodyFilters, encodeBodies, sleepingBodies } from './bodies.ts'
 import { encodeEgress } from './egress.ts'
+import { encodeLogins, loginFilter } from './logins.ts'
 import { encodeConnectionLimit, encodeQuotaConfig, encodeRateLimit, limitNames } from './rate-limit.ts'
 import { duration, typed } from './source.ts'
 import { encodeTokens, tokenFilter, tokenRoute } from './tokens.ts'
@@ -31,6 +32,7 @@ export const perRoute = {
   ...bodyFilters,
   /** What Envoy has no field for. Where that changes what is done it is not optional, and Envoy refuses the route. */
   weftFault: 'dev.weft.fault',
+  weftLogin: loginFilter,
   weftRateLimit: limitNames.ours,
   weftQuota: limitNames.ourQuota,
 } as const
@@ -45,9 +47,15 @@ const ofCalled = [
 ]
 
 /** tokens, authorizers: Envoy has providers in the filter, so that it drains connections when they change. All else stands in every chain, asleep until a route says something: to add one later would make Envoy drain all connections of the listener. */
-export const httpFiltersOf = (direction: Direction, tokens?: Listener['tokens'], authorizers?: Listener['authorizers']) => [
+export const httpFiltersOf = (
+  direction: Direction,
+  tokens?: Listener['tokens'],
+  authorizers?: Listener['authorizers'],
+  logins?: Listener['logins'],
+) => [
   ...sleepingBodies,
   ...(direction === 'inbound' ? [] : ofCallers),
+  ...encodeLogins(logins),
   ...encodeTokens(tokens),
   ...(direction === 'outbound' ? [] : sleepingAccess),
   ...encodeAuthorizers(authorizers),
@@ -90,7 +98,7 @@ const lineOf = (line: Fault['bandwidth']): JsonObject =>
 
 /** shared: names of the limits that several routes of the table keep together. */
 export function perRouteConfig(
-  { cors, fault, rateLimit, quota, action, access, egress, tokens, authorize, ...bodies }: Route,
+  { cors, fault, rateLimit, quota, action, access, egress, tokens, login, authorize, ...bodies }: Route,
   shared: ReadonlySet<string>,
 ): Record<string, Any> {
   return {
@@ -100,6 +108,7 @@ export function perRouteConfig(
     ...(rateLimit === undefined ? {} : encodeRateLimit(rateLimit, shared.has(rateLimit.name))),
     ...(quota === undefined ? {} : encodeQuotaConfig(quota)),
     ...encodeSession(action),
+    ...(login === undefined ? {} : { [perRoute.weftLogin]: ours(false, { policy: login }) }),
     ...(tokens === undefined ? {} : tokenRoute(tokens)),
     ...(authorize === undefined ? {} : encodeAsked(authorize)),
     ...(access === undefined ? {} : encodeAccess(access)),
