@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { Stopped } from './exit.ts'
 import { controlOptions, demoOptions, runOptions, type Raw } from './options.ts'
 
-const control = { url: 'http://127.0.0.1:7070', from: 'the default', namespace: 'default' }
+const control = { url: 'http://127.0.0.1:7070', from: 'the default', namespace: 'default', credentials: {} }
 const run = (raw: Raw, command: readonly string[] = ['node', 'server.js']) => runOptions(raw, command, control, 'abc123')
 const problemsOf = (read: () => unknown): readonly string[] => {
   try {
