@@ -84,6 +84,7 @@ async function carryOut(options: GatewayOptions, world: RunWorld): Promise<numbe
     probe: async () => {
       if (!hasView || !doors.isOpen) throw new Error('a port of the Gateway is not open')
     },
+    onRefused: () => certificate.refused(),
     onView: view => {
       const hasNewRoots = allRoots(view.trust).join() !== allRoots(core.view.trust).join()
       hasView = true

@@ -178,6 +178,7 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
     log,
     shelf: shared.shelf,
     probe: probe => launched.promise.then(running => askReadiness(probe, running, options.readyCommand)),
+    onRefused: () => certificate.refused(),
     onView: view => {
       const hasNewRoots = allRoots(view.trust).join() !== allRoots(core.view.trust).join()
       hasView = true

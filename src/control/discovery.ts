@@ -100,6 +100,11 @@ export class Discovery {
     return connection?.view && { id, revision: connection.progress.wanted, view: withoutKeys(connection.view) }
   }
 
+  /** Ids of connected proxies that are Envoys, in order. */
+  get envoys(): readonly string[] {
+    return [...this.#connections.values()].flatMap(({ node }) => (node.loopback === undefined ? [] : [node.id])).sort()
+  }
+
   /** Whether this proxy has all that was compiled for it; absent: all that are connected. */
   isSettled(id?: string): boolean {
     if (id !== undefined) return this.#connections.get(id)?.isSettled === true

@@ -12,7 +12,7 @@ import { Universal } from '#platforms/universal'
 import { readAuthorityFile } from '#resources/authority-file'
 import { createOperatorApi } from './api.ts'
 import { type ApiPlace, apiNames, certificateFromFiles, servingOf } from './api-tls.ts'
-import { certificateService, openAuthority, openIssuer } from './authority.ts'
+import { certificateService, openAuthority, openIssuedBook, openIssuer } from './authority.ts'
 import { openJwtKeys } from './authority/jwt-keys.ts'
 import { auditRoutes } from './audit.ts'
 import { CompileLoop } from './compile-loop.ts'
@@ -22,6 +22,8 @@ import { openJoinTokens } from './join-tokens.ts'
 import { meshRoutes, proxiesOf } from './mesh-routes.ts'
 import { metricsService } from './metrics.ts'
 import { rootRoutes } from './root-routes.ts'
+import type { Mesh } from '#model/mesh'
+import { Withdrawn } from './withdrawn.ts'
 import { RotationWatch } from './root-rotation.ts'
 import { countersInMemory, countersInRedis, sharedLimits } from './shared-limits.ts'
 import { staticFiles } from './static-files.ts'
@@ -92,7 +94,10 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
       passphrase: options.passphrase,
       variables: options.variables ?? {},
     })
+  const book = owned.use(openIssuedBook({ path: `${folder}/issued.db`, clock }))
+  const withdrawn = new Withdrawn(book)
   const authority = await openAuthority({
+    withdrawn,
     folder: `${folder}/authority`,
     trustDomain,
     clock,
@@ -111,10 +116,23 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
   owned.defer(() => authority.close())
   const platform = new Universal({ store, clock, log })
   owned.defer(() => platform.close())
-  const trust = () => ({ trustDomain, roots: authority.roots(), judgeCertificate: judgeServerCertificate })
+  let envoys = (): readonly string[] => []
+  const trust = () => {
+    const lists = authority.lists()
+    return {
+      trustDomain,
+      roots: authority.roots(),
+      judgeCertificate: judgeServerCertificate,
+      ...(lists.isNeeded ? { crls: lists.pem, ...(lists.areWhole ? { areWhole: true as const } : {}) } : {}),
+      envoys: envoys(),
+    }
+  }
   const loop = new CompileLoop({ store, platform, trust, clock, log })
   owned.defer(() => loop.close())
   compileAgain = () => loop.refresh()
+  const follow = (mesh: Mesh): void => withdrawn.set(mesh.trust.revoked ?? nobody)
+  if (loop.current !== undefined) follow(loop.current.mesh)
+  owned.defer(loop.onCompiled(({ mesh }) => follow(mesh)))
   const tokens = owned.use(openJoinTokens({ path: `${folder}/join-tokens.db`, clock }))
   const jwt = await openJwtKeys(
     { folder: `${folder}/authority`, passphrase: options.passphrase, log },
@@ -135,6 +153,7 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
   owned.defer(store.watch(store.revision, { kind: { group: 'weft.dev', kind: 'Registration' } }, () => programs.changed()))
   const discovery = new Discovery({ loop, platform, clock, log, boundTo: serial => tokens.boundTo(serial) })
   loop.hears(proxy => discovery.isSettled(proxy))
+  envoys = () => discovery.envoys
   const traffic = new Traffic({ since: startedAt })
   const redis = options.redis && owned.use(await openRedis({ ...options.redis, timeoutMs: 1000, log }))
   const counters = redis === undefined ? countersInMemory(() => performance.now()) : countersInRedis(redis, `weft:${trustDomain}:limit:`)
@@ -160,6 +179,7 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
     log,
   })
   renewServer = () => grpc.setCertificate()
+  withdrawn.onChange(() => grpc.expel(({ peer, serial }) => withdrawn.why(peer, serial)))
   owned.defer(() => grpc.close(200))
   owned.defer(() => discovery.close())
 
@@ -273,3 +293,5 @@ const reachable = (host: string): string => (host === '0.0.0.0' || host === '::'
 
 const namesOf = (host: string): { dns?: string[]; ips?: string[] } =>
   host === '0.0.0.0' || host === '::' || host === 'localhost' ? {} : /^[\d.]+$|:/.test(host) ? { ips: [host] } : { dns: [host] }
+
+const nobody: NonNullable<Mesh['trust']['revoked']> = []

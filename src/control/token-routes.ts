@@ -1,44 +1,74 @@
-/** /weft/v1/tokens: join tokens made, listed and revoked. */
+/** /weft/v1/tokens: join tokens made, listed and revoked; and /weft/v1/jwks: the keys of tokens that workloads get (JWT-SVIDs). */
 
 import type { JoinTokenTold, TokenReply, TokenRequest } from '#api/mesh-api'
-import { isSpiffeId, spiffeParts, workloadId } from '#identity/spiffe'
+import { isSpiffeId, type SpiffeId, spiffeParts, workloadId } from '#identity/spiffe'
 import { readToken } from '#identity/token'
 import { type ExtraRoute, json, Refusal } from './api.ts'
 import { authorOf } from './api/author.ts'
 import type { Authority } from './authority.ts'
 import type { JoinTokenKept, JoinTokens } from './join-tokens.ts'
+import { RevokedError } from './withdrawn.ts'
 import type { Store } from './store.ts'
 import { labelsPredicate } from './store/selector.ts'
 
-export type TokenParts = {
-  readonly authority: Authority
-  readonly tokens: JoinTokens
-  readonly store: Store
-  /** Where proxies connect. */
-  readonly xds: () => { readonly host: string; readonly port: number }
+export type TokenWish = {
+  readonly identity: SpiffeId
+  readonly lifeMs?: number | undefined
+  readonly uses?: number | undefined
+  readonly selector?: string | undefined
+  readonly createdBy: string
+}
+export type TokenMade = { readonly token: string; readonly id: string; readonly expiresAt: number }
+
+/** Makes join tokens that are remembered. xds: where proxies connect. */
+export const tokenMaker =
+  (parts: {
+    readonly authority: Pick<Authority, 'issueToken'>
+    readonly tokens: JoinTokens
+    readonly xds: () => { readonly host: string; readonly port: number }
+  }) =>
+  async ({ identity, lifeMs, ...wish }: TokenWish): Promise<TokenMade> => {
+    const { host, port } = parts.xds()
+    const life = lifeMs === undefined ? {} : { lifeMs }
+    const { token, expiresAt } = await parts.authority.issueToken({ identity, xds: `${host}:${port}`, ...life }).catch(refusedAsRevoked)
+    const { id } = readToken(token, 0)
+    parts.tokens.add(token, { id, identity, expiresAt, ...wish })
+    return { token, id, expiresAt }
+  }
+
+/** Who is revoked gets none. */
+function refusedAsRevoked(thrown: unknown): never {
+  throw thrown instanceof RevokedError ? new Refusal(409, 'Conflict', thrown.message) : thrown
 }
 
-export function tokenRoutes({ authority, tokens, store, xds }: TokenParts): ExtraRoute[] {
+export type TokenParts = {
+  readonly authority: Pick<Authority, 'trustDomain'>
+  readonly tokens: JoinTokens
+  readonly store: Store
+  readonly make: ReturnType<typeof tokenMaker>
+  /** Of JWT-SVIDs, JSON. */
+  readonly jwks: () => string
+}
+
+export function tokenRoutes({ authority, tokens, store, make, jwks }: TokenParts): ExtraRoute[] {
   return [
     {
       method: 'POST',
       path: '/weft/v1/tokens',
       handle: async request => {
         const { namespace, serviceAccount, ttlSeconds, uses, selector } = asRequest(new TextDecoder().decode(await request.body()))
-        const { host, port } = xds()
         const identity = workloadId(authority.trustDomain, { namespace, serviceAccount })
-        if (!isSpiffeId(identity)) throw new Refusal(400, 'BadRequest', `${identity} is not a SPIFFE id`)
-        const { token, expiresAt } = await authority.issueToken({
-          identity,
-          xds: `${host}:${port}`,
-          ...(ttlSeconds === undefined ? {} : { lifeMs: ttlSeconds * 1000 }),
-        })
         const by = authorOf(request)
-        const { id } = readToken(token, 0)
-        tokens.add(token, { id, identity, expiresAt, uses, selector, createdBy: by.who })
+        const lifeMs = ttlSeconds === undefined ? undefined : ttlSeconds * 1000
+        const { token, id, expiresAt } = await make({ identity, lifeMs, uses, selector, createdBy: by.who })
         store.note('created', { group: '', kind: 'JoinToken', namespace, name: serviceAccount }, by)
         return json(201, { token, expiresAt: new Date(expiresAt).toISOString(), identity, id } satisfies TokenReply)
       },
+    },
+    {
+      method: 'GET',
+      path: '/weft/v1/jwks',
+      handle: () => ({ status: 200, headers: { 'content-type': 'application/jwk-set+json' }, body: jwks() }),
     },
     { method: 'GET', path: '/weft/v1/tokens', handle: () => json(200, tokens.list().map(told)) },
     {

@@ -48,6 +48,8 @@ export type KeptCertificate = {
   state(): RotationState
   /** The mesh trusts these now, what new certificates lead to first: where that is not what this one leads to, the next one is asked for soon. */
   trusted(roots: readonly string[]): void
+  /** The control plane does not believe this certificate any more: where there is a join token that is good, the next one is asked for by that, at once. */
+  refused(): void
   stop(): void
 }
 
@@ -75,9 +77,10 @@ export async function keepCertificate(options: KeepCertificate): Promise<KeptCer
 
   let own = usable
   let hasBegun = usable !== undefined && usable.notAfter > clock.now()
+  let isRefused = false
   const isValid = (): boolean => own !== undefined && own.notAfter > clock.now()
   // an expired one is not shown: a server refuses it even where it needs none
-  const shown = (): KeyAndChain | undefined => (isValid() ? own : undefined)
+  const shown = (): KeyAndChain | undefined => (isValid() && !isRefused ? own : undefined)
   let lastReason = 'it does not answer'
   let settle: { readonly resolve: () => void; readonly reject: (thrown: unknown) => void } | undefined
 
@@ -88,6 +91,7 @@ export async function keepCertificate(options: KeepCertificate): Promise<KeptCer
     const next = await request(options, join, own, shown, await keyToAskFor())
     const isFirst = !hasBegun
     hasBegun = true
+    isRefused = false
     own = next
     await saveCertificate(folder, next).catch((thrown: unknown) =>
       log.warn('the certificate cannot be kept on disk: a restart needs the control plane', { error: thrown }),
@@ -147,7 +151,12 @@ export async function keepCertificate(options: KeepCertificate): Promise<KeptCer
   const trusted = ([first]: readonly string[]): void => {
     if (first !== undefined && !isSame(first, current().roots[0]!)) rotation.hurry(Math.random() * soonMs)
   }
-  return { current, tls, shown, state: rotation.state, trusted, stop: rotation.stop }
+  const refused = (): void => {
+    if (isRefused || options.token === undefined || readIfGood(options.token, clock) === undefined) return
+    isRefused = true
+    rotation.hurry(0)
+  }
+  return { current, tls, shown, state: rotation.state, trusted, refused, stop: rotation.stop }
 }
 
 /** Within this time, at random: a thousand proxies hear of a new root at once. */

@@ -9,6 +9,7 @@ import { type Call, RpcError, rpcCodes, type Service, unary } from '#io/grpc'
 import { createCertificate } from '#xds/rpcs'
 import type { Authority } from '../authority.ts'
 import type { JoinTokens, JoinTokenUse } from '../join-tokens.ts'
+import { RevokedError } from '../withdrawn.ts'
 import { IssuerDown } from './issuer.ts'
 
 export type Joins = {
@@ -79,6 +80,7 @@ async function whoAsks(authority: Authority, call: Call, csr: string): Promise<A
 
 function asRefusal(thrown: unknown): RpcError | undefined {
   if (thrown instanceof RpcError) return thrown
+  if (thrown instanceof RevokedError) return new RpcError(rpcCodes.permissionDenied, thrown.message)
   if (thrown instanceof IssuerDown) return new RpcError(rpcCodes.unavailable, thrown.message)
   if (thrown instanceof BadToken || thrown instanceof BadRejoin) return new RpcError(rpcCodes.unauthenticated, thrown.message)
   return thrown instanceof BadCsr ? new RpcError(rpcCodes.invalidArgument, thrown.message) : undefined
