@@ -10,7 +10,7 @@ import { rootNamespace, weftGroup } from '#resources/weft'
 import { isTarget } from './access-at.ts'
 import { nameOf, namespaceOf } from './gather.ts'
 import { isHttp } from './protocol.ts'
-import { type ServicePort, type Services, selects } from './services.ts'
+import { type ServicePort, type Services, selects, whyNobody } from './services.ts'
 import type { ResourceStatus, Stated } from './status.ts'
 import { controllerName, state, statusFor } from './status.ts'
 
@@ -131,6 +131,8 @@ function judge(
   if (ports === undefined) return no('TargetNotFound', `Service ${namespace}/${name} does not exist`)
   const named = sectionName === undefined ? ports : ports.filter(port => port.name === sectionName)
   if (named.length === 0) return no('TargetNotFound', `Service ${namespace}/${name} has no port named ${sectionName}`)
+  const nobody = whyNobody(named[0])
+  if (nobody !== undefined) return no('Invalid', nobody)
   return yes(
     named.map(({ selector, target, protocol }) => ({ namespace, selector, port: { target, isUdp: protocol === 'udp' } })),
     named,
@@ -306,7 +308,10 @@ const escaped = (text: string): string =>
   text.replaceAll(/[\\^$.*+?()[\]{}|/-]/g, char => (char === '/' || char === '-' ? char : `\\${char}`))
 
 /** Texts are what is wrong. */
-function lowerOperation(operation: AccessOperation, path: string): readonly (AccessCondition | string)[] {
+export function lowerOperation(
+  operation: Omit<AccessOperation, 'ports' | 'notPorts'>,
+  path: string,
+): readonly (AccessCondition | string)[] {
   const { methods, paths, hosts, headers, grpc, notMethods, notPaths, notHosts } = operation
   const exact = (values: readonly string[]): readonly TextMatch[] => values.map(value => ({ type: 'exact', value }))
   const on = (kind: 'method' | 'host', any: readonly TextMatch[], isNot = false): AccessCondition => ({

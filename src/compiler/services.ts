@@ -219,9 +219,11 @@ export const withOutside = (ports: readonly ServicePort[], isStrict: (port: Serv
         : { ...port, endpoints: [...port.endpoints, ...port.outside] },
   )
 
-/** Whether it stands for no workloads of its own, so that what these are to take in cannot be said of it: EndpointSlices name others. */
-export const selectsNobody = ({ selector, external, workload }: ServicePort): boolean =>
-  external === undefined && workload === undefined && Object.keys(selector).length === 0
+/** Why what workloads take in cannot be said of a Service: EndpointSlices name those behind it, and these know nothing of it. */
+export const whyNobody = (port: ServicePort | undefined): string | undefined =>
+  port !== undefined && port.external === undefined && Object.keys(port.selector).length === 0
+    ? 'the Service has no selector, so that no workload knows that it is behind it: name workloads by their labels'
+    : undefined
 
 export const endpointsAt = (workloads: readonly Workload[], target: number | string, isUdp: boolean): readonly Endpoint[] =>
   workloads.flatMap(workload => endpointOf(workload, portOf(workload, target, isUdp), target))

@@ -1,7 +1,7 @@
 /** discovery.k8s.io/v1 EndpointSlice: endpoints of a Service that somebody wrote down, in place of a selector. */
 
 import { z } from 'zod'
-import { age, atomicList, type Broken, conditionColumn, conditions, dnsLabel, portNumber, rules, setList, stringMap } from '../fields.ts'
+import { age, atomicList, type Broken, conditionColumn, conditions, dnsLabel, portNumber, setList, stringMap } from '../fields.ts'
 import type { Kind, Resource } from '../kind.ts'
 
 export const discoveryGroup = 'discovery.k8s.io'
@@ -68,7 +68,8 @@ type Shape = {
   ports?: readonly { name?: string | undefined }[] | null | undefined
 }
 
-function* usable({ addressType, endpoints = [], ports }: Shape): Iterable<Broken> {
+function* usable(document: unknown): Iterable<Broken> {
+  const { addressType, endpoints = [], ports } = document as Shape
   for (const [at, { addresses }] of endpoints.entries())
     for (const [nth, address] of addresses.entries()) {
       const says = whyUnusable(addressType, address)
@@ -128,17 +129,16 @@ export const endpointSlice: Kind = {
   hasStatus: true,
   description:
     'An EndpointSlice names endpoints of a Service without a selector, which the label kubernetes.io/service-name names. Ports belong together by their names. An address of a workload of the mesh leads to that workload, by mutual TLS; any other is reached in plaintext, and only where an AuthenticationPolicy lets the Service be reached so.',
-  schema: z
-    .strictObject({
-      addressType: z.enum(['IPv4', 'IPv6', 'FQDN']).describe('What the addresses are. FQDN is refused in status: make an ExternalService.'),
-      endpoints: atomicList(endpoint).optional().describe('The endpoints.'),
-      ports: atomicList(port).optional().describe('At which ports of each endpoint the ports of the Service are served.'),
-      status: z
-        .strictObject({ conditions: conditions().optional().describe('Accepted, and ResolvedRefs: whether all endpoints are used.') })
-        .optional()
-        .describe('What has become of it.'),
-    })
-    .check(rules(usable)),
+  schema: z.strictObject({
+    addressType: z.enum(['IPv4', 'IPv6', 'FQDN']).describe('What the addresses are. FQDN is refused in status: make an ExternalService.'),
+    endpoints: atomicList(endpoint).optional().describe('The endpoints.'),
+    ports: atomicList(port).optional().describe('At which ports of each endpoint the ports of the Service are served.'),
+    status: z
+      .strictObject({ conditions: conditions().optional().describe('Accepted, and ResolvedRefs: whether all endpoints are used.') })
+      .optional()
+      .describe('What has become of it.'),
+  }),
+  check: usable,
   columns: [
     { name: 'AddressType', type: 'string', description: 'What the addresses are', value: r => (r as EndpointSlice).addressType },
     {
