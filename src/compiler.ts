@@ -185,7 +185,7 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
   const tokens = new Tokens(gathered)
   const { externalAuthorizationPolicies } = gathered
   const deciding = findTargets(externalAuthorizationPolicies, ground, judgingAuthorization)
-  const authorizing = new Authorizing(services, grants)
+  const authorizing = new Authorizing(services, grants, deciding)
   const authorizers = new Map(
     [
       ...externalAuthorizationPolicies.map(each => authorizing.of(each).authorizer),

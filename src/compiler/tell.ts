@@ -5,7 +5,7 @@ import type { Layer, Mesh, MtlsMode } from '#model/mesh'
 import type { ClientTold, FieldTold, PoliciesTold, PortTold, RouteTold } from '#model/policies-told'
 import type { Listener, Route } from '#model/view'
 import type { Workload, WorkloadPort } from '#model/workload'
-import type { AccessPolicy, AuthenticationPolicy, MeshResource, RateLimitPolicy } from '#resources/weft'
+import type { AccessPolicy, AuthenticationPolicy, ExternalAuthorizationPolicy, MeshResource, RateLimitPolicy } from '#resources/weft'
 import { guardsAt } from './access.ts'
 import { lowered, modeAt } from './authentication.ts'
 import type { Client } from './clients.ts'
@@ -25,6 +25,7 @@ export type Sources = {
   readonly speaking: Speaking
   readonly backing: Policies
   readonly limits: Targets<RateLimitPolicy>
+  readonly authorizing: Targets<ExternalAuthorizationPolicy>
   readonly authentication: Targets<AuthenticationPolicy>
   readonly meshes: readonly MeshResource[]
   readonly accessPolicies: readonly AccessPolicy[]
@@ -150,7 +151,7 @@ function tellBytes({ speaking, bytesBy }: Sources, port: ServicePort, listener: 
 /** By the called side: limits of the port; of its workloads where they have labels of their own; who may call; mutual TLS. */
 function tellTaken(
   mesh: Mesh,
-  { limits, authentication, meshes, accessPolicies, workloads }: Sources,
+  { limits, authorizing, authentication, meshes, accessPolicies, workloads }: Sources,
   port: ServicePort,
 ): readonly FieldTold[] {
   const own = meshes.find(each => each.metadata.name === 'default')
@@ -175,8 +176,32 @@ function tellTaken(
       overruled: [],
     },
     ...(guards.length === 0 ? [] : [{ field: 'access.rules', value: guards, by: 'all of these together', overruled: [] }]),
+    ...tellAuthorization(authorizing, port, behind),
     ...tellMtls(mesh, authentication, port, behind, own),
   ]
+}
+
+/** Who is asked, where anybody is. */
+function tellAuthorization(
+  authorizing: Targets<ExternalAuthorizationPolicy>,
+  port: ServicePort,
+  behind: readonly Workload[],
+): readonly FieldTold[] {
+  if (authorizing.isEmpty || port.protocol === 'udp') return []
+  const placed = [
+    ...authorizing.ofPort(port).filter(({ level }) => level === 'Service' || level === 'port'),
+    ...authorizing.ofPlace(port.namespace).filter(({ labels }) => labels === undefined || behind.some(each => selects(labels, each))),
+  ]
+  const layers = placed.map((each): Layer => {
+    const { protocol, backendRef, failOpen } = each.policy.spec!.provider
+    const { kind, namespace, name } = backendRef
+    const asked = `asks ${protocol} ${kind} ${namespace === undefined ? '' : `${namespace}/`}${name}:${backendRef.port}`
+    const some = 'labels' in each && each.labels !== undefined ? ` for workloads with ${JSON.stringify(each.labels)}` : ''
+    const about = each.policy.spec!.when === undefined ? '' : ', about some requests'
+    const says = { externalAuthorization: `${asked}${about}${failOpen ? ', goes on without an answer' : ''}` }
+    return { policy: `${layerOf(each).policy}${some}`, says }
+  })
+  return layers.length === 0 ? [] : told(layers, 'ExternalAuthorizationPolicy')
 }
 
 function tellMtls(

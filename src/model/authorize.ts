@@ -1,6 +1,10 @@
-/** What an authorization service may not touch: the headers by which messages are framed, hops are ruled and callers are known. */
+/** About which requests an authorization service is asked, and what it may not touch. The same in the proxy that asks and in explanations. */
 
-/** RE2 syntax, of a whole name in lower case. */
+import { CallerAccess } from './access.ts'
+import type { RequestFacts } from './match.ts'
+import type { Authorizer } from './view.ts'
+
+/** The headers by which messages are framed, hops are ruled and callers are known. RE2 syntax, of a whole name in lower case. */
 export const untouchable =
   'host|connection|keep-alive|proxy-connection|proxy-authenticate|proxy-authorization|transfer-encoding|te|trailer|upgrade|http2-settings|content-length|expect|x-forwarded-client-cert|x-weft-.*'
 
@@ -8,3 +12,17 @@ const pattern = new RegExp(`^(?:${untouchable})$`)
 
 /** name: in lower case. */
 export const isUntouchable = (name: string): boolean => name.startsWith(':') || pattern.test(name)
+
+const compiled = new WeakMap<Authorizer, CallerAccess>()
+
+/** Its rules count as denials do: a path of two meanings is asked about in either, and one without any too. */
+export function isAskedAbout(authorizer: Authorizer, request: RequestFacts): boolean {
+  if (authorizer.when === undefined) return true
+  let when = compiled.get(authorizer)
+  if (when === undefined) {
+    // No rule of these is about who calls, or about times.
+    when = new CallerAccess({ deny: authorizer.when }, { identity: undefined, address: undefined }, 0)
+    compiled.set(authorizer, when)
+  }
+  return !when.judge(request).isAllowed
+}

@@ -5,6 +5,7 @@ import type {
   AccessCondition,
   AccessRule,
   AdaptiveConcurrency,
+  Authorizer,
   Backend,
   DnsName,
   EndpointSet,
@@ -77,6 +78,18 @@ export type SelectedTokens = {
   readonly selector?: Readonly<Record<string, string>>
   readonly target?: number | string
   readonly policy: TokenPolicy
+}
+
+/** Who is asked about requests and connections of the workloads, as SelectedTokens. provider: the workloads that are asked; about calls to those nobody is. */
+export type SelectedAuthorizer = {
+  readonly selector?: Readonly<Record<string, string>>
+  readonly target?: number | string
+  readonly authorizer: Authorizer
+  readonly provider?: {
+    readonly namespace: string
+    readonly selector: Readonly<Record<string, string>>
+    readonly target: number | string
+  }
 }
 
 /** What the workloads behind a port take in, and how they answer. */
@@ -196,6 +209,8 @@ export type Mesh = {
   readonly sharedLimits: Readonly<Record<string, SharedLimit>>
   /** By namespace of the called workloads, what counts most first. */
   readonly tokens: Readonly<Record<string, readonly SelectedTokens[]>>
+  /** By namespace of the called workloads, what counts most first. */
+  readonly authorizers: Readonly<Record<string, readonly SelectedAuthorizer[]>>
   /** Who counts for all proxies. */
   readonly limitService: LimitService
   /** Who may call: those of older policies first. */

@@ -6,7 +6,7 @@
 
 import { Failure } from '#base/failure'
 import type { Log } from '#base/log'
-import { CallerAccess } from '#model/access'
+import { isAskedAbout } from '#model/authorize'
 import type { Authorizer, HeaderChange, NameValue, View } from '#model/view'
 import { checkAuthorization, type CheckReply } from '#xds/rpcs'
 import { answerDenied } from './answer.ts'
@@ -48,7 +48,7 @@ export class Authorizations {
       if (name === undefined) return goOn()
       const authorizer = authorizers.find(each => each.name === name)
       if (authorizer === undefined) return refuse(new Failure('external-authorization-unavailable', `${name} is not known yet`))
-      if (authorizer.when !== undefined && !isAsked(exchange, authorizer, authorizer.when)) return next(at + 1)
+      if (!isAskedAbout(authorizer, exchange)) return next(at + 1)
       exchange.wasHeldUp = true
       this.#shown(exchange, authorizer, refuse, body =>
         this.#question(exchange, authorizer, body, view, verdict => {
@@ -168,15 +168,6 @@ function decoded(bytes: Uint8Array): CheckReply | NoReply {
   } catch (thrown) {
     return { why: `its reply cannot be read: ${thrown instanceof Error ? thrown.message : String(thrown)}` }
   }
-}
-
-const whens = new WeakMap<Authorizer, CallerAccess>()
-
-/** As what is denied: a path of two meanings is asked about in either, and one without any too. */
-function isAsked(exchange: Exchange, authorizer: Authorizer, deny: NonNullable<Authorizer['when']>): boolean {
-  let when = whens.get(authorizer)
-  if (when === undefined) whens.set(authorizer, (when = new CallerAccess({ deny }, { identity: undefined, address: undefined })))
-  return !when.judge(exchange).isAllowed
 }
 
 function apply(exchange: Exchange, { request, answer, query }: Extract<Verdict, { type: 'allowed' }>): void {

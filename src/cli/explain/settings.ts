@@ -56,6 +56,8 @@ const sentences = {
   ],
   rateLimit: ({ requests, intervalMs, burst }) => [`at most ${requests} in ${intervalMs} ms are taken in, ${burst} at once`],
   tokens: name => [`a token is asked for, by JWTPolicy ${name}`],
+  authorize: names =>
+    names.map(name => `a service is asked whether it may go on, by ${name}: nobody but that service knows what it answers`),
   quota: ({ name }) => [`the service that counts for all proxies is asked, by RateLimitPolicy ${name}`],
 } as const satisfies Sentences
 

@@ -2,9 +2,10 @@
 
 import type { FailureCode } from '#base/failure'
 import { type Caller, CallerAccess, placeOf, tellVerdict, tellWhy, type Verdict } from '../access.ts'
+import { isAskedAbout } from '../authorize.ts'
 import type { RequestFacts } from '../match.ts'
 import { chooseRoute } from '../match.ts'
-import type { Access, Backend, Endpoint, Listener, View } from '../view.ts'
+import type { Access, Backend, Endpoint, Listener, Route, View } from '../view.ts'
 import type { KnownOf } from '../explain.ts'
 
 /** proxy: whether the called proxy is known; `none`: the workload is reached without one. identity: what it proves. expected: of what it must prove one. route: its rule, for people. to: the port of the workload. */
@@ -22,6 +23,8 @@ export type WayIn = {
   readonly to?: string
   /** What is asked of its token. */
   readonly token?: string
+  /** Who is asked whether it may go on, which nobody else knows. */
+  readonly asks?: string
   /** What the rules of the called side say. audit: what would be denied if it were not only tried. */
   readonly access?: { readonly says: string; readonly audit?: string }
   /** The same for programs, and of what is denied too. policy: `NAMESPACE/NAME`, rule: its place in it; absent where none decided, but a default, or that no Allow policy matches. */
@@ -71,7 +74,7 @@ function taken(
   listener: Listener,
   request: RequestFacts,
   caller: string | undefined,
-): Pick<WayIn, 'route' | 'to' | 'token' | 'access' | 'judged' | 'failure'> {
+): Pick<WayIn, 'route' | 'to' | 'token' | 'asks' | 'access' | 'judged' | 'failure'> {
   const isHttp = listener.routes !== undefined
   const route = isHttp ? chooseRoute(view.routes[listener.routes] ?? { name: '', hosts: [] }, request) : undefined
   if (isHttp && route === undefined)
@@ -96,15 +99,24 @@ function taken(
   }
   const backends = route === undefined ? listener.backends : route.action.type === 'forward' ? route.action.backends : undefined
   const port = view.backends[backends?.[0]?.backend ?? '']?.port
+  const asks = route === undefined ? listener.connectionAuthorizer?.name : asksOf(listener, route, request).join(', ')
   return {
     ...(route === undefined ? {} : { route: route.origin }),
     ...(token === undefined ? {} : { token: token.says }),
+    ...(asks === undefined || asks === '' ? {} : { asks: `a service is asked, by ${asks}: it decides` }),
     ...(verdict === undefined ? {} : { access: told(verdict), judged: judgedBy(verdict) }),
     ...(port === undefined
       ? { failure: { code: 'backend-invalid', detail: `${listener.name} leads to no port of the workload` } }
       : { to: `127.0.0.1:${port}` }),
   }
 }
+
+/** By which authorizers somebody is asked about this request. */
+export const asksOf = ({ authorizers = [] }: Listener, { authorize = [] }: Route, request: RequestFacts): readonly string[] =>
+  authorize.filter(name => {
+    const authorizer = authorizers.find(each => each.name === name)
+    return authorizer === undefined || isAskedAbout(authorizer, request)
+  })
 
 const withoutClaims = (request: RequestFacts): RequestFacts => (request.claims === undefined ? request : { ...request, claims: undefined })
 

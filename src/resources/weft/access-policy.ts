@@ -148,20 +148,19 @@ const grpc = z.strictObject({
 
 const method = () => z.string().regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}$/, { message: 'must be a method of HTTP' })
 
-const operation = z
-  .strictObject({
-    ports: list(portNumber()).optional().describe('Ports on which the workload itself listens.'),
-    methods: list(method()).optional().describe('Methods of HTTP; case counts.'),
-    paths: list(path).optional().describe('Paths of HTTP, normalised before they are compared.'),
-    hosts: list(hostname()).optional().describe('Hosts of HTTP, without port; *.example for all names below it.'),
-    headers: list(header).optional().describe('Headers of HTTP: all of these.'),
-    grpc: list(grpc).optional().describe('Calls of gRPC.'),
-    notPorts: list(portNumber()).optional().describe('As ports: none of these.'),
-    notMethods: list(method()).optional().describe('As methods: none of these.'),
-    notPaths: list(path).optional().describe('As paths: none of these.'),
-    notHosts: list(hostname()).optional().describe('As hosts: none of these.'),
-  })
-  .check(rules(notEmpty))
+export const plainOperation = z.strictObject({
+  ports: list(portNumber()).optional().describe('Ports on which the workload itself listens.'),
+  methods: list(method()).optional().describe('Methods of HTTP; case counts.'),
+  paths: list(path).optional().describe('Paths of HTTP, normalised before they are compared.'),
+  hosts: list(hostname()).optional().describe('Hosts of HTTP, without port; *.example for all names below it.'),
+  headers: list(header).optional().describe('Headers of HTTP: all of these.'),
+  grpc: list(grpc).optional().describe('Calls of gRPC.'),
+  notPorts: list(portNumber()).optional().describe('As ports: none of these.'),
+  notMethods: list(method()).optional().describe('As methods: none of these.'),
+  notPaths: list(path).optional().describe('As paths: none of these.'),
+  notHosts: list(hostname()).optional().describe('As hosts: none of these.'),
+})
+const operation = plainOperation.check(rules(notEmpty))
 export type AccessOperation = z.infer<typeof operation>
 
 function* notEmpty(one: object): Iterable<Broken> {
