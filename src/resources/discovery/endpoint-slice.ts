@@ -54,7 +54,9 @@ const endpoint = z.strictObject({
 
 const port = z.strictObject({
   name: z
-    .union([z.literal(''), dnsLabel()])
+    .string()
+    .max(63)
+    .regex(/^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$/, { message: 'must be the name of a port: lower-case letters, digits and "-"' })
     .optional()
     .describe('The port of the Service that it stands behind, by its name.'),
   protocol: z.enum(['TCP', 'UDP', 'SCTP']).optional().describe('The transport; absent: TCP.'),
