@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { create } from '@bufbuild/protobuf'
 import { anyPack, anyUnpack } from '@bufbuild/protobuf/wkt'
 import fc from 'fast-check'
+import { readPath } from '#model/access'
 import type { Access, AccessCondition, AccessRule, TextMatch, TimeWindow } from '#model/view'
 import { decodeAccess, decodeAccessFilters } from './decode/access.ts'
 import { Rejected } from './decode/carried.ts'
@@ -95,11 +96,50 @@ test('Envoy denies what it could read in another way where paths count, and noth
   const rule = rules.policies[unclearPaths]?.permissions[0]?.rule
   const pattern = rule?.case === 'urlPath' && rule.value.rule.case === 'path' ? rule.value.rule.value.matchPattern : undefined
   const unclear = new RegExp(`^${pattern?.case === 'safeRegex' ? pattern.value.regex : '$nothing'}$`)
-  for (const path of ['//a', '/a/../b', '/a/%2e%2e/b', '/a%2Fb', '/a%5cb', '/a;x', '/a\\b', '/%61', '/a%00', '/a%252f', '/%c0%af'])
+  for (const path of [
+    '//a',
+    '/a/../b',
+    '/a/%2e%2e/b',
+    '/a%2Fb',
+    '/a%5cb',
+    '/a;x',
+    '/a\\b',
+    '/%61',
+    '/caf%c3%A9',
+    '/caf%C3%a9',
+    '/a%00',
+    '/a%252f',
+    '/%c0%af',
+  ])
     assert.match(path, unclear)
-  for (const path of ['/', '/a/b', '/a/b.c', '/caf%C3%A9', '/a%20b']) assert.doesNotMatch(path, unclear)
+  for (const path of ['/', '/a/b', '/a/b.c', '/caf%C3%A9', '/a%20b', '/a%40', '/a%E2%82%AC']) assert.doesNotMatch(path, unclear)
   const { to: _, ...plain } = byPath.allow![0]!
   assert.deepEqual(Object.keys(encodeAccess({ deny: [], allow: [{ ...plain, to: [] }] })), [accessFilters.allow])
+})
+
+test('of every escape Envoy is told what our own proxy makes of it', () => {
+  const rules = anyUnpack(encodeAccess(byPath)[accessFilters.deny]!, RBACPerRouteSchema)?.rbac?.rules
+  const rule = rules?.policies[unclearPaths]?.permissions[0]?.rule
+  const pattern = rule?.case === 'urlPath' && rule.value.rule.case === 'path' ? rule.value.rule.value.matchPattern : undefined
+  const unclear = new RegExp(`^${pattern?.case === 'safeRegex' ? pattern.value.regex : '$nothing'}$`)
+  const digits = [...'0123456789ABCDEFabcdefgG/']
+  for (const one of digits)
+    for (const two of ['', ...digits]) {
+      const path = `/a%${one}${two}`
+      const read = readPath(path)
+      assert.equal(unclear.test(path), read?.path !== path || read.other !== undefined, path)
+    }
+  for (const more of ['', '25', '2525'])
+    for (const one of '0123567cC')
+      for (const two of digits) {
+        const path = `/a%25${more}${one}${two}`
+        const read = readPath(path)
+        assert.equal(unclear.test(path), read?.path !== path || read.other !== undefined, path)
+      }
+  for (let byte = 0x21; byte < 0x7f; byte++) {
+    const path = `/a${String.fromCharCode(byte)}`
+    if (byte !== 0x25) assert.equal(unclear.test(path), readPath(path)?.path !== path || readPath(path)?.other !== undefined, path)
+  }
 })
 
 test('what this proxy cannot do is refused with its place', () => {

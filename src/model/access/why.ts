@@ -2,7 +2,7 @@
 
 import type { Access, AccessCondition, AccessRule, TextMatch } from '../view.ts'
 import { isRuleOpen, momentOf, tellWindow } from './window.ts'
-import { type Asked, type Caller, isCaller, isClaim, testOf } from './condition.ts'
+import { type Asked, type Caller, isCaller, isClaim, testOf, textTest } from './condition.ts'
 
 /** What is compared with each condition. asked: of opaque bytes nothing. */
 type Call = { readonly caller: Caller; readonly asked: Asked; readonly isOpaque: boolean; readonly now: number }
@@ -71,7 +71,7 @@ function tellCondition(condition: AccessCondition, { caller, asked, isOpaque }: 
   switch (condition.on) {
     case 'identity':
       if (caller.identity === undefined) return 'the caller proves no identity'
-      return `identity ${caller.identity} ${has} ${listed(condition.any)}`
+      return `identity ${caller.identity} ${has} ${listed(condition.any, isIn ? caller.identity : undefined)}`
     case 'address':
       return `address ${caller.address ?? 'unknown'} ${has} in ${few(condition.networks)}`
     case 'claim': {
@@ -87,12 +87,14 @@ function tellCondition(condition: AccessCondition, { caller, asked, isOpaque }: 
         : `header ${condition.name} ${isIn ? 'has' : 'has none of'} the values that the rule names`
     default:
       if (isOpaque) return 'no HTTP is seen'
-      return `${condition.on} ${clip(asked[condition.on])} ${has} ${listed(condition.any)}`
+      return `${condition.on} ${clip(asked[condition.on])} ${has} ${listed(condition.any, isIn ? asked[condition.on] : undefined)}`
   }
 }
 
-/** A prefix of whole segments is written as two matches; it is told as one. */
-function listed(any: readonly TextMatch[]): string {
+/** A prefix of whole segments is written as two matches; it is told as one. text: only those that it fits; undefined: all. */
+function listed(all: readonly TextMatch[], text: string | undefined): string {
+  const fits = text === undefined ? [] : all.filter(each => textTest(each)(text) || (each.type === 'prefix' && each.value === `${text}/`))
+  const any = fits.length > 0 ? fits : all
   const exact = new Set(any.flatMap(({ type, value }) => (type === 'exact' ? [value] : [])))
   const roots = new Set(any.flatMap(({ type, value }) => (type === 'prefix' && value.endsWith('/') ? [value.slice(0, -1)] : [])))
   const told = any.flatMap(({ type, value }) => {

@@ -31,7 +31,17 @@ export const networkFilters = { deny: 'envoy.filters.network.rbac.deny', allow: 
 
 /** Envoy does not spell paths in one way before it compares them: where paths count, those that could be spelled otherwise are denied. */
 export const unclearPaths = 'weft/unclear-path#0'
-const unclear = '.*(?://|/\\.|[;\\\\]|%(?:25|00|2[dDeEfF]|3[0-9bB]|[46][1-9a-fA-F]|[57][0-9aA]|5[cCfF]|7[eEfF]|[cC][01])).*'
+/** As `readPath` has it: what has another spelling, what others read in another way, and what means nothing certain. */
+const unclear = [
+  '//|/\\.|[;\\\\#\\x00-\\x20\\x7f]',
+  '%(?:[01][0-9A-F]|2[DEF]|3[0-9]|[46][1-9A-F]|[57][0-9A]|5[CF]|7[EF]|C[01]|F[5-9A-F])',
+  // Escaped twice.
+  '%25(?:25)*(?:2[eEfF3]|5[cC]|3[bBfF]|[01][0-9a-fA-F]|7[fF]|[cC][01])',
+  // In lower case it is another spelling of the same.
+  '%(?:[0-9A-F][a-f]|[a-f][0-9a-fA-F])',
+  '%(?:$|[^0-9a-fA-F]|[0-9a-fA-F](?:$|[^0-9a-fA-F]))',
+]
+const unclearPattern = `.*(?:${unclear.join('|')}).*`
 
 /** What wraps a pattern, so that each of several values is compared by itself (RFC 9110 §5.3), and a host without its port. */
 export const wrapped = {
@@ -123,7 +133,9 @@ const anybody = principal({ case: 'any', value: true })
 const anything = permission({ case: 'any', value: true })
 export const unclearPolicy = create(PolicySchema, {
   principals: [anybody],
-  permissions: [permission({ case: 'urlPath', value: { rule: { case: 'path', value: matcher({ type: 'regex', value: unclear }) } } })],
+  permissions: [
+    permission({ case: 'urlPath', value: { rule: { case: 'path', value: matcher({ type: 'regex', value: unclearPattern }) } } }),
+  ],
 })
 
 function who(condition: AccessCondition): Principal {

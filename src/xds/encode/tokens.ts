@@ -117,17 +117,20 @@ function requirementOf(policy: TokenPolicy): JwtRequirement {
 
 type Claim = Extract<AccessCondition, { on: 'claim' }>
 
+const fitsText = ({ type, value }: Claim['any'][number], text: string): boolean =>
+  type === 'exact' ? text === value : type === 'prefix' ? text.startsWith(value) : type === 'suffix' && text.endsWith(value)
+
 /** matcher: of a text. A claim is a text, a list with one, or true or false. */
 export function claimPrincipals({ path, any }: Claim, matcher: (match: Claim['any'][number]) => StringMatcher): Principal[] {
   return any.map(match => {
     const text = { matchPattern: { case: 'stringMatch' as const, value: matcher(match) } }
-    const isFlag = match.type === 'exact' && (match.value === 'true' || match.value === 'false')
+    const flags = [true, false].filter(flag => fitsText(match, String(flag)))
     const valueMatchers = [
       create(ValueMatcherSchema, text),
       create(ValueMatcherSchema, {
         matchPattern: { case: 'listMatch', value: { matchPattern: { case: 'oneOf', value: text } } },
       }),
-      ...(isFlag ? [create(ValueMatcherSchema, { matchPattern: { case: 'boolMatch', value: match.value === 'true' } })] : []),
+      ...flags.map(value => create(ValueMatcherSchema, { matchPattern: { case: 'boolMatch', value } })),
     ]
     return create(PrincipalSchema, {
       identifier: {
