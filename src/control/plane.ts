@@ -23,6 +23,7 @@ import { meshRoutes, proxiesOf } from './mesh-routes.ts'
 import { metricsService } from './metrics.ts'
 import { rootRoutes } from './root-routes.ts'
 import type { Mesh } from '#model/mesh'
+import { trustRoutes } from './trust-routes.ts'
 import { Withdrawn } from './withdrawn.ts'
 import { RotationWatch } from './root-rotation.ts'
 import { countersInMemory, countersInRedis, sharedLimits } from './shared-limits.ts'
@@ -221,6 +222,7 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
       ...meshRoutes(parts),
       ...tokenRoutes({ authority, tokens, store, make: makeToken, jwks: () => jwt.jwks() }),
       ...rootRoutes(authority, watch, store),
+      ...trustRoutes(authority),
       ...auditRoutes(store),
       ...operators.routes,
     ],

@@ -78,6 +78,8 @@ export async function keepCertificate(options: KeepCertificate): Promise<KeptCer
   let own = usable
   let hasBegun = usable !== undefined && usable.notAfter > clock.now()
   let isRefused = false
+  /** It brought this process its first certificate, or was tried in vain: most are good for one use. */
+  let isTokenSpent = usable === undefined
   const isValid = (): boolean => own !== undefined && own.notAfter > clock.now()
   // an expired one is not shown: a server refuses it even where it needs none
   const shown = (): KeyAndChain | undefined => (isValid() && !isRefused ? own : undefined)
@@ -106,6 +108,8 @@ export async function keepCertificate(options: KeepCertificate): Promise<KeptCer
     return { notBefore: clock.now(), notAfter: next.notAfter }
   }
   const failed = (thrown: unknown, retryAt: number): void => {
+    // Whoever takes a revocation back believes the certificate again.
+    isRefused = false
     if (!hasBegun && isFinal(thrown)) return settle?.reject(thrown)
     const reason = thrown instanceof Error ? thrown.message : String(thrown)
     lastReason = reason
@@ -152,7 +156,8 @@ export async function keepCertificate(options: KeepCertificate): Promise<KeptCer
     if (first !== undefined && !isSame(first, current().roots[0]!)) rotation.hurry(Math.random() * soonMs)
   }
   const refused = (): void => {
-    if (isRefused || options.token === undefined || readIfGood(options.token, clock) === undefined) return
+    if (isTokenSpent || options.token === undefined || readIfGood(options.token, clock) === undefined) return
+    isTokenSpent = true
     isRefused = true
     rotation.hurry(0)
   }

@@ -48,6 +48,11 @@ export const routes: Readonly<Record<string, Entry>> = {
   'GET /weft/v1/login/callback': entry('open', 'come back from the OpenID provider'),
   'GET /weft/v1/rights': entry('known', 'see which right each route needs'),
   'GET /weft/v1/trust-bundle': entry('known', 'read the roots of the mesh'),
+  'GET /weft/v1/crl': entry('open', 'read the revocation lists of the mesh'),
+  'GET /weft/v1/crl.der': entry('open', 'read the revocation list of whoever signs now'),
+  'GET /weft/v1/jwks': entry('open', 'read the public keys of JWT-SVIDs'),
+  'GET /weft/v1/crl': entry('open', 'read the list of revoked certificates'),
+  'GET /weft/v1/crl.der': entry('open', 'read the list of revoked certificates'),
   'GET /weft/v1/status': entry('read', 'see the status of the mesh'),
   'GET /weft/v1/proxies': entry('read', 'list proxies'),
   'GET /weft/v1/proxies/:id/config': entry('read', 'read the configuration of a proxy', ofProxy),
@@ -88,7 +93,7 @@ const verbRights: Readonly<Record<Verb, Right>> = {
 }
 
 /** Kinds for which to change them is more than to edit: a namespace goes with all that is in it. */
-const administered: readonly string[] = ['namespaces']
+const administered: readonly string[] = ['revocations', 'trustdomains', 'namespaces']
 
 /** What a request needs. namespace: asked only of who is known, since it may be in the body; absent: in the whole mesh. what: as it is said when it is refused. */
 export type Needed = Pick<Entry, 'right'> & {
