@@ -3,7 +3,7 @@
  *
  *   gather → services → attach → rules (resolve, filters, regex) → lower (order) → gateways (edge-*) → report
  *
- * and `viewFor` cuts from the mesh what one proxy is told.
+ * and `viewFor` cuts from the mesh what one proxy is told. One file as a whole, for it is the order of the stages.
  */
 
 import type { Chosen, Mesh, Outbound, SelectedPort, Spoken } from '#model/mesh'
@@ -356,10 +356,12 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
     backing: policies,
     limits,
     authorizing: deciding,
+    asking,
+    loggingIn,
     authentication,
     meshes: gathered.meshes,
     accessPolicies: gathered.accessPolicies,
-    ports,
+    ports: ports.filter(each => each.workload === undefined),
     backends: called,
     workloads: inventory.workloads,
     bytesBy: (port, client) => routeOfBytes(heldFor(port.key, client)?.tcp),

@@ -5,7 +5,7 @@ import { type Gateway, gatewayGroup } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
 import type { ClientSpec, PolicyTarget } from '#resources/weft'
 import { rootNamespace, weftGroup } from '#resources/weft'
-import { clientsOf } from './clients.ts'
+import { clientsOf, isWithin } from './clients.ts'
 import { aboutField, aboutFields, type Says, saysOf } from './fields.ts'
 import { nameOf, namespaceOf } from './gather.ts'
 import { isHttp, isOpaque } from './protocol.ts'
@@ -117,7 +117,22 @@ export function findTargets<P extends AnyPolicy>(policies: readonly P[], ground:
       return `${fields}${other.policy.kind} ${nameOf(other.policy)} is older and holds for the same target`
     })
     const left = Object.fromEntries(Object.entries(entry.says).filter(([field]) => !lost.has(field)))
-    if (told.length > 0 && Object.keys(left).length === 0)
+    // For others than the clients that both name it still holds, so nothing is taken from it.
+    for (const other of byTarget.get(entry.target) ?? []) {
+      if (other.variant === entry.variant || !shareClients(other, entry)) continue
+      const both = Object.keys(left)
+        .filter(field => field in other.says)
+        .sort()
+      if (both.length === 0) continue
+      const fields = aboutFields(entry.policy.kind, both)
+      const winner = holders.get(other)!
+      overrules.set(winner, [
+        ...(overrules.get(winner) ?? []),
+        `${fields}${name} says it too for clients that both name in from, is younger and is overruled for these`,
+      ])
+      told.push(`${fields}${other.policy.kind} ${nameOf(other.policy)} is older and holds for the clients that both name in from`)
+    }
+    if (winners.length > 0 && Object.keys(left).length === 0)
       return { ...one, remarks: [], why: { reason: 'Conflicted', says: `${one.path}: ${told.join('; ')}` } }
     const kept: Entry<P> = { ...entry, says: left }
     const made: Judged<P> = { ...one, entry: kept }
@@ -181,6 +196,13 @@ export function findTargets<P extends AnyPolicy>(policies: readonly P[], ground:
     },
   }
 }
+
+/** Of one target: whether some client is meant by both, among those that they name; one that names nobody counts less. */
+const shareClients = <P>(one: Entry<P>, other: Entry<P>): boolean =>
+  one.from !== undefined &&
+  other.from !== undefined &&
+  JSON.stringify(one.labels) === JSON.stringify(other.labels) &&
+  one.from.some(each => other.from!.some(another => isWithin(each, another) || isWithin(another, each)))
 
 function judge<P extends AnyPolicy>(
   policy: P,
