@@ -6,7 +6,7 @@
 import type { Clock } from '#base/clock'
 import type { Log } from '#base/log'
 import { SignIn } from '#identity/sign-in'
-import { fetchWith } from '#io/fetch'
+import { askHttp } from '#io/ask-http'
 import { readText } from '#io/files'
 import { watchFiles } from '#io/watch'
 import { noOperators, type OperatorsSettings, readOperatorsFile } from '#resources/operators-file'
@@ -50,6 +50,8 @@ export type Operators = AsyncDisposable & {
 }
 
 const lookEveryMs = 2000
+/** With the provider. */
+const patienceMs = 10_000
 
 type Held = {
   readonly settings: OperatorsSettings
@@ -142,10 +144,10 @@ async function signInOf(oidc: NonNullable<OperatorsSettings['oidc']>, clock: Clo
   return new SignIn({
     issuer,
     clientId,
-    clientSecret: async () => (clientSecretFile === undefined ? undefined : (await readText(clientSecretFile)).trim()),
+    secret: async () => (clientSecretFile === undefined ? '' : (await readText(clientSecretFile)).trim()),
     audiences,
     scopes,
-    fetch: fetchWith({ ca }),
+    ask: question => askHttp({ ...question, ca, timeoutMs: patienceMs }),
     now: () => clock.now(),
   })
 }

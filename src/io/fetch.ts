@@ -19,10 +19,7 @@ export function fetchWith({ ca, certificate }: FetchTls): typeof fetch {
     const url = new URL(input instanceof Request ? input.url : input)
     const { method = 'GET', body, signal } = init
     const headers = new Headers(init.headers)
-    const payload = bytesOf(body)
-    if (payload instanceof URLSearchParams && !headers.has('content-type'))
-      headers.set('content-type', 'application/x-www-form-urlencoded;charset=UTF-8')
-    const bytes = payload === undefined ? undefined : Buffer.from(payload.toString())
+    const bytes = bytesOf(body)
     if (bytes !== undefined) headers.set('content-length', String(bytes.length))
     return new Promise<Response>((resolve, reject) => {
       const send = url.protocol === 'https:' ? https.request : http.request
@@ -56,8 +53,8 @@ export function fetchWith({ ca, certificate }: FetchTls): typeof fetch {
   }
 }
 
-function bytesOf(body: RequestInit['body']): string | URLSearchParams | undefined {
+function bytesOf(body: RequestInit['body']): Uint8Array | undefined {
   if (body === undefined || body === null) return undefined
-  if (typeof body === 'string' || body instanceof URLSearchParams) return body
-  throw new TypeError('only text and forms can be sent')
+  if (typeof body === 'string') return Buffer.from(body)
+  throw new TypeError('only text can be sent')
 }

@@ -78,12 +78,16 @@ export function gateBefore(
       return await identify.of(request)
     } catch (thrown) {
       if (!(thrown instanceof Refusal) || thrown.code !== 401) throw thrown
-      limits.failure(request.address)
+      // Who brings no proof at all has guessed nothing.
+      if (isProving(request)) limits.failure(request.address)
+      else limits.request(`address ${request.address}`)
       refused({ request, by: undefined, needed: undefined, namespace: undefined, refusal: thrown })
       throw thrown
     }
   }
 }
+
+const isProving = ({ headers, peer }: HttpRequest): boolean => headers['authorization'] !== undefined || peer !== undefined
 
 /** Longer ones would overflow the timer: setTimeout takes 31 bits. */
 const longestTimerMs = 2 ** 31 - 1

@@ -10,8 +10,9 @@
  */
 
 import { readCertificate, type Certificate } from '#identity/certificate'
-import { NoProvider, type SignIn } from '#identity/sign-in'
 import { TokenRefused } from '#identity/jwt'
+import { LoginRefused } from '#identity/openid'
+import type { SignIn } from '#identity/sign-in'
 import { readIdentity } from '#identity/verify'
 import type { HttpRequest } from '#io/http-server'
 import type { OperatorsSettings } from '#resources/operators-file'
@@ -80,7 +81,7 @@ export class Identify {
       return this.ofClaims(claims, until)
     } catch (thrown) {
       if (thrown instanceof TokenRefused) throw unauthorized(`the token is not taken: ${thrown.message}`)
-      if (thrown instanceof NoProvider) throw new Refusal(503, 'ServiceUnavailable', thrown.message, { retryAfterSeconds: 10 })
+      if (thrown instanceof LoginRefused) throw new Refusal(503, 'ServiceUnavailable', thrown.message, { retryAfterSeconds: 10 })
       throw thrown
     }
   }

@@ -9,7 +9,8 @@
 
 import type { Login } from '#api/mesh-api'
 import { hashOf, newSecretText } from '#identity/secret-text'
-import { NoProvider, type Pending, type SignIn } from '#identity/sign-in'
+import { LoginRefused } from '#identity/openid'
+import type { Pending, SignIn } from '#identity/sign-in'
 import { TokenRefused } from '#identity/jwt'
 import type { HttpReply, HttpRequest } from '#io/http-server'
 import { apiAuthor } from '../api/author.ts'
@@ -115,15 +116,14 @@ export function loginRoutes(parts: LoginParts): ExtraRoute[] {
         if (provider === undefined || found === undefined || found.until <= now())
           return back(request, 'this login was not begun here, or too long ago: begin again')
         try {
-          const callback = new URL(`${found.what.redirectUri}?${request.query}`)
-          const { claims, until } = await provider.finish(callback, found.what)
+          const { claims, until } = await provider.finish(request.query, found.what)
           const by = identify.ofClaims(claims, until)
           if (by.grants.length === 0) return back(request, `${by.name} is known, and has no role here: an admin gives one`)
           // The ID token says who it was a moment ago; the session is ours, and lasts as long as sessions do.
           const { until: _, ...lasting } = by
           return begin(lasting, request, cookie => ({ status: 302, headers: { location: '/', 'set-cookie': [cookie, forget(request)] } }))
         } catch (thrown) {
-          if (thrown instanceof TokenRefused || thrown instanceof NoProvider || thrown instanceof Refusal)
+          if (thrown instanceof TokenRefused || thrown instanceof LoginRefused || thrown instanceof Refusal)
             return back(request, thrown.message)
           throw thrown
         }
@@ -149,7 +149,7 @@ const back = (request: HttpRequest, says: string): HttpReply => ({
 })
 
 function fail503(thrown: unknown): never {
-  if (thrown instanceof NoProvider) throw new Refusal(503, 'ServiceUnavailable', thrown.message, { retryAfterSeconds: 10 })
+  if (thrown instanceof LoginRefused) throw new Refusal(503, 'ServiceUnavailable', thrown.message, { retryAfterSeconds: 10 })
   throw thrown
 }
 
