@@ -1,6 +1,6 @@
 /** LoginPolicies: what is said of each, and at which routes of Gateways callers must have logged in. */
 
-import { claimHeadersOf } from '#model/claim-routes'
+import { matchedClaims } from '#model/claim-routes'
 import type { Mesh, Outbound } from '#model/mesh'
 import type { LoginPolicy as Login, Route, RouteTable, TokenPolicy, VirtualHost } from '#model/view'
 import { durationMs } from '#resources/duration'
@@ -184,8 +184,8 @@ function atGateway(name: string, gateway: Outbound, targets: Targets<LoginPolicy
 
 const pathsOf = ({ redirectPath, logoutPath }: Login): readonly string[] => [redirectPath, logoutPath]
 
-/** Of the listeners of a ListenerSet, which have longer names, none. */
-function sectionOf(table: string): string | undefined {
+/** The listener of a Gateway to which a route table belongs; of those of a ListenerSet, which have longer names, none. */
+export function sectionOf(table: string): string | undefined {
   const [, , , section, ...more] = table.split('/')
   return more.length === 0 ? section : undefined
 }
@@ -216,7 +216,7 @@ export function claimsChoosing(gateways: Mesh['gateways']): Mesh['gateways'] {
         if (tokens === undefined && logins === undefined) return [key, listener] as const
         const tables = [listener.routes, ...(listener.terminates ?? []).map(each => each.routes)]
         const hosts = tables.flatMap(each => gateway.routes[each ?? '']?.hosts ?? [])
-        const names = new Set(hosts.flatMap(host => claimHeadersOf(host, listener)))
+        const names = new Set(hosts.flatMap(host => matchedClaims(host, listener)))
         if (names.size === 0) return [key, listener] as const
         const isToken = ({ issuers }: TokenPolicy): boolean => issuers.some(isTelling)
         const isTelling = ({ claimsToHeaders }: Pick<Login, 'claimsToHeaders'>): boolean =>

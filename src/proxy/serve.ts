@@ -173,8 +173,7 @@ export function routeOf(exchange: Exchange, view: View): Route {
   if (table === undefined && exchange.entry.listener.direction === 'gateway') throw new Failure('no-route', exchange.entry.listener.name)
   if (table === undefined) throw new Failure('not-ready', `no routes yet for ${exchange.entry.listener.name}`)
   const { listener } = exchange.entry
-  if ((listener.tokens !== undefined || listener.logins !== undefined) && listener.direction === 'gateway')
-    hideClaims(exchange, view, table)
+  if (listener.tokens !== undefined || listener.logins !== undefined) hideClaims(exchange, view, table)
   const route = chooseRoute(table, exchange)
   if (route === undefined) throw new Failure('no-route', `${exchange.method} ${exchange.path} at ${exchange.entry.listener.service}`)
   exchange.route = route

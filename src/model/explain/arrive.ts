@@ -169,3 +169,15 @@ function told(verdict: Verdict): NonNullable<WayIn['access']> {
         : `rule ${placeOf(wouldDeny).rule} of AccessPolicy ${placeOf(wouldDeny).policy} would deny it`,
   }
 }
+
+/** What a policy asks of a login: --claim says who is logged in. Undefined: it is. */
+export function loginAskedFor({ logins = [] }: Listener, name: string, { claims }: RequestFacts): WayIn['failure'] {
+  const policy = logins.find(each => each.name === name)
+  if (policy === undefined) return { code: 'keys-unavailable', detail: `${name} is not known yet` }
+  if (policy.wrong !== undefined) return { code: 'login-unavailable', detail: policy.wrong }
+  if (claims !== undefined) return undefined
+  return {
+    code: 'login-required',
+    detail: `LoginPolicy ${name} sends browsers to ${policy.issuer}; --claim NAME=VALUE says what the session of who is logged in would hold`,
+  }
+}
