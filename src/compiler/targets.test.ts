@@ -47,3 +47,34 @@ test('other clients, everybody beside some, and other fields are no conflict', (
   ] as const)
     for (const text of told(one, other)) assert.doesNotMatch(text, /Conflicted/)
 })
+
+test('attempts of 0 take back the further tries that are asked for more widely, by a policy and by a rule itself', () => {
+  const wide = policy('a', undefined, {})
+  const retrying = (name: string, target: object, retry: object): Resource => ({
+    ...wide,
+    metadata: { ...wide.metadata, name },
+    spec: { targetRefs: [target], retry },
+  })
+  const route: Resource = {
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'HTTPRoute',
+    metadata: { name: 'route', namespace: 'shop' },
+    spec: {
+      parentRefs: [{ group: '', kind: 'Service', name: 'web' }],
+      rules: [
+        { name: 'own', matches: [{ path: { value: '/own' } }], retry: { attempts: 0 }, backendRefs: [{ name: 'web', port: 80 }] },
+        { backendRefs: [{ name: 'web', port: 80 }] },
+      ],
+    },
+  }
+  const triesOf = (...more: readonly Resource[]): readonly (number | undefined)[] => {
+    const { mesh } = compile(
+      [service, route, retrying('wide', { kind: 'Namespace' }, { codes: [503], attempts: 3 }), ...more].map(admit),
+      { workloads: [] },
+      { trustDomain: 'weft.local', roots: [] },
+    )
+    return mesh.outbound.routes['shop/web:80']!.hosts[0]!.routes.map(each => each.retry?.attempts)
+  }
+  assert.deepEqual(triesOf(), [undefined, 3])
+  assert.deepEqual(triesOf(retrying('narrow', { kind: 'Service', name: 'web' }, { attempts: 0 })), [undefined, undefined])
+})

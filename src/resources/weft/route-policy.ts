@@ -27,7 +27,12 @@ const timeouts = z
 
 const retry = z
   .strictObject({
-    attempts: z.int().min(1).max(100).optional().describe('How many further tries at most; absent: 1.'),
+    attempts: z
+      .int()
+      .min(0)
+      .max(100)
+      .optional()
+      .describe('How many further tries at most; 0: none, whatever is said for more, but for what the mesh always tries again. Absent: 1.'),
     codes: setList(z.int().min(400).max(599))
       .optional()
       .describe(
@@ -60,8 +65,9 @@ const retry = z
       ),
   })
   .check(
-    rules(function* ({ codes = [], on = [], grpc = [] }) {
-      if (codes.length + on.length + grpc.length === 0) yield { path: [], says: 'give codes, on or grpc: when is a request tried again?' }
+    rules(function* ({ attempts, codes = [], on = [], grpc = [] }) {
+      if (attempts !== 0 && codes.length + on.length + grpc.length === 0)
+        yield { path: [], says: 'give codes, on or grpc: when is a request tried again?' }
     }),
   )
 export type RetrySpec = z.infer<typeof retry>
