@@ -1,7 +1,7 @@
 /** RoutePolicy: how requests are sent on, whatever route they take: how long they may take, and when they are tried again. */
 
 import { z } from 'zod'
-import { age, duration, isLonger, rules, setList } from '../fields.ts'
+import { age, duration, isLonger, rules, saying, setList } from '../fields.ts'
 import { durationMs } from '../duration.ts'
 import type { Kind, Resource } from '../kind.ts'
 import { compression, limits, maintenance } from './bodies.ts'
@@ -113,11 +113,7 @@ const spec = z
       .optional()
       .describe('All requests are answered this, by the proxy of the caller or the Gateway, and none goes to the service.'),
   })
-  .check(
-    rules<object>(function* (said) {
-      if (Object.entries(said).every(([key, value]) => isAt.has(key) || value === undefined)) yield { path: [], says: 'must set something' }
-    }),
-  )
+  .check(saying('timeouts', 'compression', 'limits'))
 export type RoutePolicySpec = z.infer<typeof spec>
 export type RoutePolicy = Resource<RoutePolicySpec>
 
