@@ -35,7 +35,7 @@ import { type Client, isMeant } from './compiler/clients.ts'
 import { keep } from './compiler/keep.ts'
 import type { ByPort, PortRoutes, RequestRoute } from './compiler/lower.ts'
 import { type Audience, audienceKey, holding, lowerBackends, lowerPorts } from './compiler/lower.ts'
-import { claimsChoosing, judgingLogins, Logins, loginsAtGateways } from './compiler/logins.ts'
+import { claimsChoosing, gatewaysOf, judgingLogins, Logins, loginsAtGateways } from './compiler/logins.ts'
 import { findNames } from './compiler/names.ts'
 import { isOurs, type Verdict } from './compiler/parents.ts'
 import { findPolicies, judgingBackends } from './compiler/policies.ts'
@@ -236,6 +236,7 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
         tokensAtGateways(limitAtGateways(guardedEdges, limits, limiting, limitService.service), asking, tokens),
         loggingIn,
         logins,
+        gatewaysOf(inventory.workloads, options.envoys ?? []),
       ),
     ),
     rateLimits: lowerRateLimits(tablesOf(outbound), services.ports, limits, limiting),

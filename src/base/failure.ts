@@ -1,4 +1,4 @@
-/** Every way in which the mesh itself ends a request or a connection: its name, whose fault it is, what the caller is told, and whether it may be tried again. */
+/** Every way in which the mesh itself ends a request or a connection: its name, whose fault it is, what the caller is told, and whether it may be tried again. One table as a whole, from which pages and answers are made. */
 
 /** Who is to blame: the caller, the called, the mesh's own state, or a rule that somebody wrote. */
 export type Blame = 'downstream' | 'upstream' | 'mesh' | 'policy'

@@ -197,11 +197,11 @@ function change(exchange: Exchange, { set, add, remove }: HeaderChange): void {
   exchange.claimHeaders = told
 }
 
+/** What is set is written as in a URL already. */
 function searchOf(search: string, { set, remove }: NonNullable<Extract<Verdict, { type: 'allowed' }>['query']>): string {
-  const gone = new Set([...set.map(({ name }) => name), ...remove])
+  const plain = (text: string): string => new URLSearchParams(`x=${text}`).get('x') ?? ''
+  const gone = new Set([...set.map(({ name }) => name), ...remove].map(plain))
   const kept = search.split('&').filter(pair => pair !== '' && ![...new URLSearchParams(pair).keys()].some(name => gone.has(name)))
-  const added = set
-    .filter(({ name }) => !remove.includes(name))
-    .map(({ name, value }) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`)
+  const added = set.filter(({ name }) => !remove.includes(name)).map(({ name, value }) => `${name}=${value}`)
   return [...kept, ...added].join('&')
 }

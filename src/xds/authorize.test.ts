@@ -4,6 +4,7 @@ import { create, toBinary } from '@bufbuild/protobuf'
 import { anyPack, anyUnpack } from '@bufbuild/protobuf/wkt'
 import type { AccessRule, Authorizer, Listener, Route } from '#model/view'
 import { decodeResource } from './decode.ts'
+import { encodeAuthorizers } from './encode/authorize.ts'
 import { encodeListener } from './encode/listener.ts'
 import { encodeRouteTable } from './encode/route.ts'
 import { ListenerSchema } from './gen/envoy/config/listener/v3/listener_pb.ts'
@@ -90,6 +91,11 @@ test('a Gateway has the same in each of its chains', () => {
     ],
   }
   assert.deepEqual(back(listener), { part: { type: 'listener', value: listener } })
+})
+
+test('a body that is to be refused whole is not for Envoys, which let on what ends in its first frame', () => {
+  const filters = encodeAuthorizers([some, http([])]).map(({ name }) => name)
+  assert.deepEqual(filters, ['envoy.filters.http.ext_authz/shop/some', 'dev.weft.whole-bodies', 'envoy.filters.http.ext_authz/shop/http-0'])
 })
 
 test('a route names those who are asked', () => {

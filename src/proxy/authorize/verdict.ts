@@ -36,6 +36,8 @@ export function verdictOf(reply: CheckReply, hasHeader: (name: string) => boolea
       return { type: 'denied', status, fields: listOf(answerChange(fields)), body: new TextEncoder().encode(body) }
     }
     const { fields, remove, answer, query } = reply
+    const texts = [...query.set.flatMap(({ name, value }) => [name, value]), ...query.remove]
+    if (!texts.every(text => /^[A-Za-z0-9._~%+-]*$/.test(text))) unfit('what it sets in the query is not written as in a URL')
     const own = fields.map(each => ({ ...fitField(each), how: each.how }))
     const names = remove.map(fitName)
     const forbidden = [...own.map(({ name }) => name), ...names].find(isUntouchable)
@@ -69,7 +71,7 @@ export function verdictOfHttp(reply: HttpReply, { toBackend, toCaller }: Extract
     return {
       type: 'allowed',
       request: { set: toBackend === 'all' ? all : some(toBackend), add: [], remove: [] },
-      answer: { set: some(toCaller), add: [], remove: [] },
+      answer: { set: [], add: some(toCaller), remove: [] },
     }
   })
 }

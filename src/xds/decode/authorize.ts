@@ -38,7 +38,7 @@ const checkFilter = carries(ExtAuthzSchema, [
 ])
 const checkHttp = carries(HttpServiceSchema, ['server_uri', 'path_prefix', 'authorization_response'])
 const checkResponse = carries(AuthorizationResponseSchema, ['allowed_upstream_headers', 'allowed_client_headers_on_success'])
-const checkMutations = carries(HeaderMutationRulesSchema, ['allow_envoy', 'disallow_expression', 'disallow_is_error'])
+const checkMutations = carries(HeaderMutationRulesSchema, ['allow_envoy', 'disallow_system', 'disallow_expression', 'disallow_is_error'])
 const checkSettings = carries(CheckSettingsSchema, [])
 const checkWhen = carries(RBACSchema, ['shadow_rules', 'shadow_rules_stat_prefix'])
 const checkConnection = carries(ConnectionSchema, ['stat_prefix', 'grpc_service', 'failure_mode_allow', 'transport_api_version'])

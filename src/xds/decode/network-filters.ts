@@ -18,6 +18,7 @@ import { HTTPFaultSchema } from '../gen/envoy/extensions/filters/http/fault/v3/f
 import { LocalRateLimitSchema } from '../gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts'
 import { RBACSchema as AccessSchema } from '../gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts'
 import { StatefulSessionSchema } from '../gen/envoy/extensions/filters/http/stateful_session/v3/stateful_session_pb.ts'
+import { wholeBodiesFilter } from '../encode/authorize.ts'
 import { invalidCluster } from '../types.ts'
 import { decodeOpaqueHash } from './affinity.ts'
 import { carries, msOf, mustBeAds, refuse, typeName, unpack } from './carried.ts'
@@ -85,7 +86,13 @@ export function httpOf(any: Any, where: string): Http {
       when.set(...whether)
       continue
     }
-    if (type === 'envoy.extensions.filters.http.router.v3.Router' || filter.disabled || filter.isOptional) continue
+    if (
+      filter.name === wholeBodiesFilter ||
+      type === 'envoy.extensions.filters.http.router.v3.Router' ||
+      filter.disabled ||
+      filter.isOptional
+    )
+      continue
     const limit = filter.configType.case === 'typedConfig' ? decodeConcurrency(filter.configType.value, `${where}.http_filters`) : undefined
     if (limit !== undefined && concurrency !== undefined) refuse(`${where}.http_filters`, 'one adaptive_concurrency is enough')
     concurrency ??= limit

@@ -1,7 +1,7 @@
 /** Authorizers → Envoy's ext_authz: a filter for each, switched off until a route names it; in front of one that is not asked about everything an RBAC that decides whether it is. */
 
 import { create } from '@bufbuild/protobuf'
-import { type Any, anyPack } from '@bufbuild/protobuf/wkt'
+import { type Any, anyPack, StructSchema } from '@bufbuild/protobuf/wkt'
 import { untouchable } from '#model/authorize'
 import type { Authorizer, AuthorizerQuestion } from '#model/view'
 import { ApiVersion } from '../gen/envoy/config/core/v3/config_source_pb.ts'
@@ -41,8 +41,16 @@ export const encodeAuthorizers = (authorizers: readonly Authorizer[] = []) =>
             ),
           },
         ]),
+    ...(each.body?.isCut === false ? [wholeBodies] : []),
     { name: filterOf(each.name), disabled: true, configType: typed(ExtAuthzSchema, filterConfig(each)) },
   ])
+
+/**
+ * Of a body that ends in its first frame of HTTP/2 Envoy shows the beginning and lets all of it on, although it is to be refused. It has no such filter and
+ * refuses the listener.
+ */
+export const wholeBodiesFilter = 'dev.weft.whole-bodies'
+const wholeBodies = { name: wholeBodiesFilter, configType: typed(StructSchema, create(StructSchema)) }
 
 /** Switches them on. */
 export const encodeAsked = (names: readonly string[]): Record<string, Any> =>
@@ -82,7 +90,8 @@ const grpcService = ({ backend, timeoutMs }: Authorizer) => ({
 
 function filterConfig(authorizer: Authorizer): ExtAuthz {
   const { name, failsOpen, ask, body, when } = authorizer
-  const headers = ask.type === 'http' || ask.headers !== undefined ? { allowedHeaders: named(ask.headers ?? []) } : {}
+  // A list without names is none to Envoy, which then shows a service of HTTP what it always does.
+  const headers = ask.headers !== undefined && ask.headers.length > 0 ? { allowedHeaders: named(ask.headers) } : {}
   return create(ExtAuthzSchema, {
     services:
       ask.type === 'grpc'
@@ -99,6 +108,7 @@ function filterConfig(authorizer: Authorizer): ExtAuthz {
       : { withRequestBody: { maxRequestBytes: body.maxBytes, allowPartialMessage: body.isCut, packAsBytes: true } }),
     decoderHeaderMutationRules: {
       allowEnvoy: true,
+      disallowSystem: true,
       disallowExpression: { regex: untouchable },
       // An answer of HTTP has such headers of its own.
       disallowIsError: ask.type === 'grpc',
