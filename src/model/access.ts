@@ -6,7 +6,7 @@
  */
 
 import { type Asked, type Caller, isCaller, isClaim, nothing, Spelled, type Test, testOf, textTest } from './access/condition.ts'
-import { type ByPath, firstAt, indexOf } from './access/index.ts'
+import { firstAt, type Index, indexOf } from './access/index.ts'
 import { readPath } from './access/path.ts'
 import { nearestOf, whyDenied } from './access/why.ts'
 import { accessNow, isTimed } from './access/window.ts'
@@ -38,7 +38,7 @@ type Left = {
   readonly yes: Verdict
   readonly no: Verdict
 }
-type Listed = { readonly lefts: readonly Left[]; readonly byPath: ByPath | undefined }
+type Listed = { readonly lefts: readonly Left[]; readonly index: Index | undefined }
 type Lefts = { readonly deny: Listed; readonly allow: Listed | undefined }
 
 const allowed: Verdict = { isAllowed: true }
@@ -105,12 +105,12 @@ function decide({ deny, allow }: Lefts, asked: Asked): Verdict {
   return firstOf(allow, asked)?.yes ?? noAllow
 }
 
-function firstOf({ lefts, byPath }: Listed, asked: Asked): Left | undefined {
-  if (byPath === undefined) {
+function firstOf({ lefts, index }: Listed, asked: Asked): Left | undefined {
+  if (index === undefined) {
     for (const left of lefts) if (holds(left, asked)) return left
     return undefined
   }
-  const at = firstAt(byPath, asked.path, place => {
+  const at = firstAt(index, asked, place => {
     const { tests } = lefts[place.at]!
     return tests === undefined || isEach(tests[place.alternative]!, asked)
   })
@@ -136,7 +136,7 @@ const leftOf = ({ deny, allow }: Pick<Access, 'deny' | 'allow'>, caller: Caller)
       const asks = asksOf(rule, caller)
       return [{ rule, asks, tests: testsOf(rule, asks), yes: { isAllowed: true, rule }, no: { isAllowed: false, rule } }]
     })
-    return { lefts, byPath: indexOf(lefts.map(({ asks }) => asks)) }
+    return { lefts, index: indexOf(lefts.map(({ asks }) => asks)) }
   }
   return { deny: narrow(deny), allow: allow && narrow(allow) }
 }

@@ -57,7 +57,7 @@ export function testOf(condition: AccessCondition): Test {
       const joined = asked.header(name)
       if (joined === undefined) return isNot
       if (condition.any.length === 0) return !isNot
-      return (joined.includes(',') ? joined.split(',').some(value => fits(bare(value))) : fits(bare(joined))) !== isNot
+      return valuesOf(joined).some(fits) !== isNot
     }
   }
   if (condition.on === 'claim') {
@@ -96,7 +96,10 @@ export function textTest({ type, value }: TextMatch): (text: string) => boolean 
 }
 
 /** In lower case, without port and without the dot at its end. */
-const bareHost = (host: string): string => host.replace(/:\d*$/, '').replace(/\.$/, '').toLowerCase()
+export const bareHost = (host: string): string => host.replace(/:\d*$/, '').replace(/\.$/, '').toLowerCase()
+
+/** Of a header, each by itself. */
+export const valuesOf = (joined: string): readonly string[] => (joined.includes(',') ? joined.split(',').map(bare) : [bare(joined)])
 
 /** Without the white space of RFC 9110 §5.6.3 around it; what else Unicode calls white belongs to the value. */
 const bare = (value: string): string => value.replace(/^[ \t]+|[ \t]+$/g, '')

@@ -93,16 +93,14 @@ function tellCondition(condition: AccessCondition, { caller, asked, isOpaque }: 
 
 /** A prefix of whole segments is written as two matches; it is told as one. text: only those that it fits; undefined: all. */
 function listed(all: readonly TextMatch[], text: string | undefined): string {
-  const fits = text === undefined ? [] : all.filter(each => textTest(each)(text) || (each.type === 'prefix' && each.value === `${text}/`))
-  const any = fits.length > 0 ? fits : all
-  const exact = new Set(any.flatMap(({ type, value }) => (type === 'exact' ? [value] : [])))
-  const roots = new Set(any.flatMap(({ type, value }) => (type === 'prefix' && value.endsWith('/') ? [value.slice(0, -1)] : [])))
-  const told = any.flatMap(({ type, value }) => {
-    if (type === 'exact') return roots.has(value) ? [] : [value]
-    if (type === 'prefix') return [value.endsWith('/') && exact.has(value.slice(0, -1)) ? `under ${value.slice(0, -1)}` : `${value}*`]
-    return [type === 'suffix' ? `*${value}` : `like ${value}`]
+  const exact = new Set(all.flatMap(({ type, value }) => (type === 'exact' ? [value] : [])))
+  const fitting = text === undefined ? all : all.filter(each => textTest(each)(text))
+  const told = (fitting.length > 0 ? fitting : all).map(({ type, value }) => {
+    if (type === 'exact') return all.some(each => each.type === 'prefix' && each.value === `${value}/`) ? `under ${value}` : value
+    if (type === 'prefix') return value.endsWith('/') && exact.has(value.slice(0, -1)) ? `under ${value.slice(0, -1)}` : `${value}*`
+    return type === 'suffix' ? `*${value}` : `like ${value}`
   })
-  return few(told)
+  return few([...new Set(told)])
 }
 
 const few = (told: readonly string[]): string => `${told.slice(0, 4).join(' or ')}${told.length > 4 ? ` or ${told.length - 4} more` : ''}`
