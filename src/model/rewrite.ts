@@ -54,15 +54,23 @@ export const tellHost = (host: string | HostFrom): string =>
 type Compiled = { readonly regex: RegExp; readonly parts: readonly (string | number)[] }
 const compiled = new WeakMap<Substitution, Compiled>()
 
-/** As RE2's GlobalReplace; a group that took no part is empty. */
+/** As RE2's GlobalReplace; a group that took no part is empty. What is longer than `longestTarget` comes out longer than that, but not whole. */
 export function substitute(text: string, change: Substitution): string {
   let known = compiled.get(change)
   if (known === undefined) compiled.set(change, (known = { regex: everyPlace(change.pattern), parts: partsOf(change.substitution) }))
   const { regex, parts } = known
-  return text.replace(regex, (...found) =>
-    parts.map(part => (typeof part === 'string' ? part : ((found[part] as string | undefined) ?? ''))).join(''),
-  )
+  let length = 0
+  return text.replace(regex, (...found) => {
+    // What comes out is refused: who asks decides how often, and it must not cost more memory than that.
+    if (length > longestTarget) return ''
+    const made = parts.map(part => (typeof part === 'string' ? part : ((found[part] as string | undefined) ?? ''))).join('')
+    length += made.length
+    return made
+  })
 }
+
+/** Of what is made of a path: as much as a whole head may have that comes in. */
+export const longestTarget = 65_536
 
 /** Not a flag of ECMAScript. */
 const linear = 'gl'

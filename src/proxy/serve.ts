@@ -11,7 +11,7 @@
 import { Failure } from '#base/failure'
 import { claimHeadersOf } from '#model/claim-routes'
 import { chooseRoute, hostOf, pickWeighted } from '#model/match'
-import { locationOf } from '#model/rewrite'
+import { locationOf, longestTarget } from '#model/rewrite'
 import type { Fault, Listener, Quota, Route, RouteTable, View } from '#model/view'
 import { Affinity } from './affinity.ts'
 import { answer, answerAsConfigured, answerRedirect } from './answer.ts'
@@ -130,13 +130,11 @@ function askFor(exchange: Exchange, permitted: Permitted, quota: Quota, view: Vi
 
 function act(exchange: Exchange, permitted: Permitted, view: View, means: Means, onBug: (bug: unknown) => void): void {
   if (permitted.compression !== undefined) code(exchange, permitted.compression, means.meter.coded)
-  if (permitted.action.type === 'redirect')
-    return answerRedirect(
-      exchange,
-      permitted,
-      locationOf(permitted.action.redirect, facts(exchange, permitted)),
-      permitted.action.redirect.status,
-    )
+  if (permitted.action.type === 'redirect') {
+    const location = locationOf(permitted.action.redirect, facts(exchange, permitted))
+    if (location.length > longestTarget) throw new Failure('uri-too-long', `${permitted.origin} makes a Location of it that is too long`)
+    return answerRedirect(exchange, permitted, location, permitted.action.redirect.status)
+  }
   if (permitted.action.type === 'respond') return answerAsConfigured(exchange, permitted, permitted.action.status, permitted.action.detail)
   const { pools } = means
   const share = backendOf(exchange, permitted, view, means)
