@@ -27,19 +27,31 @@ export async function control(options: ControlOptions, world: ControlWorld): Pro
       requireLogin: options.requireLogin,
       ...(options.operators === undefined ? {} : { operators: resolve(options.operators) }),
       xds: options.xds,
+      ...(options.bundle === undefined
+        ? {}
+        : {
+            bundle: {
+              ...options.bundle,
+              ...(options.bundle.certificate === undefined
+                ? {}
+                : { certificate: { cert: resolve(options.bundle.certificate.cert), key: resolve(options.bundle.certificate.key) } }),
+            },
+          }),
+      ...(options.bundleRefreshS === undefined ? {} : { bundleRefreshS: options.bundleRefreshS }),
       dashboard,
       version,
       log,
     })
     const api = plane.api.url
     const xds = `${plane.xds.host}:${plane.xds.port}`
+    const bundleUrl = plane.bundle && `https://${plane.bundle.host}:${plane.bundle.port}/`
     if (options.json)
       world.print(
-        `${JSON.stringify({ api, dashboard: api, xds, data: folder, trustDomain: options.trustDomain, version, ca: plane.ca, firstAdmin: plane.firstAdmin })}\n`,
+        `${JSON.stringify({ api, dashboard: api, xds, data: folder, trustDomain: options.trustDomain, version, bundle: bundleUrl, ca: plane.ca, firstAdmin: plane.firstAdmin })}\n`,
       )
     else
       world.say(
-        `control plane ${version}\n  dashboard and API   ${api}\n  proxies             ${xds}\n  data                ${folder}${more(plane)}`,
+        `control plane ${version}\n  dashboard and API   ${api}\n  proxies             ${xds}\n  data                ${folder}${bundleUrl === undefined ? '' : `\n  trust bundle        ${bundleUrl}`}${more(plane)}`,
       )
     if (!signal.aborted) await new Promise(done => signal.addEventListener('abort', done, { once: true }))
     return 0

@@ -111,6 +111,9 @@ export type ControlOptions = {
   /** File of who may use the API, as typed. */
   readonly operators?: string
   readonly requireLogin: boolean
+  /** Where others fetch its roots. certificate: files, as typed. */
+  readonly bundle?: { readonly host: string; readonly port: number; readonly certificate?: { readonly cert: string; readonly key: string } }
+  readonly bundleRefreshS?: number
   readonly xds: { readonly host: string; readonly port: number }
   /** Where processes of this machine prove who they are, as typed; absent: nowhere. */
   readonly attestSocket?: string
@@ -301,6 +304,13 @@ export function controlOptions(raw: Raw): ControlOptions {
   const authority = flags.text('authority')
   const rejoinMs = flags.duration('rejoinWithin')
   const attestSocket = flags.text('attestSocket')
+  const [bundleCert, bundleKey] = [flags.text('bundleCert'), flags.text('bundleKey')]
+  const bundlePort = flags.whole('bundlePort', 0, 65_535)
+  const bundleRefreshMs = flags.duration('bundleRefresh')
+  if ((bundleCert === undefined) !== (bundleKey === undefined)) flags.wrong('--bundle-cert and --bundle-key belong together: give both')
+  for (const [name, given] of Object.entries({ host: flags.text('bundleHost'), cert: bundleCert, refresh: bundleRefreshMs }))
+    if (given !== undefined && bundlePort === undefined) flags.wrong(`--bundle-${name} goes with --bundle-port`)
+  if (bundleRefreshMs !== undefined && (bundleRefreshMs < 1000 || bundleRefreshMs > 86_400_000)) flags.wrong('--bundle-refresh: must be from 1s to 24h')
   const redis = flags.text('redis')
   if (redis !== undefined && (!/^rediss?:\/\/./.test(redis) || !URL.canParse(redis)))
     flags.wrong('--redis: must be redis://HOST:PORT, or rediss:// for TLS')
@@ -310,6 +320,16 @@ export function controlOptions(raw: Raw): ControlOptions {
     ...(authority === undefined ? {} : { authority }),
     ...(rejoinMs === undefined ? {} : { rejoinMs }),
     ...(redis === undefined ? {} : { redis }),
+    ...(bundlePort === undefined
+      ? {}
+      : {
+          bundle: {
+            host: flags.text('bundleHost') ?? '127.0.0.1',
+            port: bundlePort,
+            ...(bundleCert === undefined || bundleKey === undefined ? {} : { certificate: { cert: bundleCert, key: bundleKey } }),
+          },
+        }),
+    ...(bundleRefreshMs === undefined ? {} : { bundleRefreshS: Math.round(bundleRefreshMs / 1000) }),
     ...(operators === undefined ? {} : { operators }),
     requireLogin: raw['requireLogin'] === true,
   }

@@ -4,6 +4,7 @@ import { systemClock } from '#base/clock'
 import type { Log } from '#base/log'
 import { judgeServerCertificate } from '#identity/server-certificate'
 import { makeFolder, readText, writeAtomic } from '#io/files'
+import { askHttp } from '#io/ask-http'
 import { serveEach, serveGrpc } from '#io/grpc'
 import { isLoopback, serveHttp } from '#io/http-server'
 import { openRedis } from '#io/redis'
@@ -12,11 +13,13 @@ import { Universal } from '#platforms/universal'
 import { readAuthorityFile } from '#resources/authority-file'
 import { createOperatorApi } from './api.ts'
 import { type ApiPlace, apiNames, certificateFromFiles, servingOf } from './api-tls.ts'
+import { type BundlePlace, openOwnBundle, serveBundle } from './bundle-endpoint.ts'
 import { certificateService, openAuthority, openIssuedBook, openIssuer } from './authority.ts'
 import { openJwtKeys } from './authority/jwt-keys.ts'
 import { auditRoutes } from './audit.ts'
 import { CompileLoop } from './compile-loop.ts'
 import { Discovery } from './discovery.ts'
+import { Federation } from './federation.ts'
 import { healthService } from './health.ts'
 import { openJoinTokens } from './join-tokens.ts'
 import { meshRoutes, proxiesOf } from './mesh-routes.ts'
@@ -56,6 +59,10 @@ export type PlaneOptions = {
   /** On loopback too. Elsewhere it always is. */
   readonly requireLogin?: boolean
   readonly xds: { readonly host: string; readonly port: number }
+  /** Where others fetch the roots of this mesh; absent: nowhere but by the operator API. */
+  readonly bundle?: BundlePlace
+  /** After how many seconds they are to ask again; absent: 300. */
+  readonly bundleRefreshS?: number
   /** Path of a socket where processes of this machine prove who they are; absent: there is none. */
   readonly attestSocket?: string
   /** Where the built dashboard is. */
@@ -67,6 +74,8 @@ export type PlaneOptions = {
 export type Plane = AsyncDisposable & {
   readonly api: { readonly host: string; readonly port: number; readonly url: string }
   readonly xds: { readonly host: string; readonly port: number }
+  /** Where its bundle is, if it is served. */
+  readonly bundle?: { readonly host: string; readonly port: number }
   /** File with the token of the first admin, made just now; absent: none was needed. */
   readonly firstAdmin?: string
   /** File with the roots by which the API is known, where it serves the mesh's own certificate. */
@@ -118,6 +127,8 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
   const platform = new Universal({ store, clock, log })
   owned.defer(() => platform.close())
   let envoys = (): readonly string[] => []
+  const federation = new Federation({ store, folder: `${folder}/federation`, ask: askHttp, clock, log, onChange: () => compileAgain() })
+  owned.defer(() => federation.close())
   const trust = () => {
     const lists = authority.lists()
     return {
@@ -126,6 +137,7 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
       judgeCertificate: judgeServerCertificate,
       ...(lists.isNeeded ? { crls: lists.pem, ...(lists.areWhole ? { areWhole: true as const } : {}) } : {}),
       envoys: envoys(),
+      domains: federation.known(),
     }
   }
   const loop = new CompileLoop({ store, platform, trust, clock, log })
@@ -211,6 +223,14 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
       log,
     }),
   )
+  const bundle = await openOwnBundle({
+    folder,
+    roots: () => authority.roots(),
+    jwks: () => jwt.jwks(),
+    refreshHintS: options.bundleRefreshS ?? 300,
+    log,
+  })
+  const bundleEndpoint = options.bundle && owned.use(await serveBundle(options.bundle, () => authority.serverCertificate(), bundle, log))
   const firstAdmin = await keepFirstAdmin(operators, folder)
   const operator = createOperatorApi({
     store,
@@ -222,7 +242,7 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
       ...meshRoutes(parts),
       ...tokenRoutes({ authority, tokens, store, make: makeToken, jwks: () => jwt.jwks() }),
       ...rootRoutes(authority, watch, store),
-      ...trustRoutes(authority),
+      ...trustRoutes(authority, bundle),
       ...auditRoutes(store),
       ...operators.routes,
     ],
@@ -255,6 +275,7 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
   renewServer = () => {
     grpc.setCertificate()
     renewApi()
+    bundleEndpoint?.renew()
   }
   const ca = serving === 'mesh' ? `${folder}/ca.pem` : undefined
   const writeRoots = async (): Promise<void> => (ca === undefined ? undefined : writeAtomic(ca, authority.roots().join('')))
@@ -269,6 +290,7 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
   return {
     api: { host: reached, port: http.port, url },
     xds,
+    ...(bundleEndpoint === undefined ? {} : { bundle: { host: reachable(options.bundle!.host), port: bundleEndpoint.port } }),
     ...(firstAdmin === undefined ? {} : { firstAdmin }),
     ...(ca === undefined ? {} : { ca }),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),

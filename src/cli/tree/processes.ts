@@ -53,6 +53,11 @@ export function addProcesses(program: Command, session: Session, act: Act): void
       '--rejoin-within <duration>',
       'how long after its end a certificate still brings its workload back; 0: not at all (default: 720h)',
     )
+    .option('--bundle-port <port>', 'serve the roots of the mesh to others, as a SPIFFE bundle endpoint; 0: any free one')
+    .option('--bundle-host <host>', 'its address (default: 127.0.0.1)')
+    .option('--bundle-cert <file>', 'its certificate for its host name, PEM (https_web); without: that of the control plane (https_spiffe)')
+    .option('--bundle-key <file>', 'its private key, PEM')
+    .option('--bundle-refresh <duration>', 'how often others are to ask again: 1s to 24h (default: 5m)')
     .option(
       '--redis <url>',
       'where global rate limits are counted, so that control planes share them: redis://[USER@]HOST:PORT, rediss:// for TLS; password in WEFT_REDIS_PASSWORD',
