@@ -1,11 +1,17 @@
-/** /weft/v1: what others need to judge certificates of this mesh by: its revocation lists. */
+/** /weft/v1: what others need to judge certificates of this mesh by: its revocation lists, and its roots and keys as SPIFFE has them. */
 
 import type { ExtraRoute } from './api.ts'
 import type { Authority } from './authority.ts'
+import type { OwnBundle } from './bundle-endpoint.ts'
 import { derOf } from '#identity/certificate'
 
-export function trustRoutes(authority: Authority): ExtraRoute[] {
+export function trustRoutes(authority: Authority, bundle: OwnBundle): ExtraRoute[] {
   return [
+    {
+      method: 'GET',
+      path: '/weft/v1/spiffe-bundle',
+      handle: () => ({ status: 200, headers: { 'content-type': 'application/json' }, body: bundle.text() }),
+    },
     {
       method: 'GET',
       path: '/weft/v1/crl',

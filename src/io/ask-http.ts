@@ -2,6 +2,7 @@
 
 import http from 'node:http'
 import https from 'node:https'
+import type { PeerCertificate } from 'node:tls'
 
 /** type: its Content-Type; empty where it says none. */
 export type Reply = { readonly status: number; readonly body: string; readonly type: string }
@@ -13,13 +14,17 @@ export type HttpQuestion = {
   readonly body?: string
   /** PEM roots by which the server is known; absent: those of this machine. */
   readonly ca?: string | undefined
+  /** Why the server's leaf (DER), which leads to a root, is not the one expected. Absent: its names must fit the host. */
+  readonly expectedServer?: ((leaf: Uint8Array) => string | undefined) | undefined
   readonly timeoutMs: number
 }
+
+const asError = (reason: string | undefined): Error | undefined => (reason === undefined ? undefined : new Error(reason))
 
 const mostBytes = 4 * 1024 * 1024
 
 /** Rejects with one sentence when there is no answer; any status is one. Redirects are not followed. */
-export function askHttp({ url, method = 'GET', headers = {}, body, ca, timeoutMs }: HttpQuestion): Promise<Reply> {
+export function askHttp({ url, method = 'GET', headers = {}, body, ca, expectedServer, timeoutMs }: HttpQuestion): Promise<Reply> {
   return new Promise((resolve, reject) => {
     const failed = (reason: string): void => reject(new Error(`${new URL(url).origin} does not answer: ${reason}`))
     const send = url.startsWith('https:') ? https.request : http.request
@@ -30,6 +35,10 @@ export function askHttp({ url, method = 'GET', headers = {}, body, ca, timeoutMs
         headers: { ...headers, ...(body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }) },
         agent: false,
         ...(ca === undefined ? {} : { ca }),
+        // OpenSSL has verified the chain when this is called.
+        ...(expectedServer === undefined
+          ? {}
+          : { checkServerIdentity: (_host: string, { raw }: PeerCertificate) => asError(expectedServer(raw)) }),
       },
       response => {
         const parts: Buffer[] = []

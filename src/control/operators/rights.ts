@@ -48,6 +48,7 @@ export const routes: Readonly<Record<string, Entry>> = {
   'GET /weft/v1/login/callback': entry('open', 'come back from the OpenID provider'),
   'GET /weft/v1/rights': entry('known', 'see which right each route needs'),
   'GET /weft/v1/trust-bundle': entry('known', 'read the roots of the mesh'),
+  'GET /weft/v1/spiffe-bundle': entry('open', 'read the roots of the mesh as a SPIFFE bundle'),
   'GET /weft/v1/crl': entry('open', 'read the revocation lists of the mesh'),
   'GET /weft/v1/crl.der': entry('open', 'read the revocation list of whoever signs now'),
   'GET /weft/v1/jwks': entry('open', 'read the public keys of JWT-SVIDs'),
