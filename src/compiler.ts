@@ -15,6 +15,7 @@ import type { Resource } from '#resources/kind'
 import { findGuards } from './compiler/access.ts'
 import { findAddressed } from './compiler/addressed.ts'
 import { findModes, judgingModes, keyOfPort, namelessPorts, spokenTo, withSpoken } from './compiler/authentication.ts'
+import { type Enforced, findEnforced } from './compiler/enforced.ts'
 import { findEgress } from './compiler/egress.ts'
 import { findExternals } from './compiler/external.ts'
 import { findBodies, nextReopening, withoutEnded } from './compiler/bodies.ts'
@@ -62,6 +63,7 @@ export type { Note } from './compiler/gather.ts'
 export type { KnownDomain } from './compiler/trust-domains.ts'
 export type { AncestorStatus, ParentStatus, ResourceStatus, Stated } from './compiler/status.ts'
 export { toldProtocol } from './compiler/protocol.ts'
+export type { Enforced } from './compiler/enforced.ts'
 export { joinStatus } from './compiler/status.ts'
 export type { PolicyQuestion } from './compiler/tell.ts'
 export { modeAt } from './compiler/authentication.ts'
@@ -94,12 +96,18 @@ export type Compiled = {
   readonly plaintext: readonly string[]
   readonly notes: readonly Note[]
   readonly statuses: readonly ResourceStatus[]
+  /** Policies about who may call, and whose proxies keep them. */
+  readonly enforced: readonly Enforced[]
   /** When something ends by itself, so that the same resources compile to something else; ms since the epoch. */
   readonly endsAt?: number
 }
 
 /** Without what there is none of, so that a mesh without it has nothing more to tell. */
-const trustOf = ({ trustDomain, roots, crls = [], areWhole }: CompileOptions, { federated }: Federating, { revoked }: Revoking): Mesh['trust'] => {
+const trustOf = (
+  { trustDomain, roots, crls = [], areWhole }: CompileOptions,
+  { federated }: Federating,
+  { revoked }: Revoking,
+): Mesh['trust'] => {
   const believed = Object.fromEntries(
     Object.entries(federated).filter(([domain]) => isRevoked(revoked, `spiffe://${domain}/`) === undefined),
   )
@@ -350,6 +358,12 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
     plaintext: nameless.map(keyOfPort),
     notes,
     statuses,
+    enforced: findEnforced(
+      [...gathered.accessPolicies, ...gathered.jwtPolicies, ...gathered.authenticationPolicies],
+      requests,
+      services,
+      inventory.workloads,
+    ),
     ...(endsAt === undefined ? {} : { endsAt }),
   })
   sources.set(compiled, {

@@ -2,6 +2,7 @@
 
 import { matchedClaims } from '#model/claim-routes'
 import type { Mesh, Outbound } from '#model/mesh'
+import type { Workload } from '#model/workload'
 import type { LoginPolicy as Login, Route, RouteTable, TokenPolicy, VirtualHost } from '#model/view'
 import { durationMs } from '#resources/duration'
 import type { ParentRef } from '#resources/gateway-api'
@@ -128,13 +129,31 @@ const lengthOf = (base64: string): number => bytesOf(base64).length
 const textOf = (base64 = ''): string =>
   new TextDecoder().decode(Uint8Array.from(bytesOf(base64), each => each.charCodeAt(0))).replace(/\r?\n$/, '')
 
-/** At routes that a policy holds for; the paths of the login itself go before all routes of a host. */
-export function loginsAtGateways(gateways: Mesh['gateways'], targets: Targets<LoginPolicy>, logins: Logins): Mesh['gateways'] {
+/**
+ * At routes that a policy holds for; the paths of the login itself go before all routes of a host. envoys: Gateways of which a proxy is an Envoy, by name:
+ * it cannot carry out a login, and would go on as before, so that such routes are answered 503 there.
+ */
+export function loginsAtGateways(
+  gateways: Mesh['gateways'],
+  targets: Targets<LoginPolicy>,
+  logins: Logins,
+  envoys: ReadonlySet<string>,
+): Mesh['gateways'] {
   if (targets.isEmpty) return gateways
-  return Object.fromEntries(Object.entries(gateways).map(([name, gateway]) => [name, atGateway(name, gateway, targets, logins)]))
+  return Object.fromEntries(
+    Object.entries(gateways).map(([name, gateway]) => [name, atGateway(name, gateway, targets, logins, envoys.has(name))]),
+  )
 }
 
-function atGateway(name: string, gateway: Outbound, targets: Targets<LoginPolicy>, logins: Logins): Outbound {
+/** Gateways of which a proxy is an Envoy. ids: of proxies. */
+export const gatewaysOf = (workloads: readonly Workload[], ids: readonly string[]): ReadonlySet<string> =>
+  new Set(
+    workloads.flatMap(({ name, namespace, gateway }) =>
+      gateway !== undefined && ids.includes(`${name}.${namespace}`) ? [`${namespace}/${gateway.name}`] : [],
+    ),
+  )
+
+function atGateway(name: string, gateway: Outbound, targets: Targets<LoginPolicy>, logins: Logins, isEnvoy: boolean): Outbound {
   const byTable = new Map<string, Map<string, Login>>()
   const secured = new Set(Object.values(gateway.listeners).flatMap(({ terminates = [] }) => terminates.flatMap(each => each.routes ?? [])))
   const asking = (key: string, table: RouteTable): RouteTable => {
@@ -151,6 +170,10 @@ function atGateway(name: string, gateway: Outbound, targets: Targets<LoginPolicy
         const policy = (own ?? ofPlace[0])?.policy
         if (policy === undefined) return route
         const lowered = logins.of(policy)
+        if (isEnvoy) {
+          logins.clashes.set(lowered.name, `a proxy of Gateway ${name} is an Envoy, which cannot carry out a login`)
+          return { ...route, filters: [], action: { type: 'respond', status: 503, detail: 'a login is needed here, and Envoy has none' } }
+        }
         used.set(lowered.name, lowered)
         return { ...route, login: lowered.name }
       })
@@ -161,7 +184,8 @@ function atGateway(name: string, gateway: Outbound, targets: Targets<LoginPolicy
         if (other !== undefined)
           logins.clashes.set(each.name, `its redirectPath or logoutPath is that of LoginPolicy ${other.name} at host ${host.name} too`)
       })
-      return own.length === 0 ? host : { ...host, routes: [...own.flatMap(ownRoutes), ...routes] }
+      const isSame = routes.every((route, at) => route === host.routes[at])
+      return isSame ? host : { ...host, routes: [...own.flatMap(ownRoutes), ...routes] }
     })
     return { ...table, hosts }
   }
