@@ -76,7 +76,7 @@ const grpcType = /^application\/grpc(?:$|[+;])/
 
 /** Whole segments: `/a` holds `/a` and `/a/b`, not `/ab` (Gateway API PathPrefix). */
 export function hasPrefix(path: string, prefix: string): boolean {
-  if (prefix === '/') return path.charCodeAt(0) === 47
+  if (prefix === '/') return path.charCodeAt(0) === 47 || path === '*'
   const bare = prefix.endsWith('/') ? prefix.slice(0, -1) : prefix
   return path.startsWith(bare) && (path.length === bare.length || path.charCodeAt(bare.length) === 47)
 }

@@ -92,3 +92,10 @@ test('a substitution makes no more text than can be sent, however often its patt
   const made = substitute('a'.repeat(100_000), { pattern: 'a', substitution: 'x'.repeat(10_000) })
   assert.ok(made.length > 65_536 && made.length < 80_000, `${made.length}`)
 })
+
+test('OPTIONS * stays about the whole server, and is led to the root where it is redirected', () => {
+  const everything = { type: 'rewrite', path: { type: 'prefix', value: '/api' } } as const
+  assert.equal(rewrite([everything], prefix('/'), 'web', '*', none).path, '*')
+  const from = { scheme: 'http', host: 'web', path: '*', search: '', match: prefix('/') }
+  assert.equal(locationOf({ status: 302, host: 'other' }, from), 'http://other/')
+})

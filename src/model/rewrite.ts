@@ -4,6 +4,8 @@ import type { Filter, HeaderChange, HostFrom, PathChange, PathMatch, Redirect, S
 
 /** Gateway API HTTPPathModifier. `prefix` replaces what the match's prefix covered; a trailing slash of either side is not doubled. */
 export function changePath(path: string, change: PathChange, match: PathMatch | undefined): string {
+  // `OPTIONS *` is about the server and not about a path of it (RFC 9110 §7.1).
+  if (path === '*') return path
   if (change.type === 'full') return change.value
   if (change.type === 'regex') return absolute(substitute(path, change))
   const prefix = match?.type === 'prefix' ? match.value : '/'
@@ -102,7 +104,8 @@ export function locationOf(
   const scheme = redirect.scheme ?? from.scheme
   const wanted = redirect.port ?? (redirect.scheme === undefined && port !== undefined ? Number(port) : undefined)
   const shown = wanted === undefined || (scheme === 'http' && wanted === 80) || (scheme === 'https' && wanted === 443) ? '' : `:${wanted}`
-  const path = redirect.path === undefined ? from.path : changePath(from.path, redirect.path, from.match)
+  const asked = from.path === '*' ? '/' : from.path
+  const path = redirect.path === undefined ? asked : changePath(asked, redirect.path, from.match)
   return `${scheme}://${redirect.host ?? hostname}${shown}${path}${from.search === '' ? '' : `?${from.search}`}`
 }
 

@@ -253,6 +253,16 @@ describe('two proxies with mutual TLS between them', () => {
     outside.swap({ routes: { out: table('out', [forward]) } })
   })
 
+  test('OPTIONS * goes by a route for the prefix /, and arrives as it was asked', async () => {
+    const { backends, endpoints } = remote('web', [inside.port])
+    const forward = forwardTo(Object.keys(backends)[0]!)
+    const everything = { ...forward, match: { path: { type: 'prefix', value: '/' } } } as const
+    outside.swap({ routes: { out: table('out', [everything]) }, backends, endpoints })
+    const answer = await ask(outside.port, '*', { method: 'OPTIONS' })
+    assert.deepEqual([answer.status, answer.headers['x-seen']], [200, 'OPTIONS *'])
+    outside.swap({ routes: { out: table('out', [forward]) } })
+  })
+
   test('a path that a rewrite or a redirect makes too long is answered 414, and others on the connection go on', async () => {
     const { backends, endpoints } = remote('web', [inside.port])
     const forward = forwardTo(Object.keys(backends)[0]!)
