@@ -245,3 +245,27 @@ test('what workloads are to take in is not said of a Service without a selector,
     assert.match(conditions[0]!.message, /has no selector, so that no workload knows/)
   }
 })
+
+test('a route for a headless Service says that it holds nowhere, one that leads to it holds', () => {
+  const route = (name: string, parent: string, backend: string): Resource => ({
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'HTTPRoute',
+    metadata: { name, namespace: 'shop' },
+    spec: { parentRefs: [{ group: '', kind: 'Service', name: parent }], rules: [{ backendRefs: [{ name: backend, port: 80 }] }] },
+  })
+  const documents = [
+    service('peers', { clusterIP: 'None', selector: { app: 'web' } }),
+    service('front', { selector: { app: 'web' } }),
+    route('for', 'peers', 'front'),
+    route('to', 'front', 'peers'),
+  ]
+  const { statuses } = compile(documents.map(admit), { workloads: [workload('a')] }, options)
+  const said = statuses.filter(({ kind }) => kind === 'HTTPRoute').map(({ name, parents }) => [name, parents?.[0]?.conditions[0]])
+  assert.deepEqual(
+    said.map(([name, condition]) => [name, (condition as { status: string }).status]),
+    [
+      ['for', 'False'],
+      ['to', 'True'],
+    ],
+  )
+})
