@@ -18,6 +18,37 @@ export type ControlStatus = {
     readonly notAfter: string
   }[]
   readonly proxies: readonly ProxyStatus[]
+  /** Absent: of an older control plane. */
+  readonly trust?: TrustTold
+}
+
+/**
+ * Who is not believed any more, and who else is. Times are RFC 3339. lists: those that the authority signed, of each that may stand in a chain. failing: why the
+ * bundle of a TrustDomain could not be fetched, or read.
+ */
+export type TrustTold = {
+  readonly revocations: readonly {
+    readonly name: string
+    readonly revokes: readonly string[]
+    readonly reason: string
+    readonly until?: string
+  }[]
+  readonly lists: readonly {
+    readonly issuer: string
+    readonly number?: string
+    readonly thisUpdate: string
+    readonly nextUpdate?: string
+    readonly entries: number
+  }[]
+  readonly domains: readonly {
+    readonly name: string
+    readonly trustDomain: string
+    readonly roots: readonly { readonly subject: string; readonly sha256: string; readonly notAfter: string }[]
+    readonly url?: string
+    readonly sequence?: number
+    readonly refreshedAt?: string
+    readonly failing?: string
+  }[]
 }
 
 export type SyncState = 'synced' | 'pending' | 'rejected' | 'disconnected'

@@ -62,7 +62,12 @@ export type Authority = {
   serverCertificate(): KeyAndChain
   certificates(): readonly AuthorityCertificate[]
   /** PEM: the revocation lists of all who sign. needed: none while nobody has to look at them. whole: there is one of each authority of a chain. */
-  lists(): { readonly pem: readonly string[]; readonly isNeeded: boolean; readonly areWhole: boolean; readonly told: readonly Crl[] }
+  lists(): {
+    readonly pem: readonly string[]
+    readonly isNeeded: boolean
+    readonly areWhole: boolean
+    readonly told: readonly (Crl & { readonly by: string })[]
+  }
   /** Absent where the roots are not the mesh's own. */
   readonly rotation?: RootRotation
   close(): void
@@ -114,6 +119,13 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
     lists.renew()
     options.onRoots?.()
   })
+  const known = new WeakMap<readonly string[], readonly (Crl & { readonly by: string })[]>()
+  const toldLists = () => {
+    const pem = lists.current()
+    let found = known.get(pem)
+    if (found === undefined) known.set(pem, (found = lists.told().map(crl => ({ ...crl, by: signerOf(crl, issuer) }))))
+    return found
+  }
   const refuseRevoked = (identity: string, serial?: string): void => {
     const why = withdrawn?.why(identity, serial)
     if (why !== undefined) throw new RevokedError(why)
@@ -182,7 +194,7 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
       const why = 'refused' in judged ? undefined : withdrawn?.why(judged.peer, judged.serial)
       return why === undefined ? judged : { refused: why }
     },
-    lists: () => ({ pem: lists.current(), isNeeded: !lists.isEmpty, areWhole: lists.areWhole, told: lists.told() }),
+    lists: () => ({ pem: lists.current(), isNeeded: !lists.isEmpty, areWhole: lists.areWhole, told: toldLists() }),
     serverCertificate: () => server.shown,
     certificates: () => [
       ...issuer.roots().map(root => told('root', root)),
@@ -196,6 +208,12 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
       issuer.close()
     },
   }
+}
+
+/** Its name, for people. */
+function signerOf(crl: Crl, issuer: Issuer): string {
+  const by = [...issuer.intermediates(), ...issuer.roots()].find(crl.isSignedBy)
+  return by === undefined ? 'an authority that is not known any more' : by.subject.replaceAll('\n', ', ')
 }
 
 function told(use: AuthorityCertificate['use'], certificate: Certificate): AuthorityCertificate {

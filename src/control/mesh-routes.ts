@@ -1,6 +1,6 @@
 /** /weft/v1: what the mesh does now. The shapes are those of api/mesh-api.ts. */
 
-import type { ControlStatus, Detection, Resilience } from '#api/mesh-api'
+import type { ControlStatus, Detection, Resilience, TrustTold } from '#api/mesh-api'
 import type { PoliciesTold } from '#model/policies-told'
 import type { TopologyService } from '#model/topology'
 import type { Traffic } from '#observe/traffic'
@@ -24,6 +24,7 @@ export type MeshParts = {
   /** Where proxies connect. */
   readonly xds: () => { readonly host: string; readonly port: number }
   readonly now: () => number
+  readonly trust: () => TrustTold
 }
 
 export function meshRoutes(parts: MeshParts): ExtraRoute[] {
@@ -162,6 +163,7 @@ function statusOf(parts: MeshParts): ControlStatus {
     authority: { type: authority.issuer, leafLifeSeconds: authority.leafLifeMs / 1000 },
     certificates: authority.certificates(),
     proxies: proxiesOf(parts),
+    trust: parts.trust(),
   }
 }
 

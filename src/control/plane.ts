@@ -26,6 +26,7 @@ import { meshRoutes, proxiesOf } from './mesh-routes.ts'
 import { metricsService } from './metrics.ts'
 import { rootRoutes } from './root-routes.ts'
 import type { Mesh } from '#model/mesh'
+import { tellTrust } from './trust-told.ts'
 import { trustRoutes } from './trust-routes.ts'
 import { Withdrawn } from './withdrawn.ts'
 import { RotationWatch } from './root-rotation.ts'
@@ -211,7 +212,20 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
   xds = { host: reachable(options.xds.host), port: grpc.port }
   if (options.attestSocket !== undefined)
     owned.use(await serveEach({ path: options.attestSocket, servicesFor: peer => programs.servicesFor(peer), log }))
-  const parts = { version, startedAt, store, authority, loop, discovery, platform, traffic, xds: () => xds, now: () => clock.now() }
+  const told = () => tellTrust({ store, authority, domains: () => federation.known(), now: () => clock.now() })
+  const parts = {
+    version,
+    startedAt,
+    store,
+    authority,
+    loop,
+    discovery,
+    platform,
+    traffic,
+    xds: () => xds,
+    now: () => clock.now(),
+    trust: () => told(),
+  }
   const operators = owned.use(
     await openOperators({
       store,
