@@ -107,7 +107,9 @@ const isSame = (one: TokenPlace, other: TokenPlace): boolean =>
 const takenAt = ({ from }: TokenIssuer, place: TokenPlace): boolean => from.some(each => isSame(each, place))
 
 function take(exchange: Exchange, policy: TokenPolicy, issuer: TokenIssuer, { claims, until }: Verified, place: TokenPlace): void {
-  if (policy.isBoundToToken === true) exchange.ends = { at: until, code: 'token-expired' }
+  // A login before it may end sooner.
+  if (policy.isBoundToToken === true && !(exchange.ends !== undefined && exchange.ends.at <= until))
+    exchange.ends = { at: until, code: 'token-expired' }
   giveClaims(exchange, policy.issuers, issuer, claims)
   if (!issuer.forward) withoutToken(exchange, place)
 }

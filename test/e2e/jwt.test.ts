@@ -306,8 +306,18 @@ describe('tokens', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.remed
       'routes are chosen by claims, not by what callers write',
     )
     const explained = await mesh.weft(
-      ...['explain', 'request', '--from', 'gateway/edge', '--to', `http://127.0.0.1:${port}/mine`],
-      ...['--claim', 'sub=ann', '-H', 'x-user: bob', '-o', 'json'],
+      'explain',
+      'request',
+      '--from',
+      'gateway/edge',
+      '--to',
+      `http://127.0.0.1:${port}/mine`,
+      '--claim',
+      'sub=ann',
+      '-H',
+      'x-user: bob',
+      '-o',
+      'json',
     )
     const { explanation } = JSON.parse(explained.stdout) as { explanation: Explanation }
     assert.match(explanation.route?.origin ?? explained.stderr, /rule 0/)

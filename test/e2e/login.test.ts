@@ -93,10 +93,9 @@ describe('a login at a Gateway', { skip: verdict.ok ? false : `${verdict.why}: $
     const [cert, key] = ['edge.crt', 'edge.key'].map(each => join(mesh.folder, each)) as [string, string]
     execFileSync(
       'openssl',
-      [
-        ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'],
-        ...['-subj', '/CN=edge', '-addext', `subjectAltName=DNS:${host}`, '-keyout', key, '-out', cert],
-      ],
+      `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=edge -addext subjectAltName=DNS:${host} -keyout ${key} -out ${cert}`.split(
+        ' ',
+      ),
       { stdio: 'ignore' },
     )
     const data = { 'tls.crt': readFileSync(cert).toString('base64'), 'tls.key': readFileSync(key).toString('base64') }
@@ -429,6 +428,36 @@ describe('a login at a Gateway', { skip: verdict.ok ? false : `${verdict.why}: $
     }
   })
 
+  test('a cookie that is Strict is set by a page that leads on, and one of a domain is for all its hosts', async () => {
+    await policy({ session: { ...spec().session, sameSite: 'Strict', domain: 'example.org' } })
+    try {
+      const came = await logIn(browser(), '/a?b="><script>')
+      assert.equal(came.status, 200)
+      assert.match(came.body, /content="0;url=https:\/\/shop\.example\.org:\d+\/a\?b=/)
+      assert.ok(!came.body.includes('<script>'), came.body)
+      assert.match(
+        came.cookies.join(),
+        /__Secure-weft-login-people=1\.[\w-]+; Path=\/; Domain=example\.org; Max-Age=\d+; Secure; HttpOnly; SameSite=Strict/,
+      )
+    } finally {
+      await policy()
+    }
+  })
+
+  test('explain tells the login: of a service with who says so, of a request with what becomes of it', async () => {
+    const policies = await mesh.weft('explain', 'policy', 'shop')
+    assert.match(
+      policies.stdout,
+      /from outside, at Gateway default\/edge by HTTPRoute default\/shop rule 0[\s\S]*login .*LoginPolicy default\/people/,
+    )
+    const ask = async (...more: readonly string[]): Promise<string> =>
+      (await mesh.weft('explain', 'request', '--from', 'gateway/edge', '--to', `https://${host}:${port}/`, ...more)).stdout
+    assert.match(await ask(), /login-required/)
+    const inside = await ask('--claim', 'sub=ann')
+    assert.doesNotMatch(inside, /login-required/)
+    assert.match(inside, /a login is asked for, by LoginPolicy default\/people/)
+  })
+
   test('while the provider is down, who is logged in goes on and nobody else gets in; nothing secret was told anywhere', async () => {
     const own = browser()
     await logIn(own)
@@ -447,7 +476,14 @@ describe('a login at a Gateway', { skip: verdict.ok ? false : `${verdict.why}: $
       await provider.up()
     }
     const dump = await mesh.weft('get', 'loginpolicy', 'people', '-o', 'yaml')
-    const logs = `${mesh.logs()}${gateway.stdout}${gateway.stderr}${dump.stdout}`
+    const shown = await Promise.all(
+      (await mesh.client.proxies()).map(async ({ id, admin }) => {
+        const config = await (await fetch(`${mesh.url}/weft/v1/proxies/${encodeURIComponent(id)}/config`)).text()
+        return `${config}${admin === undefined ? '' : await (await fetch(`${admin}/config`)).text()}`
+      }),
+    )
+    assert.ok(shown.join().includes('/oauth2/callback'), 'the policy itself is shown')
+    const logs = `${mesh.logs()}${gateway.stdout}${gateway.stderr}${dump.stdout}${shown.join()}`
     for (const secret of ['shop-secret', 'n'.repeat(32), base64('n'.repeat(32)), 'access-0']) assert.ok(!logs.includes(secret), secret)
   })
 })
