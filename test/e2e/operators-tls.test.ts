@@ -105,7 +105,7 @@ allowedOrigins: [https://tools.example]
     assert.equal(bob.status, 403)
     assert.match(
       statusIn(bob).message,
-      /user "CN=bob" may not see the status of the mesh in the whole mesh: that needs the role viewer, and there is no role/,
+      /user "CN=bob" may not see the status in the whole mesh: that needs the role viewer, and there is no role/,
     )
     assert.equal((await call('/api/v1/namespaces/default/configmaps', { tls: showing('robot') })).status, 200)
     assert.equal((await call('/weft/v1/status', { tls: showing('robot') })).status, 403)

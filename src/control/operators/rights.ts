@@ -52,7 +52,7 @@ export const routes: Readonly<Record<string, Entry>> = {
   'GET /weft/v1/crl': entry('open', 'read the revocation lists of the mesh'),
   'GET /weft/v1/crl.der': entry('open', 'read the revocation list of whoever signs now'),
   'GET /weft/v1/jwks': entry('open', 'read the public keys of JWT-SVIDs'),
-  'GET /weft/v1/status': entry('read', 'see the status of the mesh'),
+  'GET /weft/v1/status': entry('read', 'see the status'),
   'GET /weft/v1/proxies': entry('read', 'list proxies'),
   'GET /weft/v1/proxies/:id/config': entry('read', 'read the configuration of a proxy', ofProxy),
   'GET /weft/v1/proxies/:id/detections': entry('read', 'see what a proxy detected', ofProxy),
