@@ -11,6 +11,7 @@
 import { Failure } from '#base/failure'
 import type { Log } from '#base/log'
 import { begin, type Granted, LoginRefused, logoutUrl, type Provider, redeem, renew } from '#identity/openid'
+import { metricNames } from '#model/metrics'
 import type { LoginPolicy, NameValue } from '#model/view'
 import { answerEmpty, answerPage } from './answer.ts'
 import type { Exchange } from './exchange.ts'
@@ -29,6 +30,7 @@ import {
 } from './login/cookies.ts'
 import { askOf, Providers } from './login/providers.ts'
 import { openPending, openSession, type Pending, sealPending, sealSession, type Session } from './login/session.ts'
+import type { Family, Registry } from './registry.ts'
 import { giveClaims, tellClaims } from './tokens.ts'
 import { withoutCookies } from './token-places.ts'
 
@@ -51,9 +53,16 @@ export class Logins {
   readonly #renewals = new Map<string, Promise<Session>>()
   readonly #used = new Map<string, number>()
   readonly #ended = new Map<string, number>()
+  readonly #counted: Family
 
-  constructor(log: Log) {
+  constructor(log: Log, registry: Registry) {
     this.#log = log
+    this.#counted = registry.family(
+      metricNames.logins,
+      'counter',
+      'Logins by what became of them: begun, done, refused, unavailable; sessions renewed and ended by a logout',
+      ['policy', 'outcome'],
+    )
     this.#providers = new Providers(log)
   }
 
@@ -110,6 +119,7 @@ export class Logins {
       .catch((thrown: unknown) => {
         if (exchange.isGone) return
         if (thrown instanceof LoginRefused) {
+          this.#count(policy, thrown.code === 'login-failed' ? 'refused' : 'unavailable')
           this.#log.warn(`a login by ${policy.name} was refused: ${thrown.message}`, { reason: thrown.code })
           exchange.changeAnswer({ set: [noStore], add: [], remove: [] })
           return refuse(new Failure(thrown.code, thrown.message))
@@ -127,6 +137,7 @@ export class Logins {
     const { url, ...begun } = await begin(policy, provider, `https://${host}${policy.redirectPath}`)
     const pending: Pending = { ...begun, host, back: backOf(exchange), endsAt: Date.now() + loginMs }
     const written = writePending(policy, begun.state, sealPending(policy, pending), cookies)
+    this.#count(policy, 'begun')
     return () => redirect(exchange, url, written)
   }
 
@@ -163,6 +174,7 @@ export class Logins {
     const granted = await redeem(policy, provider, pending, `https://${pending.host}${policy.redirectPath}`, answer, askOf(policy))
     const session = await this.#sessionOf(policy, provider, granted, undefined)
     const written = this.#written(policy, session, cookies)
+    this.#count(policy, 'done')
     const url = `https://${pending.host}${pending.back}`
     return () => {
       // A cookie that is Strict would not come with what follows a redirect from another site.
@@ -225,14 +237,19 @@ export class Logins {
   async #renew(policy: LoginPolicy, session: Session): Promise<Session> {
     const provider = await this.#providers.of(policy)
     const granted = await renew(policy, provider, session.refreshToken!, askOf(policy))
-    return this.#sessionOf(policy, provider, granted, session)
+    const renewed = await this.#sessionOf(policy, provider, granted, session)
+    this.#count(policy, 'renewed')
+    return renewed
   }
 
   async #logOut(exchange: Exchange, policy: LoginPolicy, cookies: Cookies): Promise<() => void> {
     if (exchange.header('sec-fetch-site') === 'cross-site') throw new LoginRefused('login-failed', 'a logout begins at its own site')
     const sealed = sessionIn(policy, cookies)
     const session = sealed === undefined ? undefined : this.#open(policy, sealed)
-    if (session !== undefined) remember(this.#ended, session.id, session.endsAt)
+    if (session !== undefined) {
+      remember(this.#ended, session.id, session.endsAt)
+      this.#count(policy, 'ended')
+    }
     const back = `https://${exchange.host.toLowerCase()}${policy.afterLogout}`
     // Whatever becomes of the provider, here the session is over.
     const at = await this.#providers.of(policy).then(
@@ -240,6 +257,10 @@ export class Logins {
       () => undefined,
     )
     return () => redirect(exchange, session === undefined ? back : (at ?? back), clearSession(policy, cookies))
+  }
+
+  #count({ name }: LoginPolicy, outcome: 'begun' | 'done' | 'refused' | 'unavailable' | 'renewed' | 'ended'): void {
+    this.#counted.sample([name, outcome]).value++
   }
 
   #open(policy: LoginPolicy, sealed: string): Session | undefined {

@@ -466,6 +466,9 @@ describe('a login at a Gateway', { skip: verdict.ok ? false : `${verdict.why}: $
     await policy()
     const half = await own.open('/oauth2/callback?state=x')
     assert.equal(told(half), '400 login-failed')
+    await gateway.stop()
+    gateway = mesh.gateway('edge')
+    await mesh.until('the Gateway serves again', async () => (await own.open('/').catch(() => undefined))?.status === 200)
     const started = browser()
     const query = provider.agree((await started.open('/')).location)
     await provider.down()
@@ -475,6 +478,9 @@ describe('a login at a Gateway', { skip: verdict.ok ? false : `${verdict.why}: $
     } finally {
       await provider.up()
     }
+    const admin = (await mesh.client.proxies()).find(each => each.service === 'edge-weft')!.admin
+    const metrics = await (await fetch(`${admin}/metrics`)).text()
+    for (const outcome of ['begun', 'unavailable']) assert.match(metrics, new RegExp(`weft_logins_total\\{[^}]*outcome="${outcome}"`))
     const dump = await mesh.weft('get', 'loginpolicy', 'people', '-o', 'yaml')
     const shown = await Promise.all(
       (await mesh.client.proxies()).map(async ({ id, admin }) => {
