@@ -27,7 +27,8 @@ const paths: Readonly<Record<string, KindPath>> = {
 
 /** Says who it is and what came. */
 const echo = `require('node:http').createServer((q, s) =>
-  s.setHeader('content-type', 'application/json').end(JSON.stringify({ name: process.env.NAME, path: q.url, headers: q.headers }))).listen(8080)`
+  s.setHeader('content-type', 'application/json').end(JSON.stringify({ name: process.env.NAME, path: q.url, headers: q.headers })))
+  .on('upgrade', (_, socket) => socket.on('error', () => {}).write('HTTP/1.1 101 Switching Protocols\\r\\nconnection: upgrade\\r\\nupgrade: websocket\\r\\n\\r\\n')).listen(8080)`
 type Echo = { readonly name: string; readonly path: string; readonly headers: Readonly<Record<string, string>> }
 
 const host = 'shop.example.org'
@@ -167,6 +168,9 @@ describe('a login at a Gateway', { skip: verdict.ok ? false : `${verdict.why}: $
       assert.match(String(answer.headers['www-authenticate']), /^Cookie realm=/, what)
       assert.deepEqual(answer.cookies, [], what)
     }
+    const upgraded = await browser().tunnel('/')
+    assert.equal('status' in upgraded && told(upgraded), '401 login-required', 'a WebSocket')
+    assert.deepEqual(await browser().grpc('/shop.Cart/Add'), ['200', '16', 'login-required'], 'gRPC')
   })
 
   test('who logged in gets the page that was wanted, and the workload learns who it is, never the cookies', async () => {
@@ -331,6 +335,21 @@ describe('a login at a Gateway', { skip: verdict.ok ? false : `${verdict.why}: $
       assert.equal((await short.open('/')).status, 302, 'a page is sent to the login again')
     } finally {
       Object.assign(provider, { tokenSeconds: 600, refreshTokens: true, claims: { ...provider.claims, sub: 'ann' } })
+    }
+  })
+
+  test('what is under way when a session ends is ended', async () => {
+    Object.assign(provider, { tokenSeconds: 3, refreshTokens: false })
+    try {
+      const own = browser()
+      await logIn(own)
+      const tunnel = await own.tunnel('/')
+      assert.ok('destroy' in tunnel, 'it is open')
+      let isOver = false
+      tunnel.on('error', () => {}).on('close', () => (isOver = true))
+      await mesh.until('it is ended', () => Promise.resolve(isOver), 30_000)
+    } finally {
+      Object.assign(provider, { tokenSeconds: 600, refreshTokens: true })
     }
   })
 
