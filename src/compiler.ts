@@ -86,8 +86,10 @@ export type CompileOptions = {
   readonly areWhole?: true
   /** What is known of TrustDomains, by their name. */
   readonly domains?: Readonly<Record<string, KnownDomain>>
-  /** Ids of proxies that are Envoys. */
+  /** Ids of proxies that are Envoys, in order. */
   readonly envoys?: readonly string[]
+  /** There will never be revocation lists of all authorities: those that sign are not the mesh's own. */
+  readonly isListless?: true
 }
 
 /** plaintext: ports of workloads to which callers are to speak plaintext, as in `moving`. notes: what belongs to no condition. statuses: what to write on each resource; `joinStatus` makes the status of it. */
@@ -120,10 +122,10 @@ const trustOf = (
   }
 }
 
-/** Envoy looks at revocation lists only where it does not have to tell trust domains apart. */
-function serialsUnseen({ envoys = [] }: CompileOptions, { federated }: Federating): string | undefined {
-  if (envoys.length === 0 || Object.keys(federated).length === 0) return undefined
-  return `Envoy has no revocation lists where there are TrustDomains, so ${envoys.slice(0, 8).join(', ')} takes the certificate until it ends: revoke the identity`
+/** Envoys tell certificates apart by revocation lists only. */
+function serialsUnseen({ isListless, envoys = [] }: CompileOptions): string | undefined {
+  if (isListless !== true || envoys.length === 0) return undefined
+  return `the authority of this mesh signs no revocation list of them, and Envoy knows no other way: ${envoys.slice(0, 8).join(', ')} takes the certificate until it ends. Revoke the identity, or revoke it at the authority`
 }
 
 /**
@@ -133,7 +135,7 @@ function serialsUnseen({ envoys = [] }: CompileOptions, { federated }: Federatin
 export function compile(resources: readonly Resource[], running: Inventory, options: CompileOptions, previous?: Compiled): Compiled {
   const gathered = gather(resources)
   const federating = findTrustDomains(gathered.trustDomains, options.domains ?? {}, options.trustDomain)
-  const revoking = findRevocations(gathered.revocations, options.trustDomain, options.now ?? 0, serialsUnseen(options, federating))
+  const revoking = findRevocations(gathered.revocations, options.trustDomain, options.now ?? 0, serialsUnseen(options))
   const inventory = withoutRevoked(running, revoking.revoked)
   const { grants } = gathered
   const judge = options.judgeCertificate ?? (() => undefined)

@@ -16,7 +16,7 @@ export type Revoking = {
   readonly endsAt?: number
 }
 
-/** now: ms since the epoch. blind: ids of proxies that cannot tell certificates by their serial, and why; undefined: all can. */
+/** now: ms since the epoch. blind: which proxies cannot tell certificates by their serial, and why; undefined: all can. */
 export function findRevocations(all: readonly Revocation[], own: string, now: number, blind?: string): Revoking {
   const revoked: Revoked[] = []
   const rules: AccessRule[] = []

@@ -15,6 +15,7 @@ import { createOperatorApi } from './api.ts'
 import { type ApiPlace, apiNames, certificateFromFiles, servingOf } from './api-tls.ts'
 import { type BundlePlace, openOwnBundle, serveBundle } from './bundle-endpoint.ts'
 import { certificateService, openAuthority, openIssuedBook, openIssuer } from './authority.ts'
+import { openAttestedCertificates } from './attested-certificates.ts'
 import { openJwtKeys } from './authority/jwt-keys.ts'
 import { auditRoutes } from './audit.ts'
 import { CompileLoop } from './compile-loop.ts'
@@ -66,6 +67,8 @@ export type PlaneOptions = {
   readonly bundleRefreshS?: number
   /** Path of a socket where processes of this machine prove who they are; absent: there is none. */
   readonly attestSocket?: string
+  /** File with roots, PEM, of certificates that are taken as attestation; absent: none are. */
+  readonly attestRoots?: string
   /** Where the built dashboard is. */
   readonly dashboard: string
   readonly version: string
@@ -138,6 +141,7 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
       judgeCertificate: judgeServerCertificate,
       ...(lists.isNeeded ? { crls: lists.pem, ...(lists.areWhole ? { areWhole: true as const } : {}) } : {}),
       envoys: envoys(),
+      ...(lists.areWhole ? {} : { isListless: true as const }),
       domains: federation.known(),
     }
   }
@@ -155,10 +159,14 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
   owned.defer(() => jwt.close())
   let xds = { host: reachable(options.xds.host), port: options.xds.port }
   const makeToken = tokenMaker({ authority, tokens, xds: () => xds })
+  const registrations = registrationsIn(store, trustDomain)
+  const certificates =
+    options.attestRoots === undefined ? undefined : await openAttestedCertificates(options.attestRoots, { registrations, clock, log })
+  owned.defer(() => certificates?.close())
   const programs = new AttestedApi({
     authority,
     jwt,
-    registrations: registrationsIn(store, trustDomain),
+    registrations,
     joinToken: async identity => (await makeToken({ identity, uses: 1, lifeMs: 60_000, createdBy: 'attestation' })).token,
     clock,
     log,
@@ -185,6 +193,7 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
       metricsService(traffic, clock),
       certificateService(authority, log, {
         tokens,
+        certificates,
         onUse: (identity, address) => store.note('used', joinToken(identity), { who: identity, how: 'join token', address, agent: '' }),
       }),
       ...programs.forProxies,
@@ -245,6 +254,10 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
     log,
   })
   const bundleEndpoint = options.bundle && owned.use(await serveBundle(options.bundle, () => authority.serverCertificate(), bundle, log))
+  if (serving === 'plain' && operators.settings().certificates !== undefined)
+    throw new Error(
+      `${options.operators}: certificates: are shown over TLS only, and this API is plain HTTP: give --api-name (such as localhost) or --api-cert and --api-key, or take them out`,
+    )
   const firstAdmin = await keepFirstAdmin(operators, folder)
   const operator = createOperatorApi({
     store,
