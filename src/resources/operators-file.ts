@@ -87,6 +87,9 @@ const schema = z.strictObject({
 export type OperatorsSettings = z.infer<typeof schema>
 export type OidcSettings = z.infer<typeof oidc>
 
+/** JSON Schema of the file, for the reference. */
+export const operatorsSchema = (): object => z.toJSONSchema(schema, { io: 'input' })
+
 export const noOperators: OperatorsSettings = schema.parse({})
 
 /** text: YAML or JSON. Throws BadInput with every problem. */

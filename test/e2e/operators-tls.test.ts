@@ -335,6 +335,10 @@ test('beyond this machine it is served over TLS or not at all, and login is requ
   const torn = await start('--api-host', '0.0.0.0', '--insecure-plaintext-api', '--api-name', 'a.example').exited
   assert.match(torn.stderr, /contradict each other/)
 
+  writeFileSync(join(mesh.folder, 'operators.yaml'), 'certificates: {}\n')
+  const mute = await start('--operators', join(mesh.folder, 'operators.yaml')).exited
+  assert.match(mute.stderr, /operators\.yaml: certificates: are shown over TLS only/)
+
   type Said = { api: string; ca?: string; firstAdmin: string }
   const said = async (running: ReturnType<typeof start>): Promise<Said> => {
     await mesh.until('it is there', () => running.stdout.includes('\n') || running.child.exitCode !== null)

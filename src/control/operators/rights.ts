@@ -80,7 +80,7 @@ const reviewRights: Readonly<Record<string, Entry['right']>> = {
 }
 
 type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete' | 'deletecollection'
-const verbRights: Readonly<Record<Verb, Right>> = {
+export const verbRights: Readonly<Record<Verb, Right>> = {
   get: 'read',
   list: 'read',
   watch: 'read',
@@ -92,7 +92,7 @@ const verbRights: Readonly<Record<Verb, Right>> = {
 }
 
 /** Kinds for which to change them is more than to edit: a namespace goes with all that is in it. */
-const administered: readonly string[] = ['revocations', 'trustdomains', 'namespaces']
+export const administered: readonly string[] = ['revocations', 'trustdomains', 'namespaces']
 
 /** What a request needs. namespace: asked only of who is known, since it may be in the body; absent: in the whole mesh. what: as it is said when it is refused. */
 export type Needed = Pick<Entry, 'right'> & {
