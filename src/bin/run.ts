@@ -101,7 +101,8 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
     now: () => performance.now(),
   })
   // Captured programs of the machine are told nothing by their environment.
-  const offer = options.host === undefined ? owned.use(await offerIdentity(invitation.identity, launched.promise, world)) : undefined
+  const isOffered = options.host === undefined && invitation.agent === undefined
+  const offer = isOffered ? owned.use(await offerIdentity(invitation.identity, launched.promise, world)) : undefined
   const launch = async (extra: Readonly<Record<string, string>>): Promise<Workload> => {
     const onDnsQuery = (query: Uint8Array, from: 'udp' | 'tcp') => dns.answer(query, from)
     const started =

@@ -47,6 +47,8 @@ export type RunOptions = {
   readonly token?: string
   /** Path of the socket where the control plane of this machine knows who asks, and gives a join token for it. */
   readonly attestSocket?: string
+  /** Who it is by somebody else's word; absent: by that of the mesh's own authority. */
+  readonly other?: OtherIdentity
   /** Where other proxies reach this one; absent: found out. */
   readonly address?: string
   /** 0: any free port. */
@@ -61,6 +63,17 @@ export type RunOptions = {
   readonly cwd?: string
   /** Instead of a command: programs of this machine that run already. */
   readonly host?: HostOptions
+}
+
+/**
+ * Where the identity comes from instead. certificate: file with key and chain of another authority, a proof for the first certificate of the mesh. spiffe: socket of an
+ * agent that gives all of them. xds: of the control plane. roots: file with its roots, PEM; absent: the agent's.
+ */
+export type OtherIdentity = {
+  readonly from: { readonly certificate: string } | { readonly spiffe: string }
+  readonly xds: { readonly host: string; readonly port: number }
+  readonly roots?: string
+  readonly trustDomain: string
 }
 
 export type HostOptions = {
@@ -117,6 +130,8 @@ export type ControlOptions = {
   readonly xds: { readonly host: string; readonly port: number }
   /** Where processes of this machine prove who they are, as typed; absent: nowhere. */
   readonly attestSocket?: string
+  /** File with roots of certificates of others that are taken as attestation, as typed; absent: none are. */
+  readonly attestRoots?: string
   readonly trustDomain: string
   /** How long the certificates of workloads are good for; absent: 24 h. */
   readonly leafLifeMs?: number
@@ -194,7 +209,10 @@ export function runOptions(raw: Raw, command: readonly string[], control: Contro
     flags.wrong('the command to run is missing: put it behind --, such as: weft run --name orders --port 8080 -- node server.js')
   const [token, address, namespace] = [flags.text('token'), flags.text('address'), flags.label('namespace') ?? control.namespace]
   const attestSocket = flags.text('attestSocket')
-  if (token !== undefined && attestSocket !== undefined) flags.wrong('--token and --attest-socket are two ways to join: give one')
+  const other = readOther(flags)
+  const ways = [token, attestSocket, flags.text('certificate'), flags.text('spiffeSocket')]
+  if (ways.filter(each => each !== undefined).length > 1)
+    flags.wrong('--token, --attest-socket, --certificate and --spiffe-socket are ways to join: give one')
   flags.stopIfWrong()
   return {
     name,
@@ -221,7 +239,34 @@ export function runOptions(raw: Raw, command: readonly string[], control: Contro
     ...(detectMs === undefined ? {} : { detectMs }),
     ...(token === undefined ? {} : { token }),
     ...(attestSocket === undefined ? {} : { attestSocket }),
+    ...(other === undefined ? {} : { other }),
     ...(address === undefined ? {} : { address }),
+  }
+}
+
+function readOther(flags: Flags): OtherIdentity | undefined {
+  const [certificate, spiffe, roots, trustDomain = 'weft.local'] = [
+    flags.text('certificate'),
+    flags.text('spiffeSocket'),
+    flags.text('roots'),
+    flags.text('trustDomain'),
+  ]
+  const xds = flags.one('xds', text => {
+    const [, host = '', port = ''] = /^\[?(.+?)\]?:(\d{1,5})$/.exec(text) ?? []
+    return host === '' ? { says: 'must be HOST:PORT' } : { value: { host, port: Number(port) } }
+  })
+  if (certificate === undefined && spiffe === undefined) {
+    if (xds !== undefined || roots !== undefined || flags.text('trustDomain') !== undefined)
+      flags.wrong('--xds, --roots and --trust-domain go with --certificate or --spiffe-socket')
+    return undefined
+  }
+  if (certificate !== undefined && roots === undefined) flags.missing('--roots', 'the file with the roots of the control plane, PEM', '')
+  const from = certificate === undefined ? { spiffe: spiffe! } : { certificate }
+  return {
+    from,
+    trustDomain,
+    xds: xds ?? flags.missing('--xds', 'where the control plane is, such as --xds 10.0.0.1:7071', { host: '', port: 0 }),
+    ...(roots === undefined ? {} : { roots }),
   }
 }
 
@@ -303,20 +348,22 @@ export function controlOptions(raw: Raw): ControlOptions {
   const data = flags.text('data')
   const authority = flags.text('authority')
   const rejoinMs = flags.duration('rejoinWithin')
-  const attestSocket = flags.text('attestSocket')
+  const [attestSocket, attestRoots] = [flags.text('attestSocket'), flags.text('attestRoots')]
   const [bundleCert, bundleKey] = [flags.text('bundleCert'), flags.text('bundleKey')]
   const bundlePort = flags.whole('bundlePort', 0, 65_535)
   const bundleRefreshMs = flags.duration('bundleRefresh')
   if ((bundleCert === undefined) !== (bundleKey === undefined)) flags.wrong('--bundle-cert and --bundle-key belong together: give both')
   for (const [name, given] of Object.entries({ host: flags.text('bundleHost'), cert: bundleCert, refresh: bundleRefreshMs }))
     if (given !== undefined && bundlePort === undefined) flags.wrong(`--bundle-${name} goes with --bundle-port`)
-  if (bundleRefreshMs !== undefined && (bundleRefreshMs < 1000 || bundleRefreshMs > 86_400_000)) flags.wrong('--bundle-refresh: must be from 1s to 24h')
+  if (bundleRefreshMs !== undefined && (bundleRefreshMs < 1000 || bundleRefreshMs > 86_400_000))
+    flags.wrong('--bundle-refresh: must be from 1s to 24h')
   const redis = flags.text('redis')
   if (redis !== undefined && (!/^rediss?:\/\/./.test(redis) || !URL.canParse(redis)))
     flags.wrong('--redis: must be redis://HOST:PORT, or rediss:// for TLS')
   flags.stopIfWrong()
   const more = {
     ...(attestSocket === undefined ? {} : { attestSocket }),
+    ...(attestRoots === undefined ? {} : { attestRoots }),
     ...(authority === undefined ? {} : { authority }),
     ...(rejoinMs === undefined ? {} : { rejoinMs }),
     ...(redis === undefined ? {} : { redis }),

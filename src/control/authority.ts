@@ -132,7 +132,9 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
   }
   const judging = () => ({ roots: issuer.roots(), intermediates: issuer.intermediates(), trustDomain, role: 'client' as const })
 
-  const makeServer = async (): Promise<{ readonly shown: KeyAndChain; readonly issued: Issued }> => {
+  const makeServer = async (): Promise<{ readonly shown: KeyAndChain; readonly issued: Pick<Issued, 'notAfter'> }> => {
+    const given = issuer.server?.()
+    if (given !== undefined) return { shown: { key: given.key, cert: given.cert + issuer.anchor().toString() }, issued: given }
     const key = await newKey()
     const names = { dns: ['localhost', ...(options.dns ?? [])], ips: ['127.0.0.1', '::1', ...(options.ips ?? [])] }
     const csr = makeCsr(key, self, names)

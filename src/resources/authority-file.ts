@@ -81,7 +81,15 @@ const command = z.strictObject({
   roots: path().describe('File with the roots that proxies are to trust, PEM.'),
 })
 
-const schema = z.discriminatedUnion('type', [files, vault, stepCA, command])
+const workloadAPI = z.strictObject({
+  type: z.literal('WorkloadAPI'),
+  address: z
+    .string()
+    .regex(/^unix:\/\/\/[^\0]+$/, { message: 'must be unix:// and an absolute path, such as unix:///run/spire/agent.sock' })
+    .describe('Socket of an agent, such as that of SPIRE, that gives identities by the SPIFFE Workload API, to this control plane and to each workload.'),
+})
+
+const schema = z.discriminatedUnion('type', [files, vault, stepCA, command, workloadAPI])
 export type AuthoritySettings = z.infer<typeof schema>
 export type SettingsOf<Type extends AuthoritySettings['type']> = Extract<AuthoritySettings, { type: Type }>
 
@@ -99,7 +107,7 @@ export function readAuthorityFile(text: string, file: string): AuthoritySettings
   const value: unknown = document.toJS({ maxAliasCount: 10 })
   // By the type it is known which fields there may be: only then can a misspelt one be told from a missing one.
   const said = (value as { readonly type?: unknown } | null)?.type
-  const one = [files, vault, stepCA, command].find(each => typeOf(each) === said) ?? schema
+  const one = [files, vault, stepCA, command, workloadAPI].find(each => typeOf(each) === said) ?? schema
   const parsed = one.safeParse(value)
   if (parsed.success) return parsed.data
   throw new BadInput(

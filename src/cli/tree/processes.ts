@@ -43,6 +43,7 @@ export function addProcesses(program: Command, session: Session, act: Act): void
       '--attest-socket <path>',
       'a socket where processes of this machine get the identities that Registrations give them: SPIFFE Workload API; weft run --attest-socket joins by it',
     )
+    .option('--attest-roots <file>', 'roots, PEM, of certificates of others by which workloads may join, as Registrations say')
     .option('--trust-domain <name>', 'of all identities; fixed at the first start (default: weft.local)')
     .option(
       '--leaf-life <duration>',
@@ -107,6 +108,14 @@ export function addProcesses(program: Command, session: Session, act: Act): void
     .option('--capture <how>', 'namespace: transparently, in a network namespace; proxy: by HTTP_PROXY; auto: what this machine allows')
     .option('--token <token>', 'a join token of weft token create; else one is asked of the control plane')
     .option('--attest-socket <path>', 'join by what the kernel says of this process, at this socket of a control plane on this machine')
+    .option('--certificate <file>', 'join by a valid certificate of another authority: its key and chain, PEM')
+    .option(
+      '--spiffe-socket <address>',
+      'be who the agent at this socket of the SPIFFE Workload API says, such as unix:///run/spire/agent.sock, instead of asking the control plane',
+    )
+    .option('--xds <address>', 'with these two: where the control plane takes proxies, HOST:PORT')
+    .option('--roots <file>', 'with these two: roots of the control plane, PEM; without: those of the agent')
+    .option('--trust-domain <name>', 'with these two: of the mesh (default: weft.local)')
     .option('--address <host>', 'where other proxies reach this one')
     .option('--external-vips', 'give every name outside the mesh a virtual address, so that hosts on one port are told apart')
     .addOption(

@@ -7,6 +7,7 @@ import { type ForeignPlace, openForeign } from './foreign.ts'
 import { vaultAuthority } from './hashicorp-vault.ts'
 import type { Issuer } from './issuer.ts'
 import { stepAuthority } from './step-ca.ts'
+import { openWorkloadApi } from './workload-api.ts'
 
 export type OpenIssuer = ForeignPlace & {
   readonly passphrase?: string | undefined
@@ -25,5 +26,7 @@ export function openIssuer(settings: AuthoritySettings, place: OpenIssuer): Prom
       return openForeign(stepAuthority(settings), place)
     case 'Command':
       return openForeign(commandAuthority(settings), place)
+    case 'WorkloadAPI':
+      return openWorkloadApi(settings, place)
   }
 }
