@@ -16,7 +16,8 @@ import type { Access, AccessRule, TextMatch } from './view.ts'
 export type { Caller } from './access/condition.ts'
 export { networkOf } from './access/network.ts'
 export { readPath } from './access/path.ts'
-export { accessNow, nextChange } from './access/window.ts'
+export { nextChange } from './access/window.ts'
+export { lastKnown, offsetsOf } from './access/zone.ts'
 
 /**
  * rule: of the policy that decided; undefined: by default, for denials because no Allow policy holds. wouldDeny: an audited policy would deny it: its rule, or

@@ -24,7 +24,7 @@ import type { Resource } from '../../src/resources/kind.ts'
 import { freePort } from '../harness/machine.ts'
 import { kinds, Mesh, root, type Running } from '../harness/mesh.ts'
 import { type Answer, Callers, type Shown } from './access-columns/ask.ts'
-import { identities, policiesFor, type Request, requestOf, tables, tokens, windowsAround } from './access-columns/words.ts'
+import { identities, policiesFor, type Request, requestOf, tables, tokens, windowsAround, isOpenAround } from './access-columns/words.ts'
 import { apply, remove } from './route-filters/shop.ts'
 
 const verdict = await canCapture()
@@ -38,6 +38,7 @@ type Plane = (typeof planes)[number]
 /** Ports of the workload: of HTTP, and of gRPC. At the first three tokens are looked at. */
 const plain = 6
 const calls = 2
+const bytes = plain + calls
 const withTokens = 3
 const rounds = 2
 const perPort = 180
@@ -58,9 +59,9 @@ describe('access in three columns', { skip, timeout: 240_000 }, () => {
   before(async () => {
     mesh = await Mesh.start()
     const free: number[] = []
-    for (let left = plain + calls; left > 0; left--) free.push(await freePort())
+    for (let left = bytes + 1; left > 0; left--) free.push(await freePort())
     ports = free
-    const [http, grpc] = [ports.slice(0, plain), ports.slice(plain)]
+    const [http, grpc] = [ports.slice(0, plain), ports.slice(plain, bytes)]
     for (const plane of planes)
       await mesh.client.apply(kinds.service, {
         apiVersion: 'v1',
@@ -72,12 +73,12 @@ describe('access in three columns', { skip, timeout: 240_000 }, () => {
             name: `p${nth}`,
             port: 8000 + nth,
             targetPort: `p${nth}`,
-            appProtocol: nth < plain ? 'http' : 'grpc',
+            appProtocol: spokenAt(nth),
           })),
         },
       } as Resource)
-    const flags = ports.flatMap((port, nth) => ['--port', `p${nth}:${port}/${nth < plain ? 'http' : 'grpc'}`])
-    const env = (plane: Plane) => ({ NAME: plane, PORTS: http.join(), GRPC: grpc.join() })
+    const flags = ports.flatMap((port, nth) => ['--port', `p${nth}:${port}/${spokenAt(nth)}`])
+    const env = (plane: Plane) => ({ NAME: plane, PORTS: http.join(), GRPC: grpc.join(), TCP: String(ports[bytes]) })
     const server = [process.execPath, file('server.mjs')]
     apps.weft = mesh.run('called-weft', server, { flags, env: env('weft') })
     apps.envoy = mesh.spawn(server, { env: env('envoy') })
@@ -288,7 +289,21 @@ describe('access in three columns', { skip, timeout: 240_000 }, () => {
       Object.fromEntries([...map].filter(([key]) => key.endsWith(' deny') || key.endsWith(' audit')).sort())
     assert.deepEqual(sure(counted), sure(explained))
   })
+
+  test('connections of opaque bytes are let in at the same times', async () => {
+    const now = Date.now()
+    const empty = Array.from({ length: bytes }, () => [])
+    for (const action of ['Allow', 'Deny'])
+      for (const [nth, window] of windowsAround(now).entries()) {
+        await hold([...empty, [{ action, rules: [{ from: [{ namespaces: ['shop'] }], when: [window] }] }]])
+        const wanted = isOpenAround[nth] === (action === 'Allow')
+        for (const plane of planes)
+          assert.equal(await callers.connects(at[plane][bytes]!, identities[0]), wanted, `${plane}: ${action} ${JSON.stringify(window)}`)
+      }
+  })
 })
+
+const spokenAt = (nth: number): string => (nth < plain ? 'http' : nth < bytes ? 'grpc' : 'tcp')
 
 /** A caller that may know is told what is explained. */
 function saysWhy({ identity }: Request, { failure }: WayIn, { detail, isAllowed }: Answer): boolean {

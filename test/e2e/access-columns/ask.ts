@@ -4,6 +4,7 @@ import http from 'node:http'
 import http2 from 'node:http2'
 import https from 'node:https'
 import { once } from 'node:events'
+import tls from 'node:tls'
 import type { Request } from './words.ts'
 
 export type Shown = { readonly cert: string; readonly key: string }
@@ -36,6 +37,23 @@ export class Callers implements Disposable {
         detail: '',
       }
     }
+  }
+
+  /** Whether bytes come back. */
+  connects(port: number, identity: string): Promise<boolean> {
+    const socket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false, ...this.#shown.get(identity) })
+    return new Promise(resolve => {
+      const done = (isAnswered: boolean): void => {
+        socket.destroy()
+        resolve(isAnswered)
+      }
+      socket.setTimeout(10_000, () => done(false))
+      socket.on('secureConnect', () => socket.write('hello'))
+      socket
+        .on('data', () => done(true))
+        .on('error', () => done(false))
+        .on('close', () => done(false))
+    })
   }
 
   #once(port: number, request: Request, fields: Request['fields']): Promise<Answer> {
