@@ -28,11 +28,21 @@ const roots = path()
   )
 const caFile = path().optional().describe('File with the root of the server itself, PEM; absent: those of this machine.')
 
+const crl = z
+  .string()
+  .min(1)
+  .max(4096)
+  .optional()
+  .describe(
+    'File with its revocation lists, PEM or DER, or an address that gives them; looked at again and again. For Vault https://vault.example:8200/v1/pki/crl/pem, for step-ca https://ca.example/1.0/crl. Absent: only Revocations of the mesh count.',
+  )
+
 const files = z.strictObject({
   type: z.literal('Files'),
   certificate: path().describe('File with the certificate that signs, and what stands between it and the root, PEM.'),
   key: path().describe('File with its private key, PEM: EC or RSA.'),
   roots: path().describe('File with the roots that proxies are to trust, PEM.'),
+  crl,
 })
 
 const vault = z
@@ -53,6 +63,7 @@ const vault = z
       .optional()
       .describe('Logs in by AppRole instead.'),
     roots,
+    crl,
     caFile,
   })
   .refine(({ tokenFile, tokenVariable, appRole }) => [tokenFile, tokenVariable, appRole].filter(one => one !== undefined).length < 2, {
@@ -65,6 +76,7 @@ const stepCA = z.strictObject({
   provisioner: z.string().min(1).max(253).describe('Name of its JWK provisioner.'),
   passwordFile: path().describe("File with the password of the provisioner's key."),
   roots,
+  crl,
   caFile: path().describe('File with its root, PEM, by which it is known.'),
 })
 
@@ -79,6 +91,7 @@ const command = z.strictObject({
     ),
   timeout: duration().default('30s').describe('How long it may take.'),
   roots: path().describe('File with the roots that proxies are to trust, PEM.'),
+  crl,
 })
 
 const workloadAPI = z.strictObject({
@@ -86,7 +99,9 @@ const workloadAPI = z.strictObject({
   address: z
     .string()
     .regex(/^unix:\/\/\/[^\0]+$/, { message: 'must be unix:// and an absolute path, such as unix:///run/spire/agent.sock' })
-    .describe('Socket of an agent, such as that of SPIRE, that gives identities by the SPIFFE Workload API, to this control plane and to each workload.'),
+    .describe(
+      'Socket of an agent, such as that of SPIRE, that gives identities by the SPIFFE Workload API, to this control plane and to each workload.',
+    ),
 })
 
 const schema = z.discriminatedUnion('type', [files, vault, stepCA, command, workloadAPI])

@@ -5,6 +5,8 @@ import { commandAuthority } from './command.ts'
 import { openFiles } from './files.ts'
 import { type ForeignPlace, openForeign } from './foreign.ts'
 import { vaultAuthority } from './hashicorp-vault.ts'
+import { readText } from '#io/files'
+import { openForeignLists } from './foreign-lists.ts'
 import type { Issuer } from './issuer.ts'
 import { stepAuthority } from './step-ca.ts'
 import { openWorkloadApi } from './workload-api.ts'
@@ -16,7 +18,27 @@ export type OpenIssuer = ForeignPlace & {
 }
 
 /** Rejects with one sentence when it cannot be used now. */
-export function openIssuer(settings: AuthoritySettings, place: OpenIssuer): Promise<Issuer> {
+export async function openIssuer(settings: AuthoritySettings, place: OpenIssuer): Promise<Issuer> {
+  const issuer = await opened(settings, place)
+  if (!('crl' in settings) || settings.crl === undefined) return issuer
+  try {
+    const ca = 'caFile' in settings && settings.caFile !== undefined ? await readText(settings.caFile) : undefined
+    const { lists, close } = await openForeignLists({ source: settings.crl, ca }, issuer, place)
+    return {
+      ...issuer,
+      lists,
+      close: () => {
+        close()
+        issuer.close()
+      },
+    }
+  } catch (thrown) {
+    issuer.close()
+    throw thrown
+  }
+}
+
+function opened(settings: AuthoritySettings, place: OpenIssuer): Promise<Issuer> {
   switch (settings.type) {
     case 'Files':
       return openFiles(settings, place)
