@@ -213,6 +213,7 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
       rotation,
       proxies: () => proxiesOf({ discovery, traffic }),
       leafLifeMs: authority.leafLifeMs,
+      ...(options.bundle === undefined ? {} : { othersHearMs: (options.bundleRefreshS ?? 300) * 1000 }),
       clock,
       log,
     })
