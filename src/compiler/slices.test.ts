@@ -291,3 +291,11 @@ test('a workload behind a headless Service goes before a Service of another name
   }
   assert.deepEqual([namesIn('shop'), namesIn('other')], [['240.80.0.6'], ['240.77.1.1']])
 })
+
+test('datagrams to endpoints outside the mesh too go only where a policy lets them', () => {
+  const udp = service('manual', { ports: [{ name: 'dns', port: 53, protocol: 'UDP' }] })
+  const dns = slice(['10.9.9.9'], { ports: [{ name: 'dns', port: 5353, protocol: 'UDP' }] })
+  const endpoints = (...more: readonly Resource[]) =>
+    compile([udp, dns, ...more].map(admit), { workloads: [] }, options).mesh.endpoints['shop/manual:53/udp']?.endpoints.length
+  assert.deepEqual([endpoints(), endpoints(modes('Permissive')), endpoints(modes('Strict'))], [0, 1, 0])
+})
