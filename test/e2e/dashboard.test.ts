@@ -207,7 +207,7 @@ describe('the dashboard', { skip }, () => {
       metadata: { name: 'staff', namespace: 'default' },
       spec: { targetRefs: [{ name: 'reviews' }], require: 'IfPresent', providers },
     } as Resource)
-    await goTo('/services/reviews.default')
+    await page.reload()
     const asked = page.locator('[data-testid=policy-field][data-field="tokens"]').first()
     await asked.waitFor()
     assert.match(await asked.innerText(), /issuers https:\/\/staff\.example, require IfPresent.*\s+JWTPolicy default\/staff/)
