@@ -282,6 +282,7 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
     limitService: limitService.service,
     guards: guarding.guards,
     access: guarding.access,
+    accessIn: guarding.accessIn,
     tellsWhy: guarding.tellsWhy,
     egress: egress.guards,
     external: Object.fromEntries(externals.ports.map(({ key, external }) => [`outbound/${key}`, external!.host])),

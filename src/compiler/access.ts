@@ -14,7 +14,7 @@ import { type ServicePort, type Services, selects, whyNobody } from './services.
 import type { ResourceStatus, Stated } from './status.ts'
 import { controllerName, state, statusFor } from './status.ts'
 
-export type Guarding = Pick<Mesh, 'guards' | 'access' | 'tellsWhy'> & { readonly statuses: readonly ResourceStatus[] }
+export type Guarding = Pick<Mesh, 'guards' | 'access' | 'accessIn' | 'tellsWhy'> & { readonly statuses: readonly ResourceStatus[] }
 
 /** policies: oldest first. */
 export function findGuards(
@@ -39,7 +39,14 @@ export function findGuards(
     })
   })
   const said = meshes.find(each => each.metadata.name === 'default')?.spec?.access
-  return { guards, access: said?.default === 'Deny' ? 'deny' : 'allow', tellsWhy: (said?.tellWhy ?? []).map(patternOf), statuses }
+  const own = (said?.namespaces ?? []).map(each => [each.name, each.default === 'Deny' ? 'deny' : 'allow'] as const)
+  return {
+    guards,
+    access: said?.default === 'Deny' ? 'deny' : 'allow',
+    accessIn: Object.fromEntries(own),
+    tellsWhy: (said?.tellWhy ?? []).map(patternOf),
+    statuses,
+  }
 }
 
 type Judged = {

@@ -19,7 +19,7 @@ export class World {
   readonly trustDomain: string
   /** Of the documents: what their statuses would say is wrong. */
   readonly refusals: readonly string[]
-  /** Rules that look at what is not recorded of calls: headers, hosts, addresses. */
+  /** Rules that look at what is not recorded of calls: headers, hosts, addresses, times. */
   readonly unseen: number
   readonly #mesh: ReturnType<typeof compile>['mesh']
   readonly #known = new Map<string, Known>()
@@ -42,7 +42,7 @@ export class World {
     const isUnseen = ({ on }: { readonly on: string }): boolean => on === 'header' || on === 'host' || on === 'address'
     this.unseen = mesh.guards
       .flatMap(({ rules }) => rules)
-      .filter(({ from, to }) => from.flat().some(isUnseen) || to.some(({ http }) => http.some(isUnseen))).length
+      .filter(({ from, to, when }) => when !== undefined || from.flat().some(isUnseen) || to.some(({ http }) => http.some(isUnseen))).length
   }
 
   /** from: a service or a workload, with .NAMESPACE where that is another; `gateway/NAME`; a SPIFFE id, also of somebody who does not run. */
