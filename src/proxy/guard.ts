@@ -42,7 +42,12 @@ export class Guards {
       'Requests that went to the Service named as fallback, and why',
       fallbackLabels,
     )
-    const limit = registry.family(metricNames.backendLimit, 'gauge', 'How much there may be at once to a service; +Inf: no limit any more', backendLimitLabels)
+    const limit = registry.family(
+      metricNames.backendLimit,
+      'gauge',
+      'How much there may be at once to a service; +Inf: no limit any more',
+      backendLimitLabels,
+    )
     const used = registry.family(metricNames.backendLimitUsed, 'gauge', 'How much of such a limit is used now', backendLimitLabels)
     registry.before(() => {
       // What has no limit any more is not limited to nothing.
