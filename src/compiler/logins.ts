@@ -34,12 +34,14 @@ const leastKeyBytes = 32
 /** What a policy comes to, made once. */
 export class Logins {
   readonly #secrets: Gathered['secrets']
+  readonly #configMaps: Gathered['configMaps']
   readonly #made = new Map<LoginPolicy, Login>()
   /** By policy: what is wrong with it beside others. */
   readonly clashes = new Map<string, string>()
 
-  constructor({ secrets }: Pick<Gathered, 'secrets'>) {
+  constructor({ secrets, configMaps }: Pick<Gathered, 'secrets' | 'configMaps'>) {
     this.#secrets = secrets
+    this.#configMaps = configMaps
   }
 
   of(policy: LoginPolicy): Login {
@@ -65,6 +67,7 @@ export class Logins {
     const key = this.#entry(policy, session.keyRef, 'spec.session.keyRef', wrong)
     if (key !== undefined && lengthOf(key) < leastKeyBytes)
       wrong.push(`spec.session.keyRef: the key has ${lengthOf(key)} bytes: ${leastKeyBytes} are needed at least (openssl rand 32)`)
+    const ca = this.#caOf(policy, provider.caCertificateRef, wrong)
     const previous = this.#dataOf(policy, session.keyRef.name)?.[`previous-${session.keyRef.key}`]
     const text = textOf(secret)
     if (provider.clientSecretRef !== undefined && secret !== undefined && text === '')
@@ -81,6 +84,7 @@ export class Logins {
         .sort(([one], [other]) => (one < other ? -1 : 1))
         .map(([name, value]) => ({ name, value })),
       timeoutMs: durationMs(provider.timeout),
+      ...(ca === undefined ? {} : { ca }),
       redirectPath: spec.redirectPath,
       logoutPath: spec.logoutPath,
       afterLogout: spec.afterLogout,
@@ -98,6 +102,22 @@ export class Logins {
       apiPaths: spec.apiPaths ?? [],
       ...(wrong.length === 0 ? {} : { wrong: `LoginPolicy ${nameOf(policy)}: ${wrong.join('; ')}` }),
     }
+  }
+
+  #caOf(policy: LoginPolicy, ref: { readonly name: string; readonly key: string } | undefined, wrong: string[]): string | undefined {
+    if (ref === undefined) return undefined
+    const name = `${namespaceOf(policy)}/${ref.name}`
+    const found = this.#configMaps.find(each => nameOf(each) === name)
+    const text = found?.data?.[ref.key]
+    const says =
+      found === undefined
+        ? `ConfigMap ${name} does not exist`
+        : text === undefined
+          ? `ConfigMap ${name} has no entry ${ref.key}`
+          : `ConfigMap ${name} holds no certificate in PEM`
+    if (text === undefined || !/-----BEGIN CERTIFICATE-----[\s\S]+-----END CERTIFICATE-----/.test(text))
+      wrong.push(`spec.provider.caCertificateRef: ${says}`)
+    return text
   }
 
   #dataOf(policy: LoginPolicy, name: string): Readonly<Record<string, string>> | undefined {

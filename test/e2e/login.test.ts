@@ -21,6 +21,7 @@ const paths: Readonly<Record<string, KindPath>> = {
   HTTPRoute: kinds.httpRoute,
   Gateway: { ...kinds.httpRoute, plural: 'gateways' },
   Secret: { ...kinds.service, plural: 'secrets' },
+  ConfigMap: { ...kinds.service, plural: 'configmaps' },
   LoginPolicy: { ...weft, plural: 'loginpolicies' },
   JWTPolicy: { ...weft, plural: 'jwtpolicies' },
 }
@@ -65,6 +66,14 @@ describe('a login at a Gateway', { skip: verdict.ok ? false : `${verdict.why}: $
     return ancestors.flatMap(each => each.conditions.map(({ type, status, message }) => `${type} ${status}: ${message}`))
   }
 
+  /** PEM: signed by itself. */
+  const certificate = (name: string, san: string): readonly [cert: string, key: string] => {
+    const [cert, key] = ['crt', 'key'].map(each => join(mesh.folder, `${name}.${each}`)) as [string, string]
+    const line = `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=${name} -addext subjectAltName=${san}`
+    execFileSync('openssl', [...line.split(' '), '-keyout', key, '-out', cert], { stdio: 'ignore' })
+    return [readFileSync(cert, 'utf8'), readFileSync(key, 'utf8')]
+  }
+
   const browser = (name = host) => new Browser(name, port)
   const seen = (answer: Answer): Echo => JSON.parse(answer.body) as Echo
   const told = ({ status, reason }: Answer): string => `${status} ${reason}`.trim()
@@ -91,16 +100,8 @@ describe('a login at a Gateway', { skip: verdict.ok ? false : `${verdict.why}: $
       mesh.run(name, [process.execPath, '-e', echo], { flags: ['--port', 'http:8080/http'], env: { NAME: name } })
     await mesh.healthy('shop')
     await mesh.healthy('gold')
-    const [cert, key] = ['edge.crt', 'edge.key'].map(each => join(mesh.folder, each)) as [string, string]
-    execFileSync(
-      'openssl',
-      `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=edge -addext subjectAltName=DNS:${host} -keyout ${key} -out ${cert}`.split(
-        ' ',
-      ),
-      { stdio: 'ignore' },
-    )
-    const data = { 'tls.crt': readFileSync(cert).toString('base64'), 'tls.key': readFileSync(key).toString('base64') }
-    await apply('Secret', 'edge', { type: 'kubernetes.io/tls', data }, 'v1')
+    const [cert, key] = certificate('edge', `DNS:${host}`)
+    await apply('Secret', 'edge', { type: 'kubernetes.io/tls', data: { 'tls.crt': base64(cert), 'tls.key': base64(key) } }, 'v1')
     const listeners = [{ name: 'https', port, protocol: 'HTTPS', tls: { certificateRefs: [{ name: 'edge' }] } }]
     await apply(
       'Gateway',
@@ -458,6 +459,29 @@ describe('a login at a Gateway', { skip: verdict.ok ? false : `${verdict.why}: $
         came.cookies.join(),
         /__Secure-weft-login-people=1\.[\w-]+; Path=\/; Domain=example\.org; Max-Age=\d+; Secure; HttpOnly; SameSite=Strict/,
       )
+    } finally {
+      await policy()
+    }
+  })
+
+  test('a provider with a certificate of its own is known by the authority that the policy names, and not without', async () => {
+    const [cert, key] = certificate('private', 'IP:127.0.0.1')
+    await using secret = new HandmadeProvider({ cert, key })
+    await secret.up()
+    const own = { ...spec().provider, issuer: secret.issuer }
+    try {
+      await policy({ provider: own })
+      const refused = await browser().open('/')
+      assert.equal(told(refused), '503 login-unavailable')
+      assert.match(String(refused.headers['x-weft-error-detail']), /certificate/)
+      await policy({ provider: { ...own, caCertificateRef: { name: 'roots' } } })
+      assert.match((await conditions('LoginPolicy', 'people')).join(), /ConfigMap default\/roots does not exist/)
+      await apply('ConfigMap', 'roots', { data: { 'ca.crt': cert } }, 'v1')
+      assert.deepEqual(await conditions('LoginPolicy', 'people'), ['Accepted True: The policy holds'])
+      const ann = browser()
+      const sent = await ann.open('/')
+      assert.equal((await ann.open(back(secret.agree(sent.location)))).status, 302)
+      assert.equal(seen(await ann.open('/')).headers['x-user'], 'ann')
     } finally {
       await policy()
     }

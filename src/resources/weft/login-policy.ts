@@ -57,6 +57,15 @@ const provider = z
       .describe(
         'What else is said in the URL of the login, such as prompt, audience or resource. What the protocol itself says cannot be said here.',
       ),
+    caCertificateRef: z
+      .strictObject({
+        name: objectName().describe("Name of a ConfigMap in the policy's namespace."),
+        key: z.string().min(1).max(253).default('ca.crt').describe('The entry that holds certificates in PEM.'),
+      })
+      .optional()
+      .describe(
+        'By whose signature the provider is known, its certificate being private. Absent: by what the machine of the proxy trusts.',
+      ),
     timeout: duration().default('5s').describe('How long an answer of the provider is waited for.'),
   })
   .check(
