@@ -9,7 +9,7 @@ export type Reply = { readonly status: number; readonly body: string; readonly b
 
 export type HttpQuestion = {
   readonly url: string
-  readonly method?: 'GET' | 'POST'
+  readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE'
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string
   /** PEM roots by which the server is known; absent: those of this machine. */

@@ -94,6 +94,32 @@ const command = z.strictObject({
   crl,
 })
 
+const kubernetes = z.strictObject({
+  type: z.literal('Kubernetes'),
+  server: url().default('https://kubernetes.default.svc').describe('Of the API of the cluster.'),
+  signerName: z
+    .string()
+    .max(571)
+    .regex(/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?\/[A-Za-z0-9]([-A-Za-z0-9_.:]*[A-Za-z0-9])?$/, {
+      message: 'must be a domain and a path such as clusterissuers.cert-manager.io/mesh',
+    })
+    .describe('The signer that is asked: one that signs for SPIFFE ids as URI names, for servers and clients.'),
+  tokenFile: path()
+    .default('/var/run/secrets/kubernetes.io/serviceaccount/token')
+    .describe(
+      'File with the token of a service account that may create, get and delete certificatesigningrequests; read again at each request.',
+    ),
+  caFile: path().optional().describe('File with the root of the API server, PEM; absent: those of this machine.'),
+  roots: path().describe('File with the roots that proxies are to trust, PEM: the API does not tell them.'),
+  approve: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Whether the control plane approves its own requests, for which it needs the verb approve for the signer. Otherwise somebody else has to.',
+    ),
+  timeout: duration().default('30s').describe('How long approval and signature may take.'),
+})
+
 const workloadAPI = z.strictObject({
   type: z.literal('WorkloadAPI'),
   address: z
@@ -104,7 +130,7 @@ const workloadAPI = z.strictObject({
     ),
 })
 
-const schema = z.discriminatedUnion('type', [files, vault, stepCA, command, workloadAPI])
+const schema = z.discriminatedUnion('type', [files, vault, stepCA, command, kubernetes, workloadAPI])
 export type AuthoritySettings = z.infer<typeof schema>
 export type SettingsOf<Type extends AuthoritySettings['type']> = Extract<AuthoritySettings, { type: Type }>
 
@@ -122,7 +148,7 @@ export function readAuthorityFile(text: string, file: string): AuthoritySettings
   const value: unknown = document.toJS({ maxAliasCount: 10 })
   // By the type it is known which fields there may be: only then can a misspelt one be told from a missing one.
   const said = (value as { readonly type?: unknown } | null)?.type
-  const one = [files, vault, stepCA, command, workloadAPI].find(each => typeOf(each) === said) ?? schema
+  const one = [files, vault, stepCA, command, kubernetes, workloadAPI].find(each => typeOf(each) === said) ?? schema
   const parsed = one.safeParse(value)
   if (parsed.success) return parsed.data
   throw new BadInput(

@@ -17,7 +17,7 @@ export type Wanted = {
   readonly ips?: readonly string[]
 }
 
-export const issuerTypes = ['BuiltIn', 'Files', 'Vault', 'StepCA', 'Command', 'WorkloadAPI'] as const
+export const issuerTypes = ['BuiltIn', 'Files', 'Vault', 'StepCA', 'Command', 'WorkloadAPI', 'Kubernetes'] as const
 
 export type Issuer = {
   readonly type: (typeof issuerTypes)[number]

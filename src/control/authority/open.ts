@@ -8,6 +8,7 @@ import { vaultAuthority } from './hashicorp-vault.ts'
 import { readText } from '#io/files'
 import { openForeignLists } from './foreign-lists.ts'
 import type { Issuer } from './issuer.ts'
+import { kubernetesAuthority } from './kubernetes.ts'
 import { stepAuthority } from './step-ca.ts'
 import { openWorkloadApi } from './workload-api.ts'
 
@@ -48,6 +49,8 @@ function opened(settings: AuthoritySettings, place: OpenIssuer): Promise<Issuer>
       return openForeign(stepAuthority(settings), place)
     case 'Command':
       return openForeign(commandAuthority(settings), place)
+    case 'Kubernetes':
+      return openForeign(kubernetesAuthority(settings), place)
     case 'WorkloadAPI':
       return openWorkloadApi(settings, place)
   }
