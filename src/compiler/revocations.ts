@@ -26,13 +26,7 @@ export function findRevocations(all: readonly Revocation[], own: string, now: nu
       statusFor(revocation, {
         conditions: [
           state(revocation, 'Accepted', isAccepted, why, says),
-          state(
-            revocation,
-            'PartiallyInvalid',
-            partly !== '',
-            partly === '' ? 'AllCarriedOut' : 'UnsupportedValue',
-            partly === '' ? 'Every proxy carries out all of it' : partly,
-          ),
+          ...(partly === '' ? [] : [state(revocation, 'PartiallyInvalid', true, 'UnsupportedValue', partly)]),
         ],
       })
     if (until !== undefined && Date.parse(until) <= now)
