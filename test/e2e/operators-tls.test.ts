@@ -208,6 +208,21 @@ allowedOrigins: [https://tools.example]
     assert.match((await run(byToken, 'auth', 'can-i', 'list', 'services', '-A')).stdout, /^yes/)
     assert.match((await run(byToken, 'auth', 'can-i', 'delete', 'namespaces')).stdout, /^no/)
     assert.match((await run(byToken, 'auth', 'whoami')).stdout, /Username +kube/)
+    // Although it cannot read what it holds.
+    const secret = (value: string): string => {
+      const data = { password: Buffer.from(value).toString('base64') }
+      writeFileSync(file('secret.json'), JSON.stringify({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'keys' }, data }))
+      return file('secret.json')
+    }
+    for (const value of ['one', 'two']) {
+      const done = await run(byToken, 'apply', '-f', secret(value))
+      assert.equal(done.code, 0, done.stderr)
+    }
+    const seen = await run(byToken, 'get', 'secret', 'keys', '-o', 'json')
+    assert.equal(Buffer.from((JSON.parse(seen.stdout) as { data: { password: string } }).data.password, 'base64').toString(), '(hidden)')
+    for (const value of ['one', 'two']) assert.ok(!seen.stdout.includes(Buffer.from(value).toString('base64')), seen.stdout)
+    const read = await run(byCertificate, 'get', 'secret', 'keys', '-o', 'jsonpath={.data.password}')
+    assert.equal(Buffer.from(read.stdout, 'base64').toString(), 'two')
     const deleted = await run(byCertificate, 'delete', 'configmap', 'from-kubectl')
     assert.equal(deleted.code, 0, deleted.stderr)
     const wrong = await run(config('wrong', { token: 'weft_nonsense' }), 'get', 'services')
