@@ -133,7 +133,7 @@ export class Logins {
     const why = this.#whyNoPage(exchange, policy)
     if (why !== undefined) throw unauthorized(exchange, policy, why)
     const provider = await this.#providers.of(policy)
-    const host = exchange.host.toLowerCase()
+    const host = calledHost(exchange)
     const { url, ...begun } = await begin(policy, provider, `https://${host}${policy.redirectPath}`)
     const pending: Pending = { ...begun, host, back: backOf(exchange), endsAt: Date.now() + loginMs }
     const written = writePending(policy, begun.state, sealPending(policy, pending), cookies)
@@ -166,7 +166,7 @@ export class Logins {
     if (pending === undefined || pending.state !== state)
       throw new LoginRefused('login-failed', 'it was not begun in this browser, or was done before')
     exchange.changeAnswer({ set: [], add: [cookie(clearPending(policy, state))], remove: [] })
-    if (pending.host !== exchange.host.toLowerCase()) throw new LoginRefused('login-failed', 'it was begun at another host')
+    if (pending.host !== calledHost(exchange)) throw new LoginRefused('login-failed', 'it was begun at another host')
     if (pending.endsAt <= Date.now()) throw new LoginRefused('login-failed', 'it took too long')
     if (this.#used.has(state)) throw new LoginRefused('login-failed', 'it was done before')
     remember(this.#used, state, pending.endsAt)
@@ -250,7 +250,7 @@ export class Logins {
       remember(this.#ended, session.id, session.endsAt)
       this.#count(policy, 'ended')
     }
-    const back = `https://${exchange.host.toLowerCase()}${policy.afterLogout}`
+    const back = `https://${calledHost(exchange)}${policy.afterLogout}`
     // Whatever becomes of the provider, here the session is over.
     const at = await this.#providers.of(policy).then(
       provider => logoutUrl(policy, provider, back, session?.idToken),
@@ -336,6 +336,14 @@ function unauthorized(exchange: Exchange, { passesBearer }: LoginPolicy, why: st
   const value = `${passesBearer ? 'Bearer' : 'Cookie'} ${realm}`
   exchange.changeAnswer({ set: [{ name: 'www-authenticate', value }, noStore], add: [], remove: [] })
   return new Failure('login-required', why)
+}
+
+/** As it may stand in a URL: what browsers call a host, with its port. */
+function calledHost({ host }: Exchange): string {
+  const called = host.toLowerCase()
+  if (!/^(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\])(?::\d{1,5})?$/.test(called))
+    throw new LoginRefused('login-failed', 'Host is no name and no address')
+  return called
 }
 
 /** Where the browser wanted to go, at this host: it is put behind the host that it called, so that it cannot lead elsewhere. */

@@ -24,6 +24,7 @@ const paths: Readonly<Record<string, KindPath>> = {
   ConfigMap: { ...kinds.service, plural: 'configmaps' },
   LoginPolicy: { ...weft, plural: 'loginpolicies' },
   JWTPolicy: { ...weft, plural: 'jwtpolicies' },
+  AccessPolicy: { ...weft, plural: 'accesspolicies' },
 }
 
 /** Says who it is and what came. */
@@ -305,6 +306,8 @@ describe('a login at a Gateway', { skip: verdict.ok ? false : `${verdict.why}: $
       const came = await logIn(own, path)
       assert.equal(new URL(came.location).host, `${host}:${port}`, path)
     }
+    for (const bad of ['shop.example.org@evil.example', 'evil.example/shop.example.org', 'shop.example.org?', 'shop example.org'])
+      assert.ok([400, 404].includes((await browser().open('/', { headers: { host: bad } })).status), bad)
     const own = browser()
     const sent = await own.open('/')
     const query = provider.agree(sent.location)
@@ -483,6 +486,30 @@ describe('a login at a Gateway', { skip: verdict.ok ? false : `${verdict.why}: $
       assert.equal((await ann.open(back(secret.agree(sent.location)))).status, 302)
       assert.equal(seen(await ann.open('/')).headers['x-user'], 'ann')
     } finally {
+      await policy()
+    }
+  })
+
+  test('the ID token goes on to the called side, where a JWTPolicy verifies it and rules name what it says', async () => {
+    await policy({ forward: { idToken: { header: 'Authorization', prefix: 'Bearer ' } } })
+    const providers = [{ name: 'people', issuer: provider.issuer, audiences: ['shop'], jwks: { url: `${provider.issuer}/keys` } }]
+    await apply('JWTPolicy', 'inside', { spec: { targetRefs: [{ name: 'shop' }], providers } })
+    await apply('AccessPolicy', 'editors', {
+      spec: { targetRefs: [{ name: 'shop' }], rules: [{ from: [{ claims: [{ name: 'groups', values: ['editors'] }] }] }] },
+    })
+    const { claims } = provider
+    try {
+      const ann = browser()
+      await logIn(ann)
+      assert.equal(told(await ann.open('/')), '200')
+      provider.claims = { ...claims, sub: 'bob', groups: ['readers'] }
+      const bob = browser()
+      await logIn(bob)
+      assert.equal(told(await bob.open('/')), '403 access-denied')
+    } finally {
+      provider.claims = claims
+      await mesh.client.delete(paths['AccessPolicy']!, 'editors', { namespace: 'default' })
+      await mesh.client.delete(paths['JWTPolicy']!, 'inside', { namespace: 'default' })
       await policy()
     }
   })
