@@ -164,6 +164,8 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
     options.attestRoots === undefined ? undefined : await openAttestedCertificates(options.attestRoots, { registrations, clock, log })
   owned.defer(() => certificates?.close())
   const programs = new AttestedApi({
+    admit: identity => withdrawn.admit(identity),
+    federated: () => loop.current?.mesh.trust.federated ?? {},
     authority,
     jwt,
     registrations,
@@ -172,6 +174,8 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
     log,
   })
   tellPrograms = () => programs.changed()
+  withdrawn.onChange(tellPrograms)
+  owned.defer(loop.onCompiled(followTrust(() => programs.changed())))
   owned.defer(store.watch(store.revision, { kind: { group: 'weft.dev', kind: 'Registration' } }, () => programs.changed()))
   const discovery = new Discovery({ loop, platform, clock, log, boundTo: serial => tokens.boundTo(serial) })
   loop.hears(proxy => discovery.isSettled(proxy))
@@ -347,3 +351,13 @@ const namesOf = (host: string): { dns?: string[]; ips?: string[] } =>
   host === '0.0.0.0' || host === '::' || host === 'localhost' ? {} : /^[\d.]+$|:/.test(host) ? { ips: [host] } : { dns: [host] }
 
 const nobody: NonNullable<Mesh['trust']['revoked']> = []
+
+/** Tells when other trust domains are believed, or by other roots. */
+function followTrust(told: () => void): (compiled: { readonly mesh: Mesh }) => void {
+  let before: Mesh['trust']['federated']
+  return ({ mesh: { trust } }) => {
+    if (trust.federated === before) return
+    before = trust.federated
+    told()
+  }
+}
