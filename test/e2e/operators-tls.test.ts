@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { createHmac, generateKeyPairSync } from 'node:crypto'
-import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, globSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import http from 'node:http'
 import net, { type AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -382,4 +382,27 @@ test('beyond this machine it is served over TLS or not at all, and login is requ
   assert.equal((await ask(`${plain.api}/weft/v1/status`)).status, 401)
   assert.equal((await ask(`${plain.api}/weft/v1/status`, { token })).status, 200)
   await insecure.stop()
+})
+
+test('a workload of the mesh is known to the API by its own certificate, as far as it has a role; by name and ca.pem the API is known to all', async () => {
+  await using mesh = new Mesh()
+  const operators = join(mesh.folder, 'operators.yaml')
+  writeFileSync(operators, 'certificates: {}\ngrants: [{ certificate: "spiffe://weft.local/ns/default/sa/deployer", role: viewer }]\n')
+  await mesh.startControl(['--require-login', '--api-name', 'localhost', '--operators', operators])
+  const ca = join(mesh.folder, 'control', 'ca.pem')
+  const admin = { WEFT_CA: ca, WEFT_TOKEN_FILE: join(mesh.folder, 'control', 'admin.token') }
+  for (const name of ['deployer', 'stranger']) {
+    const done = await mesh.job(name, ['true'], { flags: ['--capture', 'proxy'], env: admin })
+    assert.equal(done.code, 0, done.stderr)
+    const [folder] = globSync(join(mesh.stateOf(undefined), 'weft', 'proxies', `**/*${name}*`)).filter(path => statSync(path).isDirectory())
+    const files = globSync(`${folder}/**/*.pem`).map(path => readFileSync(path, 'utf8'))
+    const key = files.join('\n').match(/-----BEGIN PRIVATE KEY-----[^]*?-----END PRIVATE KEY-----/)![0]
+    const cert = files
+      .join('\n')
+      .match(/-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/g)!
+      .join('\n')
+    const answer = await ask(`${mesh.url.replace('127.0.0.1', 'localhost')}/weft/v1/status`, { tls: { ca: readFileSync(ca), key, cert } })
+    if (name === 'deployer') assert.equal(answer.status, 200, answer.text)
+    else assert.match(statusIn(answer).message, /user "spiffe:\/\/weft\.local\/ns\/default\/sa\/stranger" may not see the status/)
+  }
 })

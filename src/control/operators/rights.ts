@@ -59,7 +59,7 @@ export const routes: Readonly<Record<string, Entry>> = {
   'GET /weft/v1/resilience': entry('read', 'see who is left out', ofService),
   'GET /weft/v1/convergence': entry('read', 'see which proxies have a revision'),
   'GET /weft/v1/calls': entry('read', 'see who calls what'),
-  'GET /weft/v1/topology': entry('read', 'see the traffic of the mesh'),
+  'GET /weft/v1/topology': entry('read', 'see the traffic'),
   'GET /weft/v1/series': entry('read', 'see the traffic of a service', ofService),
   'GET /weft/v1/mtls': entry('read', 'see who speaks plaintext', inQuery),
   'GET /weft/v1/policies': entry('read', 'see which policies hold', ofService),
