@@ -23,20 +23,15 @@ export class Callers implements Disposable {
   /** bearer: a token. */
   async ask(port: number, request: Request, bearer: string | undefined): Promise<Answer> {
     const fields = [...request.fields, ...(bearer === undefined ? [] : [['authorization', `Bearer ${bearer}`] as const])]
-    try {
-      return await this.#once(port, request, fields)
-    } catch {
-      // What came before on this connection may have been no HTTP at all, so that it ended.
-    }
-    try {
-      return await this.#once(port, request, fields)
-    } catch (thrown) {
-      return {
-        isAllowed: false,
-        status: thrown instanceof Error ? ((thrown as { code?: string }).code ?? thrown.message) : String(thrown),
-        detail: '',
+    for (let attempt = 1; ; attempt++)
+      try {
+        return await this.#once(port, request, fields)
+      } catch (thrown) {
+        const code = thrown instanceof Error ? ((thrown as { code?: string }).code ?? thrown.message) : String(thrown)
+        // A stream that is reset is an answer. A connection that ends may have ended for what came on it before, or for a hello that was late.
+        if (code === 'ERR_HTTP2_STREAM_ERROR' || attempt === 5) return { isAllowed: false, status: code, detail: '' }
+        await new Promise(resolve => setTimeout(resolve, 50 * attempt))
       }
-    }
   }
 
   /** Whether bytes come back. */
