@@ -5,6 +5,7 @@ import type { Locality, Protocol } from '#model/view'
 import type { ProxyNode } from '#model/workload'
 import type { ControlAddress } from './context.ts'
 import { readExclusions, readUids } from './flags/capture.ts'
+import { type BundleFlags, bundleOf } from './flags/bundle.ts'
 import { Flags } from './flags/collect.ts'
 import { readReadiness } from './flags/readiness.ts'
 import { readLabel, readLocality, readPort, readPublish, type Publish, type RunPort, samePort } from './flags/workload.ts'
@@ -111,7 +112,7 @@ export type EnvoyOptions = Pick<
 export type CleanOptions = { readonly all: boolean }
 
 /** port 0: any free one. data: as typed, relative to the working directory; absent: the user's state folder. json: says where it listens as one JSON line. */
-export type ControlOptions = {
+export type ControlOptions = BundleFlags & {
   readonly data?: string
   readonly api: {
     readonly host: string
@@ -124,9 +125,6 @@ export type ControlOptions = {
   /** File of who may use the API, as typed. */
   readonly operators?: string
   readonly requireLogin: boolean
-  /** Where others fetch its roots. certificate: files, as typed. */
-  readonly bundle?: { readonly host: string; readonly port: number; readonly certificate?: { readonly cert: string; readonly key: string } }
-  readonly bundleRefreshS?: number
   readonly xds: { readonly host: string; readonly port: number }
   /** Where processes of this machine prove who they are, as typed; absent: nowhere. */
   readonly attestSocket?: string
@@ -349,14 +347,6 @@ export function controlOptions(raw: Raw): ControlOptions {
   const authority = flags.text('authority')
   const rejoinMs = flags.duration('rejoinWithin')
   const [attestSocket, attestRoots] = [flags.text('attestSocket'), flags.text('attestRoots')]
-  const [bundleCert, bundleKey] = [flags.text('bundleCert'), flags.text('bundleKey')]
-  const bundlePort = flags.whole('bundlePort', 0, 65_535)
-  const bundleRefreshMs = flags.duration('bundleRefresh')
-  if ((bundleCert === undefined) !== (bundleKey === undefined)) flags.wrong('--bundle-cert and --bundle-key belong together: give both')
-  for (const [name, given] of Object.entries({ host: flags.text('bundleHost'), cert: bundleCert, refresh: bundleRefreshMs }))
-    if (given !== undefined && bundlePort === undefined) flags.wrong(`--bundle-${name} goes with --bundle-port`)
-  if (bundleRefreshMs !== undefined && (bundleRefreshMs < 1000 || bundleRefreshMs > 86_400_000))
-    flags.wrong('--bundle-refresh: must be from 1s to 24h')
   const redis = flags.text('redis')
   if (redis !== undefined && (!/^rediss?:\/\/./.test(redis) || !URL.canParse(redis)))
     flags.wrong('--redis: must be redis://HOST:PORT, or rediss:// for TLS')
@@ -367,16 +357,7 @@ export function controlOptions(raw: Raw): ControlOptions {
     ...(authority === undefined ? {} : { authority }),
     ...(rejoinMs === undefined ? {} : { rejoinMs }),
     ...(redis === undefined ? {} : { redis }),
-    ...(bundlePort === undefined
-      ? {}
-      : {
-          bundle: {
-            host: flags.text('bundleHost') ?? '127.0.0.1',
-            port: bundlePort,
-            ...(bundleCert === undefined || bundleKey === undefined ? {} : { certificate: { cert: bundleCert, key: bundleKey } }),
-          },
-        }),
-    ...(bundleRefreshMs === undefined ? {} : { bundleRefreshS: Math.round(bundleRefreshMs / 1000) }),
+    ...bundleOf(flags),
     ...(operators === undefined ? {} : { operators }),
     requireLogin: raw['requireLogin'] === true,
   }
