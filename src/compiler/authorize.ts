@@ -151,6 +151,10 @@ function resolveProvider(
   const found = resolve(backendRef, from, services, grants)
   if (found.backend === undefined) return found
   const port = [...services.by.values()].flat().find(each => each.key === found.backend)
+  if (services.inTls?.has(found.backend) === true) {
+    const says = `a BackendTLSPolicy holds for port ${backendRef.port} of ${backendRef.kind} ${backendRef.name}, and who asks begins no TLS inside that of the mesh: refer to a port without one`
+    return { backend: undefined, reason: 'UnsupportedProtocol', says }
+  }
   const spoken = port?.protocol ?? 'http'
   if (protocol === 'GRPC' ? carriesCalls(spoken) && spoken !== 'detect' : isHttp(spoken)) return found
   const wanted = protocol === 'GRPC' ? 'its appProtocol must be grpc or kubernetes.io/h2c' : 'its appProtocol must be http'

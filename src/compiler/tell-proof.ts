@@ -1,12 +1,12 @@
-/** What calls must bring to prove whose they are, and by whose word: tokens at the called side; tokens and logins at Gateways that lead to it. */
+/** What calls must bring to prove whose they are, and by whose word: tokens at the called side; tokens, logins and services that are asked at Gateways that lead to it. */
 
 import type { Layer, Mesh, SelectedTokens } from '#model/mesh'
 import type { FieldTold, GatewayTold } from '#model/policies-told'
-import type { RouteTable, TokenPolicy } from '#model/view'
+import type { Route, RouteTable, TokenPolicy } from '#model/view'
 import type { Workload, WorkloadPort } from '#model/workload'
 import type { JWTPolicy, LoginPolicy } from '#resources/weft'
 import { layerOf } from './layers.ts'
-import { sectionOf } from './logins.ts'
+import { sectionOf, securedTables } from './edge-sections.ts'
 import { isHttp } from './protocol.ts'
 import { portOf, type ServicePort, selects } from './services.ts'
 import type { Placed, Targets } from './targets.ts'
@@ -56,8 +56,9 @@ export function tellGateways(
   { key }: Pick<ServicePort, 'key'>,
   told: Told,
 ): readonly GatewayTold[] {
-  if (asking.isEmpty && loggingIn.isEmpty) return []
-  return Object.entries(gateways).flatMap(([gateway, { routes }]) => {
+  return Object.entries(gateways).flatMap(([gateway, edge]) => {
+    const { routes } = edge
+    const secured = securedTables(edge)
     const seen = new Set<string>()
     return Object.entries(routes).flatMap(([table, { hosts }]: [string, RouteTable]) =>
       hosts
@@ -68,8 +69,11 @@ export function tellGateways(
           if (!leadsHere || seen.has(name)) return []
           const ofRoute = <P>(targets: Targets<P>) =>
             targets.of(undefined, name).filter(({ level }) => level === 'Route' || level === 'rule')
-          const logins = route.login === undefined ? [] : [...ofRoute(loggingIn), ...loggingIn.ofGateway(gateway, sectionOf(table))]
-          const fields = [...told(logins.map(loginLayer), 'LoginPolicy'), ...told(ofRoute(asking).map(tokenLayer), 'JWTPolicy')]
+          const section = secured.has(table) ? sectionOf(table) : undefined
+          const all = <P>(targets: Targets<P>) => [...ofRoute(targets), ...targets.ofGateway(gateway, section)]
+          const logins = route.login === undefined ? [] : all(loggingIn)
+          const tokens = route.tokens === undefined ? [] : all(asking)
+          const fields = [...told(logins.map(loginLayer), 'LoginPolicy'), ...told(tokens.map(tokenLayer), 'JWTPolicy'), ...tellAsked(route)]
           if (fields.length === 0) return []
           seen.add(name)
           return [{ gateway, name, origin, match, fields }]
@@ -77,6 +81,10 @@ export function tellGateways(
     )
   })
 }
+
+/** Services that are asked, by the names of policies and of rules. */
+const tellAsked = ({ authorize }: Route): readonly FieldTold[] =>
+  authorize === undefined ? [] : [{ field: 'externalAuthorization', value: authorize, by: 'all of these together', overruled: [] }]
 
 function tokenLayer(placed: Placed<JWTPolicy> & { readonly labels?: Readonly<Record<string, string>> }): Layer {
   const { providers, require, whenExpired } = placed.policy.spec!
