@@ -106,7 +106,8 @@ describe('revocation', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.r
     })
   })
 
-  test('weft cert revocations, weft explain request and weft audit tell of it', async () => {
+  test('weft cert revocations, weft cert doctor and weft audit tell of it', async () => {
+    assert.match((await mesh.weft('cert', 'doctor')).stdout, /1 revocation holds: default-thief/)
     assert.match(await weft('cert', 'revocations'), /default-thief\s+spiffe:\S+thief\s+KeyCompromise\s.*seen elsewhere/)
     assert.match(await weft('audit'), /revocation\S*\s.*default-thief|default-thief/i)
   })

@@ -23,6 +23,8 @@ const patienceMs = 10_000
 export async function openForeignLists({ source, ca }: ListSource, issuer: Issuer, { clock, log, onChange }: Place): Promise<ForeignLists> {
   const isAddress = /^https?:\/\//.test(source)
   let held: readonly Crl[] = []
+  /** The same array as long as nothing changes: what was worked out of it is kept by it. */
+  let pem: readonly string[] = []
   let told = ''
   const load = async (): Promise<readonly Crl[]> => {
     const bytes = isAddress ? await fetched(source, ca) : await readBytes(source)
@@ -33,7 +35,7 @@ export async function openForeignLists({ source, ca }: ListSource, issuer: Issue
     return found.map(crl => held.find(each => each.issuer === crl.issuer && isNewer(each, crl)) ?? crl)
   }
   const take = (next: readonly Crl[]): void => {
-    const isSame = next.map(({ pem }) => pem).join() === held.map(({ pem }) => pem).join()
+    const isSame = next.map(each => each.pem).join() === pem.join()
     held = next
     for (const { nextUpdate } of next)
       if (nextUpdate !== undefined && nextUpdate < clock.now())
@@ -41,6 +43,7 @@ export async function openForeignLists({ source, ca }: ListSource, issuer: Issue
           `the revocation list of ${source} ended at ${new Date(nextUpdate).toISOString()}; whom it names stays revoked, and nobody else`,
         )
     if (isSame) return
+    pem = next.map(each => each.pem)
     log.info('the revocation list of the authority is another now', {
       source,
       revoked: next.reduce((sum, { entries }) => sum + entries.size, 0),
@@ -74,7 +77,7 @@ export async function openForeignLists({ source, ca }: ListSource, issuer: Issue
     cancel = clock.after(lookEveryMs.file, () => void look())
   }
   return {
-    lists: () => held.map(({ pem }) => pem),
+    lists: () => pem,
     close: () => {
       isClosed = true
       cancel()
