@@ -48,7 +48,8 @@ export type Compilation = { readonly revision: number; readonly mesh: Mesh; read
 export type Cut = { readonly mesh: Mesh; readonly view: View }
 
 const sources = kinds.filter(({ kind }) => kind !== 'Workload') // workloads come through the inventory
-const restateMs = 200
+/** Many proxies acknowledge at about the same time. */
+const restateMs = 500
 const quietMs = 10
 const longestMs = 50
 

@@ -106,3 +106,25 @@ test('what flips is told by verdict, route and backends; another policy that all
     ['plain'],
   )
 })
+
+test('rules with times and networks are asked for the moment and the address of the question, else for the moment of the world', () => {
+  const office = document('AccessPolicy', 'office', {
+    targetRefs: [{ name: 'cart' }],
+    rules: [
+      {
+        from: [{ ipBlocks: ['10.0.0.0/8'] }],
+        when: [{ days: ['Thu'], from: '09:00', to: '17:00', timeZone: 'Europe/Berlin' }],
+      },
+    ],
+  })
+  const world = worldOf([service('web'), service('cart'), office])
+  const verdict = (address?: string, at?: string): string =>
+    world.ask(readQuestion({ to: 'cart', words: [], headers: [], address, at }).question, world.callerOf('web', 'shop')!).verdict
+  assert.equal(verdict('10.0.0.7', '2026-12-24T08:00:00Z'), 'Allow')
+  assert.equal(verdict('10.0.0.7', '2026-12-24T16:00:00Z'), 'Deny')
+  assert.equal(verdict('11.0.0.7', '2026-12-24T08:00:00Z'), 'Deny')
+  assert.equal(verdict(undefined, '2026-12-24T08:00:00Z'), 'Deny')
+  // A Thursday too, at one in the morning there.
+  assert.equal(verdict('10.0.0.7'), 'Deny')
+  assert.equal(world.unseen, 1)
+})

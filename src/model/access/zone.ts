@@ -19,8 +19,22 @@ function formatOf(timeZone: string): Intl.DateTimeFormat {
   return format
 }
 
+/** So many answers are kept: the rules of a view ask for few moments, many times. */
+const mostWalls = 256
+const walls = new Map<string, Wall>()
+
 /** now: ms since the epoch. */
 export function wallAt(timeZone: string, now: number): Wall {
+  const key = `${now} ${timeZone}`
+  let wall = walls.get(key)
+  if (wall === undefined) {
+    if (walls.size >= mostWalls) walls.clear()
+    walls.set(key, (wall = readWall(timeZone, now)))
+  }
+  return wall
+}
+
+function readWall(timeZone: string, now: number): Wall {
   const parts = Object.fromEntries(
     formatOf(timeZone)
       .formatToParts(now)
