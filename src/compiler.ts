@@ -191,7 +191,8 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
   const faults = findTargets(faultPolicies, ground, judgingFaults(now))
   const limitService = findLimitService(gathered.meshes, services)
   const limits = findTargets(rateLimitPolicies, ground, judgingLimits(limitService))
-  const asking = findTargets(gathered.jwtPolicies, ground, judgingTokens)
+  const ourGateways = gathered.gateways.filter(each => isOurs(each, gathered.gatewayClasses))
+  const asking = findTargets(gathered.jwtPolicies, { ...ground, gateways: ourGateways }, judgingTokens)
   const tokens = new Tokens(gathered)
   const { externalAuthorizationPolicies } = gathered
   const deciding = findTargets(externalAuthorizationPolicies, ground, judgingAuthorization)
@@ -202,7 +203,6 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
       ...[...httpLowered.values()].flatMap(each => each.authorizers),
     ].map(each => [each.name, each] as const),
   )
-  const ourGateways = gathered.gateways.filter(each => isOurs(each, gathered.gatewayClasses))
   const loggingIn = findTargets(gathered.loginPolicies, { ...ground, gateways: ourGateways }, judgingLogins)
   const logins = new Logins(gathered)
   const limiting = new Limiting(limitService, options.trustDomain)

@@ -8,6 +8,7 @@ import { durationMs } from '#resources/duration'
 import type { ParentRef } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
 import type { LoginPolicy } from '#resources/weft'
+import { isMisdirected, sectionOf, securedTables } from './edge-sections.ts'
 import type { Gathered } from './gather.ts'
 import { nameOf, namespaceOf } from './gather.ts'
 import type { ResourceStatus } from './status.ts'
@@ -24,7 +25,8 @@ function whyNot(path: string, route: Resource | undefined): Objection | undefine
 }
 
 export const judgingLogins: Judging<LoginPolicy> = {
-  unable: (_, __, { carriers }) => (carriers.includes('requests') ? undefined : 'who logs in must come by HTTPS'),
+  unable: (_, __, { carriers, edge }) =>
+    carriers.includes('requests') && edge?.isPlain !== true ? undefined : 'who logs in must come by HTTPS',
   objection: (_, __, path, route) => whyNot(path, route),
 }
 
@@ -175,7 +177,7 @@ export const gatewaysOf = (workloads: readonly Workload[], ids: readonly string[
 
 function atGateway(name: string, gateway: Outbound, targets: Targets<LoginPolicy>, logins: Logins, isEnvoy: boolean): Outbound {
   const byTable = new Map<string, Map<string, Login>>()
-  const secured = new Set(Object.values(gateway.listeners).flatMap(({ terminates = [] }) => terminates.flatMap(each => each.routes ?? [])))
+  const secured = securedTables(gateway)
   const asking = (key: string, table: RouteTable): RouteTable => {
     const isSecure = secured.has(key)
     const ofPlace = targets.ofGateway(name, isSecure ? sectionOf(key) : undefined)
@@ -227,14 +229,6 @@ function atGateway(name: string, gateway: Outbound, targets: Targets<LoginPolicy
 }
 
 const pathsOf = ({ redirectPath, logoutPath }: Login): readonly string[] => [redirectPath, logoutPath]
-
-/** The listener of a Gateway to which a route table belongs; of those of a ListenerSet, which have longer names, none. */
-export function sectionOf(table: string): string | undefined {
-  const [, , , section, ...more] = table.split('/')
-  return more.length === 0 ? section : undefined
-}
-
-const isMisdirected = ({ action }: Route): boolean => action.type === 'respond' && action.reason === 'misdirected'
 
 const ownRoutes = (login: Login): readonly Route[] =>
   pathsOf(login).map((path, at) => ({
