@@ -1,7 +1,6 @@
 /** What `weft control` is asked to do: its flags read and checked, every problem said together. */
 
 import { type BundleFlags, bundleOf } from '../flags/bundle.ts'
-import { type BundleFlags, bundleOf } from '../flags/bundle.ts'
 import { Flags } from '../flags/collect.ts'
 import type { Raw } from '../options.ts'
 
