@@ -30,6 +30,7 @@ import { judgingFaults, nextExpiry } from './compiler/faults.ts'
 import { delegate } from './compiler/delegation.ts'
 import type { JudgeCertificate } from './compiler/edge-certificates.ts'
 import { gather, nameOf, older } from './compiler/gather.ts'
+import { findOrders, type KnownOrder, type OrderedCertificate, type ShownChallenge, withChallenges } from './compiler/certificate-orders.ts'
 import { findBackendTls } from './compiler/backend-tls.ts'
 import { findGateways } from './compiler/gateways.ts'
 import { type Client, isMeant } from './compiler/clients.ts'
@@ -61,6 +62,7 @@ import { lowerTCP, namesOf } from './compiler/tcp.ts'
 
 export type { Note } from './compiler/gather.ts'
 export type { KnownDomain } from './compiler/trust-domains.ts'
+export type { KnownOrder, OrderedCertificate, ShownChallenge } from './compiler/certificate-orders.ts'
 export type { AncestorStatus, ParentStatus, ResourceStatus, Stated } from './compiler/status.ts'
 export { toldProtocol } from './compiler/protocol.ts'
 export type { Enforced } from './compiler/enforced.ts'
@@ -86,6 +88,9 @@ export type CompileOptions = {
   readonly areWhole?: true
   /** What is known of TrustDomains, by their name. */
   readonly domains?: Readonly<Record<string, KnownDomain>>
+  /** What became of the certificates that are ordered, by Secret, and which challenges are open. */
+  readonly orders?: Readonly<Record<string, KnownOrder>>
+  readonly challenges?: readonly ShownChallenge[]
   /** Ids of proxies that are Envoys, in order. */
   readonly envoys?: readonly string[]
   /** There will never be revocation lists of all authorities: those that sign are not the mesh's own. */
@@ -100,6 +105,8 @@ export type Compiled = {
   readonly statuses: readonly ResourceStatus[]
   /** Policies about who may call, and whose proxies keep them. */
   readonly enforced: readonly Enforced[]
+  /** Certificates of listeners that are to be got. */
+  readonly ordered: readonly OrderedCertificate[]
   /** When something ends by itself, so that the same resources compile to something else; ms since the epoch. */
   readonly endsAt?: number
 }
@@ -175,10 +182,11 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
   const called = [...withOutside(ports, isStrict), ...portsOfSubsets(services)]
   const { lowered: backends, hashes, perClient } = lowerBackends(called, policies)
   const gateways = findGateways(gathered, backendTls, httpLowered, tcpLowered, inventory, judge, hashes)
+  const orders = findOrders(gateways.edges, gathered, options.orders ?? {})
   const egress = findEgress(gathered.egressPolicies, externals.ports)
   const mtls = findModes(policies.mtls, authentication, services, inventory.workloads, options.moving ?? {})
   const nameless = namelessPorts(mtls, inventory.workloads)
-  const guarding = findGuards(gathered.accessPolicies, gathered.meshes, services, options.trustDomain, nameless)
+  const guarding = findGuards(gathered.accessPolicies, gathered.meshes, services, options.trustDomain, nameless, inventory.workloads)
   const { faultPolicies, rateLimitPolicies } = gathered
   const { now = 0 } = options
   const held = new Set<Resource>(Object.values(attached).flatMap(list => list.map(each => each.route)))
@@ -265,7 +273,10 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
     dns: findNames(ports, found.headless),
     declared: declaredBy(services.ports),
     inside: gateways.inside,
-    gateways: Object.fromEntries(Object.entries(limited.gateways).map(([name, gateway]) => [name, withAuthorizers(gateway, authorizers)])),
+    gateways: withChallenges(
+      Object.fromEntries(Object.entries(limited.gateways).map(([name, gateway]) => [name, withAuthorizers(gateway, authorizers)])),
+      options.challenges ?? [],
+    ),
     chosen,
     perClient: {
       ...settling.perClient,
@@ -324,6 +335,7 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
     ...egress.statuses,
     ...revoking.statuses,
     ...federating.statuses,
+    ...orders.statuses,
     ...reportSubsets(gathered.subsets, services),
     ...reportSlices(slices, (service, name) => (found.by.get(service) ?? []).some(port => (port.name ?? '') === name && isStrict(port))),
   ].filter(status => (status.parents ?? status.ancestors ?? status.conditions ?? []).length > 0)
@@ -361,8 +373,9 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
     plaintext: nameless.map(keyOfPort),
     notes,
     statuses,
+    ordered: orders.ordered,
     enforced: findEnforced(
-      [...gathered.accessPolicies, ...gathered.jwtPolicies, ...gathered.authenticationPolicies],
+      [...gathered.accessPolicies, ...gathered.jwtPolicies, ...gathered.loginPolicies, ...gathered.authenticationPolicies],
       requests,
       services,
       inventory.workloads,

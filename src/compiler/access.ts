@@ -23,12 +23,13 @@ export function findGuards(
   services: Services,
   trustDomain: string,
   nameless: readonly Nameless[],
+  workloads: readonly Workload[],
 ): Guarding {
   const guards: Guard[] = []
   const statuses = policies.map(policy => {
     const lowered = lowerRules(policy, trustDomain)
     const judged = (policy.spec?.targetRefs ?? []).map((ref, at) =>
-      judge(policy, ref, `spec.targetRefs[${at}]`, services, lowered, nameless),
+      judge(policy, ref, `spec.targetRefs[${at}]`, services, lowered, nameless, workloads),
     )
     const targets = judged.flatMap(each => each.targets)
     const { action = 'Allow', audits = 'Deny' } = policy.spec ?? {}
@@ -96,6 +97,7 @@ function judge(
   services: Services,
   lowered: Lowered,
   nameless: readonly Nameless[],
+  workloads: readonly Workload[],
 ): Judged {
   const namespace = namespaceOf(policy)
   const { kind, name, sectionName, labels } = ref
@@ -111,10 +113,10 @@ function judge(
     ancestorRef,
     conditions: [state(policy, 'Accepted', false, reason, `${path}: ${says}`)],
   })
-  const yes = (targets: readonly GuardTarget[], ports: readonly ServicePort[]): Judged => ({
+  const yes = (targets: readonly GuardTarget[], ports: readonly Place[]): Judged => ({
     targets,
     ancestorRef,
-    conditions: conditionsOf(policy, kind === 'Service', ports, lowered.problems, isAllow =>
+    conditions: conditionsOf(policy, kind === 'Service' || kind === 'Workload', ports, lowered.problems, isAllow =>
       namelessAt(lowered, targets, isAllow, nameless),
     ),
   })
@@ -125,15 +127,18 @@ function judge(
         `policies for the whole mesh are taken from the namespace ${rootNamespace} only: write it there, or name a narrower target`,
       )
     if (name !== undefined && name !== 'default') return no('TargetNotFound', 'the Mesh is named default')
-    return yes([{}], services.ports)
+    return yes([{}], services.ports.map(placeOfService))
   }
   const inside = services.ports.filter(port => port.namespace === namespace)
   if (kind === 'Namespace') {
     if (name !== undefined && name !== namespace)
       return no('Invalid', `a policy holds in its own namespace, ${namespace}: write it in ${name}`)
-    return yes([{ namespace }], inside)
+    return yes([{ namespace }], inside.map(placeOfService))
   }
-  if (kind === 'Workload') return yes([{ namespace, selector: labels ?? {} }], [])
+  if (kind === 'Workload') {
+    const own = workloads.filter(each => each.namespace === namespace && selects(labels ?? {}, each))
+    return yes([{ namespace, selector: labels ?? {} }], own.flatMap(placesOfWorkload))
+  }
   const ports = services.by.get(`${namespace}/${name}`)
   if (ports === undefined) return no('TargetNotFound', `Service ${namespace}/${name} does not exist`)
   const named = sectionName === undefined ? ports : ports.filter(port => port.name === sectionName)
@@ -142,7 +147,7 @@ function judge(
   if (nobody !== undefined) return no('Invalid', nobody)
   return yes(
     named.map(({ selector, target, protocol }) => ({ namespace, selector, port: { target, isUdp: protocol === 'udp' } })),
-    named,
+    named.map(placeOfService),
   )
 }
 
@@ -150,25 +155,27 @@ function judge(
 function conditionsOf(
   policy: AccessPolicy,
   isOne: boolean,
-  ports: readonly ServicePort[],
+  ports: readonly Place[],
   problems: readonly string[],
   namelessOf: (isAllow: boolean) => readonly string[],
 ): readonly Stated[] {
   const isAllow = (policy.spec?.action === 'Audit' ? policy.spec.audits : policy.spec?.action) === 'Allow'
   const so = isAllow ? 'it allows nothing there' : 'its rule denies everything there'
   const others = ports.filter(port => !isHttp(port.protocol)).sort(byName)
-  const wrong = (policy.spec?.rules ?? []).flatMap((rule, at) =>
-    (rule.to ?? []).flatMap((operation, nth) =>
+  const unseen = (field: string, { port, of, protocol }: Place): string =>
+    `${field}: port ${port} of ${of} speaks ${protocol}, where no HTTP is seen: ${so}`
+  const wrong = (policy.spec?.rules ?? []).flatMap((rule, at) => [
+    ...(rule.from ?? []).flatMap((source, nth) =>
+      others
+        .filter(port => rule.to === undefined || rule.to.some(operation => mayBeAt(operation, port)))
+        .flatMap(port => tokenFieldsOf(source).map(field => unseen(`spec.rules[${at}].from[${nth}].${field}`, port))),
+    ),
+    ...(rule.to ?? []).flatMap((operation, nth) =>
       others
         .filter(port => mayBeAt(operation, port))
-        .flatMap(port =>
-          httpFieldsOf(operation).map(
-            field =>
-              `spec.rules[${at}].to[${nth}].${field}: port ${port.port} of Service ${port.namespace}/${port.service} speaks ${port.protocol}, where no HTTP is seen: ${so}`,
-          ),
-        ),
+        .flatMap(port => httpFieldsOf(operation).map(field => unseen(`spec.rules[${at}].to[${nth}].${field}`, port))),
     ),
-  )
+  ])
   const all = [
     ...problems.map(problem => `${problem}: ${isAllow ? 'it allows nothing' : 'its rule denies without it'}`),
     ...wrong,
@@ -185,13 +192,25 @@ function conditionsOf(
 }
 
 /** The order of documents says nothing. */
-const byName = (one: ServicePort, other: ServicePort): number => (nameOfPort(one) < nameOfPort(other) ? -1 : 1)
-const nameOfPort = ({ namespace, service, port, protocol }: ServicePort): string =>
-  `${namespace}/${service}:${String(port).padStart(5, '0')}/${protocol}`
+const byName = (one: Place, other: Place): number => (nameOfPort(one) < nameOfPort(other) ? -1 : 1)
+const nameOfPort = ({ of, port, protocol }: Place): string => `${of}:${String(port).padStart(5, '0')}/${protocol}`
+
+/** A port that a policy is for. of: whose it is, for people. target: of the workload. */
+type Place = Pick<ServicePort, 'port' | 'protocol' | 'target'> & { readonly of: string }
+const placeOfService = ({ namespace, service, port, protocol, target }: ServicePort): Place => ({
+  of: `Service ${namespace}/${service}`,
+  port,
+  protocol,
+  target,
+})
+const placesOfWorkload = ({ name, namespace, ports }: Workload): readonly Place[] =>
+  ports.map(({ port, protocol }) => ({ of: `workload ${name}.${namespace}`, port, protocol, target: port }))
+
+const tokenFieldsOf = (source: AccessSource) => (['claims', 'issuers'] as const).filter(field => source[field] !== undefined)
 
 const httpFields = ['methods', 'paths', 'hosts', 'headers', 'grpc', 'notMethods', 'notPaths', 'notHosts'] as const
 const httpFieldsOf = (operation: AccessOperation) => httpFields.filter(field => operation[field] !== undefined)
-const mayBeAt = ({ ports, notPorts }: AccessOperation, { target }: ServicePort): boolean =>
+const mayBeAt = ({ ports, notPorts }: AccessOperation, { target }: Place): boolean =>
   typeof target !== 'number' || ((ports?.includes(target) ?? true) && !(notPorts?.includes(target) ?? false))
 
 type Lowered = { readonly rules: readonly GuardRule[]; readonly problems: readonly string[] }
