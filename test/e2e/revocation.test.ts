@@ -33,6 +33,8 @@ describe('revocation', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.r
     await Promise.all([friend.says('true'), thief.says('true')])
   })
   after(async () => {
+    // Else what they hold open is waited for.
+    for (const shell of [friend, thief]) await shell?.do('kill $(jobs -p) 2>/dev/null')
     await friend?.[Symbol.asyncDispose]()
     await thief?.[Symbol.asyncDispose]()
     await mesh?.[Symbol.asyncDispose]()
