@@ -64,7 +64,8 @@ describe('a login at a Gateway', { skip: verdict.ok ? false : `${verdict.why}: $
   const conditions = async (kind: string, name: string): Promise<readonly string[]> => {
     type Told = { ancestors?: readonly { conditions: readonly { type: string; status: string; message: string }[] }[] }
     const { ancestors = [] } = ((await mesh.client.get(paths[kind]!, name, { namespace: 'default' })).status ?? {}) as Told
-    return ancestors.flatMap(each => each.conditions.map(({ type, status, message }) => `${type} ${status}: ${message}`))
+    const told = ancestors.flatMap(each => each.conditions).filter(({ type }) => type !== 'Enforced')
+    return told.map(({ type, status, message }) => `${type} ${status}: ${message}`)
   }
 
   /** PEM: signed by itself. */
@@ -136,6 +137,12 @@ describe('a login at a Gateway', { skip: verdict.ok ? false : `${verdict.why}: $
     assert.equal(told(await browser().open('/')), '503 login-unavailable')
     await apply('Secret', 'client', { data: { 'client-secret': base64('shop-secret\n'), 'session-key': base64('k'.repeat(32)) } }, 'v1')
     assert.deepEqual(await conditions('LoginPolicy', 'people'), ['Accepted True: The policy holds'])
+    await mesh.until('the status names the proxy that keeps it', async () => {
+      const { enforcement } = (await mesh.client.get(paths['LoginPolicy']!, 'people', { namespace: 'default' })).status as {
+        readonly enforcement?: { readonly enforcing: number; readonly by?: readonly string[] }
+      }
+      return enforcement?.enforcing === 1 && enforcement.by!.length === 1
+    })
   })
 
   test('a page is sent to the provider with PKCE, a state and a nonce; programs are answered 401', async () => {

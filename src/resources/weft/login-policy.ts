@@ -5,6 +5,7 @@ import { durationMs } from '../duration.ts'
 import { age, atomicList, duration, headerName, objectName, rules, stringMap } from '../fields.ts'
 import type { Kind, Resource } from '../kind.ts'
 import { claimsToHeaders, isReservedHeader } from './claims-to-headers.ts'
+import { enforcedColumn, enforcement } from './enforcement.ts'
 import { policyStatus, policyTargets, targetsColumn } from './route-targets.ts'
 
 const isHere = /^(localhost|127(\.\d+){3}|\[::1\])$/
@@ -193,11 +194,15 @@ export const loginPolicy: Kind = {
   hasStatus: true,
   description:
     'A LoginPolicy makes people log in at a provider of OpenID Connect (authorization code with PKCE) before a Gateway serves them, over HTTPS. Who they are stands in a sealed cookie, and goes on to the workload in headers and tokens. The narrowest policy holds as a whole: rule, route, listener, Gateway.',
-  schema: z.strictObject({ spec: spec.describe('For what it holds, and where one logs in.'), status: policyStatus() }),
+  schema: z.strictObject({
+    spec: spec.describe('For what it holds, and where one logs in.'),
+    status: policyStatus({ enforcement: enforcement() }),
+  }),
   columns: [
     targetsColumn,
     { name: 'Issuer', type: 'string', description: 'Where one logs in', value: r => (r as LoginPolicy).spec?.provider.issuer },
     { name: 'Client', type: 'string', description: 'As what', value: r => (r as LoginPolicy).spec?.provider.clientId },
+    enforcedColumn,
     age,
   ],
 }
