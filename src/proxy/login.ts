@@ -80,11 +80,12 @@ export class Logins {
     const sealed = sessionIn(policy, cookies)
     const session = sealed === undefined ? undefined : this.#open(policy, sealed)
     const now = Date.now()
-    if (session !== undefined && now < session.until - (session.refreshToken === undefined ? 0 : aheadMs)) {
+    const canRenew = policy.refreshes && session?.refreshToken !== undefined
+    if (session !== undefined && now < session.until - (canRenew ? aheadMs : 0)) {
       take(exchange, policy, session)
       return goOn('session')
     }
-    if (session?.refreshToken !== undefined && now < session.endsAt) {
+    if (session !== undefined && canRenew && now < session.endsAt) {
       const renewed = this.#renewed(policy, sealed!, session).then(
         fresh => () => {
           this.#give(exchange, policy, fresh, cookies)
@@ -229,7 +230,9 @@ export class Logins {
       renewal = this.#renew(policy, session)
       this.#renewals.set(sealed, renewal)
       const forget = (): void => void this.#renewals.delete(sealed)
-      renewal.then(() => setTimeout(forget, renewedMs).unref(), forget)
+      const later = (): void => void setTimeout(forget, renewedMs).unref()
+      // A no is remembered too: a page that asks every second must not make the proxy ask the provider every second.
+      renewal.then(later, thrown => (thrown instanceof LoginRefused && thrown.code === 'login-failed' ? later() : forget()))
     }
     return renewal
   }

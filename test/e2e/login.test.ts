@@ -338,6 +338,9 @@ describe('a login at a Gateway', { skip: verdict.ok ? false : `${verdict.why}: $
       provider.claims = { ...provider.claims, sub: 'bob' }
       const other = await own.ask('/')
       assert.equal(told(other), '401 login-required', 'what is renewed as somebody else is no renewal')
+      const { asked } = provider
+      assert.equal(told(await own.ask('/')), '401 login-required')
+      assert.equal(provider.asked, asked, 'and is not tried again with every request')
       provider.claims = { ...provider.claims, sub: 'ann' }
       provider.refreshTokens = false
       const short = browser()
