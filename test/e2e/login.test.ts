@@ -461,6 +461,43 @@ describe('a login at a Gateway', { skip: verdict.ok ? false : `${verdict.why}: $
     }
   })
 
+  test('another Gateway with the same client and key takes the session, one with another key does not', async () => {
+    const second = await freePort()
+    const listeners = [{ name: 'https', port: second, protocol: 'HTTPS', tls: { certificateRefs: [{ name: 'edge' }] } }]
+    const gatewayApi = 'gateway.networking.k8s.io/v1'
+    await apply('Gateway', 'twin', { spec: { gatewayClassName: 'weft', addresses: [{ value: '127.0.0.1' }], listeners } }, gatewayApi)
+    await apply('HTTPRoute', 'twin', { spec: { parentRefs: [{ name: 'twin' }], hostnames: [host], rules: [to('shop')] } }, gatewayApi)
+    await policy({
+      targetRefs: [
+        { kind: 'Gateway', name: 'edge' },
+        { kind: 'Gateway', name: 'twin' },
+      ],
+    })
+    const twin = mesh.gateway('twin')
+    try {
+      const [own, there] = [browser(), new Browser(host, second)]
+      await logIn(own)
+      for (const [name, value] of own.jar) there.jar.set(name, value)
+      await mesh.until('the other Gateway serves', async () => (await there.ask('/').catch(() => undefined))?.status === 200)
+      assert.equal(seen(await there.ask('/')).headers['x-user'], 'ann')
+      await apply('Secret', 'other', { data: { 'session-key': base64('o'.repeat(32)) } }, 'v1')
+      await apply('LoginPolicy', 'twins', {
+        spec: {
+          ...spec(),
+          targetRefs: [{ kind: 'HTTPRoute', name: 'twin' }],
+          session: { keyRef: { name: 'other' }, cookieName: 'weft-login-people' },
+        },
+      })
+      assert.equal(told(await there.ask('/')), '401 login-required')
+    } finally {
+      await twin.stop()
+      await mesh.client.delete(paths['LoginPolicy']!, 'twins', { namespace: 'default' }).catch(() => {})
+      await mesh.client.delete(paths['HTTPRoute']!, 'twin', { namespace: 'default' })
+      await mesh.client.delete(paths['Gateway']!, 'twin', { namespace: 'default' })
+      await policy()
+    }
+  })
+
   test('a cookie that is Strict is set by a page that leads on, and one of a domain is for all its hosts', async () => {
     await policy({ session: { ...spec().session, sameSite: 'Strict', domain: 'example.org' } })
     try {
