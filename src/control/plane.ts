@@ -5,12 +5,15 @@ import type { Log } from '#base/log'
 import { judgeServerCertificate } from '#identity/server-certificate'
 import { makeFolder, readText, writeAtomic } from '#io/files'
 import { askHttp } from '#io/ask-http'
+import { fetchWith } from '#io/fetch'
 import { serveEach, serveGrpc } from '#io/grpc'
 import { isLoopback, serveHttp } from '#io/http-server'
 import { openRedis } from '#io/redis'
 import { Traffic } from '#observe/traffic'
 import { Universal } from '#platforms/universal'
 import { readAuthorityFile } from '#resources/authority-file'
+import { CertificateOrders } from './acme.ts'
+import { keysOfAccounts } from './acme/accounts.ts'
 import { createOperatorApi } from './api.ts'
 import { type ApiPlace, apiNames, certificateFromFiles, servingOf } from './api-tls.ts'
 import { type BundlePlace, openOwnBundle, serveBundle } from './bundle-endpoint.ts'
@@ -27,6 +30,7 @@ import { meshRoutes, proxiesOf } from './mesh-routes.ts'
 import { metricsService } from './metrics.ts'
 import { rootRoutes } from './root-routes.ts'
 import type { Mesh } from '#model/mesh'
+import type { Workload } from '#model/workload'
 import { tellTrust } from './trust-told.ts'
 import { trustRoutes } from './trust-routes.ts'
 import { Withdrawn } from './withdrawn.ts'
@@ -133,6 +137,7 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
   let envoys = (): readonly string[] => []
   const federation = new Federation({ store, folder: `${folder}/federation`, ask: askHttp, clock, log, onChange: () => compileAgain() })
   owned.defer(() => federation.close())
+  let orders: CertificateOrders | undefined
   const trust = () => {
     const lists = authority.lists()
     return {
@@ -143,6 +148,8 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
       envoys: envoys(),
       ...(lists.areWhole ? {} : { isListless: true as const }),
       domains: federation.known(),
+      orders: orders?.known() ?? {},
+      challenges: orders?.challenges() ?? [],
     }
   }
   const loop = new CompileLoop({ store, platform, trust, clock, log })
@@ -180,6 +187,17 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
   const discovery = new Discovery({ loop, platform, clock, log, boundTo: serial => tokens.boundTo(serial) })
   loop.hears(proxy => discovery.isSettled(proxy))
   envoys = () => discovery.envoys
+  orders = new CertificateOrders({
+    store,
+    loop,
+    accountKey: keysOfAccounts({ folder: `${folder}/acme`, passphrase: options.passphrase, log }),
+    fetchWith: ca => fetchWith({ ca }),
+    areSettled: gateway => settledOf(gateway, platform.inventory.workloads, discovery),
+    clock,
+    log,
+    onChange: compileAgain,
+  })
+  owned.defer(() => orders?.close())
   const traffic = new Traffic({ since: startedAt })
   const redis = options.redis && owned.use(await openRedis({ ...options.redis, timeoutMs: 1000, log }))
   const counters = redis === undefined ? countersInMemory(() => performance.now()) : countersInRedis(redis, `weft:${trustDomain}:limit:`)
@@ -327,6 +345,15 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
     ...(ca === undefined ? {} : { ca }),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   }
+}
+
+/** Of the connected proxies of a Gateway (`NAMESPACE/NAME`), whether each has all that was compiled for it; undefined: there is none. */
+function settledOf(gateway: string, workloads: readonly Workload[], discovery: Discovery): boolean | undefined {
+  const ids = workloads
+    .filter(each => each.gateway !== undefined && `${each.namespace}/${each.gateway.name}` === gateway)
+    .map(({ name, namespace }) => `${name}.${namespace}`)
+    .filter(id => discovery.nodeOf(id) !== undefined)
+  return ids.length === 0 ? undefined : ids.every(id => discovery.isSettled(id))
 }
 
 /** Where everybody has to log in, somebody must be able to, once. */
