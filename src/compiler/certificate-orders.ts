@@ -2,13 +2,14 @@
 
 import type { Outbound } from '#model/mesh'
 import type { Route, RouteTable, VirtualHost } from '#model/view'
-import type { Gateway, ListenerShape } from '#resources/gateway-api'
+import type { Gateway } from '#resources/gateway-api'
 import { type CertificateIssuer, issuerAnnotation } from '#resources/weft'
 import { covers } from './edge-hosts.ts'
-import type { EdgeListener, Holder } from './edge-listeners.ts'
+import type { EdgeListener } from './edge-listeners.ts'
 import { endsTls } from './edge-listeners.ts'
 import type { Gathered } from './gather.ts'
 import { nameOf, namespaceOf } from './gather.ts'
+import { issuerOf, whyNoOrder } from './issuers.ts'
 import type { ResourceStatus } from './status.ts'
 import { state, statusFor } from './status.ts'
 
@@ -30,23 +31,6 @@ export type ShownChallenge = { readonly gateway: string; readonly host: string; 
 
 type Edge = { readonly gateway: Gateway; readonly listeners: readonly EdgeListener[] }
 type Wanted = { readonly issuer: string; readonly secret: string; readonly hosts: OrderedCertificate['hosts']; readonly problem?: string }
-
-/** The CertificateIssuer that is named by the holder of a listener. */
-export const issuerOf = (holder: Holder): string | undefined => holder.metadata.annotations?.[issuerAnnotation]
-
-/** Why no certificate can be ordered for this listener; undefined: nothing stands in the way. */
-export function whyNoOrder(
-  holder: Holder,
-  { hostname }: Pick<ListenerShape, 'hostname'>,
-  { certificateIssuers }: Pick<Gathered, 'certificateIssuers'>,
-): string | undefined {
-  const name = `${namespaceOf(holder)}/${issuerOf(holder)}`
-  if (!certificateIssuers.some(each => nameOf(each) === name)) return `CertificateIssuer ${name}, which is to fill it, does not exist`
-  if (hostname === undefined) return `CertificateIssuer ${name} fills it when the listener has a hostname: give it one`
-  if (hostname.startsWith('*.'))
-    return `CertificateIssuer ${name} cannot get a certificate for ${hostname}: a wildcard needs the challenge dns-01, and http-01 is carried out; give each host a listener of its own, or fill the Secret yourself`
-  return undefined
-}
 
 /** known: by Secret. */
 export function findOrders(

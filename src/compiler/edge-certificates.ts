@@ -3,9 +3,9 @@
 import type { Terminated } from '#model/view'
 import type { Gateway, ListenerSet, ListenerShape } from '#resources/gateway-api'
 import { gatewayGroup } from '#resources/gateway-api'
-import { issuerOf, whyNoOrder } from './certificate-orders.ts'
 import type { Gathered } from './gather.ts'
 import { nameOf, namespaceOf } from './gather.ts'
+import { issuerOf, whyNoOrder } from './issuers.ts'
 
 export type Certificate = Terminated['certificates'][number]
 /** reason: of a condition; the first reference that cannot be used gives it. */
