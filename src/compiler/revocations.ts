@@ -4,7 +4,7 @@ import type { AccessRule, Revoked, TextMatch } from '#model/view'
 import type { Inventory } from '#model/workload'
 import { isRevoked } from '#model/revoked'
 import type { Revocation } from '#resources/weft'
-import { patternOf } from './access.ts'
+import { patternOf } from './access-rules.ts'
 import { type ResourceStatus, state, statusFor } from './status.ts'
 
 export type Revoking = {
