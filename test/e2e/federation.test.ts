@@ -113,7 +113,7 @@ describe('two trust domains', { skip, timeout: 240_000 }, () => {
     one.until(String(wanted), async () => wanted.test(await calls()), patienceMs)
 
   test('bundles are fetched by both profiles: proven by the Web, and by a SPIFFE id', async () => {
-    const bundle = await (await fetch(`${two.url}/weft/v1/trust-bundle`)).text()
+    const { stdout: bundle } = await two.weft('cert', 'bundle')
     await believe(one, 'two', {
       trustDomain: 'two.test',
       bundle,

@@ -128,3 +128,18 @@ test('rules with times and networks are asked for the moment and the address of 
   assert.equal(verdict('10.0.0.7'), 'Deny')
   assert.equal(world.unseen, 1)
 })
+
+test('a call from another trust domain is denied until a policy names that, also where its roots are not known', () => {
+  const domain: Resource = {
+    apiVersion: 'weft.dev/v1alpha1',
+    kind: 'TrustDomain',
+    metadata: { name: 'partner' },
+    spec: { trustDomain: 'partner.test', bundleEndpoint: { url: 'https://partner.test/' } },
+  }
+  const verdict = (...rules: readonly object[]) => {
+    const world = worldOf([service('cart'), domain, document('AccessPolicy', 'p', { targetRefs: [{ name: 'cart' }], rules })])
+    return ask(world, 'spiffe://partner.test/ns/shop/sa/web', 'cart.shop').verdict
+  }
+  assert.equal(verdict({}), 'Deny')
+  assert.equal(verdict({}, { from: [{ trustDomains: ['partner.test'] }] }), 'Allow')
+})

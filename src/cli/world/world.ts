@@ -1,6 +1,6 @@
 /** A mesh of documents, asked what would become of calls: compiled by the compiler, explained by the same code as `weft explain request`. */
 
-import { compile, viewFor } from '#compiler'
+import { compile, type CompileOptions, viewFor } from '#compiler'
 import { type CallSeen, pathLike } from '#model/calls'
 import { arrive, explain, type Known, type KnownOf, type Question, type WayIn } from '#model/explain'
 import type { RequestFacts } from '#model/match'
@@ -12,6 +12,12 @@ import { nodeOf } from './inventory.ts'
 import { type Outcome, outcomeOf, outcomeOfWays } from './outcome.ts'
 
 export type WorldOptions = { readonly trustDomain: string; readonly workloads: readonly Workload[]; readonly now: number }
+
+/** Whose roots are not known here: what may be called does not depend on them. */
+const believed = (resources: readonly Resource[]): NonNullable<CompileOptions['domains']> =>
+  Object.fromEntries(
+    resources.flatMap(({ kind, metadata }) => (kind === 'TrustDomain' ? [[metadata.name, { roots: [''], told: [] }]] : [])),
+  )
 
 export class World {
   readonly resources: readonly Resource[]
@@ -31,7 +37,7 @@ export class World {
     this.workloads = workloads
     this.trustDomain = trustDomain
     this.#now = now
-    const { mesh, statuses } = compile(this.resources, { workloads }, { trustDomain, roots: [], now })
+    const { mesh, statuses } = compile(this.resources, { workloads }, { trustDomain, roots: [], now, domains: believed(this.resources) })
     this.#mesh = mesh
     this.refusals = statuses.flatMap(({ kind, namespace, name, ancestors = [], parents = [] }) =>
       [...ancestors, ...parents]
