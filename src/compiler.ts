@@ -203,7 +203,7 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
   const asking = findTargets(gathered.jwtPolicies, { ...ground, gateways: ourGateways }, judgingTokens)
   const tokens = new Tokens(gathered)
   const { externalAuthorizationPolicies } = gathered
-  const deciding = findTargets(externalAuthorizationPolicies, ground, judgingAuthorization)
+  const deciding = findTargets(externalAuthorizationPolicies, { ...ground, gateways: ourGateways }, judgingAuthorization)
   const authorizing = new Authorizing(services, grants, deciding)
   const authorizers = new Map(
     [

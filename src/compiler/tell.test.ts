@@ -169,7 +169,10 @@ test('who is asked about requests is told, at the called side and at Gateways', 
   )
   assert.deepEqual(
     told(80).gateways?.map(({ origin, fields }) => [origin, fields.map(({ value }) => value)]),
-    [['HTTPRoute shop/edge rule 0', [['shop/edge', 'HTTPRoute/shop/edge/0']]]],
+    [
+      ['HTTPRoute shop/edge rule 0', [['shop/edge', 'HTTPRoute/shop/edge/0']]],
+      ['HTTPRoute shop/edge rule 1', [['shop/door']]],
+    ],
   )
 })
 
