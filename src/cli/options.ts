@@ -6,13 +6,16 @@ import type { ProxyNode } from '#model/workload'
 import type { ControlAddress } from './context.ts'
 import { readExclusions, readUids } from './flags/capture.ts'
 import { Flags } from './flags/collect.ts'
+import { type Joining, readJoining } from './flags/joining.ts'
 import { readReadiness } from './flags/readiness.ts'
 import { readLabel, readLocality, readPort, readPublish, type Publish, type RunPort, samePort } from './flags/workload.ts'
 
 export type { ControlAddress } from './context.ts'
 export { type ControlOptions, controlOptions } from './options/control.ts'
 
-export type RunOptions = {
+export type { OtherIdentity } from './flags/joining.ts'
+
+export type RunOptions = Joining & {
   readonly name: string
   /** Name of this instance: `NAME-` and six random characters. */
   readonly workload: string
@@ -44,12 +47,6 @@ export type RunOptions = {
   readonly dnsServers: readonly string[]
   /** How long an undeclared port waits for first bytes; absent: as the proxy has it. */
   readonly detectMs?: number
-  /** A join token; absent: one is asked of the control plane. */
-  readonly token?: string
-  /** Path of the socket where the control plane of this machine knows who asks, and gives a join token for it. */
-  readonly attestSocket?: string
-  /** Who it is by somebody else's word; absent: by that of the mesh's own authority. */
-  readonly other?: OtherIdentity
   /** Where other proxies reach this one; absent: found out. */
   readonly address?: string
   /** 0: any free port. */
@@ -66,27 +63,17 @@ export type RunOptions = {
   readonly host?: HostOptions
 }
 
-/**
- * Where the identity comes from instead. certificate: file with key and chain of another authority, a proof for the first certificate of the mesh. spiffe: socket of an
- * agent that gives all of them. xds: of the control plane. roots: file with its roots, PEM; absent: the agent's.
- */
-export type OtherIdentity = {
-  readonly from: { readonly certificate: string } | { readonly spiffe: string }
-  readonly xds: { readonly host: string; readonly port: number }
-  readonly roots?: string
-  readonly trustDomain: string
-}
-
 export type HostOptions = {
   readonly select: { readonly uids: readonly string[]; readonly cgroups: readonly string[]; readonly all: boolean }
   /** Callers arrive by TPROXY, not by a rewritten destination. */
   readonly transparent: boolean
 }
 
-export type GatewayOptions = Pick<RunOptions, 'name' | 'workload' | 'namespace' | 'token' | 'adminPort' | 'drainMs' | 'control'> & {
-  /** Where callers outside the mesh reach this machine. */
-  readonly address: string
-}
+export type GatewayOptions = Pick<RunOptions, 'name' | 'workload' | 'namespace' | 'adminPort' | 'drainMs' | 'control'> &
+  Joining & {
+    /** Where callers outside the mesh reach this machine. */
+    readonly address: string
+  }
 
 /** command: what Envoy is started with beside its configuration. agentOnly: it is started by somebody else. */
 export type EnvoyOptions = Pick<
@@ -101,6 +88,8 @@ export type EnvoyOptions = Pick<
   | 'weight'
   | 'probe'
   | 'token'
+  | 'attestSocket'
+  | 'other'
   | 'address'
   | 'adminPort'
   | 'drainMs'
@@ -174,12 +163,8 @@ export function runOptions(raw: Raw, command: readonly string[], control: Contro
   const host = readHost(raw, flags)
   if (command.length === 0 && host === undefined)
     flags.wrong('the command to run is missing: put it behind --, such as: weft run --name orders --port 8080 -- node server.js')
-  const [token, address, namespace] = [flags.text('token'), flags.text('address'), flags.label('namespace') ?? control.namespace]
-  const attestSocket = flags.text('attestSocket')
-  const other = readOther(flags)
-  const ways = [token, attestSocket, flags.text('certificate'), flags.text('spiffeSocket')]
-  if (ways.filter(each => each !== undefined).length > 1)
-    flags.wrong('--token, --attest-socket, --certificate and --spiffe-socket are ways to join: give one')
+  const [address, namespace] = [flags.text('address'), flags.label('namespace') ?? control.namespace]
+  const joining = readJoining(flags)
   flags.stopIfWrong()
   return {
     name,
@@ -204,36 +189,8 @@ export function runOptions(raw: Raw, command: readonly string[], control: Contro
     ...(weight === undefined ? {} : { weight }),
     ...(host === undefined ? {} : { host }),
     ...(detectMs === undefined ? {} : { detectMs }),
-    ...(token === undefined ? {} : { token }),
-    ...(attestSocket === undefined ? {} : { attestSocket }),
-    ...(other === undefined ? {} : { other }),
+    ...joining,
     ...(address === undefined ? {} : { address }),
-  }
-}
-
-function readOther(flags: Flags): OtherIdentity | undefined {
-  const [certificate, spiffe, roots, trustDomain = 'weft.local'] = [
-    flags.text('certificate'),
-    flags.text('spiffeSocket'),
-    flags.text('roots'),
-    flags.text('trustDomain'),
-  ]
-  const xds = flags.one('xds', text => {
-    const [, host = '', port = ''] = /^\[?(.+?)\]?:(\d{1,5})$/.exec(text) ?? []
-    return host === '' ? { says: 'must be HOST:PORT' } : { value: { host, port: Number(port) } }
-  })
-  if (certificate === undefined && spiffe === undefined) {
-    if (xds !== undefined || roots !== undefined || flags.text('trustDomain') !== undefined)
-      flags.wrong('--xds, --roots and --trust-domain go with --certificate or --spiffe-socket')
-    return undefined
-  }
-  if (certificate !== undefined && roots === undefined) flags.missing('--roots', 'the file with the roots of the control plane, PEM', '')
-  const from = certificate === undefined ? { spiffe: spiffe! } : { certificate }
-  return {
-    from,
-    trustDomain,
-    xds: xds ?? flags.missing('--xds', 'where the control plane is, such as --xds 10.0.0.1:7071', { host: '', port: 0 }),
-    ...(roots === undefined ? {} : { roots }),
   }
 }
 
@@ -279,14 +236,11 @@ export function gatewayOptions(raw: Raw, control: ControlAddress, random: string
   if (name.length > 58) flags.wrong('--name: must be at most 58 characters long')
   const adminPort = flags.whole('adminPort', 0, 65_535) ?? 0
   const drainMs = flags.duration('drain') ?? 5000
-  const [token, address = '127.0.0.1', namespace] = [
-    flags.text('token'),
-    flags.text('address'),
-    flags.label('namespace') ?? control.namespace,
-  ]
+  const joining = readJoining(flags)
+  const [address = '127.0.0.1', namespace] = [flags.text('address'), flags.label('namespace') ?? control.namespace]
   flags.stopIfWrong()
   const workload = `${name.slice(0, 50)}-weft-${random}`
-  return { name, workload, namespace, address, adminPort, drainMs, control, ...(token === undefined ? {} : { token }) }
+  return { name, workload, namespace, address, adminPort, drainMs, control, ...joining }
 }
 
 export function proxyOptions(raw: Raw): ProxyOptions {

@@ -15,7 +15,7 @@ import { BadJwtSvid, signJwtSvid, verifyJwtSvid } from '#identity/jwt-svid'
 import { newKey } from '#identity/key'
 import { renewAt } from '#identity/rotation'
 import { isSpiffeId, type SpiffeId, trustDomainId } from '#identity/spiffe'
-import type { PeerProcess } from '#io/attest'
+import { type PeerProcess, ProcessGone } from '#io/attest'
 import { type Call, RpcError, rpcCodes, serverStream, type Service, unary } from '#io/grpc'
 import {
   type BundlesReply,
@@ -262,8 +262,7 @@ function peerOf({ peer }: Call): SpiffeId {
 function asStatus(thrown: unknown): RpcError | undefined {
   if (thrown instanceof RpcError) return thrown
   if (thrown instanceof RevokedError) return new RpcError(rpcCodes.permissionDenied, thrown.message)
-  if (thrown instanceof NobodyKnown || (thrown instanceof Error && /that connected has ended$/.test(thrown.message)))
-    return new RpcError(rpcCodes.permissionDenied, thrown.message)
+  if (thrown instanceof NobodyKnown || thrown instanceof ProcessGone) return new RpcError(rpcCodes.permissionDenied, thrown.message)
   return undefined
 }
 

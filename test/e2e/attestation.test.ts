@@ -14,6 +14,7 @@ const found = goProgram('workload-api', join(root, 'test/e2e/workload-api/go'))
 const program = 'path' in found ? realpathSync(found.path) : ''
 const skip = process.platform !== 'linux' ? 'there is no SO_PEERCRED here' : 'missing' in found ? found.missing : false
 const uid = process.getuid?.() ?? 0
+const registrations = { group: 'weft.dev', version: 'v1alpha1', plural: 'registrations', namespaced: true } as const
 
 suite('attestation of processes', { skip }, () => {
   let mesh: Mesh
@@ -35,11 +36,13 @@ suite('attestation of processes', { skip }, () => {
   after(() => mesh[Symbol.asyncDispose]())
 
   const register = async (name: string, proof: object, account = name): Promise<void> => {
-    const file = join(mesh.folder, `${name}.yaml`)
-    const spec = 'spiffeId' in proof ? { serviceAccount: account, certificate: proof } : { serviceAccount: account, process: proof }
-    writeFileSync(file, JSON.stringify({ apiVersion: 'weft.dev/v1alpha1', kind: 'Registration', metadata: { name }, spec }))
-    const { code, stderr } = await mesh.weft('apply', '-f', file)
-    assert.equal(code, 0, stderr)
+    const metadata = { name, namespace: 'default' }
+    await mesh.client.apply(registrations, {
+      apiVersion: 'weft.dev/v1alpha1',
+      kind: 'Registration',
+      metadata,
+      spec: { serviceAccount: account, process: proof },
+    })
   }
   const start = (...command: readonly string[]): Running =>
     mesh.spawn(['timeout', '20', ...command], { env: { SPIFFE_ENDPOINT_SOCKET: `unix://${socket}` } })
@@ -63,7 +66,7 @@ suite('attestation of processes', { skip }, () => {
       (await ask(client, 'jwt', 'somewhere', idOf('bank'))).stdout,
       /PermissionDenied.*the caller is .*sa\/web or .*sa\/shop, and not/,
     )
-    await mesh.weft('delete', 'registration', 'web-as-shop')
+    await mesh.client.delete(registrations, 'web-as-shop')
     assert.equal((await ask(client, 'all')).stdout, `${idOf('web')} web\n`)
   })
 
@@ -103,8 +106,8 @@ suite('attestation of processes', { skip }, () => {
     await register('short', { path: client }, 'short')
     await using other = start(client, '99')
     await mesh.until('a certificate', () => other.stdout.includes('sa/short'))
-    await mesh.weft('delete', 'registration', 'short')
-    await mesh.weft('delete', 'registration', 'web')
+    await mesh.client.delete(registrations, 'short')
+    await mesh.client.delete(registrations, 'web')
     await mesh.until('a refusal', () => /no Registration fits/.test(other.stdout + other.stderr))
     await register('web', { path: client, uid })
   })
@@ -155,9 +158,13 @@ suite('attestation of processes', { skip }, () => {
     await using shell = mesh.shell('caller', { flags: ['--capture', 'proxy'] })
     const status = async (bearer: string): Promise<string> =>
       shell.says(`curl -sS -o /dev/null -w '%{http_code}' -H 'authorization: Bearer ${bearer}' http://server:8080/`)
-    await mesh.until('the policy', async () => (await status('x')) === '401', 20_000).catch(async (thrown: Error) => {
-      throw new Error(`${await status('x')} ${JSON.stringify((await mesh.weft('get', 'jwtpolicy', 'by-svid', '-o', 'json')).stdout)} ${thrown.message.slice(0, 500)}`)
-    })
+    await mesh
+      .until('the policy', async () => (await status('x')) === '401', 20_000)
+      .catch(async (thrown: Error) => {
+        throw new Error(
+          `${await status('x')} ${JSON.stringify((await mesh.weft('get', 'jwtpolicy', 'by-svid', '-o', 'json')).stdout)} ${thrown.message.slice(0, 500)}`,
+        )
+      })
     // A token that the caller's own proxy gets for it, too.
     const own = await shell.says(`${program} jwt server`)
     assert.equal(await status(own.trim()), '200')

@@ -51,6 +51,12 @@ suite('join tokens', () => {
     )
   })
 
+  test('there is no token by which somebody would be the control plane', async () => {
+    const { code, stderr } = await mesh.weft('token', 'create', '-n', 'weft-system', '--service-account', 'control')
+    assert.equal(code, 1)
+    assert.match(stderr, /is the control plane itself/)
+  })
+
   test('revoked, expired, altered and foreign tokens are each refused in their own words', async () => {
     const revoked = await make('--service-account', 'web')
     const told = await mesh.weft('token', 'revoke', revoked)

@@ -36,8 +36,23 @@ async function cluster(folder: string, decide: (request: Kept) => Condition[] = 
   const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: 'ignore' })
   const at = (name: string): string => `${folder}/${name}`
   openssl(
-    ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1', '-subj', '/CN=api'],
-    ...['-keyout', at('api.key'), '-out', at('api.pem'), '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'],
+    'req',
+    '-x509',
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:P-256',
+    '-nodes',
+    '-days',
+    '1',
+    '-subj',
+    '/CN=api',
+    '-keyout',
+    at('api.key'),
+    '-out',
+    at('api.pem'),
+    '-addext',
+    'subjectAltName=DNS:localhost,IP:127.0.0.1',
   )
   const root = createRoot(trustDomain, await newKey(), Date.now())
   writeFileSync(at('root.pem'), root.root)

@@ -3,7 +3,7 @@
 import type { Log } from '#base/log'
 import { BadCsr, csrKeySha256 } from '#identity/csr'
 import { BadRejoin } from '#identity/rejoin'
-import { isSpiffeId, type SpiffeId } from '#identity/spiffe'
+import { controlId, isSpiffeId, type SpiffeId } from '#identity/spiffe'
 import { BadToken } from '#identity/token'
 import { type Call, RpcError, rpcCodes, type Service, unary } from '#io/grpc'
 import { createCertificate } from '#xds/rpcs'
@@ -31,6 +31,8 @@ export function certificateService(authority: Authority, log: Log, joins?: Joins
       try {
         const asker = await whoAsks(authority, call, csr, joins)
         const { identity, proof } = asker
+        if (identity === controlId(authority.trustDomain))
+          throw new RpcError(rpcCodes.permissionDenied, `${identity} is the control plane itself: nobody else gets its certificate here`)
         if (asker.token !== undefined) use = joins?.tokens.use(asker.token, csrKeySha256(csr), call.address)
         const { chain, serial, notAfter } = await authority.issue(csr, identity, validitySeconds * 1000)
         const selector = use?.selector ?? (asker.serial === undefined ? undefined : joins?.tokens.boundTo(asker.serial))
