@@ -97,7 +97,7 @@ describe('external authorization', { skip, timeout: 180_000 }, () => {
     test(`${name === 'web' ? 'Weft' : 'Envoy'}: what OPA says of callers, paths and bodies holds over every protocol`, async () => {
       await policy({ targetRefs: [{ name }], provider: { ...byOpa, forwardBody: { maxSize: 1024, tooLarge: 'Cut' } } })
       assert.deepEqual(await verdicts(mesh, 'ExternalAuthorizationPolicy', 'opa'), ['Accepted: The policy holds'])
-      await mesh.until('it holds', async () => /^403/.test(Object.keys(await tally(friend, { to: to(), times: 1 }))[0]!))
+      await mesh.until('it holds', async () => Object.keys(await tally(friend, { to: to(), times: 1 }))[0]!.startsWith('403'))
       const admin = { 'x-role': 'admin' }
       for (const by of ['1', '2'] as const) {
         const question = { to: to(), by }
