@@ -204,7 +204,9 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
 
   if (workload === undefined) {
     // Not captured, the command must be told addresses, so the mesh must be known first.
-    await core.ready()
+    await Promise.race([core.ready(), departure.isTold()])
+    // Told to end before the mesh was known: there is nothing yet to pass it on to.
+    if (departure.signal.aborted) return exitCodeOf({ code: null, signal: 'SIGTERM' })
     workload = await launch(owned.use(await openExplicit(core, log)).env)
   }
   const exit = await workload.exited
@@ -267,6 +269,11 @@ class Departure {
   /** Aborted when a signal to end came. */
   get signal(): AbortSignal {
     return this.#leave.signal
+  }
+  /** Resolves when such a signal comes. */
+  isTold(): Promise<void> {
+    const { signal } = this
+    return new Promise(done => (signal.aborted ? done() : signal.addEventListener('abort', () => done(), { once: true })))
   }
   /** Of so many milliseconds since it began; all of them when it did not. */
   leftMs(ms: number): number {
