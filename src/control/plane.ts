@@ -257,6 +257,7 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
     xds: () => xds,
     now: () => clock.now(),
     trust: () => told(),
+    revoked: (identity: string) => withdrawn.why(identity),
   }
   const operators = owned.use(
     await openOperators({

@@ -111,7 +111,9 @@ describe('revocation', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.r
     })
   })
 
-  test('weft cert revocations, weft cert doctor and weft audit tell of it', async () => {
+  test('weft cert revocations, weft cert doctor, weft explain request and weft audit tell of it', async () => {
+    const explained = await mesh.weft('explain', 'request', '--from', 'thief', '--to', 'web:8080', 'GET', '/')
+    assert.match(explained.stderr, /no proxy "thief-\S+" is connected; \S+thief was revoked by Revocation default-thief/)
     assert.match((await mesh.weft('cert', 'doctor')).stdout, /1 revocation holds: default-thief/)
     assert.match(await weft('cert', 'revocations'), /default-thief\s+spiffe:\S+thief\s+KeyCompromise\s.*seen elsewhere/)
     assert.match(await weft('audit'), /revocation\S*\s.*default-thief|default-thief/i)
