@@ -9,6 +9,7 @@ import { connectGrpc } from '#io/grpc'
 import { canCapture, isInside } from '#io/namespace'
 import { hostResolver, lookupBy, machineLookup, machineServers } from '#io/resolver'
 import { CommandFailed, launchWorkload, type Workload } from '#io/workload'
+import { allRoots } from '#model/trust'
 import type { ProxyNode, WorkloadPort } from '#model/workload'
 import { openAdmin, pageOf } from '#proxy/admin'
 import { Core } from '#proxy/core'
@@ -100,7 +101,8 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
     now: () => performance.now(),
   })
   // Captured programs of the machine are told nothing by their environment.
-  const offer = options.host === undefined ? owned.use(await offerIdentity(invitation.identity, launched.promise, world)) : undefined
+  const isOffered = options.host === undefined && invitation.agent === undefined
+  const offer = isOffered ? owned.use(await offerIdentity(invitation.identity, launched.promise, world)) : undefined
   const launch = async (extra: Readonly<Record<string, string>>): Promise<Workload> => {
     const onDnsQuery = (query: Uint8Array, from: 'udp' | 'tcp') => dns.answer(query, from)
     const started =
@@ -131,9 +133,9 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
   let membership: Awaited<ReturnType<typeof becomeMember>> | undefined
   const present = () => {
     const { key, cert, roots } = membership!.certificate.current()
-    const trusted = core.view.trust.roots.length > 0 ? core.view.trust.roots : roots
-    core.present({ key, cert, roots: trusted })
-    offer?.trusted(trusted)
+    const trust = core.view.trust.roots.length > 0 ? core.view.trust : { domain: '', roots }
+    core.present({ key, cert, roots: allRoots(trust), ...(trust.federated === undefined ? {} : { resumes: false }) })
+    offer?.trusted(trust.roots, trust.federated)
   }
   let renewed = () => {}
   const ended = new AbortController()
@@ -177,8 +179,9 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
     log,
     shelf: shared.shelf,
     probe: probe => launched.promise.then(running => askReadiness(probe, running, options.readyCommand)),
+    onRefused: () => certificate.refused(),
     onView: view => {
-      const hasNewRoots = view.trust.roots.join() !== core.view.trust.roots.join()
+      const hasNewRoots = allRoots(view.trust).join() !== allRoots(core.view.trust).join()
       hasView = true
       core.swap(view)
       if (hasNewRoots) present()
@@ -201,7 +204,9 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
 
   if (workload === undefined) {
     // Not captured, the command must be told addresses, so the mesh must be known first.
-    await core.ready()
+    await Promise.race([core.ready(), departure.isTold()])
+    // Told to end before the mesh was known: there is nothing yet to pass it on to.
+    if (departure.signal.aborted) return exitCodeOf({ code: null, signal: 'SIGTERM' })
     workload = await launch(owned.use(await openExplicit(core, log)).env)
   }
   const exit = await workload.exited
@@ -264,6 +269,11 @@ class Departure {
   /** Aborted when a signal to end came. */
   get signal(): AbortSignal {
     return this.#leave.signal
+  }
+  /** Resolves when such a signal comes. */
+  isTold(): Promise<void> {
+    const { signal } = this
+    return new Promise(done => (signal.aborted ? done() : signal.addEventListener('abort', () => done(), { once: true })))
   }
   /** Of so many milliseconds since it began; all of them when it did not. */
   leftMs(ms: number): number {

@@ -32,11 +32,13 @@ export type ResourceStatus = {
   readonly listeners?: readonly ListenerStatus[]
   readonly addresses?: readonly { readonly type: string; readonly value: string }[]
   readonly attachedListenerSets?: number
+  /** Further fields of the status, of kinds that nobody else writes. */
+  readonly more?: Readonly<Record<string, unknown>>
 }
 
 export function statusFor(
   resource: Resource,
-  said: Pick<ResourceStatus, 'parents' | 'ancestors' | 'conditions' | 'listeners' | 'addresses' | 'attachedListenerSets'>,
+  said: Pick<ResourceStatus, 'parents' | 'ancestors' | 'conditions' | 'listeners' | 'addresses' | 'attachedListenerSets' | 'more'>,
 ): ResourceStatus {
   const { apiVersion, kind, metadata } = resource
   return { apiVersion, kind, ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }), name: metadata.name, ...said }
@@ -57,6 +59,7 @@ export function state(resource: Resource, type: string, status: boolean, reason:
 /** Ours, and stated only while it holds. */
 export const insecure = 'InsecureFrontendValidationMode'
 
+const onlyWhileTrue: ReadonlySet<string> = new Set([insecure, 'PartiallyInvalid'])
 const ownNames: ReadonlySet<string> = new Set([controllerName, gatewayControllerName])
 
 type StatusShape = {
@@ -92,6 +95,7 @@ export function joinStatus(resource: Resource, said: ResourceStatus, now: string
     })
     next[list] = [...old.filter(entry => !ownNames.has(entry.controllerName)), ...mine]
   }
+  Object.assign(next, said.more)
   if (said.addresses !== undefined) next['addresses'] = said.addresses
   if (said.attachedListenerSets !== undefined) next['attachedListenerSets'] = said.attachedListenerSets
   if (said.listeners !== undefined)
@@ -102,7 +106,7 @@ export function joinStatus(resource: Resource, said: ResourceStatus, now: string
   if (said.conditions !== undefined) {
     const types = new Set(said.conditions.map(condition => condition.type))
     next['conditions'] = [
-      ...(before.conditions ?? []).filter(condition => !types.has(condition.type) && condition.type !== insecure),
+      ...(before.conditions ?? []).filter(condition => !types.has(condition.type) && !onlyWhileTrue.has(condition.type)),
       ...timed(before.conditions ?? [], said.conditions, now),
     ]
   }

@@ -20,9 +20,16 @@ import { serveDelta, serveState } from '#xds/rpcs'
 import { AdsServer, type ServerEvent } from '#xds/server'
 import type { CompileLoop } from './compile-loop.ts'
 import { Connection } from './discovery/connection.ts'
-import { refusalOf } from './discovery/identity.ts'
+import { refusalOf, unboundRefusal } from './discovery/identity.ts'
 
-export type DiscoveryOptions = { readonly loop: CompileLoop; readonly platform: Platform; readonly clock: Clock; readonly log: Log }
+export type DiscoveryOptions = {
+  readonly loop: CompileLoop
+  readonly platform: Platform
+  readonly clock: Clock
+  readonly log: Log
+  /** The labels that the holder of a certificate must have; absent: any. */
+  readonly boundTo?: (serial: string) => string | undefined
+}
 
 export class Discovery {
   readonly #options: DiscoveryOptions
@@ -43,6 +50,7 @@ export class Discovery {
         this.#open(new AdsServer('state'), out, call, (server, request: StateRequest) => server.receiveState(request)),
       ),
     ]
+    options.loop.learnsProxies(() => this.proxies)
     this.#ends = [
       options.loop.onCompiled(() => {
         for (const connection of this.#connections.values()) connection.follow(options.loop)
@@ -93,6 +101,11 @@ export class Discovery {
     return connection?.view && { id, revision: connection.progress.wanted, view: withoutKeys(connection.view) }
   }
 
+  /** Ids of connected proxies that are Envoys, in order. */
+  get envoys(): readonly string[] {
+    return [...this.#connections.values()].flatMap(({ node }) => (node.loopback === undefined ? [] : [node.id])).sort()
+  }
+
   /** Whether this proxy has all that was compiled for it; absent: all that are connected. */
   isSettled(id?: string): boolean {
     if (id !== undefined) return this.#connections.get(id)?.isSettled === true
@@ -134,6 +147,7 @@ export class Discovery {
           return out.end({ code: rpcCodes.failedPrecondition, details: 'the first request of a stream must tell the node' })
         }
         connection.seen()
+        if (connection.hasMoved) this.#options.loop.restate()
         flush()
       },
       end: ({ code }) => {
@@ -154,7 +168,8 @@ export class Discovery {
     let node: ProxyNode
     try {
       node = proxyNodeOf(said)
-      const reason = refusalOf(node, call.peer)
+      const bound = call.certificate && this.#options.boundTo?.(call.certificate.serial)
+      const reason = refusalOf(node, call.peer) ?? unboundRefusal(node, bound)
       if (reason !== undefined) return refuse(rpcCodes.permissionDenied, reason)
       platform.register(node, call.peer!)
     } catch (thrown) {
@@ -178,6 +193,7 @@ export class Discovery {
     old?.end(rpcCodes.cancelled, 'a newer stream of this proxy has taken over')
     log.info('a proxy is connected', { proxy: node.id, identity: call.peer, version: node.version, from: call.address })
     connection.follow(loop)
+    loop.restate()
     return connection
   }
 
@@ -189,6 +205,7 @@ export class Discovery {
     log.info(inOrder ? 'a proxy took its leave' : 'a proxy is gone', { proxy: id })
     if (inOrder) platform.leave(id)
     else platform.disconnect(id)
+    this.#options.loop.restate()
   }
 
   /** A proxy whose workload was removed is no more spoken of. */

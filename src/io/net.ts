@@ -1,6 +1,6 @@
 /** TCP and TLS sockets: listening, dialling, handshakes. What comes out are ordinary sockets, half-open allowed, without Nagle's delay. */
 
-import type { X509Certificate } from 'node:crypto'
+import { constants, type X509Certificate } from 'node:crypto'
 import net from 'node:net'
 import tls from 'node:tls'
 import { resetOnClose } from './sockopt.ts'
@@ -59,7 +59,8 @@ export function listenError(error: Error, host: string, port: number): Error {
 export const dialTcp = (host: string, port: number): Socket =>
   net.connect({ host, port, noDelay: true, allowHalfOpen: true, autoSelectFamily: false })
 
-export type TlsMaterial = { readonly key: string; readonly cert: string; readonly roots: readonly string[] }
+/** resumes: false: each handshake is a whole one, which a chain is needed of to judge by. */
+export type TlsMaterial = { readonly key: string; readonly cert: string; readonly roots: readonly string[]; readonly resumes?: false }
 
 /** One per certificate: making it parses the key (0.3 ms), so keep it. */
 export const secureContext = ({ key, cert, roots }: TlsMaterial): SecureContext =>
@@ -91,7 +92,13 @@ export function secureAcceptor(
   onSecure: (socket: tls.TLSSocket) => void,
   onFailed: (why: string) => void,
 ): SecureAcceptor {
-  const options = ({ key, cert, roots }: TlsMaterial) => ({ key, cert, ca: [...roots], minVersion: 'TLSv1.3' as const })
+  const options = ({ key, cert, roots, resumes }: TlsMaterial) => ({
+    key,
+    cert,
+    ca: [...roots],
+    minVersion: 'TLSv1.3' as const,
+    ...(resumes === false ? { secureOptions: constants.SSL_OP_NO_TICKET } : {}),
+  })
   const server = tls.createServer({
     ...options(material),
     requestCert: true,
@@ -112,6 +119,9 @@ export function secureAcceptor(
 }
 
 export type TlsSocket = tls.TLSSocket
+
+/** DER: what the peer showed and what stands above it, leaf first; of a session that was resumed the leaf only. */
+export { presented as peerChain } from './grpc/tls.ts'
 
 /** What the peer showed; TLS has verified its chain and times. */
 export const peerCertificate = (socket: TlsSocket): X509Certificate | undefined => socket.getPeerX509Certificate()

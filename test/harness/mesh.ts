@@ -153,7 +153,7 @@ export class Mesh implements AsyncDisposable {
   }
 
   /** The same ports again when it ran before. */
-  async startControl(): Promise<void> {
+  async startControl(flags: readonly string[] = []): Promise<void> {
     const [api, xds] = this.#ports
     const control = this.spawn([
       ...weft,
@@ -167,6 +167,7 @@ export class Mesh implements AsyncDisposable {
       '-o',
       'json',
       ...(this.#options.control ?? []),
+      ...flags,
     ])
     const first = await new Promise<string>((resolve, reject) => {
       readline.createInterface({ input: control.child.stdout! }).once('line', resolve)
@@ -201,6 +202,9 @@ export class Mesh implements AsyncDisposable {
     this.#running.add(running)
     return running
   }
+
+  /** The command that is Weft itself. */
+  readonly program: readonly string[] = weft
 
   /** `weft ARGS`, to its end. */
   weft(...args: readonly string[]): Promise<Done> {

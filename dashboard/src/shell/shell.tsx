@@ -16,13 +16,16 @@ import {
 import { Link, Outlet } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { Suspense, useState } from 'react'
-import { isGone, useStatus } from '../api/queries.ts'
+import { useLogin } from '../api/login.ts'
+import { ApiError, isGone, useStatus } from '../api/queries.ts'
 import { Loading } from '../shared/empty.tsx'
 import { clockTime, span } from '../shared/format.ts'
 import { useNow } from '../shared/now.ts'
 import { Finder } from './finder.tsx'
+import { LoginPage } from './login.tsx'
 import { Logo } from './logo.tsx'
 import css from './shell.module.css'
+import { Who } from './who.tsx'
 
 const pages = [
   { to: '/', label: 'Topology', icon: IconTopologyStar3, exact: true },
@@ -32,7 +35,15 @@ const pages = [
   { to: '/status', label: 'Status', icon: IconGauge },
 ] as const
 
+/** Whoever is not logged in where that is required sees the login and nothing else. */
 export function Shell(): ReactNode {
+  const login = useLogin()
+  if (login.data?.isRequired && login.data.user === undefined) return <LoginPage login={login.data} />
+  if (login.isPending) return <Loading />
+  return <Frame />
+}
+
+function Frame(): ReactNode {
   const status = useStatus()
   const [isFinding, setFinding] = useState(false)
   useHotkeys([
@@ -77,6 +88,7 @@ export function Shell(): ReactNode {
           </Link>
         ))}
         <div className={css['foot']}>
+          <Who />
           <Live />
           <Group gap={4} wrap="nowrap">
             <SchemeSwitch />
@@ -108,7 +120,9 @@ function Live(): ReactNode {
   return (
     <div className={css['live']} role="status" data-testid="live">
       <span className={css['dot']} data-gone={gone} />
-      <span className={css['label']}>{gone ? 'Control plane gone' : data ? `Live · revision ${data.store.revision}` : 'Connecting…'}</span>
+      <span className={css['label']}>
+        {gone ? 'Control plane gone' : isError ? 'Live' : data ? `Live · revision ${data.store.revision}` : 'Connecting…'}
+      </span>
     </div>
   )
 }
@@ -117,7 +131,8 @@ function Live(): ReactNode {
 function GoneBanner(): ReactNode {
   const { isError, error, dataUpdatedAt } = useStatus()
   const now = useNow(1_000)
-  if (!isError) return null
+  // Who may not see the whole mesh is told so where it is asked for, and not above every page.
+  if (!isError || (error instanceof ApiError && error.code === 403)) return null
   return (
     <div className={css['banner']} role="alert" data-testid="gone-banner">
       <IconPlugConnectedX aria-hidden />

@@ -43,25 +43,35 @@ export type Requester = {
   stream(path: string, asking: Asking): Promise<ReadableStream<Uint8Array>>
 }
 
-export function requester(base: string, timeoutMs: number, send: typeof fetch): Requester {
+export function requester(base: string, timeoutMs: number, send: typeof fetch, token?: string): Requester {
   async function ask(
     path: string,
     { method = 'GET', query = {}, body, type = 'application/json', accept = 'application/json', signal }: Asking,
   ): Promise<Response> {
     const asked = new URLSearchParams(Object.entries(query).filter((pair): pair is [string, string] => pair[1] !== undefined)).toString()
     // A browser sends its own instead.
-    const headers = { accept, 'user-agent': 'weft', ...(body === undefined ? {} : { 'content-type': type }) }
+    const headers = {
+      accept,
+      'user-agent': 'weft',
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      ...(body === undefined ? {} : { 'content-type': type }),
+    }
     const init: RequestInit = {
       method,
       headers,
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       ...(signal ? { signal } : {}),
     }
-    const reply = await send(`${base}${path}${asked === '' ? '' : `?${asked}`}`, init).catch((thrown: unknown) => {
-      throw isAbort(thrown) ? thrown : new Unreachable(base, reasonOf(thrown))
-    })
-    if (!reply.ok) throw await refusalIn(reply)
-    return reply
+    for (let left = mostRetries; ; left--) {
+      const reply = await send(`${base}${path}${asked === '' ? '' : `?${asked}`}`, init).catch((thrown: unknown) => {
+        throw isAbort(thrown) ? thrown : new Unreachable(base, reasonOf(thrown))
+      })
+      if (reply.ok) return reply
+      const waitMs = reply.status === 429 && left > 0 ? 1000 * Number(reply.headers.get('retry-after') ?? Number.NaN) : Number.NaN
+      if (!(waitMs >= 0 && waitMs <= longestWaitMs)) throw await refusalIn(reply)
+      await reply.body?.cancel()
+      await waited(waitMs, signal)
+    }
   }
 
   async function json<T>(path: string, asking: Asking = {}): Promise<T> {
@@ -94,6 +104,16 @@ export function requester(base: string, timeoutMs: number, send: typeof fetch): 
     },
   }
 }
+
+/** Of what was too much, and is told when to come again. */
+const mostRetries = 5
+const longestWaitMs = 5000
+
+const waited = (ms: number, signal: AbortSignal | undefined): Promise<void> =>
+  new Promise((done, failed) => {
+    const timer = setTimeout(done, ms)
+    signal?.addEventListener('abort', () => (clearTimeout(timer), failed(signal.reason as Error)), { once: true })
+  })
 
 type StatusBody = {
   readonly code?: number
@@ -130,6 +150,12 @@ const words: Readonly<Record<string, string>> = {
   ETIMEDOUT: 'no answer',
   EHOSTUNREACH: 'no way to that host',
   ENETUNREACH: 'no network',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is signed by itself: give its root with --ca FILE',
+  SELF_SIGNED_CERT_IN_CHAIN: 'its certificate leads to a root that is not known here: give that with --ca FILE',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate leads to a root that is not known here: give that with --ca FILE',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'its certificate leads to a root that is not known here: give that with --ca FILE',
+  CERT_HAS_EXPIRED: 'its certificate has expired',
+  ERR_SSL_WRONG_VERSION_NUMBER: 'it speaks plain HTTP: call it by http://',
 }
 
 /** Node hides the reason in `cause`; a browser gives none. */

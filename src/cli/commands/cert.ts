@@ -39,9 +39,21 @@ export async function doctor(session: Session, { output = 'table', control }: Co
     ],
     findings.map(({ use, of, notAfter, verdict }) => [use, of, notAfter, tellLeft(notAfter, now), verdict]),
   )
+  const revoked = current.trust?.revocations ?? []
+  if (revoked.length > 0)
+    say.out(
+      `\n${revoked.length} ${revoked.length === 1 ? 'revocation holds' : 'revocations hold'}: ${revoked.map(({ name }) => name).join(', ')} (weft cert revocations)`,
+    )
   if (ill.length > 0) say.out('')
   for (const { of, use, verdict, remedy } of ill) say.out(`${say.paint('red', '!')} ${use} ${of} ${verdict}: ${remedy}`)
   return ill.length > 0 ? exit.failed : exit.ok
+}
+
+/** The roots of the mesh, for another one that is to believe it. */
+export async function bundle(session: Session, { control }: Common): Promise<number> {
+  const { client } = await session.reach(control)
+  session.say.out(JSON.stringify(await client.bundle(), undefined, 2))
+  return exit.ok
 }
 
 type RotateFlags = Common & {

@@ -1,6 +1,6 @@
 /** A mesh of documents, asked what would become of calls: compiled by the compiler, explained by the same code as `weft explain request`. */
 
-import { compile, viewFor } from '#compiler'
+import { compile, type CompileOptions, viewFor } from '#compiler'
 import { type CallSeen, pathLike } from '#model/calls'
 import { arrive, explain, type Known, type KnownOf, type Question, type WayIn } from '#model/explain'
 import type { RequestFacts } from '#model/match'
@@ -13,23 +13,31 @@ import { type Outcome, outcomeOf, outcomeOfWays } from './outcome.ts'
 
 export type WorldOptions = { readonly trustDomain: string; readonly workloads: readonly Workload[]; readonly now: number }
 
+/** Whose roots are not known here: what may be called does not depend on them. */
+const believed = (resources: readonly Resource[]): NonNullable<CompileOptions['domains']> =>
+  Object.fromEntries(
+    resources.flatMap(({ kind, metadata }) => (kind === 'TrustDomain' ? [[metadata.name, { roots: [''], told: [] }]] : [])),
+  )
+
 export class World {
   readonly resources: readonly Resource[]
   readonly workloads: readonly Workload[]
   readonly trustDomain: string
   /** Of the documents: what their statuses would say is wrong. */
   readonly refusals: readonly string[]
-  /** Rules that look at what is not recorded of calls: headers, hosts, addresses. */
+  /** Rules that look at what is not recorded of calls: headers, hosts, addresses, times. */
   readonly unseen: number
   readonly #mesh: ReturnType<typeof compile>['mesh']
   readonly #known = new Map<string, Known>()
+  readonly #now: number
 
   /** resources: valid, with or without their defaults. */
   constructor(resources: readonly Resource[], { trustDomain, workloads, now }: WorldOptions) {
     this.resources = resources.map(admit).map(addressed)
     this.workloads = workloads
     this.trustDomain = trustDomain
-    const { mesh, statuses } = compile(this.resources, { workloads }, { trustDomain, roots: [], now })
+    this.#now = now
+    const { mesh, statuses } = compile(this.resources, { workloads }, { trustDomain, roots: [], now, domains: believed(this.resources) })
     this.#mesh = mesh
     this.refusals = statuses.flatMap(({ kind, namespace, name, ancestors = [], parents = [] }) =>
       [...ancestors, ...parents]
@@ -40,7 +48,7 @@ export class World {
     const isUnseen = ({ on }: { readonly on: string }): boolean => on === 'header' || on === 'host' || on === 'address'
     this.unseen = mesh.guards
       .flatMap(({ rules }) => rules)
-      .filter(({ from, to }) => from.flat().some(isUnseen) || to.some(({ http }) => http.some(isUnseen))).length
+      .filter(({ from, to, when }) => when !== undefined || from.flat().some(isUnseen) || to.some(({ http }) => http.some(isUnseen))).length
   }
 
   /** from: a service or a workload, with .NAMESPACE where that is another; `gateway/NAME`; a SPIFFE id, also of somebody who does not run. */
@@ -58,7 +66,7 @@ export class World {
 
   /** What becomes of a request, from its caller to the called workload. */
   ask(question: Question, caller: Known): Outcome {
-    return outcomeOf(explain(question, caller, this.#knownBy))
+    return outcomeOf(explain({ ...question, request: timed(question.request, this.#now) }, caller, this.#knownBy))
   }
 
   /** The same of a call that was seen, by the name of the called service; where it has none, what the called side says. undefined: nobody of that service runs. */
@@ -75,7 +83,7 @@ export class World {
 
   /** What the rules of the called side say of a call that was seen. undefined: nobody of that service runs at that port. */
   judgeSeen(call: CallSeen): Outcome | undefined {
-    const request = requestOf(call, call.service)
+    const request = timed(requestOf(call, call.service), this.#now)
     const waysIn = (mtls: boolean): readonly WayIn[] =>
       this.workloads.flatMap((workload): readonly WayIn[] => {
         if (`${workload.service}.${workload.namespace}` !== call.service) return []
@@ -122,6 +130,17 @@ export class World {
     )?.port
   }
 }
+
+/** At the moment that is asked about, or else that of this world. */
+const timed = (request: RequestFacts, now: number): RequestFacts => ({
+  method: request.method,
+  host: request.host,
+  path: request.path,
+  search: request.search,
+  header: name => request.header(name),
+  ...(request.claims === undefined ? {} : { claims: request.claims }),
+  asked: { at: now, ...request.asked },
+})
 
 /** A request like those of a kind. */
 function requestOf({ method, path, protocol }: CallSeen, host: string): RequestFacts {

@@ -1,5 +1,6 @@
 /** What signs the certificates of the mesh: one shape, whichever authority stands behind it. */
 
+import type { CrlWanted } from '#identity/crl'
 import type { Certificate } from '#identity/certificate'
 import type { Request } from '#identity/csr'
 import type { Issued } from '#identity/issue'
@@ -16,7 +17,7 @@ export type Wanted = {
   readonly ips?: readonly string[]
 }
 
-export const issuerTypes = ['BuiltIn', 'Files', 'Vault', 'StepCA', 'Command'] as const
+export const issuerTypes = ['BuiltIn', 'Files', 'Vault', 'StepCA', 'Command', 'WorkloadAPI', 'Kubernetes'] as const
 
 export type Issuer = {
   readonly type: (typeof issuerTypes)[number]
@@ -28,8 +29,14 @@ export type Issuer = {
   intermediates(): readonly Certificate[]
   /** chain: the leaf and what stands between it and the root, PEM. Rejects with one sentence when there is no certificate to be had. */
   sign(wanted: Wanted): Promise<Issued>
+  /** What the control plane shows, where it is not signed here; read again after onChange. notAfter: ms since the epoch. */
+  readonly server?: () => { readonly key: string; readonly cert: string; readonly serial: string; readonly notAfter: number }
   /** How one root takes the place of another; absent where that is not the mesh's to do. */
   readonly rotation?: RootRotation
+  /** Its revocation lists, signed by every authority that a chain may have; absent where the keys are not the mesh's. PEM. */
+  readonly signLists?: (wanted: CrlWanted) => readonly string[]
+  /** Those of another authority, as they were last found and verified. PEM. */
+  readonly lists?: () => readonly string[]
   close(): void
 }
 

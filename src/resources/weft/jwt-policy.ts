@@ -4,6 +4,8 @@ import { z } from 'zod'
 import { durationMs } from '../duration.ts'
 import { age, atomicList, duration, headerName, objectName, rules } from '../fields.ts'
 import type { Kind, Resource } from '../kind.ts'
+import { enforcedColumn, enforcement } from './enforcement.ts'
+import { claimsToHeaders } from './claims-to-headers.ts'
 import { policyStatus, policyTargets, targetsColumn } from './route-targets.ts'
 
 /** Signatures only: with a shared secret whoever can check a token can make one. */
@@ -76,8 +78,6 @@ const place = z
     }),
   )
 
-const reserved = /^(:|host$|authorization$|content-length$|transfer-encoding$|connection$|te$|upgrade$|cookie$|x-weft-|x-forwarded-)/i
-
 const provider = z
   .strictObject({
     name: z
@@ -104,32 +104,11 @@ const provider = z
       .default([{ header: 'Authorization', prefix: 'Bearer ' }])
       .describe('Where the token is looked for. One in two places is refused.'),
     forward: z.boolean().default(false).describe('Whether the workload gets the token; else it is taken out of the request.'),
-    claimsToHeaders: atomicList(
-      z.strictObject({
-        claim: z
-          .string()
-          .regex(/^[^.\\\s]+(\.[^.\\\s]+)*$/, { message: 'must be names of claims with dots between' })
-          .max(256)
-          .describe('Name of the claim; a dot leads into it.'),
-        header: headerName().describe('The header that gets its value.'),
-      }),
-    )
-      .min(1)
-      .max(32)
-      .optional()
-      .describe(
-        'What the workload is told of the token. Such headers of callers are always taken out, in any case and with _ for -. Lists and objects are written as JSON in base64url.',
-      ),
+    claimsToHeaders: claimsToHeaders().optional(),
     clockSkew: duration().default('60s').describe('By how much clocks may differ, for exp, nbf and iat.'),
   })
   .check(
-    rules(function* ({ claimsToHeaders = [], clockSkew }) {
-      for (const [at, { header }] of claimsToHeaders.entries()) {
-        if (reserved.test(header))
-          yield { path: ['claimsToHeaders', at, 'header'], says: `${header} has a meaning of its own: choose another` }
-        if (claimsToHeaders.findIndex(each => each.header.toLowerCase() === header.toLowerCase()) < at)
-          yield { path: ['claimsToHeaders', at, 'header'], says: 'stands twice: remove one' }
-      }
+    rules(function* ({ clockSkew }) {
       if (durationMs(clockSkew) > 300_000) yield { path: ['clockSkew'], says: 'must be 5m at most' }
       if (durationMs(clockSkew) % 1000 !== 0) yield { path: ['clockSkew'], says: 'must be whole seconds' }
     }),
@@ -138,13 +117,19 @@ export type TokenProvider = z.infer<typeof provider>
 
 const spec = z
   .strictObject({
-    targetRefs: policyTargets('Mesh', 'Namespace', 'Workload', 'Service', 'HTTPRoute', 'GRPCRoute'),
+    targetRefs: policyTargets('Mesh', 'Namespace', 'Workload', 'Service', 'Gateway', 'HTTPRoute', 'GRPCRoute'),
     providers: atomicList(provider).min(1).max(16).describe('Whose tokens are taken: that of any of these.'),
     require: z
       .enum(['Always', 'IfPresent'])
       .default('Always')
       .describe(
         'Always: a request without a token is answered 401. IfPresent: it goes on, without claims; a token that is there must be good.',
+      ),
+    whenExpired: z
+      .enum(['End', 'Continue'])
+      .default('End')
+      .describe(
+        'What becomes of a request that is under way when its token ends, clockSkew included: a stream, a WebSocket, a long answer. End: it is broken off with the reason token-expired. Continue: it goes on to its end. Envoy always continues.',
       ),
   })
   .check(
@@ -169,8 +154,11 @@ export const jwtPolicy: Kind = {
   namespaced: true,
   hasStatus: true,
   description:
-    'A JWTPolicy says which signed tokens (JWT, RFC 7519) requests must bring. The proxy of the called workload verifies them, for routes of a Gateway that Gateway; what fails is answered 401 or UNAUTHENTICATED. AccessPolicies may then name claims. The narrowest policy holds as a whole.',
-  schema: z.strictObject({ spec: spec.describe('For what it holds, and whose tokens are taken.'), status: policyStatus() }),
+    'A JWTPolicy says which signed tokens (JWT, RFC 7519) requests must bring. The proxy of the called workload verifies them, for a Gateway and its routes that Gateway; what fails is answered 401 or UNAUTHENTICATED. AccessPolicies may then name claims. The narrowest policy holds as a whole.',
+  schema: z.strictObject({
+    spec: spec.describe('For what it holds, and whose tokens are taken.'),
+    status: policyStatus({ enforcement: enforcement() }),
+  }),
   columns: [
     targetsColumn,
     {
@@ -180,6 +168,7 @@ export const jwtPolicy: Kind = {
       value: r => ((r as JWTPolicy).spec?.providers ?? []).map(({ issuer }) => issuer).join(','),
     },
     { name: 'Require', type: 'string', description: 'Whether there must be one', value: r => (r as JWTPolicy).spec?.require },
+    enforcedColumn,
     age,
   ],
 }
