@@ -52,7 +52,7 @@ export function findPolicies(meshes: readonly MeshResource[], targets: Targets<B
   const says = { ...others, ...(balance === undefined ? {} : { balance: { balance } }) }
   const widest: readonly Layer[] = mesh?.spec?.defaults === undefined ? [] : [{ policy: 'Mesh default', says }]
   return {
-    mtls: mesh?.spec?.mtls?.mode ?? 'strict',
+    mtls: mesh?.spec?.mtls?.mode ?? 'permissive',
     statuses,
     layersOf: port => [...targets.ofPort(port).map(layerOf), ...widest],
   }

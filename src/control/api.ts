@@ -15,6 +15,7 @@ import type { Handler, HttpReply, HttpRequest } from '#io/http-server'
 import { apiVersionOf, type Kind, type Resource } from '#resources/kind'
 import { kinds as allKinds } from '#resources/registry'
 import { schemaOf } from '#resources/schema'
+import { rootNamespace } from '#resources/weft'
 import { check } from '#resources/validate'
 import { readYaml } from '#resources/yaml'
 import { review } from './api/access.ts'
@@ -76,7 +77,7 @@ export function createOperatorApi(options: OperatorApiOptions): OperatorApi {
   } = options
   const context: Context = { store, catalog: catalogOf(kinds), check, admit, complete, schemaOf, parseYaml: readYaml, now }
   const openApi = openApiRoutes()
-  ensureDefaultNamespace(context)
+  ensureNamespaces(context)
 
   async function answer(request: HttpRequest): Promise<HttpReply> {
     const { path, method } = request
@@ -171,8 +172,11 @@ function versionReply({ path, method }: HttpRequest, weft: string): HttpReply | 
   })
 }
 
-function ensureDefaultNamespace({ store, catalog }: Context): void {
+/** The one for what says nothing else, and the one from which policies hold for the whole mesh. */
+function ensureNamespaces({ store, catalog }: Context): void {
   const kind = catalog.namespaceKind
-  if (!kind || store.get({ ...kind, namespace: '', name: 'default' })) return
-  store.transact(newNamespace({ apiVersion: apiVersionOf(kind), kind: kind.kind, metadata: { name: 'default' } }))
+  if (!kind) return
+  for (const name of ['default', rootNamespace])
+    if (!store.get({ ...kind, namespace: '', name }))
+      store.transact(newNamespace({ apiVersion: apiVersionOf(kind), kind: kind.kind, metadata: { name } }))
 }

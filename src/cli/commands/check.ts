@@ -4,6 +4,7 @@ import type { MachineCheck } from '../edge.ts'
 import { exit } from '../exit.ts'
 import { printAs } from '../print.ts'
 import type { Session } from '../session.ts'
+import { goStrict, tellMtls } from '../status/mtls.ts'
 import { notReached } from '../unreachable.ts'
 
 type Flags = { readonly output?: 'table' | 'json' | 'yaml'; readonly control?: string }
@@ -53,6 +54,7 @@ async function checkControl(session: Session, control: string | undefined): Prom
     const [current, served] = await Promise.all([client.status(), serverClock(address.url)])
     const off = served === undefined ? undefined : served - (sent + session.now()) / 2
     const { version } = session.edge
+    const { isStrict, says } = tellMtls(current.mtls)
     const checks: readonly MachineCheck[] = [
       { name, ok: 'yes', says: `answers at ${address.url} (from ${address.from})` },
       current.version === version
@@ -63,6 +65,7 @@ async function checkControl(session: Session, control: string | undefined): Prom
             says: `this command is ${version}, the control plane ${current.version}`,
             remedy: 'use the same version on both ends',
           },
+      { name: 'mutual TLS', ok: isStrict ? 'yes' : 'warn', says, ...(isStrict ? {} : { remedy: goStrict }) },
       // The Date header has whole seconds.
       off === undefined || Math.abs(off) < clockMs
         ? {

@@ -16,12 +16,12 @@ const spec = z.strictObject({
     .strictObject({
       mode: z
         .enum(['strict', 'permissive'])
-        .default('strict')
+        .default('permissive')
         .describe(
           'strict: workloads take mutual TLS only. permissive: plaintext too, while callers are being brought into the mesh; a server that speaks first then waits half a second for a caller in plaintext.',
         ),
     })
-    .default({ mode: 'strict' })
+    .default({ mode: 'permissive' })
     .describe('Mutual TLS between workloads.'),
   access: z
     .strictObject({
@@ -78,7 +78,7 @@ export const mesh: Kind = {
   description: 'The Mesh named "default" holds the settings of the whole mesh. There is one.',
   schema: z.strictObject({
     spec: spec
-      .default({ mtls: { mode: 'strict' }, defaults: { connectTimeout: '5s', balance: 'LeastRequest' } })
+      .default({ mtls: { mode: 'permissive' }, defaults: { connectTimeout: '5s', balance: 'LeastRequest' } })
       .describe('Settings of the whole mesh.'),
     status: z
       .strictObject({ conditions: conditions().optional().describe('Accepted.') })
