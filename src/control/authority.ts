@@ -115,7 +115,13 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
     options.onServerCertificate?.()
     return { notBefore: clock.now(), notAfter: server.issued.notAfter }
   }
-  const cannotRenew = (thrown: unknown): void => log.error("the control plane's own certificate could not be renewed", { error: thrown })
+  let toldAt = Number.NEGATIVE_INFINITY
+  const cannotRenew = (thrown: unknown): void => {
+    // Tried every second or two once it has expired.
+    if (clock.now() - toldAt < 30_000) return
+    toldAt = clock.now()
+    log.error("the control plane's own certificate could not be renewed", { error: thrown })
+  }
   const rotation = driveRotation({
     clock,
     random: Math.random,

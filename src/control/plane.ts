@@ -18,6 +18,7 @@ import { Discovery } from './discovery.ts'
 import { healthService } from './health.ts'
 import { meshRoutes, proxiesOf } from './mesh-routes.ts'
 import { metricsService } from './metrics.ts'
+import { tellRootEnd } from './root-end.ts'
 import { rootRoutes } from './root-routes.ts'
 import { RotationWatch } from './root-rotation.ts'
 import { countersInMemory, countersInRedis, sharedLimits } from './shared-limits.ts'
@@ -117,6 +118,9 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
   renewServer = () => grpc.setCertificate()
   owned.defer(() => grpc.close(200))
   owned.defer(() => discovery.close())
+
+  const rootEndsAt = () => Date.parse(authority.certificates().find(({ use }) => use === 'root')?.notAfter ?? '')
+  owned.defer(tellRootEnd({ endsAt: rootEndsAt, isOwn: authority.issuer === 'BuiltIn', clock, log }))
 
   const { rotation } = authority
   const watch =
