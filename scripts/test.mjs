@@ -68,7 +68,7 @@ function tests(name, files, concurrency) {
 
 /** What takes minutes: `npm test` is for those who wait for it. */
 const long =
-  /(\/(soak|storm|faults|demo-faults|restart|rotation|root-rotation|sidecar-envoy|conformance)\.test|\/conformance\/gateway-api\/)/
+  /(\/(soak|storm|faults|demo-faults|restart|root-rotation|asleep|sidecar-envoy|conformance)\.test|\/conformance\/gateway-api\/)/
 
 /** Of the tests and groups at the top of their files. */
 function slowest(tap) {

@@ -181,6 +181,7 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
   const mesh: Mesh = {
     trust: { domain: options.trustDomain, roots: options.roots },
     mtls,
+    ...(policies.profile === 'modern' ? {} : { profile: policies.profile }),
     outbound,
     consumers: consumed,
     ...backends,

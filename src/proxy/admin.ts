@@ -31,6 +31,8 @@ export function pageOf({ core, certificate, interception }: Subject, path: strin
         : { status: 503, body: core.isDraining ? 'draining\n' : 'waiting for the first configuration\n' }
     case '/config':
       return jsonPage(withoutKeys(core.view))
+    case '/connections':
+      return jsonPage(core.secured)
     case '/status': {
       const own = certificate()
       return jsonPage({
@@ -47,9 +49,9 @@ export function pageOf({ core, certificate, interception }: Subject, path: strin
       })
     }
     case '/':
-      return { status: 200, headers: { 'content-type': 'text/plain' }, body: 'weft proxy: /metrics /ready /config /status\n' }
+      return { status: 200, headers: { 'content-type': 'text/plain' }, body: 'weft proxy: /metrics /ready /config /connections /status\n' }
     default:
-      return { status: 404, body: 'there is /metrics, /ready, /config and /status\n' }
+      return { status: 404, body: 'there is /metrics, /ready, /config, /connections and /status\n' }
   }
 }
 

@@ -187,6 +187,7 @@ const reach: Reach = {
   dialLocalUdp: () => assert.fail('no datagrams here'),
   lookup: () => assert.fail('no names here'),
   refusal: () => undefined,
+  agreed: () => {},
 }
 const ways = (t: TestContext): Ask => {
   const pools = new Pools(reach, new Registry())

@@ -237,7 +237,7 @@ describe('an AuthenticationPolicy', { skip }, () => {
     timeout: 120_000,
   }, async () => {
     await using one = new Load(mesh, { name: 'load-one', to: 'http://server:8080', rate: 150 })
-    await using two = mesh.run('load-two', [process.execPath, join(import.meta.dirname, 'authentication/http2-load.mjs')], {
+    await using two = mesh.run('load-two', [process.execPath, join(root, 'test/harness/load/http2.mjs')], {
       env: { TO: 'http://server:8080', RATE: '150' },
     })
     await one.answers(200)

@@ -14,6 +14,12 @@ const tls = z
       .describe(
         'Originate: workloads call it in plaintext, and their proxy speaks TLS to it. TLS of the workload itself is passed on by protocol TLS.',
       ),
+    profile: z
+      .enum(['modern', 'compatible', 'fips', 'pqc'])
+      .optional()
+      .describe(
+        'What may be agreed on: modern (TLS 1.3), compatible (TLS 1.2 with ECDHE and AEAD too), fips (as NIST SP 800-52r2 lists it), pqc (X25519MLKEM768 or nothing). Absent: compatible.',
+      ),
     serverName: dnsName()
       .optional()
       .describe('The name in the TLS hello, which the certificate must prove. Absent: the host that was called.'),

@@ -20,6 +20,12 @@ const spec = z.strictObject({
         .describe(
           'strict: workloads take mutual TLS only. permissive: plaintext too, while callers are being brought into the mesh; a server that speaks first then waits half a second for a caller in plaintext.',
         ),
+      profile: z
+        .enum(['modern', 'fips', 'pqc'])
+        .optional()
+        .describe(
+          'What proxies agree on with each other, TLS 1.3 always: modern (X25519MLKEM768, else X25519 or P-256), fips (AES-GCM with P-256 or P-384, as NIST SP 800-52r2 lists it), pqc (X25519MLKEM768 or nothing). Absent: modern. Between fips and pqc go by modern: they have nothing in common.',
+        ),
     })
     .default({ mode: 'permissive' })
     .describe('Mutual TLS between workloads.'),
