@@ -161,7 +161,7 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
     serverCertificate: () => server.shown,
     certificates: () => [
       ...issuer.roots().map(root => told('root', root)),
-      ...issuer.intermediates().map(certificate => told('intermediate', certificate)),
+      ...living(issuer.intermediates(), clock.now()).map(certificate => told('intermediate', certificate)),
       { use: 'control', subject: self, notAfter: new Date(server.issued.notAfter).toISOString() },
     ],
     ...(issuer.rotation === undefined ? {} : { rotation: issuer.rotation }),
@@ -175,4 +175,10 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
 function told(use: AuthorityCertificate['use'], certificate: Certificate): AuthorityCertificate {
   const notAfter = new Date(lifeOf(certificate).notAfter).toISOString()
   return { use, subject: certificate.subject.replaceAll('\n', ', '), notAfter }
+}
+
+/** Those that were replaced in time are of no interest once they have ended; that the last one has ended is. */
+function living(certificates: readonly Certificate[], now: number): readonly Certificate[] {
+  const good = certificates.filter(each => lifeOf(each).notAfter > now)
+  return good.length > 0 ? good : certificates.slice(-1)
 }

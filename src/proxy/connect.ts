@@ -72,7 +72,7 @@ async function secured(backend: Backend, endpoint: Endpoint, reach: Reach, offer
   const credentials = reach.credentials(backend.profile)
   if (credentials === undefined) throw new Failure('not-ready', 'this proxy has no certificate yet')
   const secure = secureClient(dialTcp(endpoint.host, endpoint.port), credentials, offers, serverName(backend))
-  await opened(secure, 'secureConnect', backend.connectTimeoutMs, endpoint)
+  await opened(secure, 'secureConnect', backend.connectTimeoutMs, endpoint, backend.profile)
   const proven = provenBy(secure, { trustDomain: '', ids: backend.identities, role: 'server' })
   if ('refused' in proven) {
     secure.destroy()
@@ -96,7 +96,7 @@ async function insideOf(
     { ...settings, terms: termsOf[profile], serverName: settings.serverName ?? backend.service },
     offers,
   )
-  await opened(inner, 'secureConnect', backend.connectTimeoutMs, endpoint)
+  await opened(inner, 'secureConnect', backend.connectTimeoutMs, endpoint, backend.tls?.profile)
   reach.agreed(inner, 'outside')
   return { socket: inner, identity: outer.identity, alpn: typeof inner.alpnProtocol === 'string' ? inner.alpnProtocol : undefined }
 }

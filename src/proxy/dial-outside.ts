@@ -50,7 +50,7 @@ async function reached(
   if (tls === undefined) return { socket: await opened(socket, 'connect', connectTimeoutMs, at), identity: undefined }
   const { profile = 'compatible', ...settings } = tls
   const secure = originate(socket, { ...settings, terms: termsOf[profile], serverName: settings.serverName ?? host }, offers)
-  await opened(secure, 'secureConnect', connectTimeoutMs, at)
+  await opened(secure, 'secureConnect', connectTimeoutMs, at, tls.profile)
   reach.agreed(secure, 'outside')
   return { socket: secure, identity: undefined, alpn: typeof secure.alpnProtocol === 'string' ? secure.alpnProtocol : undefined }
 }

@@ -82,6 +82,8 @@ test(`no request of ${rate} a second over HTTP/1.1, HTTP/2 and gRPC fails, and n
       await pause(1000)
     }
   })()
+  // Where the test fails before it is awaited, that is what is told.
+  watched.catch(() => {})
 
   // The intermediate first: a new root brings one of its own.
   await mesh.until('a new intermediate', async () => (await ofIntermediate()).length > 1)
@@ -105,9 +107,9 @@ test(`no request of ${rate} a second over HTTP/1.1, HTTP/2 and gRPC fails, and n
   const introduced = JSON.parse((await cert('rotate-root', '--step', '-o', 'json')).stdout) as RootPlan
   assert.equal(introduced.stage, 'introduced')
   assert.equal(introduced.root.sha256, before.root.sha256)
-  const early = await cert('rotate-root', '--step')
-  assert.equal(early.code, 1)
-  assert.match(early.stderr, /the next step waits: the last step was taken a moment ago/)
+  // On a machine that was busy for two seconds the step would not be early any more.
+  if (Date.now() - Date.parse(introduced.since) < 1000)
+    await assert.rejects(mesh.client.replaceRoot({ action: 'step' }), /the next step waits: the last step was taken a moment ago/)
   const signing = await next()
   assert.equal(signing.stage, 'signing')
   assert.equal(signing.root.sha256, introduced.other?.sha256)
