@@ -1,4 +1,4 @@
-/** What a decision about access costs: `node bench/access.ts [SECONDS]` prints nanoseconds for each, with no rules, with ten and with a thousand. */
+/** What a decision about access costs: `node bench/access.ts [SECONDS]` prints nanoseconds for each, with no rules, with one up to thousands, what a new caller costs, and what memory grew by. */
 
 import process from 'node:process'
 import { accessOf } from '../src/model/access.ts'
@@ -32,6 +32,8 @@ const byRequest = (nth: number): readonly (readonly AccessCondition[])[] => [
 ]
 const rules = (count: number, from: (nth: number) => AccessRule['from'], to: (nth: number) => AccessRule['to']): readonly AccessRule[] =>
   Array.from({ length: count }, (_, nth) => ({ name: `shop/policy-${nth}#0`, from: from(nth), to: to(nth) }))
+
+const only = (to: (nth: number) => AccessRule['to']): Access => ({ deny: [], allow: rules(1000, () => ours, to) })
 
 /** The one that holds is always the last. */
 const cases: readonly (readonly [string, Access | undefined])[] = [
@@ -86,6 +88,70 @@ const cases: readonly (readonly [string, Access | undefined])[] = [
     },
   ],
   [
+    '1 rule of method and path',
+    {
+      deny: [],
+      allow: rules(
+        1,
+        () => ours,
+        () => byRequest(9),
+      ),
+    },
+  ],
+  [
+    '100 rules of method and path',
+    {
+      deny: [],
+      allow: rules(
+        100,
+        () => ours,
+        nth => byRequest(nth === 99 ? 9 : nth + 10),
+      ),
+    },
+  ],
+  [
+    '1,000 rules of a host each',
+    only(nth => [[{ on: 'host', any: [{ type: 'exact', value: nth === 999 ? 'api.shop' : `h${nth}.shop` }] }]]),
+  ],
+  ['1,000 rules of a header each', only(nth => [[{ on: 'header', name: 'x-tenant', any: [{ type: 'exact', value: `t${nth}` }] }]])],
+  [
+    '1,000 rules of a claim each',
+    {
+      deny: [],
+      allow: rules(
+        1000,
+        nth => [[{ on: 'claim', path: ['sub'], any: [{ type: 'exact', value: `u${nth}` }] }]],
+        () => [],
+      ),
+    },
+  ],
+  [
+    '1,000 that deny, 1,000 that allow',
+    {
+      deny: rules(
+        1000,
+        () => [],
+        nth => byRequest(nth + 2000),
+      ),
+      allow: rules(
+        1000,
+        () => ours,
+        nth => byRequest(nth === 999 ? 9 : nth + 10),
+      ),
+    },
+  ],
+  [
+    '1,000 rules with times',
+    {
+      deny: [],
+      allow: rules(
+        1000,
+        () => ours,
+        nth => byRequest(nth === 999 ? 9 : nth + 10),
+      ).map(rule => ({ ...rule, when: [{ weekly: { days: [0, 1, 2, 3, 4, 5, 6], from: 0, to: 1440, timeZone: 'Europe/Berlin' } }] })),
+    },
+  ],
+  [
     '1,000 rules of method and path',
     {
       deny: [],
@@ -104,7 +170,8 @@ const requests: readonly RequestFacts[] = ['/api/v9', '/api/v9/items', '/api/v9/
   host: 'api.shop',
   path,
   search: '',
-  header: () => undefined,
+  header: name => (name === 'x-tenant' ? 't999' : undefined),
+  claims: { sub: 'u999' },
 }))
 
 function decisions(access: Access | undefined, times: number): number {
@@ -112,7 +179,8 @@ function decisions(access: Access | undefined, times: number): number {
   for (let nth = 0; nth < times; nth++) {
     const request = requests[nth % 3]!
     if (access === undefined) allowed++
-    else if (accessOf(access, entries[nth & 15]!, () => ({ identity: caller, address: '10.0.0.7' })).judge(request).isAllowed) allowed++
+    else if (accessOf(access, entries[nth & 15]!, () => ({ identity: caller, address: '10.0.0.7' }), Date.now).judge(request).isAllowed)
+      allowed++
   }
   return allowed
 }
@@ -126,4 +194,24 @@ for (const [name, access] of cases) {
     times += 5_000
   }
   process.stdout.write(`${name.padEnd(32)}${(((performance.now() - began) * 1e6) / times).toFixed(0).padStart(8)} ns\n`)
+}
+
+/** What is decided once for each connection. */
+for (const [name, access] of cases) {
+  if (access === undefined) continue
+  let times = 0
+  const began = performance.now()
+  for (; performance.now() - began < (secondsEach * 1000) / 4; times++)
+    accessOf(access, {}, () => ({ identity: caller, address: '10.0.0.7' }), Date.now)
+  process.stdout.write(`${`a new caller: ${name}`.padEnd(52)}${(((performance.now() - began) * 1e6) / times).toFixed(0).padStart(8)} ns\n`)
+}
+
+const { gc } = globalThis as { readonly gc?: () => void }
+if (gc !== undefined) {
+  const [, access] = cases.at(-1)!
+  const heap = (): number => (gc(), gc(), process.memoryUsage().heapUsed)
+  decisions(access, 100_000)
+  const before = heap()
+  decisions(access, 1_000_000)
+  process.stdout.write(`memory after a million decisions: ${((heap() - before) / 1024).toFixed(0)} KiB more\n`)
 }

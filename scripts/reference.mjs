@@ -61,12 +61,14 @@ function kindPage(kind) {
     `- On the command line: ${names.join(', ')}`,
     `- Columns: ${kind.columns.map(column => `${column.name}${column.priority ? ' (wide)' : ''}`).join(', ')}`,
   ]
-  const { spec, status } = schemaOf(kind).properties
+  const { spec, status, apiVersion: _, kind: __, metadata: ___, ...others } = schemaOf(kind).properties
+  const { required } = schemaOf(kind)
+  const top = Object.keys(others).length === 0 ? undefined : { properties: others, required }
   const part = (title, name, schema, says) =>
     schema
       ? `\n## ${title}\n\n${says}\n\n| Field | Type | | What it says |\n| --- | --- | --- | --- |\n${rows(schema, name).join('\n')}\n`
       : ''
-  return `${madeBy}# ${kind.kind}\n\n${kind.description}\n\n${facts.join('\n')}\n${part('spec', '', spec, 'What is asked for. Fields under `spec`; `[]` stands for each entry of a list, `{}` for each key of a mapping.')}${part('status', '', status, 'What is reported; written by the mesh.')}`
+  return `${madeBy}# ${kind.kind}\n\n${kind.description}\n\n${facts.join('\n')}\n${part('Fields', '', top, 'What stands beside `metadata`; `[]` stands for each entry of a list, `{}` for each key of a mapping.')}${part('spec', '', spec, 'What is asked for. Fields under `spec`; `[]` stands for each entry of a list, `{}` for each key of a mapping.')}${part('status', '', status, 'What is reported; written by the mesh.')}`
 }
 
 /** A row for each field, depth first, in the order of the schema. */

@@ -3,22 +3,27 @@
  *
  *   gather → services → attach → rules (resolve, filters, regex) → lower (order) → gateways (edge-*) → report
  *
- * and `viewFor` cuts from the mesh what one proxy is told.
+ * and `viewFor` cuts from the mesh what one proxy is told. One file as a whole, for it is the order of the stages.
  */
 
 import type { Chosen, Mesh, Outbound, SelectedPort, Spoken } from '#model/mesh'
 import type { PoliciesTold } from '#model/policies-told'
+import { isRevoked } from '#model/revoked'
 import type { Inventory } from '#model/workload'
 import type { HTTPRoute, TCPRoute, TLSRoute } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
 import { findGuards } from './compiler/access.ts'
-import { findModes, judgingModes, keyOfPort, namelessPorts, withSpoken } from './compiler/authentication.ts'
+import { findAddressed } from './compiler/addressed.ts'
+import { findModes, judgingModes, keyOfPort, namelessPorts, spokenTo, withSpoken } from './compiler/authentication.ts'
+import { type Enforced, findEnforced } from './compiler/enforced.ts'
 import { findEgress } from './compiler/egress.ts'
 import { findExternals } from './compiler/external.ts'
 import { findBodies, nextReopening, withoutEnded } from './compiler/bodies.ts'
+import { authorizedAtGateways, Authorizing, judgingAuthorization, lowerAuthorizers, withAuthorizers } from './compiler/authorize.ts'
 import type { Attached, Attachment } from './compiler/attach.ts'
 import { attach } from './compiler/attach.ts'
 import { findConcurrency } from './compiler/concurrency.ts'
+import { findRevocations, type Revoking, withoutRevoked } from './compiler/revocations.ts'
 import { resolveFallbacks } from './compiler/fallbacks.ts'
 import type { Note } from './compiler/gather.ts'
 import { judgingFaults, nextExpiry } from './compiler/faults.ts'
@@ -31,8 +36,9 @@ import { type Client, isMeant } from './compiler/clients.ts'
 import { keep } from './compiler/keep.ts'
 import type { ByPort, PortRoutes, RequestRoute } from './compiler/lower.ts'
 import { type Audience, audienceKey, holding, lowerBackends, lowerPorts } from './compiler/lower.ts'
+import { claimsChoosing, gatewaysOf, judgingLogins, Logins, loginsAtGateways } from './compiler/logins.ts'
 import { findNames } from './compiler/names.ts'
-import type { Verdict } from './compiler/parents.ts'
+import { isOurs, type Verdict } from './compiler/parents.ts'
 import { findPolicies, judgingBackends } from './compiler/policies.ts'
 import type { Outcome } from './compiler/report.ts'
 import { findLimitService } from './compiler/limit-service.ts'
@@ -43,17 +49,21 @@ import { judgingRoutes } from './compiler/route-policies.ts'
 import { Settling } from './compiler/settle.ts'
 import { type LoweredRoute, lowerRules } from './compiler/rules.ts'
 import type { ServicePort, Services } from './compiler/services.ts'
-import { findServices } from './compiler/services.ts'
+import { findServices, withOutside } from './compiler/services.ts'
+import { readSlices, reportSlices } from './compiler/slices.ts'
 import type { ResourceStatus } from './compiler/status.ts'
 import { portsOfSubsets, reportSubsets } from './compiler/subsets.ts'
 import { findTargets } from './compiler/targets.ts'
 import { type PolicyQuestion, type Sources, tellPolicies as tell } from './compiler/tell.ts'
+import { type Federating, findTrustDomains, type KnownDomain } from './compiler/trust-domains.ts'
 import { judgingTokens, lowerTokens, Tokens, tokensAtGateways } from './compiler/tokens.ts'
 import { lowerTCP, namesOf } from './compiler/tcp.ts'
 
 export type { Note } from './compiler/gather.ts'
+export type { KnownDomain } from './compiler/trust-domains.ts'
 export type { AncestorStatus, ParentStatus, ResourceStatus, Stated } from './compiler/status.ts'
 export { toldProtocol } from './compiler/protocol.ts'
+export type { Enforced } from './compiler/enforced.ts'
 export { joinStatus } from './compiler/status.ts'
 export type { PolicyQuestion } from './compiler/tell.ts'
 export { modeAt } from './compiler/authentication.ts'
@@ -70,6 +80,14 @@ export type CompileOptions = {
   readonly now?: number
   readonly judgeCertificate?: JudgeCertificate
   readonly moving?: Readonly<Record<string, Spoken>>
+  /** PEM: revocation lists of whoever signs the certificates of the mesh. */
+  readonly crls?: readonly string[]
+  /** As `Withdrawn` has it. */
+  readonly areWhole?: true
+  /** What is known of TrustDomains, by their name. */
+  readonly domains?: Readonly<Record<string, KnownDomain>>
+  /** Ids of proxies that are Envoys. */
+  readonly envoys?: readonly string[]
 }
 
 /** plaintext: ports of workloads to which callers are to speak plaintext, as in `moving`. notes: what belongs to no condition. statuses: what to write on each resource; `joinStatus` makes the status of it. */
@@ -78,23 +96,54 @@ export type Compiled = {
   readonly plaintext: readonly string[]
   readonly notes: readonly Note[]
   readonly statuses: readonly ResourceStatus[]
+  /** Policies about who may call, and whose proxies keep them. */
+  readonly enforced: readonly Enforced[]
   /** When something ends by itself, so that the same resources compile to something else; ms since the epoch. */
   readonly endsAt?: number
+}
+
+/** Without what there is none of, so that a mesh without it has nothing more to tell. */
+const trustOf = (
+  { trustDomain, roots, crls = [], areWhole }: CompileOptions,
+  { federated }: Federating,
+  { revoked }: Revoking,
+): Mesh['trust'] => {
+  const believed = Object.fromEntries(
+    Object.entries(federated).filter(([domain]) => isRevoked(revoked, `spiffe://${domain}/`) === undefined),
+  )
+  return {
+    domain: trustDomain,
+    roots,
+    ...(Object.keys(believed).length === 0 ? {} : { federated: believed }),
+    ...(crls.length === 0 ? {} : { crls, ...(areWhole === undefined ? {} : { areWhole }) }),
+    ...(revoked.length === 0 ? {} : { revoked }),
+  }
+}
+
+/** Envoy looks at revocation lists only where it does not have to tell trust domains apart. */
+function serialsUnseen({ envoys = [] }: CompileOptions, { federated }: Federating): string | undefined {
+  if (envoys.length === 0 || Object.keys(federated).length === 0) return undefined
+  return `Envoy has no revocation lists where there are TrustDomains, so ${envoys.slice(0, 8).join(', ')} takes the certificate until it ends: revoke the identity`
 }
 
 /**
  * resources: as admitted (`admit`: valid, defaults filled in), in any order; the same set gives the same bytes.
  * previous: the last result; what did not change is the same object in the new one.
  */
-export function compile(resources: readonly Resource[], inventory: Inventory, options: CompileOptions, previous?: Compiled): Compiled {
+export function compile(resources: readonly Resource[], running: Inventory, options: CompileOptions, previous?: Compiled): Compiled {
   const gathered = gather(resources)
+  const federating = findTrustDomains(gathered.trustDomains, options.domains ?? {}, options.trustDomain)
+  const revoking = findRevocations(gathered.revocations, options.trustDomain, options.now ?? 0, serialsUnseen(options, federating))
+  const inventory = withoutRevoked(running, revoking.revoked)
   const { grants } = gathered
   const judge = options.judgeCertificate ?? (() => undefined)
-  const found = findServices(gathered.services, inventory, gathered.subsets)
+  const slices = readSlices(gathered, inventory)
+  const found = findServices(gathered.services, inventory, gathered.subsets, slices.of)
   const externals = findExternals(gathered, judge, found.ports)
   const backendTls = findBackendTls(gathered, found)
   const services: Services = { ...found, by: new Map([...found.by, ...externals.by]), inTls: new Set(backendTls.holding.keys()) }
-  const ports = [...found.ports, ...externals.ports]
+  const addressed = findAddressed(inventory, found, gathered.meshes)
+  const ports = [...found.ports, ...externals.ports, ...addressed]
 
   const http = attach(gathered.httpRoutes, gathered, services)
   const tls = attach(gathered.tlsRoutes, gathered, services)
@@ -119,11 +168,12 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
   const fallbacks = resolveFallbacks(gathered.backendPolicies, services, grants)
   const backing = findTargets(fallbacks.policies, { services, routes: [], isHeld: () => false }, judgingBackends)
   const policies = findPolicies(gathered.meshes, backing, options.trustDomain)
-  const called = [...ports, ...portsOfSubsets(services)]
+  const authentication = findTargets(gathered.authenticationPolicies, { services, routes: [], isHeld: () => false }, judgingModes(services))
+  const isStrict = (port: ServicePort): boolean => spokenTo(authentication, port, policies.mtls) === 'strict'
+  const called = [...withOutside(ports, isStrict), ...portsOfSubsets(services)]
   const { lowered: backends, hashes, perClient } = lowerBackends(called, policies)
   const gateways = findGateways(gathered, backendTls, httpLowered, tcpLowered, inventory, judge, hashes)
   const egress = findEgress(gathered.egressPolicies, externals.ports)
-  const authentication = findTargets(gathered.authenticationPolicies, { services, routes: [], isHeld: () => false }, judgingModes(services))
   const mtls = findModes(policies.mtls, authentication, services, inventory.workloads, options.moving ?? {})
   const nameless = namelessPorts(mtls, inventory.workloads)
   const guarding = findGuards(gathered.accessPolicies, gathered.meshes, services, options.trustDomain, nameless)
@@ -141,6 +191,18 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
   const limits = findTargets(rateLimitPolicies, ground, judgingLimits(limitService))
   const asking = findTargets(gathered.jwtPolicies, ground, judgingTokens)
   const tokens = new Tokens(gathered)
+  const { externalAuthorizationPolicies } = gathered
+  const deciding = findTargets(externalAuthorizationPolicies, ground, judgingAuthorization)
+  const authorizing = new Authorizing(services, grants, deciding)
+  const authorizers = new Map(
+    [
+      ...externalAuthorizationPolicies.map(each => authorizing.of(each).authorizer),
+      ...[...httpLowered.values()].flatMap(each => each.authorizers),
+    ].map(each => [each.name, each] as const),
+  )
+  const ourGateways = gathered.gateways.filter(each => isOurs(each, gathered.gatewayClasses))
+  const loggingIn = findTargets(gathered.loginPolicies, { ...ground, gateways: ourGateways }, judgingLogins)
+  const logins = new Logins(gathered)
   const limiting = new Limiting(limitService, options.trustDomain)
   const byKey = new Map(ports.map(port => [port.key, port]))
   const own = new Map([...httpLowered.values()].flatMap(each => [...each.own]))
@@ -148,7 +210,10 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
   const settling = new Settling(speaking, byKey)
   const loweredFor = (byPort: ByPort, isAll = false): Outbound => {
     const own = isAll ? ports : ports.filter(port => byPort.has(port.key))
-    return settling.settle(lowerPorts(own, byPort, lowered, hashes), key => routeOfBytes(byPort.get(key)?.tcp))
+    return withAuthorizers(
+      settling.settle(lowerPorts(own, byPort, lowered, hashes), key => routeOfBytes(byPort.get(key)?.tcp)),
+      authorizers,
+    )
   }
   const outbound = loweredFor(everyone, true)
   const others = [...byAudience.values()].filter(({ byPort }) => byPort !== everyone)
@@ -172,14 +237,23 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
   )
 
   const populated = [...new Set(inventory.workloads.map(each => each.namespace))].sort()
+  const guardedEdges = authorizedAtGateways(edges, deciding, authorizing)
   const limited = {
-    gateways: tokensAtGateways(limitAtGateways(edges, limits, limiting, limitService.service), asking, tokens),
+    gateways: claimsChoosing(
+      loginsAtGateways(
+        tokensAtGateways(limitAtGateways(guardedEdges, limits, limiting, limitService.service), asking, tokens),
+        loggingIn,
+        logins,
+        gatewaysOf(inventory.workloads, options.envoys ?? []),
+      ),
+    ),
     rateLimits: lowerRateLimits(tablesOf(outbound), services.ports, limits, limiting),
     placeLimits: lowerPlaceLimits(populated, limits, limiting),
   }
 
   const mesh: Mesh = {
-    trust: { domain: options.trustDomain, roots: options.roots },
+    trust: trustOf(options, federating, revoking),
+    blocked: revoking.rules,
     mtls,
     ...(policies.profile === 'modern' ? {} : { profile: policies.profile }),
     outbound,
@@ -187,10 +261,10 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
     ...backends,
     backends: { ...backends.backends, ...limitService.outside.backends },
     endpoints: { ...withSpoken(backends.endpoints, mtls, nameless, inventory.workloads), ...limitService.outside.endpoints },
-    dns: findNames(ports),
+    dns: findNames(ports, found.headless),
     declared: declaredBy(services.ports),
     inside: gateways.inside,
-    gateways: limited.gateways,
+    gateways: Object.fromEntries(Object.entries(limited.gateways).map(([name, gateway]) => [name, withAuthorizers(gateway, authorizers)])),
     chosen,
     perClient: {
       ...settling.perClient,
@@ -203,9 +277,11 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
     placeLimits: limited.placeLimits,
     sharedLimits: limiting.shared(rateLimitPolicies, spendersOf(limited, inventory.workloads, options.trustDomain)),
     tokens: lowerTokens(populated, services.ports, asking, tokens),
+    authorizers: lowerAuthorizers(populated, services.ports, deciding, authorizing),
     limitService: limitService.service,
     guards: guarding.guards,
     access: guarding.access,
+    tellsWhy: guarding.tellsWhy,
     egress: egress.guards,
     external: Object.fromEntries(externals.ports.map(({ key, external }) => [`outbound/${key}`, external!.host])),
     owned: ownedBy(externals.ports),
@@ -237,12 +313,17 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
     ...faults.statuses,
     ...limits.statuses,
     ...tokens.told(gathered.jwtPolicies, asking.statuses),
+    ...authorizing.told(externalAuthorizationPolicies, deciding.statuses),
+    ...logins.told(gathered.loginPolicies, loggingIn.statuses),
     ...guarding.statuses,
     ...authentication.statuses,
     ...gateways.statuses,
     ...externals.statuses,
     ...egress.statuses,
+    ...revoking.statuses,
+    ...federating.statuses,
     ...reportSubsets(gathered.subsets, services),
+    ...reportSlices(slices, (service, name) => (found.by.get(service) ?? []).some(port => (port.name ?? '') === name && isStrict(port))),
   ].filter(status => (status.parents ?? status.ancestors ?? status.conditions ?? []).length > 0)
 
   const hostnames = requests.flatMap((route): readonly Note[] =>
@@ -257,7 +338,9 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
       : [],
   )
   const notes = [...services.notes, ...http.notes, ...tls.notes, ...tcp.notes, ...udp.notes, ...grpc.notes, ...hostnames]
-  const ends = [nextExpiry(faultPolicies, now), nextReopening(gathered.routePolicies, now)].filter(each => each !== undefined)
+  const ends = [nextExpiry(faultPolicies, now), nextReopening(gathered.routePolicies, now), revoking.endsAt].filter(
+    each => each !== undefined,
+  )
   const endsAt = ends.length === 0 ? undefined : Math.min(...ends)
   const inOrderOfWeight = [
     byAudience.get(audienceKey({ scope: undefined }))!,
@@ -276,16 +359,25 @@ export function compile(resources: readonly Resource[], inventory: Inventory, op
     plaintext: nameless.map(keyOfPort),
     notes,
     statuses,
+    enforced: findEnforced(
+      [...gathered.accessPolicies, ...gathered.jwtPolicies, ...gathered.authenticationPolicies],
+      requests,
+      services,
+      inventory.workloads,
+    ),
     ...(endsAt === undefined ? {} : { endsAt }),
   })
   sources.set(compiled, {
     speaking,
     backing: policies,
     limits,
+    authorizing: deciding,
+    asking,
+    loggingIn,
     authentication,
     meshes: gathered.meshes,
     accessPolicies: gathered.accessPolicies,
-    ports,
+    ports: ports.filter(each => each.workload === undefined),
     backends: called,
     workloads: inventory.workloads,
     bytesBy: (port, client) => routeOfBytes(heldFor(port.key, client)?.tcp),

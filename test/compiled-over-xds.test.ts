@@ -22,6 +22,7 @@ function received(view: View): View {
       else if (part.type === 'backend') got.backends = { ...got.backends, [name]: part.value }
       else if (part.type === 'endpoints') got.endpoints = { ...got.endpoints, [name]: part.value }
       else if (part.type === 'chain') chains.push(part.value)
+      else if (part.type === 'withdrawn') got.trust = { ...got.trust, ...part.value }
       else got[part.type] = part.value as never
     }
   got.backends = Object.fromEntries(joinChains(Object.values(got.backends), chains).map(each => [each.name, each]))

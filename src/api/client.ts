@@ -11,6 +11,8 @@ import type {
   ControlStatus,
   Convergence,
   Detection,
+  Login,
+  JoinTokenTold,
   PoliciesTold,
   ProxyConfig,
   ProxyStatus,
@@ -22,6 +24,9 @@ import type {
   TokenReply,
   TokenRequest,
   Topology,
+  User,
+  UserReply,
+  UserRequest,
 } from './mesh-api.ts'
 
 export type { ServedKind } from './client/discovery.ts'
@@ -95,6 +100,20 @@ export type Client = {
   policies(question: PolicyQuery): Promise<PoliciesTold>
   convergence(revision: number): Promise<Convergence>
   createToken(request: TokenRequest): Promise<TokenReply>
+  /** The join tokens that were made. */
+  tokens(): Promise<readonly JoinTokenTold[]>
+  /** ApiError 404: there is none of that id. */
+  revokeToken(id: string): Promise<JoinTokenTold>
+  /** Who has a token for this API. */
+  users(): Promise<readonly User[]>
+  /** The token is told here and nowhere else. */
+  createUser(request: UserRequest): Promise<UserReply>
+  revokeUser(name: string): Promise<User>
+  /** Whether one has to log in, and who is. */
+  login(): Promise<Login>
+  /** A session by cookie: for the dashboard. */
+  logIn(token: string): Promise<void>
+  logOut(): Promise<void>
   /** At which stage the replacement of the root is. ApiError 409: its roots are not the mesh's own. */
   rootPlan(): Promise<RootPlan>
   /** ApiError 409: the step waits, and for what. */
@@ -130,12 +149,14 @@ export type PolicyQuery = {
 export type ConnectOptions = {
   /** How long one request may take; watches are not bounded. 30,000 unless said. */
   readonly timeoutMs?: number
+  /** Of a user of the operator API. */
+  readonly token?: string
   readonly fetch?: typeof fetch
 }
 
 /** url: `http://127.0.0.1:7070`, or '' in a page that the control plane itself served. Nothing is sent yet. */
-export function connect(url: string, { timeoutMs = 30_000, fetch: send = globalThis.fetch }: ConnectOptions = {}): Client {
-  const request = requester(url.replace(/\/+$/, ''), timeoutMs, send)
+export function connect(url: string, { timeoutMs = 30_000, token, fetch: send = globalThis.fetch }: ConnectOptions = {}): Client {
+  const request = requester(url.replace(/\/+$/, ''), timeoutMs, send, token)
   return { url, ...resourceCalls(request), ...meshCalls(request) }
 }
 
@@ -221,6 +242,14 @@ function meshCalls(request: Requester): Omit<Client, keyof ResourceCalls | 'url'
     policies: question => request.json(`/weft/v1/policies?${searchOf(question)}`),
     convergence: revision => request.json('/weft/v1/convergence', { query: { revision: String(revision) } }),
     createToken: body => request.json('/weft/v1/tokens', { method: 'POST', body }),
+    tokens: () => request.json('/weft/v1/tokens'),
+    revokeToken: id => request.json(`/weft/v1/tokens/${encodeURIComponent(id)}`, { method: 'DELETE' }),
+    users: () => request.json('/weft/v1/users'),
+    createUser: body => request.json('/weft/v1/users', { method: 'POST', body }),
+    revokeUser: name => request.json(`/weft/v1/users/${encodeURIComponent(name)}`, { method: 'DELETE' }),
+    login: () => request.json('/weft/v1/login'),
+    logIn: async token => void (await request.json('/weft/v1/login', { method: 'POST', body: { token } })),
+    logOut: async () => void (await request.json('/weft/v1/logout', { method: 'POST' })),
     rootPlan: () => request.json('/weft/v1/root-rotation'),
     replaceRoot: body => request.json('/weft/v1/root-rotation', { method: 'POST', body }),
     audit: ({ before, limit, ...query } = {}) =>

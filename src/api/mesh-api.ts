@@ -1,6 +1,7 @@
 /** The part of the operator API that is not resources: what the mesh is doing now. Served under /weft/v1, read by the CLI and the dashboard. Browser-safe. */
 
 import type { View } from '#model/view'
+import type { Grant } from './rights.ts'
 
 /** GET /weft/v1/status */
 export type ControlStatus = {
@@ -18,6 +19,37 @@ export type ControlStatus = {
   }[]
   readonly mtls: MtlsStanding
   readonly proxies: readonly ProxyStatus[]
+  /** Absent: of an older control plane. */
+  readonly trust?: TrustTold
+}
+
+/**
+ * Who is not believed any more, and who else is. Times are RFC 3339. lists: those that the authority signed, of each that may stand in a chain. failing: why the
+ * bundle of a TrustDomain could not be fetched, or read.
+ */
+export type TrustTold = {
+  readonly revocations: readonly {
+    readonly name: string
+    readonly revokes: readonly string[]
+    readonly reason: string
+    readonly until?: string
+  }[]
+  readonly lists: readonly {
+    readonly issuer: string
+    readonly number?: string
+    readonly thisUpdate: string
+    readonly nextUpdate?: string
+    readonly entries: number
+  }[]
+  readonly domains: readonly {
+    readonly name: string
+    readonly trustDomain: string
+    readonly roots: readonly { readonly subject: string; readonly sha256: string; readonly notAfter: string }[]
+    readonly url?: string
+    readonly sequence?: number
+    readonly refreshedAt?: string
+    readonly failing?: string
+  }[]
 }
 
 /** What the ports of workloads behind proxies take: how many of each mode. plaintext: how many of them were called in plaintext in the last ten minutes. */
@@ -142,9 +174,34 @@ export type Convergence = {
   readonly rejected: readonly { readonly proxy: string; readonly resource: string; readonly reason: string }[]
 }
 
-/** POST /weft/v1/tokens { namespace, serviceAccount, ttlSeconds } → a join token: a JWT whose payload also tells where to connect and which root to trust. */
-export type TokenRequest = { readonly namespace: string; readonly serviceAccount: string; readonly ttlSeconds?: number }
-export type TokenReply = { readonly token: string; readonly expiresAt: string; readonly identity: string }
+/**
+ * POST /weft/v1/tokens → a join token: a JWT whose payload also tells where to connect and which root to trust. uses: how often it brings somebody in; absent: any
+ * number of times until it expires. selector: of labels, in Kubernetes syntax, that a workload which joined by it must have.
+ */
+export type TokenRequest = {
+  readonly namespace: string
+  readonly serviceAccount: string
+  readonly ttlSeconds?: number
+  readonly uses?: number
+  readonly selector?: string
+}
+/** id: by which it is listed and revoked. */
+export type TokenReply = { readonly token: string; readonly expiresAt: string; readonly identity: string; readonly id: string }
+
+/** GET /weft/v1/tokens: the join tokens that were made and have not expired longer ago than a day, newest first. DELETE /weft/v1/tokens/ID: it is of no use any more. Times are RFC 3339. */
+export type JoinTokenTold = {
+  readonly id: string
+  readonly identity: string
+  readonly state: 'usable' | 'used' | 'expired' | 'revoked'
+  readonly uses?: number
+  readonly used: number
+  readonly selector?: string
+  readonly createdAt: string
+  readonly createdBy: string
+  readonly expiresAt: string
+  readonly revokedAt?: string
+  readonly lastUse?: { readonly at: string; readonly from: string }
+}
 
 /**
  * GET /weft/v1/root-rotation: at which stage the replacement of the root is, and what the next step waits for. POST, with { action: step | start | stop, force? }:
@@ -173,12 +230,16 @@ export type RootRequest = { readonly action: 'step' | 'start' | 'stop'; readonly
  * with it; absent: there is no more.
  */
 export type AuditPage = { readonly items: readonly AuditEntry[]; readonly before?: number }
-/** at: RFC 3339. who: as proved; address, agent: from where and with what it was asked for. action: created, changed, deleted, or what was done. */
+/**
+ * at: RFC 3339. who: as proved; how: by what (token, certificate, oidc), absent where nobody had to prove anything; address, agent: from where and with what it was asked for. action: created,
+ * changed, deleted, or what was done; `refused …` what was not.
+ */
 export type AuditEntry = {
   readonly id: number
   readonly at: string
   readonly revision: number
   readonly who: string
+  readonly how?: string
   readonly address: string
   readonly agent: string
   readonly action: string
@@ -198,6 +259,36 @@ export type AuditQuery = {
   readonly who?: string
   readonly limit?: number
 }
+
+/**
+ * GET /weft/v1/users: who has a token for this API. POST, with { name, roles, ttlSeconds? }: 201 with the token, told once. DELETE /weft/v1/users/NAME: its
+ * token holds no more, and what was begun with it ends. roles: `viewer`, `editor` or `admin`, and perhaps the namespaces: `editor:shop,cart`. RFC 3339.
+ */
+export type User = {
+  readonly name: string
+  readonly roles: readonly string[]
+  readonly createdAt: string
+  readonly createdBy: string
+  readonly expiresAt?: string
+  readonly lastUsedAt?: string
+}
+export type UserRequest = { readonly name: string; readonly roles: readonly string[]; readonly ttlSeconds?: number }
+export type UserReply = { readonly user: User; readonly token: string }
+
+/**
+ * GET /weft/v1/login, open to all: whether one has to log in, by what, and who is. POST, with { token }: a session by cookie. /weft/v1/login/oidc: to the
+ * OpenID provider. POST /weft/v1/logout.
+ */
+export type Login = {
+  readonly isRequired: boolean
+  /** What the provider is called; absent: there is none. */
+  readonly oidc?: { readonly name: string }
+  /** Absent: nobody is logged in. grants: what is allowed. */
+  readonly user?: { readonly name: string; readonly how: string; readonly grants: readonly Grant[]; readonly until?: string }
+}
+
+/** GET /weft/v1/rights: each route with the right that it needs; `open`: none; `known`: to be logged in. */
+export type RouteRight = { readonly route: string; readonly right: string; readonly does: string }
 
 /** GET /weft/v1/calls[?seconds=N]: who called what, and which access rules decided, in all the time that the control plane watches or in the last seconds. */
 export type { CallSeen, CallsSeen, DecisionsSeen } from '#model/calls'

@@ -1,4 +1,4 @@
-/** Every way in which the mesh itself ends a request or a connection: its name, whose fault it is, what the caller is told, and whether it may be tried again. */
+/** Every way in which the mesh itself ends a request or a connection: its name, whose fault it is, what the caller is told, and whether it may be tried again. One table as a whole, from which pages and answers are made. */
 
 /** Who is to blame: the caller, the called, the mesh's own state, or a rule that somebody wrote. */
 export type Blame = 'downstream' | 'upstream' | 'mesh' | 'policy'
@@ -272,6 +272,54 @@ export const failures = {
     fate: 'final',
     says: 'the keys by which tokens are verified could not be had',
     hint: 'the detail names the provider of the JWTPolicy: does its url answer, or does its ConfigMap exist?',
+  },
+  'login-required': {
+    status: 401,
+    grpc: 16,
+    blame: 'policy',
+    fate: 'final',
+    says: 'a LoginPolicy asks for a login, and the request belongs to none that holds',
+    hint: 'open a page of this host in a browser, which is sent to the login; the detail says why this request was not',
+  },
+  'login-failed': {
+    status: 400,
+    grpc: 16,
+    blame: 'downstream',
+    fate: 'final',
+    says: 'the login did not succeed',
+    hint: 'begin it again from a page of this host; the detail says what was wrong',
+  },
+  'login-unavailable': {
+    status: 503,
+    grpc: 14,
+    blame: 'mesh',
+    fate: 'final',
+    says: 'nobody can log in now',
+    hint: 'the detail says why: does the issuer of the LoginPolicy answer, and do its Secrets exist?',
+  },
+  'external-authorization-denied': {
+    status: 403,
+    grpc: 7,
+    blame: 'policy',
+    fate: 'final',
+    says: 'the service that an ExternalAuthorizationPolicy or a filter ExternalAuth names does not let this request on',
+    hint: 'the answer is that of the service, with its status and headers: its own log says why',
+  },
+  'external-authorization-unavailable': {
+    status: 503,
+    grpc: 14,
+    blame: 'mesh',
+    fate: 'final',
+    says: 'the service that is asked about this request gave no answer, and nothing goes on without one',
+    hint: 'the log of the proxy says what is wrong with which service; with failOpen: true requests go on meanwhile',
+  },
+  'external-authorization-invalid': {
+    status: 500,
+    grpc: 13,
+    blame: 'mesh',
+    fate: 'final',
+    says: 'the service that is asked about this request answered what cannot be carried out',
+    hint: 'the log of the proxy says what: it may set headers, but none that frame a message or tell who called',
   },
   'egress-denied': {
     status: 403,

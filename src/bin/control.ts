@@ -2,7 +2,7 @@
 
 import { resolve } from 'node:path'
 import type { ControlOptions } from '#cli/options'
-import { openPlane, type PlaneOptions } from '#control/plane'
+import { openPlane, type Plane, type PlaneOptions } from '#control/plane'
 import { readText, userState } from '#io/files'
 import type { ControlWorld } from './world.ts'
 
@@ -17,17 +17,42 @@ export async function control(options: ControlOptions, world: ControlWorld): Pro
       ...(options.rejoinMs === undefined ? {} : { rejoinMs: options.rejoinMs }),
       ...(await keysOf(options, world.env)),
       ...(await redisOf(options, world.env)),
-      api: options.api,
+      ...(options.attestSocket === undefined ? {} : { attestSocket: resolve(options.attestSocket) }),
+      api: {
+        ...options.api,
+        ...(options.api.certificate === undefined
+          ? {}
+          : { certificate: { cert: resolve(options.api.certificate.cert), key: resolve(options.api.certificate.key) } }),
+      },
+      requireLogin: options.requireLogin,
+      ...(options.operators === undefined ? {} : { operators: resolve(options.operators) }),
       xds: options.xds,
+      ...(options.bundle === undefined
+        ? {}
+        : {
+            bundle: {
+              ...options.bundle,
+              ...(options.bundle.certificate === undefined
+                ? {}
+                : { certificate: { cert: resolve(options.bundle.certificate.cert), key: resolve(options.bundle.certificate.key) } }),
+            },
+          }),
+      ...(options.bundleRefreshS === undefined ? {} : { bundleRefreshS: options.bundleRefreshS }),
       dashboard,
       version,
       log,
     })
-    const api = `http://${plane.api.host}:${plane.api.port}`
+    const api = plane.api.url
     const xds = `${plane.xds.host}:${plane.xds.port}`
+    const bundleUrl = plane.bundle && `https://${plane.bundle.host}:${plane.bundle.port}/`
     if (options.json)
-      world.print(`${JSON.stringify({ api, dashboard: api, xds, data: folder, trustDomain: options.trustDomain, version })}\n`)
-    else world.say(`control plane ${version}\n  dashboard and API   ${api}\n  proxies             ${xds}\n  data                ${folder}`)
+      world.print(
+        `${JSON.stringify({ api, dashboard: api, xds, data: folder, trustDomain: options.trustDomain, version, bundle: bundleUrl, ca: plane.ca, firstAdmin: plane.firstAdmin })}\n`,
+      )
+    else
+      world.say(
+        `control plane ${version}\n  dashboard and API   ${api}\n  proxies             ${xds}\n  data                ${folder}${bundleUrl === undefined ? '' : `\n  trust bundle        ${bundleUrl}`}${more(plane)}`,
+      )
     if (!signal.aborted) await new Promise(done => signal.addEventListener('abort', done, { once: true }))
     return 0
   } catch (thrown) {
@@ -36,6 +61,15 @@ export async function control(options: ControlOptions, world: ControlWorld): Pro
     return 1
   }
 }
+
+/** How to get in. */
+const more = ({ ca, firstAdmin }: Plane): string =>
+  [
+    ...(ca === undefined ? [] : [`\n  known by            ${ca} (--ca, WEFT_CA)`]),
+    ...(firstAdmin === undefined
+      ? []
+      : [`\n  first admin         token in ${firstAdmin} (--token-file, WEFT_TOKEN_FILE): make users with it, then revoke it`]),
+  ].join('')
 
 /** Which authority signs, and by what its keys are encrypted. */
 async function keysOf(

@@ -4,6 +4,7 @@ import { systemClock } from '#base/clock'
 import type { GatewayOptions } from '#cli/options'
 import { makeFolder, userState } from '#io/files'
 import { connectGrpc } from '#io/grpc'
+import { allRoots } from '#model/trust'
 import { gatewayService } from '#model/workload'
 import { openAdmin, pageOf } from '#proxy/admin'
 import { Core } from '#proxy/core'
@@ -48,7 +49,8 @@ async function carryOut(options: GatewayOptions, world: RunWorld): Promise<numbe
   owned.defer(() => channel.close())
   const present = () => {
     const { key, cert, roots } = certificate.current()
-    core.present({ key, cert, roots: core.view.trust.roots.length > 0 ? core.view.trust.roots : roots })
+    const trust = core.view.trust.roots.length > 0 ? core.view.trust : { domain: '', roots }
+    core.present({ key, cert, roots: allRoots(trust), ...(trust.federated === undefined ? {} : { resumes: false }) })
   }
   renewed = () => {
     channel.renew()
@@ -82,8 +84,9 @@ async function carryOut(options: GatewayOptions, world: RunWorld): Promise<numbe
     probe: async () => {
       if (!hasView || !doors.isOpen) throw new Error('a port of the Gateway is not open')
     },
+    onRefused: () => certificate.refused(),
     onView: view => {
-      const hasNewRoots = view.trust.roots.join() !== core.view.trust.roots.join()
+      const hasNewRoots = allRoots(view.trust).join() !== allRoots(core.view.trust).join()
       hasView = true
       core.swap(view)
       if (hasNewRoots) present()

@@ -14,8 +14,8 @@ export type Offer = AsyncDisposable & {
   readonly env: Readonly<Record<string, string>>
   /** The control plane is reached by this: who has asked already gets an answer. */
   reaches(channel: GrpcChannel): void
-  /** PEM: what the mesh trusts now. */
-  trusted(roots: readonly string[]): void
+  /** PEM: what the mesh trusts now, and of which other trust domains it believes what. */
+  trusted(roots: readonly string[], federated?: Readonly<Record<string, readonly string[]>>): void
 }
 
 /** program: the workload's process; whoever asks before that is known waits for it. Undefined where a kernel does not say who is at the other end of a socket. */
@@ -38,7 +38,7 @@ export async function offerIdentity(
   return {
     env: { SPIFFE_ENDPOINT_SOCKET: `unix://${path}` },
     reaches: channel.resolve,
-    trusted: roots => api.trusted(roots),
+    trusted: (roots, federated) => api.trusted(roots, federated),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   }
 }

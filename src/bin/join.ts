@@ -2,11 +2,13 @@
 
 import { type Client, connect, Unreachable } from '#api/client'
 import { systemClock } from '#base/clock'
+import { connectionBy } from '#cli/credentials'
 import type { RunOptions } from '#cli/options'
 import { isSpiffeId, type SpiffeId, spiffeParts } from '#identity/spiffe'
 import { readToken } from '#identity/token'
 import { readTextIfAny, writeAtomic } from '#io/files'
 import { type ClientTls, connectGrpc } from '#io/grpc'
+import { askJoinTokens } from '#proxy/attested-join'
 import { keepCertificate, type KeptCertificate, LateCertificate } from '#proxy/certificate'
 import type { RunWorld } from './world.ts'
 
@@ -14,7 +16,7 @@ import type { RunWorld } from './world.ts'
 export type Invitation = { readonly host: string; readonly port: number; readonly identity: SpiffeId; readonly token?: string }
 
 /** Who wants to join. */
-export type Member = Pick<RunOptions, 'namespace' | 'service' | 'token' | 'control'>
+export type Member = Pick<RunOptions, 'namespace' | 'service' | 'token' | 'attestSocket' | 'control'>
 
 /** For the control plane, at each of its doors. */
 const patienceMs = 10_000
@@ -22,28 +24,43 @@ const patienceMs = 10_000
 /** Throws BadToken, ApiError or Unreachable, each with one sentence that says what to do. */
 export async function invited(options: Member, { log }: RunWorld, folder: string): Promise<Invitation> {
   if (options.token !== undefined) return remember(folder, forThis(options, fromToken(options.token)))
-  const client = connect(options.control.url, { timeoutMs: 5000 })
+  const client = connect(options.control.url, { ...(await connectionBy(options.control.credentials)), timeoutMs: 5000 })
+  const { attestSocket } = options
+  const ask = attestSocket === undefined ? () => askToken(client, options) : () => askAttested(attestSocket, options)
+  const place = attestSocket ?? `${options.control.url} (from ${options.control.from})`
   const until = Date.now() + patienceMs
   for (let attempt = 0; ; attempt++) {
     try {
-      return await remember(folder, fromToken(await askToken(client, options)))
+      return await remember(folder, fromToken(await ask()))
     } catch (thrown) {
-      if (!(thrown instanceof Unreachable)) throw thrown
+      if (!(thrown instanceof Unreachable || thrown instanceof LateCertificate)) throw thrown
       const remembered = await recall(folder)
       if (remembered !== undefined) {
-        log.warn('the control plane does not answer; joining with what is known from last time', { control: options.control.url })
+        log.warn('the control plane does not answer; joining with what is known from last time', { control: place })
         return remembered
       }
       if (Date.now() > until) throw thrown
-      if (attempt === 0)
-        log.warn(`waiting up to ${patienceMs / 1000} s for the control plane at ${options.control.url} (from ${options.control.from})`)
+      if (attempt === 0) log.warn(`waiting up to ${patienceMs / 1000} s for the control plane at ${place}`)
       await new Promise(resolve => setTimeout(resolve, 300))
     }
   }
 }
 
 const askToken = async (client: Client, { namespace, service }: Member): Promise<string> =>
-  (await client.createToken({ namespace, serviceAccount: service })).token
+  (await client.createToken({ namespace, serviceAccount: service, uses: 1 })).token
+
+/** By what the Registrations let this process be. */
+async function askAttested(path: string, { namespace, service }: Member): Promise<string> {
+  const all = await askJoinTokens(path)
+  const found = all.find(({ id }) => {
+    const workload = isSpiffeId(id) ? spiffeParts(id).workload : undefined
+    return workload?.namespace === namespace && workload.serviceAccount === service
+  })
+  if (found !== undefined) return found.token
+  throw new Error(
+    `the Registrations that fit this process let it be ${all.map(({ id }) => id).join(' or ')}, not the service "${service}" in namespace "${namespace}": start it as that, or make a Registration for it`,
+  )
+}
 
 function fromToken(token: string): Invitation {
   const { xds, identity } = readToken(token, Date.now())

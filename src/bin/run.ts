@@ -9,6 +9,7 @@ import { connectGrpc } from '#io/grpc'
 import { canCapture, isInside } from '#io/namespace'
 import { hostResolver, lookupBy, machineLookup, machineServers } from '#io/resolver'
 import { CommandFailed, launchWorkload, type Workload } from '#io/workload'
+import { allRoots } from '#model/trust'
 import type { ProxyNode, WorkloadPort } from '#model/workload'
 import { openAdmin, pageOf } from '#proxy/admin'
 import { Core } from '#proxy/core'
@@ -131,9 +132,9 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
   let membership: Awaited<ReturnType<typeof becomeMember>> | undefined
   const present = () => {
     const { key, cert, roots } = membership!.certificate.current()
-    const trusted = core.view.trust.roots.length > 0 ? core.view.trust.roots : roots
-    core.present({ key, cert, roots: trusted })
-    offer?.trusted(trusted)
+    const trust = core.view.trust.roots.length > 0 ? core.view.trust : { domain: '', roots }
+    core.present({ key, cert, roots: allRoots(trust), ...(trust.federated === undefined ? {} : { resumes: false }) })
+    offer?.trusted(trust.roots, trust.federated)
   }
   let renewed = () => {}
   const ended = new AbortController()
@@ -177,8 +178,9 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
     log,
     shelf: shared.shelf,
     probe: probe => launched.promise.then(running => askReadiness(probe, running, options.readyCommand)),
+    onRefused: () => certificate.refused(),
     onView: view => {
-      const hasNewRoots = view.trust.roots.join() !== core.view.trust.roots.join()
+      const hasNewRoots = allRoots(view.trust).join() !== allRoots(core.view.trust).join()
       hasView = true
       core.swap(view)
       if (hasNewRoots) present()

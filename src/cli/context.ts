@@ -1,36 +1,49 @@
 /** Which control plane a command talks to, and the file in which people keep several by name. */
 
+import { type CredentialPlaces, type Credentials, readCredentials } from './credentials.ts'
 import { Stopped } from './exit.ts'
 
 /** from: what decided, for error messages: `--control`, `WEFT_CONTROL`, `the context "x"`, `the default`. namespace: where resources are looked for unless said. */
-export type ControlAddress = { readonly url: string; readonly from: string; readonly namespace: string }
+export type ControlAddress = { readonly url: string; readonly from: string; readonly namespace: string; readonly credentials: Credentials }
 
-type Context = { readonly control: string; readonly namespace?: string }
+type Context = { readonly control: string; readonly namespace?: string } & Omit<CredentialPlaces, 'token'>
 export type Contexts = { readonly current?: string; readonly contexts: Readonly<Record<string, Context>> }
 
 const defaultControl = 'http://127.0.0.1:7070'
 
 type Sought = {
   readonly flag?: string | undefined
+  /** Further flags. */
+  readonly places?: CredentialPlaces
   readonly env: Readonly<Record<string, string | undefined>>
   readonly configFolder: string
 }
 
 /** --control, then WEFT_CONTROL, then the current context, then the default. Throws Stopped. */
-export async function findControl({ flag, env, configFolder }: Sought): Promise<ControlAddress> {
+export async function findControl(sought: Sought): Promise<ControlAddress> {
+  const { context, ...address } = await findAddress(sought)
+  return { ...address, credentials: await readCredentials(sought.places ?? {}, sought.env, context) }
+}
+
+/** Credentials of a context are for its own control plane, and for no other. */
+async function findAddress({
+  flag,
+  env,
+  configFolder,
+}: Sought): Promise<Omit<ControlAddress, 'credentials'> & { readonly context: CredentialPlaces }> {
   const fromEnv = env['WEFT_CONTROL']
-  if (flag !== undefined) return { url: controlUrl(flag, '--control'), from: '--control', namespace: 'default' }
+  if (flag !== undefined) return { url: controlUrl(flag, '--control'), from: '--control', namespace: 'default', context: {} }
   if (fromEnv !== undefined && fromEnv !== '')
-    return { url: controlUrl(fromEnv, 'WEFT_CONTROL'), from: 'WEFT_CONTROL', namespace: 'default' }
+    return { url: controlUrl(fromEnv, 'WEFT_CONTROL'), from: 'WEFT_CONTROL', namespace: 'default', context: {} }
   const { current, contexts } = await readContexts(configFolder)
-  if (current === undefined) return { url: defaultControl, from: 'the default', namespace: 'default' }
+  if (current === undefined) return { url: defaultControl, from: 'the default', namespace: 'default', context: {} }
   const context = contexts[current]
   if (!context)
     throw new Stopped(
       `${contextsFile(configFolder)}: the current context "${current}" does not exist: choose one with: weft context use NAME`,
     )
   const from = `the context "${current}"`
-  return { url: controlUrl(context.control, from), from, namespace: context.namespace ?? 'default' }
+  return { url: controlUrl(context.control, from), from, namespace: context.namespace ?? 'default', context }
 }
 
 /** Scheme, host, port and perhaps a path; without the slash at the end. */

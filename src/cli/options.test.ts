@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { Stopped } from './exit.ts'
 import { controlOptions, demoOptions, runOptions, type Raw } from './options.ts'
 
-const control = { url: 'http://127.0.0.1:7070', from: 'the default', namespace: 'default' }
+const control = { url: 'http://127.0.0.1:7070', from: 'the default', namespace: 'default', credentials: {} }
 const run = (raw: Raw, command: readonly string[] = ['node', 'server.js']) => runOptions(raw, command, control, 'abc123')
 const problemsOf = (read: () => unknown): readonly string[] => {
   try {
@@ -132,17 +132,19 @@ test('a missing name is one problem, not two', () => {
 
 test('the control plane listens on loopback unless told otherwise', () => {
   assert.deepEqual(controlOptions({}), {
-    api: { host: '127.0.0.1', port: 7070 },
+    api: { host: '127.0.0.1', port: 7070, names: [], isInsecure: false },
     xds: { host: '127.0.0.1', port: 7071 },
     trustDomain: 'weft.local',
     json: false,
+    requireLogin: false,
   })
   const options = controlOptions({ apiPort: '0', xdsPort: '0', data: './mesh', output: 'json', trustDomain: 'prod.example' })
   assert.deepEqual(options, {
-    api: { host: '127.0.0.1', port: 0 },
+    api: { host: '127.0.0.1', port: 0, names: [], isInsecure: false },
     xds: { host: '127.0.0.1', port: 0 },
     trustDomain: 'prod.example',
     json: true,
+    requireLogin: false,
     data: './mesh',
   })
 })

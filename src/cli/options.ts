@@ -45,6 +45,8 @@ export type RunOptions = {
   readonly detectMs?: number
   /** A join token; absent: one is asked of the control plane. */
   readonly token?: string
+  /** Path of the socket where the control plane of this machine knows who asks, and gives a join token for it. */
+  readonly attestSocket?: string
   /** Where other proxies reach this one; absent: found out. */
   readonly address?: string
   /** 0: any free port. */
@@ -98,8 +100,23 @@ export type CleanOptions = { readonly all: boolean }
 /** port 0: any free one. data: as typed, relative to the working directory; absent: the user's state folder. json: says where it listens as one JSON line. */
 export type ControlOptions = {
   readonly data?: string
-  readonly api: { readonly host: string; readonly port: number }
+  readonly api: {
+    readonly host: string
+    readonly port: number
+    /** As typed. */
+    readonly certificate?: { readonly cert: string; readonly key: string }
+    readonly names: readonly string[]
+    readonly isInsecure: boolean
+  }
+  /** File of who may use the API, as typed. */
+  readonly operators?: string
+  readonly requireLogin: boolean
+  /** Where others fetch its roots. certificate: files, as typed. */
+  readonly bundle?: { readonly host: string; readonly port: number; readonly certificate?: { readonly cert: string; readonly key: string } }
+  readonly bundleRefreshS?: number
   readonly xds: { readonly host: string; readonly port: number }
+  /** Where processes of this machine prove who they are, as typed; absent: nowhere. */
+  readonly attestSocket?: string
   readonly trustDomain: string
   /** How long the certificates of workloads are good for; absent: 24 h. */
   readonly leafLifeMs?: number
@@ -176,6 +193,8 @@ export function runOptions(raw: Raw, command: readonly string[], control: Contro
   if (command.length === 0 && host === undefined)
     flags.wrong('the command to run is missing: put it behind --, such as: weft run --name orders --port 8080 -- node server.js')
   const [token, address, namespace] = [flags.text('token'), flags.text('address'), flags.label('namespace') ?? control.namespace]
+  const attestSocket = flags.text('attestSocket')
+  if (token !== undefined && attestSocket !== undefined) flags.wrong('--token and --attest-socket are two ways to join: give one')
   flags.stopIfWrong()
   return {
     name,
@@ -201,6 +220,7 @@ export function runOptions(raw: Raw, command: readonly string[], control: Contro
     ...(host === undefined ? {} : { host }),
     ...(detectMs === undefined ? {} : { detectMs }),
     ...(token === undefined ? {} : { token }),
+    ...(attestSocket === undefined ? {} : { attestSocket }),
     ...(address === undefined ? {} : { address }),
   }
 }
@@ -259,7 +279,16 @@ export function gatewayOptions(raw: Raw, control: ControlAddress, random: string
 
 export function controlOptions(raw: Raw): ControlOptions {
   const flags = new Flags(raw)
-  const api = { host: flags.text('apiHost') ?? '127.0.0.1', port: flags.whole('apiPort', 0, 65_535) ?? 7070 }
+  const [cert, key] = [flags.text('apiCert'), flags.text('apiKey')]
+  if ((cert === undefined) !== (key === undefined)) flags.wrong('--api-cert and --api-key belong together: give both')
+  const api = {
+    host: flags.text('apiHost') ?? '127.0.0.1',
+    port: flags.whole('apiPort', 0, 65_535) ?? 7070,
+    names: flags.each('apiName', readName),
+    isInsecure: raw['insecurePlaintextApi'] === true,
+    ...(cert === undefined || key === undefined ? {} : { certificate: { cert, key } }),
+  }
+  const operators = flags.text('operators')
   const xds = { host: flags.text('xdsHost') ?? '127.0.0.1', port: flags.whole('xdsPort', 0, 65_535) ?? 7071 }
   if (api.port !== 0 && api.port === xds.port && api.host === xds.host)
     flags.wrong(`--api-port and --xds-port are both ${api.port}: they must differ`)
@@ -274,14 +303,36 @@ export function controlOptions(raw: Raw): ControlOptions {
   const data = flags.text('data')
   const authority = flags.text('authority')
   const rejoinMs = flags.duration('rejoinWithin')
+  const attestSocket = flags.text('attestSocket')
+  const [bundleCert, bundleKey] = [flags.text('bundleCert'), flags.text('bundleKey')]
+  const bundlePort = flags.whole('bundlePort', 0, 65_535)
+  const bundleRefreshMs = flags.duration('bundleRefresh')
+  if ((bundleCert === undefined) !== (bundleKey === undefined)) flags.wrong('--bundle-cert and --bundle-key belong together: give both')
+  for (const [name, given] of Object.entries({ host: flags.text('bundleHost'), cert: bundleCert, refresh: bundleRefreshMs }))
+    if (given !== undefined && bundlePort === undefined) flags.wrong(`--bundle-${name} goes with --bundle-port`)
+  if (bundleRefreshMs !== undefined && (bundleRefreshMs < 1000 || bundleRefreshMs > 86_400_000))
+    flags.wrong('--bundle-refresh: must be from 1s to 24h')
   const redis = flags.text('redis')
   if (redis !== undefined && (!/^rediss?:\/\/./.test(redis) || !URL.canParse(redis)))
     flags.wrong('--redis: must be redis://HOST:PORT, or rediss:// for TLS')
   flags.stopIfWrong()
   const more = {
+    ...(attestSocket === undefined ? {} : { attestSocket }),
     ...(authority === undefined ? {} : { authority }),
     ...(rejoinMs === undefined ? {} : { rejoinMs }),
     ...(redis === undefined ? {} : { redis }),
+    ...(bundlePort === undefined
+      ? {}
+      : {
+          bundle: {
+            host: flags.text('bundleHost') ?? '127.0.0.1',
+            port: bundlePort,
+            ...(bundleCert === undefined || bundleKey === undefined ? {} : { certificate: { cert: bundleCert, key: bundleKey } }),
+          },
+        }),
+    ...(bundleRefreshMs === undefined ? {} : { bundleRefreshS: Math.round(bundleRefreshMs / 1000) }),
+    ...(operators === undefined ? {} : { operators }),
+    requireLogin: raw['requireLogin'] === true,
   }
   return {
     api,
@@ -293,6 +344,12 @@ export function controlOptions(raw: Raw): ControlOptions {
     ...(data === undefined ? {} : { data }),
   }
 }
+
+/** A DNS name or an IP address, for a certificate. */
+const readName = (text: string) =>
+  /^(\*\.)?[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$|^[0-9a-f:]+$/i.test(text)
+    ? { value: text.toLowerCase() }
+    : { says: 'must be a DNS name or an IP address' }
 
 export function proxyOptions(raw: Raw): ProxyOptions {
   const flags = new Flags(raw)

@@ -3,6 +3,7 @@
 import type { Client, ServedKind } from '#api/client'
 import type { Edge } from './edge.ts'
 import { findControl, type ControlAddress } from './context.ts'
+import { connectionBy, type CredentialPlaces } from './credentials.ts'
 import { sayTo, type Say } from './say.ts'
 
 export type Session = {
@@ -13,6 +14,8 @@ export type Session = {
   readonly now: () => number
   /** flag: the value of --control. */
   address(flag?: string): Promise<ControlAddress>
+  /** Flags of the command that says by what it proves who it is. */
+  prove(places: CredentialPlaces): void
   /** Nothing is sent yet. */
   reach(flag?: string): Promise<Reach>
   /** The last address asked for, for the message when it does not answer. */
@@ -23,17 +26,21 @@ type Reach = { readonly client: Client; readonly address: ControlAddress }
 
 export function openSession(edge: Edge, signal: AbortSignal): Session {
   let used: ControlAddress | undefined
+  let places: CredentialPlaces = {}
   const address = async (flag?: string): Promise<ControlAddress> =>
-    (used = await findControl({ flag, env: edge.env, configFolder: edge.configFolder }))
+    (used = await findControl({ flag, places, env: edge.env, configFolder: edge.configFolder }))
   return {
     edge,
     say: sayTo(edge),
     signal,
     now: Date.now,
     address,
+    prove(given) {
+      places = given
+    },
     async reach(flag) {
       const [{ connect }, found] = await Promise.all([import('#api/client'), address(flag)])
-      return { client: connect(found.url), address: found }
+      return { client: connect(found.url, await connectionBy(found.credentials)), address: found }
     },
     get used() {
       return used

@@ -1,6 +1,6 @@
 /** The command tree: which commands there are, what they take, and examples of each. Nothing heavy is loaded before a command runs. */
 
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import type { Session } from './session.ts'
 import { addCapture } from './tree/capture.ts'
 import { addEnvoy } from './tree/envoy.ts'
@@ -14,6 +14,7 @@ import { addProcesses } from './tree/processes.ts'
 import { addResources } from './tree/resources.ts'
 import { addSetup } from './tree/setup.ts'
 import { example, type Act } from './tree/shape.ts'
+import { addUsers } from './tree/users.ts'
 
 /** ended: told the exit code of the command that ran. Parsing throws CommanderError after its message was written. */
 export function buildProgram(session: Session, ended: (code: number) => void): Command {
@@ -43,12 +44,15 @@ export function buildProgram(session: Session, ended: (code: number) => void): C
     .addHelpCommand(new Command('help').argument('[command]').description('the same as --help').helpGroup('Set up:'))
     .addHelpText(
       'after',
-      '\nExit codes: 0 done · 1 failed, or weft diff found a difference · 2 wrongly called.\nThe control plane is found by --control URL, WEFT_CONTROL, the current context (weft context), http://127.0.0.1:7070.',
+      '\nExit codes: 0 done · 1 failed, or weft diff found a difference · 2 wrongly called.\nThe control plane is found by --control URL, WEFT_CONTROL, the current context (weft context), http://127.0.0.1:7070.\nWho you are to it: --token-file FILE or --token TOKEN, or --client-cert FILE with --client-key FILE; --ca FILE by which roots it is known. Or, as for weft\nrun, WEFT_TOKEN_FILE, WEFT_TOKEN, WEFT_CLIENT_CERT, WEFT_CLIENT_KEY and WEFT_CA, or the context.',
     )
   const act: Act =
     run =>
-    async (...given) =>
+    async (...given) => {
+      const command = given.at(-1)
+      if (command instanceof Command) session.prove(command.opts())
       ended(await run(...given))
+    }
   addProcesses(program, session, act)
   addNode(program, session, act)
   addGateway(program, session, act)
@@ -60,6 +64,8 @@ export function buildProgram(session: Session, ended: (code: number) => void): C
   addPolicy(program, session, act)
   addCertificates(program, session, act)
   addSetup(program, session, act)
+  addUsers(program, session, act)
+  addCredentials(program)
   example(program, say, [
     ['weft demo', 'a shop of small services in a mesh, with load and a dashboard'],
     ['weft control', 'a control plane'],
@@ -68,3 +74,23 @@ export function buildProgram(session: Session, ended: (code: number) => void): C
   ])
   return program
 }
+
+/** Whatever talks to a control plane can say who it is; told once, under `weft --help`, instead of under every command. */
+function addCredentials(command: Command): void {
+  for (const each of command.commands) addCredentials(each)
+  const has = (long: string): boolean => command.options.some(option => option.long === long)
+  if (!has('--control')) return
+  for (const [flags, does] of credentials) {
+    const option = new Option(flags, does).hideHelp()
+    // The token of `weft run` is one to join by.
+    if (!has(option.long!)) command.addOption(option)
+  }
+}
+
+const credentials = [
+  ['--token <token>', 'of a user of the operator API'],
+  ['--token-file <file>', 'file with the token'],
+  ['--ca <file>', 'roots by which the control plane is known, PEM'],
+  ['--client-cert <file>', 'client certificate with its chain, PEM'],
+  ['--client-key <file>', 'its private key, PEM'],
+] as const

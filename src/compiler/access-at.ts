@@ -1,6 +1,7 @@
 /** What AccessPolicies come to at one port of one workload. */
 
 import type { Guard, GuardRule, GuardTarget, Mesh } from '#model/mesh'
+import { strangersRule } from '#model/access'
 import type { Access, AccessCondition, AccessRule } from '#model/view'
 import type { ProxyNode, Workload, WorkloadPort } from '#model/workload'
 import { portOf, selects } from './services.ts'
@@ -14,7 +15,9 @@ export function accessAt(
   isNameless = false,
 ): { readonly http: Access; readonly opaque: Access } | undefined {
   const own = mesh.guards.filter(({ targets }) => targets.some(target => isTarget(target, node, port, isUdp)))
-  if (own.length === 0 && mesh.access === 'allow') return undefined
+  const foreign = isNameless ? [] : Object.keys(mesh.trust.federated ?? {})
+  const blocked = isNameless ? [] : mesh.blocked
+  if (own.length === 0 && mesh.access === 'allow' && foreign.length === 0 && blocked.length === 0) return undefined
   const rulesOf = (as: Guard['as'], isAudit: boolean): readonly AccessRule[] | undefined => {
     const those = own.filter(guard => guard.as === as && guard.isAudit === isAudit)
     return those.length === 0 ? undefined : those.flatMap(({ rules }) => rules.flatMap(rule => rulesAt(rule, port.port)))
@@ -28,8 +31,9 @@ export function accessAt(
     (auditDeny ?? []).length === 0 && auditAllow === undefined
       ? {}
       : { audit: { deny: auditDeny ?? [], ...(auditAllow === undefined ? {} : { allow: auditAllow }) } }
-  if (deny.length === 0 && allow === undefined && !('audit' in audit)) return undefined
-  const named: Access = { deny, ...(allow === undefined ? {} : { allow }), ...audit }
+  const judged: Access = { deny, ...(allow === undefined ? {} : { allow }), ...audit }
+  const named = withoutStrangers({ ...judged, deny: blocked.length === 0 ? deny : [...blocked, ...deny] }, foreign)
+  if (named.deny.length === 0 && named.allow === undefined && !('audit' in named)) return undefined
   const http = isNameless ? blindTo(named, isIdentity, true) : named
   // Tokens come with requests.
   return { http, opaque: blindTo(http, isClaim, false) }
@@ -46,12 +50,32 @@ export const isTarget = (
   (at === undefined || (at.isUdp === isUdp && portOf(node, at.target, at.isUdp)?.port === port.port))
 
 /** Ports are settled here, for a proxy listens at others than its workload. */
-function rulesAt({ name, from, to }: GuardRule, port: number): readonly AccessRule[] {
+function rulesAt({ name, from, to, when }: GuardRule, port: number): readonly AccessRule[] {
   const here = to.filter(({ ports, notPorts }) => (ports.length === 0 || ports.includes(port)) && !notPorts.includes(port))
   if (to.length > 0 && here.length === 0) return []
   const isWide = (all: readonly (readonly AccessCondition[])[]): boolean => all.some(each => each.length === 0)
   const conditions = here.map(({ http }) => http)
-  return [{ name, from: isWide(from) ? [] : from, to: isWide(conditions) ? [] : conditions }]
+  return [{ name, from: isWide(from) ? [] : from, to: isWide(conditions) ? [] : conditions, ...(when === undefined ? {} : { when }) }]
+}
+
+/**
+ * Other trust domains are believed to be who they are, and may do nothing for that: only a rule that names one lets it in. What allows everybody, or all who
+ * are not this or that, means everybody of this mesh.
+ */
+function withoutStrangers(access: Access, foreign: readonly string[]): Access {
+  if (foreign.length === 0) return access
+  const all = foreign.map(domain => ({ type: 'prefix', value: `spiffe://${domain}/` }) as const)
+  if (access.allow === undefined)
+    return { ...access, deny: [...access.deny, { name: `${strangersRule}#0`, from: [[{ on: 'identity', any: all }]], to: [] }] }
+  const only = (conditions: readonly AccessCondition[]): readonly AccessCondition[] => {
+    const named = conditions.flatMap(each => (each.on === 'identity' && each.not !== true ? each.any : []))
+    const unnamed = all.filter(
+      ({ value }) => !named.some(match => (match.type === 'exact' || match.type === 'prefix') && match.value.startsWith(value)),
+    )
+    return unnamed.length === 0 ? conditions : [...conditions, { on: 'identity', any: unnamed, not: true }]
+  }
+  const allow = access.allow.map(rule => ({ ...rule, from: (rule.from.length === 0 ? [[]] : rule.from).map(only) }))
+  return { ...access, allow }
 }
 
 const isIdentity = ({ on }: AccessCondition): boolean => on === 'identity'

@@ -3,18 +3,18 @@
 import { networkOf, readPath } from '#model/access'
 import { claimPath } from '#model/claims'
 import type { Guard, GuardOperation, GuardRule, GuardTarget, Mesh } from '#model/mesh'
-import type { AccessCondition, TextMatch } from '#model/view'
+import type { AccessCondition, TextMatch, TimeWindow } from '#model/view'
 import type { Workload, WorkloadPort } from '#model/workload'
-import type { AccessOperation, AccessPath, AccessPolicy, AccessSource, AccessTarget, MeshResource } from '#resources/weft'
+import type { AccessOperation, AccessPath, AccessPolicy, AccessSource, AccessTarget, AccessWindow, MeshResource } from '#resources/weft'
 import { rootNamespace, weftGroup } from '#resources/weft'
 import { isTarget } from './access-at.ts'
 import { nameOf, namespaceOf } from './gather.ts'
 import { isHttp } from './protocol.ts'
-import { type ServicePort, type Services, selects } from './services.ts'
+import { type ServicePort, type Services, selects, whyNobody } from './services.ts'
 import type { ResourceStatus, Stated } from './status.ts'
 import { controllerName, state, statusFor } from './status.ts'
 
-export type Guarding = Pick<Mesh, 'guards' | 'access'> & { readonly statuses: readonly ResourceStatus[] }
+export type Guarding = Pick<Mesh, 'guards' | 'access' | 'tellsWhy'> & { readonly statuses: readonly ResourceStatus[] }
 
 /** policies: oldest first. */
 export function findGuards(
@@ -38,8 +38,8 @@ export function findGuards(
       ancestors: judged.map(({ ancestorRef, conditions }) => ({ ancestorRef, controllerName, conditions })),
     })
   })
-  const said = meshes.find(each => each.metadata.name === 'default')?.spec?.access?.default
-  return { guards, access: said === 'Deny' ? 'deny' : 'allow', statuses }
+  const said = meshes.find(each => each.metadata.name === 'default')?.spec?.access
+  return { guards, access: said?.default === 'Deny' ? 'deny' : 'allow', tellsWhy: (said?.tellWhy ?? []).map(patternOf), statuses }
 }
 
 type Judged = {
@@ -131,6 +131,8 @@ function judge(
   if (ports === undefined) return no('TargetNotFound', `Service ${namespace}/${name} does not exist`)
   const named = sectionName === undefined ? ports : ports.filter(port => port.name === sectionName)
   if (named.length === 0) return no('TargetNotFound', `Service ${namespace}/${name} has no port named ${sectionName}`)
+  const nobody = whyNobody(named[0])
+  if (nobody !== undefined) return no('Invalid', nobody)
   return yes(
     named.map(({ selector, target, protocol }) => ({ namespace, selector, port: { target, isUdp: protocol === 'udp' } })),
     named,
@@ -208,9 +210,22 @@ function lowerRules(policy: AccessPolicy, trustDomain: string): Lowered {
       return http === undefined ? [] : [{ ports: operation.ports ?? [], notPorts: operation.notPorts ?? [], http }]
     })
     if ((rule.from !== undefined && from.length === 0) || (rule.to !== undefined && to.length === 0)) return []
-    return [{ name: `${nameOf(policy)}#${at}`, from, to }]
+    const when = rule.when?.map(lowerWindow)
+    return [{ name: `${nameOf(policy)}#${at}`, from, to, ...(when === undefined ? {} : { when }) }]
   })
   return { rules: lowered, problems }
+}
+
+const weekdays = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat']
+
+function lowerWindow({ notBefore, notAfter, days, from = '00:00', to = '24:00', timeZone }: AccessWindow): TimeWindow {
+  const minutes = (clock: string): number => Number(clock.slice(0, 2)) * 60 + Number(clock.slice(3))
+  const on = weekdays.flatMap((day, at) => (days === undefined || (days as readonly string[]).includes(day) ? [at] : []))
+  return {
+    ...(notBefore === undefined ? {} : { notBefore: Date.parse(notBefore) }),
+    ...(notAfter === undefined ? {} : { notAfter: Date.parse(notAfter) }),
+    ...(timeZone === undefined ? {} : { weekly: { days: on, from: minutes(from), to: minutes(to), timeZone } }),
+  }
 }
 
 /** Texts are what is wrong. */
@@ -293,7 +308,10 @@ const escaped = (text: string): string =>
   text.replaceAll(/[\\^$.*+?()[\]{}|/-]/g, char => (char === '/' || char === '-' ? char : `\\${char}`))
 
 /** Texts are what is wrong. */
-function lowerOperation(operation: AccessOperation, path: string): readonly (AccessCondition | string)[] {
+export function lowerOperation(
+  operation: Omit<AccessOperation, 'ports' | 'notPorts'>,
+  path: string,
+): readonly (AccessCondition | string)[] {
   const { methods, paths, hosts, headers, grpc, notMethods, notPaths, notHosts } = operation
   const exact = (values: readonly string[]): readonly TextMatch[] => values.map(value => ({ type: 'exact', value }))
   const on = (kind: 'method' | 'host', any: readonly TextMatch[], isNot = false): AccessCondition => ({

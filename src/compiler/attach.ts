@@ -88,6 +88,11 @@ function judge(route: AnyRoute, ref: ParentRef, at: string, services: Services):
   if (!isExternal && (ref.group !== '' || ref.kind !== 'Service')) return undefined
   const all = services.by.get(isExternal ? `ExternalService ${name}` : name)
   if (all === undefined) return no('NoMatchingParent', `${at}: ${ref.kind} ${name} does not exist`)
+  if (!isExternal && services.headless.some(each => `${each.namespace}/${each.service}` === name))
+    return no(
+      unsupported,
+      `${at}: Service ${name} is headless: its clients choose one of its workloads and call that itself, so that no route comes between; it can be a backend`,
+    )
   const named = all.filter(
     port => (ref.port === undefined || port.port === ref.port) && (ref.sectionName === undefined || port.name === ref.sectionName),
   )

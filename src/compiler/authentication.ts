@@ -72,6 +72,12 @@ const modeOf = ({ says }: Pick<Placed<AuthenticationPolicy>, 'says'>): MtlsMode 
 const modes = { Strict: 'strict', Permissive: 'permissive', Disabled: 'disabled' } as const
 export const lowered = (mode: keyof typeof modes): MtlsMode => modes[mode]
 
+/** What a Service asks of endpoints that are no workloads of the mesh. of: what the Mesh says. */
+export const spokenTo = (targets: Targets<AuthenticationPolicy>, port: ServicePort, of: MtlsMode): MtlsMode => {
+  const [said] = targets.ofPort(port).filter(({ level }) => level !== 'Workload')
+  return said === undefined ? of : modeOf(said)
+}
+
 /** What is asked for at a port of TCP. */
 export function modeAt({ mtls }: Pick<Mesh, 'mtls'>, at: Place, port: WorkloadPort): MtlsMode {
   if (typeof mtls === 'string') return mtls

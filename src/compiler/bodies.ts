@@ -9,7 +9,7 @@ import { specOf } from './fields.ts'
 import { layerOf, layersFor } from './layers.ts'
 import { merge } from './merge.ts'
 import { isHttp } from './protocol.ts'
-import type { ServicePort } from './services.ts'
+import { type ServicePort, whyNobody } from './services.ts'
 import type { Objection, Targets } from './targets.ts'
 
 type Said = Partial<Pick<RoutePolicySpec, 'compression' | 'limits' | 'maintenance'>>
@@ -68,10 +68,12 @@ export function findBodies(ports: readonly ServicePort[], targets: Targets<Route
 /** Fields that the called side carries out: it sees neither by which route a request comes nor, before it is let in, for whom a policy is. */
 const ofCalled = ['compression.responses', 'compression.decompress']
 
-export const whyNotCalled = (policy: RoutePolicy, field: string): string | undefined =>
-  policy.spec?.from !== undefined && ofCalled.includes(field)
-    ? 'it is carried out by the proxy that is called, alike for all clients: take from out'
-    : undefined
+export const whyNotCalled = (policy: RoutePolicy, field: string, port: ServicePort | undefined): string | undefined =>
+  !ofCalled.includes(field)
+    ? undefined
+    : policy.spec?.from === undefined
+      ? whyNobody(port)
+      : 'it is carried out by the proxy that is called, alike for all clients: take from out'
 
 /** route: the one that is targeted. */
 export function whyNotByRoute(

@@ -17,6 +17,12 @@ export function clientsOf(from: readonly ClientSpec[], namespace: string): reado
   return [...new Map(all.map(each => [JSON.stringify(each), each]))].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, each]) => each)
 }
 
+/** Whether all clients that the one means are meant by the other. */
+export const isWithin = (one: ClientMatch, other: ClientMatch): boolean =>
+  one.namespace === other.namespace &&
+  (other.service === undefined || other.service === one.service) &&
+  Object.entries(other.labels).every(([label, value]) => one.labels[label] === value)
+
 /** from: absent for everybody. */
 export const isMeant = (from: readonly ClientMatch[] | undefined, node: Client): boolean =>
   from === undefined ||

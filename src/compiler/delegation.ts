@@ -67,7 +67,7 @@ export function delegate(lowered: ReadonlyMap<HTTPRoute, LoweredRoute>, grants: 
     const says = new Map(own.own)
     for (const made of places.values()) if (!('says' in made)) for (const [name, layer] of made.own) says.set(name, layer)
     const byRule = new Map([...invalid].sort(([one], [other]) => one - other))
-    const made: LoweredRoute = { routes, refs, invalid: byRule, own: says, delegates: own.delegates }
+    const made: LoweredRoute = { routes, refs, invalid: byRule, own: says, delegates: own.delegates, authorizers: own.authorizers }
     expanded.set(route, made)
     return made
   }
@@ -237,11 +237,14 @@ function inherit(route: Route, parent: Route): Route {
   )
   const mirrors = route.mirrors ?? parent.mirrors
   const cors = route.cors ?? parent.cors
+  // Each of them must let it on.
+  const authorize = [...(parent.authorize ?? []), ...(route.authorize ?? [])]
   return {
     ...named,
     filters: inKinds([...filters, ...more]),
     ...(isSent && mirrors !== undefined ? { mirrors } : {}),
     ...(cors === undefined ? {} : { cors }),
+    ...(authorize.length === 0 ? {} : { authorize }),
   }
 }
 

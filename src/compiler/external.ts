@@ -117,7 +117,7 @@ function makePort(
       port: one.port ?? target,
       weight: one.weight,
       health: 'healthy',
-      mtls: false,
+      mtls: port.tls?.mode === 'Mesh',
       workload: written === undefined ? host : one.address,
       ...(one.region === undefined && one.zone === undefined ? {} : { locality: { region: one.region ?? '', zone: one.zone ?? '' } }),
     }),
@@ -137,7 +137,7 @@ function makePort(
     selector: {},
     target,
     endpoints: type === 'endpoints' ? endpoints : [],
-    identities: [],
+    identities: port.tls?.identities ?? [],
     external: {
       host,
       type,
@@ -161,7 +161,7 @@ function originationOf(
   judge: JudgeCertificate,
   wrong: string[],
 ): Origination | 'refused' | undefined {
-  if (tls === undefined) return undefined
+  if (tls === undefined || tls.mode === 'Mesh') return undefined
   const namespace = namespaceOf(external)
   const path = `spec.ports[${at}].tls`
   const roots = tls.caCertificateRef === undefined ? undefined : rootsOf(`${namespace}/${tls.caCertificateRef.name}`, gathered)

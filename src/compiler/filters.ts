@@ -12,6 +12,8 @@ export type Lowered = {
   readonly filters: readonly Filter[]
   readonly redirect?: Redirect
   readonly cors?: Cors
+  /** A service that is asked, with the path of the filter. */
+  readonly externalAuth?: { readonly filter: NonNullable<HTTPFilter['externalAuth']>; readonly path: string }
   /** In place of any backend. */
   readonly respond?: Action & { readonly type: 'respond' }
   readonly unsupported: readonly Unsupported[]
@@ -32,6 +34,7 @@ export function lowerFilters(list: readonly HTTPFilter[], at: string, extensions
   const refs: Lowered['refs'][number][] = []
   let redirect: Redirect | undefined
   let cors: Cors | undefined
+  let externalAuth: Lowered['externalAuth']
   let respond: Lowered['respond']
   let headers: readonly NameValue[] = []
   for (const [index, filter] of list.entries()) {
@@ -48,6 +51,10 @@ export function lowerFilters(list: readonly HTTPFilter[], at: string, extensions
     } else if (filter.urlRewrite) found.push({ type: 'rewrite', ...withHost(filter.urlRewrite) })
     else if (filter.requestRedirect && !onBackend) redirect = lowerRedirect(filter.requestRedirect)
     else if (filter.cors && !onBackend) cors = lowerCors(filter.cors)
+    else if (filter.externalAuth && !onBackend && externalAuth === undefined)
+      externalAuth = { filter: filter.externalAuth, path: `${path}.externalAuth` }
+    else if (filter.externalAuth && !onBackend)
+      unsupported.push({ path: `${path}.externalAuth`, says: 'a filter before it asks a service already: remove one' })
     else if (filter.requestMirror && !onBackend) continue
     else if (filter.extensionRef) {
       const place = `${path}.extensionRef`
@@ -100,6 +107,7 @@ export function lowerFilters(list: readonly HTTPFilter[], at: string, extensions
     filters: inOrder(joined(withHeaders(found, headers).filter(says))),
     ...(redirect === undefined ? {} : { redirect }),
     ...(cors === undefined ? {} : { cors }),
+    ...(externalAuth === undefined ? {} : { externalAuth }),
     ...(respond === undefined ? {} : { respond }),
     unsupported,
     refs,

@@ -2,6 +2,7 @@
 
 import type { Problem } from '#base/note'
 import type { ConfigMap, Namespace, Secret, Service } from '#resources/core'
+import { discoveryGroup, type EndpointSlice } from '#resources/discovery'
 import type {
   BackendTLSPolicy,
   GRPCRoute,
@@ -21,14 +22,18 @@ import type {
   AuthenticationPolicy,
   BackendPolicy,
   EgressPolicy,
+  ExternalAuthorizationPolicy,
   ExternalService,
   FaultPolicy,
   JWTPolicy,
+  LoginPolicy,
   MeshResource,
   RateLimitPolicy,
   ServiceSubset,
+  Revocation,
   RouteFilter,
   RoutePolicy,
+  TrustDomain,
 } from '#resources/weft'
 import { weftGroup } from '#resources/weft'
 
@@ -37,6 +42,7 @@ export type Note = Problem
 
 export type Gathered = {
   readonly services: readonly Service[]
+  readonly endpointSlices: readonly EndpointSlice[]
   readonly subsets: readonly ServiceSubset[]
   readonly httpRoutes: readonly HTTPRoute[]
   readonly grpcRoutes: readonly GRPCRoute[]
@@ -57,12 +63,16 @@ export type Gathered = {
   readonly faultPolicies: readonly FaultPolicy[]
   readonly routePolicies: readonly RoutePolicy[]
   readonly rateLimitPolicies: readonly RateLimitPolicy[]
+  readonly externalAuthorizationPolicies: readonly ExternalAuthorizationPolicy[]
   readonly jwtPolicies: readonly JWTPolicy[]
+  readonly loginPolicies: readonly LoginPolicy[]
   readonly backendTLSPolicies: readonly BackendTLSPolicy[]
   readonly meshes: readonly MeshResource[]
   readonly externalServices: readonly ExternalService[]
   readonly egressPolicies: readonly EgressPolicy[]
   readonly routeFilters: readonly RouteFilter[]
+  readonly revocations: readonly Revocation[]
+  readonly trustDomains: readonly TrustDomain[]
 }
 export type TargetRef = { readonly group: string; readonly kind: string; readonly name: string; readonly sectionName?: string | undefined }
 
@@ -83,6 +93,7 @@ export function gather(resources: readonly Resource[]): Gathered {
     )
   return {
     services: of('', 'Service'),
+    endpointSlices: of(discoveryGroup, 'EndpointSlice'),
     subsets: of(weftGroup, 'ServiceSubset'),
     httpRoutes: of(gatewayGroup, 'HTTPRoute'),
     grpcRoutes: of(gatewayGroup, 'GRPCRoute'),
@@ -105,11 +116,15 @@ export function gather(resources: readonly Resource[]): Gathered {
     faultPolicies: of(weftGroup, 'FaultPolicy'),
     routePolicies: of(weftGroup, 'RoutePolicy'),
     rateLimitPolicies: of(weftGroup, 'RateLimitPolicy'),
+    externalAuthorizationPolicies: of(weftGroup, 'ExternalAuthorizationPolicy'),
     jwtPolicies: of(weftGroup, 'JWTPolicy'),
+    loginPolicies: of(weftGroup, 'LoginPolicy'),
     backendTLSPolicies: of(gatewayGroup, 'BackendTLSPolicy'),
     meshes: of(weftGroup, 'Mesh'),
     externalServices: of(weftGroup, 'ExternalService'),
     egressPolicies: of(weftGroup, 'EgressPolicy'),
     routeFilters: of(weftGroup, 'RouteFilter'),
+    revocations: of(weftGroup, 'Revocation'),
+    trustDomains: of(weftGroup, 'TrustDomain'),
   }
 }

@@ -97,14 +97,15 @@ export function lowerPorts(ports: readonly ServicePort[], byPort: ByPort, lowere
 
 /** Where no route is attached, every request goes to the service; where one is, what it does not match is answered 404. */
 const toItself = (port: ServicePort, backends: readonly WeightedBackend[]): Route => ({
-  name: `${kindOf(port)}/${port.namespace}/${port.service}/${port.port}`,
-  origin: `${kindOf(port)} ${port.namespace}/${port.service} port ${port.port}`,
+  name: `${kindOf(port)}/${port.namespace}/${port.workload ?? port.service}/${port.port}`,
+  origin: `${kindOf(port)} ${port.namespace}/${port.workload ?? port.service} port ${port.port}`,
   match: {},
   filters: [],
   action: { type: 'forward', backends },
 })
 
-const kindOf = ({ external }: ServicePort): string => (external === undefined ? 'Service' : 'ExternalService')
+const kindOf = ({ external, workload }: ServicePort): string =>
+  external !== undefined ? 'ExternalService' : workload !== undefined ? 'Workload' : 'Service'
 
 export function lowerBackends(ports: readonly ServicePort[], { layersOf, profile }: Policies) {
   const perClient: Record<string, Mesh['perClient']['backends'][string]> = {}
@@ -126,7 +127,7 @@ export function lowerBackends(ports: readonly ServicePort[], { layersOf, profile
       name: key,
       service: `${service}.${namespace}`,
       type,
-      ...(outside === undefined ? {} : { isExternal: true }),
+      ...(outside === undefined && (port.outside ?? []).length === 0 ? {} : { isExternal: true }),
       ...(outside?.hosts === undefined ? {} : { hosts: outside.hosts }),
       ...(outside?.tls === undefined ? {} : { tls: outside.tls }),
       port: outside?.port ?? port.port,

@@ -13,7 +13,7 @@ import { layerOf } from './layers.ts'
 import { merge } from './merge.ts'
 import { isHttp } from './protocol.ts'
 import { type Resilience, resilienceOf } from './resilience.ts'
-import type { ServicePort } from './services.ts'
+import { type ServicePort, whyNobody } from './services.ts'
 import type { ResourceStatus } from './status.ts'
 import { state, statusFor } from './status.ts'
 import type { Judging, Targets } from './targets.ts'
@@ -38,7 +38,8 @@ export const judgingBackends: Judging<BackendPolicy> = {
     if (port === undefined) return undefined
     if (field === 'healthCheck') return whyNoCheck(spec?.healthCheck, port.protocol)
     if (field === 'fallback') return whyNotAt(spec?.fallback as unknown as LedTo, port.protocol)
-    return field === 'adaptiveConcurrency' && !isHttp(port.protocol) ? 'requests are not told apart there' : undefined
+    if (field !== 'adaptiveConcurrency') return undefined
+    return isHttp(port.protocol) ? whyNobody(port) : 'requests are not told apart there'
   },
 }
 

@@ -20,7 +20,7 @@ import type { Resource } from '#resources/kind'
 import { keyOfWhen, type LimitBy, type PolicyTarget, type RateLimitPolicy } from '#resources/weft'
 import { nameOf, namespaceOf } from './gather.ts'
 import type { FoundLimitService } from './limit-service.ts'
-import { selects, type ServicePort } from './services.ts'
+import { selects, type ServicePort, whyNobody } from './services.ts'
 import type { Judging, Objection, Targets } from './targets.ts'
 
 type RouteShape = {
@@ -59,7 +59,9 @@ function whyNoLimit(policy: RateLimitPolicy, ref: PolicyTarget, path: string, ro
 const speakOf = { local: 'requests', global: 'requests', connections: 'connections' } as const
 
 export const judgingLimits = ({ isOwn, why }: FoundLimitService): Judging<RateLimitPolicy> => ({
-  unable: ({ spec }, _, { carriers }) => {
+  unable: ({ spec }, _, { carriers, port }) => {
+    const nobody = whyNobody(port)
+    if (nobody !== undefined) return nobody
     const said = (['local', 'global', 'connections'] as const).filter(part => spec?.[part] !== undefined)
     if (said.some(part => carriers.includes(speakOf[part]))) return undefined
     return said.includes('connections') ? 'connections are limited where their bytes are opaque' : 'the limit is one of requests of HTTP'

@@ -9,7 +9,7 @@ import { isEdgeParent } from './parents.ts'
 import { carriesCalls, isHttp } from './protocol.ts'
 import type { Services } from './services.ts'
 
-export type RefReason = 'RefNotPermitted' | 'InvalidKind' | 'BackendNotFound' | 'UnsupportedProtocol' | 'FilterNotFound'
+export type RefReason = 'RefNotPermitted' | 'InvalidKind' | 'BackendNotFound' | 'UnsupportedProtocol' | 'FilterNotFound' | 'Circular'
 /** backend: the name of a backend of the mesh, `NAMESPACE/SERVICE:PORT`; of an ExternalService that of its first exact host. */
 export type Resolved = { readonly backend: string } | { readonly backend: undefined; readonly reason: RefReason; readonly says: string }
 /** group: absent: that of Gateway API. isEdge: it holds at Gateways only. called: namespaces of the Services that the route is about; what is in them its clients call anyway. */

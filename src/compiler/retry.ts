@@ -27,7 +27,9 @@ const statuses = {
   Unavailable: 'unavailable',
 } as const
 
+/** Without attempts there is nothing to carry out, as where nobody says anything. */
 export function retryOf(said: RetrySpec): Pick<Route, 'retry'> {
+  if (said.attempts === 0) return {}
   const codes = [...new Set(said.codes)].sort((a, b) => a - b)
   const on: readonly RetryOn[] = [
     ...codes.flatMap(code => meanings[code] ?? []),

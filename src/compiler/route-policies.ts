@@ -18,12 +18,12 @@ import type { Judging, Objection, Placed } from './targets.ts'
 const idle = 'timeouts.idle'
 
 export const judgingRoutes: Judging<RoutePolicy> = {
-  unable: (policy, field, { carriers }) => {
+  unable: (policy, field, { carriers, port }) => {
     const { spec } = policy
     if (field === idle && carriers.includes('datagrams') && durationMs(spec?.timeouts?.idle ?? '1s') === 0)
       return 'of datagrams nobody says when a session is over: it must be above 0'
     if (field === idle) return undefined
-    return carriers.includes('requests') ? whyNotCalled(policy, field) : 'it is for requests of HTTP, which are not seen there'
+    return carriers.includes('requests') ? whyNotCalled(policy, field, port) : 'it is for requests of HTTP, which are not seen there'
   },
   objection: (policy, _, path, route) => whyEnded(policy) ?? whyNotByRoute(policy, path, route) ?? whyNoBytes(policy, path, route),
 }

@@ -1,8 +1,9 @@
 /** The rules of one HTTPRoute or GRPCRoute as routes of the model: not yet in order, and not yet attached to anything. */
 
 import type { Layer } from '#model/mesh'
-import type { Action, Route, Session, WeightedBackend } from '#model/view'
+import type { Action, Authorizer, Route, Session, WeightedBackend } from '#model/view'
 import type { GRPCRoute, HTTPRoute, HTTPRule, ReferenceGrant } from '#resources/gateway-api'
+import { lowerExternalAuth } from './authorize.ts'
 import { type Delegate, isDelegate, unfit } from './delegate.ts'
 import type { Unsupported } from './filters.ts'
 import { lowerFilters } from './filters.ts'
@@ -27,6 +28,8 @@ export type LoweredRoute = {
   readonly own: ReadonlyMap<string, Layer>
   /** Other routes that rules hand on to; the routes of such a rule name it and forward nowhere. */
   readonly delegates: readonly Delegate[]
+  /** Services that rules ask by a filter, by the names that their routes have for them. */
+  readonly authorizers: readonly Authorizer[]
 }
 
 export function lowerRules(
@@ -42,11 +45,16 @@ export function lowerRules(
   const invalid = new Map<number, readonly Unsupported[]>()
   const delegates: Delegate[] = []
   const own = new Map<string, Layer>()
+  const authorizers: Authorizer[] = []
   const routes = rulesOf(route).flatMap(({ rule, matches }, index) => {
     const at = `spec.rules[${index}]`
     const lowered = lowerFilters(rule.filters ?? [], `${at}.filters`, extensions)
     const unsupported: Unsupported[] = [...lowered.unsupported]
     const missing = [...lowered.refs]
+    const auth = lowered.externalAuth
+    const authorizer = auth && lowerExternalAuth(`${kind}/${nameOf(route)}/${index}`, auth.filter, from, services, grants)
+    if (authorizer !== undefined && 'reason' in authorizer) missing.push({ path: `${auth!.path}.backendRef`, ...authorizer })
+    else if (authorizer !== undefined) authorizers.push(authorizer)
     const copied = lowerMirrors(rule.filters ?? [], `${at}.filters`, from, services, grants)
     refs.push(...copied.refs)
     const kept = lowerSession(rule, at, `${nameOf(route)}-${index}`)
@@ -98,6 +106,7 @@ export function lowerRules(
         action,
         ...(action.type === 'forward' && copied.mirrors.length > 0 ? { mirrors: copied.mirrors } : {}),
         ...(broken.length > 0 || lowered.cors === undefined ? {} : { cors: lowered.cors }),
+        ...(broken.length > 0 || authorizer === undefined || 'reason' in authorizer ? {} : { authorize: [authorizer.name] }),
       }
       const more = delegate === undefined ? {} : { delegate }
       if (Object.keys(itself.says).length === 0) return [{ route: made, rank, ...more }]
@@ -105,7 +114,7 @@ export function lowerRules(
       return [{ route: settleRoute(made, [itself]), rank, ...more }]
     })
   })
-  return { routes, refs, invalid, own, delegates }
+  return { routes, refs, invalid, own, delegates, authorizers }
 }
 
 const delegateOf = (

@@ -8,6 +8,7 @@ import type { ServiceSubset } from '#resources/weft'
 import type { Note } from './gather.ts'
 import { nameOf, namespaceOf } from './gather.ts'
 import { protocolOf } from './protocol.ts'
+import type { Sliced, SlicedPort, Slices } from './slices.ts'
 
 type PortSpec = NonNullable<ServiceSpec['ports']>[number]
 
@@ -20,12 +21,16 @@ export type ServicePort = {
   readonly name?: string
   /** Of a ServiceSubset: its name. */
   readonly subset?: string
+  /** It is a port of this workload itself, which belongs to the service. */
+  readonly workload?: string
   readonly host?: string
   readonly protocol: Protocol
   readonly selector: Readonly<Record<string, string>>
   readonly target: number | string
   readonly endpoints: readonly Endpoint[]
   readonly identities: readonly string[]
+  /** Of EndpointSlices, outside the mesh: of `endpoints` only where plaintext is let through (`withOutside`). */
+  readonly outside?: readonly Endpoint[]
   readonly proxyProtocol?: 'v1' | 'v2'
   /** It leads out of the mesh. port: of the backend, where it is not that of the listener. */
   readonly external?: External
@@ -46,6 +51,8 @@ export type Services = {
   readonly by: ReadonlyMap<string, readonly ServicePort[]>
   /** The same of each ServiceSubset, with `@SUBSET` behind the key; known also when its Service is not. */
   readonly subsets: ReadonlyMap<string, Subset>
+  /** Services without a virtual IP. */
+  readonly headless: readonly Headless[]
   /** Keys of ports to which Gateways speak TLS. */
   readonly inTls?: ReadonlySet<string>
   readonly notes: readonly Note[]
@@ -54,8 +61,24 @@ export type Services = {
 /** service: `NAMESPACE/SERVICE`. ports: undefined where there is no such Service. workloads: how many have its labels. */
 export type Subset = { readonly service: string; readonly ports: readonly ServicePort[] | undefined; readonly workloads: number }
 
-export function findServices(services: readonly Service[], inventory: Inventory, subsets: readonly ServiceSubset[] = []): Services {
+/** workloads: behind it, in order of name. takesAll: those too that are not ready. */
+export type Headless = {
+  readonly namespace: string
+  readonly service: string
+  readonly workloads: readonly Workload[]
+  readonly takesAll: boolean
+  /** Addresses of others, by EndpointSlices. */
+  readonly outside: readonly string[]
+}
+
+export function findServices(
+  services: readonly Service[],
+  inventory: Inventory,
+  subsets: readonly ServiceSubset[] = [],
+  slices: Slices['of'] = new Map(),
+): Services {
   const notes: Note[] = []
+  const headless: Headless[] = []
   const by = new Map<string, readonly ServicePort[]>()
   const places = new Map<string, string>()
   const workloads = byNamespace(inventory.workloads)
@@ -67,13 +90,21 @@ export function findServices(services: readonly Service[], inventory: Inventory,
     if (spec.type === 'ExternalName')
       notes.push({ about, path: 'spec.type', says: 'ExternalName is not carried out yet: the name is not answered' })
     const host = spec.clusterIP === undefined || spec.clusterIP === '' || spec.clusterIP === 'None' ? undefined : spec.clusterIP
-    if (spec.clusterIP === 'None')
-      notes.push({
-        about,
-        path: 'spec.clusterIP',
-        says: 'a headless Service has no virtual IP: it can be a backend, but is not called by name yet',
-      })
     const selected = select(spec.selector ?? {}, workloads.get(namespaceOf(service)) ?? [])
+    const written = slices.get(nameOf(service)) ?? []
+    const sliced = written.flatMap(each => each.endpoints)
+    if (spec.clusterIP === 'None')
+      headless.push({
+        namespace: namespaceOf(service),
+        service: service.metadata.name,
+        workloads: inOrder([...selected, ...sliced.flatMap(each => each.workload ?? [])]),
+        takesAll: spec.publishNotReadyAddresses === true,
+        outside: [
+          ...new Set(
+            sliced.flatMap(each => (each.workload === undefined && each.endpoint.health === 'healthy' ? [each.endpoint.host] : [])),
+          ),
+        ].sort(),
+      })
     const proxyProtocol = announcedBy(service, about, notes)
     const ports: ServicePort[] = []
     for (const [at, port] of (spec.ports ?? []).entries()) {
@@ -85,7 +116,7 @@ export function findServices(services: readonly Service[], inventory: Inventory,
       const place = `${host}:${portName(port.port, transport)}`
       const before = host === undefined ? undefined : places.get(place)
       const made = {
-        ...makePort(service, port, before === undefined ? host : undefined, selected),
+        ...makePort(service, port, before === undefined ? host : undefined, selected, written),
         ...(transport === 'udp' ? {} : proxyProtocol),
       }
       ports.push(made)
@@ -99,7 +130,13 @@ export function findServices(services: readonly Service[], inventory: Inventory,
     )
     for (const subset of subsetsOf.get(nameOf(service)) ?? []) found.set(nameOf(subset), subsetOf(subset, service, ports, selected))
   }
-  return { ports: [...by.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([, ports]) => ports), by, subsets: found, notes }
+  return {
+    ports: [...by.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([, ports]) => ports),
+    by,
+    subsets: found,
+    headless,
+    notes,
+  }
 }
 
 const serviceOf = (subset: ServiceSubset): string => `${namespaceOf(subset)}/${subset.spec?.service}`
@@ -131,12 +168,21 @@ function announcedBy(service: Service, about: string, notes: Note[]): Pick<Servi
   return {}
 }
 
-function makePort(service: Service, port: PortSpec, host: string | undefined, selected: readonly Workload[]): ServicePort {
+function makePort(
+  service: Service,
+  port: PortSpec,
+  host: string | undefined,
+  selected: readonly Workload[],
+  written: readonly SlicedPort[],
+): ServicePort {
   const namespace = namespaceOf(service)
   const target = port.targetPort ?? port.port
   const isUdp = port.protocol === 'UDP'
   const reached = selected.map(workload => ({ workload, port: portOf(workload, target, isUdp) }))
-  const said = reached.flatMap(each => (each.port === undefined ? [] : [each.port.protocol]))
+  const sliced = written.filter(each => each.isUdp === isUdp && each.name === (port.name ?? '')).flatMap(each => each.endpoints)
+  const inside = sliced.filter(each => each.workload !== undefined)
+  const outside = sliced.filter(each => each.workload === undefined)
+  const said = [...reached.flatMap(each => (each.port === undefined ? [] : [each.port.protocol])), ...sliced.map(each => each.protocol)]
   const protocol = isUdp ? 'udp' : protocolOf(port, said)
   return {
     key: `${namespace}/${service.metadata.name}:${portName(port.port, protocol)}`,
@@ -148,12 +194,38 @@ function makePort(service: Service, port: PortSpec, host: string | undefined, se
     protocol,
     selector: service.spec?.selector ?? {},
     target,
-    endpoints: endpointsAt(selected, target, isUdp),
-    identities: [...new Set(selected.map(workload => workload.identity))].sort(),
+    endpoints: [...endpointsAt(selected, target, isUdp), ...unlike(inside)],
+    identities: [...new Set([...selected, ...inside.map(each => each.workload!)].map(workload => workload.identity))].sort(),
+    ...(outside.length === 0 ? {} : { outside: unlike(outside) }),
   }
 }
 
-const endpointsAt = (workloads: readonly Workload[], target: number | string, isUdp: boolean): readonly Endpoint[] =>
+/** Each place once, in order: several slices may name it. */
+const unlike = (sliced: readonly Sliced[]): readonly Endpoint[] =>
+  [...new Map(sliced.map(({ endpoint }) => [`${endpoint.host}:${endpoint.port}`, endpoint] as const))]
+    .sort(([one], [other]) => (one < other ? -1 : 1))
+    .map(([, endpoint]) => endpoint)
+
+const inOrder = (workloads: readonly Workload[]): readonly Workload[] =>
+  [...new Set(workloads)].sort((one, other) => (one.name < other.name ? -1 : 1))
+
+/** The ports with what is outside the mesh behind them, where plaintext may be spoken there. */
+export const withOutside = (ports: readonly ServicePort[], isStrict: (port: ServicePort) => boolean): readonly ServicePort[] =>
+  ports.map(port =>
+    port.outside === undefined
+      ? port
+      : isStrict(port)
+        ? { ...port, outside: [] }
+        : { ...port, endpoints: [...port.endpoints, ...port.outside] },
+  )
+
+/** Why what workloads take in cannot be said of a Service: EndpointSlices name those behind it, and these know nothing of it. */
+export const whyNobody = (port: ServicePort | undefined): string | undefined =>
+  port !== undefined && port.external === undefined && Object.keys(port.selector).length === 0
+    ? 'the Service has no selector, so that no workload knows that it is behind it: name workloads by their labels'
+    : undefined
+
+export const endpointsAt = (workloads: readonly Workload[], target: number | string, isUdp: boolean): readonly Endpoint[] =>
   workloads.flatMap(workload => endpointOf(workload, portOf(workload, target, isUdp), target))
 
 /** Workloads in order of name, by namespace: endpoint lists come out in this order. */

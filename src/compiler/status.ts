@@ -32,11 +32,13 @@ export type ResourceStatus = {
   readonly listeners?: readonly ListenerStatus[]
   readonly addresses?: readonly { readonly type: string; readonly value: string }[]
   readonly attachedListenerSets?: number
+  /** Further fields of the status, of kinds that nobody else writes. */
+  readonly more?: Readonly<Record<string, unknown>>
 }
 
 export function statusFor(
   resource: Resource,
-  said: Pick<ResourceStatus, 'parents' | 'ancestors' | 'conditions' | 'listeners' | 'addresses' | 'attachedListenerSets'>,
+  said: Pick<ResourceStatus, 'parents' | 'ancestors' | 'conditions' | 'listeners' | 'addresses' | 'attachedListenerSets' | 'more'>,
 ): ResourceStatus {
   const { apiVersion, kind, metadata } = resource
   return { apiVersion, kind, ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }), name: metadata.name, ...said }
@@ -92,6 +94,7 @@ export function joinStatus(resource: Resource, said: ResourceStatus, now: string
     })
     next[list] = [...old.filter(entry => !ownNames.has(entry.controllerName)), ...mine]
   }
+  Object.assign(next, said.more)
   if (said.addresses !== undefined) next['addresses'] = said.addresses
   if (said.attachedListenerSets !== undefined) next['attachedListenerSets'] = said.attachedListenerSets
   if (said.listeners !== undefined)

@@ -1,11 +1,11 @@
 /** For what policies hold: each target's documents in the order in which they count, and what is said of each in its status. */
 
 import type { ClientMatch } from '#model/mesh'
-import { gatewayGroup } from '#resources/gateway-api'
+import { type Gateway, gatewayGroup } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
 import type { ClientSpec, PolicyTarget } from '#resources/weft'
 import { rootNamespace, weftGroup } from '#resources/weft'
-import { clientsOf } from './clients.ts'
+import { clientsOf, isWithin } from './clients.ts'
 import { aboutField, aboutFields, type Says, saysOf } from './fields.ts'
 import { nameOf, namespaceOf } from './gather.ts'
 import { isHttp, isOpaque } from './protocol.ts'
@@ -17,7 +17,7 @@ export type AnyPolicy = Resource<{ readonly targetRefs: readonly PolicyTarget[];
 type AnyRoute = Resource<{ readonly rules?: readonly { readonly name?: string | undefined }[] | undefined }>
 
 /** The widest first: what is narrower counts more. */
-export const levels = ['Mesh', 'Namespace', 'Workload', 'Service', 'port', 'subset', 'Route', 'rule'] as const
+export const levels = ['Mesh', 'Namespace', 'Workload', 'Service', 'port', 'subset', 'Gateway', 'section', 'Route', 'rule'] as const
 export type Level = (typeof levels)[number]
 
 /** What a document says of one target, and for whom. says: only what can be carried out there and no equal says before it. */
@@ -30,7 +30,13 @@ export type Carrier = 'requests' | 'connections' | 'datagrams'
 export type Objection = { readonly reason: 'Invalid' | 'Expired'; readonly says: string }
 
 /** isHeld: whether some parent takes the route. */
-export type Ground = { readonly services: Services; readonly routes: readonly AnyRoute[]; readonly isHeld: (route: Resource) => boolean }
+export type Ground = {
+  readonly services: Services
+  readonly routes: readonly AnyRoute[]
+  readonly isHeld: (route: Resource) => boolean
+  /** Those of our classes. */
+  readonly gateways?: readonly Gateway[]
+}
 
 /** One of the places that a target comes to. told: for people. port: absent for a route. */
 export type Place = { readonly told: string; readonly carriers: readonly Carrier[]; readonly port?: ServicePort }
@@ -46,6 +52,8 @@ export type Targets<P> = {
   readonly isEmpty: boolean
   /** For one route of a port, the one that counts most first; routeName: of the model, `KIND/NAMESPACE/NAME/RULE[.MATCH]`. port: absent at Gateways, where what holds for the mesh and for the namespace of the route does. */
   readonly of: (port: ServicePort | undefined, routeName: string) => readonly Placed<P>[]
+  /** Those for a listener of a Gateway, and then those for all of it. gateway: `NAMESPACE/NAME`. */
+  readonly ofGateway: (gateway: string, section: string | undefined) => readonly Placed<P>[]
   /** Those for the port and what is wider. */
   readonly ofPort: (port: ServicePort) => readonly Placed<P>[]
   /** Those for the whole mesh, a namespace, or workloads of it by labels. */
@@ -109,7 +117,22 @@ export function findTargets<P extends AnyPolicy>(policies: readonly P[], ground:
       return `${fields}${other.policy.kind} ${nameOf(other.policy)} is older and holds for the same target`
     })
     const left = Object.fromEntries(Object.entries(entry.says).filter(([field]) => !lost.has(field)))
-    if (told.length > 0 && Object.keys(left).length === 0)
+    // For others than the clients that both name it still holds, so nothing is taken from it.
+    for (const other of byTarget.get(entry.target) ?? []) {
+      if (other.variant === entry.variant || !shareClients(other, entry)) continue
+      const both = Object.keys(left)
+        .filter(field => field in other.says)
+        .sort()
+      if (both.length === 0) continue
+      const fields = aboutFields(entry.policy.kind, both)
+      const winner = holders.get(other)!
+      overrules.set(winner, [
+        ...(overrules.get(winner) ?? []),
+        `${fields}${name} says it too for clients that both name in from, is younger and is overruled for these`,
+      ])
+      told.push(`${fields}${other.policy.kind} ${nameOf(other.policy)} is older and holds for the clients that both name in from`)
+    }
+    if (winners.length > 0 && Object.keys(left).length === 0)
       return { ...one, remarks: [], why: { reason: 'Conflicted', says: `${one.path}: ${told.join('; ')}` } }
     const kept: Entry<P> = { ...entry, says: left }
     const made: Judged<P> = { ...one, entry: kept }
@@ -147,6 +170,7 @@ export function findTargets<P extends AnyPolicy>(policies: readonly P[], ground:
   const wide = (namespace: string): readonly Entry<P>[] => [...at(`Namespace ${namespace}`), ...at('Mesh')]
   const ofPort = (port: ServicePort): readonly Entry<P>[] => {
     if (byTarget.size === 0) return []
+    if (port.workload !== undefined) return wide(port.namespace)
     const service = `${port.external === undefined ? 'Service' : 'ExternalService'} ${port.namespace}/${port.service}`
     const subset = port.subset === undefined ? [] : at(`ServiceSubset ${port.namespace}/${port.subset}`)
     return [...subset, ...(port.name === undefined ? [] : at(`${service}#${port.name}`)), ...at(service), ...wide(port.namespace)]
@@ -155,13 +179,14 @@ export function findTargets<P extends AnyPolicy>(policies: readonly P[], ground:
     isEmpty: byTarget.size === 0,
     statuses,
     ofPort,
+    ofGateway: (gateway, section) => [...(section === undefined ? [] : at(`Gateway ${gateway}#${section}`)), ...at(`Gateway ${gateway}`)],
     ofPlace: namespace => [...at(`Workload ${namespace}`), ...wide(namespace)],
     of: (port, routeName) => {
       if (byTarget.size === 0) return []
       // A route that others hand on to counts more than those that hand on to it.
       const own = routeName.split('/via/').flatMap(each => {
         const [kind, namespace, name, place] = each.split('/')
-        if (kind === 'Service' || kind === 'ExternalService') return []
+        if (kind === 'Service' || kind === 'ExternalService' || kind === 'Workload') return []
         const whole = `${kind} ${namespace}/${name}`
         const rule = byName.get(whole)?.spec?.rules?.[Number.parseInt(place ?? '', 10)]?.name
         return [...(rule === undefined ? [] : at(`${whole}#${rule}`)), ...at(whole)]
@@ -172,13 +197,20 @@ export function findTargets<P extends AnyPolicy>(policies: readonly P[], ground:
   }
 }
 
+/** Of one target: whether some client is meant by both, among those that they name; one that names nobody counts less. */
+const shareClients = <P>(one: Entry<P>, other: Entry<P>): boolean =>
+  one.from !== undefined &&
+  other.from !== undefined &&
+  JSON.stringify(one.labels) === JSON.stringify(other.labels) &&
+  one.from.some(each => other.from!.some(another => isWithin(each, another) || isWithin(another, each)))
+
 function judge<P extends AnyPolicy>(
   policy: P,
   ref: PolicyTarget,
   path: string,
   says: Says,
   byName: ReadonlyMap<string, AnyRoute>,
-  { services, isHeld }: Ground,
+  { services, isHeld, gateways = [] }: Ground,
   { unable, objection }: Judging<P>,
 ): Judged<P> {
   const namespace = namespaceOf(policy)
@@ -242,6 +274,19 @@ function judge<P extends AnyPolicy>(
     const subset = services.subsets.get(`${namespace}/${name}`)
     if (subset?.ports === undefined) return no('TargetNotFound', `${whole} does not exist, or its Service does not`)
     return yes(whole, 'subset', spoken(subset.ports))
+  }
+  if (kind === 'Gateway') {
+    const gateway = gateways.find(each => nameOf(each) === `${namespace}/${name}`)
+    if (gateway === undefined) return no('TargetNotFound', `${whole} does not exist, or its class is not one of Weft's`)
+    const sections = (gateway.spec?.listeners ?? []).filter(each => sectionName === undefined || each.name === sectionName)
+    if (sections.length === 0 && sectionName !== undefined) return no('TargetNotFound', `${whole} has no listener named ${sectionName}`)
+    const places = sections.map(
+      (each): Place => ({
+        told: `listener ${each.name} of ${whole}`,
+        carriers: each.protocol === 'HTTPS' ? ['requests'] : each.protocol === 'UDP' ? ['datagrams'] : ['connections'],
+      }),
+    )
+    return yes(target, sectionName === undefined ? 'Gateway' : 'section', places)
   }
   const route = byName.get(whole)
   if (route === undefined) return no('TargetNotFound', `${whole} does not exist`)

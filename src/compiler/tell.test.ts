@@ -122,9 +122,42 @@ test('of layers each field is that of the first that says it, whatever the other
   )
 })
 
+test('tokens that the called side asks for, and logins and tokens at Gateways that lead to it, are told with who says so', () => {
+  const tokens = load('tokens')
+  const told = tellPolicies(compiled(tokens.resources, tokens.inventory), { service: 'api', namespace: 'shop', port: 81 })!.ports[0]!
+  const field = told.backends.find(({ backend }) => backend === 'shop/api:81')!.taken.find(each => each.field === 'tokens')!
+  assert.deepEqual(
+    [field.by, field.value, field.overruled.map(({ by }) => by)],
+    [
+      'JWTPolicy shop/port',
+      { issuers: ['https://customers.example', 'https://staff.example'], require: 'Always', whenExpired: 'End' },
+      ['JWTPolicy weft-system/all'],
+    ],
+  )
+  const logins = load('logins')
+  const outside = tellPolicies(compiled(logins.resources, logins.inventory), { service: 'api', namespace: 'shop' })!.ports[0]!.gateways!
+  assert.deepEqual(
+    outside.map(({ gateway, origin, fields }) => [
+      gateway,
+      origin,
+      fields.map(({ field, by, overruled }) => [field, by, overruled.length]),
+    ]),
+    [
+      ['shop/web', 'HTTPRoute shop/pages rule 1', [['login', 'LoginPolicy shop/admins', 1]]],
+      ['shop/web', 'HTTPRoute shop/pages rule 0', [['login', 'LoginPolicy shop/people', 0]]],
+      ['shop/web', 'HTTPRoute shop/pages rule 3', [['login', 'LoginPolicy shop/people', 0]]],
+    ],
+  )
+  const edge = tellPolicies(compiled(tokens.resources, tokens.inventory), { service: 'api', namespace: 'shop', port: 80 })!.ports[0]!
+  assert.deepEqual(
+    edge.gateways!.map(({ origin, fields }) => [origin, fields.map(({ by }) => by)]),
+    [['HTTPRoute shop/edge rule 0', ['JWTPolicy shop/edge']]],
+  )
+})
+
 test('the fields of a policy come to the same spec again', () => {
   for (const name of readdirSync(cases))
-    for (const resource of load(name).resources.filter(({ kind }) => /^(Route|Backend|Fault|RateLimit)Policy$/.test(kind))) {
+    for (const resource of load(name).resources.filter(({ kind }) => /^(Route|Backend|Fault|RateLimit|JWT|Login)Policy$/.test(kind))) {
       const { targetRefs: _, from: __, ...spec } = resource.spec as { readonly targetRefs: unknown; readonly from?: unknown }
       assert.deepEqual(specOf(resource.kind, saysOf(resource)), spec)
     }

@@ -5,7 +5,15 @@ import type { Layer, Mesh, MtlsMode } from '#model/mesh'
 import type { ClientTold, FieldTold, PoliciesTold, PortTold, RouteTold } from '#model/policies-told'
 import type { Listener, Route } from '#model/view'
 import type { Workload, WorkloadPort } from '#model/workload'
-import type { AccessPolicy, AuthenticationPolicy, MeshResource, RateLimitPolicy } from '#resources/weft'
+import type {
+  AccessPolicy,
+  AuthenticationPolicy,
+  ExternalAuthorizationPolicy,
+  JWTPolicy,
+  LoginPolicy,
+  MeshResource,
+  RateLimitPolicy,
+} from '#resources/weft'
 import { guardsAt } from './access.ts'
 import { lowered, modeAt } from './authentication.ts'
 import type { Client } from './clients.ts'
@@ -19,12 +27,16 @@ import { settled } from './route-policies.ts'
 import { portOf, type ServicePort, selects } from './services.ts'
 import { layersOfBytes, layersOfRoute, type Speaking } from './settle.ts'
 import type { Targets } from './targets.ts'
+import { tellGateways, tellTokens } from './tell-proof.ts'
 
 /** What a compile knew of who said what; kept beside its outcome. bytesBy: the route that takes the connections of a port for a client. */
 export type Sources = {
   readonly speaking: Speaking
   readonly backing: Policies
   readonly limits: Targets<RateLimitPolicy>
+  readonly asking: Targets<JWTPolicy>
+  readonly loggingIn: Targets<LoginPolicy>
+  readonly authorizing: Targets<ExternalAuthorizationPolicy>
   readonly authentication: Targets<AuthenticationPolicy>
   readonly meshes: readonly MeshResource[]
   readonly accessPolicies: readonly AccessPolicy[]
@@ -83,6 +95,7 @@ function tellPort(mesh: Mesh, sources: Sources, port: ServicePort, { request, ro
     ...(listener?.serverNames ?? []).flatMap(each => each.backends),
   ]
   const named = new Set(backends.flatMap(({ backend, weight }) => (backend === undefined || weight === 0 ? [] : [backend])))
+  const gateways = tellGateways(mesh, sources.asking, sources.loggingIn, port, told)
   const leads = sources.backends.filter(({ key }) => named.has(key))
   return {
     port: port.port,
@@ -90,6 +103,7 @@ function tellPort(mesh: Mesh, sources: Sources, port: ServicePort, { request, ro
     protocol: listener?.protocol ?? port.protocol,
     routes: wanted.map(each => tellRoute(sources, port, each, client)),
     ...(listener === undefined || !isOpaque(listener.protocol) ? {} : { bytes: tellBytes(sources, port, listener, client) }),
+    ...(gateways.length === 0 ? {} : { gateways }),
     backends: (leads.length > 0 ? leads : [port]).map(each => ({
       backend: each.key,
       calls: told([...layersFor(sources.backing.layersOf(each), client), builtInCalls], 'BackendPolicy'),
@@ -127,7 +141,18 @@ function written(route: Route): readonly FieldTold[] {
     .filter(([, value]) => !(Array.isArray(value) && value.length === 0))
     .map(([field, value]) => ({ field, value: value as unknown, by: origin, overruled: [] }))
 }
-const isToldElsewhere: ReadonlySet<string> = new Set(['name', 'origin', 'match', 'action', 'rateLimit', 'quota', 'access', ...settled])
+const isToldElsewhere: ReadonlySet<string> = new Set([
+  'name',
+  'origin',
+  'match',
+  'action',
+  'rateLimit',
+  'quota',
+  'access',
+  'tokens',
+  'login',
+  ...settled,
+])
 const tellBackend = ({ backend, weight }: { readonly backend: string | undefined; readonly weight: number }): string =>
   `${backend ?? 'nothing'} ${weight}`
 
@@ -150,7 +175,7 @@ function tellBytes({ speaking, bytesBy }: Sources, port: ServicePort, listener: 
 /** By the called side: limits of the port; of its workloads where they have labels of their own; who may call; mutual TLS. */
 function tellTaken(
   mesh: Mesh,
-  { limits, authentication, meshes, accessPolicies, workloads }: Sources,
+  { limits, asking, authorizing, authentication, meshes, accessPolicies, workloads }: Sources,
   port: ServicePort,
 ): readonly FieldTold[] {
   const own = meshes.find(each => each.metadata.name === 'default')
@@ -175,8 +200,33 @@ function tellTaken(
       overruled: [],
     },
     ...(guards.length === 0 ? [] : [{ field: 'access.rules', value: guards, by: 'all of these together', overruled: [] }]),
+    ...tellTokens(asking, port, behind, told),
+    ...tellAuthorization(authorizing, port, behind),
     ...tellMtls(mesh, authentication, port, behind, own),
   ]
+}
+
+/** Who is asked, where anybody is. */
+function tellAuthorization(
+  authorizing: Targets<ExternalAuthorizationPolicy>,
+  port: ServicePort,
+  behind: readonly Workload[],
+): readonly FieldTold[] {
+  if (authorizing.isEmpty || port.protocol === 'udp') return []
+  const placed = [
+    ...authorizing.ofPort(port).filter(({ level }) => level === 'Service' || level === 'port'),
+    ...authorizing.ofPlace(port.namespace).filter(({ labels }) => labels === undefined || behind.some(each => selects(labels, each))),
+  ]
+  const layers = placed.map((each): Layer => {
+    const { protocol, backendRef, failOpen } = each.policy.spec!.provider
+    const { kind, namespace, name } = backendRef
+    const asked = `asks ${protocol} ${kind} ${namespace === undefined ? '' : `${namespace}/`}${name}:${backendRef.port}`
+    const some = 'labels' in each && each.labels !== undefined ? ` for workloads with ${JSON.stringify(each.labels)}` : ''
+    const about = each.policy.spec!.when === undefined ? '' : ', about some requests'
+    const says = { externalAuthorization: `${asked}${about}${failOpen ? ', goes on without an answer' : ''}` }
+    return { policy: `${layerOf(each).policy}${some}`, says }
+  })
+  return layers.length === 0 ? [] : told(layers, 'ExternalAuthorizationPolicy')
 }
 
 function tellMtls(

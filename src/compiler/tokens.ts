@@ -9,7 +9,7 @@ import type { Resource } from '#resources/kind'
 import type { JWTPolicy, TokenProvider } from '#resources/weft'
 import type { Gathered } from './gather.ts'
 import { nameOf, namespaceOf } from './gather.ts'
-import type { ServicePort } from './services.ts'
+import { type ServicePort, whyNobody } from './services.ts'
 import type { ResourceStatus } from './status.ts'
 import { state } from './status.ts'
 import type { Judging, Objection, Targets } from './targets.ts'
@@ -27,8 +27,8 @@ function whyNot(path: string, route: Resource | undefined): Objection | undefine
 }
 
 export const judgingTokens: Judging<JWTPolicy> = {
-  unable: (_, __, { carriers }) =>
-    carriers.includes('requests') ? undefined : 'tokens are part of requests of HTTP, and none are seen there',
+  unable: (_, __, { carriers, port }) =>
+    carriers.includes('requests') ? whyNobody(port) : 'tokens are part of requests of HTTP, and none are seen there',
   objection: (_, __, path, route) => whyNot(path, route),
 }
 
@@ -60,9 +60,15 @@ export class Tokens {
     let made = this.#made.get(policy)
     if (made === undefined) {
       const wrong: string[] = []
-      const { providers, require } = policy.spec!
+      const { providers, require, whenExpired } = policy.spec!
       const issuers = providers.map((each, at) => issuerOf(each, this.#keysOf(policy, each, `spec.providers[${at}].jwks`, wrong)))
-      this.#made.set(policy, (made = { policy: { name: nameOf(policy), isRequired: require !== 'IfPresent', issuers }, wrong }))
+      const lowered: TokenPolicy = {
+        name: nameOf(policy),
+        isRequired: require !== 'IfPresent',
+        issuers,
+        ...(whenExpired === 'Continue' ? {} : { isBoundToToken: true }),
+      }
+      this.#made.set(policy, (made = { policy: lowered, wrong }))
     }
     return made
   }

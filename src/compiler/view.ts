@@ -3,7 +3,7 @@
 import type { Limited, Limits, Mesh } from '#model/mesh'
 import { onLoopback } from '#model/loopback'
 import { inTls, portName } from '#model/port'
-import type { Access, Backend, Listener, Protocol, Route, RouteTable, TokenPolicy, View, WeightedBackend } from '#model/view'
+import type { Access, Authorizer, Backend, Listener, Protocol, Route, RouteTable, TokenPolicy, View, WeightedBackend } from '#model/view'
 import type { ProxyNode, WorkloadPort } from '#model/workload'
 import { accessAt } from './access-at.ts'
 import { modeAt, takenAt } from './authentication.ts'
@@ -143,7 +143,13 @@ function takeIn(mesh: Mesh, node: ProxyNode, port: WorkloadPort, bind: { readonl
   const mode = protocol === 'udp' ? 'strict' : takenAt(mesh, node, port)
   const access = accessAt(mesh, node, port, protocol === 'udp', protocol !== 'udp' && modeAt(mesh, node, port) === 'disabled')
   const tokens = isHttp(protocol) ? tokensAt(mesh, node, port) : undefined
-  const routes = isHttp(protocol) ? routesTo(mesh, node, port, backends, access?.http, tokens) : []
+  const authorizer = protocol === 'udp' ? undefined : authorizerAt(mesh, node, port)
+  const asked: Pick<Route, 'tokens' | 'access' | 'authorize'> = {
+    ...(tokens === undefined ? {} : { tokens: tokens.name }),
+    ...(access === undefined ? {} : { access: access.http }),
+    ...(authorizer === undefined ? {} : { authorize: [authorizer.name] }),
+  }
+  const routes = isHttp(protocol) ? routesTo(mesh, node, port, backends, asked) : []
   return {
     listener: {
       name,
@@ -157,7 +163,10 @@ function takeIn(mesh: Mesh, node: ProxyNode, port: WorkloadPort, bind: { readonl
       ...(isHttp(protocol) ? concurrencyAt(mesh, node, port) : {}),
       ...limitsOfListener(mesh, node, port, protocol, routes),
       ...(tokens === undefined ? {} : { tokens: [tokens] }),
-      ...(isOpaque(protocol) ? opaqueAccess(access?.opaque, tokens) : {}),
+      ...(authorizer === undefined || !isHttp(protocol) ? {} : { authorizers: [authorizer] }),
+      ...(isOpaque(protocol) && authorizer?.ask.type === 'grpc' ? { connectionAuthorizer: ofConnections(authorizer) } : {}),
+      ...(isOpaque(protocol) ? opaqueAccess(access?.opaque, tokens?.isRequired === true || isBlind(protocol, authorizer)) : {}),
+      ...(access === undefined || !isHttp(protocol) || mesh.tellsWhy.length === 0 ? {} : { tellsWhy: mesh.tellsWhy }),
     },
     table: isHttp(protocol)
       ? {
@@ -192,9 +201,33 @@ function concurrencyAt(mesh: Mesh, node: ProxyNode, port: WorkloadPort): Pick<Li
   return found === undefined ? {} : { concurrency: found.concurrency }
 }
 
-/** Where a token is asked for, bytes that are not taken for requests have none: else to look like something else would be a way past it. */
-const opaqueAccess = (access: Access | undefined, tokens: TokenPolicy | undefined): Pick<Listener, 'access'> =>
-  tokens?.isRequired === true ? { access: { deny: access?.deny ?? [], allow: [] } } : access === undefined ? {} : { access }
+/** Where requests are judged by more than rules, bytes that are not taken for requests are not: else to look like something else would be a way past it. */
+const opaqueAccess = (access: Access | undefined, isShut: boolean): Pick<Listener, 'access'> =>
+  isShut ? { access: { deny: access?.deny ?? [], allow: [] } } : access === undefined ? {} : { access }
+
+/** Of requests somebody is asked who cannot be asked of connections. */
+const isBlind = (protocol: Protocol, authorizer: Authorizer | undefined): boolean => isHttp(protocol) && authorizer?.ask.type === 'http'
+
+/** All of them are asked about, and nothing is shown but who calls whom. */
+const ofConnections = ({ name, backend, timeoutMs, failsOpen }: Authorizer): Authorizer => ({
+  name,
+  backend,
+  timeoutMs,
+  failsOpen,
+  ask: { type: 'grpc' },
+})
+
+/** Who is asked about calls is not asked about the calls by which he is. */
+function authorizerAt(mesh: Mesh, node: ProxyNode, port: WorkloadPort): Authorizer | undefined {
+  const found = (mesh.authorizers[node.namespace] ?? []).find(
+    ({ selector, target }) =>
+      (selector === undefined || selects(selector, node)) && (target === undefined || portOf(node, target)?.port === port.port),
+  )
+  if (found?.provider === undefined) return found?.authorizer
+  const { namespace, selector, target } = found.provider
+  const isIt = namespace === node.namespace && selects(selector, node) && portOf(node, target)?.port === port.port
+  return isIt ? undefined : found.authorizer
+}
 
 const tokensAt = (mesh: Mesh, node: ProxyNode, port: WorkloadPort): TokenPolicy | undefined =>
   (mesh.tokens[node.namespace] ?? []).find(
@@ -241,13 +274,11 @@ function routesTo(
   node: ProxyNode,
   port: WorkloadPort,
   backends: readonly WeightedBackend[],
-  access: Access | undefined,
-  tokens: TokenPolicy | undefined,
+  asked: Pick<Route, 'tokens' | 'access' | 'authorize'>,
 ): readonly Route[] {
   const action = { type: 'forward', backends } as const
   const limited = limitedAt(mesh, node, port)
   const whole = limitsAt(mesh, node, port)
-  const asked = { ...(tokens === undefined ? {} : { tokens: tokens.name }), ...(access === undefined ? {} : { access }) }
   const limit = {
     ...bodiesAt(mesh, node, port),
     ...ofRequests(whole),

@@ -12,13 +12,14 @@ import type { Log } from '#base/log'
 import { silent } from '#base/log'
 import type { Problem } from '#base/note'
 import type { Handler, HttpReply, HttpRequest } from '#io/http-server'
+import { noOperators } from '#resources/operators-file'
 import { apiVersionOf, type Kind, type Resource } from '#resources/kind'
 import { kinds as allKinds } from '#resources/registry'
 import { schemaOf } from '#resources/schema'
 import { rootNamespace } from '#resources/weft'
 import { check } from '#resources/validate'
 import { readYaml } from '#resources/yaml'
-import { review } from './api/access.ts'
+import { isReview, review } from './api/access.ts'
 import { json, type Call, type Context } from './api/call.ts'
 import { catalogOf } from './api/catalog.ts'
 import { discover } from './api/discovery.ts'
@@ -30,7 +31,13 @@ import { read } from './api/read.ts'
 import { methodNotAllowed, noSuchPath, Refusal, refusalOf, refusalReply } from './api/refusal.ts'
 import { remove } from './api/remove.ts'
 import { targetOf } from './api/target.ts'
+import { hiddenWritten } from './api/redact.ts'
 import { create, newNamespace, replace } from './api/write.ts'
+import { gateBefore } from './operators/gate.ts'
+import { CallerLimits } from './operators/limits.ts'
+import { anybody, type Asked } from './operators/principal.ts'
+import { tellRights } from './operators/rights.ts'
+import type { Operators } from './operators.ts'
 import type { Store } from './store.ts'
 
 export { json } from './api/call.ts'
@@ -45,6 +52,8 @@ export type OperatorApiOptions = {
   readonly admit?: (resource: Resource, old: Resource | undefined) => readonly Problem[]
   /** Fills in what the server decides, such as an address, before the document is checked by `admit` and stored. */
   readonly complete?: (resource: Resource, old: Resource | undefined) => Resource
+  /** Who may do what; absent: everybody everything. */
+  readonly operators?: Pick<Operators, 'identify' | 'limits' | 'refused' | 'settings'>
   /** Asked before anything else but /healthz and /livez. */
   readonly extra?: readonly ExtraRoute[]
   /** GET of a path that is nothing else; undefined: there is no such file. */
@@ -69,17 +78,36 @@ export function createOperatorApi(options: OperatorApiOptions): OperatorApi {
     kinds = allKinds,
     admit = () => [],
     complete = resource => resource,
-    extra = [],
+    operators,
     staticFiles,
     notReady,
     log = silent,
     now = Date.now,
   } = options
-  const context: Context = { store, catalog: catalogOf(kinds), check, admit, complete, schemaOf, parseYaml: readYaml, now }
+  const context: Context = {
+    store,
+    catalog: catalogOf(kinds),
+    check,
+    admit: (resource, old) => [...hiddenWritten(resource), ...admit(resource, old)],
+    complete,
+    schemaOf,
+    parseYaml: readYaml,
+    now,
+  }
+  const places = { catalog: context.catalog, extra: [] as ExtraRoute[] }
+  const extra = places.extra
+  extra.push(...(options.extra ?? []), {
+    method: 'GET',
+    path: '/weft/v1/rights',
+    handle: () => json(200, tellRights(places)),
+  })
   const openApi = openApiRoutes()
   ensureNamespaces(context)
 
-  async function answer(request: HttpRequest): Promise<HttpReply> {
+  const named = (user: string, groups: readonly string[]) =>
+    operators === undefined ? anybody.grants : operators.identify.grantsOf(user, groups)
+
+  async function answer(request: Asked): Promise<HttpReply> {
     const { path, method } = request
     const known = health(request, notReady) ?? versionReply(request, options.version)
     if (known) return known
@@ -89,7 +117,7 @@ export function createOperatorApi(options: OperatorApiOptions): OperatorApi {
     const isRead = method === 'GET' || method === 'HEAD'
     const document = isRead
       ? (openApi(request) ?? discover(context.catalog, request))
-      : review(path, method === 'POST' && isReview(path) ? await readBody({ context, request }) : undefined)
+      : review(request, method === 'POST' && isReview(path) ? await readBody({ context, request }) : undefined, named)
     if (document) return document
     if (path.startsWith('/api/') || path.startsWith('/apis/'))
       return resourceReply({ context, request, target: targetOf(context.catalog, path) })
@@ -101,13 +129,32 @@ export function createOperatorApi(options: OperatorApiOptions): OperatorApi {
   const refuse = (status: number, says: string, bug?: unknown): HttpReply => {
     if (bug !== undefined)
       log.error('a request to the operator API ran into a bug', { error: bug instanceof Error ? bug.stack : String(bug) })
-    const reason = { 403: 'Forbidden', 413: 'RequestEntityTooLarge' }[status] ?? 'InternalError'
+    const reasons: Readonly<Record<number, string>> = {
+      400: 'BadRequest',
+      403: 'Forbidden',
+      408: 'Timeout',
+      413: 'RequestEntityTooLarge',
+      429: 'TooManyRequests',
+      431: 'RequestHeaderFieldsTooLarge',
+    }
+    const reason = reasons[status] ?? 'InternalError'
     return refusalReply(new Refusal(status, reason, says))
   }
-  return {
-    handler: request => answer(request).catch(thrown => refused(thrown, request, context)),
-    refuse,
-  }
+  const handler = gateBefore(request => answer(request).catch(thrown => refused(thrown, request, context)), {
+    identify: operators?.identify ?? { of: async () => anybody },
+    limits:
+      operators?.limits ??
+      new CallerLimits(
+        () => noOperators.limits,
+        () => performance.now(),
+      ),
+    places,
+    refused: operators?.refused ?? (() => {}),
+    allowedOrigins: () => operators?.settings().allowedOrigins ?? [],
+    tell: (thrown, request) => refused(thrown, request, context),
+    now,
+  })
+  return { handler, refuse }
 }
 
 /** The only place where a refusal becomes a reply; bugs go on to the server, which answers 500. */
@@ -124,8 +171,6 @@ function kindAt({ catalog }: Context, path: string): Kind | undefined {
     return undefined
   }
 }
-
-const isReview = (path: string): boolean => review(path, undefined) !== undefined
 
 async function resourceReply(call: Call): Promise<HttpReply> {
   switch (call.request.method) {

@@ -35,13 +35,14 @@ export function auditRoutes(store: Store): ExtraRoute[] {
   ]
 }
 
-function entryOf({ id, at, revision, who, address, agent, action, about, before, after }: Deed): AuditEntry {
+function entryOf({ id, at, revision, who, how, address, agent, action, about, before, after }: Deed): AuditEntry {
   const { kind, namespace, name } = about
   return {
     id,
     at: new Date(at).toISOString(),
     revision,
     who,
+    ...(how === '' ? {} : { how }),
     address,
     agent,
     action,
@@ -57,7 +58,7 @@ const ofSystem = ['managedFields', 'resourceVersion', 'generation', 'uid', 'crea
 
 export function changesBetween(before: Resource | undefined, after: Resource | undefined): readonly FieldChange[] {
   const found: FieldChange[] = []
-  const isSecret = (after ?? before)?.kind === 'Secret'
+  const hides = (after ?? before)?.kind === 'Secret'
   const plain = (resource: Resource | undefined): unknown =>
     resource && {
       ...resource,
@@ -69,7 +70,7 @@ export function changesBetween(before: Resource | undefined, after: Resource | u
       for (const key of new Set([...Object.keys(was), ...Object.keys(is)])) compare(was[key], is[key], path === '' ? key : `${path}.${key}`)
       return
     }
-    const isHidden = isSecret && /^data(\.|$)/.test(path)
+    const isHidden = hides && /^(data|metadata\.annotations)(\.|$)/.test(path)
     found.push({
       path,
       ...(was === undefined ? {} : { before: isHidden ? '(hidden)' : was }),

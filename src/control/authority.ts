@@ -12,12 +12,16 @@ import { controlId, isTrustDomain, type SpiffeId } from '#identity/spiffe'
 import { type JoinToken, signToken, verifyToken } from '#identity/token'
 import { verifyPeer } from '#identity/verify'
 import { makeFolder } from '#io/files'
+import type { Crl } from '#identity/crl'
 import type { Identified, KeyAndChain } from '#io/grpc'
 import type { Issuer } from './authority/issuer.ts'
 import { openOwn } from './authority/own.ts'
 import type { RootRotation } from './authority/rotation.ts'
+import { Lists } from './authority/lists.ts'
 import { openTokenKey } from './authority/token-key.ts'
+import { RevokedError, type Withdrawn } from './withdrawn.ts'
 
+export { openIssuedBook } from './authority/issued.ts'
 export { openIssuer } from './authority/open.ts'
 export { certificateService } from './authority/service.ts'
 export { type RootRotation, type RotationState, stages } from './authority/rotation.ts'
@@ -45,7 +49,7 @@ export type Authority = {
   readonly leafLifeMs: number
   /** PEM: what every proxy is to trust; what new certificates lead to is the first. */
   roots(): readonly string[]
-  /** Throws BadCsr when the request is bad or names another identity. lifeMs: cut to what the authority gives; 0 or absent: all of that. */
+  /** Throws BadCsr when the request is bad or names another identity, RevokedError. lifeMs: cut to what the authority gives; 0 or absent: all of that. */
   issue(csr: string, identity: SpiffeId, lifeMs?: number): Promise<Issued>
   issueToken(request: TokenRequest): Promise<{ readonly token: string; readonly expiresAt: number }>
   /** Throws BadToken. */
@@ -57,6 +61,13 @@ export type Authority = {
   /** What the control plane itself shows at its port; the chain ends in the root, so that a client who knows only its hash finds it there. */
   serverCertificate(): KeyAndChain
   certificates(): readonly AuthorityCertificate[]
+  /** PEM: the revocation lists of all who sign. needed: none while nobody has to look at them. whole: there is one of each authority of a chain. */
+  lists(): {
+    readonly pem: readonly string[]
+    readonly isNeeded: boolean
+    readonly areWhole: boolean
+    readonly told: readonly (Crl & { readonly by: string })[]
+  }
   /** Absent where the roots are not the mesh's own. */
   readonly rotation?: RootRotation
   close(): void
@@ -81,8 +92,10 @@ export type AuthorityOptions = {
   readonly issuer?: (onChange: () => void) => Promise<Issuer>
   /** Called when `serverCertificate` gives a new one: pass it to GrpcServer.setCertificate. */
   readonly onServerCertificate?: () => void
-  /** Called when `roots` gives others. */
+  /** Called when `roots` or `lists` gives others. */
   readonly onRoots?: () => void
+  /** Who is revoked; absent: nobody ever. */
+  readonly withdrawn?: Withdrawn
 }
 
 const dayMs = 24 * 3_600_000
@@ -100,6 +113,23 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
   const tokenKey = await openTokenKey(keeping)
   const self = controlId(trustDomain)
   const roots = (): readonly string[] => issuer.roots().map(root => root.toString())
+  const { withdrawn } = options
+  const lists = new Lists({ issuer, entries: () => withdrawn?.entries ?? [], clock, onChange: () => options.onRoots?.() })
+  withdrawn?.onChange(() => {
+    lists.renew()
+    options.onRoots?.()
+  })
+  const known = new WeakMap<readonly string[], readonly (Crl & { readonly by: string })[]>()
+  const toldLists = () => {
+    const pem = lists.current()
+    let found = known.get(pem)
+    if (found === undefined) known.set(pem, (found = lists.told().map(crl => ({ ...crl, by: signerOf(crl, issuer) }))))
+    return found
+  }
+  const refuseRevoked = (identity: string, serial?: string): void => {
+    const why = withdrawn?.why(identity, serial)
+    if (why !== undefined) throw new RevokedError(why)
+  }
   const judging = () => ({ roots: issuer.roots(), intermediates: issuer.intermediates(), trustDomain, role: 'client' as const })
 
   const makeServer = async (): Promise<{ readonly shown: KeyAndChain; readonly issued: Issued }> => {
@@ -132,6 +162,7 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
   })
   // Others are trusted now: the port has to know, and to show what leads to one of them.
   onChange = () => {
+    lists.renew()
     options.onRoots?.()
     renewServer().catch(cannotRenew)
   }
@@ -145,19 +176,31 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
       const { publicKey, uris } = readCsr(csr)
       if (uris.some(uri => uri !== identity))
         throw new BadCsr(`the certificate request asks for ${uris.join(', ')}, but its sender is ${identity}`)
+      refuseRevoked(identity)
       const life = lifeMs > 0 ? Math.min(lifeMs, leafLifeMs) : leafLifeMs
       const issued = await issuer.sign({ csr, publicKey, identity, lifeMs: life })
+      withdrawn?.issued({ serial: issued.serial, identity, notAfter: issued.notAfter })
       return { ...issued, chain: [...issued.chain, ...roots()] }
     },
     async issueToken({ identity, xds, lifeMs = tokenLifeMs }) {
+      refuseRevoked(identity)
       const now = clock.now()
       const expiresAt = Math.floor((now + lifeMs) / 1000) * 1000
       const root = issuer.anchor().toString()
       return { token: await signToken(tokenKey, { identity, xds, trustDomain, expiresAt, root }, self, now), expiresAt }
     },
     verifyToken: token => verifyToken(token, tokenKey.public, clock.now()),
-    verifyRejoin: (proof, csr) => verifyRejoin(proof, csr, judging(), rejoinMs, clock.now()),
-    identify: certificates => verifyPeer(certificates, judging(), clock.now()),
+    async verifyRejoin(proof, csr) {
+      const found = await verifyRejoin(proof, csr, judging(), rejoinMs, clock.now())
+      refuseRevoked(found.identity, found.serial)
+      return found
+    },
+    identify(certificates) {
+      const judged = verifyPeer(certificates, judging(), clock.now())
+      const why = 'refused' in judged ? undefined : withdrawn?.why(judged.peer, judged.serial)
+      return why === undefined ? judged : { refused: why }
+    },
+    lists: () => ({ pem: lists.current(), isNeeded: !lists.isEmpty, areWhole: lists.areWhole, told: toldLists() }),
     serverCertificate: () => server.shown,
     certificates: () => [
       ...issuer.roots().map(root => told('root', root)),
@@ -167,9 +210,16 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
     ...(issuer.rotation === undefined ? {} : { rotation: issuer.rotation }),
     close: () => {
       rotation.stop()
+      lists.close()
       issuer.close()
     },
   }
+}
+
+/** Its name, for people. */
+function signerOf(crl: Crl, issuer: Issuer): string {
+  const by = [...issuer.intermediates(), ...issuer.roots()].find(crl.isSignedBy)
+  return by === undefined ? 'an authority that is not known any more' : by.subject.replaceAll('\n', ', ')
 }
 
 function told(use: AuthorityCertificate['use'], certificate: Certificate): AuthorityCertificate {

@@ -20,9 +20,16 @@ import { serveDelta, serveState } from '#xds/rpcs'
 import { AdsServer, type ServerEvent } from '#xds/server'
 import type { CompileLoop } from './compile-loop.ts'
 import { Connection } from './discovery/connection.ts'
-import { refusalOf } from './discovery/identity.ts'
+import { refusalOf, unboundRefusal } from './discovery/identity.ts'
 
-export type DiscoveryOptions = { readonly loop: CompileLoop; readonly platform: Platform; readonly clock: Clock; readonly log: Log }
+export type DiscoveryOptions = {
+  readonly loop: CompileLoop
+  readonly platform: Platform
+  readonly clock: Clock
+  readonly log: Log
+  /** The labels that the holder of a certificate must have; absent: any. */
+  readonly boundTo?: (serial: string) => string | undefined
+}
 
 export class Discovery {
   readonly #options: DiscoveryOptions
@@ -93,6 +100,11 @@ export class Discovery {
     return connection?.view && { id, revision: connection.progress.wanted, view: withoutKeys(connection.view) }
   }
 
+  /** Ids of connected proxies that are Envoys, in order. */
+  get envoys(): readonly string[] {
+    return [...this.#connections.values()].flatMap(({ node }) => (node.loopback === undefined ? [] : [node.id])).sort()
+  }
+
   /** Whether this proxy has all that was compiled for it; absent: all that are connected. */
   isSettled(id?: string): boolean {
     if (id !== undefined) return this.#connections.get(id)?.isSettled === true
@@ -154,7 +166,8 @@ export class Discovery {
     let node: ProxyNode
     try {
       node = proxyNodeOf(said)
-      const reason = refusalOf(node, call.peer)
+      const bound = call.certificate && this.#options.boundTo?.(call.certificate.serial)
+      const reason = refusalOf(node, call.peer) ?? unboundRefusal(node, bound)
       if (reason !== undefined) return refuse(rpcCodes.permissionDenied, reason)
       platform.register(node, call.peer!)
     } catch (thrown) {

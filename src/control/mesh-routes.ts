@@ -1,14 +1,12 @@
 /** /weft/v1: what the mesh does now. The shapes are those of api/mesh-api.ts. */
 
-import type { ControlStatus, Detection, Resilience, TokenReply } from '#api/mesh-api'
-import { isSpiffeId, workloadId } from '#identity/spiffe'
+import type { ControlStatus, Detection, Resilience, TrustTold } from '#api/mesh-api'
 import type { Mesh } from '#model/mesh'
 import type { PoliciesTold } from '#model/policies-told'
 import type { TopologyService } from '#model/topology'
 import type { Traffic } from '#observe/traffic'
 import type { Platform } from '#platforms/platform'
 import { type ExtraRoute, json, Refusal } from './api.ts'
-import { authorOf } from './api/author.ts'
 import type { Authority } from './authority.ts'
 import type { CompileLoop } from './compile-loop.ts'
 import type { Discovery } from './discovery.ts'
@@ -27,10 +25,11 @@ export type MeshParts = {
   /** Where proxies connect. */
   readonly xds: () => { readonly host: string; readonly port: number }
   readonly now: () => number
+  readonly trust: () => TrustTold
 }
 
 export function meshRoutes(parts: MeshParts): ExtraRoute[] {
-  const { authority, discovery, traffic, store, now } = parts
+  const { authority, discovery, traffic, now } = parts
   const known = (): TopologyService[] => servicesOf(parts.platform)
   return [
     { method: 'GET', path: '/weft/v1/status', handle: () => json(200, statusOf(parts)) },
@@ -111,23 +110,6 @@ export function meshRoutes(parts: MeshParts): ExtraRoute[] {
     },
     { method: 'GET', path: '/weft/v1/policies', handle: ({ query }) => json(200, policiesOf(parts.loop, query)) },
     {
-      method: 'POST',
-      path: '/weft/v1/tokens',
-      handle: async request => {
-        const { namespace, serviceAccount, ttlSeconds } = asRequest(new TextDecoder().decode(await request.body()))
-        const { host, port } = parts.xds()
-        const identity = workloadId(authority.trustDomain, { namespace, serviceAccount })
-        if (!isSpiffeId(identity)) throw new Refusal(400, 'BadRequest', `${identity} is not a SPIFFE id`)
-        const { token, expiresAt } = await authority.issueToken({
-          identity,
-          xds: `${host}:${port}`,
-          ...(ttlSeconds === undefined ? {} : { lifeMs: ttlSeconds * 1000 }),
-        })
-        store.note('created', { group: '', kind: 'JoinToken', namespace, name: serviceAccount }, authorOf(request))
-        return json(201, { token, expiresAt: new Date(expiresAt).toISOString(), identity } satisfies TokenReply)
-      },
-    },
-    {
       method: 'GET',
       path: '/weft/v1/trust-bundle',
       handle: () => ({ status: 200, headers: { 'content-type': 'application/x-pem-file' }, body: authority.roots().join('') }),
@@ -185,6 +167,7 @@ function statusOf(parts: MeshParts): ControlStatus {
     certificates: authority.certificates(),
     mtls: standingOf(reportMtls(platform.inventory, meshOf(parts), traffic, { withinMs: 600_000 }, now())),
     proxies: proxiesOf(parts),
+    trust: parts.trust(),
   }
 }
 
@@ -221,26 +204,4 @@ function number(query: URLSearchParams, name: string, otherwise: number): number
   const value = Number(text)
   if (!Number.isInteger(value) || value < 0) throw new Refusal(400, 'BadRequest', `?${name}=${text} must be a whole number`)
   return value
-}
-
-const label = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
-
-function asRequest(text: string): { namespace: string; serviceAccount: string; ttlSeconds?: number } {
-  let said: unknown
-  try {
-    said = JSON.parse(text)
-  } catch (thrown) {
-    throw new Refusal(400, 'BadRequest', `the body is not JSON: ${(thrown as Error).message}`)
-  }
-  const { namespace, serviceAccount, ttlSeconds } = (said ?? {}) as Record<string, unknown>
-  for (const [name, value] of Object.entries({ namespace, serviceAccount }))
-    if (typeof value !== 'string' || !label.test(value))
-      throw new Refusal(400, 'BadRequest', `${name}: must be lower-case letters, digits and dashes, at most 63`)
-  if (ttlSeconds !== undefined && (typeof ttlSeconds !== 'number' || !(ttlSeconds > 0) || ttlSeconds > 604_800))
-    throw new Refusal(400, 'BadRequest', 'ttlSeconds: must be a number above 0, at most 604800 (a week)')
-  return {
-    namespace: namespace as string,
-    serviceAccount: serviceAccount as string,
-    ...(ttlSeconds === undefined ? {} : { ttlSeconds: ttlSeconds as number }),
-  }
 }

@@ -3,27 +3,41 @@
 import { systemClock } from '#base/clock'
 import type { Log } from '#base/log'
 import { judgeServerCertificate } from '#identity/server-certificate'
-import { makeFolder, readText } from '#io/files'
-import { serveGrpc } from '#io/grpc'
-import { serveHttp } from '#io/http-server'
+import { makeFolder, readText, writeAtomic } from '#io/files'
+import { askHttp } from '#io/ask-http'
+import { serveEach, serveGrpc } from '#io/grpc'
+import { isLoopback, serveHttp } from '#io/http-server'
 import { openRedis } from '#io/redis'
 import { Traffic } from '#observe/traffic'
 import { Universal } from '#platforms/universal'
 import { readAuthorityFile } from '#resources/authority-file'
 import { createOperatorApi } from './api.ts'
-import { certificateService, openAuthority, openIssuer } from './authority.ts'
+import { type ApiPlace, apiNames, certificateFromFiles, servingOf } from './api-tls.ts'
+import { type BundlePlace, openOwnBundle, serveBundle } from './bundle-endpoint.ts'
+import { certificateService, openAuthority, openIssuedBook, openIssuer } from './authority.ts'
+import { openJwtKeys } from './authority/jwt-keys.ts'
 import { auditRoutes } from './audit.ts'
 import { CompileLoop } from './compile-loop.ts'
 import { Discovery } from './discovery.ts'
+import { Federation } from './federation.ts'
 import { healthService } from './health.ts'
+import { openJoinTokens } from './join-tokens.ts'
 import { meshRoutes, proxiesOf } from './mesh-routes.ts'
 import { metricsService } from './metrics.ts'
 import { tellRootEnd } from './root-end.ts'
 import { rootRoutes } from './root-routes.ts'
+import type { Mesh } from '#model/mesh'
+import { tellTrust } from './trust-told.ts'
+import { trustRoutes } from './trust-routes.ts'
+import { Withdrawn } from './withdrawn.ts'
 import { RotationWatch } from './root-rotation.ts'
 import { countersInMemory, countersInRedis, sharedLimits } from './shared-limits.ts'
 import { staticFiles } from './static-files.ts'
+import { openOperators, type Operators } from './operators.ts'
 import { openStore } from './store.ts'
+import { joinToken, tokenMaker, tokenRoutes } from './token-routes.ts'
+import { registrationsIn } from './registrations.ts'
+import { AttestedApi } from './workload-api.ts'
 
 export type PlaneOptions = {
   /** Everything that must survive: `weft.db`, and the authority's keys in `authority/`. */
@@ -41,8 +55,18 @@ export type PlaneOptions = {
   readonly variables?: Readonly<Record<string, string | undefined>>
   /** Where global rate limits are counted; absent: in this process. */
   readonly redis?: { readonly url: string; readonly password?: string }
-  readonly api: { readonly host: string; readonly port: number }
+  readonly api: ApiPlace
+  /** File that says who may use the operator API beside users with tokens. */
+  readonly operators?: string
+  /** On loopback too. Elsewhere it always is. */
+  readonly requireLogin?: boolean
   readonly xds: { readonly host: string; readonly port: number }
+  /** Where others fetch the roots of this mesh; absent: nowhere but by the operator API. */
+  readonly bundle?: BundlePlace
+  /** After how many seconds they are to ask again; absent: 300. */
+  readonly bundleRefreshS?: number
+  /** Path of a socket where processes of this machine prove who they are; absent: there is none. */
+  readonly attestSocket?: string
   /** Where the built dashboard is. */
   readonly dashboard: string
   readonly version: string
@@ -50,8 +74,14 @@ export type PlaneOptions = {
 }
 
 export type Plane = AsyncDisposable & {
-  readonly api: { readonly host: string; readonly port: number }
+  readonly api: { readonly host: string; readonly port: number; readonly url: string }
   readonly xds: { readonly host: string; readonly port: number }
+  /** Where its bundle is, if it is served. */
+  readonly bundle?: { readonly host: string; readonly port: number }
+  /** File with the token of the first admin, made just now; absent: none was needed. */
+  readonly firstAdmin?: string
+  /** File with the roots by which the API is known, where it serves the mesh's own certificate. */
+  readonly ca?: string
 }
 
 /** Rejects with one sentence that says what to do: a port in use, a folder that cannot be written, a store that cannot be read. */
@@ -59,11 +89,14 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
   const { folder, trustDomain, version, log } = options
   const clock = systemClock
   const startedAt = clock.now()
+  const serving = servingOf(options.api)
   await using owned = new AsyncDisposableStack()
   await makeFolder(folder, 0o700)
   const store = owned.use(openStore({ path: `${folder}/weft.db` }))
   let renewServer = () => {}
   let compileAgain = () => {}
+  let tellPrograms = () => {}
+  let tellRoots = () => {}
   const foreign = (file: string) => async (onChange: () => void) =>
     openIssuer(readAuthorityFile(await readText(file), file), {
       trustDomain,
@@ -73,28 +106,69 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
       passphrase: options.passphrase,
       variables: options.variables ?? {},
     })
+  const book = owned.use(openIssuedBook({ path: `${folder}/issued.db`, clock }))
+  const withdrawn = new Withdrawn(book)
   const authority = await openAuthority({
+    withdrawn,
     folder: `${folder}/authority`,
     trustDomain,
     clock,
     log,
     onServerCertificate: () => renewServer(),
-    onRoots: () => compileAgain(),
+    onRoots: () => {
+      compileAgain()
+      tellRoots()
+    },
     ...(options.passphrase === undefined ? {} : { passphrase: options.passphrase }),
     ...(options.rejoinMs === undefined ? {} : { rejoinMs: options.rejoinMs }),
     ...(options.authority === undefined ? {} : { issuer: foreign(options.authority) }),
-    ...namesOf(options.xds.host),
+    ...togetherOf(namesOf(options.xds.host), serving === 'mesh' ? apiNames(options.api) : {}),
     ...(options.leafLifeMs === undefined ? {} : { leafLifeMs: options.leafLifeMs }),
   })
   owned.defer(() => authority.close())
   const platform = new Universal({ store, clock, log })
   owned.defer(() => platform.close())
-  const trust = () => ({ trustDomain, roots: authority.roots(), judgeCertificate: judgeServerCertificate })
+  let envoys = (): readonly string[] => []
+  const federation = new Federation({ store, folder: `${folder}/federation`, ask: askHttp, clock, log, onChange: () => compileAgain() })
+  owned.defer(() => federation.close())
+  const trust = () => {
+    const lists = authority.lists()
+    return {
+      trustDomain,
+      roots: authority.roots(),
+      judgeCertificate: judgeServerCertificate,
+      ...(lists.isNeeded ? { crls: lists.pem, ...(lists.areWhole ? { areWhole: true as const } : {}) } : {}),
+      envoys: envoys(),
+      domains: federation.known(),
+    }
+  }
   const loop = new CompileLoop({ store, platform, trust, clock, log })
   owned.defer(() => loop.close())
   compileAgain = () => loop.refresh()
-  const discovery = new Discovery({ loop, platform, clock, log })
+  const follow = (mesh: Mesh): void => withdrawn.set(mesh.trust.revoked ?? nobody)
+  if (loop.current !== undefined) follow(loop.current.mesh)
+  owned.defer(loop.onCompiled(({ mesh }) => follow(mesh)))
+  const tokens = owned.use(openJoinTokens({ path: `${folder}/join-tokens.db`, clock }))
+  const jwt = await openJwtKeys(
+    { folder: `${folder}/authority`, passphrase: options.passphrase, log },
+    { clock, onChange: () => tellPrograms() },
+  )
+  owned.defer(() => jwt.close())
+  let xds = { host: reachable(options.xds.host), port: options.xds.port }
+  const makeToken = tokenMaker({ authority, tokens, xds: () => xds })
+  const programs = new AttestedApi({
+    authority,
+    jwt,
+    registrations: registrationsIn(store, trustDomain),
+    joinToken: async identity => (await makeToken({ identity, uses: 1, lifeMs: 60_000, createdBy: 'attestation' })).token,
+    clock,
+    log,
+  })
+  tellPrograms = () => programs.changed()
+  owned.defer(store.watch(store.revision, { kind: { group: 'weft.dev', kind: 'Registration' } }, () => programs.changed()))
+  const discovery = new Discovery({ loop, platform, clock, log, boundTo: serial => tokens.boundTo(serial) })
   loop.hears(proxy => discovery.isSettled(proxy))
+  envoys = () => discovery.envoys
   const traffic = new Traffic({ since: startedAt })
   const redis = options.redis && owned.use(await openRedis({ ...options.redis, timeoutMs: 1000, log }))
   const counters = redis === undefined ? countersInMemory(() => performance.now()) : countersInRedis(redis, `weft:${trustDomain}:limit:`)
@@ -110,12 +184,17 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
       ...discovery.services,
       healthService({ platform, log }),
       metricsService(traffic, clock),
-      certificateService(authority, log),
+      certificateService(authority, log, {
+        tokens,
+        onUse: (identity, address) => store.note('used', joinToken(identity), { who: identity, how: 'join token', address, agent: '' }),
+      }),
+      ...programs.forProxies,
       limits.service,
     ],
     log,
   })
   renewServer = () => grpc.setCertificate()
+  withdrawn.onChange(() => grpc.expel(({ peer, serial }) => withdrawn.why(peer, serial)))
   owned.defer(() => grpc.close(200))
   owned.defer(() => discovery.close())
 
@@ -134,25 +213,127 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
     })
   owned.defer(() => watch?.close())
 
-  const xds = { host: reachable(options.xds.host), port: grpc.port }
-  const parts = { version, startedAt, store, authority, loop, discovery, platform, traffic, xds: () => xds, now: () => clock.now() }
+  xds = { host: reachable(options.xds.host), port: grpc.port }
+  if (options.attestSocket !== undefined)
+    owned.use(await serveEach({ path: options.attestSocket, servicesFor: peer => programs.servicesFor(peer), log }))
+  const told = () => tellTrust({ store, authority, domains: () => federation.known(), now: () => clock.now() })
+  const parts = {
+    version,
+    startedAt,
+    store,
+    authority,
+    loop,
+    discovery,
+    platform,
+    traffic,
+    xds: () => xds,
+    now: () => clock.now(),
+    trust: () => told(),
+  }
+  const operators = owned.use(
+    await openOperators({
+      store,
+      path: `${folder}/users.db`,
+      ...(options.operators === undefined ? {} : { file: options.operators }),
+      isRequired: options.requireLogin === true || !isLoopback(options.api.host),
+      identifyMember: chain => authority.identify(chain),
+      clock,
+      log,
+    }),
+  )
+  const bundle = await openOwnBundle({
+    folder,
+    roots: () => authority.roots(),
+    jwks: () => jwt.jwks(),
+    refreshHintS: options.bundleRefreshS ?? 300,
+    log,
+  })
+  const bundleEndpoint = options.bundle && owned.use(await serveBundle(options.bundle, () => authority.serverCertificate(), bundle, log))
+  const firstAdmin = await keepFirstAdmin(operators, folder)
   const operator = createOperatorApi({
     store,
     version,
+    operators,
     complete: (resource, old) => platform.complete(resource, old),
     admit: resource => platform.admit(resource),
-    extra: [...meshRoutes(parts), ...rootRoutes(authority, watch, store), ...auditRoutes(store)],
+    extra: [
+      ...meshRoutes(parts),
+      ...tokenRoutes({ authority, tokens, store, make: makeToken, jwks: () => jwt.jwks() }),
+      ...rootRoutes(authority, watch, store),
+      ...trustRoutes(authority, bundle),
+      ...auditRoutes(store),
+      ...operators.routes,
+    ],
     staticFiles: staticFiles(options.dashboard),
     log,
   })
-  const http = await serveHttp({ ...options.api, handler: operator.handler, refuse: operator.refuse })
+  const { host, port, names = [] } = options.api
+  const files = options.api.certificate && (await certificateFromFiles(options.api.certificate, log, () => renewApi()))
+  owned.defer(() => files?.close())
+  const http = await serveHttp({
+    host,
+    port,
+    handler: operator.handler,
+    refuse: operator.refuse,
+    allowedHosts: () => [...names, ...operators.settings().allowedHosts],
+    allowedOrigins: () => operators.settings().allowedOrigins,
+    connectionsPerAddress: () => operators.settings().limits.connections,
+    ...(serving === 'plain'
+      ? {}
+      : {
+          tls: {
+            certificate: () => (files ? files.current() : authority.serverCertificate()),
+            clientRoots: () => operators.clientRoots(() => authority.roots()),
+          },
+        }),
+  })
   owned.defer(() => http.close())
+  const renewApi = (): void => http.renew()
+  operators.onChange(renewApi)
+  renewServer = () => {
+    grpc.setCertificate()
+    renewApi()
+    bundleEndpoint?.renew()
+  }
+  const ca = serving === 'mesh' ? `${folder}/ca.pem` : undefined
+  const writeRoots = async (): Promise<void> => (ca === undefined ? undefined : writeAtomic(ca, authority.roots().join('')))
+  tellRoots = () => {
+    renewApi()
+    writeRoots().catch((thrown: unknown) => log.error('the roots could not be written for operators', { error: thrown }))
+  }
+  await writeRoots()
   const kept = owned.move()
-  return { api: { host: reachable(options.api.host), port: http.port }, xds, [Symbol.asyncDispose]: () => kept.disposeAsync() }
+  const reached = reachable(host)
+  const url = `${serving === 'plain' ? 'http' : 'https'}://${reached.includes(':') ? `[${reached}]` : reached}:${http.port}`
+  return {
+    api: { host: reached, port: http.port, url },
+    xds,
+    ...(bundleEndpoint === undefined ? {} : { bundle: { host: reachable(options.bundle!.host), port: bundleEndpoint.port } }),
+    ...(firstAdmin === undefined ? {} : { firstAdmin }),
+    ...(ca === undefined ? {} : { ca }),
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  }
 }
+
+/** Where everybody has to log in, somebody must be able to, once. */
+async function keepFirstAdmin({ isRequired, firstAdmin }: Operators, folder: string): Promise<string | undefined> {
+  const token = isRequired ? firstAdmin() : undefined
+  if (token === undefined) return undefined
+  const path = `${folder}/admin.token`
+  await writeAtomic(path, `${token}\n`, { mode: 0o600 })
+  return path
+}
+
+type Names = { readonly dns?: readonly string[]; readonly ips?: readonly string[] }
+const togetherOf = (one: Names, other: Names): Names => ({
+  dns: [...(one.dns ?? []), ...(other.dns ?? [])],
+  ips: [...(one.ips ?? []), ...(other.ips ?? [])],
+})
 
 /** An address that means "all of them" is none that a proxy could call. */
 const reachable = (host: string): string => (host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host)
 
 const namesOf = (host: string): { dns?: string[]; ips?: string[] } =>
   host === '0.0.0.0' || host === '::' || host === 'localhost' ? {} : /^[\d.]+$|:/.test(host) ? { ips: [host] } : { dns: [host] }
+
+const nobody: NonNullable<Mesh['trust']['revoked']> = []

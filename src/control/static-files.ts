@@ -2,6 +2,7 @@
 
 import { readFolder } from '#io/folder'
 import type { HttpReply, HttpRequest } from '#io/http-server'
+import { pagePolicy } from './operators/browser.ts'
 
 const types: Readonly<Record<string, string>> = {
   html: 'text/html; charset=utf-8',
@@ -13,10 +14,6 @@ const types: Readonly<Record<string, string>> = {
   woff2: 'font/woff2',
   json: 'application/json',
 }
-
-/** The page runs nothing and loads nothing from elsewhere. */
-const policy =
-  "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; worker-src 'self' blob:; connect-src 'self'; frame-ancestors 'none'; base-uri 'self'"
 
 const notBuilt = `<!doctype html><title>Weft</title><body style="font-family: sans-serif; max-width: 40em; margin: 4em auto">
 <h1>The dashboard is not built</h1><p>Run <code>node scripts/ready.mjs</code> in the clone, then restart the control plane. The API at <a href="/apis">/apis</a> and <a href="/weft/v1/status">/weft/v1/status</a> is there.</p>`
@@ -42,7 +39,7 @@ function reply(name: string, body: Uint8Array): HttpReply {
   const caching = name.startsWith('assets/') ? 'public, max-age=31536000, immutable' : 'no-cache'
   return {
     status: 200,
-    headers: { 'content-type': type, 'cache-control': caching, 'x-content-type-options': 'nosniff', 'content-security-policy': policy },
+    headers: { 'content-type': type, 'cache-control': caching, 'content-security-policy': pagePolicy },
     body,
   }
 }

@@ -22,7 +22,7 @@ export function pemBlocks(text: string, label: string): readonly string[] {
 
 /** All blocks of PEM text, whatever they hold, in DER one after another. */
 export const derOf = (pem: string): Uint8Array =>
-  Buffer.concat([...pem.matchAll(/-----BEGIN [A-Z ]+-----([^-]+)-----END/g)].map(([, base64 = '']) => Buffer.from(base64, 'base64')))
+  Buffer.concat([...pem.matchAll(/-----BEGIN [A-Z0-9 ]+-----([^-]+)-----END/g)].map(([, base64 = '']) => Buffer.from(base64, 'base64')))
 
 /** When it was issued (its beginning is set earlier, for the sake of clocks that differ) and when it ends. Rotation counts from there. */
 export function lifeOf(certificate: Certificate): Life {

@@ -60,6 +60,17 @@ export function time(ms: number): Uint8Array {
   return Number(digits.slice(0, 4)) < 2050 ? text(tags.utcTime, digits.slice(2)) : text(tags.generalizedTime, digits)
 }
 
+/** The time of a UTCTime or a GeneralizedTime as RFC 5280 §4.1.2.5 allows them; ms since the epoch. Throws RangeError. */
+export function readTime({ tag, body }: Value): number {
+  const [, year = '', rest = ''] = /^(\d\d|\d{4})(\d{10})Z$/.exec(Buffer.from(body).toString('latin1')) ?? []
+  const isShort = tag === tags.utcTime
+  const whole = isShort ? `${Number(year) < 50 ? '20' : '19'}${year}` : year
+  const [month, day, hour, minute, second] = rest.match(/../g) ?? []
+  const ms = Date.parse(`${whole}-${month}-${day}T${hour}:${minute}:${second}Z`)
+  if (year.length !== (isShort ? 2 : 4) || Number.isNaN(ms)) throw new RangeError('a time that is not one of RFC 5280')
+  return ms
+}
+
 /** One value as read: whole with tag and length, body without. */
 export type Value = { readonly tag: number; readonly body: Uint8Array; readonly whole: Uint8Array }
 

@@ -213,13 +213,27 @@ function signed(
   key: Key,
   { issuer, subject, publicKey, notBefore, notAfter, extensions }: Wanted,
 ): { readonly pem: string; readonly serial: string } {
-  const { algorithm, hash } = signing(key)
   const serial = newSerial()
   const spki = publicKey.export({ type: 'spki', format: 'der' })
   const times = sequence(time(notBefore), time(notAfter))
-  const inside = sequence(version3, integer(serial), algorithm, issuer, times, subject, spki, der(constructed(3), sequence(...extensions)))
-  const signature = sign(hash, inside, key.private)
-  return { pem: toPem('CERTIFICATE', sequence(inside, algorithm, bits(signature))), serial: serial.toString('hex') }
+  const pem = signAs('CERTIFICATE', key, algorithm => [
+    version3,
+    integer(serial),
+    algorithm,
+    issuer,
+    times,
+    subject,
+    spki,
+    der(constructed(3), sequence(...extensions)),
+  ])
+  return { pem, serial: serial.toString('hex') }
+}
+
+/** What certificates and revocation lists have in common: the fields, which name the algorithm, that again, and the signature. PEM. */
+export function signAs(label: string, key: Key, fields: (algorithm: Uint8Array) => readonly Uint8Array[]): string {
+  const { algorithm, hash } = signing(key)
+  const inside = sequence(...fields(algorithm))
+  return toPem(label, sequence(inside, algorithm, bits(sign(hash, inside, key.private))))
 }
 
 /** 16 random bytes, positive and without a leading zero (RFC 5280 §4.1.2.2). */

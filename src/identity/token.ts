@@ -99,6 +99,9 @@ function fromClaims(claims: Claims, now: number): JoinToken {
 /** base64url SHA-256 of the certificate's DER, as tokens carry it. root: PEM. */
 export const rootSha256 = (root: string): string => createHash('sha256').update(new X509Certificate(root).raw).digest('base64url')
 
+/** Under which a token is remembered: hex SHA-256 of its text. */
+export const tokenSha256 = (token: string): string => createHash('sha256').update(token.trim()).digest('hex')
+
 const tokenKeyId = (key: KeyObject): string =>
   createHash('sha256')
     .update(key.export({ type: 'spki', format: 'der' }))

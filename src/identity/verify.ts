@@ -16,6 +16,7 @@ export type Refusal =
   | 'bad-id'
   | 'wrong-trust-domain'
   | 'wrong-id'
+  | 'revoked'
 
 /** notAfter: milliseconds since the epoch. serial: lower-case hex. */
 export type Proven = { readonly peer: SpiffeId; readonly notAfter: number; readonly serial: string }

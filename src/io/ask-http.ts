@@ -2,8 +2,10 @@
 
 import http from 'node:http'
 import https from 'node:https'
+import type { PeerCertificate } from 'node:tls'
 
-export type Reply = { readonly status: number; readonly body: string }
+/** type: its Content-Type; empty where it says none. */
+export type Reply = { readonly status: number; readonly body: string; readonly type: string }
 
 export type HttpQuestion = {
   readonly url: string
@@ -12,13 +14,17 @@ export type HttpQuestion = {
   readonly body?: string
   /** PEM roots by which the server is known; absent: those of this machine. */
   readonly ca?: string | undefined
+  /** Why the server's leaf (DER), which leads to a root, is not the one expected. Absent: its names must fit the host. */
+  readonly expectedServer?: ((leaf: Uint8Array) => string | undefined) | undefined
   readonly timeoutMs: number
 }
+
+const asError = (reason: string | undefined): Error | undefined => (reason === undefined ? undefined : new Error(reason))
 
 const mostBytes = 4 * 1024 * 1024
 
 /** Rejects with one sentence when there is no answer; any status is one. Redirects are not followed. */
-export function askHttp({ url, method = 'GET', headers = {}, body, ca, timeoutMs }: HttpQuestion): Promise<Reply> {
+export function askHttp({ url, method = 'GET', headers = {}, body, ca, expectedServer, timeoutMs }: HttpQuestion): Promise<Reply> {
   return new Promise((resolve, reject) => {
     const failed = (reason: string): void => reject(new Error(`${new URL(url).origin} does not answer: ${reason}`))
     const send = url.startsWith('https:') ? https.request : http.request
@@ -29,6 +35,10 @@ export function askHttp({ url, method = 'GET', headers = {}, body, ca, timeoutMs
         headers: { ...headers, ...(body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }) },
         agent: false,
         ...(ca === undefined ? {} : { ca }),
+        // OpenSSL has verified the chain when this is called.
+        ...(expectedServer === undefined
+          ? {}
+          : { checkServerIdentity: (_host: string, { raw }: PeerCertificate) => asError(expectedServer(raw)) }),
       },
       response => {
         const parts: Buffer[] = []
@@ -39,7 +49,13 @@ export function askHttp({ url, method = 'GET', headers = {}, body, ca, timeoutMs
           else parts.push(part)
         })
         response.once('error', thrown => failed(thrown.message))
-        response.once('end', () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(parts).toString('utf8') }))
+        response.once('end', () =>
+          resolve({
+            status: response.statusCode ?? 0,
+            body: Buffer.concat(parts).toString('utf8'),
+            type: response.headers['content-type'] ?? '',
+          }),
+        )
       },
     )
     const timer = setTimeout(() => request.destroy(new Error(`not within ${timeoutMs / 1000} s`)), timeoutMs)

@@ -6,8 +6,8 @@
  * moves later calls to such a connection.
  */
 
-export { type CallOptions, connectGrpc, type ConnectGrpcOptions, type GrpcChannel } from './grpc/connect.ts'
-export { serveAttested } from './grpc/attested.ts'
+export { type CallOptions, connectGrpc, connectLocal, type ConnectGrpcOptions, type GrpcChannel } from './grpc/connect.ts'
+export { serveAttested, serveEach } from './grpc/attested.ts'
 export { type GrpcServer, type Identified, serveGrpc, type ServeGrpcOptions } from './grpc/serve.ts'
 export { type LocalServer, serveLocal } from './grpc/local.ts'
 export { type Call, type Service, type ServiceOptions, serverStream, stream, unary } from './grpc/service.ts'

@@ -36,7 +36,7 @@ test('a body beyond the limit is refused, declared or not', async () => {
 })
 
 test('a foreign Host on loopback, and a write from a page of another origin, are refused; a read is not', async () => {
-  await using server = await serveHttp({ host: '127.0.0.1', port: 0, handler: echo, allowedHosts: ['mesh.example'] })
+  await using server = await serveHttp({ host: '127.0.0.1', port: 0, handler: echo, allowedHosts: () => ['mesh.example'] })
   const { port } = server
   const statusOf = async (method: string, headers: http.OutgoingHttpHeaders): Promise<number> =>
     (await raw(port, { method, headers })).status

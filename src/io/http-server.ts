@@ -1,12 +1,16 @@
 /** An HTTP/1.1 server for the mesh's own APIs: bounded bodies, streams that end with their reader, nothing served to a web page of another origin. The only user of node:http servers. */
 
 import http from 'node:http'
-import type { AddressInfo } from 'node:net'
-import type { Handler, HttpReply } from './http-server/contract.ts'
+import https from 'node:https'
+import type { AddressInfo, Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
+import type { Handler, HttpReply, HttpRequest } from './http-server/contract.ts'
 import { judgeOrigin } from './http-server/origin.ts'
+import { peerOf, renewTls, type ServeTls, tlsOptions } from './http-server/tls.ts'
 import { listenError } from './net.ts'
 
 export type * from './http-server/contract.ts'
+export { isLoopback } from './http-server/origin.ts'
 
 export class BodyTooLarge extends Error {
   readonly limit: number
@@ -17,19 +21,37 @@ export class BodyTooLarge extends Error {
   }
 }
 
-export type HttpServing = AsyncDisposable & { readonly host: string; readonly port: number; close(): Promise<void> }
+/** renew: the certificate, or the roots of clients, are others now. */
+export type HttpServing = AsyncDisposable & { readonly host: string; readonly port: number; renew(): void; close(): Promise<void> }
 
 export type ServeOptions = {
   readonly host: string
   /** 0: any free one. */
   readonly port: number
   readonly handler: Handler
+  /** Absent: plain HTTP. */
+  readonly tls?: ServeTls
   /** Names besides loopback ones under which a browser may reach it, such as `mesh.example.com`. */
-  readonly allowedHosts?: readonly string[]
+  readonly allowedHosts?: () => readonly string[]
+  /** Pages of other origins that may write, if they bring a token. */
+  readonly allowedOrigins?: () => readonly string[]
+  /** Open at once from one address; more are answered with 429. 512 unless said. */
+  readonly connectionsPerAddress?: () => number
   /** Largest request body, in bytes: 3 MiB unless said, as the Kubernetes API. */
   readonly maxBody?: number
   /** Makes the reply to a refusal or an error of the server itself; plain text unless said. `bug` is present when `handler` threw. */
   readonly refuse?: (status: number, says: string, bug?: unknown) => HttpReply
+  /** How long the head of a request may take, and all of it: 20 s and 60 s unless said. */
+  readonly slowMs?: { readonly head: number; readonly whole: number }
+}
+
+/** Of all callers; beyond, connections are closed unread. */
+const mostConnections = 10_000
+
+/** What Node says of a request that it did not get to the end of. */
+const troubles: Readonly<Record<string, readonly [status: number, says: string]>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'the request took too long to arrive'],
+  HPE_HEADER_OVERFLOW: [431, 'the head of the request is larger than 32 KiB'],
 }
 
 /** A reader this far behind is cut off: it will come back and read anew. */
@@ -37,21 +59,56 @@ const maxUnread = 16 * 1024 * 1024
 
 /** Rejects with a sentence that names the port and what to do when it cannot listen. */
 export async function serveHttp(options: ServeOptions): Promise<HttpServing> {
-  const { host, port, maxBody = 3 * 1024 * 1024, refuse = plainRefusal } = options
+  const { host, port, tls, maxBody = 3 * 1024 * 1024, refuse = plainRefusal, connectionsPerAddress = () => 512 } = options
   const closing = new AbortController()
-  const server = http.createServer(
-    { keepAliveTimeout: 65_000, headersTimeout: 20_000, requestTimeout: 60_000, maxHeaderSize: 32 * 1024 },
-    (incoming, outgoing) => {
-      void answer(incoming, outgoing).catch(() => outgoing.destroy())
-    },
-  )
+  const timing = {
+    keepAliveTimeout: 65_000,
+    headersTimeout: options.slowMs?.head ?? 20_000,
+    requestTimeout: options.slowMs?.whole ?? 60_000,
+    connectionsCheckingInterval: Math.min(5000, options.slowMs?.head ?? 5000),
+    maxHeaderSize: 32 * 1024,
+  }
+  const arrived = (incoming: http.IncomingMessage, outgoing: http.ServerResponse): void => {
+    void answer(incoming, outgoing).catch(() => outgoing.destroy())
+  }
+  const secure = tls && https.createServer({ ...timing, ...tlsOptions(tls), handshakeTimeout: timing.headersTimeout }, arrived)
+  const server = secure ?? http.createServer(timing, arrived)
+  server.maxConnections = mostConnections
+  const connections = new Map<string, number>()
+  server.on('connection', (socket: Socket) => {
+    const address = socket.remoteAddress ?? ''
+    connections.set(address, (connections.get(address) ?? 0) + 1)
+    socket.once('close', () => {
+      const left = connections.get(address)! - 1
+      if (left <= 0) connections.delete(address)
+      else connections.set(address, left)
+    })
+  })
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    const [status, says] = troubles[error.code ?? ''] ?? [400, 'what came is no HTTP request']
+    if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy()
+    socket.end(asText(refuse(status, says)))
+  })
 
   async function answer(incoming: http.IncomingMessage, outgoing: http.ServerResponse): Promise<void> {
     const gone = new AbortController()
     outgoing.once('close', () => gone.abort())
     const headers = oneEach(incoming.headers)
-    const refused = judgeOrigin({ method: incoming.method ?? 'GET', headers, boundTo: host, allowedHosts: options.allowedHosts ?? [] })
-    const reply = refused ? refuse(403, refused) : await handle(incoming, headers, AbortSignal.any([gone.signal, closing.signal]))
+    const refused = judgeOrigin({
+      method: incoming.method ?? 'GET',
+      headers,
+      boundTo: host,
+      allowedHosts: options.allowedHosts?.() ?? [],
+      allowedOrigins: options.allowedOrigins?.() ?? [],
+    })
+    const isTooMany = (connections.get(incoming.socket.remoteAddress ?? '') ?? 0) > connectionsPerAddress()
+    if (isTooMany) outgoing.setHeader('connection', 'close').setHeader('retry-after', '1')
+    const tooMany = `more than ${connectionsPerAddress()} connections from one address: close some, and try again`
+    const reply = isTooMany
+      ? refuse(429, tooMany)
+      : refused
+        ? refuse(403, refused)
+        : await handle(incoming, headers, AbortSignal.any([gone.signal, closing.signal]))
     send(reply, incoming, outgoing, closing.signal)
   }
 
@@ -68,6 +125,8 @@ export async function serveHttp(options: ServeOptions): Promise<HttpServing> {
       headers,
       signal,
       address: incoming.socket.remoteAddress ?? '',
+      isSecure: secure !== undefined,
+      ...peerIn(incoming.socket),
       body: () => readBody(incoming, maxBody),
     }
     try {
@@ -89,7 +148,10 @@ export async function serveHttp(options: ServeOptions): Promise<HttpServing> {
     server.once('error', error => reject(listenError(error, host, port)))
     server.listen({ host, port }, () => {
       server.on('error', () => {})
-      resolve({ host, port: (server.address() as AddressInfo).port, close, [Symbol.asyncDispose]: close })
+      const renew = (): void => {
+        if (secure && tls) renewTls(secure, tls)
+      }
+      resolve({ host, port: (server.address() as AddressInfo).port, renew, close, [Symbol.asyncDispose]: close })
     })
   })
 }
@@ -125,6 +187,22 @@ function send(reply: HttpReply, incoming: http.IncomingMessage, outgoing: http.S
     },
     end: () => void outgoing.end(),
   })
+}
+
+/** For a connection of which there is no response to write to. */
+function asText({ status, headers = {}, body = '' }: HttpReply): string {
+  const text = typeof body === 'string' ? body : Buffer.from(body).toString()
+  const lines = Object.entries({ ...headers, 'content-length': String(Buffer.byteLength(text)), connection: 'close' })
+  return `HTTP/1.1 ${status} ${http.STATUS_CODES[status] ?? ''}\r\n${lines.map(([name, value]) => `${name}: ${String(value)}\r\n`).join('')}\r\n${text}`
+}
+
+/** Asked once for each connection: the certificate stays what it was. */
+const peers = new WeakMap<TLSSocket, ReturnType<typeof peerOf>>()
+function peerIn(socket: Socket): Pick<HttpRequest, 'peer'> {
+  if (!(socket instanceof TLSSocket)) return {}
+  if (!peers.has(socket)) peers.set(socket, peerOf(socket))
+  const peer = peers.get(socket)
+  return peer === undefined ? {} : { peer }
 }
 
 async function readBody(incoming: http.IncomingMessage, limit: number): Promise<Uint8Array> {

@@ -1,6 +1,6 @@
 /** TCP and TLS sockets: listening, dialling, handshakes. What comes out are ordinary sockets, half-open allowed, without Nagle's delay. */
 
-import type { X509Certificate } from 'node:crypto'
+import { constants, type X509Certificate } from 'node:crypto'
 import net from 'node:net'
 import tls from 'node:tls'
 import { optionsOf, type Terms } from './net/terms.ts'
@@ -61,7 +61,8 @@ export function listenError(error: Error, host: string, port: number): Error {
 export const dialTcp = (host: string, port: number): Socket =>
   net.connect({ host, port, noDelay: true, allowHalfOpen: true, autoSelectFamily: false })
 
-export type TlsMaterial = { readonly key: string; readonly cert: string; readonly roots: readonly string[] }
+/** resumes: false: each handshake is a whole one, which a chain is needed of to judge by. */
+export type TlsMaterial = { readonly key: string; readonly cert: string; readonly roots: readonly string[]; readonly resumes?: false }
 
 /** One per certificate: making it parses the key (0.3 ms), so keep it. */
 export const secureContext = (material: TlsMaterial, terms?: Terms): SecureContext => tls.createSecureContext(materialOf(material, terms))
@@ -101,8 +102,12 @@ export function secureAcceptor(
   onFailed: (why: string) => void,
   terms?: Terms,
 ): SecureAcceptor {
+  const options = (own: TlsMaterial, on: Terms | undefined): tls.SecureContextOptions => ({
+    ...materialOf(own, on),
+    ...(own.resumes === false ? { secureOptions: constants.SSL_OP_NO_TICKET } : {}),
+  })
   const server = tls.createServer({
-    ...materialOf(material, terms),
+    ...options(material, terms),
     requestCert: true,
     rejectUnauthorized: true,
     handshakeTimeout: 10_000,
@@ -116,11 +121,14 @@ export function secureAcceptor(
   )
   return {
     accept: socket => void server.emit('connection', socket),
-    renew: (fresh, others) => server.setSecureContext(materialOf(fresh, others)),
+    renew: (fresh, others) => server.setSecureContext(options(fresh, others)),
   }
 }
 
 export type TlsSocket = tls.TLSSocket
+
+/** DER: what the peer showed and what stands above it, leaf first; of a session that was resumed the leaf only. */
+export { presented as peerChain } from './grpc/tls.ts'
 
 /** What the peer showed; TLS has verified its chain and times. */
 export const peerCertificate = (socket: TlsSocket): X509Certificate | undefined => socket.getPeerX509Certificate()

@@ -18,6 +18,7 @@ const SOL_SOCKET = 1
 const SO_REUSEADDR = 2
 const SO_LINGER = 13
 const SO_PEERCRED = 17
+const SO_PEERPIDFD = 77
 const SOL_IP = 0
 const SOL_IPV6 = 41
 const IP_TRANSPARENT = 19
@@ -77,6 +78,23 @@ export function credentialsOf(socket: net.Socket): Credentials | undefined {
     return undefined // without the C library
   }
   return { pid: found.readInt32LE(0), uid: found.readUInt32LE(4), gid: found.readUInt32LE(8) }
+}
+
+/**
+ * A descriptor of the process at the other end of a Unix socket (SO_PEERPIDFD, Linux 6.5): it stays that process's when its number is given to another. To be closed
+ * by `closeFd`; undefined where it cannot be had.
+ */
+export function processOf(socket: net.Socket): number | undefined {
+  const fd = fdOf(socket)
+  if (fd === undefined || process.platform !== 'linux') return undefined
+  const found = Buffer.alloc(4)
+  const length = Buffer.alloc(4)
+  length.writeUInt32LE(4)
+  try {
+    return libc().getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, found, length) === 0 ? found.readInt32LE(0) : undefined
+  } catch {
+    return undefined // without the C library
+  }
 }
 
 /** When the socket is closed, its peer sees a reset and what was not sent is dropped (SO_LINGER of 0 s, socket(7)). False where it cannot be set. */

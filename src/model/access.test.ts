@@ -2,8 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import fc from 'fast-check'
 import { accessOf, CallerAccess, networkOf, readPath } from './access.ts'
-import type { Access, AccessCondition, AccessRule } from './view.ts'
+import type { Access, AccessCondition, AccessRule, TextMatch } from './view.ts'
 
 const web = 'spiffe://weft.local/ns/shop/sa/web'
 const rule = (name: string, from: AccessRule['from'], to: AccessRule['to'] = []): AccessRule => ({ name, from, to })
@@ -17,13 +18,13 @@ const ask = (path: string, method = 'GET', headers: Readonly<Record<string, stri
   header: (name: string) => headers[name],
 })
 const judged = (access: Access, request = ask('/'), identity: string | undefined = web, address = '10.0.0.9') =>
-  new CallerAccess(access, { identity, address }).judge(request)
+  new CallerAccess(access, { identity, address }, 0).judge(request)
 
 test('what a rule denies is denied though another allows it; what none allows is denied by default', () => {
   const both: Access = { deny: [rule('d', [[is(web)]], [[at('exact', '/admin')]])], allow: [rule('a', [[is(web)]])] }
   assert.deepEqual([judged(both).isAllowed, judged(both).rule?.name], [true, 'a'])
   assert.deepEqual([judged(both, ask('/admin')).isAllowed, judged(both, ask('/admin')).rule?.name], [false, 'd'])
-  const other = new CallerAccess(both, { identity: undefined, address: undefined })
+  const other = new CallerAccess(both, { identity: undefined, address: undefined }, 0)
   assert.deepEqual([other.judge(ask('/')), other.isRefused], [{ isAllowed: false }, true])
   assert.equal(judged({ deny: [] }).isAllowed, true)
 })
@@ -174,48 +175,79 @@ test('an identity is no pattern to its own advantage', () => {
   ])
 })
 
-test('many rules are found by the path as few are by looking through them, and the first that holds is named', () => {
-  const methods = ['GET', 'PUT']
-  const paths = ['/a', '/a/', '/a/b', '/b/', '/', '/c.json', '/a/b/c', '/A', '//a', '/x/../a/b']
-  let seed = 7
-  const next = (below: number): number => (seed = (seed * 48_271) % 0x7fff_ffff) % below
-  const condition = (): AccessCondition => {
-    const value = ['/a', '/a/', '/b/', '/a/b', '/'][next(5)]!
-    const type = next(2) === 0 ? ('exact' as const) : ('prefix' as const)
-    const kinds: readonly AccessCondition[] = [
-      { on: 'path', any: [{ type, value }] },
-      { on: 'path', any: [{ type, value }], not: true },
-      {
-        on: 'path',
-        any: [
-          { type: 'suffix', value: '.json' },
-          { type, value },
-        ],
-      },
-      { on: 'method', any: [{ type: 'exact', value: methods[next(2)]! }] },
-    ]
-    return kinds[next(4)]!
-  }
-  for (let round = 0; round < 300; round++) {
-    const rules = Array.from({ length: 8 }, (_, at) =>
-      rule(
-        `r-${at}`,
-        [],
-        Array.from({ length: 1 + next(2) }, () => Array.from({ length: 1 + next(2) }, condition)),
+test('many rules are found as few are by looking through them, and the first that holds is named', () => {
+  const text = (...values: readonly string[]): fc.Arbitrary<TextMatch> =>
+    fc.record({ type: fc.constantFrom('exact', 'exact', 'prefix', 'suffix'), value: fc.constantFrom(...values) })
+  const some = (...values: readonly string[]) => fc.array(text(...values), { minLength: 1, maxLength: 2 })
+  const not = fc.constantFrom({}, {}, {}, { not: true as const })
+  const condition: fc.Arbitrary<AccessCondition> = fc
+    .tuple(
+      fc.oneof(
+        some('/a', '/a/', '/b/', '/a/b', '/', '.json').map(any => ({ on: 'path', any }) as const),
+        some('GET', 'PUT').map(any => ({ on: 'method', any }) as const),
+        some('api.shop', '.shop', 'shop').map(any => ({ on: 'host', any }) as const),
+        fc
+          .tuple(fc.constantFrom('x-a', 'x-b'), fc.oneof(some('a', 'b', 'ab'), fc.constant([])))
+          .map(([name, any]) => ({ on: 'header', name, any }) as const),
       ),
+      not,
     )
-    for (const path of paths)
-      for (const method of methods) {
-        const all = judged({ deny: [], allow: rules }, ask(path, method))
-        const one = rules.find(each => judged({ deny: [], allow: [each] }, ask(path, method)).isAllowed)
-        assert.equal(all.rule?.name, one?.name, `${method} ${path} of ${JSON.stringify(rules)}`)
+    .map(([each, more]) => ({ ...each, ...more }))
+  const claim: fc.Arbitrary<AccessCondition> = fc
+    .tuple(fc.constantFrom(['groups'], ['scope'], ['a', 'b']), some('a', 'b', 'ab', 'true'))
+    .map(([path, any]) => ({ on: 'claim', path, any }))
+  const from = fc.array(fc.array(fc.oneof(claim, fc.constantFrom(is(web), is('spiffe://other'))), { minLength: 1, maxLength: 2 }), {
+    maxLength: 2,
+  })
+  const rules = fc.array(fc.tuple(from, fc.array(fc.array(condition, { minLength: 1, maxLength: 3 }), { maxLength: 2 })), {
+    minLength: 6,
+    maxLength: 14,
+  })
+  const header = fc.option(fc.constantFrom('a', 'b', 'a,b', ' ab , b', '', ','), { nil: undefined })
+  const claims = fc.option(
+    fc.constantFrom(
+      { groups: ['a', 'b'] },
+      { groups: 'ab', scope: 'a b' },
+      { a: { b: 'a' }, groups: true },
+      { groups: [], a: { b: ['b'] } },
+    ),
+    { nil: undefined },
+  )
+  const request = fc.record({
+    path: fc.constantFrom('/a', '/a/', '/a/b', '/b/', '/', '/c.json', '/a/b/c', '/A', '//a', '/x/../a/b'),
+    method: fc.constantFrom('GET', 'PUT'),
+    host: fc.constantFrom('api.shop', 'API.shop:80', 'shop', 'x.api.shop.', '.shop', 'other'),
+    a: header,
+    b: header,
+    claims,
+  })
+  fc.assert(
+    fc.property(rules, rules, fc.array(request, { minLength: 1, maxLength: 10 }), (denies, allows, requests) => {
+      const named = (list: typeof denies, name: string): readonly AccessRule[] =>
+        list.map(([who, to], at) => rule(`${name}-${at}`, who, to))
+      const [deny, allow] = [named(denies, 'd'), named(allows, 'a')]
+      for (const { path, method, host, a, b, claims: said } of requests) {
+        const headers = { ...(a === undefined ? {} : { 'x-a': a }), ...(b === undefined ? {} : { 'x-b': b }) }
+        const asked = { ...ask(path, method, headers, host), ...(said === undefined ? {} : { claims: said }) }
+        const all = judged({ deny, allow }, asked)
+        const denied = deny.filter(each => !judged({ deny: [each] }, asked).isAllowed)
+        const allowed = allow.filter(each => judged({ deny: [], allow: [each] }, asked).isAllowed)
+        assert.equal(all.rule?.name, (denied[0] ?? allowed[0])?.name, JSON.stringify(asked))
       }
-  }
+    }),
+    { numRuns: 300 },
+  )
 })
 
 test('callers of whom the same rules can hold share what is left of them', () => {
   const access: Access = { deny: [], allow: [rule('a', [[{ on: 'identity', any: [{ type: 'prefix', value: 'spiffe://weft.local/' }] }]])] }
-  const of = (identity: string | undefined) => accessOf(access, {}, () => ({ identity, address: undefined }))
+  const of = (identity: string | undefined) =>
+    accessOf(
+      access,
+      {},
+      () => ({ identity, address: undefined }),
+      () => 0,
+    )
   assert.equal(of(web), of(`${web}2`))
   assert.notEqual(of(web), of(undefined))
   assert.deepEqual([of(web).isRefused, of(undefined).isRefused], [false, true])

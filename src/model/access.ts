@@ -5,18 +5,18 @@
  *                                     then for each request by what is left
  */
 
-import { type ByPath, firstAt, indexOf } from './access/index.ts'
-import { isIn } from './access/network.ts'
+import { type Asked, type Caller, isCaller, isClaim, nothing, Spelled, type Test, testOf, textTest } from './access/condition.ts'
+import { firstAt, type Index, indexOf } from './access/index.ts'
 import { readPath } from './access/path.ts'
-import { textsAt } from './claims.ts'
+import { nearestOf, whyDenied } from './access/why.ts'
+import { accessNow, isTimed } from './access/window.ts'
 import type { RequestFacts } from './match.ts'
-import type { Access, AccessCondition, AccessRule, TextMatch } from './view.ts'
+import type { Access, AccessRule, TextMatch } from './view.ts'
 
+export type { Caller } from './access/condition.ts'
 export { networkOf } from './access/network.ts'
 export { readPath } from './access/path.ts'
-
-/** identity: the SPIFFE id that it proved. address: from where it connected. */
-export type Caller = { readonly identity: string | undefined; readonly address: string | undefined }
+export { accessNow, nextChange } from './access/window.ts'
 
 /**
  * rule: of the policy that decided; undefined: by default, for denials because no Allow policy holds. wouldDeny: an audited policy would deny it: its rule, or
@@ -30,8 +30,6 @@ export type Verdict = {
   readonly badPath?: true
 }
 
-type Asked = Pick<RequestFacts, 'method' | 'host' | 'header' | 'claims'> & { readonly path: string }
-type Test = (asked: Asked) => boolean
 /** asks: what a request must be, all of one; tests: the same as something to call. Undefined: always. */
 type Left = {
   readonly rule: AccessRule
@@ -40,14 +38,12 @@ type Left = {
   readonly yes: Verdict
   readonly no: Verdict
 }
-type Listed = { readonly lefts: readonly Left[]; readonly byPath: ByPath | undefined }
+type Listed = { readonly lefts: readonly Left[]; readonly index: Index | undefined }
 type Lefts = { readonly deny: Listed; readonly allow: Listed | undefined }
 
 const allowed: Verdict = { isAllowed: true }
 const noAllow: Verdict = { isAllowed: false }
 const badPath: Verdict = { isAllowed: false, badPath: true }
-/** What opaque bytes have. */
-const nothing: Asked = { method: '', host: '', path: '', header: () => undefined }
 
 /** What is left to decide of each request of one caller. */
 export class CallerAccess {
@@ -57,7 +53,9 @@ export class CallerAccess {
   /** The same for every request. */
   readonly #always: Verdict | undefined
 
-  constructor(access: Access, caller: Caller) {
+  /** now: ms since the epoch, for rules that have times. */
+  constructor(all: Access, caller: Caller, now: number) {
+    const access = accessNow(all, now)
     this.#rules = leftOf(access, caller)
     this.#audit = access.audit === undefined ? undefined : leftOf(access.audit, caller)
     const kept = [this.#rules, this.#audit].flatMap(each => (each === undefined ? [] : [...each.deny.lefts, ...(each.allow?.lefts ?? [])]))
@@ -100,28 +98,6 @@ export class CallerAccess {
   }
 }
 
-/** A request whose path is spelled otherwise. */
-class Spelled implements Asked {
-  readonly #request: RequestFacts
-  readonly path: string
-  constructor(request: RequestFacts, path: string) {
-    this.#request = request
-    this.path = path
-  }
-  get method(): string {
-    return this.#request.method
-  }
-  get host(): string {
-    return this.#request.host
-  }
-  get claims(): RequestFacts['claims'] {
-    return this.#request.claims
-  }
-  header(name: string): string | undefined {
-    return this.#request.header(name)
-  }
-}
-
 function decide({ deny, allow }: Lefts, asked: Asked): Verdict {
   const denies = firstOf(deny, asked)
   if (denies !== undefined) return denies.no
@@ -129,12 +105,12 @@ function decide({ deny, allow }: Lefts, asked: Asked): Verdict {
   return firstOf(allow, asked)?.yes ?? noAllow
 }
 
-function firstOf({ lefts, byPath }: Listed, asked: Asked): Left | undefined {
-  if (byPath === undefined) {
+function firstOf({ lefts, index }: Listed, asked: Asked): Left | undefined {
+  if (index === undefined) {
     for (const left of lefts) if (holds(left, asked)) return left
     return undefined
   }
-  const at = firstAt(byPath, asked.path, place => {
+  const at = firstAt(index, asked, place => {
     const { tests } = lefts[place.at]!
     return tests === undefined || isEach(tests[place.alternative]!, asked)
   })
@@ -160,21 +136,13 @@ const leftOf = ({ deny, allow }: Pick<Access, 'deny' | 'allow'>, caller: Caller)
       const asks = asksOf(rule, caller)
       return [{ rule, asks, tests: testsOf(rule, asks), yes: { isAllowed: true, rule }, no: { isAllowed: false, rule } }]
     })
-    return { lefts, byPath: indexOf(lefts.map(({ asks }) => asks)) }
+    return { lefts, index: indexOf(lefts.map(({ asks }) => asks)) }
   }
   return { deny: narrow(deny), allow: allow && narrow(allow) }
 }
 
 const canHold = ({ from }: AccessRule, caller: Caller): boolean =>
   from.length === 0 || from.some(all => all.every(each => isCaller(each, caller)))
-
-function isCaller(condition: AccessCondition, { identity, address }: Caller): boolean {
-  const isNot = condition.not === true
-  if (condition.on === 'claim') return true // of the request
-  if (condition.on === 'address') return condition.networks.some(network => isIn(address, network)) !== isNot
-  if (condition.on !== 'identity') return false
-  return (identity !== undefined && condition.any.some(each => textTest(each)(identity))) !== isNot
-}
 
 const compiled = new WeakMap<AccessRule, readonly (readonly Test[])[]>()
 
@@ -187,8 +155,6 @@ function asksOf({ from, to }: AccessRule, caller: Caller): Left['asks'] {
   return anything ? claims : claims.flatMap(some => to.map(all => [...some, ...all]))
 }
 
-const isClaim = ({ on }: AccessCondition): boolean => on === 'claim'
-
 function testsOf(rule: AccessRule, asks: Left['asks']): Left['tests'] {
   if (asks !== rule.to) return asks?.map(all => all.map(testOf))
   let tests = compiled.get(rule)
@@ -196,75 +162,71 @@ function testsOf(rule: AccessRule, asks: Left['asks']): Left['tests'] {
   return tests
 }
 
-/** A condition of a request. Of opaque bytes nothing is known, so that there must be none. */
-function testOf(condition: AccessCondition): Test {
-  const isNot = condition.not === true
-  if (condition.on === 'header') {
-    const { name } = condition
-    const fits = anyTest(condition.any)
-    return asked => {
-      const joined = asked.header(name)
-      if (joined === undefined) return isNot
-      if (condition.any.length === 0) return !isNot
-      return (joined.includes(',') ? joined.split(',').some(value => fits(value.trim())) : fits(joined)) !== isNot
-    }
-  }
-  if (condition.on === 'claim') {
-    const { path } = condition
-    const fits = anyTest(condition.any)
-    return ({ claims }) => (claims !== undefined && textsAt(claims, path).some(fits)) !== isNot
-  }
-  if (condition.on === 'address' || condition.on === 'identity') throw new Error(`${condition.on} is a condition of the caller`)
-  const fits = anyTest(condition.any)
-  if (condition.on === 'method') return asked => fits(asked.method) !== isNot
-  if (condition.on === 'path') return asked => fits(asked.path) !== isNot
-  return asked => fits(bareHost(asked.host)) !== isNot
-}
-
-function anyTest(matches: readonly TextMatch[]): (text: string) => boolean {
-  const exact = new Set(matches.flatMap(({ type, value }) => (type === 'exact' ? [value] : [])))
-  const others = matches.filter(({ type }) => type !== 'exact').map(textTest)
-  if (others.length === 0) return text => exact.has(text)
-  return text => exact.has(text) || others.some(test => test(text))
-}
-
-/** regex: RE2 syntax that JavaScript has too, of the whole text. */
-function textTest({ type, value }: TextMatch): (text: string) => boolean {
-  switch (type) {
-    case 'exact':
-      return text => text === value
-    case 'prefix':
-      return text => text.startsWith(value)
-    case 'suffix':
-      return text => text.endsWith(value)
-    case 'regex': {
-      const pattern = new RegExp(`^(?:${value})$`, 'su')
-      return text => pattern.test(text)
-    }
-  }
-}
-
-/** In lower case, without port and without the dot at its end. */
-const bareHost = (host: string): string => host.replace(/:\d*$/, '').replace(/\.$/, '').toLowerCase()
-
 /** policy: `NAMESPACE/NAME`. rule: its place in the policy, from 0. */
 export function placeOf({ name }: AccessRule): { readonly policy: string; readonly rule: string } {
   const at = name.lastIndexOf('#')
   return { policy: name.slice(0, at), rule: name.slice(at + 1) }
 }
 
+/** Stands where an AccessPolicy would, for callers of other trust domains whom nobody lets in. */
+export const strangersRule = 'weft-system/other-trust-domains'
+
+/** matches: of identities; undefined: nobody. */
+export const isNamed = (matches: readonly TextMatch[] | undefined, identity: string): boolean =>
+  matches?.some(each => textTest(each)(identity)) ?? false
+
 /** Why, in the words of logs and explanations. */
 export function tellVerdict({ isAllowed, rule, badPath }: Verdict): string {
   if (badPath === true) return 'the path means nothing certain: an access rule could not be applied to it'
   if (rule === undefined) return isAllowed ? 'no AccessPolicy denies it' : 'no Allow policy matches'
   const place = placeOf(rule)
+  if (place.policy.startsWith('Revocation/')) return `Revocation ${place.policy.slice(11)} takes back who it is`
+  if (place.policy === strangersRule) return 'it is of another trust domain, and no AccessPolicy here names that'
   return `rule ${place.rule} of AccessPolicy ${place.policy} ${isAllowed ? 'allows' : 'denies'} it`
 }
 
-/** For callers of whom something is kept anyway: decided once for each, and what is left is the same for all for whom the same rules can hold. caller: read only when it is new. */
-export function accessOf(access: Access, key: object, caller: () => Caller): CallerAccess {
+/**
+ * Which condition decided that it is denied: `path /admin is under /admin` of a rule that denies; where no rule allows it, the first condition that did not hold of the nearest.
+ * request: undefined for opaque bytes. Undefined where there is no condition to tell of. It looks at every rule: for what is told, not for every call.
+ */
+export function tellWhy(
+  access: Access,
+  caller: Caller,
+  request: RequestFacts | undefined,
+  { rule, badPath }: Verdict,
+  now: number,
+): string | undefined {
+  if (badPath === true) return undefined
+  const read = request === undefined ? undefined : readPath(request.path)
+  const spelled = (path: string | undefined) =>
+    ({
+      caller,
+      asked: request === undefined || path === undefined ? (request ?? nothing) : new Spelled(request, path),
+      isOpaque: request === undefined,
+      now,
+    }) as const
+  const call = spelled(read?.path)
+  if (rule !== undefined)
+    return whyDenied(rule, read?.other !== undefined && !heldBy(rule, caller, call.asked) ? spelled(read.other) : call)
+  const nearest = nearestOf(access, call) ?? (read?.other === undefined ? undefined : nearestOf(access, spelled(read.other)))
+  if (nearest === undefined) return undefined
+  const place = placeOf(nearest.rule)
+  return `${nearest.says}, of rule ${place.rule} of AccessPolicy ${place.policy}, the nearest`
+}
+
+const heldBy = (rule: AccessRule, caller: Caller, asked: Asked): boolean => {
+  const asks = asksOf(rule, caller)
+  return asks === undefined || asks.some(all => all.every(each => testOf(each)(asked)))
+}
+
+/**
+ * For callers of whom something is kept anyway: decided once for each, and what is left is the same for all for whom the same rules can hold. Of rules with
+ * times those that hold now. caller: read only when it is new. now: ms since the epoch, asked only where there are times.
+ */
+export function accessOf(access: Access, key: object, caller: () => Caller, now: () => number): CallerAccess {
   let known = byAccess.get(access)
-  if (known === undefined) byAccess.set(access, (known = { byKey: new WeakMap(), byRules: new Map() }))
+  if (known === undefined) byAccess.set(access, (known = { byKey: new WeakMap(), byRules: new Map(), isTimed: isTimed(access) }))
+  if (known.isTimed) return accessOf(accessNow(access, now()), key, caller, now)
   let found = known.byKey.get(key)
   if (found === undefined) known.byKey.set(key, (found = shared(access, caller(), known.byRules)))
   return found
@@ -279,7 +241,7 @@ function shared(access: Access, caller: Caller, byRules: Map<string, CallerAcces
   let found = byRules.get(set)
   if (found === undefined) {
     if (byRules.size >= mostSets) byRules.clear()
-    byRules.set(set, (found = new CallerAccess(access, caller)))
+    byRules.set(set, (found = new CallerAccess(access, caller, 0)))
   }
   return found
 }
@@ -292,5 +254,5 @@ const setOf = (rule: AccessRule, caller: Caller): string =>
       ? '1'
       : '0'
 
-type Known = { readonly byKey: WeakMap<object, CallerAccess>; readonly byRules: Map<string, CallerAccess> }
+type Known = { readonly byKey: WeakMap<object, CallerAccess>; readonly byRules: Map<string, CallerAccess>; readonly isTimed: boolean }
 const byAccess = new WeakMap<Access, Known>()

@@ -29,7 +29,7 @@ test('a value that cannot stand in a header is in none', () => {
 const admins: AccessCondition = { on: 'claim', path: ['groups'], any: [{ type: 'exact', value: 'admin' }] }
 const web: AccessCondition = { on: 'identity', any: [{ type: 'exact', value: 'spiffe://d/ns/shop/sa/web' }] }
 const judged = (access: Access, identity: string | undefined, claims?: Claims, method = 'GET') => {
-  const caller = new CallerAccess(access, { identity, address: undefined })
+  const caller = new CallerAccess(access, { identity, address: undefined }, 0)
   const { isAllowed } = caller.judge({ method, host: '', path: '/', search: '', header: () => undefined, claims })
   return isAllowed
 }

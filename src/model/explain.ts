@@ -8,7 +8,7 @@
 
 import { Failure, type FailureCode } from '#base/failure'
 import type { WayIn } from './explain/arrive.ts'
-import { arrive, askedFor } from './explain/arrive.ts'
+import { arrive, askedFor, loginAskedFor } from './explain/arrive.ts'
 import type { EndpointTold } from './explain/endpoints.ts'
 import { tellEndpoints } from './explain/endpoints.ts'
 import { enter, isEdge, type TlsTold } from './explain/enter.ts'
@@ -18,6 +18,7 @@ import { tellRules } from './explain/rules.ts'
 import { type EgressTold, endpointsOf, judgeRequest, judgeTls, mayBeOutside } from './explain/leave.ts'
 import { listenerAt } from './listener.ts'
 import type { RequestFacts } from './match.ts'
+import { asChosenBy } from './claim-routes.ts'
 import { locationOf, rewrite } from './rewrite.ts'
 import { backendsFor } from './server-name.ts'
 import type { Backend, Filter, Listener, Route, View, WeightedBackend } from './view.ts'
@@ -149,10 +150,12 @@ function along(
   }
   const opaque = listener.backends === undefined ? {} : { opaque: sharesOf(listener.backends) }
   if (table === undefined) return fails({ ...told, ...opaque }, 'not-ready', `no routes yet for ${listener.name}`)
-  const { rules, route } = tellRules(table, asked.request)
+  const { rules, route } = tellRules(table, asChosenBy(table, listener, asked.request))
   const tried = { ...told, ...opaque, rules }
   if (route === undefined) return fails(tried, 'no-route', `${asked.request.method} ${asked.request.path} at ${listener.service}`)
   const egress = route.egress === undefined ? undefined : judgeRequest(route.egress, asked.request, asked.name, port)
+  const login = route.login === undefined ? undefined : loginAskedFor(listener, route.login, asked.request)
+  if (login !== undefined) return fails({ ...tried, route }, login.code, login.detail)
   const token = route.tokens === undefined ? undefined : askedFor(listener, route.tokens, asked.request)
   if (token?.failure !== undefined) return fails({ ...tried, route }, token.failure.code, token.failure.detail)
   const taken = { ...tried, route, ...(egress === undefined ? {} : { egress }) }

@@ -40,7 +40,8 @@ describe('a match', () => {
 
   test('of a prefix goes by whole segments, and a slash at its end says nothing', () => {
     const holds = (prefix: string) => ['/', '/a', '/a/', '/a/b', '/ab', '*'].filter(path => hasPrefix(path, prefix))
-    assert.deepEqual(holds('/'), ['/', '/a', '/a/', '/a/b', '/ab'])
+    // Every request is below the root (Gateway API, HTTPRouteMatch): that about the whole server too.
+    assert.deepEqual(holds('/'), ['/', '/a', '/a/', '/a/b', '/ab', '*'])
     assert.deepEqual(holds('/a'), ['/a', '/a/', '/a/b'])
     assert.deepEqual(holds('/a/'), ['/a', '/a/', '/a/b'])
   })
@@ -85,7 +86,9 @@ describe('the route that is taken', () => {
     assert.equal(taken(asked('/a', { host: 'WEB:8080' })), 'a')
   })
 
-  test('is none where nothing matches', () => assert.equal(taken(asked('*', { host: 'other' }, 'OPTIONS')), undefined))
+  test('is none where nothing matches', () => assert.equal(taken(asked('*', { host: 'web' }, 'OPTIONS')), undefined))
+
+  test('of OPTIONS * is the one for everything', () => assert.equal(taken(asked('*', { host: 'other' }, 'OPTIONS')), 'last'))
 })
 
 describe('a split by weight', () => {

@@ -15,6 +15,8 @@ export interface RequestFacts {
   header(name: string): string | undefined
   /** Of its token, where one was verified. */
   readonly claims?: Claims | undefined
+  /** Of a question: from which address it would come, and when, ms since the epoch. */
+  readonly asked?: { readonly address?: string; readonly at?: number }
 }
 
 /** Up to so many are tried one after the other: finding them by an index would cost more. */
@@ -74,7 +76,7 @@ const grpcType = /^application\/grpc(?:$|[+;])/
 
 /** Whole segments: `/a` holds `/a` and `/a/b`, not `/ab` (Gateway API PathPrefix). */
 export function hasPrefix(path: string, prefix: string): boolean {
-  if (prefix === '/') return path.charCodeAt(0) === 47
+  if (prefix === '/') return path.charCodeAt(0) === 47 || path === '*'
   const bare = prefix.endsWith('/') ? prefix.slice(0, -1) : prefix
   return path.startsWith(bare) && (path.length === bare.length || path.charCodeAt(bare.length) === 47)
 }

@@ -4,7 +4,9 @@ import type { EgressTarget } from './egress.ts'
 import type { TlsProfile } from './tls.ts'
 import type {
   AccessCondition,
+  AccessRule,
   AdaptiveConcurrency,
+  Authorizer,
   Backend,
   DnsName,
   EndpointSet,
@@ -18,7 +20,9 @@ import type {
   RateLimit,
   Route,
   RouteTable,
+  TextMatch,
   TokenPolicy,
+  Trust,
 } from './view.ts'
 
 /** What clients call, keyed by name: a listener and, where HTTP is spoken, a route table for each service port. */
@@ -77,6 +81,18 @@ export type SelectedTokens = {
   readonly policy: TokenPolicy
 }
 
+/** Who is asked about requests and connections of the workloads, as SelectedTokens. provider: the workloads that are asked; about calls to those nobody is. */
+export type SelectedAuthorizer = {
+  readonly selector?: Readonly<Record<string, string>>
+  readonly target?: number | string
+  readonly authorizer: Authorizer
+  readonly provider?: {
+    readonly namespace: string
+    readonly selector: Readonly<Record<string, string>>
+    readonly target: number | string
+  }
+}
+
 /** What the workloads behind a port take in, and how they answer. */
 export type SelectedBodies = {
   readonly selector: Readonly<Record<string, string>>
@@ -102,6 +118,7 @@ export type GuardRule = {
   readonly name: string
   readonly from: readonly (readonly AccessCondition[])[]
   readonly to: readonly GuardOperation[]
+  readonly when?: AccessRule['when']
 }
 export type GuardOperation = {
   readonly ports: readonly number[]
@@ -147,7 +164,9 @@ export type MtlsPlace = Partial<MtlsPort> & { readonly mode: MtlsMode }
 
 /** Objects that did not change between two compiles are the same objects, so that their encoding can be kept. */
 export type Mesh = {
-  readonly trust: { readonly domain: string; readonly roots: readonly string[] }
+  readonly trust: Trust
+  /** Denied at every port where identities are proven, before all that policies say: who is revoked. */
+  readonly blocked: readonly AccessRule[]
   /** Where it is the same everywhere, only that. */
   readonly mtls: MtlsMode | MtlsModes
   /** What mutual TLS between proxies agrees on; absent: modern. */
@@ -193,12 +212,16 @@ export type Mesh = {
   readonly sharedLimits: Readonly<Record<string, SharedLimit>>
   /** By namespace of the called workloads, what counts most first. */
   readonly tokens: Readonly<Record<string, readonly SelectedTokens[]>>
+  /** By namespace of the called workloads, what counts most first. */
+  readonly authorizers: Readonly<Record<string, readonly SelectedAuthorizer[]>>
   /** Who counts for all proxies. */
   readonly limitService: LimitService
   /** Who may call: those of older policies first. */
   readonly guards: readonly Guard[]
   /** What holds where no policy allows anything. */
   readonly access: 'allow' | 'deny'
+  /** Which callers are told why they are denied. */
+  readonly tellsWhy: readonly TextMatch[]
   /** What may be called outside, those of older policies first. */
   readonly egress: readonly EgressGuard[]
   /** By name of the listener: the host of an ExternalService that it stands for, exact or `*.suffix`. Of the latter there is no address. */

@@ -34,6 +34,7 @@ export const metricNames = {
   codedIn: 'weft_coded_bytes_in_total',
   codedOut: 'weft_coded_bytes_out_total',
   access: 'weft_access_decisions_total',
+  authorized: 'weft_external_authorizations_total',
   calls: 'weft_calls_total',
   egress: 'weft_egress_decisions_total',
   failed: 'weft_connections_failed_total',
@@ -105,6 +106,8 @@ export const faultLabels = ['policy', 'route', 'fault'] as const
 export const limitLabels = ['policy', 'scope', 'outcome'] as const
 /** policy: NAMESPACE/NAME, or '' where none decided; rule: its place in the policy, from 0. action: allow, deny, or audit for what would be denied. */
 export const accessLabels = ['policy', 'rule', 'action'] as const
+/** policy: NAMESPACE/NAME, or the rule of a route. outcome: allowed, denied, failed-open, failed-closed, invalid. */
+export const authorizedLabels = ['policy', 'outcome'] as const
 /** What callers asked of this workload, for learning who needs what. port: on which it listens itself. path: see model/calls.ts. outcome: allowed, or denied by an access rule. */
 export const callLabels = ['source_identity', 'port', 'protocol', 'method', 'path', 'outcome'] as const
 /** What left the mesh, or was not let out. policy: NAMESPACE/NAME, or '' where none decided; rule: its place in the policy, from 0, or '' for its default. destination: HOST:PORT of the first two hundred, then `other`. */

@@ -26,8 +26,12 @@ export type PortTold = {
   readonly protocol: Protocol
   readonly routes: readonly RouteTold[]
   readonly bytes?: readonly FieldTold[]
+  readonly gateways?: readonly GatewayTold[]
   readonly backends: readonly BackendTold[]
 }
+
+/** A route of a Gateway, `NAMESPACE/NAME`, that leads there and asks who calls. */
+export type GatewayTold = RouteTold & { readonly gateway: string }
 
 /** backend: `NAMESPACE/SERVICE:PORT`. calls: how its endpoints are called. taken: what the called side does. */
 export type BackendTold = { readonly backend: string; readonly calls: readonly FieldTold[]; readonly taken: readonly FieldTold[] }
@@ -44,9 +48,11 @@ export type ClientTold = { readonly namespace: string; readonly service: string;
 export const partsOf = ({
   routes,
   bytes,
+  gateways = [],
   backends,
 }: PortTold): readonly { readonly title: string; readonly match?: Match; readonly fields: readonly FieldTold[] }[] => [
   ...routes.map(({ origin, match, fields }) => ({ title: `requests by ${origin}`, match, fields })),
+  ...gateways.map(({ gateway, origin, match, fields }) => ({ title: `from outside, at Gateway ${gateway} by ${origin}`, match, fields })),
   ...(bytes === undefined ? [] : [{ title: 'connections and datagrams', fields: bytes }]),
   ...backends.flatMap(({ backend, calls, taken }) => [
     { title: `calls to ${backend}`, fields: calls },

@@ -1,4 +1,4 @@
-/** A view as people may see it: without the private keys of Gateways and of client certificates. */
+/** A view as people may see it: without the private keys of Gateways and of client certificates, and without the secrets of logins. */
 
 import type { Backend, Listener, View } from './view.ts'
 
@@ -8,7 +8,7 @@ const hidden = 'not shown'
 export function withoutKeys(view: View): View {
   const all = Object.values(view.listeners)
   const shown = Object.values(view.backends).filter(each => each.tls?.certificate !== undefined)
-  if (shown.length === 0 && !all.some(each => each.terminates !== undefined)) return view
+  if (shown.length === 0 && !all.some(each => each.terminates !== undefined || each.logins !== undefined)) return view
   return {
     ...view,
     listeners: Object.fromEntries(all.map(each => [each.name, bare(each)])),
@@ -21,10 +21,10 @@ const bareBackend = ({ tls, ...rest }: Backend): Backend => ({
   tls: { ...tls, certificate: { cert: tls!.certificate!.cert, key: hidden } },
 })
 
-const bare = ({ terminates, ...rest }: Listener): Listener =>
-  terminates === undefined
-    ? rest
-    : {
-        ...rest,
-        terminates: terminates.map(each => ({ ...each, certificates: each.certificates.map(({ cert }) => ({ cert, key: hidden })) })),
-      }
+const bare = ({ terminates, logins, ...rest }: Listener): Listener => ({
+  ...rest,
+  ...(terminates === undefined
+    ? {}
+    : { terminates: terminates.map(each => ({ ...each, certificates: each.certificates.map(({ cert }) => ({ cert, key: hidden })) })) }),
+  ...(logins === undefined ? {} : { logins: logins.map(each => ({ ...each, secret: hidden, keys: [hidden] })) }),
+})

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { changeFields, changePath, locationOf, rewrite } from './rewrite.ts'
+import { changeFields, changePath, locationOf, rewrite, substitute } from './rewrite.ts'
 import type { PathMatch, Redirect } from './view.ts'
 
 const none = { header: () => undefined }
@@ -86,4 +86,16 @@ test('header fields are taken out, replaced whatever their case, and added besid
     ['X-Add', 'a', 'Other', 'o', 'x-set', 'new', 'x-add', 'b'],
   )
   assert.equal(fields.length, 12)
+})
+
+test('a substitution makes no more text than can be sent, however often its pattern matches', () => {
+  const made = substitute('a'.repeat(100_000), { pattern: 'a', substitution: 'x'.repeat(10_000) })
+  assert.ok(made.length > 65_536 && made.length < 80_000, `${made.length}`)
+})
+
+test('OPTIONS * stays about the whole server, and is led to the root where it is redirected', () => {
+  const everything = { type: 'rewrite', path: { type: 'prefix', value: '/api' } } as const
+  assert.equal(rewrite([everything], prefix('/'), 'web', '*', none).path, '*')
+  const from = { scheme: 'http', host: 'web', path: '*', search: '', match: prefix('/') }
+  assert.equal(locationOf({ status: 302, host: 'other' }, from), 'http://other/')
 })

@@ -4,6 +4,8 @@ import type { Filter, HeaderChange, HostFrom, PathChange, PathMatch, Redirect, S
 
 /** Gateway API HTTPPathModifier. `prefix` replaces what the match's prefix covered; a trailing slash of either side is not doubled. */
 export function changePath(path: string, change: PathChange, match: PathMatch | undefined): string {
+  // `OPTIONS *` is about the server and not about a path of it (RFC 9110 §7.1).
+  if (path === '*') return path
   if (change.type === 'full') return change.value
   if (change.type === 'regex') return absolute(substitute(path, change))
   const prefix = match?.type === 'prefix' ? match.value : '/'
@@ -54,15 +56,23 @@ export const tellHost = (host: string | HostFrom): string =>
 type Compiled = { readonly regex: RegExp; readonly parts: readonly (string | number)[] }
 const compiled = new WeakMap<Substitution, Compiled>()
 
-/** As RE2's GlobalReplace; a group that took no part is empty. */
+/** As RE2's GlobalReplace; a group that took no part is empty. What is longer than `longestTarget` comes out longer than that, but not whole. */
 export function substitute(text: string, change: Substitution): string {
   let known = compiled.get(change)
   if (known === undefined) compiled.set(change, (known = { regex: everyPlace(change.pattern), parts: partsOf(change.substitution) }))
   const { regex, parts } = known
-  return text.replace(regex, (...found) =>
-    parts.map(part => (typeof part === 'string' ? part : ((found[part] as string | undefined) ?? ''))).join(''),
-  )
+  let length = 0
+  return text.replace(regex, (...found) => {
+    // What comes out is refused: who asks decides how often, and it must not cost more memory than that.
+    if (length > longestTarget) return ''
+    const made = parts.map(part => (typeof part === 'string' ? part : ((found[part] as string | undefined) ?? ''))).join('')
+    length += made.length
+    return made
+  })
 }
+
+/** Of what is made of a path: as much as a whole head may have that comes in. */
+export const longestTarget = 65_536
 
 /** Not a flag of ECMAScript. */
 const linear = 'gl'
@@ -94,7 +104,8 @@ export function locationOf(
   const scheme = redirect.scheme ?? from.scheme
   const wanted = redirect.port ?? (redirect.scheme === undefined && port !== undefined ? Number(port) : undefined)
   const shown = wanted === undefined || (scheme === 'http' && wanted === 80) || (scheme === 'https' && wanted === 443) ? '' : `:${wanted}`
-  const path = redirect.path === undefined ? from.path : changePath(from.path, redirect.path, from.match)
+  const asked = from.path === '*' ? '/' : from.path
+  const path = redirect.path === undefined ? asked : changePath(asked, redirect.path, from.match)
   return `${scheme}://${redirect.host ?? hostname}${shown}${path}${from.search === '' ? '' : `?${from.search}`}`
 }
 

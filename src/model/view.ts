@@ -51,8 +51,16 @@ export type Listener = {
   readonly limitService?: LimitService
   /** What its routes may ask of tokens. */
   readonly tokens?: readonly TokenPolicy[]
+  /** At a Gateway: where callers of its routes may have to log in. */
+  readonly logins?: readonly LoginPolicy[]
+  /** Who may be asked about its requests, in the order in which they are. */
+  readonly authorizers?: readonly Authorizer[]
+  /** Who is asked about connections whose bytes are opaque; of the kind grpc, about all of them. */
+  readonly connectionAuthorizer?: Authorizer
   /** Inbound: who may connect where the bytes are opaque or datagrams; of requests the routes say it. Absent: everybody. */
   readonly access?: Access
+  /** Inbound: identities that are told why they are denied. Absent: nobody. */
+  readonly tellsWhy?: readonly TextMatch[]
   /** Outbound: it leads out of the mesh, and this is what may be called where the bytes are opaque, TLS or datagrams; of requests the routes say it. */
   readonly egress?: Egress
 }
@@ -115,6 +123,10 @@ export type Route = {
   readonly hedge?: Hedge
   /** Name of the policy, among `Listener.tokens`, by which requests must bring tokens. */
   readonly tokens?: string
+  /** Name of the policy, among `Listener.logins`, by which callers must have logged in. */
+  readonly login?: string
+  /** Names, among `Listener.authorizers`, of those who all must let its requests on. */
+  readonly authorize?: readonly string[]
   /** Inbound: who may ask what. Absent: everybody everything. */
   readonly access?: Access
   /** Outbound: it leads out of the mesh, and this is what may be asked there. */
@@ -132,6 +144,14 @@ export type AccessRule = {
   readonly name: string
   readonly from: readonly (readonly AccessCondition[])[]
   readonly to: readonly (readonly AccessCondition[])[]
+  /** Only at these times; absent: always. */
+  readonly when?: readonly TimeWindow[]
+}
+/** All that it says. notBefore, notAfter: ms since the epoch, the second no more in it. weekly: days, 0 is Sunday; from, to: minutes since midnight in that zone of the IANA, from 0 up to 1440; with `to` before `from` into the next day. */
+export type TimeWindow = {
+  readonly notBefore?: number
+  readonly notAfter?: number
+  readonly weekly?: { readonly days: readonly number[]; readonly from: number; readonly to: number; readonly timeZone: string }
 }
 /**
  * One of `any` must fit; with `not` none of them. A header is compared value by value; without `any` it must be there. networks: CIDR.
@@ -342,7 +362,7 @@ export type Backend = {
   readonly type: 'endpoints' | 'local' | 'hosts' | 'named' | 'original'
   /** Of type hosts. */
   readonly hosts?: readonly Endpoint[]
-  /** Outside the mesh, so that what is denied by address is not reached by it. */
+  /** What of it is reached without mutual TLS is outside the mesh, so that what is denied by address is not reached by it. */
   readonly isExternal?: true
   /** What is reached without mutual TLS of the mesh is reached by TLS of its own. */
   readonly tls?: Origination
@@ -445,8 +465,17 @@ export type OutlierDetection = {
   readonly enforcing?: Readonly<Partial<Record<EjectionCause, number>>>
 }
 
-/** Tokens (JWT, RFC 7519) of any of the issuers, each of which stands once. name: `NAMESPACE/NAME` of the policy. */
-export type TokenPolicy = { readonly name: string; readonly isRequired: boolean; readonly issuers: readonly TokenIssuer[] }
+/**
+ * Tokens (JWT, RFC 7519) of any of the issuers, each of which stands once. name: `NAMESPACE/NAME` of the policy. isBoundToToken: what is under way when its token
+ * ends is broken off. choosesRoutes: routes are told apart by headers that claims are written to, so that the route is chosen again by them.
+ */
+export type TokenPolicy = {
+  readonly name: string
+  readonly isRequired: boolean
+  readonly issuers: readonly TokenIssuer[]
+  readonly isBoundToToken?: true
+  readonly choosesRoutes?: true
+}
 /** audiences: empty: any. keys: inline: a JSON Web Key Set in which each key has the one algorithm for which it is taken. forward: the workload gets the token. */
 export type TokenIssuer = {
   readonly name: string
@@ -458,6 +487,37 @@ export type TokenIssuer = {
   readonly claimsToHeaders: readonly { readonly claim: string; readonly header: string }[]
   readonly skewMs: number
 }
+/**
+ * A login at a provider of OpenID Connect, by an authorization code with PKCE. name: `NAMESPACE/NAME` of the policy. secret: of the client; empty: it has none.
+ * keys: base64; by the first cookies are sealed, by all of them opened. parameters: further ones of the login's URL. cookie: without prefix; domain: absent:
+ * the host alone. apiPaths: all below them too. wrong: why nobody can log in, so that nothing is served.
+ */
+export type LoginPolicy = {
+  readonly name: string
+  readonly issuer: string
+  readonly clientId: string
+  readonly secret: string
+  readonly secretIn: 'header' | 'body'
+  readonly keys: readonly string[]
+  readonly scopes: readonly string[]
+  readonly parameters: readonly NameValue[]
+  readonly timeoutMs: number
+  readonly redirectPath: string
+  readonly logoutPath: string
+  readonly afterLogout: string
+  readonly cookie: { readonly name: string; readonly domain?: string; readonly sameSite: 'Lax' | 'Strict' | 'None' }
+  readonly lifetimeMs: number
+  readonly refreshes: boolean
+  readonly accessToken?: ForwardedToken
+  readonly idToken?: ForwardedToken
+  readonly claimsToHeaders: TokenIssuer['claimsToHeaders']
+  readonly passesBearer: boolean
+  readonly apiPaths: readonly string[]
+  readonly choosesRoutes?: true
+  readonly wrong?: string
+}
+/** header: lower case. */
+export type ForwardedToken = { readonly header: string; readonly prefix: string }
 export type InlineKeys = { readonly type: 'inline'; readonly jwks: string }
 /** backend: by which Envoy gets them. */
 export type FetchedKeys = {
@@ -472,6 +532,35 @@ export type FetchedKeys = {
 export type TokenPlace =
   | { readonly type: 'header'; readonly name: string; readonly prefix: string }
   | { readonly type: 'query' | 'cookie'; readonly name: string }
+
+/**
+ * A service outside the proxy that is asked whether a request may go on. name: `NAMESPACE/NAME` of the policy, or that of the rule of a route. backend: in
+ * `View.backends`; undefined: the reference is invalid, and nothing gets on. failsOpen: without an answer the request goes on. body: so much of it is shown;
+ * a longer one is cut, or answered 413. when: only requests for which one of these holds are asked about; absent: all.
+ */
+export type Authorizer = {
+  readonly name: string
+  readonly backend: string | undefined
+  readonly timeoutMs: number
+  readonly failsOpen: boolean
+  readonly ask: AuthorizerQuestion
+  readonly body?: { readonly maxBytes: number; readonly isCut: boolean }
+  readonly when?: readonly AccessRule[]
+}
+/**
+ * grpc: Envoy's service.auth.v3. headers: of the request, that it is shown; absent: all. http: the method, host and path of the request, behind `prefix`, with
+ * these headers and Authorization; 200 lets it on. toBackend: headers of that answer that replace those of the request; toCaller: that go into its answer.
+ * All names in lower case.
+ */
+export type AuthorizerQuestion =
+  | { readonly type: 'grpc'; readonly headers?: readonly string[] }
+  | {
+      readonly type: 'http'
+      readonly prefix: string
+      readonly headers: readonly string[]
+      readonly toBackend: readonly string[] | 'all'
+      readonly toCaller: readonly string[]
+    }
 
 /**
  * Requests at once, as many as a server answers without a queue (Envoy's gradient controller). percentile: of how long answers took, in an interval. roundTrip:
@@ -545,14 +634,31 @@ export type EndpointSet = { readonly backend: string; readonly endpoints: readon
 /** A name that the mesh DNS answers. addresses: IPv4, dotted. */
 export type DnsName = { readonly name: string; readonly addresses: readonly string[] }
 
-/** Each part keyed by its name. `dns` is one list, in order of name. trust: PEM certificates of all accepted roots. */
+/**
+ * Whom the proxy believes to be who they say. domain: '' where a file says it: any. roots: PEM. federated: those of other trust domains, by domain, each
+ * believed for identities of its own only.
+ */
+export type Trust = {
+  readonly domain: string
+  readonly roots: readonly string[]
+  readonly federated?: Readonly<Record<string, readonly string[]>>
+} & Withdrawn
+/**
+ * Whom it believes no more. crls: PEM, of whichever authority. areWhole: there is one of every authority that a chain of this mesh may have, up to the root,
+ * as Envoy demands before it reads any. revoked: by word of operators.
+ */
+export type Withdrawn = { readonly crls?: readonly string[]; readonly areWhole?: true; readonly revoked?: readonly Revoked[] }
+/** by: name of the Revocation. serial: of a certificate, lower-case hex. */
+export type Revoked = { readonly by: string; readonly reason: string } & ({ readonly identity: TextMatch } | { readonly serial: string })
+
+/** Each part keyed by its name. `dns` is one list, in order of name. */
 export type View = {
   readonly listeners: Readonly<Record<string, Listener>>
   readonly routes: Readonly<Record<string, RouteTable>>
   readonly backends: Readonly<Record<string, Backend>>
   readonly endpoints: Readonly<Record<string, EndpointSet>>
   readonly dns: readonly DnsName[]
-  readonly trust: { readonly domain: string; readonly roots: readonly string[] }
+  readonly trust: Trust
 }
 
 export const emptyView: View = { listeners: {}, routes: {}, backends: {}, endpoints: {}, dns: [], trust: { domain: '', roots: [] } }

@@ -17,6 +17,8 @@ export type Workload = {
   readonly service: string // the service it belongs to by name, also its default label `app`
   readonly labels: Readonly<Record<string, string>>
   readonly identity: string // SPIFFE id
+  /** Of the mesh, of this workload alone: where others call it and not its service. Of a block of `virtualBlocks`. */
+  readonly meshAddress?: string
   /** Where ports without `bind` are reached, in plaintext; without it such ports are no endpoints. */
   readonly address?: string
   readonly ports: readonly WorkloadPort[]

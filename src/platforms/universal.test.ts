@@ -191,6 +191,28 @@ test('after a restart workloads are degraded and have their grace from the resta
   assert.deepEqual(healths(again), ['b healthy'])
 })
 
+test('each workload that takes callers in has an address of its own, which it keeps as long as it is there', () => {
+  const { platform, store, clock } = start()
+  const names = Array.from({ length: 1000 }, (_, at) => `w${at}`)
+  for (const name of names) platform.register(node(name, { probe: { type: 'none' } }), identity)
+  platform.register(node('caller', { ports: [] }), identity)
+  const addresses = (of: Universal) => new Map(of.inventory.workloads.map(({ name, meshAddress }) => [name, meshAddress]))
+  const before = addresses(platform)
+  assert.equal(before.get('caller'), undefined)
+  before.delete('caller')
+  assert.equal(new Set(before.values()).size, 1000)
+  for (const address of before.values()) assert.match(address!, /^240\.80\.\d+\.\d+$/)
+  platform.disconnect('w1.default')
+  platform.register(node('w1', { probe: { type: 'none' } }), identity)
+  platform.report('w2.default', 'unhealthy')
+  platform.leave('w3.default')
+  platform.close()
+  const again = start(store, clock).platform
+  const after = addresses(again)
+  assert.equal(after.has('w3'), false)
+  for (const name of ['w0', 'w1', 'w2', 'w999']) assert.equal(after.get(name), before.get(name), name)
+})
+
 test('a name that another identity has registered is refused', () => {
   const { platform } = start()
   platform.register(node('a'), identity)

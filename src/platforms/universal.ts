@@ -18,6 +18,7 @@ import type { Resource } from '#resources/kind'
 import type { WorkloadResource, WorkloadStatus } from '#resources/weft'
 import type { Operation, Platform, ResourceStore } from './platform.ts'
 import type { Gateway } from '#resources/gateway-api'
+import { virtualAddress } from './universal/addresses.ts'
 import { gatewayKind, gatewayOf, markedBy, sameTexts, servesGateway } from './universal/gateways.ts'
 import { Services } from './universal/services.ts'
 import { idOf, isRegistered, resourceOf, statusOf, workloadKind, workloadOf } from './universal/workloads.ts'
@@ -37,6 +38,8 @@ export class Universal implements Platform {
   readonly #graceMs: number
   readonly #services: Services
   readonly #workloads = new Map<string, { readonly resource: WorkloadResource; readonly workload: Workload }>()
+  /** Which workload has an address. */
+  readonly #addresses = new Map<string, string>()
   readonly #leaving = new Map<string, () => void>()
   readonly #told = new Set<() => void>()
   readonly #ends: (() => void)[]
@@ -83,7 +86,8 @@ export class Universal implements Platform {
       ])
     }
     const resource = markedBy(resourceOf(node, identity, old), this.#gatewayOf(node))
-    const status = statusOf(old?.status, healthAtFirst(node, old?.status?.health), this.#proxyState(node), this.#clock.now())
+    const before = { ...old?.status, ...this.#addressOf(node, old?.status?.meshAddress) }
+    const status = statusOf(before, healthAtFirst(node, before.health), this.#proxyState(node), this.#clock.now())
     this.#store.transact([
       { type: old === undefined ? 'create' : 'update', resource },
       { type: 'update-status', resource: { ...resource, status } },
@@ -141,6 +145,12 @@ export class Universal implements Platform {
     this.#told.clear()
   }
 
+  /** It keeps the one that it has; a proxy that takes nothing in needs none. */
+  #addressOf(node: ProxyNode, has: string | undefined): Pick<WorkloadStatus, 'meshAddress'> {
+    if (node.ports.every(({ bind }) => bind === undefined)) return {}
+    return { meshAddress: has ?? virtualAddress('workload', node.id, address => (this.#addresses.get(address) ?? node.id) !== node.id) }
+  }
+
   #proxyState(node: ProxyNode) {
     return {
       connected: true,
@@ -181,6 +191,9 @@ export class Universal implements Platform {
 
   #see(resource: WorkloadResource, isGone = false): void {
     const id = idOf(resource)
+    const had = this.#workloads.get(id)?.workload.meshAddress
+    if (had !== undefined) this.#addresses.delete(had)
+    if (!isGone && resource.status?.meshAddress !== undefined) this.#addresses.set(resource.status.meshAddress, id)
     if (isGone) this.#workloads.delete(id)
     else {
       const workload = workloadOf(resource)

@@ -7,6 +7,7 @@ import { breakOff, closeInOrder, type Socket } from '#io/net'
 import type { DatagramSession } from '#io/udp'
 import { listenerAt } from '#model/listener'
 import type { Access, Listener, View } from '#model/view'
+import { isGivenOut } from '#model/virtual'
 import { wayOutAt } from '#model/way-out'
 import { beginsHttp2, detect, isForeign } from '#wire/detect'
 import type { Ends } from '#wire/proxy-protocol'
@@ -14,6 +15,7 @@ import { callerOf, type Gate } from './access.ts'
 import { answer } from './answer.ts'
 import { Arrivals } from './arrivals.ts'
 import { refusePlaintext } from './arrival.ts'
+import { Authorizations } from './authorize.ts'
 import { connectUdp, UdpCaller } from './caller-udp.ts'
 import { Concurrency, type ConcurrencyNow } from './concurrency.ts'
 import type { Reach } from './connect.ts'
@@ -30,6 +32,7 @@ import { Opaque, outOfMesh } from './opaque.ts'
 import type { Pools } from './pool.ts'
 import { endsOf, readHeader } from './proxy-header.ts'
 import { Quotas } from './quota.ts'
+import { Logins } from './login.ts'
 import { Tokens } from './tokens.ts'
 import { Limiter } from './rate-limit.ts'
 import { type Means, routeOf, serve } from './serve.ts'
@@ -89,6 +92,7 @@ export class Acceptor {
   readonly #limiter: Limiter
   readonly #arrivals: Arrivals
   readonly #concurrency: Concurrency
+  readonly #authorizations: Authorizations
   readonly #on: OnExchange
   readonly #underWay = new IdMap<Exchange>(64)
   #last = 0
@@ -102,8 +106,9 @@ export class Acceptor {
   constructor(place: Place) {
     this.#place = place
     this.#limiter = new Limiter((policy, scope, outcome) => place.meter.limited(policy, scope, outcome))
-    this.#opaque = new Opaque(place, this.#limiter)
     const { pools, meter } = place
+    this.#authorizations = new Authorizations({ pools, meter, log: place.log, self: place.self })
+    this.#opaque = new Opaque(place, this.#limiter, this.#authorizations)
     this.#concurrency = new Concurrency(meter.registry)
     this.#arrivals = new Arrivals(meter.registry)
     const means: Means = {
@@ -113,6 +118,8 @@ export class Acceptor {
       exit: place.exit,
       limiter: this.#limiter,
       tokens: new Tokens(place.log),
+      logins: new Logins(place.log),
+      authorizations: this.#authorizations,
       quotas: new Quotas({ pools, meter, log: place.log, self: place.self, control: place.control ?? (() => undefined) }),
       concurrency: this.#concurrency,
       mirrors: new Mirrors(pools, meter, copy => this.#tellBug(copy)),
@@ -160,7 +167,7 @@ export class Acceptor {
     if (!(await this.#isReady(socket))) return
     const listener = listenerAt(view(), destination.host, destination.port)
     if (listener === undefined)
-      return isOfMesh(destination.host) ? this.#nobodyThere(socket, destination) : this.#leave(socket, destination)
+      return isGivenOut(destination.host) ? this.#nobodyThere(socket, destination) : this.#leave(socket, destination)
     const ends = (): Ends | undefined => {
       const own = endsOf(socket)
       return own && { ...own, destination }
@@ -392,17 +399,17 @@ export class Acceptor {
     this.#concurrency.follow(now)
     this.#partNameless(now)
     if (hasLostDoor(before, now)) this.#leaveDoors(now)
-    if (!hasOtherAccess(before, now) && !hasOtherEgress(before, now)) return
+    if (hasOtherAccess(before, now) || hasOtherEgress(before, now)) this.judgeAgain()
+  }
+
+  /** What is open is held against the rules of now: those of a newer view, or those of this one at another time. */
+  judgeAgain(): void {
+    const now = this.#place.view()
     this.#opaque.rejudge()
     for (const exchange of this.#underWay.values()) {
       const failure = this.#whyNoMore(exchange, now)
       if (failure === undefined) continue
-      exchange.reason ||= failure.code
-      if (!exchange.isTunnel || exchange.upgrade === connectUdp) exchange.expire(failure)
-      else {
-        exchange.callerGone()
-        exchange.caller.abort()
-      }
+      end(exchange, failure)
     }
     for (const [downstream, entry] of this.#open) {
       // Its next request would meet rules that are no more, or not there yet.
@@ -438,8 +445,11 @@ export class Acceptor {
   sweep(now: number): void {
     for (const downstream of this.#open.keys()) downstream.sweep(now)
     const { stillMs } = this.#place.limits
+    const today = Date.now()
     for (const exchange of this.#underWay.values())
-      if (exchange.stillFor(now) > stillMs && (!exchange.isTunnel || exchange.upgrade === connectUdp) && !exchange.isGrpc)
+      if (exchange.ends !== undefined && exchange.ends.at <= today)
+        end(exchange, new Failure(exchange.ends.code, 'what let the request in has ended while it was under way'))
+      else if (exchange.stillFor(now) > stillMs && (!exchange.isTunnel || exchange.upgrade === connectUdp) && !exchange.isGrpc)
         exchange.expire(this.#stillness(exchange))
     if (now - this.#toldSince < tellAgainMs) return
     this.#toldSince = now
@@ -502,8 +512,13 @@ export class Acceptor {
   }
 }
 
-/** Whether an address was given out by the mesh, to a Service or to an ExternalService. */
-const isOfMesh = (host: string): boolean => host.startsWith('240.77.') || host.startsWith('240.79.')
+/** What is under way does not go on. A tunnel has no other end than to be broken off. */
+function end(exchange: Exchange, failure: Failure): void {
+  exchange.reason ||= failure.code
+  if (!exchange.isTunnel || exchange.upgrade === connectUdp) return exchange.expire(failure)
+  exchange.callerGone()
+  exchange.caller.abort()
+}
 
 const hasLostDoor = (before: View, now: View): boolean =>
   Object.values(before.listeners).some(({ name, direction }) => direction === 'gateway' && now.listeners[name] === undefined)

@@ -48,6 +48,11 @@ export function answerEmpty(exchange: Exchange, status: number, fields: readonly
   reply(exchange, status, fields, new Uint8Array(0))
 }
 
+/** A page of the mesh's own, for browsers. */
+export function answerPage(exchange: Exchange, status: number, html: string, fields: readonly string[]): void {
+  reply(exchange, status, [...fields, 'content-type', 'text/html; charset=utf-8'], new TextEncoder().encode(html))
+}
+
 export function answerRedirect(exchange: Exchange, route: Route, location: string, status: number): void {
   reply(exchange, status, changedBy(route, ['location', location]), new Uint8Array(0))
 }
@@ -62,6 +67,23 @@ export function answerAsConfigured(exchange: Exchange, route: Route, status: num
   const mayHaveBody = status !== 204 && status !== 205 && status !== 304
   const body = new TextEncoder().encode(mayHaveBody ? text : '')
   reply(exchange, status, changedBy(route, body.length > 0 ? ['content-type', 'text/plain; charset=utf-8'] : []), body)
+}
+
+/** What a service outside says to who may not go on, in its own words; a call of gRPC learns it by the status of the same meaning. */
+export function answerDenied(
+  exchange: Exchange,
+  { status, fields, body }: { readonly status: number; readonly fields: readonly string[]; readonly body: Uint8Array },
+): void {
+  const code = 'external-authorization-denied'
+  exchange.reason = code
+  const own = [...withoutField(withoutField(fields, 'date'), 'server'), errorField, code]
+  if (exchange.isGrpc) {
+    exchange.grpcStatus = grpcOf(status) || failures[code].grpc
+    const message = ['grpc-status', String(exchange.grpcStatus), 'grpc-message', grpcMessage(new TextDecoder().decode(body))]
+    return answerTrailersOnly(exchange, [...withoutField(own, 'content-type'), ...message])
+  }
+  const mayHaveBody = status !== 204 && status !== 205 && status !== 304
+  reply(exchange, status, own, mayHaveBody ? body : new Uint8Array(0))
 }
 
 const changedBy = ({ filters }: Route, fields: readonly string[]): readonly string[] =>

@@ -4,7 +4,7 @@ import type { Clock } from '#base/clock'
 import type { Log } from '#base/log'
 import { readCertificate } from '#identity/certificate'
 import { makeCsr } from '#identity/csr'
-import { newKey } from '#identity/key'
+import { type Key, newKey } from '#identity/key'
 import { makeRejoin } from '#identity/rejoin'
 import { driveRotation, type Life, type RotationState } from '#identity/rotation'
 import { controlId, type SpiffeId } from '#identity/spiffe'
@@ -48,6 +48,8 @@ export type KeptCertificate = {
   state(): RotationState
   /** The mesh trusts these now, what new certificates lead to first: where that is not what this one leads to, the next one is asked for soon. */
   trusted(roots: readonly string[]): void
+  /** The control plane does not believe this certificate any more: where there is a join token that is good, the next one is asked for by that, at once. */
+  refused(): void
   stop(): void
 }
 
@@ -75,17 +77,24 @@ export async function keepCertificate(options: KeepCertificate): Promise<KeptCer
 
   let own = usable
   let hasBegun = usable !== undefined && usable.notAfter > clock.now()
+  let isRefused = false
+  /** It brought this process its first certificate, or was tried in vain: most are good for one use. */
+  let isTokenSpent = usable === undefined
   const isValid = (): boolean => own !== undefined && own.notAfter > clock.now()
   // an expired one is not shown: a server refuses it even where it needs none
-  const shown = (): KeyAndChain | undefined => (isValid() ? own : undefined)
+  const shown = (): KeyAndChain | undefined => (isValid() && !isRefused ? own : undefined)
   let lastReason = 'it does not answer'
   let toldAt = 0
   let settle: { readonly resolve: () => void; readonly reject: (thrown: unknown) => void } | undefined
 
+  // Asked for again by the same key until it is there: a token for one use may have been used by a request whose reply was lost.
+  let firstKey: Promise<Key> | undefined
+  const keyToAskFor = (): Promise<Key> => (hasBegun ? newKey() : (firstKey ??= newKey()))
   const ask = async (): Promise<Life> => {
-    const next = await request(options, join, own, shown)
+    const next = await request(options, join, own, shown, await keyToAskFor())
     const isFirst = !hasBegun
     hasBegun = true
+    isRefused = false
     own = next
     await saveCertificate(folder, next).catch((thrown: unknown) =>
       log.warn('the certificate cannot be kept on disk: a restart needs the control plane', { error: thrown }),
@@ -100,6 +109,8 @@ export async function keepCertificate(options: KeepCertificate): Promise<KeptCer
     return { notBefore: clock.now(), notAfter: next.notAfter }
   }
   const failed = (thrown: unknown, retryAt: number): void => {
+    // Whoever takes a revocation back believes the certificate again.
+    isRefused = false
     if (!hasBegun && isFinal(thrown)) return settle?.reject(thrown)
     const reason = thrown instanceof Error ? thrown.message : String(thrown)
     // Asked for every second or two where there is none at all: the same is said twice a minute.
@@ -148,7 +159,13 @@ export async function keepCertificate(options: KeepCertificate): Promise<KeptCer
   const trusted = ([first]: readonly string[]): void => {
     if (first !== undefined && !isSame(first, current().roots[0]!)) rotation.hurry(Math.random() * soonMs)
   }
-  return { current, tls, shown, state: rotation.state, trusted, stop: rotation.stop }
+  const refused = (): void => {
+    if (isTokenSpent || options.token === undefined || readIfGood(options.token, clock) === undefined) return
+    isTokenSpent = true
+    isRefused = true
+    rotation.hurry(0)
+  }
+  return { current, tls, shown, state: rotation.state, trusted, refused, stop: rotation.stop }
 }
 
 /** Within this time, at random: a thousand proxies hear of a new root at once. */
@@ -161,11 +178,11 @@ async function request(
   join: JoinToken | undefined,
   own: OwnCertificate | undefined,
   shown: () => KeyAndChain | undefined,
+  key: Key,
 ): Promise<OwnCertificate> {
   const identity = own?.identity ?? join!.identity
   const trustDomain = own?.trustDomain ?? join!.trustDomain
   let untrusted: string | undefined
-  const key = await newKey()
   const channel = options.channel({
     certificate: shown,
     trust: () => (own ? { roots: own.roots } : { rootSha256: join!.rootSha256 }),

@@ -188,6 +188,7 @@ const reach: Reach = {
   lookup: () => assert.fail('no names here'),
   refusal: () => undefined,
   agreed: () => {},
+  believe: () => ({ code: 'unreadable', refused: 'nobody is believed here' }),
 }
 const ways = (t: TestContext): Ask => {
   const pools = new Pools(reach, new Registry())

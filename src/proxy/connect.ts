@@ -2,6 +2,7 @@
 
 import { Failure } from '#base/failure'
 import { dialTcp, originate, type SecureContext, type Socket, secureClient, type TlsSocket } from '#io/net'
+import type { Refused } from '#identity/verify'
 import { dialUdp, type UdpFlow, type UdpHandlers } from '#io/udp'
 import { termsOf, type TlsProfile } from '#model/tls'
 import type { Backend, Endpoint } from '#model/view'
@@ -9,7 +10,7 @@ import type { Ends } from '#wire/proxy-protocol'
 import { dialOutside, flowOutside } from './dial-outside.ts'
 import type { Side } from './handshakes.ts'
 import { failureOf, opened } from './opened.ts'
-import { provenBy } from './peer.ts'
+import type { Peer } from './peer.ts'
 import { writeHeader } from './proxy-header.ts'
 
 /** A socket that is connected and, where the endpoint asks for it, secured; `identity` is what the peer proved, `alpn` what it chose of the offers. */
@@ -25,6 +26,8 @@ export type Reach = {
   readonly dialLocal: (port: number, timeoutMs: number) => Promise<Socket>
   /** A flow of datagrams to the workload's own port, from a port of its own. */
   readonly dialLocalUdp: (port: number, on: UdpHandlers) => UdpFlow
+  /** Who the endpoint at the other end proves to be, of these ids; its connection is ended when that is not believed any more. */
+  readonly believe: (secure: TlsSocket, backend: string, ids: readonly string[]) => Peer | Refused
   /** The addresses of a name outside the mesh. */
   readonly lookup: (name: string) => Promise<readonly string[]>
   /** Why an address outside may not be reached; undefined: it may. host: which led there. isNamed: the caller chose it, among names that are allowed. */
@@ -58,7 +61,7 @@ async function made(backend: Backend, endpoint: Endpoint | undefined, reach: Rea
       socket: await reach.dialLocal(backend.port, backend.connectTimeoutMs).catch(failed(`127.0.0.1:${backend.port}`)),
       identity: undefined,
     }
-  if (backend.isExternal === true) return dialOutside(backend, endpoint, reach, offers)
+  if (backend.isExternal === true && !endpoint.mtls) return dialOutside(backend, endpoint, reach, offers)
   if (!endpoint.mtls)
     return {
       socket: await opened(dialTcp(endpoint.host, endpoint.port), 'connect', backend.connectTimeoutMs, endpoint),
@@ -73,7 +76,7 @@ async function secured(backend: Backend, endpoint: Endpoint, reach: Reach, offer
   if (credentials === undefined) throw new Failure('not-ready', 'this proxy has no certificate yet')
   const secure = secureClient(dialTcp(endpoint.host, endpoint.port), credentials, offers, serverName(backend))
   await opened(secure, 'secureConnect', backend.connectTimeoutMs, endpoint, backend.profile)
-  const proven = provenBy(secure, { trustDomain: '', ids: backend.identities, role: 'server' })
+  const proven = reach.believe(secure, backend.name, backend.identities)
   if ('refused' in proven) {
     secure.destroy()
     throw new Failure('identity-mismatch', `${endpoint.host}:${endpoint.port}: ${proven.refused}`)

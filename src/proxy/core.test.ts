@@ -253,6 +253,45 @@ describe('two proxies with mutual TLS between them', () => {
     outside.swap({ routes: { out: table('out', [forward]) } })
   })
 
+  test('OPTIONS * goes by a route for the prefix /, and arrives as it was asked', async () => {
+    const { backends, endpoints } = remote('web', [inside.port])
+    const forward = forwardTo(Object.keys(backends)[0]!)
+    const everything = { ...forward, match: { path: { type: 'prefix', value: '/' } } } as const
+    outside.swap({ routes: { out: table('out', [everything]) }, backends, endpoints })
+    const answer = await ask(outside.port, '*', { method: 'OPTIONS' })
+    assert.deepEqual([answer.status, answer.headers['x-seen']], [200, 'OPTIONS *'])
+    outside.swap({ routes: { out: table('out', [forward]) } })
+  })
+
+  test('a path that a rewrite or a redirect makes too long is answered 414, and others on the connection go on', async () => {
+    const { backends, endpoints } = remote('web', [inside.port])
+    const forward = forwardTo(Object.keys(backends)[0]!)
+    const grown = { type: 'regex', pattern: 'a', substitution: '0123456789'.repeat(20) } as const
+    outside.swap({
+      routes: {
+        out: table('out', [
+          { ...forward, match: { path: { type: 'prefix', value: '/long' } }, filters: [{ type: 'rewrite', path: grown }] },
+          {
+            ...forward,
+            match: { path: { type: 'prefix', value: '/moved' } },
+            action: { type: 'redirect', redirect: { path: grown, status: 302 } },
+          },
+          forward,
+        ]),
+      },
+      backends,
+      endpoints,
+    })
+    const under = ask(outside.port, '/slow')
+    for (const path of ['/long', '/moved']) {
+      const refused = await ask(outside.port, `${path}/${'a'.repeat(2000)}`)
+      assert.deepEqual([refused.status, refused.headers['x-weft-error']], [414, 'uri-too-long'])
+    }
+    assert.equal((await ask(outside.port, `/long/${'a'.repeat(2)}`)).status, 200)
+    assert.equal((await under).status, 200)
+    outside.swap({ routes: { out: table('out', [forward]) } })
+  })
+
   test('an endpoint that refuses is passed over, one that proves another identity is not used', async () => {
     const closed = net.createServer()
     await new Promise<void>(done => closed.listen(0, '127.0.0.1', done))

@@ -1,5 +1,6 @@
 /** The data plane of one workload: a view that is swapped whole, and everything that serves by it. */
 
+import type { Clock } from '#base/clock'
 import { Failure } from '#base/failure'
 import type { Log } from '#base/log'
 import { allowLinearRegex } from '#io/linear-regex'
@@ -33,8 +34,9 @@ import { Exit } from './exit.ts'
 import { hopAlpn } from './hop.ts'
 import { Meter } from './meter.ts'
 import { Handshakes, whyRefused } from './handshakes.ts'
-import { provenBy } from './peer.ts'
+import { Peers } from './peers.ts'
 import { Pools } from './pool.ts'
+import { Times } from './times.ts'
 
 export type CoreOptions = {
   /** False: it may speak plaintext only, and is ready without a certificate. */
@@ -69,6 +71,15 @@ const silenceMs = 100
 const alpnOf = (protocol: Protocol | undefined): readonly string[] =>
   protocol === 'tcp' || protocol === 'tls' ? [] : [hopAlpn, 'h2', 'http/1.1']
 
+/** The system's clock, by which no process is kept alive. */
+const unheld: Clock = {
+  now: Date.now,
+  after(ms, run) {
+    const timer = setTimeout(run, ms).unref()
+    return () => clearTimeout(timer)
+  },
+}
+
 const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
 
 export class Core implements AsyncDisposable {
@@ -91,6 +102,8 @@ export class Core implements AsyncDisposable {
   readonly #doors = new Map<number, (socket: Socket) => void>()
   readonly #waiting = new Set<() => void>()
   readonly #sweeper: NodeJS.Timeout
+  readonly #times: Times
+  readonly #peers = new Peers(() => this.#view.trust)
   #view: View = emptyView
   #isReady = false
   /** By profile. */
@@ -115,6 +128,7 @@ export class Core implements AsyncDisposable {
       dialLocal: options.dialLocal,
       dialLocalUdp,
       lookup: options.lookup ?? machineLookup,
+      believe: (secure, backend, ids) => this.#peers.endpoint(secure, backend, ids),
       refusal: (host, address, port, isNamed) => exit.refusal(this.#view, host, address, port, isNamed),
     }
     this.dialOutside = (host, port, on) => flowOutside({ host, port }, reach, on, true)
@@ -142,6 +156,7 @@ export class Core implements AsyncDisposable {
       log,
       caught: (work, socket) => this.#caught(work, socket),
     })
+    this.#times = new Times(unheld, () => this.#acceptor.judgeAgain())
     this.#sweeper = setInterval(() => this.sweep(performance.now()), 5000).unref()
   }
 
@@ -193,8 +208,20 @@ export class Core implements AsyncDisposable {
     this.#pools.checks.follow(view)
     if (hasOtherTerms(before, view)) this.#renewTerms()
     if (before.listeners[everywhere]?.egress !== view.listeners[everywhere]?.egress) this.#pools.retireOutside()
+    if (before.trust !== view.trust) this.#partWithdrawn()
     this.#acceptor.rejudge(before)
+    this.#times.follow(view)
     this.#settle()
+  }
+
+  /** Who is not believed any more goes at once, with all that is under way. */
+  #partWithdrawn(): void {
+    this.#peers.judge(({ where, role, refused: { code, refused } }) => {
+      if (role === 'client') this.#handshakes.refused(where, code)
+      this.#options.log.warn(`an open connection ${role === 'client' ? `of a caller of ${where}` : `to ${where}`} was ended: ${refused}`, {
+        reason: code,
+      })
+    })
   }
 
   /** New connections use the new certificate and roots; open ones go on. */
@@ -369,7 +396,7 @@ export class Core implements AsyncDisposable {
       alpn,
       secure => {
         secure.on('error', () => {})
-        const proven = provenBy(secure, { trustDomain: this.#view.trust.domain, role: 'client' })
+        const proven = this.#peers.caller(secure, name)
         if ('refused' in proven) {
           failed(proven.refused, proven.code)
           return void secure.destroy()
@@ -460,6 +487,7 @@ export class Core implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#sweeper)
+    this.#times.end()
     for (const listening of this.#listening) listening.stop()
     this.#acceptor.endSessions()
     this.#pools.close()

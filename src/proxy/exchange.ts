@@ -1,5 +1,6 @@
 /** One request and its answer, as the steps of `serve` see it, whatever protocol carries it. */
 
+import { concat } from '#base/bytes'
 import { Failure } from '#base/failure'
 import type { Claims } from '#model/claims'
 import type { RequestFacts } from '#model/match'
@@ -82,8 +83,10 @@ export class Exchange implements RequestFacts {
   isTunnel = false
   /** What the token of the request says, where one was verified. */
   claims: Claims | undefined
-  /** Headers that tokens decide, whatever the caller wrote there; undefined: it has none. */
+  /** Headers that tokens and authorization services decide, whatever the caller wrote there; undefined: it has none. */
   claimHeaders: ReadonlyMap<string, string | undefined> | undefined
+  /** When what lets it in holds no more, ms since the epoch, and by what reason it is then broken off; undefined: it may last. */
+  ends: { readonly at: number; readonly code: 'token-expired' | 'login-required' } | undefined
   /** The query as it is sent on, where a token was taken out of it; without `?`. */
   sentSearch: string | undefined
   /** The path in the spelling by which it was let in: so it is sent on. */
@@ -103,6 +106,8 @@ export class Exchange implements RequestFacts {
   #taps: readonly BodySink[] | undefined
   /** Something was waited for before its first try. */
   wasHeldUp = false
+  /** Somebody waits for so much of the body before anybody takes it. */
+  #gathering: { readonly bytes: number; readonly done: (gathered: Uint8Array | Failure) => void } | undefined
   /** How much of its body may come. */
   maxBodyBytes = Number.POSITIVE_INFINITY
   #tooLarge: Failure | undefined
@@ -204,7 +209,8 @@ export class Exchange implements RequestFacts {
     if (this.#taps !== undefined) for (const tap of this.#taps) tap.data(bytes)
     if (this.#sink === undefined) {
       this.#held.push(bytes)
-      this.caller.readBody(false)
+      if (this.#gathering === undefined || this.receivedBytes > this.#gathering.bytes) this.caller.readBody(false)
+      this.#gathered()
       return
     }
     this.#keep(bytes)
@@ -218,6 +224,7 @@ export class Exchange implements RequestFacts {
   bodyEnd(trailers: Fields): void {
     this.#trailers = trailers
     if (this.#taps !== undefined) for (const tap of this.#taps) tap.end(trailers)
+    this.#gathered()
     try {
       this.#sink?.end(trailers)
     } catch (thrown) {
@@ -266,6 +273,7 @@ export class Exchange implements RequestFacts {
     this.#tooLarge = new Failure('request-too-large', `more than ${this.maxBodyBytes} bytes came`)
     this.caller.readBody(false)
     this.upstream?.expire(this.#tooLarge)
+    this.#gathered()
   }
 
   #keep(bytes: Uint8Array): void {
@@ -311,6 +319,21 @@ export class Exchange implements RequestFacts {
     }
     if (this.#trailers !== undefined) sink.end(this.#trailers)
     else this.caller.readBody(true)
+  }
+
+  /** Waits for the body until it is complete or longer than so many bytes, while nobody takes it; whoever does gets all of it. done: once, with what came, or why no more is taken. */
+  gather(bytes: number, done: (gathered: Uint8Array | Failure) => void): void {
+    this.#gathering = { bytes, done }
+    if (!this.#gathered()) this.caller.readBody(true)
+  }
+
+  #gathered(): boolean {
+    const wanted = this.#gathering
+    if (wanted === undefined) return false
+    if (this.#tooLarge === undefined && this.#trailers === undefined && this.receivedBytes <= wanted.bytes) return false
+    this.#gathering = undefined
+    wanted.done(this.#tooLarge ?? concat(this.#held))
+    return true
   }
 
   /** The body goes there too: what came so far, and then as it comes. Before anything was handed on. */

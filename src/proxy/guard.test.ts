@@ -101,7 +101,17 @@ test('what a new view does not ask for any more ends at once, without a request 
   assert.match(registry.text(), /weft_backend_limit\{.*limit="requests"\} 1/)
   guards.adopt({ [backend.name]: backend })
   assert.deepEqual([guards.leftOut(), guards.limits(), left.at(-1)], [[], [], []])
+  assert.match(registry.text(), /weft_backend_limit\{.*limit="requests"\} \+Inf\n/)
   guards.of({ ...backend, limits: { requests: 1 } })
   guards.adopt({})
   assert.deepEqual(guards.limits(), [])
+})
+
+test('a limit of 0 is told as 0, and is not the same as none', () => {
+  const registry = new Registry()
+  const guards = new Guards(registry, () => {})
+  guards.of({ ...backend, limits: { requests: 0 } })
+  assert.match(registry.text(), /weft_backend_limit\{.*limit="requests"\} 0\n/)
+  assert.doesNotMatch(registry.text(), /limit="retries"/)
+  assert.equal(registry.collect('all').find(({ name }) => name === 'weft_backend_limit')?.metrics[0]?.value, 0)
 })

@@ -42,13 +42,22 @@ export class Guards {
       'Requests that went to the Service named as fallback, and why',
       fallbackLabels,
     )
-    const limit = registry.family(metricNames.backendLimit, 'gauge', 'How much there may be at once to a service', backendLimitLabels)
+    const limit = registry.family(
+      metricNames.backendLimit,
+      'gauge',
+      'How much there may be at once to a service; +Inf: no limit any more',
+      backendLimitLabels,
+    )
     const used = registry.family(metricNames.backendLimitUsed, 'gauge', 'How much of such a limit is used now', backendLimitLabels)
     registry.before(() => {
-      for (const { samples } of [limit, used]) for (const sample of samples.values()) sample.value = 0
+      // What has no limit any more is not limited to nothing.
+      for (const sample of limit.samples.values()) sample.value = Number.POSITIVE_INFINITY
+      for (const sample of used.samples.values()) sample.value = 0
       for (const { service, limits } of this.limits())
         for (const each of limits) {
-          limit.sample([service, each.limit]).value += each.most
+          const known = limit.has([service, each.limit])
+          const sample = limit.sample([service, each.limit])
+          sample.value = (known && sample.value !== Number.POSITIVE_INFINITY ? sample.value : 0) + each.most
           used.sample([service, each.limit]).value += each.used
         }
     })

@@ -1,6 +1,7 @@
 /** The heads that go out in place of those that came in: of the request to the endpoint, of the answer to the caller. */
 
-import { changeFields, rewrite } from '#model/rewrite'
+import { Failure } from '#base/failure'
+import { changeFields, longestTarget, rewrite } from '#model/rewrite'
 import type { Route } from '#model/view'
 import { type Fields, forwardable, type RequestHead, type ResponseHead, withField } from '#wire/http1'
 import type { Exchange } from './exchange.ts'
@@ -25,7 +26,12 @@ export function requestHead(exchange: Exchange, route: Route, share: Share): Req
     for (const filter of filters) if (filter.type === 'request-headers') fields = changeFields(fields, filter.change)
     const changed = rewrite(filters, route.match.path, exchange.host, exchange.judgedPath ?? exchange.path, exchange)
     if (changed.host !== exchange.host) fields = changeFields(fields, { set: [{ name: 'host', value: changed.host }], add: [], remove: [] })
-    if (changed.path !== (exchange.judgedPath ?? exchange.path)) target = changed.path + search
+    if (changed.path !== (exchange.judgedPath ?? exchange.path)) {
+      target = changed.path + search
+      // The next proxy would break off the connection, on which there are others too.
+      if (target.length > longestTarget)
+        throw new Failure('uri-too-long', `${route.origin} makes more than ${longestTarget} characters of it`)
+    }
   }
   return { method: exchange.head.method, target, minor: 1, fields }
 }

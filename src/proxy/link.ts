@@ -4,7 +4,7 @@ import { backoffMs } from '#base/backoff'
 import type { Clock } from '#base/clock'
 import type { Log } from '#base/log'
 import type { Rpc } from '#base/rpc'
-import type { GrpcChannel, GrpcStream } from '#io/grpc'
+import { type GrpcChannel, type GrpcStream, rpcCodes } from '#io/grpc'
 import type { View } from '#model/view'
 import type { ProxyNode } from '#model/workload'
 import { AdsClient, type ClientEvent, type Shelf } from '#xds/client'
@@ -25,6 +25,8 @@ export type LinkOptions = {
   readonly probe: ConstructorParameters<typeof Prober>[0]
   readonly clock: Clock
   readonly log: Log
+  /** The certificate of this proxy is not believed. */
+  readonly onRefused?: () => void
   /** Decoded resources, shared with other proxies of this process. */
   readonly shelf?: Shelf | undefined
 }
@@ -159,11 +161,13 @@ export class Link {
   #keepOpen<Out, In>(what: string, rpc: Rpc<Out, In>, on: Open<Out, In>): void {
     const { channel, clock, log } = this.#options
     let attempt = 0
+    let told = ''
     const open = () => {
       if (this.#isClosed) return
       const stream: GrpcStream<Out> = channel.stream(rpc, {
         message: message => {
           attempt = 0
+          told = ''
           on.message(message)
         },
         end: status => {
@@ -173,8 +177,11 @@ export class Link {
           const waitMs = backoffMs(status.code === 14 ? absence : backoff, attempt++, Math.random())
           log.debug(`the ${what} stream ended`, { code: status.code, details: status.details, againInMs: waitMs })
           // Said aloud once when it is not mere absence: a refusal will not mend itself.
-          if (attempt === 1 && status.code !== 0 && status.code !== 14 && status.code !== 1)
+          if (status.code !== 0 && status.code !== 14 && status.code !== 1 && told !== status.details) {
+            told = status.details
             log.warn(`the control plane refuses the ${what} stream: ${status.details}`)
+          }
+          if (status.code === rpcCodes.unauthenticated) this.#options.onRefused?.()
           const cancel = clock.after(waitMs, () => {
             this.#cancels.delete(cancel)
             open()

@@ -5,6 +5,7 @@ import { placeOf } from '#model/access'
 import type { AccessRule } from '#model/view'
 import {
   accessLabels,
+  authorizedLabels,
   egressLabels,
   bytesLabels,
   closedLabels,
@@ -39,6 +40,8 @@ export type UpstreamStanding = Standing & { readonly service: string; readonly w
 
 export type LimitScope = 'local' | 'global' | 'connections'
 export type LimitOutcome = 'allowed' | 'limited' | 'failed-open' | 'failed-closed'
+
+export type AuthorizedOutcome = 'allowed' | 'denied' | 'failed-open' | 'failed-closed' | 'invalid'
 
 type RequestSamples = { readonly requests: Sample; readonly duration: Sample; readonly sent: Sample; readonly received: Sample }
 /** Of the flows of datagrams to one place. */
@@ -101,6 +104,12 @@ export class Meter {
     limitLabels,
   )
   readonly #limitSamples = new Map<string, Record<LimitScope, Partial<Record<LimitOutcome, Sample>>>>()
+  readonly #authorized = this.registry.family(
+    metricNames.authorized,
+    'counter',
+    'Requests and connections about which an external authorization service was asked, by what came of it',
+    authorizedLabels,
+  )
   readonly #faults = this.registry.family(metricNames.faults, 'counter', 'Requests that were broken on purpose', faultLabels)
   readonly #codedIn = this.registry.family(
     metricNames.codedIn,
@@ -226,6 +235,11 @@ export class Meter {
     let known = this.#limitSamples.get(policy)
     if (known === undefined) this.#limitSamples.set(policy, (known = { local: {}, global: {}, connections: {} }))
     ;(known[scope][outcome] ??= this.#limits.sample([policy, scope, outcome])).value++
+  }
+
+  /** policy: the name of the authorizer. */
+  authorized(policy: string, outcome: AuthorizedOutcome): void {
+    this.#authorized.sample([policy, outcome]).value++
   }
 
   fault(policy: string, route: string, fault: string): void {

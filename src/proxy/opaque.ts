@@ -10,6 +10,7 @@ import type { Place } from './accept.ts'
 import { drawFor, keyOf } from './affinity.ts'
 import { callerOf } from './access.ts'
 import { Ahead } from './ahead.ts'
+import type { Authorizations } from './authorize.ts'
 import { connect, type Connected } from './connect.ts'
 import type { Destination, Entry, Party } from './entry.ts'
 import { type Hit, hitBy } from './fault.ts'
@@ -34,12 +35,16 @@ type Reached = { readonly connected: Connected; readonly endpoint: Endpoint | un
 export class Opaque {
   readonly #place: Place
   readonly #limiter: Limiter
+  readonly #authorizations: Authorizations
+  /** What was asked about connections, each once: their way may be begun before it is known what they are. */
+  readonly #asked = new WeakMap<Entry, Promise<void>>()
   /** With what ends each. */
   readonly #carried = new Map<Socket, Carried>()
 
-  constructor(place: Place, limiter: Limiter) {
+  constructor(place: Place, limiter: Limiter, authorizations: Authorizations) {
     this.#place = place
     this.#limiter = limiter
+    this.#authorizations = authorizations
   }
 
   get size(): number {
@@ -75,6 +80,7 @@ export class Opaque {
       const access = this.#accessAt(entry)
       // Not yet a denial: what comes may be HTTP, which has rules of its own.
       if (access !== undefined && !callerOf(entry, access).judgeConnection().isAllowed) throw new Failure('access-denied')
+      await this.#authorized(entry)
       if (entry.listener.egress === undefined) return this.#reachOne(pickWeighted(entry.listener.backends ?? [], drawFor(entry)), entry)
       const { backends = [], entry: led } = this.#place.exit.lead(entry, undefined, false)
       return this.#reachOne(pickWeighted(backends, drawFor(entry)), led)
@@ -89,6 +95,8 @@ export class Opaque {
     try {
       const access = this.#accessAt(entry)
       if (access !== undefined) this.#place.gate.admitConnection(entry, access)
+      const asked = this.#authorized(entry)
+      if (asked !== undefined) await asked
       this.#admit(listener)
       const hit = listener.fault === undefined ? undefined : hitBy(listener.fault, Math.random, Date.now())
       if (hit !== undefined && !(await this.#spared(socket, entry, listener.fault!, hit))) return ahead?.drop()
@@ -111,12 +119,24 @@ export class Opaque {
         thrown.code === 'fault-injected' ||
         thrown.code === 'access-denied' ||
         thrown.code === 'egress-denied' ||
-        thrown.code === 'rate-limited'
+        thrown.code === 'rate-limited' ||
+        thrown.code.startsWith('external-authorization-')
       )
         ahead?.drop()
       const workload = entry.destination === undefined ? '' : this.#place.exit.placeOf(entry.destination)
       this.#refuse(socket, entry, thrown, { service: listener.service, workload }, hello)
     }
+  }
+
+  /** Throws where the service that is asked about connections does not let it on. */
+  #authorized(entry: Entry): Promise<void> | undefined {
+    if (entry.listener.direction !== 'inbound') return undefined
+    const view = this.#place.view()
+    const authorizer = view.listeners[entry.listener.name]?.connectionAuthorizer
+    if (authorizer === undefined) return undefined
+    let asked = this.#asked.get(entry)
+    if (asked === undefined) this.#asked.set(entry, (asked = this.#authorizations.admit(entry, authorizer, view)))
+    return asked
   }
 
   /** Throws where more came than a RateLimitPolicy of now takes. */

@@ -79,7 +79,7 @@ export class Pools {
       backend: name,
       service: backend.service,
       workload: endpoint?.workload ?? '',
-      isOutside: backend.isExternal === true,
+      isOutside: backend.isExternal === true && endpoint?.mtls !== true,
       at,
       inFlight: 0,
       latency: undefined,

@@ -57,7 +57,7 @@ export class Quotas {
     const over = this.#knownOver(quota, key, now)
     if (over !== undefined) {
       meter.limited(quota.name, 'global', 'limited')
-      exchange.changeAnswer({ set: over.fields, add: [], remove: [] })
+      tell(exchange, quota, over.fields)
       throw over.failure
     }
     const listener = view.listeners[exchange.entry.listener.name] ?? exchange.entry.listener
@@ -90,7 +90,7 @@ export class Quotas {
   #judge(exchange: Exchange, quota: Quota, key: string, reply: LimitReply, goOn: () => void): void {
     const { isOver, requestHeaders } = reply
     const fields = fieldsOf(quota, reply)
-    if (fields.length > 0) exchange.changeAnswer({ set: fields, add: [], remove: [] })
+    tell(exchange, quota, fields)
     this.#options.meter.limited(quota.name, 'global', isOver ? 'limited' : 'allowed')
     if (!isOver) {
       if (requestHeaders.length > 0) exchange.requestChange = withSet(exchange.requestChange, requestHeaders)
@@ -220,6 +220,15 @@ function fieldsOf({ name }: Quota, reply: LimitReply): readonly NameValue[] {
       ? [{ name: 'retry-after', value: seconds(resetMs) }]
       : []),
   ]
+}
+
+/** Both fields are lists, in which what the proxy's own limit has said stands before: where that is of the same policy, this one has another name. */
+function tell(exchange: Exchange, { name }: Quota, fields: readonly NameValue[]): void {
+  if (fields.length === 0) return
+  const quoted = `"${name}"`
+  const isTwo = exchange.answerChange?.set.some(each => each.name === 'ratelimit' && each.value.startsWith(quoted)) === true
+  const set = isTwo ? fields.map(each => ({ name: each.name, value: each.value.replace(quoted, `"${name}/global"`) })) : fields
+  exchange.changeAnswer({ set, add: [], remove: [] })
 }
 
 const withSet = (change: Exchange['requestChange'], set: readonly NameValue[]) => ({

@@ -89,7 +89,8 @@ export class Registry {
       for (const sample of samples.values()) {
         const labels = labelNames.map((label, at) => `${label}="${escaped(sample.labels[at] ?? '')}"`).join(',')
         if (sample.buckets === undefined) {
-          lines.push(`${name}${labels && `{${labels}}`} ${sample.value}`)
+          const value = sample.value === Number.POSITIVE_INFINITY ? '+Inf' : sample.value
+          lines.push(`${name}${labels && `{${labels}}`} ${value}`)
           continue
         }
         let below = 0

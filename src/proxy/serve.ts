@@ -5,17 +5,19 @@
  *      each step may throw a Failure; the one catch turns it into the answer
  *
  * The last four are delivery.ts, for they may have to be tried again. Where the route asks for it there is more:
- * a token before permit, CORS, rate limit, quota, concurrency limit, fault, and copies.
+ * a login and a token before permit, CORS, services that are asked whether it may go on, rate limit, quota, concurrency limit, fault, and copies.
  */
 
 import { Failure } from '#base/failure'
-import { chooseRoute, pickWeighted } from '#model/match'
-import { locationOf } from '#model/rewrite'
-import type { Fault, Listener, Quota, Route, View } from '#model/view'
+import { claimHeadersOf } from '#model/claim-routes'
+import { chooseRoute, hostOf, pickWeighted } from '#model/match'
+import { locationOf, longestTarget } from '#model/rewrite'
+import type { Fault, Listener, Quota, Route, RouteTable, View } from '#model/view'
 import { Affinity } from './affinity.ts'
 import { answer, answerAsConfigured, answerRedirect } from './answer.ts'
 import { Delivery } from './delivery.ts'
 import type { Gate } from './access.ts'
+import type { Authorizations } from './authorize.ts'
 import type { Exit } from './exit.ts'
 import type { Concurrency } from './concurrency.ts'
 import { code } from './compress.ts'
@@ -29,15 +31,15 @@ import type { Mirrors } from './mirror.ts'
 import type { Pools } from './pool.ts'
 import type { Quotas } from './quota.ts'
 import type { Limiter } from './rate-limit.ts'
+import { type Proving, askForProof } from './proof.ts'
 import { bound } from './sizes.ts'
 import { type Share, shareOf } from './share.ts'
-import type { Tokens } from './tokens.ts'
 
 /** What a proxy serves with. */
-export type Means = {
+export type Means = Proving & {
   readonly pools: Pools
   readonly gate: Gate
-  readonly tokens: Tokens
+  readonly authorizations: Authorizations
   readonly exit: Exit
   readonly limiter: Limiter
   readonly quotas: Quotas
@@ -51,7 +53,7 @@ export function serve(exchange: Exchange, means: Means, onBug: (bug: unknown) =>
   const view = exchange.entry.view()
   try {
     const route = routeOf(exchange, view)
-    if (route.tokens !== undefined) return askForToken(exchange, route, route.tokens, view, means, onBug)
+    if (route.tokens !== undefined || route.login !== undefined) return prove(exchange, route, view, means, onBug)
     go(exchange, route, view, means, onBug)
   } catch (thrown) {
     if (thrown instanceof Failure) answer(exchange, thrown)
@@ -59,15 +61,12 @@ export function serve(exchange: Exchange, means: Means, onBug: (bug: unknown) =>
   }
 }
 
-/** It goes on when its token is verified. Preflights never have one (Fetch standard, CORS-preflight fetch), and reach nobody. */
-function askForToken(exchange: Exchange, route: Route, name: string, view: View, means: Means, onBug: (bug: unknown) => void): void {
+/** It goes on when it is proved whose it is. Preflights never prove anything (Fetch standard, CORS-preflight fetch), and reach nobody. */
+function prove(exchange: Exchange, route: Route, view: View, means: Means, onBug: (bug: unknown) => void): void {
   requireIdentity(exchange)
   if (route.cors !== undefined && answeredPreflight(exchange, route.cors)) return
-  const listener = view.listeners[exchange.entry.listener.name] ?? exchange.entry.listener
-  const policy = listener.tokens?.find(each => each.name === name)
-  if (policy === undefined) throw new Failure('keys-unavailable', `${listener.name} does not know ${name} yet`)
-  const refuse = (thrown: unknown): void => (thrown instanceof Failure ? answer(exchange, thrown) : onBug(thrown))
-  means.tokens.admit(exchange, policy, () => go(exchange, route, view, means, onBug), refuse)
+  const choose = (): Route => routeOf(exchange, view)
+  askForProof(exchange, route, view, means, choose, chosen => go(exchange, chosen, view, means, onBug), onBug)
 }
 
 function go(exchange: Exchange, route: Route, view: View, means: Means, onBug: (bug: unknown) => void): void {
@@ -76,6 +75,29 @@ function go(exchange: Exchange, route: Route, view: View, means: Means, onBug: (
     if (exchange.entry.listener.direction === 'inbound') means.meter.called(exchange)
     if (permitted.cors !== undefined && answeredPreflight(exchange, permitted.cors)) return
     if (permitted.sizes !== undefined) bound(exchange, permitted.sizes)
+    if (permitted.authorize !== undefined) return askWhether(exchange, permitted, permitted.authorize, view, means, onBug)
+    authorized(exchange, permitted, view, means, onBug)
+  } catch (thrown) {
+    if (thrown instanceof Failure) answer(exchange, thrown)
+    else onBug(thrown)
+  }
+}
+
+/** It goes on when all services that are asked about it let it. */
+function askWhether(
+  exchange: Exchange,
+  permitted: Permitted,
+  names: readonly string[],
+  view: View,
+  means: Means,
+  onBug: (bug: unknown) => void,
+): void {
+  const goOn = (): void => authorized(exchange, permitted, view, means, onBug)
+  means.authorizations.ask(exchange, names, view, goOn, failure => answer(exchange, failure))
+}
+
+function authorized(exchange: Exchange, permitted: Permitted, view: View, means: Means, onBug: (bug: unknown) => void): void {
+  try {
     if (permitted.rateLimit !== undefined) means.limiter.admit(exchange, permitted.rateLimit, exchange.startedAt)
     if (permitted.quota !== undefined) return askFor(exchange, permitted, permitted.quota, view, means, onBug)
     admitted(exchange, permitted, view, means, onBug)
@@ -108,13 +130,11 @@ function askFor(exchange: Exchange, permitted: Permitted, quota: Quota, view: Vi
 
 function act(exchange: Exchange, permitted: Permitted, view: View, means: Means, onBug: (bug: unknown) => void): void {
   if (permitted.compression !== undefined) code(exchange, permitted.compression, means.meter.coded)
-  if (permitted.action.type === 'redirect')
-    return answerRedirect(
-      exchange,
-      permitted,
-      locationOf(permitted.action.redirect, facts(exchange, permitted)),
-      permitted.action.redirect.status,
-    )
+  if (permitted.action.type === 'redirect') {
+    const location = locationOf(permitted.action.redirect, facts(exchange, permitted))
+    if (location.length > longestTarget) throw new Failure('uri-too-long', `${permitted.origin} makes a Location of it that is too long`)
+    return answerRedirect(exchange, permitted, location, permitted.action.redirect.status)
+  }
   if (permitted.action.type === 'respond') return answerAsConfigured(exchange, permitted, permitted.action.status, permitted.action.detail)
   const { pools } = means
   const share = backendOf(exchange, permitted, view, means)
@@ -150,10 +170,20 @@ export function routeOf(exchange: Exchange, view: View): Route {
   // A port that the Gateway does not have any more, on a connection of before.
   if (table === undefined && exchange.entry.listener.direction === 'gateway') throw new Failure('no-route', exchange.entry.listener.name)
   if (table === undefined) throw new Failure('not-ready', `no routes yet for ${exchange.entry.listener.name}`)
+  const { listener } = exchange.entry
+  if (listener.tokens !== undefined || listener.logins !== undefined) hideClaims(exchange, view, table)
   const route = chooseRoute(table, exchange)
   if (route === undefined) throw new Failure('no-route', `${exchange.method} ${exchange.path} at ${exchange.entry.listener.service}`)
   exchange.route = route
   return route
+}
+
+/** Headers that are written from claims say nothing of a request until those are verified. */
+function hideClaims(exchange: Exchange, view: View, table: RouteTable): void {
+  if (exchange.claimHeaders !== undefined) return
+  const host = hostOf(table, exchange.host)
+  const names = host === undefined ? [] : claimHeadersOf(host, view.listeners[exchange.entry.listener.name] ?? exchange.entry.listener)
+  if (names.length > 0) exchange.claimHeaders = new Map(names.map(name => [name, undefined]))
 }
 
 /** Whatever target it names (RFC 9298 §3.4): the port that it came to is the one that it leads to. */

@@ -52,17 +52,22 @@ export function withoutToken(exchange: Exchange, place: TokenPlace): void {
     exchange.sentSearch = kept.join('&')
     return
   }
+  if (place.type === 'cookie') return withoutCookies(exchange, name => name === place.name)
   const { set = [], add = [], remove = [] } = exchange.requestChange ?? {}
-  if (place.type === 'header') {
-    exchange.requestChange = { set, add, remove: [...remove, place.name] }
-    return
-  }
-  const kept = headersNamed(exchange, 'cookie')
-    .flatMap(line => line.split(';'))
-    .filter(pair => nameOf(pair) !== place.name)
-    .map(pair => pair.trim())
+  exchange.requestChange = { set, add, remove: [...remove, place.name] }
+}
+
+/** Those that are for this proxy do not go on; what was taken out before stays out. */
+export function withoutCookies(exchange: Exchange, isOwn: (name: string) => boolean): void {
+  const { set = [], add = [], remove = [] } = exchange.requestChange ?? {}
+  const before = set.find(each => each.name === 'cookie')
+  const lines = before !== undefined ? [before.value] : remove.includes('cookie') ? [] : headersNamed(exchange, 'cookie')
+  const all = lines.flatMap(line => line.split(';'))
+  const kept = all.filter(pair => !isOwn(nameOf(pair)))
+  if (kept.length === all.length) return
+  const others = set.filter(each => each !== before)
   exchange.requestChange =
     kept.length === 0
-      ? { set, add, remove: [...remove, 'cookie'] }
-      : { set: [...set, { name: 'cookie', value: kept.join('; ') }], add, remove }
+      ? { set: others, add, remove: [...remove, 'cookie'] }
+      : { set: [...others, { name: 'cookie', value: kept.map(pair => pair.trim()).join('; ') }], add, remove }
 }

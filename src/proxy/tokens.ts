@@ -7,7 +7,7 @@
 import { Failure } from '#base/failure'
 import type { Log } from '#base/log'
 import { type KeyRing, readJwt, TokenRefused, type Verified } from '#identity/jwt'
-import { claimPath, headerOf } from '#model/claims'
+import { type Claims, claimPath, headerOf } from '#model/claims'
 import type { NameValue, TokenIssuer, TokenPlace, TokenPolicy } from '#model/view'
 import type { Exchange } from './exchange.ts'
 import { TokenKeys, type Fetch } from './token-keys.ts'
@@ -34,7 +34,7 @@ export class Tokens {
       throw refusal(exchange, thrown)
     }
     if (found === undefined) {
-      tellClaims(exchange, policy, [])
+      tellClaims(exchange, policy.issuers, [])
       return goOn()
     }
     const { text, place } = found
@@ -106,29 +106,42 @@ const isSame = (one: TokenPlace, other: TokenPlace): boolean =>
 
 const takenAt = ({ from }: TokenIssuer, place: TokenPlace): boolean => from.some(each => isSame(each, place))
 
-function take(exchange: Exchange, policy: TokenPolicy, issuer: TokenIssuer, { claims }: Verified, place: TokenPlace): void {
-  exchange.claims = claims
-  const set = issuer.claimsToHeaders.flatMap(({ claim, header }): readonly NameValue[] => {
-    const value = headerOf(claims, claimPath(claim))
-    return value === undefined ? [] : [{ name: header, value }]
-  })
-  tellClaims(exchange, policy, set)
+function take(exchange: Exchange, policy: TokenPolicy, issuer: TokenIssuer, { claims, until }: Verified, place: TokenPlace): void {
+  // A login before it may end sooner.
+  if (policy.isBoundToToken === true && !(exchange.ends !== undefined && exchange.ends.at <= until))
+    exchange.ends = { at: until, code: 'token-expired' }
+  giveClaims(exchange, policy.issuers, issuer, claims)
   if (!issuer.forward) withoutToken(exchange, place)
 }
 
+type Telling = Pick<TokenIssuer, 'claimsToHeaders'>
+
+/** To rules, and in headers to the workload. all: who of them might have told something. */
+export function giveClaims(exchange: Exchange, all: readonly Telling[], { claimsToHeaders }: Telling, claims: Claims): void {
+  exchange.claims = claims
+  const set = claimsToHeaders.flatMap(({ claim, header }): readonly NameValue[] => {
+    const value = headerOf(claims, claimPath(claim))
+    return value === undefined ? [] : [{ name: header, value }]
+  })
+  tellClaims(exchange, all, set)
+}
+
 /** What is told of tokens is told by nobody else, to rules and to the workload: not in another spelling, which servers of CGI's kind take for the same. */
-function tellClaims(exchange: Exchange, { issuers }: TokenPolicy, set: readonly NameValue[]): void {
-  const names = issuers.flatMap(({ claimsToHeaders }) => claimsToHeaders.map(({ header }) => header))
+export function tellClaims(exchange: Exchange, all: readonly Telling[], set: readonly NameValue[]): void {
+  const names = all.flatMap(({ claimsToHeaders }) => claimsToHeaders.map(({ header }) => header))
   if (names.length === 0) return
   const own = new Set(names.map(plain))
   const { fields } = exchange.head
   const remove = fields.flatMap((name, at) => (at % 2 === 0 && own.has(plain(name)) ? [name.toLowerCase()] : []))
   exchange.claimHeaders = new Map([
+    ...(exchange.claimHeaders ?? []),
     ...[...names, ...remove].map(name => [name, undefined] as const),
     ...set.map(({ name, value }) => [name, value] as const),
   ])
   const before = exchange.requestChange
-  exchange.requestChange = { set: [...(before?.set ?? []), ...set], add: before?.add ?? [], remove: [...(before?.remove ?? []), ...remove] }
+  // Who tells later has the last word, also where it says nothing.
+  const kept = (before?.set ?? []).filter(each => !own.has(plain(each.name)))
+  exchange.requestChange = { set: [...kept, ...set], add: before?.add ?? [], remove: [...(before?.remove ?? []), ...remove] }
 }
 
 const plain = (name: string): string => name.toLowerCase().replaceAll('_', '-')

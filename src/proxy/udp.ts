@@ -4,6 +4,7 @@ import type { Log } from '#base/log'
 import { type DatagramSession, dialUdp } from '#io/udp'
 import { listenerAt } from '#model/listener'
 import type { Listener, View } from '#model/view'
+import { isGivenOut } from '#model/virtual'
 import type { Destination } from './entry.ts'
 import type { Exit } from './exit.ts'
 import type { Meter } from './meter.ts'
@@ -50,7 +51,7 @@ export class Datagrams {
     const listener = listenerAt(view(), host, port, 'udp')
     if (listener !== undefined) return carry(session, listener)
     const listeners = Object.values(view().listeners).filter(listener => listener.direction === 'outbound' && listener.host === host)
-    if (listeners.length === 0 && !host.startsWith('240.77.') && !host.startsWith('240.79.')) return this.#leave(session)
+    if (listeners.length === 0 && !isGivenOut(host)) return this.#leave(session)
     log.warn(`datagrams to ${listeners[0]?.service ?? host} on port ${port} are refused: no service takes UDP there`)
     this.#options.meter.datagrams(listeners[0]?.service ?? '', `${host}:${port}`).refused.value++
     session.close('refused')

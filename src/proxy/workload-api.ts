@@ -10,14 +10,27 @@ import { makeCsr } from '#identity/csr'
 import { newKey } from '#identity/key'
 import { driveRotation, type Life } from '#identity/rotation'
 import { type SpiffeId, spiffeParts, trustDomainId } from '#identity/spiffe'
-import { type Call, type GrpcChannel, RpcError, rpcCodes, serverStream, type Service } from '#io/grpc'
-import { type BundlesReply, createCertificate, fetchX509Bundles, fetchX509Svid, type SvidReply } from '#xds/rpcs'
+import { BadJwtSvid, verifyJwtSvid } from '#identity/jwt-svid'
+import { type Call, type GrpcChannel, RpcError, rpcCodes, serverStream, type Service, unary } from '#io/grpc'
+import {
+  type BundlesReply,
+  createCertificate,
+  fetchJwtBundles,
+  fetchJwtSvid,
+  fetchX509Bundles,
+  fetchX509Svid,
+  type JwtSvidReply,
+  type JwtSvidRequest,
+  type JwtValidation,
+  type SvidReply,
+  validateJwtSvid,
+} from '#xds/rpcs'
 import { adopt, type OwnCertificate } from './certificate/kept.ts'
 
 export type WorkloadApiOptions = {
   readonly identity: SpiffeId
   /** To the control plane, with the proxy's own certificate. */
-  readonly channel: Promise<Pick<GrpcChannel, 'unary'>>
+  readonly channel: Promise<Pick<GrpcChannel, 'unary' | 'stream'>>
   readonly clock: Clock
   readonly log: Log
 }
@@ -27,6 +40,12 @@ export class WorkloadApi {
   readonly #told = new Set<() => void>()
   #own: OwnCertificate | undefined
   #roots: readonly string[] = []
+  /** Key sets by trust domain, as the control plane tells them. */
+  #keys: BundlesReply | undefined
+  #followsKeys = false
+  #cancel = (): void => {}
+  #isClosed = false
+  #federated: Readonly<Record<string, readonly string[]>> = {}
   #rotation: { readonly stop: () => void } | undefined
   readonly services: readonly Service[]
 
@@ -35,13 +54,24 @@ export class WorkloadApi {
     this.services = [
       serverStream(fetchX509Svid, (_request, out, call) => this.#tell(call, () => this.#svid(), out), { open: true }),
       serverStream(fetchX509Bundles, (_request, out, call) => this.#tell(call, () => this.#bundles(), out), { open: true }),
+      unary(fetchJwtSvid, (request, call) => this.#tokens(request, call), { open: true }),
+      serverStream(
+        fetchJwtBundles,
+        (_request, out, call) => {
+          this.#beginKeys()
+          return this.#tell(call, () => this.#keys, out)
+        },
+        { open: true },
+      ),
+      unary(validateJwtSvid, (request, call) => this.#validate(request, call), { open: true }),
     ]
   }
 
-  /** PEM: what the mesh trusts now. */
-  trusted(roots: readonly string[]): void {
-    if (roots.join() === this.#roots.join()) return
+  /** PEM: what the mesh trusts now. federated: the same of other trust domains, by domain. */
+  trusted(roots: readonly string[], federated: Readonly<Record<string, readonly string[]>> = {}): void {
+    if (roots.join() === this.#roots.join() && JSON.stringify(federated) === JSON.stringify(this.#federated)) return
     this.#roots = roots
+    this.#federated = federated
     this.#changed()
   }
 
@@ -51,16 +81,13 @@ export class WorkloadApi {
 
   close(): void {
     this.#rotation?.stop()
+    this.#isClosed = true
+    this.#cancel()
   }
 
   /** Sends what there is as soon as it is there, and again when it changes. */
   #tell<Reply>(call: Call, reply: () => Reply | undefined, out: { send(message: Reply): boolean }): () => void {
-    // §4.2 of the specification: a caller that was led astray by somebody else's page does not send it.
-    if (call.metadata['workload.spiffe.io'] !== 'true')
-      throw new RpcError(
-        rpcCodes.invalidArgument,
-        'the metadata workload.spiffe.io: true is missing: use a client of the SPIFFE Workload API',
-      )
+    demandHeader(call)
     const tell = (): void => {
       const message = reply()
       if (message !== undefined) out.send(message)
@@ -99,15 +126,88 @@ export class WorkloadApi {
     if (own === undefined || this.#roots.length === 0) return undefined
     return {
       svids: [{ id: own.identity, chain: derOf(own.cert), key: derOf(own.key), bundle: this.#bundle() }],
+      federated: this.#others(),
     }
   }
 
   #bundles(): BundlesReply | undefined {
     if (this.#roots.length === 0) return undefined
-    return { bundles: { [trustDomainId(spiffeParts(this.#options.identity).trustDomain)]: this.#bundle() } }
+    return { bundles: { [trustDomainId(spiffeParts(this.#options.identity).trustDomain)]: this.#bundle(), ...this.#others() } }
+  }
+
+  /** Of other trust domains, as the mesh believes them. */
+  #others(): Readonly<Record<string, Uint8Array>> {
+    return Object.fromEntries(Object.entries(this.#federated).map(([domain, roots]) => [trustDomainId(domain), derOf(roots.join('\n'))]))
   }
 
   #bundle(): Uint8Array {
     return derOf(this.#roots.join('\n'))
   }
+
+  /** The control plane signs, for who this proxy is. */
+  async #tokens({ audience, id }: JwtSvidRequest, call: Call): Promise<JwtSvidReply> {
+    demandHeader(call)
+    if (audience.length === 0) throw new RpcError(rpcCodes.invalidArgument, 'a token needs an audience: say for whom it is')
+    if (id !== '' && id !== this.#options.identity)
+      throw new RpcError(rpcCodes.permissionDenied, `this workload is ${this.#options.identity}, and not ${id}`)
+    return (await this.#options.channel).unary(fetchJwtSvid, { audience, id: '' }, { metadata: workloadHeader })
+  }
+
+  async #validate({ audience, token }: { readonly audience: string; readonly token: string }, call: Call): Promise<JwtValidation> {
+    demandHeader(call)
+    this.#beginKeys()
+    const { clock } = this.#options
+    for (let left = 50; this.#keys === undefined && left > 0; left--) await new Promise<void>(resolve => void clock.after(100, resolve))
+    if (this.#keys === undefined)
+      throw new RpcError(rpcCodes.unavailable, 'the keys of the mesh are not known yet: is the control plane there?')
+    const bundles = Object.entries(this.#keys.bundles).map(([domain, keys]) => [
+      domain.replace('spiffe://', ''),
+      new TextDecoder().decode(keys),
+    ])
+    try {
+      const { identity, claims } = await verifyJwtSvid(token, audience, Object.fromEntries(bundles), clock.now())
+      return { id: identity, claims }
+    } catch (thrown) {
+      if (thrown instanceof BadJwtSvid) throw new RpcError(rpcCodes.invalidArgument, thrown.message)
+      throw thrown
+    }
+  }
+
+  /** From the first question for them on; what was told last is used while the control plane is gone. */
+  #beginKeys(): void {
+    if (this.#followsKeys) return
+    this.#followsKeys = true
+    const follow = async (): Promise<void> => {
+      if (this.#isClosed) return
+      const channel = await this.#options.channel
+      const stream = channel.stream(
+        fetchJwtBundles,
+        {
+          message: bundles => {
+            this.#keys = bundles
+            this.#changed()
+          },
+          end: () => {
+            this.#cancel = this.#options.clock.after(2000, () => void follow())
+          },
+        },
+        { metadata: workloadHeader },
+      )
+      this.#cancel = () => stream.cancel()
+      stream.send({})
+      stream.end()
+    }
+    void follow()
+  }
+}
+
+const workloadHeader = { 'workload.spiffe.io': 'true' } as const
+
+/** §4.2 of the specification: a caller that was led astray by somebody else's page does not send it. */
+function demandHeader(call: Call): void {
+  if (call.metadata['workload.spiffe.io'] !== 'true')
+    throw new RpcError(
+      rpcCodes.invalidArgument,
+      'the metadata workload.spiffe.io: true is missing: use a client of the SPIFFE Workload API',
+    )
 }

@@ -100,6 +100,17 @@ export const rules =
         context.issues.push({ code: 'custom', message: says, path: [...path], input: context.value })
   }
 
+/** Besides for what and whom it is, a policy must say something. parts: fields that say nothing by themselves, but by what is in them. */
+export const saying = (...parts: readonly string[]) =>
+  rules<object>(function* (said) {
+    const isSaid = ([key, value]: [string, unknown]): boolean =>
+      value !== undefined &&
+      key !== 'targetRefs' &&
+      key !== 'from' &&
+      !(parts.includes(key) && Object.values(value as object).every(each => each === undefined))
+    if (!Object.entries(said).some(isSaid)) yield { path: [], says: 'must set something' }
+  })
+
 /** meta.k8s.io/v1 Condition. */
 export const condition = z.strictObject({
   type: z.string().max(316).describe('What is stated, such as Accepted or ResolvedRefs.'),

@@ -1,6 +1,7 @@
 /** What a resource kind declares, once: schema, names, columns. Validator, OpenAPI, kubectl tables, reference pages and forms derive from it. */
 
 import type { z } from 'zod'
+import type { Broken } from './fields.ts'
 
 export type ObjectMeta = {
   readonly name: string
@@ -61,6 +62,8 @@ export type Kind = {
   readonly namespaced: boolean
   /** The whole top level besides apiVersion, kind and metadata: usually { spec, status }; every schema is strict: unknown fields are errors. */
   readonly schema: z.ZodObject
+  /** What must hold between fields of the top level. */
+  readonly check?: (document: unknown) => Iterable<Broken>
   readonly hasStatus: boolean
   readonly columns: readonly Column[]
   /** One paragraph for the reference page and kubectl explain. */

@@ -1,7 +1,7 @@
 /** meta.k8s.io/v1 ObjectMeta, and the whole document of a kind: apiVersion, kind, metadata and what the kind declares. */
 
 import { z } from 'zod'
-import { atomicList, dnsLabel, dnsName, mapList, setList } from './fields.ts'
+import { atomicList, dnsLabel, dnsName, mapList, rules, setList } from './fields.ts'
 import type { Kind } from './kind.ts'
 
 const time = () => z.string().meta({ format: 'date-time' })
@@ -71,6 +71,8 @@ export function documentOf(kind: Kind): z.ZodObject {
     metadata: objectMeta.describe('Name, namespace, labels.'),
     ...kind.schema.shape,
   })
-  built.set(kind, whole)
-  return whole
+  const { check } = kind
+  const checked = check === undefined ? whole : whole.check(rules(check))
+  built.set(kind, checked)
+  return checked
 }

@@ -46,6 +46,8 @@ const expectation = z.strictObject({
     .optional()
     .describe('METHOD /path; absent: GET /.'),
   headers: stringMap().optional().describe('Headers of the request.'),
+  address: text().optional().describe('From which address it comes, for rules with ipBlocks.'),
+  at: text().optional().describe('When, RFC 3339, for rules with times; absent: when the test runs.'),
   then: verdict,
   by: z
     .string()

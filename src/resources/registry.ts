@@ -2,10 +2,11 @@
 
 import { coreKinds } from './core.ts'
 import { gatewayKinds } from './gateway-api.ts'
+import { discoveryKinds } from './discovery.ts'
 import type { Kind } from './kind.ts'
 import { weftKinds } from './weft.ts'
 
-export const kinds: readonly Kind[] = [...coreKinds, ...gatewayKinds, ...weftKinds]
+export const kinds: readonly Kind[] = [...coreKinds, ...discoveryKinds, ...gatewayKinds, ...weftKinds]
 
 /** The version under which it is stored, first; then the others under which it is read. */
 export const versionsOf = (kind: Kind): readonly string[] => [kind.version, ...(kind.alsoVersions ?? [])]

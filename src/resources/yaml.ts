@@ -7,7 +7,7 @@ import { isTooDeep, limits } from './read/limits.ts'
 export function readYaml(text: string): unknown {
   if (text.length > limits.maxChars) throw new Error(`it is larger than ${limits.maxChars} characters`)
   const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'silent' })
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' })
   const [error] = document.errors
   if (error) {
     const { line, col } = lines.linePos(error.pos[0])

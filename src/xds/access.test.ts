@@ -5,7 +5,8 @@ import { test } from 'node:test'
 import { create } from '@bufbuild/protobuf'
 import { anyPack, anyUnpack } from '@bufbuild/protobuf/wkt'
 import fc from 'fast-check'
-import type { Access, AccessCondition, AccessRule, TextMatch } from '#model/view'
+import { readPath } from '#model/access'
+import type { Access, AccessCondition, AccessRule, TextMatch, TimeWindow } from '#model/view'
 import { decodeAccess, decodeAccessFilters } from './decode/access.ts'
 import { Rejected } from './decode/carried.ts'
 import { accessFilters, encodeAccess, httpAccess, networkAccess, unclearPaths } from './encode/access.ts'
@@ -28,13 +29,36 @@ const header: fc.Arbitrary<AccessCondition> = fc
   .tuple(fc.constantFrom('x-a', 'x-b'), fc.array(match, { maxLength: 2 }), not)
   .map(([name, any, more]) => ({ on: 'header', name, any, ...more }))
 const all = (condition: fc.Arbitrary<AccessCondition>) => fc.array(fc.array(condition, { minLength: 1, maxLength: 2 }), { maxLength: 2 })
+const moments = fc.integer({ min: 0, max: 4_000_000_000 }).map(seconds => seconds * 1000)
+const window: fc.Arbitrary<TimeWindow> = fc
+  .record({
+    notBefore: fc.option(moments, { nil: undefined }),
+    notAfter: fc.option(moments, { nil: undefined }),
+    weekly: fc.record(
+      {
+        days: fc.subarray([0, 1, 2, 3, 4, 5, 6], { minLength: 1 }),
+        from: fc.integer({ min: 0, max: 1439 }),
+        to: fc.integer({ min: 1, max: 1440 }),
+        timeZone: fc.constantFrom('UTC', 'Europe/Berlin'),
+      },
+      { noNullPrototype: true },
+    ),
+  })
+  .map(({ notBefore, notAfter, weekly }) => ({
+    ...(notBefore === undefined ? {} : { notBefore }),
+    ...(notAfter === undefined ? {} : { notAfter }),
+    ...(notBefore === undefined || notAfter === undefined ? { weekly } : {}),
+  }))
+const when = fc.option(fc.array(window, { minLength: 1, maxLength: 2 }), { nil: undefined })
 const rulesOf = (to: fc.Arbitrary<AccessRule['to']>): fc.Arbitrary<readonly AccessRule[]> =>
   fc
     .uniqueArray(fc.stringMatching(/^[a-z]{1,6}\/[a-z]{1,6}#\d$/), { minLength: 1, maxLength: 3 })
     .chain(names =>
       fc.tuple(
         ...names.map(name =>
-          fc.record({ name: fc.constant(name), from: all(fc.oneof(on('identity'), address)), to }, { noNullPrototype: true }),
+          fc
+            .record({ name: fc.constant(name), from: all(fc.oneof(on('identity'), address)), to, when }, { noNullPrototype: true })
+            .map(({ when: some, ...rest }): AccessRule => ({ ...rest, ...(some === undefined ? {} : { when: some }) })),
         ),
       ),
     )
@@ -72,11 +96,50 @@ test('Envoy denies what it could read in another way where paths count, and noth
   const rule = rules.policies[unclearPaths]?.permissions[0]?.rule
   const pattern = rule?.case === 'urlPath' && rule.value.rule.case === 'path' ? rule.value.rule.value.matchPattern : undefined
   const unclear = new RegExp(`^${pattern?.case === 'safeRegex' ? pattern.value.regex : '$nothing'}$`)
-  for (const path of ['//a', '/a/../b', '/a/%2e%2e/b', '/a%2Fb', '/a%5cb', '/a;x', '/a\\b', '/%61', '/a%00', '/a%252f', '/%c0%af'])
+  for (const path of [
+    '//a',
+    '/a/../b',
+    '/a/%2e%2e/b',
+    '/a%2Fb',
+    '/a%5cb',
+    '/a;x',
+    '/a\\b',
+    '/%61',
+    '/caf%c3%A9',
+    '/caf%C3%a9',
+    '/a%00',
+    '/a%252f',
+    '/%c0%af',
+  ])
     assert.match(path, unclear)
-  for (const path of ['/', '/a/b', '/a/b.c', '/caf%C3%A9', '/a%20b']) assert.doesNotMatch(path, unclear)
+  for (const path of ['/', '/a/b', '/a/b.c', '/caf%C3%A9', '/a%20b', '/a%40', '/a%E2%82%AC']) assert.doesNotMatch(path, unclear)
   const { to: _, ...plain } = byPath.allow![0]!
   assert.deepEqual(Object.keys(encodeAccess({ deny: [], allow: [{ ...plain, to: [] }] })), [accessFilters.allow])
+})
+
+test('of every escape Envoy is told what our own proxy makes of it', () => {
+  const rules = anyUnpack(encodeAccess(byPath)[accessFilters.deny]!, RBACPerRouteSchema)?.rbac?.rules
+  const rule = rules?.policies[unclearPaths]?.permissions[0]?.rule
+  const pattern = rule?.case === 'urlPath' && rule.value.rule.case === 'path' ? rule.value.rule.value.matchPattern : undefined
+  const unclear = new RegExp(`^${pattern?.case === 'safeRegex' ? pattern.value.regex : '$nothing'}$`)
+  const digits = [...'0123456789ABCDEFabcdefgG/']
+  for (const one of digits)
+    for (const two of ['', ...digits]) {
+      const path = `/a%${one}${two}`
+      const read = readPath(path)
+      assert.equal(unclear.test(path), read?.path !== path || read.other !== undefined, path)
+    }
+  for (const more of ['', '25', '2525'])
+    for (const one of '0123567cC')
+      for (const two of digits) {
+        const path = `/a%25${more}${one}${two}`
+        const read = readPath(path)
+        assert.equal(unclear.test(path), read?.path !== path || read.other !== undefined, path)
+      }
+  for (let byte = 0x21; byte < 0x7f; byte++) {
+    const path = `/a${String.fromCharCode(byte)}`
+    if (byte !== 0x25) assert.equal(unclear.test(path), readPath(path)?.path !== path || readPath(path)?.other !== undefined, path)
+  }
 })
 
 test('what this proxy cannot do is refused with its place', () => {
@@ -102,6 +165,21 @@ test('what this proxy cannot do is refused with its place', () => {
       /each value is compared by itself/,
     ],
     [policy({ rule: { case: 'notRule', value: any } }), /not_rule/],
+    [
+      perRoute({
+        rules: {
+          action: RBAC_Action.DENY,
+          policies: {
+            p: {
+              permissions: [any],
+              principals: [{ identifier: { case: 'any', value: true } }],
+              condition: { exprKind: { case: 'identExpr', value: { name: 'x' } } },
+            },
+          },
+        },
+      }),
+      /policies\["p"\]\.condition: only the times/,
+    ],
   ]
   for (const [configs, says] of refused)
     assert.throws(

@@ -17,7 +17,7 @@ import type { Shelf } from './client/shelf.ts'
 import { decodeResource } from './decode.ts'
 import type { DeltaRequest, ReceivedDelta } from './messages.ts'
 import type { Node } from './node.ts'
-import { rootSecret, type TypeUrl, typeUrls } from './types.ts'
+import { revokedSecret, rootSecret, type TypeUrl, typeUrls } from './types.ts'
 
 export { Shelf } from './client/shelf.ts'
 
@@ -79,7 +79,7 @@ export class AdsClient {
     for (const asked of this.#asked.values()) asked.clear()
     this.#begun.clear()
     for (const typeUrl of [typeUrls.cluster, typeUrls.secret, typeUrls.listener]) {
-      const names = typeUrl === typeUrls.secret ? [rootSecret] : ['*']
+      const names = typeUrl === typeUrls.secret ? [rootSecret, revokedSecret] : ['*']
       this.#ask(typeUrl, names, [])
     }
     this.#follow()

@@ -5,19 +5,20 @@
  * statistics, metadata of others) is left aside.
  */
 
-import type { Backend, DnsName, EndpointSet, Listener, RouteTable, View } from '#model/view'
+import type { Backend, DnsName, EndpointSet, Listener, RouteTable, View, Withdrawn } from '#model/view'
 import { Rejected, read, refuse } from './decode/carried.ts'
 import { decodeBackend, decodeEndpoints } from './decode/cluster.ts'
 import { type Chain, decodeChain } from './decode/fallback.ts'
 import { decodeListener } from './decode/listener.ts'
 import { decodeRouteTable } from './decode/route.ts'
+import { decodeRevoked } from './decode/revoked.ts'
 import { decodeTrust } from './decode/tls.ts'
 import { ClusterSchema } from './gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { ClusterLoadAssignmentSchema } from './gen/envoy/config/endpoint/v3/endpoint_pb.ts'
 import { ListenerSchema } from './gen/envoy/config/listener/v3/listener_pb.ts'
 import { RouteConfigurationSchema } from './gen/envoy/config/route/v3/route_pb.ts'
 import { SecretSchema } from './gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts'
-import { typeUrls } from './types.ts'
+import { revokedSecret, typeUrls } from './types.ts'
 
 export { type Chain, joinChains } from './decode/fallback.ts'
 
@@ -29,6 +30,7 @@ export type Part =
   | { readonly type: 'chain'; readonly value: Chain }
   | { readonly type: 'endpoints'; readonly value: EndpointSet }
   | { readonly type: 'trust'; readonly value: View['trust'] }
+  | { readonly type: 'withdrawn'; readonly value: Withdrawn }
 
 export type Decoded = { readonly part: Part } | { readonly rejected: string }
 
@@ -68,6 +70,7 @@ function partOf(typeUrl: string, name: string, body: Uint8Array): Part {
     case typeUrls.secret: {
       const message = read(SecretSchema, body, '')
       mustBe(name, message.name)
+      if (name === revokedSecret) return { type: 'withdrawn', value: decodeRevoked(message) }
       return { type: 'trust', value: decodeTrust(message) }
     }
     default:

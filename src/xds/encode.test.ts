@@ -389,10 +389,25 @@ const dns: fc.Arbitrary<DnsName[]> = fc.array(fc.record({ name: word, addresses:
   maxLength: 3,
 })
 const pem = (text: string) => `-----BEGIN CERTIFICATE-----\n${text}\n-----END CERTIFICATE-----\n`
-const trust = fc.record({
-  domain: fc.constantFrom('', 'weft.test'),
-  roots: fc.array(fc.stringMatching(/^[A-Za-z0-9+]{4,20}$/).map(pem), { minLength: 1, maxLength: 2 }),
-})
+const roots = fc.array(fc.stringMatching(/^[A-Za-z0-9+]{4,20}$/).map(pem), { minLength: 1, maxLength: 2 })
+const withdrawnBy = { by: fc.constantFrom('lost', 'stolen'), reason: fc.constantFrom('Unspecified', 'KeyCompromise') }
+const withdrawn = {
+  crls: fc.array(fc.stringMatching(/^[A-Za-z0-9+]{4,20}$/), { minLength: 1, maxLength: 2 }),
+  revoked: fc.array(
+    fc.oneof(
+      fc.record({ ...withdrawnBy, serial: fc.stringMatching(/^[0-9a-f]{2,40}$/) }),
+      fc.record({ ...withdrawnBy, identity: fc.record({ type: fc.constantFrom('exact', 'prefix'), value: fc.string() }) }),
+    ),
+    { minLength: 1, maxLength: 3 },
+  ),
+}
+const trust = fc.oneof(
+  fc.record({ domain: fc.constantFrom('', 'weft.test'), roots }),
+  fc.record(
+    { domain: fc.constant('weft.test'), roots, federated: fc.record({ 'one.test': roots, 'two.test': roots }), ...withdrawn },
+    { requiredKeys: ['domain', 'roots'] },
+  ),
+)
 const views = fc
   .record({
     listeners: named(fc.oneof({ weight: 3, arbitrary: listener }, { weight: 1, arbitrary: datagrams })),
@@ -427,7 +442,8 @@ function decodeAll(view: View): View {
       if ('rejected' in decoded) assert.fail(`${name}: ${decoded.rejected}`)
       const { part } = decoded
       if (part.type === 'dns') dns = part.value
-      else if (part.type === 'trust') trust = part.value
+      else if (part.type === 'trust') trust = { ...part.value, ...trust, domain: part.value.domain, roots: part.value.roots }
+      else if (part.type === 'withdrawn') trust = { ...trust, ...part.value }
       else if (part.type === 'chain') chains.push(part.value)
       else parts[part.type]![name] = part.value
     }

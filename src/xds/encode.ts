@@ -13,6 +13,7 @@ import { encodeBackend, encodeEndpoints } from './encode/cluster.ts'
 import { encodeChain, encodeOwn, ownName } from './encode/fallback.ts'
 import { encodeDns, encodeListener } from './encode/listener.ts'
 import { encodeRouteTable } from './encode/route.ts'
+import { encodeRevoked } from './encode/revoked.ts'
 import { encodeTrust } from './encode/tls.ts'
 import { anyOf, bytesField, hashOf, textField } from './encode/wire.ts'
 import { ClusterSchema } from './gen/envoy/config/cluster/v3/cluster_pb.ts'
@@ -20,7 +21,7 @@ import { ClusterLoadAssignmentSchema } from './gen/envoy/config/endpoint/v3/endp
 import { ListenerSchema } from './gen/envoy/config/listener/v3/listener_pb.ts'
 import { RouteConfigurationSchema } from './gen/envoy/config/route/v3/route_pb.ts'
 import { SecretSchema } from './gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts'
-import { dnsListener, type EncodedResource, rootSecret, type TypeUrl, typeUrls } from './types.ts'
+import { dnsListener, type EncodedResource, revokedSecret, rootSecret, type TypeUrl, typeUrls } from './types.ts'
 
 export type Resources = ReadonlyMap<string, EncodedResource>
 /** All resources of one view, by type and name. A type's map is the same object as long as the parts of the view it came from are. */
@@ -53,7 +54,8 @@ const backendsOf = once((part: View['backends']) =>
   mapOf(Object.values(part).flatMap(each => (each.fallback === undefined ? [backend(each)] : [ownBackend(each), chainOf(each, part)]))),
 )
 const endpointsOf = once((part: View['endpoints']) => mapOf(Object.values(part).map(endpoints)))
-const trustOf = once((part: View['trust']) => (part.roots.length === 0 ? new Map() : mapOf([trust(part)])))
+const withdrawn = once((part: View['trust']) => encoded(typeUrls.secret, revokedSecret, SecretSchema, encodeRevoked(part)))
+const trustOf = once((part: View['trust']) => (part.roots.length === 0 ? new Map() : mapOf([trust(part), withdrawn(part)])))
 
 const byDns = once((_listeners: View['listeners']) => new WeakMap<View['dns'], Resources>())
 

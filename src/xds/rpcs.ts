@@ -27,8 +27,22 @@ export const createCertificate: Rpc<CertificateRequest, CertificateReply> = {
   },
 }
 
+export { checkAuthorization, type CheckField, type CheckPeer, type CheckQuestion, type CheckReply } from './rpcs/authorization.ts'
 export { hasUnit, type LimitDescriptor, type LimitQuestion, type LimitReply, type LimitStatus, shouldRateLimit } from './rpcs/rate-limit.ts'
 export { callDelta, serveDelta, serveSecrets, serveState } from './rpcs/discovery.ts'
 export { type HealthOrders, type HealthReport, type Probe, type ProbeResult, streamHealthCheck } from './rpcs/health.ts'
-export { type BundlesReply, fetchX509Bundles, fetchX509Svid, type Svid, type SvidReply } from './rpcs/workload.ts'
+export {
+  type BundlesReply,
+  fetchJwtBundles,
+  fetchJwtSvid,
+  fetchX509Bundles,
+  fetchX509Svid,
+  type JwtSvid,
+  type JwtSvidReply,
+  type JwtSvidRequest,
+  type JwtValidation,
+  type Svid,
+  type SvidReply,
+  validateJwtSvid,
+} from './rpcs/workload.ts'
 export { type MetricsMessage, type MetricsReply, streamMetrics } from './rpcs/metrics.ts'

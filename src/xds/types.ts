@@ -20,6 +20,9 @@ export const dnsListener = 'dns'
 export const rootSecret = 'ROOTCA'
 export const ownSecret = 'default'
 
+/** SDS name of a generic secret: whom operators do not believe any more, as JSON (`View.trust.revoked`). Envoys do not ask for it: they have it as RBAC and as revocation lists. */
+export const revokedSecret = 'weft-revoked'
+
 /** A static cluster of Envoy's bootstrap: the agent beside it that serves `default`. */
 export const agentCluster = 'weft-agent'
 

@@ -86,7 +86,7 @@ suite('examples', () => {
         ...[...parents, ...ancestors, ...listeners].flatMap(each => each.conditions),
       ]
       await mesh.until('a word on each document', async () => {
-        const all = await Promise.all(resources.filter(({ kind }) => kind !== 'Service' && kind !== 'Namespace').map(statusOf))
+        const all = await Promise.all(resources.filter(({ kind }) => !['Service', 'Namespace', 'Secret'].includes(kind)).map(statusOf))
         return all.every(status => conditionsOf(status).length > 0)
       })
       for (const resource of resources)

@@ -82,7 +82,13 @@ const fetching = (port: number): TokenPolicy => ({
     },
   ],
 })
-const fixed = [policy('shop/all', true), policy('shop/some', false), keyless]
+const tiers: TokenPolicy = {
+  name: 'shop/tiers',
+  isRequired: true,
+  issuers: [{ ...policy('', true).issuers[0]!, claimsToHeaders: [{ claim: 'tier', header: 'x-tier' }] }],
+  choosesRoutes: true,
+}
+const fixed = [tiers, policy('shop/all', true), policy('shop/some', false), keyless]
 const admins = {
   name: 'shop/admins#0',
   from: [[{ on: 'claim', path: ['groups'], any: [{ type: 'exact', value: 'admin' }] }]],
@@ -90,6 +96,8 @@ const admins = {
 } as const
 const userIs = (value: string) =>
   ({ name: 'shop/users#0', from: [], to: [[{ on: 'header', name: 'x-user', any: [{ type: 'exact', value }] }]] }) as const
+const adding = (value: string) =>
+  ({ type: 'request-headers', change: { set: [{ name: 'x-chosen', value }], add: [], remove: [] } }) as const
 const at = (path: string, more: Partial<Route>): Route => ({
   name: path,
   origin: path,
@@ -103,6 +111,13 @@ const routes: readonly Route[] = [
   at('/by-ann', { tokens: 'shop/some', access: { deny: [], allow: [userIs('ann')] } }),
   at('/by-root', { tokens: 'shop/all', access: { deny: [], allow: [userIs('root')] } }),
   at('/keyless', { tokens: 'shop/keyless' }),
+  at('/tier', {
+    name: '/tier gold',
+    tokens: 'shop/tiers',
+    match: { path: { type: 'prefix', value: '/tier' }, headers: [{ name: 'x-tier', type: 'exact', value: 'gold' }] },
+    filters: [adding('gold')],
+  }),
+  at('/tier', { tokens: 'shop/tiers', filters: [adding('others')] }),
   at('/url', { tokens: 'shop/url' }),
   at('/free', { tokens: 'shop/all' }),
   at('/', { tokens: 'shop/all', access: { deny: [], allow: [admins] } }),
@@ -278,6 +293,22 @@ describe('tokens, in two data planes', { timeout: 120_000 }, () => {
     const query = await ask('weft', 'http1', [], `/free?a=%20&tok%65n=${good}&b`)
     assert.deepEqual([query.status, query.seen[':path']], [200, '/free?a=%20&b'])
   })
+
+  for (const plane of planes)
+    test(`${plane}: a route is chosen by a claim that stands in a header, and not by what a caller writes there`, async () => {
+      const gold = ['authorization', `Bearer ${await token({ tier: 'gold' })}`]
+      const none = ['authorization', `Bearer ${await token()}`]
+      for (const version of ['http1', 'http2'] as const) {
+        const chosen = async (...lines: readonly string[]) => (await ask(plane, version, lines, '/tier')).seen['x-chosen']
+        assert.deepEqual(
+          [await chosen(...gold), await chosen(...gold, 'x-tier', 'none'), await chosen(...none)],
+          ['gold', 'gold', 'others'],
+          version,
+        )
+        assert.equal(await chosen(...none, 'x-tier', 'gold'), 'others', version)
+        assert.equal((await ask(plane, version, ['x-tier', 'gold'], '/tier')).status, 401, version)
+      }
+    })
 
   for (const plane of planes)
     test(`${plane}: where a token may be missing, one that is there must be good`, async () => {

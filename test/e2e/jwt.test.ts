@@ -202,6 +202,42 @@ describe('tokens', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.remed
     assert.deepEqual(await bytes(), { hello: 3 })
   })
 
+  test('what is open ends with its token and says so, over every protocol; where the policy lets it, it goes on', async () => {
+    const here = (name: string): string => join(import.meta.dirname, 'jwt', name)
+    mesh.run('streams', [process.execPath, here('stream-server.mjs')], { flags: ['--port', '8080/http', '--port', '9090/grpc'] })
+    await mesh.healthy('streams')
+    const some = { targetRefs: [{ name: 'streams' }], providers: [provider({ clockSkew: '0s' })] }
+    const hold = async (seconds: number) => {
+      const until = Math.floor(Date.now() / 1000) + seconds
+      const running = mesh.run(`holder-${seconds}`, [process.execPath, here('streams.mjs'), 'streams', await token(first, { exp: until })])
+      const told = () =>
+        running.stdout
+          .split('\n')
+          .slice(0, -1)
+          .map(line => JSON.parse(line) as { what: string; how: string; at: number })
+      await mesh.until('all four are open', () => told().filter(({ how }) => how === 'open').length === 4)
+      return { until: until * 1000, told, running }
+    }
+    await policy({ ...some, whenExpired: 'Continue' })
+    const lasting = await hold(7)
+    await policy(some)
+    const { until, told, running } = await hold(8)
+    assert.equal(told().length, 4, JSON.stringify(told()))
+    await mesh.until('all four have ended', () => told().length >= 8, 30_000)
+    const ended = told().filter(({ how }) => how !== 'open')
+    assert.deepEqual(Object.fromEntries(ended.map(({ what, how }) => [what, how])), {
+      http1: 'ECONNRESET',
+      http2: 'ERR_HTTP2_STREAM_ERROR',
+      grpc: '16 token-expired',
+      tunnel: 'ended',
+    })
+    for (const { what, at } of ended) assert.ok(at >= until, `${what} ended ${until - at} ms too early`)
+    assert.equal(lasting.told().length, 4, JSON.stringify(lasting.told()))
+    await running.stop()
+    await lasting.running.stop()
+    await remove(mesh, 'JWTPolicy', 'staff')
+  })
+
   test('a Gateway asks for tokens of its own routes: preflights need none, the workload gets what it is told, and no token', async () => {
     const port = await freePort()
     const put = async (kind: string, plural: string, name: string, spec: object): Promise<void> => {
@@ -217,6 +253,7 @@ describe('tokens', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.remed
     await put('Gateway', 'gateways', 'edge', { gatewayClassName: 'weft', addresses: [{ value: '127.0.0.1' }], listeners })
     const cors = { type: 'CORS', cors: { allowOrigins: ['https://shop.example'], allowMethods: ['PUT'], allowHeaders: ['authorization'] } }
     const backendRefs = [{ name: 'told', port: 8080 }]
+    const adding = (value: string) => ({ type: 'RequestHeaderModifier', requestHeaderModifier: { set: [{ name: 'x-chosen', value }] } })
     await put('HTTPRoute', 'httproutes', 'edge', {
       parentRefs: [{ name: 'edge' }],
       rules: [{ name: 'mine', matches: [{ path: { value: '/mine' } }], filters: [cors], backendRefs }, { backendRefs }],
@@ -247,6 +284,48 @@ describe('tokens', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.remed
     assert.equal((await ask('/mine', { origin: 'https://shop.example' }, 'OPTIONS')).status, 401)
     const fails = await mesh.weft('explain', 'request', '--from', 'gateway/edge', '--to', `http://127.0.0.1:${port}/mine`)
     assert.match(fails.stdout, /token-missing/)
+    await put('HTTPRoute', 'httproutes', 'edge', {
+      parentRefs: [{ name: 'edge' }],
+      rules: [
+        { matches: [{ path: { value: '/mine' }, headers: [{ name: 'x-user', value: 'ann' }] }], backendRefs, filters: [adding('ann')] },
+        { matches: [{ path: { value: '/mine' } }], backendRefs, filters: [adding('others')] },
+      ],
+    })
+    await policy({
+      targetRefs: [{ group: 'gateway.networking.k8s.io', kind: 'HTTPRoute', name: 'edge' }],
+      providers: [provider({ claimsToHeaders })],
+    })
+    const chosen = async (by: string, said: string) => {
+      const { body } = await ask('/mine', { authorization: `Bearer ${by}`, 'x-user': said })
+      return (JSON.parse(body) as Record<string, string>)['x-chosen']
+    }
+    const bob = await token(first, { sub: 'bob' })
+    assert.deepEqual(
+      [await chosen(good, 'bob'), await chosen(bob, 'ann'), (await ask('/mine', { 'x-user': 'ann' })).code],
+      ['ann', 'others', 'token-missing'],
+      'routes are chosen by claims, not by what callers write',
+    )
+    const explained = await mesh.weft(
+      'explain',
+      'request',
+      '--from',
+      'gateway/edge',
+      '--to',
+      `http://127.0.0.1:${port}/mine`,
+      '--claim',
+      'sub=ann',
+      '-H',
+      'x-user: bob',
+      '-o',
+      'json',
+    )
+    const { explanation } = JSON.parse(explained.stdout) as { explanation: Explanation }
+    assert.match(explanation.route?.origin ?? explained.stderr, /rule 0/)
+    const policies = await mesh.weft('explain', 'policy', 'told')
+    assert.match(
+      policies.stdout,
+      /from outside, at Gateway default\/edge by HTTPRoute default\/edge rule 0[\s\S]*tokens .*JWTPolicy default\/staff/,
+    )
     await remove(mesh, 'JWTPolicy', 'staff')
     assert.equal((await ask('/mine')).status, 200)
   })

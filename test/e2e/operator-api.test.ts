@@ -396,6 +396,7 @@ test('whatever is sent, the answer is never a 500', async () => {
           headers: { 'content-type': contentType },
           signal: new AbortController().signal,
           address: '127.0.0.1',
+          isSecure: false,
           body: async () => body,
         })
         assert.notEqual(reply.status, 500, JSON.stringify(reply.body))

@@ -100,6 +100,13 @@ for (const counted of ['the control plane', 'Redis'] as const) {
         assert.equal(await sum(mesh, `policy="${name}"`, 'scope="global"', 'outcome="limited"'), 60)
       })
 
+    test('a policy that limits each workload and all together tells both, by two names', async () => {
+      const name = await limit({ requests: 30, interval: '1h' }, { local: { requests: 20, interval: '1h' } })
+      const { first } = await call(caller, { times: 1 })
+      assert.equal(first['ratelimit-policy'], `"${name}";q=20;w=3600, "${name}/global";q=30;w=3600`)
+      assert.match(first['ratelimit'] ?? '', new RegExp(`^"${name}";r=19;t=\\d+, "${name}/global";r=29;t=\\d+$`))
+    })
+
     test('tokens come back evenly, for all together', async t => {
       await limit({ requests: 50, interval: '1s', burst: 10 })
       const began = performance.now()

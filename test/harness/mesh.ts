@@ -154,7 +154,7 @@ export class Mesh implements AsyncDisposable {
   }
 
   /** The same ports again when it ran before. */
-  async startControl(): Promise<void> {
+  async startControl(flags: readonly string[] = []): Promise<void> {
     const [api, xds] = this.#ports
     const control = this.spawn([
       ...weft,
@@ -168,6 +168,7 @@ export class Mesh implements AsyncDisposable {
       '-o',
       'json',
       ...(this.#options.control ?? []),
+      ...flags,
     ])
     const first = await new Promise<string>((resolve, reject) => {
       readline.createInterface({ input: control.child.stdout! }).once('line', resolve)
@@ -214,6 +215,9 @@ export class Mesh implements AsyncDisposable {
     const revision = Number(resource.metadata.resourceVersion)
     await this.until(`revision ${revision} on every proxy`, async () => (await this.client.convergence(revision)).pending.length === 0)
   }
+
+  /** The command that is Weft itself. */
+  readonly program: readonly string[] = weft
 
   /** `weft ARGS`, to its end. */
   weft(...args: readonly string[]): Promise<Done> {

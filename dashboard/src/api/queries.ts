@@ -1,6 +1,6 @@
 /** What the pages ask the control plane again and again; the last answer stays on the page while the control plane is away. */
 
-import { QueryClient, queryOptions, useQuery } from '@tanstack/react-query'
+import { QueryCache, QueryClient, queryOptions, useQuery } from '@tanstack/react-query'
 import { ApiError, Unreachable, connect } from '../../../src/api/client.ts'
 
 export { ApiError } from '../../../src/api/client.ts'
@@ -10,6 +10,12 @@ export type * from '../../../src/api/mesh-api.ts'
 export const control = connect(new URL('./', document.baseURI).href, { timeoutMs: 10_000 })
 
 export const queries = new QueryClient({
+  // A session that ended is noticed by the first question that is refused for it.
+  queryCache: new QueryCache({
+    onError: error => {
+      if (error instanceof ApiError && error.code === 401) void queries.invalidateQueries({ queryKey: ['login'] })
+    },
+  }),
   defaultOptions: {
     // networkMode: a laptop without network still has a control plane on loopback. retry: asking again is the interval's job.
     queries: { networkMode: 'always', retry: false, staleTime: 1_000, gcTime: 30 * 60_000 },

@@ -6,6 +6,7 @@ import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useRouter } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { useState } from 'react'
+import { useWhyNot } from '../api/login.ts'
 import type { Kind, Resource } from '../api/resources.ts'
 import { deleteObject, pathOfKind } from '../api/resources.ts'
 import { ApplyError } from './verdict.tsx'
@@ -14,6 +15,7 @@ export function DeleteButton({ kind, live }: { kind: Kind; live: Resource }): Re
   const [isAsking, setAsking] = useState(false)
   const client = useQueryClient()
   const router = useRouter()
+  const whyNot = useWhyNot(kind, live.metadata.namespace)
   const remove = useMutation({
     mutationFn: () => deleteObject(kind, live.metadata.namespace, live.metadata.name),
     onSuccess: () => {
@@ -29,6 +31,8 @@ export function DeleteButton({ kind, live }: { kind: Kind; live: Resource }): Re
         color="red"
         leftSection={<IconTrash size={15} />}
         onClick={() => setAsking(true)}
+        disabled={whyNot !== undefined}
+        title={whyNot}
         data-testid="delete"
       >
         Delete

@@ -5,6 +5,7 @@ import { IconFileCode, IconPlus } from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
 import { Link, useParams, useRouter } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
+import { useWhyNone } from '../api/login.ts'
 import type { Kind, Listed } from '../api/resources.ts'
 import { kindsQuery, listQuery, pathOfKind, pathOfObject } from '../api/resources.ts'
 import { Empty, Loading, Refused } from '../shared/empty.tsx'
@@ -147,10 +148,12 @@ function Objects({ kind }: { kind: Kind }): ReactNode {
 function CreateMenu({ kind }: { kind: Kind }): ReactNode {
   const router = useRouter()
   const templates = templatesFor(kind)
+  const whyNot = useWhyNone(kind)
+  const refused = { disabled: whyNot !== undefined, title: whyNot }
   const open = (id: string): void => router.history.push(`${pathOfKind(kind)}/new?template=${id}`)
   if (templates.length === 1) {
     return (
-      <Button size="xs" leftSection={<IconPlus size={15} />} onClick={() => open(templates[0]!.id)} data-testid="create">
+      <Button size="xs" leftSection={<IconPlus size={15} />} onClick={() => open(templates[0]!.id)} {...refused} data-testid="create">
         New {kind.kind}
       </Button>
     )
@@ -158,7 +161,7 @@ function CreateMenu({ kind }: { kind: Kind }): ReactNode {
   return (
     <Menu position="bottom-end">
       <Menu.Target>
-        <Button size="xs" leftSection={<IconPlus size={15} />} data-testid="create">
+        <Button size="xs" leftSection={<IconPlus size={15} />} {...refused} data-testid="create">
           New {kind.kind}
         </Button>
       </Menu.Target>

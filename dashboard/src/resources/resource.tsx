@@ -6,6 +6,7 @@ import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useParams } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { useEffect, useState } from 'react'
+import { useWhyNot } from '../api/login.ts'
 import { ApiError } from '../api/queries.ts'
 import type { Kind, Resource } from '../api/resources.ts'
 import { isConflict, objectQuery, readObject, revisionOf } from '../api/resources.ts'
@@ -53,10 +54,11 @@ function Existing({ kind, live }: { kind: Kind; live: Resource }): ReactNode {
     setText(toText(live))
   }, [live, isChanged, isBehind])
   const client = useQueryClient()
+  const whyNot = useWhyNot(kind, live.metadata.namespace)
   const draft = useDraft(kind, text, base)
   // Asked for while it is still being judged, the comparison opens as soon as that is done; typing on takes the question back.
   const [isAsked, ask] = useState(false)
-  const isComparing = isAsked && isChanged && draft.verdict === 'valid'
+  const isComparing = isAsked && isChanged && draft.verdict === 'valid' && whyNot === undefined
   const apply = useMutation({
     mutationFn: (resource: Resource) => write(kind, resource, base, false),
     onSuccess: saved => {
@@ -96,7 +98,13 @@ function Existing({ kind, live }: { kind: Kind; live: Resource }): ReactNode {
           <Button size="xs" variant="default" disabled={!isChanged} onClick={() => setText(toText(base))}>
             Undo edits
           </Button>
-          <Button size="xs" disabled={!isChanged || draft.verdict !== 'valid'} onClick={compare} data-testid="compare">
+          <Button
+            size="xs"
+            disabled={!isChanged || draft.verdict !== 'valid' || whyNot !== undefined}
+            title={whyNot}
+            onClick={compare}
+            data-testid="compare"
+          >
             Compare and apply
           </Button>
         </>
@@ -129,7 +137,7 @@ function Existing({ kind, live }: { kind: Kind; live: Resource }): ReactNode {
             ) : apply.data ? (
               <Converging revision={revisionOf(apply.data)} />
             ) : (
-              <span className="soft">No unsaved edits. Ctrl+S compares and applies.</span>
+              <span className="soft">{whyNot ?? 'No unsaved edits. Ctrl+S compares and applies.'}</span>
             )}
           </div>
           <Editor

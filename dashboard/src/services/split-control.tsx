@@ -4,6 +4,7 @@ import { Alert, Button, Group, NumberInput, Slider } from '@mantine/core'
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import type { ReactNode } from 'react'
 import { useState } from 'react'
+import { useWhyNot } from '../api/login.ts'
 import type { Topology, TopologyService } from '../api/queries.ts'
 import type { Kind, Resource } from '../api/resources.ts'
 import { isConflict, kindsQuery, listQuery, readObject, replaceObject, revisionOf } from '../api/resources.ts'
@@ -32,6 +33,7 @@ export function SplitControl({ route, kind, rule, service, topology }: Props): R
   const refs = specOf(route).rules?.[rule]?.backendRefs ?? []
   const [wanted, setWanted] = useState<readonly number[]>()
   const client = useQueryClient()
+  const whyNot = useWhyNot(kind, route.metadata.namespace)
   const apply = useMutation({
     mutationFn: (shares: readonly number[]) => writeSplit(route, kind, rule, refs, shares),
     onSuccess: async () => {
@@ -66,7 +68,8 @@ export function SplitControl({ route, kind, rule, service, topology }: Props): R
       <Group gap="sm" mt="sm" mih={30}>
         <Button
           size="xs"
-          disabled={!isChanged}
+          disabled={!isChanged || whyNot !== undefined}
+          title={whyNot}
           loading={apply.isPending}
           onClick={() => wanted && apply.mutate(wanted)}
           data-testid="split-apply"

@@ -16,13 +16,16 @@ import {
 import { Link, Outlet } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { Suspense, useState } from 'react'
+import { useLogin } from '../api/login.ts'
 import { isGone, useStatus } from '../api/queries.ts'
 import { Loading } from '../shared/empty.tsx'
 import { clockTime, span } from '../shared/format.ts'
 import { useNow } from '../shared/now.ts'
 import { Finder } from './finder.tsx'
+import { LoginPage } from './login.tsx'
 import { Logo } from './logo.tsx'
 import css from './shell.module.css'
+import { Who } from './who.tsx'
 
 const pages = [
   { to: '/', label: 'Topology', icon: IconTopologyStar3, exact: true },
@@ -32,7 +35,15 @@ const pages = [
   { to: '/status', label: 'Status', icon: IconGauge },
 ] as const
 
+/** Whoever is not logged in where that is required sees the login and nothing else. */
 export function Shell(): ReactNode {
+  const login = useLogin()
+  if (login.data?.isRequired && login.data.user === undefined) return <LoginPage login={login.data} />
+  if (login.isPending) return <Loading />
+  return <Frame />
+}
+
+function Frame(): ReactNode {
   const status = useStatus()
   const [isFinding, setFinding] = useState(false)
   useHotkeys([
@@ -77,6 +88,7 @@ export function Shell(): ReactNode {
           </Link>
         ))}
         <div className={css['foot']}>
+          <Who />
           <Live />
           <Group gap={4} wrap="nowrap">
             <SchemeSwitch />

@@ -43,14 +43,19 @@ export type Requester = {
   stream(path: string, asking: Asking): Promise<ReadableStream<Uint8Array>>
 }
 
-export function requester(base: string, timeoutMs: number, send: typeof fetch): Requester {
+export function requester(base: string, timeoutMs: number, send: typeof fetch, token?: string): Requester {
   async function ask(
     path: string,
     { method = 'GET', query = {}, body, type = 'application/json', accept = 'application/json', signal }: Asking,
   ): Promise<Response> {
     const asked = new URLSearchParams(Object.entries(query).filter((pair): pair is [string, string] => pair[1] !== undefined)).toString()
     // A browser sends its own instead.
-    const headers = { accept, 'user-agent': 'weft', ...(body === undefined ? {} : { 'content-type': type }) }
+    const headers = {
+      accept,
+      'user-agent': 'weft',
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      ...(body === undefined ? {} : { 'content-type': type }),
+    }
     const init: RequestInit = {
       method,
       headers,
@@ -130,6 +135,12 @@ const words: Readonly<Record<string, string>> = {
   ETIMEDOUT: 'no answer',
   EHOSTUNREACH: 'no way to that host',
   ENETUNREACH: 'no network',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is signed by itself: give its root with --ca FILE',
+  SELF_SIGNED_CERT_IN_CHAIN: 'its certificate leads to a root that is not known here: give that with --ca FILE',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate leads to a root that is not known here: give that with --ca FILE',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'its certificate leads to a root that is not known here: give that with --ca FILE',
+  CERT_HAS_EXPIRED: 'its certificate has expired',
+  ERR_SSL_WRONG_VERSION_NUMBER: 'it speaks plain HTTP: call it by http://',
 }
 
 /** Node hides the reason in `cause`; a browser gives none. */

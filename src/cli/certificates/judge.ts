@@ -2,18 +2,20 @@
 
 import type { ControlStatus } from '#api/mesh-api'
 
+type Trust = NonNullable<ControlStatus['trust']>
+
 const dayMs = 86_400_000
 
 /** notAfter: RFC 3339. verdict: `ok`, or in a few words what is wrong. remedy: a sentence, where there is something to do. */
 export type Finding = {
   readonly of: string
-  readonly use: 'root' | 'intermediate' | 'control' | 'proxy'
+  readonly use: 'root' | 'intermediate' | 'control' | 'proxy' | 'list' | 'bundle'
   readonly notAfter: string
   readonly verdict: string
   readonly remedy?: string
 }
 
-export function judgeCertificates({ certificates, proxies, authority }: ControlStatus, now: number): readonly Finding[] {
+export function judgeCertificates({ certificates, proxies, authority, trust }: ControlStatus, now: number): readonly Finding[] {
   const foreign = authority.type !== 'BuiltIn'
   const found = certificates.map(({ use, subject, notAfter }): Finding => {
     const left = Date.parse(notAfter) - now
@@ -39,7 +41,12 @@ export function judgeCertificates({ certificates, proxies, authority }: ControlS
       return { ...about, verdict: 'expires soon', remedy: `${cannotSign(foreign)}: the log of the control plane says why` }
     return { ...about, verdict: 'ok' }
   })
-  return [...found, ...proxies.flatMap(proxy => proxyFinding(proxy, authority, now))]
+  return [
+    ...found,
+    ...(trust?.lists ?? []).flatMap(list => listFinding(list, foreign, now)),
+    ...(trust?.domains ?? []).flatMap(domain => domainFindings(domain, now)),
+    ...proxies.flatMap(proxy => proxyFinding(proxy, authority, now)),
+  ]
 }
 
 const cannotSign = (foreign: boolean): string =>
@@ -54,6 +61,46 @@ const ended = {
     foreign ? 'renew it at the authority' : 'restart the control plane: it makes a new one at its start',
   control: (foreign: boolean) => `proxies cannot connect; ${cannotSign(foreign)}`,
 } as const
+
+/** Of those that say nothing there is nothing to tell unless they are late. */
+function listFinding({ issuer, nextUpdate, entries }: Trust['lists'][number], foreign: boolean, now: number): readonly Finding[] {
+  if (nextUpdate === undefined) return []
+  const about = { of: issuer, use: 'list' as const, notAfter: nextUpdate }
+  if (Date.parse(nextUpdate) <= now)
+    return [
+      {
+        ...about,
+        verdict: 'expired',
+        remedy: foreign
+          ? 'whom it names stays revoked, and nobody else; Envoys and others may refuse everybody: publish a newer one at the authority'
+          : 'it should have been signed anew long ago: the log of the control plane says why not',
+      },
+    ]
+  return entries === 0 ? [] : [{ ...about, verdict: 'ok' }]
+}
+
+function domainFindings({ name, trustDomain, roots, url, failing }: Trust['domains'][number], now: number): readonly Finding[] {
+  const [first] = roots.map(({ notAfter }) => notAfter).sort()
+  const about = { of: trustDomain, use: 'bundle' as const, notAfter: first ?? new Date(0).toISOString() }
+  if (failing !== undefined)
+    return [
+      {
+        ...about,
+        verdict: roots.length === 0 ? 'is not there' : 'is not fetched',
+        remedy: `${failing}${roots.length === 0 ? '; nobody of it is believed' : '; the last good one stays in use'}: see weft describe trustdomain ${name}`,
+      },
+    ]
+  return roots.map((root): Finding => {
+    const each = { ...about, notAfter: root.notAfter }
+    const left = Date.parse(root.notAfter) - now
+    const ask =
+      url === undefined
+        ? 'ask who runs it for the new one, and put it into spec.bundle'
+        : 'ask who runs it: a new root should have come by its bundle endpoint'
+    if (left <= 0) return { ...each, verdict: 'expired', remedy: `nobody of ${trustDomain} is believed by it: ${ask}` }
+    return left < 30 * dayMs ? { ...each, verdict: 'expires soon', remedy: ask } : { ...each, verdict: 'ok' }
+  })
+}
 
 function proxyFinding(
   { id, certificate, state }: ControlStatus['proxies'][number],

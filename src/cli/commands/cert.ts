@@ -39,6 +39,11 @@ export async function doctor(session: Session, { output = 'table', control }: Co
     ],
     findings.map(({ use, of, notAfter, verdict }) => [use, of, notAfter, tellLeft(notAfter, now), verdict]),
   )
+  const revoked = current.trust?.revocations ?? []
+  if (revoked.length > 0)
+    say.out(
+      `\n${revoked.length} ${revoked.length === 1 ? 'revocation holds' : 'revocations hold'}: ${revoked.map(({ name }) => name).join(', ')} (weft cert revocations)`,
+    )
   if (ill.length > 0) say.out('')
   for (const { of, use, verdict, remedy } of ill) say.out(`${say.paint('red', '!')} ${use} ${of} ${verdict}: ${remedy}`)
   return ill.length > 0 ? exit.failed : exit.ok

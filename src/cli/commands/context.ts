@@ -1,6 +1,7 @@
 /** `weft context`: control planes by name, in contexts.json. */
 
 import { contextsFile, controlUrl, readContexts, writeContexts, type Contexts } from '../context.ts'
+import type { CredentialPlaces } from '../credentials.ts'
 import { exit, Stopped } from '../exit.ts'
 import { Flags } from '../flags/collect.ts'
 import { printAs } from '../print.ts'
@@ -37,7 +38,7 @@ export async function useContext({ say, edge }: Session, name: string): Promise<
 export async function setContext(
   { say, edge }: Session,
   name: string,
-  given: { readonly control?: string; readonly namespace?: string },
+  given: { readonly control?: string; readonly namespace?: string } & CredentialPlaces,
 ): Promise<number> {
   const flags = new Flags(given)
   const all = await readContexts(edge.configFolder)
@@ -48,13 +49,23 @@ export async function setContext(
       ? (before?.control ?? flags.missing('--control', 'the URL of its operator API, such as http://127.0.0.1:7070', ''))
       : controlUrl(given.control, '--control')
   if (!/^[\w.@-]{1,100}$/.test(name)) flags.wrong(`"${name}" cannot be the name of a context: use letters, digits, ".", "_", "-" and "@"`)
+  if (given.token !== undefined)
+    flags.wrong('--token: a token is not kept among contexts: put it into a file that only you can read, and give --token-file')
   flags.stopIfWrong()
-  const context = { control, ...(namespace === undefined ? {} : { namespace }) }
+  const places = { ...placesOf(before ?? {}, edge.cwd), ...placesOf(given, edge.cwd) }
+  const context = { control, ...(namespace === undefined ? {} : { namespace }), ...places }
   await writeContexts(edge.configFolder, { current: all.current ?? name, contexts: { ...all.contexts, [name]: context } })
   say.out(
     `context ${name} ${before ? 'changed' : 'added'}: ${control}${all.current === undefined || all.current === name ? ' (current)' : ''}`,
   )
   return exit.ok
+}
+
+/** Files, wherever the next command is started. */
+function placesOf(given: CredentialPlaces, cwd: string): Omit<CredentialPlaces, 'token'> {
+  const { tokenFile, ca, clientCert, clientKey } = given
+  const named = Object.entries({ tokenFile, ca, clientCert, clientKey }).filter(([, path]) => path !== undefined)
+  return Object.fromEntries(named.map(([name, path]) => [name, path!.startsWith('/') ? path : `${cwd}/${path}`]))
 }
 
 export async function deleteContext({ say, edge }: Session, name: string): Promise<number> {

@@ -20,6 +20,8 @@ type Flags = {
   readonly header?: readonly string[]
   readonly serverName?: string
   readonly claim?: readonly string[]
+  readonly address?: string
+  readonly at?: string
   readonly output?: 'text' | 'json' | 'yaml'
   readonly namespace?: string
   readonly control?: string
@@ -29,13 +31,13 @@ type Flags = {
 const mostAsked = 32
 
 export async function explainRequest(session: Session, words: readonly string[], flags: Flags): Promise<number> {
-  const { from, to, header = [], serverName, claim = [], output = 'text' } = flags
+  const { from, to, header = [], serverName, claim = [], address: by, at, output = 'text' } = flags
   const missing = [
     ...(from === undefined ? ['--from SERVICE, or gateway/NAME: who asks, or where it comes in'] : []),
     ...(to === undefined ? ['--to NAME[:PORT]: whom it asks'] : []),
   ]
   if (from === undefined || to === undefined) throw badUsage(missing.map(each => `${each} is needed`))
-  const { question: asked, isPlain, place } = readQuestion({ to, words, headers: header, serverName, claims: claim })
+  const { question: asked, isPlain, place } = readQuestion({ to, words, headers: header, serverName, claims: claim, address: by, at })
   const { client, address } = await session.reach(flags.control)
   const proxy = await chooseProxy(client, proxyOf(from), flags.namespace ?? address.namespace)
   const [config, proxies] = await Promise.all([client.proxyConfig(proxy.id), client.proxies()])

@@ -100,7 +100,9 @@ function tested(world: World, expected: Expectation, namespace: string, place: P
   let got: Outcome
   try {
     const headers = Object.entries(expected.headers ?? {}).map(([name, value]) => `${name}: ${value}`)
-    const { question, isPlain } = readQuestion({ to, words: expected.request === undefined ? [] : request.split(' '), headers })
+    const { address, at } = expected
+    const words = expected.request === undefined ? [] : request.split(' ')
+    const { question, isPlain } = readQuestion({ to, words, headers, address, at })
     const first = world.ask(question, caller)
     // As `weft explain request` has it: a port of gRPC is asked by gRPC.
     got = isPlain && first.isGrpc === true ? world.ask(asCall(question), caller) : first

@@ -1,5 +1,6 @@
 /** What is asked, as it is typed: `cart:8080`, `dns.shop:53/udp`, `http://cart/items`; `GET /items?x=1`; `-H 'name: value'`. */
 
+import { networkOf } from '#model/access'
 import { type Claims, claimPath } from '#model/claims'
 import type { Question } from '#model/explain'
 import { badUsage } from '../exit.ts'
@@ -11,12 +12,15 @@ export type Asked = {
   readonly serverName?: string | undefined
   /** `name=value`, of a token that is verified; several of one name are a list. */
   readonly claims?: readonly string[]
+  readonly address?: string | undefined
+  /** RFC 3339. */
+  readonly at?: string | undefined
 }
 /** isPlain: neither a method nor a content type was asked for, so that a port of gRPC is asked by gRPC. */
 export type Read = { readonly question: Question; readonly isPlain: boolean; readonly place: string }
 
 /** Throws with everything that is wrong. */
-export function readQuestion({ to, words, headers: lines, serverName, claims = [] }: Asked): Read {
+export function readQuestion({ to, words, headers: lines, serverName, claims = [], address, at }: Asked): Read {
   const wrong: string[] = []
   const target = /^(?:(?<scheme>https?|grpc):\/\/)?(?<name>[^/:\s]+)(?::(?<port>\d+)(?<udp>\/udp)?)?(?<path>\/.*)?$/.exec(to)?.groups
   if (target === undefined) wrong.push(`--to "${to}" is no NAME, NAME:PORT, NAME:PORT/udp or URL`)
@@ -34,6 +38,12 @@ export function readQuestion({ to, words, headers: lines, serverName, claims = [
     return [line.slice(0, colon).trim().toLowerCase(), line.slice(colon + 1).trim()] as const
   })
   const said = claimsOf(claims, wrong)
+  if (address !== undefined && networkOf(address)?.length !== networkOf(address)?.bits)
+    wrong.push(`--address "${address}" is a network: give one address`)
+  if (address !== undefined && networkOf(address) === undefined) wrong.push(`--address "${address}" is no address`)
+  const moment = at === undefined ? undefined : Date.parse(at)
+  if (at !== undefined && (Number.isNaN(moment) || !/^\d{4}-\d\d-\d\dT.*(Z|[+-]\d\d:\d\d)$/i.test(at)))
+    wrong.push(`--at "${at}" is no time of RFC 3339, such as 2026-12-24T08:00:00Z`)
   if (wrong.length > 0) throw badUsage(wrong)
   const place = port === undefined || (scheme !== undefined && digits === undefined) ? name : `${name}:${port}`
   const all = new Map<string, string>()
@@ -54,6 +64,9 @@ export function readQuestion({ to, words, headers: lines, serverName, claims = [
       search,
       header: key => (key === 'host' ? host : all.get(key)),
       ...(said === undefined ? {} : { claims: said }),
+      ...(address === undefined && moment === undefined
+        ? {}
+        : { asked: { ...(address === undefined ? {} : { address }), ...(moment === undefined ? {} : { at: moment }) } }),
     },
   }
   return { question: scheme === 'grpc' && isPlain ? asCall(question) : question, isPlain, place }

@@ -55,7 +55,10 @@ const sentences = {
     ...(takesCoded === undefined ? [] : [`compressed requests are taken apart, up to ${takesCoded.maxBytes} bytes`]),
   ],
   rateLimit: ({ requests, intervalMs, burst }) => [`at most ${requests} in ${intervalMs} ms are taken in, ${burst} at once`],
+  login: name => [`a login is asked for, by LoginPolicy ${name}`],
   tokens: name => [`a token is asked for, by JWTPolicy ${name}`],
+  authorize: names =>
+    names.map(name => `a service is asked whether it may go on, by ${name}: nobody but that service knows what it answers`),
   quota: ({ name }) => [`the service that counts for all proxies is asked, by RateLimitPolicy ${name}`],
 } as const satisfies Sentences
 

@@ -139,8 +139,9 @@ function wayTold(way: EndpointTold['way']): string {
   if (way.proxy === 'none') return ', in plaintext: it has no proxy'
   if (way.proxy === 'away') return ', its proxy is away'
   const token = way.token === undefined ? '' : ` (${way.token})`
+  const asks = way.asks === undefined ? '' : ` (${way.asks})`
   const access = way.access === undefined ? '' : ` (${way.access.says}${way.access.audit === undefined ? '' : `; ${way.access.audit}`})`
-  return ` ─▶ its proxy, ${way.listener} (${way.mtls?.mode ?? 'in plaintext'}), ${way.protocol}${token}${access} ─▶ ${way.to}`
+  return ` ─▶ its proxy, ${way.listener} (${way.mtls?.mode ?? 'in plaintext'}), ${way.protocol}${token}${access}${asks} ─▶ ${way.to}`
 }
 
 /** The same for all endpoints of a share, so said once. */

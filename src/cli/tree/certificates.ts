@@ -1,12 +1,15 @@
-/** The commands about certificates: what is well with them, and the replacement of the root. */
+/** The commands about certificates: what is well with them, who is not believed any more, and the replacement of the root. */
 
 import type { Command } from 'commander'
 import type { Session } from '../session.ts'
-import { controlFlag, example, outputFlag, type Act } from './shape.ts'
+import { type Act, controlFlag, example, outputFlag, repeated } from './shape.ts'
 
 export function addCertificates(program: Command, session: Session, act: Act): void {
   const { say } = session
-  const cert = program.command('cert').description('certificates of the mesh: what is well, and a new root').helpCommand(false)
+  const cert = program
+    .command('cert')
+    .description('certificates of the mesh: what is well, whom to believe no more, and a new root')
+    .helpCommand(false)
   const commands = async () => import('../commands/cert.ts')
 
   const doctor = cert
@@ -19,6 +22,36 @@ export function addCertificates(program: Command, session: Session, act: Act): v
     ['weft cert doctor', 'will anything expire?'],
     ['weft cert doctor -o json | jq .findings', 'for an alert'],
   ])
+
+  const revoking = async () => import('../commands/revoke.ts')
+  const revoke = cert
+    .command('revoke')
+    .argument('[identity...]', 'SPIFFE ids or patterns (spiffe://weft.local/ns/shop/*), or SERVICE.NAMESPACE')
+    .description('believe somebody no more: open connections end within seconds, and there are no new certificates')
+    .addOption(repeated('--serial <hex>', 'a single certificate; may be repeated'))
+    .addOption(repeated('--trust-domain <name>', 'all of another trust domain; may be repeated'))
+    .option('--reason <reason>', 'such as KeyCompromise; it stands in the revocation list')
+    .option('--comment <text>', 'why, for people')
+    .option('--until <time>', 'when it ends by itself: 12h, or 2026-01-31T12:00:00Z')
+    .option('--name <name>', 'of the Revocation; made of whom it names unless said')
+    .option('--undo', 'take it back')
+    .addOption(outputFlag('table', 'json', 'yaml'))
+    .addOption(controlFlag())
+    .action(act(async (identities: string[], flags: object) => (await revoking()).revoke(session, identities, flags)))
+  example(revoke, say, [
+    ['weft cert revoke web.shop --reason KeyCompromise', 'a workload'],
+    ['weft cert revoke "spiffe://weft.local/ns/shop/*" --until 2h', 'a namespace, for two hours'],
+    ['weft cert revoke --serial 4f2a… --reason Superseded', 'one certificate; its workload gets another'],
+    ['weft cert revoke web.shop --undo', 'believe it again'],
+  ])
+
+  const revoked = cert
+    .command('revocations')
+    .description('who is not believed any more')
+    .addOption(outputFlag('table', 'json', 'yaml'))
+    .addOption(controlFlag())
+    .action(act(async (flags: object) => (await revoking()).revocations(session, flags)))
+  example(revoked, say, [['weft cert revocations', 'all of them, newest first']])
 
   const rotate = cert
     .command('rotate-root')

@@ -15,6 +15,8 @@ export function addExplain(program: Command, session: Session, act: Act): void {
     .option('--to <service>', 'whom it asks, as the program says it: NAME[:PORT], NAME:PORT/udp or a URL')
     .addOption(repeated('-H, --header <header>', "a header of the request: 'name: value'; may be repeated"))
     .addOption(repeated('--claim <name=value>', 'of a token that is verified; may be repeated, of one name for a list'))
+    .option('--address <ip>', 'from which address it comes, for rules with ipBlocks')
+    .option('--at <time>', 'when, as 2026-12-24T08:00:00Z, for rules with times; absent: now')
     .option('--server-name <name>', 'of a TLS connection that is not decrypted (SNI)')
     .addOption(outputFlag('text', 'json', 'yaml'))
     .addOption(namespaceFlag())
@@ -25,6 +27,7 @@ export function addExplain(program: Command, session: Session, act: Act): void {
     ["weft explain request --from web --to cart:8080 /items -H 'x-canary: 1'", 'with a header'],
     ['weft explain request --from web --to stock:7070 /shop.v1.Stock/Get', 'a gRPC call'],
     ['weft explain request --from web --to dns.infra:53/udp', 'a port of UDP'],
+    ['weft explain request --from web --to cart:8080 --at 2026-12-24T20:00:00+01:00', 'by the rules that hold then'],
     ['weft explain request --from web --to cart:8080 -o json | jq .explanation.arrives', 'for programs'],
   ])
 

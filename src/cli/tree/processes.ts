@@ -28,8 +28,21 @@ export function addProcesses(program: Command, session: Session, act: Act): void
     .option('--data <folder>', 'where its store and keys are kept')
     .option('--api-port <port>', 'operator API and dashboard; 0: any free one (default: 7070)')
     .option('--xds-port <port>', 'for proxies; 0: any free one (default: 7071)')
-    .option('--api-host <host>', 'address of the operator API; whoever reaches it may change the mesh (default: 127.0.0.1)')
+    .option('--api-host <host>', 'address of the operator API; beyond this machine it requires login and TLS (default: 127.0.0.1)')
+    .addOption(repeated('--api-name <name>', 'by which operators reach it, for a certificate of the mesh; may be repeated'))
+    .option('--api-cert <file>', 'certificate of the operator API with its chain, PEM; read again when it changes')
+    .option('--api-key <file>', 'its private key, PEM')
+    .option('--insecure-plaintext-api', 'serve the operator API without TLS beyond this machine: tokens travel readable')
+    .option('--require-login', 'on this machine too, whoever calls the operator API must prove who they are')
+    .option(
+      '--operators <file>',
+      'who may use the operator API besides users with tokens: OpenID Connect, client certificates, roles, limits',
+    )
     .option('--xds-host <host>', 'address for proxies (default: 127.0.0.1)')
+    .option(
+      '--attest-socket <path>',
+      'a socket where processes of this machine get the identities that Registrations give them: SPIFFE Workload API; weft run --attest-socket joins by it',
+    )
     .option('--trust-domain <name>', 'of all identities; fixed at the first start (default: weft.local)')
     .option(
       '--leaf-life <duration>',
@@ -40,6 +53,11 @@ export function addProcesses(program: Command, session: Session, act: Act): void
       '--rejoin-within <duration>',
       'how long after its end a certificate still brings its workload back; 0: not at all (default: 720h)',
     )
+    .option('--bundle-port <port>', 'serve the roots of the mesh to others, as a SPIFFE bundle endpoint; 0: any free one')
+    .option('--bundle-host <host>', 'its address (default: 127.0.0.1)')
+    .option('--bundle-cert <file>', 'its certificate for its host name, PEM (https_web); without: that of the control plane (https_spiffe)')
+    .option('--bundle-key <file>', 'its private key, PEM')
+    .option('--bundle-refresh <duration>', 'how often others are to ask again: 1s to 24h (default: 5m)')
     .option(
       '--redis <url>',
       'where global rate limits are counted, so that control planes share them: redis://[USER@]HOST:PORT, rediss:// for TLS; password in WEFT_REDIS_PASSWORD',
@@ -88,6 +106,7 @@ export function addProcesses(program: Command, session: Session, act: Act): void
     )
     .option('--capture <how>', 'namespace: transparently, in a network namespace; proxy: by HTTP_PROXY; auto: what this machine allows')
     .option('--token <token>', 'a join token of weft token create; else one is asked of the control plane')
+    .option('--attest-socket <path>', 'join by what the kernel says of this process, at this socket of a control plane on this machine')
     .option('--address <host>', 'where other proxies reach this one')
     .option('--external-vips', 'give every name outside the mesh a virtual address, so that hosts on one port are told apart')
     .addOption(

@@ -18,12 +18,32 @@ export function addSetup(program: Command, session: Session, act: Act): void {
     .option('-n, --namespace <namespace>', 'of the workload')
     .option('--service-account <name>', 'of the workload; usually the name of its service')
     .option('--ttl <duration>', 'how long it can be used to join (default: 10m)')
+    .option('--uses <number>', 'how many workloads may join by it; 1: one (default: any number until it expires)')
+    .option('-l, --selector <labels>', 'only workloads with these labels join by it, such as app=web,version=v2')
     .addOption(outputFlag('json', 'yaml'))
     .addOption(controlFlag())
     .action(act(async (flags: object) => (await import('../commands/token.ts')).createToken(session, flags)))
   example(create, say, [
-    ['weft run --name orders --token "$(weft token create --service-account orders)" -- ./orders', 'join with a token'],
+    [
+      'weft run --name orders --token "$(weft token create --service-account orders --uses 1)" -- ./orders',
+      'join with a token for one use',
+    ],
   ])
+  const list = token
+    .command('list')
+    .description('join tokens that were made: for whom, how often used, how long still; without the tokens themselves')
+    .option('-a, --all', 'those too that are of no use any more')
+    .addOption(outputFlag('table', 'json', 'yaml'))
+    .addOption(controlFlag())
+    .action(act(async (flags: object) => (await import('../commands/token.ts')).listTokens(session, flags)))
+  example(list, say, [['weft token list', 'by which somebody may still join']])
+  const revoke = token
+    .command('revoke')
+    .description('nobody joins by it any more; who joined stays')
+    .argument('<token>', 'its id, as the list has it, or the token itself')
+    .addOption(controlFlag())
+    .action(act(async (id: string, flags: object) => (await import('../commands/token.ts')).revokeToken(session, id, flags)))
+  example(revoke, say, [['weft token revoke 2f1c9a0e-7a6b-4c11-9d53-0c7a2f6f8d21', 'one that went astray']])
 
   const context = program.command('context').description('control planes by name').helpCommand(false)
   const contexts = async () => import('../commands/context.ts')

@@ -23,12 +23,14 @@ export class World {
   readonly unseen: number
   readonly #mesh: ReturnType<typeof compile>['mesh']
   readonly #known = new Map<string, Known>()
+  readonly #now: number
 
   /** resources: valid, with or without their defaults. */
   constructor(resources: readonly Resource[], { trustDomain, workloads, now }: WorldOptions) {
     this.resources = resources.map(admit).map(addressed)
     this.workloads = workloads
     this.trustDomain = trustDomain
+    this.#now = now
     const { mesh, statuses } = compile(this.resources, { workloads }, { trustDomain, roots: [], now })
     this.#mesh = mesh
     this.refusals = statuses.flatMap(({ kind, namespace, name, ancestors = [], parents = [] }) =>
@@ -58,7 +60,7 @@ export class World {
 
   /** What becomes of a request, from its caller to the called workload. */
   ask(question: Question, caller: Known): Outcome {
-    return outcomeOf(explain(question, caller, this.#knownBy))
+    return outcomeOf(explain({ ...question, request: timed(question.request, this.#now) }, caller, this.#knownBy))
   }
 
   /** The same of a call that was seen, by the name of the called service; where it has none, what the called side says. undefined: nobody of that service runs. */
@@ -75,7 +77,7 @@ export class World {
 
   /** What the rules of the called side say of a call that was seen. undefined: nobody of that service runs at that port. */
   judgeSeen(call: CallSeen): Outcome | undefined {
-    const request = requestOf(call, call.service)
+    const request = timed(requestOf(call, call.service), this.#now)
     const waysIn = (mtls: boolean): readonly WayIn[] =>
       this.workloads.flatMap((workload): readonly WayIn[] => {
         if (`${workload.service}.${workload.namespace}` !== call.service) return []
@@ -122,6 +124,17 @@ export class World {
     )?.port
   }
 }
+
+/** At the moment that is asked about, or else that of this world. */
+const timed = (request: RequestFacts, now: number): RequestFacts => ({
+  method: request.method,
+  host: request.host,
+  path: request.path,
+  search: request.search,
+  header: name => request.header(name),
+  ...(request.claims === undefined ? {} : { claims: request.claims }),
+  asked: { at: now, ...request.asked },
+})
 
 /** A request like those of a kind. */
 function requestOf({ method, path, protocol }: CallSeen, host: string): RequestFacts {

@@ -1,48 +1,93 @@
-/** What a caller may do. Weft has no authorization of its own API yet: whoever reaches it may do everything, and this says so, so that `kubectl auth can-i` and `whoami` work. */
+/** What a caller may do, asked beforehand: the reviews behind `kubectl auth can-i` and `whoami`, answered by the table that the gate goes by. */
 
+import { mayDo, type Grant, roleFor, tellGrant } from '#api/rights'
 import type { HttpReply } from '#io/http-server'
+import type { Asked, Principal } from '../operators/principal.ts'
+import { rightOf } from '../operators/rights.ts'
 
-type Review = { readonly group: string; readonly plural: string; readonly kind: string; readonly answer: () => object }
-
-const reason = 'this control plane has no authorization: whoever can reach its API may do everything'
+/** named: the roles of somebody else, by what they are called. */
+type Asking = {
+  readonly by: Principal
+  readonly spec: Readonly<Record<string, unknown>>
+  readonly named: (user: string, groups: readonly string[]) => readonly Grant[]
+}
+type Review = { readonly group: string; readonly plural: string; readonly kind: string; readonly answer: (asking: Asking) => object }
 
 export const reviewKinds: readonly Review[] = [
   {
     group: 'authorization.k8s.io',
     plural: 'selfsubjectaccessreviews',
     kind: 'SelfSubjectAccessReview',
-    answer: () => ({ allowed: true, reason }),
+    answer: ({ by, spec }) => judge(by.grants, spec),
   },
-  { group: 'authorization.k8s.io', plural: 'subjectaccessreviews', kind: 'SubjectAccessReview', answer: () => ({ allowed: true, reason }) },
+  {
+    group: 'authorization.k8s.io',
+    plural: 'subjectaccessreviews',
+    kind: 'SubjectAccessReview',
+    answer: ({ spec, named }) => judge(named(textOf(spec['user']), listOf(spec['groups'])), spec),
+  },
   {
     group: 'authorization.k8s.io',
     plural: 'selfsubjectrulesreviews',
     kind: 'SelfSubjectRulesReview',
-    answer: () => ({
-      incomplete: false,
-      resourceRules: [{ verbs: ['*'], apiGroups: ['*'], resources: ['*'] }],
-      nonResourceRules: [{ verbs: ['*'], nonResourceURLs: ['*'] }],
-    }),
+    answer: ({ by, spec }) => rules(by.grants, textOf(spec['namespace']) || 'default'),
   },
   {
     group: 'authentication.k8s.io',
     plural: 'selfsubjectreviews',
     kind: 'SelfSubjectReview',
-    answer: () => ({ userInfo: { username: 'weft:anonymous', groups: ['system:unauthenticated'] } }),
+    answer: ({ by }) => ({
+      userInfo:
+        by.how === ''
+          ? { username: 'weft:anonymous', groups: ['system:unauthenticated'] }
+          : { username: by.name, groups: [...by.groups, 'system:authenticated'], extra: { 'weft.dev/how': [by.how] } },
+    }),
   },
 ]
 
+const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')
+const listOf = (value: unknown): readonly string[] => (Array.isArray(value) ? value.filter(each => typeof each === 'string') : [])
+
+function judge(grants: readonly Grant[], spec: Readonly<Record<string, unknown>>): object {
+  const { resource, verb, namespace, subresource } = (spec['resourceAttributes'] ?? {}) as Readonly<Record<string, unknown>>
+  if (spec['resourceAttributes'] === undefined)
+    return { allowed: mayDo(grants, 'administer'), reason: 'what is no resource is asked of by the role admin of the whole mesh' }
+  // `kubectl auth can-i '*' '*'`
+  const right = verb === '*' ? 'administer' : rightOf(textOf(verb), textOf(resource), textOf(subresource))
+  if (right === undefined) return { allowed: false, reason: `there is no verb "${textOf(verb)}" here` }
+  const place = textOf(namespace) === '' ? undefined : textOf(namespace)
+  const role = `${roleFor(right)}${place === undefined ? '' : `:${place}`}`
+  const has = grants.length === 0 ? 'no role' : grants.map(tellGrant).join(' and ')
+  return { allowed: mayDo(grants, right, place), reason: `that needs the role ${role}; there is ${has}` }
+}
+
+function rules(grants: readonly Grant[], namespace: string): object {
+  const verbs = [
+    ...(mayDo(grants, 'read', namespace) ? ['get', 'list', 'watch'] : []),
+    ...(mayDo(grants, 'edit', namespace) ? ['create', 'update', 'patch', 'delete', 'deletecollection'] : []),
+  ]
+  const all = mayDo(grants, 'administer', namespace) ? ['*'] : verbs
+  return {
+    incomplete: false,
+    resourceRules: all.length === 0 ? [] : [{ verbs: all, apiGroups: ['*'], resources: ['*'] }],
+    nonResourceRules: mayDo(grants, 'administer') ? [{ verbs: ['*'], nonResourceURLs: ['*'] }] : [],
+  }
+}
+
+export const isReview = (path: string): boolean => found(path) !== undefined
+const found = (path: string): Review | undefined => reviewKinds.find(({ group, plural }) => path === `/apis/${group}/v1/${plural}`)
+
 /** The reply to a review that was posted to this path, or undefined when the path is of none. */
-export function review(path: string, body: unknown): HttpReply | undefined {
-  const found = reviewKinds.find(({ group, plural }) => path === `/apis/${group}/v1/${plural}`)
-  if (!found) return undefined
-  const spec = typeof body === 'object' && body !== null && 'spec' in body ? { spec: body.spec } : {}
+export function review({ path, by }: Pick<Asked, 'path' | 'by'>, body: unknown, named: Asking['named']): HttpReply | undefined {
+  const asked = found(path)
+  if (!asked) return undefined
+  const spec = typeof body === 'object' && body !== null && 'spec' in body ? (body.spec as Readonly<Record<string, unknown>> | null) : null
   const answer = {
-    kind: found.kind,
-    apiVersion: `${found.group}/v1`,
+    kind: asked.kind,
+    apiVersion: `${asked.group}/v1`,
     metadata: { creationTimestamp: null },
-    ...spec,
-    status: found.answer(),
+    ...(spec === null ? {} : { spec }),
+    status: asked.answer({ by, spec: spec ?? {}, named }),
   }
   return { status: 201, headers: { 'content-type': 'application/json' }, body: JSON.stringify(answer) }
 }

@@ -1,12 +1,14 @@
 /** What every handler is given: the store and the rules of the kinds, and one request about one target. */
 
 import type { Problem } from '#base/note'
-import type { HttpReply, HttpRequest } from '#io/http-server'
+import type { HttpReply } from '#io/http-server'
 import { type Kind, type Resource } from '#resources/kind'
+import type { Asked } from '../operators/principal.ts'
 import type { Selection, Store } from '../store.ts'
 import { groupVersion, type Catalog } from './catalog.ts'
 import type { JsonSchema } from './apply/shape.ts'
 import { shapeOf } from './negotiate.ts'
+import { maySee, redacted } from './redact.ts'
 import { badRequest } from './refusal.ts'
 import { partial, tableOf } from './table.ts'
 import type { Target } from './target.ts'
@@ -30,7 +32,7 @@ export type Context = {
   readonly now: () => number
 }
 
-export type Call = { readonly context: Context; readonly target: Target; readonly request: HttpRequest }
+export type Call = { readonly context: Context; readonly target: Target; readonly request: Asked }
 
 export const json = (status: number, value: unknown, headers: HttpReply['headers'] = {}): HttpReply => ({
   status,
@@ -44,15 +46,17 @@ export const inVersion = (resource: Resource, { served }: Target): Resource => {
   return resource.apiVersion === apiVersion ? resource : { ...resource, apiVersion }
 }
 
+/** The same for this caller's eyes. */
+export const shownTo = ({ target, request }: Call, resource: Resource): Resource => {
+  const versioned = inVersion(resource, target)
+  return maySee(request.by, resource) ? versioned : redacted(versioned)
+}
+
 /** One object, in the shape that the client asked for. */
-export function replyObject(
-  { context, target, request }: Call,
-  resource: Resource,
-  status = 200,
-  warnings: readonly string[] = [],
-): HttpReply {
+export function replyObject(call: Call, resource: Resource, status = 200, warnings: readonly string[] = []): HttpReply {
+  const { context, target, request } = call
   const shape = shapeOf(request.headers['accept'])
-  const shown = inVersion(resource, target)
+  const shown = shownTo(call, resource)
   const headers = warnings.length > 0 ? { warning: warnings.map(says => `299 - ${JSON.stringify(says)}`) } : {}
   if (shape.as === 'object') return json(status, shown, headers)
   if (shape.as !== 'Table') return json(status, partial(shown, `meta.k8s.io/${shape.version}`), headers)

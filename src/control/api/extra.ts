@@ -1,12 +1,13 @@
 /** Routes beside the Kubernetes API, such as those under /weft/v1: a method, a path with `:names`, a function. */
 
-import type { HttpReply, HttpRequest } from '#io/http-server'
+import type { HttpReply } from '#io/http-server'
+import type { Asked } from '../operators/principal.ts'
 
-/** path: `/weft/v1/proxies/:id/config`. What `handle` throws as a Refusal, or as a StoreError, becomes a Status. */
+/** path: `/weft/v1/proxies/:id/config`. Who may call it says operators/rights.ts: without an entry there, nobody. What `handle` throws as a Refusal, or as a StoreError, becomes a Status. */
 export type ExtraRoute = {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
   readonly path: string
-  readonly handle: (request: HttpRequest, params: Readonly<Record<string, string>>) => HttpReply | Promise<HttpReply>
+  readonly handle: (request: Asked, params: Readonly<Record<string, string>>) => HttpReply | Promise<HttpReply>
 }
 
 export type Found = { readonly route: ExtraRoute; readonly params: Readonly<Record<string, string>> }

@@ -8,7 +8,8 @@ import { alignWithPath, isObject, judge, mediaType, readBody } from './document.
 import { jsonPatch } from './patches/json-patch.ts'
 import { mergePatch } from './patches/merge-patch.ts'
 import { strategicMerge } from './patches/strategic-merge.ts'
-import { badRequest, conflict, methodNotAllowed, modified, notFound, Refusal, unsupportedMedia } from './refusal.ts'
+import { isSecret, maySee } from './redact.ts'
+import { badRequest, conflict, forbidden, methodNotAllowed, modified, notFound, Refusal, unsupportedMedia } from './refusal.ts'
 import { change, keep, mixed, oldOf } from './write.ts'
 
 type Patch = (document: unknown, patch: unknown) => unknown
@@ -41,11 +42,21 @@ export async function patch(call: Call): Promise<HttpReply> {
 function update(call: Call, run: Patch, body: unknown): HttpReply {
   const old = oldOf(call)
   if (!old) throw notFound(call.target.served.kind, call.target.name!)
+  // These put a value where it can be seen, or tell whether a guess is right.
+  if (run === jsonPatch && isSecret(old) && !maySee(call.request.by, old) && usesValues(body))
+    throw forbidden(
+      call.target.served.kind,
+      old.metadata.name,
+      'copy, move and test of a JSON patch need the role admin for what a Secret holds',
+    )
   const patched = run(inVersion(old, call.target), body)
   if (!isObject(patched)) throw badRequest('the patch leaves no object')
   const { resource, warnings } = change(call, old, alignWithPath(call, patched))
   return replyObject(call, resource, 200, warnings)
 }
+
+const usesValues = (body: unknown): boolean =>
+  !Array.isArray(body) || body.some(each => !isObject(each) || !['add', 'replace', 'remove'].includes(String(each['op'])))
 
 function apply(call: Call, body: unknown): HttpReply {
   const { context, target, request } = call

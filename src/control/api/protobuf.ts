@@ -1,5 +1,5 @@
 /**
- * Bodies in Kubernetes protobuf, which typed commands of kubectl since 1.32 send (`create namespace`, `create service`): read for the core kinds only.
+ * Bodies in Kubernetes protobuf, which typed commands of kubectl since 1.32 send (`create namespace`, `create service`): read for the core kinds and reviews only.
  * Envelope: "k8s\0" and runtime.Unknown. Field numbers: k8s.io/api/core/v1 and k8s.io/apimachinery/pkg/apis/meta/v1, generated.proto.
  */
 
@@ -60,6 +60,24 @@ const serviceSpec: Message = {
   22: text('internalTrafficPolicy'),
   23: text('trafficDistribution'),
 }
+/** k8s.io/api/authorization/v1, generated.proto. */
+const resourceAttributes: Message = {
+  1: text('namespace'),
+  2: text('verb'),
+  3: text('group'),
+  4: text('version'),
+  5: text('resource'),
+  6: text('subresource'),
+  7: text('name'),
+}
+const accessReview = (spec: Message): Message => ({
+  1: inner('metadata', objectMeta),
+  2: inner('spec', {
+    1: inner('resourceAttributes', resourceAttributes),
+    2: inner('nonResourceAttributes', { 1: text('path'), 2: text('verb') }),
+    ...spec,
+  }),
+})
 const documents: Readonly<Record<string, Message>> = {
   'v1 Namespace': { 1: inner('metadata', objectMeta), 2: inner('spec', { 1: texts('finalizers') }) },
   'v1 Service': { 1: inner('metadata', objectMeta), 2: inner('spec', serviceSpec) },
@@ -76,6 +94,9 @@ const documents: Readonly<Record<string, Message>> = {
     3: { name: 'binaryData', type: 'bytesMap' },
     4: flag('immutable'),
   },
+  'authorization.k8s.io/v1 SelfSubjectAccessReview': accessReview({}),
+  'authorization.k8s.io/v1 SubjectAccessReview': accessReview({ 3: text('user'), 4: texts('groups') }),
+  'authorization.k8s.io/v1 SelfSubjectRulesReview': { 1: inner('metadata', objectMeta), 2: inner('spec', { 1: text('namespace') }) },
   'v1 DeleteOptions': {
     1: number('gracePeriodSeconds'),
     2: inner('preconditions', { 1: text('uid'), 2: text('resourceVersion') }),

@@ -1,7 +1,7 @@
 /** GET of one object and of a collection. */
 
 import type { HttpReply } from '#io/http-server'
-import { flag, inVersion, json, replyObject, selectionOf, wholeNumber, type Call } from './call.ts'
+import { flag, json, replyObject, selectionOf, shownTo, wholeNumber, type Call } from './call.ts'
 import { groupVersion } from './catalog.ts'
 import { shapeOf } from './negotiate.ts'
 import { badRequest, notFound, Refusal } from './refusal.ts'
@@ -30,7 +30,7 @@ function list(call: Call): HttpReply {
     resourceVersion: String(page.revision),
     ...(page.continue === undefined ? {} : { continue: page.continue, remainingItemCount: page.remaining }),
   }
-  const items = page.items.map(item => inVersion(item, target))
+  const items = page.items.map(item => shownTo(call, item))
   const shape = shapeOf(request.headers['accept'])
   if (shape.as === 'Table')
     return json(

@@ -44,7 +44,14 @@ export class Refusal extends Error {
 }
 
 export function refusalReply(refusal: Refusal): HttpReply {
-  return { status: refusal.code, headers: { 'content-type': 'application/json' }, body: JSON.stringify(refusal.status) }
+  const { code, details, status } = refusal
+  const headers = {
+    'content-type': 'application/json',
+    // RFC 9110 §11.6.1: a 401 says how to prove who one is; §10.2.3: when to come again.
+    ...(code === 401 ? { 'www-authenticate': 'Bearer realm="weft"' } : {}),
+    ...(details?.retryAfterSeconds === undefined ? {} : { 'retry-after': String(details.retryAfterSeconds) }),
+  }
+  return { status: code, headers, body: JSON.stringify(status) }
 }
 
 /** `httproutes.gateway.networking.k8s.io "split"`: how Kubernetes names an object in messages. */

@@ -4,7 +4,7 @@ import type { HttpReply } from '#io/http-server'
 import type { Resource } from '#resources/kind'
 import { nameOf, type Operation } from '../store.ts'
 import { authorOf } from './author.ts'
-import { inVersion, isDryRun, json, replyObject, selectionOf, type Call } from './call.ts'
+import { isDryRun, json, replyObject, selectionOf, shownTo, type Call } from './call.ts'
 import { groupVersion } from './catalog.ts'
 import { isObject, readBody, type Json } from './document.ts'
 import { badRequest, forbidden, notFound } from './refusal.ts'
@@ -67,7 +67,7 @@ function removeCollection(call: Call, { dryRun }: Wish): HttpReply {
     kind: `${kind.kind}List`,
     apiVersion: groupVersion(kind.group, version),
     metadata,
-    items: items.map(item => inVersion(item, target)),
+    items: items.map(item => shownTo(call, item)),
   })
 }
 

@@ -3,7 +3,7 @@
 import type { HttpReply, Outlet } from '#io/http-server'
 import type { Resource } from '#resources/kind'
 import { StoreError, type Change } from '../store.ts'
-import { flag, inVersion, selectionOf, wholeNumber, type Call } from './call.ts'
+import { flag, selectionOf, shownTo, wholeNumber, type Call } from './call.ts'
 import { groupVersion } from './catalog.ts'
 import { shapeOf } from './negotiate.ts'
 import { badRequest, Refusal, refusalOf } from './refusal.ts'
@@ -76,7 +76,7 @@ function follow(call: Call, { from, sendsInitial, timeoutMs }: Course, outlet: O
 function shown(call: Call, resource: Resource): object {
   const { target, request, context } = call
   const shape = shapeOf(request.headers['accept'])
-  const versioned = inVersion(resource, target)
+  const versioned = shownTo(call, resource)
   if (shape.as === 'object') return versioned
   if (shape.as !== 'Table') return partial(versioned, `meta.k8s.io/${shape.version}`)
   const metadata = { resourceVersion: resource.metadata.resourceVersion }

@@ -1,5 +1,6 @@
 /** What signs the certificates of the mesh: one shape, whichever authority stands behind it. */
 
+import type { CrlWanted } from '#identity/crl'
 import type { Certificate } from '#identity/certificate'
 import type { Request } from '#identity/csr'
 import type { Issued } from '#identity/issue'
@@ -30,6 +31,10 @@ export type Issuer = {
   sign(wanted: Wanted): Promise<Issued>
   /** How one root takes the place of another; absent where that is not the mesh's to do. */
   readonly rotation?: RootRotation
+  /** Its revocation lists, signed by every authority that a chain may have; absent where the keys are not the mesh's. PEM. */
+  readonly signLists?: (wanted: CrlWanted) => readonly string[]
+  /** Those of another authority, as they were last found and verified. PEM. */
+  readonly lists?: () => readonly string[]
   close(): void
 }
 

@@ -1,11 +1,12 @@
 /** The mesh's own authority: a root and an intermediate in a folder, made at the first start, the intermediate renewed in time, the root replaced in stages. */
 
 import type { Clock } from '#base/clock'
-import { type Certificate, lifeOf } from '#identity/certificate'
+import { makeCrl } from '#identity/crl'
+import { type Certificate, lifeOf, readCertificate } from '#identity/certificate'
 import { createIntermediate, issueLeaf, openSigner, type Signer } from '#identity/issue'
 import { newKey } from '#identity/key'
 import { renewAt } from '#identity/rotation'
-import { makeFolder } from '#io/files'
+import { listFolder, makeFolder, removeFile } from '#io/files'
 import { type Issuer, IssuerDown } from './issuer.ts'
 import { readPair, within, writePair } from './kept.ts'
 import { kept, nextRoots, openRoots, type Roots, type RootsPlace } from './own-roots.ts'
@@ -14,6 +15,8 @@ import type { RotationState } from './rotation.ts'
 /** So many serial numbers are remembered: more proxies than one control plane serves. */
 const mostSerials = 100_000
 const file = 'intermediate.pem'
+/** What was signed before an intermediate was replaced is good for at most so long; until then it must be able to sign revocation lists. */
+const afterwardsMs = 25 * 3_600_000
 
 /** onChange: roots() says something else from now on. */
 export async function openOwn(place: RootsPlace & { readonly onChange?: (() => void) | undefined }): Promise<Issuer> {
@@ -21,15 +24,22 @@ export async function openOwn(place: RootsPlace & { readonly onChange?: (() => v
   await makeFolder(place.folder, 0o700)
   let roots = await openRoots(place)
   let signer = await openIntermediate(place, roots)
-  let known: readonly Certificate[] = [signer.certificate]
+  let former = await openFormer(place, signer)
+  let known: readonly Certificate[] = [signer.certificate, ...former.map(each => each.certificate)]
+  const makeNext = async (after: Roots): Promise<void> => {
+    const before = signer
+    signer = await makeIntermediate(place, after)
+    known = [...known, signer.certificate]
+    former = [...former, before]
+    await keepFormer(place, before)
+  }
   let serials = new Set<string>()
   let earlier = new Set<string>()
   let renewing: Promise<Signer> | undefined
 
   const renew = async (): Promise<Signer> => {
     try {
-      signer = await makeIntermediate(place, roots)
-      known = [...known, signer.certificate]
+      await makeNext(roots)
     } catch (thrown) {
       if (clock.now() > lifeOf(signer.certificate).notAfter) throw thrown
       log.error('the intermediate certificate could not be renewed; the old one signs on', { error: thrown })
@@ -55,8 +65,7 @@ export async function openOwn(place: RootsPlace & { readonly onChange?: (() => v
       const after = await nextRoots(place, roots)
       // From here on it is on disk; an intermediate of the old root that a crash leaves there is replaced at the next start.
       if (after.file !== before) {
-        signer = await makeIntermediate(place, after)
-        known = [...known, signer.certificate]
+        await makeNext(after)
         earlier = serials
         serials = new Set()
       }
@@ -85,6 +94,12 @@ export async function openOwn(place: RootsPlace & { readonly onChange?: (() => v
       if (serials.size < mostSerials) serials.add(issued.serial)
       const chain = issued.chain.filter(pem => pem !== by.root)
       return { ...issued, chain: roots.cross === undefined ? chain : [...chain, roots.cross] }
+    },
+    signLists: wanted => {
+      const authorities = [roots.root, ...(roots.other === undefined ? [] : [roots.other])].map(by =>
+        makeCrl(by, { ...wanted, entries: [] }),
+      )
+      return [...[signer, ...former].map(by => makeCrl(by, wanted)), ...authorities]
     },
     rotation: {
       state,
@@ -123,4 +138,24 @@ async function makeIntermediate(place: RootsPlace, { root }: Roots): Promise<Sig
   await writePair(place, file, { key: signer.key, certificate: signer.chain[0]! })
   place.log.info('made a new intermediate certificate', { path: `${place.folder}/${file}` })
   return signer
+}
+
+/** Until when it is needed stands in its name. */
+const keepFormer = async (place: RootsPlace, signer: Signer): Promise<void> =>
+  writePair(place, `former-${Math.ceil((place.clock.now() + afterwardsMs) / 1000)}.pem`, {
+    key: signer.key,
+    certificate: signer.certificate.toString(),
+  })
+
+/** Intermediates that sign no certificates any more. current: in what shape. */
+async function openFormer(place: RootsPlace, current: Signer): Promise<readonly Signer[]> {
+  const found: Signer[] = []
+  for (const { name } of (await listFolder(place.folder)) ?? []) {
+    const [, until] = /^former-(\d+)\.pem$/.exec(name) ?? []
+    if (until === undefined) continue
+    const pair = Number(until) * 1000 > place.clock.now() ? await readPair(place, name) : undefined
+    if (pair === undefined) await removeFile(`${place.folder}/${name}`)
+    else found.push({ ...current, key: pair.key, certificate: readCertificate(pair.certificate), chain: [pair.certificate] })
+  }
+  return found
 }

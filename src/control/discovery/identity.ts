@@ -2,6 +2,14 @@
 
 import { isSpiffeId, spiffeParts } from '#identity/spiffe'
 import { gatewayService, type ProxyNode } from '#model/workload'
+import { labelsPredicate } from '../store/selector.ts'
+
+/** boundTo: the labels that the join token of this certificate demands; absent: any. Undefined: it has them. */
+export function unboundRefusal(node: ProxyNode, boundTo: string | undefined): string | undefined {
+  if (boundTo === undefined || labelsPredicate(boundTo)(node.labels)) return undefined
+  const labels = Object.entries(node.labels).map(([name, value]) => `${name}=${value}`)
+  return `its join token is for workloads with the labels ${boundTo}, and this one has ${labels.join(', ') || 'none'}: start it with these labels (--label), or make a token for it`
+}
 
 /** Undefined: it may. The service account of a workload is the name of its service. */
 export function refusalOf(node: ProxyNode, peer: string | undefined): string | undefined {

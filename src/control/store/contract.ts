@@ -54,8 +54,8 @@ export type Page = {
   readonly remaining?: number
 }
 
-/** Who changed something, as it is kept for ever. who: of whom the caller proved to be. address, agent: from where, and with what. */
-export type Author = { readonly who: string; readonly address: string; readonly agent: string }
+/** Who changed something, as it is kept for ever. who: of whom the caller proved to be; how: by what; '' by nothing. address, agent: from where, and with what. */
+export type Author = { readonly who: string; readonly how: string; readonly address: string; readonly agent: string }
 /** One change that somebody asked for. action: of an object what became of it, else what was done. before, after: absent where it did not exist, or is none. */
 export type Deed = Author & {
   readonly id: number

@@ -13,12 +13,13 @@ export type Entry = {
 }
 
 /** Raised when the tables change shape; a file of a higher one is refused, of a lower one is carried over by `migrate`. */
-const shape = 2
+const shape = 3
 /** What somebody asked for. The triggers hold against mistakes of ours; whoever may write the file may do anything. */
 const deeds = `
   CREATE TABLE deeds (
     id INTEGER PRIMARY KEY AUTOINCREMENT, revision INTEGER NOT NULL, at INTEGER NOT NULL, who TEXT NOT NULL, address TEXT NOT NULL, agent TEXT NOT NULL,
-    action TEXT NOT NULL, grp TEXT NOT NULL, kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, before TEXT, after TEXT
+    action TEXT NOT NULL, grp TEXT NOT NULL, kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, before TEXT, after TEXT,
+    how TEXT NOT NULL DEFAULT ''
   );
   CREATE INDEX deeds_by_object ON deeds (kind, namespace, name);
   CREATE TRIGGER deeds_stay BEFORE DELETE ON deeds BEGIN SELECT RAISE(ABORT, 'deeds are kept'); END;
@@ -65,6 +66,10 @@ function migrate(database: Database): void {
     )
   if (found === shape) return
   if (found === 1) return database.transact(() => database.exec(`${deeds} PRAGMA user_version = ${shape}`))
+  if (found === 2)
+    return database.transact(() =>
+      database.exec(`ALTER TABLE deeds ADD COLUMN how TEXT NOT NULL DEFAULT ''; PRAGMA user_version = ${shape}`),
+    )
   const others = database.prepare("SELECT count(*) AS n FROM sqlite_schema WHERE type = 'table'").one()
   if (Number(others?.['n']) > 0)
     throw new DatabaseError('corrupt', `store ${database.path}: it is an SQLite database of something else: give Weft a file of its own`)
@@ -81,15 +86,15 @@ function prepare(database: Database): Disk {
     'SELECT revision, before, after FROM events WHERE revision > ? AND grp = ? AND kind = ? ORDER BY revision',
   )
   const deed = database.prepare(
-    'INSERT INTO deeds (revision, at, who, address, agent, action, grp, kind, namespace, name, before, after) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+    'INSERT INTO deeds (revision, at, who, how, address, agent, action, grp, kind, namespace, name, before, after) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
   )
   const done = database.prepare(
     'SELECT * FROM deeds WHERE at >= ? AND id < ? AND (? IS NULL OR kind = ?) AND (? IS NULL OR namespace = ?) AND (? IS NULL OR name = ?) AND (? IS NULL OR who = ?) ORDER BY id DESC LIMIT ?',
   )
   return {
     database,
-    note: ({ revision, at, who, address, agent, action, about }) =>
-      void deed.run(revision, at, who, address, agent, action, about.group, about.kind, about.namespace, about.name, null, null),
+    note: ({ revision, at, who, how, address, agent, action, about }) =>
+      void deed.run(revision, at, who, how, address, agent, action, about.group, about.kind, about.namespace, about.name, null, null),
     deeds({ since = 0, before = Number.MAX_SAFE_INTEGER, kind = null, namespace = null, name = null, who = null, limit }) {
       return done.all(since, before, kind, kind, namespace, namespace, name, name, who, who, limit).map((row): Deed => {
         const [was, is] = [read(database, row['before']), read(database, row['after'])]
@@ -98,6 +103,7 @@ function prepare(database: Database): Disk {
           revision: Number(row['revision']),
           at: Number(row['at']),
           who: String(row['who']),
+          how: String(row['how']),
           address: String(row['address']),
           agent: String(row['agent']),
           action: String(row['action']),
@@ -128,7 +134,7 @@ function prepare(database: Database): Disk {
           if (by === undefined) continue
           const action = before === undefined ? 'created' : after === undefined ? 'deleted' : 'changed'
           const about = [kind.group, kind.kind, namespace, name] as const
-          deed.run(revision, by.at, by.who, by.address, by.agent, action, ...about, old, body ?? null)
+          deed.run(revision, by.at, by.who, by.how, by.address, by.agent, action, ...about, old, body ?? null)
         }
         count.run(entries.at(-1)!.revision, 'revision')
         if (oldest === undefined) return

@@ -10,8 +10,14 @@ const noLabels: Labels = {}
 
 /** Comma separated: `a=b` `a==b` `a!=b` `a in (b,c)` `a notin (b,c)` `a` `!a`. `!=` and `notin` match what lacks the key too. Throws invalid. */
 export function labelPredicate(selector: string | undefined): Predicate {
+  const fits = labelsPredicate(selector)
+  return resource => fits(resource.metadata.labels ?? noLabels)
+}
+
+/** The same over labels alone. */
+export function labelsPredicate(selector: string | undefined): (labels: Labels) => boolean {
   const terms = splitOutsideBrackets(selector ?? '').map(labelTerm)
-  return resource => terms.every(holds => holds(resource.metadata.labels ?? noLabels))
+  return labels => terms.every(holds => holds(labels))
 }
 
 const key = '[A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?'

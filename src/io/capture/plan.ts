@@ -27,8 +27,8 @@ export type Plan = {
   readonly ipv6: boolean
 }
 
-/** Virtual addresses of services and of hosts outside (docs/decisions/0008): they must have a way, or no connection to them begins. */
-export const virtualBlocks = ['240.77.0.0/16', '240.78.0.0/16', '240.79.0.0/16'] as const
+/** Virtual addresses of services, of names, of hosts outside and of workloads (docs/decisions/0008): they must have a way, or no connection to them begins. */
+export const virtualBlocks = ['240.77.0.0/16', '240.78.0.0/16', '240.79.0.0/16', '240.80.0.0/16'] as const
 
 /** Rules belong to one process: its number and when it started, for numbers are used again. */
 export type Owner = { readonly pid: number; readonly startedAt: string }

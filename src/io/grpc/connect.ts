@@ -1,6 +1,6 @@
 /** A channel to one gRPC server: it connects when first used, again with back-off when cut, and notices a frozen server in about 20 seconds. */
 
-import { Client, type ClientOptions, type ServiceError } from '@grpc/grpc-js'
+import { Client, type ClientOptions, credentials, type ServiceError } from '@grpc/grpc-js'
 import { isIPv6 } from 'node:net'
 import type { Rpc } from '#base/rpc'
 import { RpcError, type RpcMetadata, type RpcStatus, toMetadata } from './status.ts'
@@ -41,8 +41,21 @@ export type ConnectGrpcOptions = ClientTls & { readonly frozenMs?: number }
 export function connectGrpc(options: ConnectGrpcOptions): GrpcChannel {
   const { frozenMs = 10_000, ...tls } = options
   const target = `dns:${isIPv6(tls.host) ? `[${tls.host}]` : tls.host}:${tls.port}`
-  const open = (): Client =>
-    new Client(target, new LiveCredentials(tls), { ...settings, 'grpc.keepalive_time_ms': frozenMs, 'grpc.keepalive_timeout_ms': frozenMs })
+  return channelOver(
+    () =>
+      new Client(target, new LiveCredentials(tls), {
+        ...settings,
+        'grpc.keepalive_time_ms': frozenMs,
+        'grpc.keepalive_timeout_ms': frozenMs,
+      }),
+  )
+}
+
+/** To a server at a Unix socket, in plaintext: the kernel tells it who calls. */
+export const connectLocal = (path: string): GrpcChannel =>
+  channelOver(() => new Client(`unix:${path}`, credentials.createInsecure(), settings))
+
+function channelOver(open: () => Client): GrpcChannel {
   let client = open()
   return {
     unary(rpc, request, options = {}) {

@@ -21,6 +21,8 @@ export type GrpcServer = {
   /** Reads `certificate` and `clientRoots` again: new connections get them, open ones go on. Throws when they do not fit together; the old ones then stay. */
   setCertificate(): void
   readonly connections: number
+  /** Judges the clients of all open connections again: those that are refused now are cut off, and those that were, so that they may try again. */
+  expel(judge: (proved: Proved) => string | undefined): void
   /** Takes no new connection, tells open ones to go away, and after graceMs (default 0) cuts what is left. */
   close(graceMs?: number): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
@@ -113,6 +115,23 @@ export async function serveGrpc(options: ServeGrpcOptions): Promise<GrpcServer> 
     port,
     add: service => service.attach(grpc, door),
     setCertificate: () => listener.setSecureContext(context(options)),
+    expel: judge => {
+      for (const socket of sockets) {
+        const address = `${socket.remoteAddress}:${socket.remotePort}`
+        const identified = identities.get(address)
+        if (identified === undefined) continue
+        // It comes again, and may be believed then.
+        if ('refused' in identified) {
+          socket.destroy()
+          continue
+        }
+        const refused = judge(identified)
+        if (refused === undefined) continue
+        log.warn('the connection of a client is cut off', { from: address, peer: identified.peer, reason: refused })
+        identities.set(address, { refused })
+        socket.destroy()
+      }
+    },
     get connections() {
       return sockets.size
     },

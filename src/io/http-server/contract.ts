@@ -9,6 +9,10 @@ export type HttpRequest = {
   readonly signal: AbortSignal
   /** Address of the caller. */
   readonly address: string
+  /** Whether it came over TLS. */
+  readonly isSecure: boolean
+  /** The client certificate with what came along, DER, leaf first; absent: none was shown. isTrusted: it leads to a root that was given, and has not expired. */
+  readonly peer?: { readonly chain: readonly Uint8Array[]; readonly isTrusted: boolean }
   /** The whole body; rejects with BodyTooLarge. */
   body(): Promise<Uint8Array>
 }

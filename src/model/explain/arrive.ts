@@ -1,10 +1,11 @@
 /** The last part of the way: the called proxy takes the request in, by mutual TLS, and hands it to its workload. */
 
 import type { FailureCode } from '#base/failure'
-import { CallerAccess, placeOf, tellVerdict, type Verdict } from '../access.ts'
+import { type Caller, CallerAccess, placeOf, tellVerdict, tellWhy, type Verdict } from '../access.ts'
+import { isAskedAbout } from '../authorize.ts'
 import type { RequestFacts } from '../match.ts'
 import { chooseRoute } from '../match.ts'
-import type { Access, Backend, Endpoint, Listener, View } from '../view.ts'
+import type { Access, Backend, Endpoint, Listener, Route, View } from '../view.ts'
 import type { KnownOf } from '../explain.ts'
 
 /** proxy: whether the called proxy is known; `none`: the workload is reached without one. identity: what it proves. expected: of what it must prove one. route: its rule, for people. to: the port of the workload. */
@@ -22,6 +23,8 @@ export type WayIn = {
   readonly to?: string
   /** What is asked of its token. */
   readonly token?: string
+  /** Who is asked whether it may go on, which nobody else knows. */
+  readonly asks?: string
   /** What the rules of the called side say. audit: what would be denied if it were not only tried. */
   readonly access?: { readonly says: string; readonly audit?: string }
   /** The same for programs, and of what is denied too. policy: `NAMESPACE/NAME`, rule: its place in it; absent where none decided, but a default, or that no Allow policy matches. */
@@ -71,7 +74,7 @@ function taken(
   listener: Listener,
   request: RequestFacts,
   caller: string | undefined,
-): Pick<WayIn, 'route' | 'to' | 'token' | 'access' | 'judged' | 'failure'> {
+): Pick<WayIn, 'route' | 'to' | 'token' | 'asks' | 'access' | 'judged' | 'failure'> {
   const isHttp = listener.routes !== undefined
   const route = isHttp ? chooseRoute(view.routes[listener.routes] ?? { name: '', hosts: [] }, request) : undefined
   if (isHttp && route === undefined)
@@ -80,24 +83,40 @@ function taken(
   if (token?.failure !== undefined) return { route: route!.origin, failure: token.failure }
   const access = route === undefined ? listener.access : route.access
   // Claims that nobody verifies are none.
-  const verdict = access && judged(access, isHttp ? (token === undefined ? withoutClaims(request) : request) : undefined, caller)
-  if (verdict?.isAllowed === false)
+  const seen = isHttp ? (token === undefined ? withoutClaims(request) : request) : undefined
+  const verdict = access && judged(access, seen, caller, request)
+  if (verdict?.isAllowed === false) {
+    const { caller: by, now } = callOf(caller, request)
+    const why = tellWhy(access!, by, seen, verdict, now)
     return {
       ...(route === undefined ? {} : { route: route.origin }),
       judged: judgedBy(verdict),
-      failure: { code: verdict.badPath === true ? 'bad-request' : 'access-denied', detail: tellVerdict(verdict) },
+      failure: {
+        code: verdict.badPath === true ? 'bad-request' : 'access-denied',
+        detail: `${tellVerdict(verdict)}${why === undefined ? '' : `: ${why}`}`,
+      },
     }
+  }
   const backends = route === undefined ? listener.backends : route.action.type === 'forward' ? route.action.backends : undefined
   const port = view.backends[backends?.[0]?.backend ?? '']?.port
+  const asks = route === undefined ? listener.connectionAuthorizer?.name : asksOf(listener, route, request).join(', ')
   return {
     ...(route === undefined ? {} : { route: route.origin }),
     ...(token === undefined ? {} : { token: token.says }),
+    ...(asks === undefined || asks === '' ? {} : { asks: `a service is asked, by ${asks}: it decides` }),
     ...(verdict === undefined ? {} : { access: told(verdict), judged: judgedBy(verdict) }),
     ...(port === undefined
       ? { failure: { code: 'backend-invalid', detail: `${listener.name} leads to no port of the workload` } }
       : { to: `127.0.0.1:${port}` }),
   }
 }
+
+/** By which authorizers somebody is asked about this request. */
+export const asksOf = ({ authorizers = [] }: Listener, { authorize = [] }: Route, request: RequestFacts): readonly string[] =>
+  authorize.filter(name => {
+    const authorizer = authorizers.find(each => each.name === name)
+    return authorizer === undefined || isAskedAbout(authorizer, request)
+  })
 
 const withoutClaims = (request: RequestFacts): RequestFacts => (request.claims === undefined ? request : { ...request, claims: undefined })
 
@@ -119,11 +138,18 @@ export function askedFor(
   return { says: '', failure: { code: 'token-missing', detail: `JWTPolicy ${name}; --claim NAME=VALUE says what a token would hold` } }
 }
 
-/** request: undefined for opaque bytes. From which address it will come is not known before it does. */
-function judged(access: Access, request: RequestFacts | undefined, identity: string | undefined): Verdict {
-  const left = new CallerAccess(access, { identity, address: undefined })
+/** request: undefined for opaque bytes. */
+function judged(access: Access, request: RequestFacts | undefined, identity: string | undefined, facts: RequestFacts): Verdict {
+  const { caller, now } = callOf(identity, facts)
+  const left = new CallerAccess(access, caller, now)
   return request === undefined ? left.judgeConnection() : left.judge(request)
 }
+
+/** From which address and when is part of the question; where it is not, from none known, and now. */
+const callOf = (identity: string | undefined, { asked }: RequestFacts): { readonly caller: Caller; readonly now: number } => ({
+  caller: { identity, address: asked?.address },
+  now: asked?.at ?? Date.now(),
+})
 
 function judgedBy({ isAllowed, rule, wouldDeny }: Verdict): NonNullable<WayIn['judged']> {
   if (!isAllowed) return { verdict: 'Deny', ...(rule === undefined ? {} : placeOf(rule)) }
@@ -141,5 +167,17 @@ function told(verdict: Verdict): NonNullable<WayIn['access']> {
       wouldDeny === 'no-allow'
         ? 'no audited Allow policy matches'
         : `rule ${placeOf(wouldDeny).rule} of AccessPolicy ${placeOf(wouldDeny).policy} would deny it`,
+  }
+}
+
+/** What a policy asks of a login: --claim says who is logged in. Undefined: it is. */
+export function loginAskedFor({ logins = [] }: Listener, name: string, { claims }: RequestFacts): WayIn['failure'] {
+  const policy = logins.find(each => each.name === name)
+  if (policy === undefined) return { code: 'keys-unavailable', detail: `${name} is not known yet` }
+  if (policy.wrong !== undefined) return { code: 'login-unavailable', detail: policy.wrong }
+  if (claims !== undefined) return undefined
+  return {
+    code: 'login-required',
+    detail: `LoginPolicy ${name} sends browsers to ${policy.issuer}; --claim NAME=VALUE says what the session of who is logged in would hold`,
   }
 }

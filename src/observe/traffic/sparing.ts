@@ -84,7 +84,8 @@ export class Sparing {
         const isOf =
           service === undefined ||
           (name === metricNames.concurrencyLimit ? serviceOf(proxy) === service : to === service || behind(to) === service)
-        if (!isOf || value === 0) continue
+        // A limit may be 0; where there is none any more it is infinite.
+        if (!isOf || (value === 0 && name !== metricNames.backendLimit) || value === Number.POSITIVE_INFINITY) continue
         if (name === metricNames.ejectionEnds && value * 1000 > now)
           leftOut.push({ proxy, service: to, workload, address, cause, until: value * 1000 })
         else if (name === metricNames.backendLimit)

@@ -1,17 +1,20 @@
-/** Virtual IPs of services, 240.77.0.0/16: from the name where nothing is in the way, so that a service made again gets its old address. */
+/** Virtual IPs of services and of workloads: from the name where nothing is in the way, so that what is made again gets its old address. */
 
-const first = 16 // 240.77.0.0 to 240.77.0.15 are left to the machinery of namespaces
-const size = 65_535 - first // the last, 240.77.255.255, is left out too
+import { virtualBlocks } from '#model/virtual'
+
+const first = 16 // of 240.77.0.0/16 0.0 to 0.15 are left to the machinery of namespaces
+const size = 65_535 - first // the last, 255.255, is left out too
 
 /** key: `NAMESPACE/NAME`. Throws when all are taken. */
-export function virtualAddress(key: string, taken: (address: string) => boolean): string {
+export function virtualAddress(of: 'service' | 'workload', key: string, taken: (address: string) => boolean): string {
+  const block = virtualBlocks[of]
   const start = hash(key) % size
   for (let step = 0; step < size; step++) {
     const host = first + ((start + step) % size)
-    const address = `240.77.${host >> 8}.${host & 255}`
+    const address = `${block}.${host >> 8}.${host & 255}`
     if (!taken(address)) return address
   }
-  throw new Error('all virtual IPs of 240.77.0.0/16 are taken: delete services that are no longer used')
+  throw new Error(`all virtual IPs of ${block}.0.0/16 are taken: delete ${of}s that are no longer used`)
 }
 
 /** FNV-1a, 32 bits. */

@@ -57,7 +57,7 @@ export class Services {
     const has = spec?.clusterIP !== undefined && spec.clusterIP !== ''
     if (has || spec?.type === 'ExternalName' || service.metadata.deletionTimestamp !== undefined) return undefined
     const key = keyOf(service)
-    const address = before || virtualAddress(key, candidate => (this.#owners.get(candidate) ?? key) !== key)
+    const address = before || virtualAddress('service', key, candidate => (this.#owners.get(candidate) ?? key) !== key)
     return { ...service, spec: { ...(spec ?? { type: 'ClusterIP' }), clusterIP: address } }
   }
 

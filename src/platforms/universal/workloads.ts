@@ -61,6 +61,7 @@ export function statusOf(
         lastTransitionTime: before?.status === status ? before.lastTransitionTime : time,
       },
     ],
+    ...(old?.meshAddress === undefined ? {} : { meshAddress: old.meshAddress }),
     proxy,
   }
 }
@@ -86,6 +87,7 @@ export function workloadOf(resource: WorkloadResource): Workload {
     service: spec?.service ?? '',
     labels: metadata.labels ?? {},
     identity: spec?.identity ?? '',
+    ...(status?.meshAddress === undefined ? {} : { meshAddress: status.meshAddress }),
     ports: (spec?.ports ?? []).map(({ name, port, protocol, bind }) => ({
       name,
       port,

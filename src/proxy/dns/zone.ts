@@ -1,6 +1,7 @@
 /** What the mesh itself knows: addresses, services and names of virtual addresses, out of a view. */
 
 import type { Listener, View } from '#model/view'
+import { isGivenOut } from '#model/virtual'
 import { type Answer, dnsTypes, type Question } from '#wire/dns'
 
 /** Names that only the mesh may know: what it does not know there does not exist. */
@@ -60,10 +61,10 @@ type Wanted = { readonly name: string; readonly isUdp: boolean }
 const isNamed = ({ protocol, port }: Listener, { name, isUdp }: Wanted): boolean =>
   (protocol === 'udp') === isUdp && (protocol === name || String(port) === name)
 
-/** Of 240.77.0.0/16, and of 240.79.0.0/16 for ExternalServices, all answers are the mesh's; other addresses may be known to others. */
+/** Of addresses that the mesh gives out all answers are its own; other addresses may be known to others. */
 function pointer(zone: Zone, address: string, type: number): Answer | undefined {
   const name = zone.names.get(address)
-  if (name === undefined) return address.startsWith('240.77.') || address.startsWith('240.79.') ? nothing('no-such-name') : undefined
+  if (name === undefined) return isGivenOut(address) ? nothing('no-such-name') : undefined
   return type === dnsTypes.PTR || type === dnsTypes.ANY ? { code: 'ok', names: [name], ttlSeconds, isAuthoritative: true } : nothing('ok')
 }
 

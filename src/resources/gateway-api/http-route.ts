@@ -76,7 +76,12 @@ const retry = z.strictObject({
     .describe(
       'Status codes after which another try is made, whatever the method. With 502 also after a connection broke, with 504 after a try ran out of time; for methods that may be repeated both are done anyway. Of gRPC calls 429, 499, 500, 503 and 504 mean RESOURCE_EXHAUSTED, CANCELLED, INTERNAL, UNAVAILABLE and DEADLINE_EXCEEDED.',
     ),
-  attempts: z.int().min(1).max(100).optional().describe('How many further tries at most; absent: 1.'),
+  attempts: z
+    .int()
+    .min(0)
+    .max(100)
+    .optional()
+    .describe('How many further tries at most; 0: none, whatever is said for more, but for what the mesh always tries again. Absent: 1.'),
   backoff: duration()
     .optional()
     .describe(

@@ -53,7 +53,7 @@ const target = z
 export type AccessTarget = z.infer<typeof target>
 
 const list = <T extends z.ZodType>(item: T) => atomicList(item).min(1).max(64)
-const identity = () =>
+export const identity = () =>
   z
     .string()
     .regex(/^(spiffe:\/\/|\*)[^\s]*$/, {
@@ -148,29 +148,98 @@ const grpc = z.strictObject({
 
 const method = () => z.string().regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}$/, { message: 'must be a method of HTTP' })
 
-const operation = z
-  .strictObject({
-    ports: list(portNumber()).optional().describe('Ports on which the workload itself listens.'),
-    methods: list(method()).optional().describe('Methods of HTTP; case counts.'),
-    paths: list(path).optional().describe('Paths of HTTP, normalised before they are compared.'),
-    hosts: list(hostname()).optional().describe('Hosts of HTTP, without port; *.example for all names below it.'),
-    headers: list(header).optional().describe('Headers of HTTP: all of these.'),
-    grpc: list(grpc).optional().describe('Calls of gRPC.'),
-    notPorts: list(portNumber()).optional().describe('As ports: none of these.'),
-    notMethods: list(method()).optional().describe('As methods: none of these.'),
-    notPaths: list(path).optional().describe('As paths: none of these.'),
-    notHosts: list(hostname()).optional().describe('As hosts: none of these.'),
-  })
-  .check(rules(notEmpty))
+export const plainOperation = z.strictObject({
+  ports: list(portNumber()).optional().describe('Ports on which the workload itself listens.'),
+  methods: list(method()).optional().describe('Methods of HTTP; case counts.'),
+  paths: list(path).optional().describe('Paths of HTTP, normalised before they are compared.'),
+  hosts: list(hostname()).optional().describe('Hosts of HTTP, without port; *.example for all names below it.'),
+  headers: list(header).optional().describe('Headers of HTTP: all of these.'),
+  grpc: list(grpc).optional().describe('Calls of gRPC.'),
+  notPorts: list(portNumber()).optional().describe('As ports: none of these.'),
+  notMethods: list(method()).optional().describe('As methods: none of these.'),
+  notPaths: list(path).optional().describe('As paths: none of these.'),
+  notHosts: list(hostname()).optional().describe('As hosts: none of these.'),
+})
+const operation = plainOperation.check(rules(notEmpty))
 export type AccessOperation = z.infer<typeof operation>
 
 function* notEmpty(one: object): Iterable<Broken> {
   if (Object.keys(one).length === 0) yield { path: [], says: 'must say something: an empty entry would mean everything' }
 }
 
+const days = ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'] as const
+const moment = () =>
+  z
+    .string()
+    .max(64)
+    .regex(/^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/, {
+      message: 'must be a moment of RFC 3339 such as 2026-12-01T00:00:00Z',
+    })
+const wall = () => z.string().regex(/^(([01]\d|2[0-3]):[0-5]\d|24:00)$/, { message: 'must be HH:MM, from 00:00 up to 24:00' })
+
+const window = z
+  .strictObject({
+    notBefore: moment().optional().describe('From this moment on, RFC 3339.'),
+    notAfter: moment().optional().describe('Up to this moment, which is no more in it, RFC 3339.'),
+    days: atomicList(z.enum(days)).min(1).max(7).optional().describe('Days on which it begins; absent: all.'),
+    from: wall().optional().describe('When it begins, as a clock on the wall shows it.'),
+    to: wall().optional().describe('When it ends, and is no more in it; before from: on the next day. Absent, as from: the whole day.'),
+    timeZone: z
+      .string()
+      .regex(/^[A-Za-z][A-Za-z0-9_+-]*(\/[A-Za-z0-9_+-]+)*$/, { message: 'must be the name of a time zone such as Europe/Berlin, or UTC' })
+      .max(64)
+      .optional()
+      .describe('Where that clock hangs: a name of the IANA time zone database. Needed with days, from or to.'),
+  })
+  .check(rules(notEmpty))
+  .check(
+    rules(function* ({ notBefore, notAfter, days: on, from, to, timeZone }) {
+      for (const [field, value] of [
+        ['notBefore', notBefore],
+        ['notAfter', notAfter],
+      ] as const)
+        if (value !== undefined && !isMoment(value)) yield { path: [field], says: `"${value}" is no moment: there is no such day or hour` }
+      if (notBefore !== undefined && notAfter !== undefined && Date.parse(notBefore) >= Date.parse(notAfter))
+        yield { path: ['notAfter'], says: 'must be later than notBefore: it would end before it begins' }
+      if ((from === undefined) !== (to === undefined))
+        yield { path: [from === undefined ? 'from' : 'to'], says: 'give both from and to, or none for whole days' }
+      if (from !== undefined && from === to) yield { path: ['to'], says: 'must differ from "from": leave both out for whole days' }
+      if (from === '24:00') yield { path: ['from'], says: 'must be before 24:00: write 00:00 of the next day' }
+      const isWeekly = on !== undefined || from !== undefined
+      if (isWeekly && timeZone === undefined)
+        yield { path: ['timeZone'], says: 'is needed with days, from or to, such as Europe/Berlin, or UTC' }
+      if (!isWeekly && timeZone !== undefined) yield { path: ['timeZone'], says: 'goes with days, from or to only: remove it' }
+      if (timeZone !== undefined && !isZone(timeZone))
+        yield { path: ['timeZone'], says: `"${timeZone}" is no name of the IANA time zone database` }
+    }),
+  )
+export type AccessWindow = z.infer<typeof window>
+
+/** What `Date` corrects, such as February 30, is none. */
+function isMoment(text: string): boolean {
+  const ms = Date.parse(text)
+  const day = Number(text.slice(8, 10))
+  return !Number.isNaN(ms) && new Date(Date.UTC(Number(text.slice(0, 4)), Number(text.slice(5, 7)) - 1, day)).getUTCDate() === day
+}
+
+function isZone(name: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en-US', { timeZone: name }).resolvedOptions().timeZone !== ''
+  } catch {
+    return false
+  }
+}
+
 const rule = z.strictObject({
   from: list(source).optional().describe('Who calls: one of these; of one all that it says. Absent: everybody.'),
   to: list(operation).optional().describe('What is called: one of these; of one all that it says. Absent: everything.'),
+  when: atomicList(window)
+    .min(1)
+    .max(16)
+    .optional()
+    .describe(
+      'At which times the rule holds: in one of these; of one all that it says. Absent: always. What is open is judged again when one begins or ends.',
+    ),
 })
 
 const spec = z

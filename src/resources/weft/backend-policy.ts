@@ -1,7 +1,7 @@
 /** BackendPolicy: how a Service is called, for all its callers. */
 
 import { z } from 'zod'
-import { age, rules } from '../fields.ts'
+import { age, rules, saying } from '../fields.ts'
 import type { Kind, Resource } from '../kind.ts'
 import { backendObject } from '../gateway-api/references.ts'
 import { clients } from './clients.ts'
@@ -43,6 +43,7 @@ const spec = z
       .describe('How callers ask the endpoints whether they serve; those that fail are left out until they pass. Absent: nobody asks.'),
   })
   .check(rules(fitting))
+  .check(saying())
   .check(
     rules(function* ({ targetRefs, from, fallback, adaptiveConcurrency }) {
       if (fallback !== undefined && targetRefs.some(({ kind }) => kind !== 'Service'))

@@ -9,10 +9,10 @@ const local = (what: string) => z.strictObject({ name: objectName().describe(wha
 const tls = z
   .strictObject({
     mode: z
-      .enum(['Originate'])
+      .enum(['Originate', 'Mesh'])
       .optional()
       .describe(
-        'Originate: workloads call it in plaintext, and their proxy speaks TLS to it. TLS of the workload itself is passed on by protocol TLS.',
+        'Originate: workloads call it in plaintext, and their proxy speaks TLS to it. Mesh: it is a workload of another mesh, reached by mutual TLS with the identities of both; its TrustDomain says by which roots. TLS of the workload itself is passed on by protocol TLS.',
       ),
     profile: z
       .enum(['modern', 'compatible', 'fips', 'pqc'])
@@ -20,6 +20,15 @@ const tls = z
       .describe(
         'What may be agreed on: modern (TLS 1.3), compatible (TLS 1.2 with ECDHE and AEAD too), fips (as NIST SP 800-52r2 lists it), pqc (X25519MLKEM768 or nothing). Absent: compatible.',
       ),
+    identities: atomicList(
+      z.string().regex(/^spiffe:\/\/[a-z0-9._-]{1,255}\/[^\s*]+$/, {
+        message: 'must be a SPIFFE id such as spiffe://partner.example/ns/shop/sa/web',
+      }),
+    )
+      .min(1)
+      .max(16)
+      .optional()
+      .describe('For mode Mesh: SPIFFE ids of which it must prove one.'),
     serverName: dnsName()
       .optional()
       .describe('The name in the TLS hello, which the certificate must prove. Absent: the host that was called.'),
@@ -40,6 +49,14 @@ const tls = z
   .check(
     rules(function* (one) {
       if (Object.keys(one).length === 0) yield { path: [], says: 'must say something: write mode: Originate' }
+      if (one.mode !== 'Mesh') {
+        if (one.identities !== undefined) yield { path: ['identities'], says: 'goes with mode Mesh only: remove it' }
+        return
+      }
+      if (one.identities === undefined) yield { path: ['identities'], says: 'is needed with mode Mesh: whom the other end must be' }
+      for (const field of ['serverName', 'subjectAltNames', 'caCertificateRef', 'clientCertificateRef'] as const)
+        if (one[field] !== undefined)
+          yield { path: [field], says: 'does not go with mode Mesh, where identities are proven by SPIFFE ids: remove it' }
     }),
   )
   .describe('TLS towards it.')
@@ -122,6 +139,12 @@ const spec = z
   })
   .check(
     rules(function* ({ hosts, ports, resolution, endpoints }) {
+      for (const [at, { tls: speaks }] of ports.entries())
+        if (speaks?.mode === 'Mesh' && resolution !== 'Static')
+          yield {
+            path: ['ports', at, 'tls', 'mode'],
+            says: 'Mesh goes with resolution Static: give the addresses of the workloads or of what leads to them',
+          }
       const wild = hosts.findIndex(host => host.startsWith('*.'))
       const exact = hosts.findIndex(host => !host.startsWith('*.'))
       if (resolution === 'Static' && endpoints === undefined) yield { path: ['endpoints'], says: 'are needed with resolution Static' }

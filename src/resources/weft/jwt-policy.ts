@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { durationMs } from '../duration.ts'
 import { age, atomicList, duration, headerName, objectName, rules } from '../fields.ts'
 import type { Kind, Resource } from '../kind.ts'
+import { claimsToHeaders } from './claims-to-headers.ts'
 import { policyStatus, policyTargets, targetsColumn } from './route-targets.ts'
 
 /** Signatures only: with a shared secret whoever can check a token can make one. */
@@ -76,8 +77,6 @@ const place = z
     }),
   )
 
-const reserved = /^(:|host$|authorization$|content-length$|transfer-encoding$|connection$|te$|upgrade$|cookie$|x-weft-|x-forwarded-)/i
-
 const provider = z
   .strictObject({
     name: z
@@ -104,32 +103,11 @@ const provider = z
       .default([{ header: 'Authorization', prefix: 'Bearer ' }])
       .describe('Where the token is looked for. One in two places is refused.'),
     forward: z.boolean().default(false).describe('Whether the workload gets the token; else it is taken out of the request.'),
-    claimsToHeaders: atomicList(
-      z.strictObject({
-        claim: z
-          .string()
-          .regex(/^[^.\\\s]+(\.[^.\\\s]+)*$/, { message: 'must be names of claims with dots between' })
-          .max(256)
-          .describe('Name of the claim; a dot leads into it.'),
-        header: headerName().describe('The header that gets its value.'),
-      }),
-    )
-      .min(1)
-      .max(32)
-      .optional()
-      .describe(
-        'What the workload is told of the token. Such headers of callers are always taken out, in any case and with _ for -. Lists and objects are written as JSON in base64url.',
-      ),
+    claimsToHeaders: claimsToHeaders().optional(),
     clockSkew: duration().default('60s').describe('By how much clocks may differ, for exp, nbf and iat.'),
   })
   .check(
-    rules(function* ({ claimsToHeaders = [], clockSkew }) {
-      for (const [at, { header }] of claimsToHeaders.entries()) {
-        if (reserved.test(header))
-          yield { path: ['claimsToHeaders', at, 'header'], says: `${header} has a meaning of its own: choose another` }
-        if (claimsToHeaders.findIndex(each => each.header.toLowerCase() === header.toLowerCase()) < at)
-          yield { path: ['claimsToHeaders', at, 'header'], says: 'stands twice: remove one' }
-      }
+    rules(function* ({ clockSkew }) {
       if (durationMs(clockSkew) > 300_000) yield { path: ['clockSkew'], says: 'must be 5m at most' }
       if (durationMs(clockSkew) % 1000 !== 0) yield { path: ['clockSkew'], says: 'must be whole seconds' }
     }),
@@ -145,6 +123,12 @@ const spec = z
       .default('Always')
       .describe(
         'Always: a request without a token is answered 401. IfPresent: it goes on, without claims; a token that is there must be good.',
+      ),
+    whenExpired: z
+      .enum(['End', 'Continue'])
+      .default('End')
+      .describe(
+        'What becomes of a request that is under way when its token ends, clockSkew included: a stream, a WebSocket, a long answer. End: it is broken off with the reason token-expired. Continue: it goes on to its end. Envoy always continues.',
       ),
   })
   .check(

@@ -1,8 +1,9 @@
 /** Mesh: settings that hold for everything, unless something narrower says otherwise. */
 
 import { z } from 'zod'
-import { age, conditionColumn, conditions, duration, objectName, portNumber, rules } from '../fields.ts'
+import { age, atomicList, conditionColumn, conditions, duration, objectName, portNumber, rules } from '../fields.ts'
 import type { Kind, Resource } from '../kind.ts'
+import { identity } from './access-policy.ts'
 import { plainBalance } from './balance.ts'
 import { connectTimeout } from './resilience.ts'
 
@@ -32,6 +33,13 @@ const spec = z.strictObject({
   access: z
     .strictObject({
       default: z.enum(['Allow', 'Deny']).default('Allow').describe('What holds for workloads without an AccessPolicy that allows.'),
+      tellWhy: atomicList(identity())
+        .min(1)
+        .max(64)
+        .optional()
+        .describe(
+          'Callers that are told in the answer which policy and which of its conditions denied their request: SPIFFE ids or patterns, as the identities of an AccessPolicy. Absent: nobody, a caller learns the number of the decision only. The proxies of Weft tell it, Envoy does not.',
+        ),
     })
     .optional()
     .describe('Who may call where no AccessPolicy says it; absent: everybody.'),
@@ -60,6 +68,12 @@ const spec = z.strictObject({
     )
     .optional()
     .describe('Who counts for RateLimitPolicies with a global limit; absent: the control plane.'),
+  workloadAddresses: z
+    .enum(['Headless', 'All'])
+    .optional()
+    .describe(
+      'Which workloads are called at addresses of their own, beside their Services: those that a headless Service selects, or all, of which then every proxy is told. Absent: Headless.',
+    ),
   defaults: z
     .strictObject({
       connectTimeout: connectTimeout.default('5s'),

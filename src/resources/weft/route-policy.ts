@@ -1,7 +1,7 @@
 /** RoutePolicy: how requests are sent on, whatever route they take: how long they may take, and when they are tried again. */
 
 import { z } from 'zod'
-import { age, duration, isLonger, rules, setList } from '../fields.ts'
+import { age, duration, isLonger, rules, saying, setList } from '../fields.ts'
 import { durationMs } from '../duration.ts'
 import type { Kind, Resource } from '../kind.ts'
 import { compression, limits, maintenance } from './bodies.ts'
@@ -27,7 +27,12 @@ const timeouts = z
 
 const retry = z
   .strictObject({
-    attempts: z.int().min(1).max(100).optional().describe('How many further tries at most; absent: 1.'),
+    attempts: z
+      .int()
+      .min(0)
+      .max(100)
+      .optional()
+      .describe('How many further tries at most; 0: none, whatever is said for more, but for what the mesh always tries again. Absent: 1.'),
     codes: setList(z.int().min(400).max(599))
       .optional()
       .describe(
@@ -60,8 +65,9 @@ const retry = z
       ),
   })
   .check(
-    rules(function* ({ codes = [], on = [], grpc = [] }) {
-      if (codes.length + on.length + grpc.length === 0) yield { path: [], says: 'give codes, on or grpc: when is a request tried again?' }
+    rules(function* ({ attempts, codes = [], on = [], grpc = [] }) {
+      if (attempts !== 0 && codes.length + on.length + grpc.length === 0)
+        yield { path: [], says: 'give codes, on or grpc: when is a request tried again?' }
     }),
   )
 export type RetrySpec = z.infer<typeof retry>
@@ -107,11 +113,7 @@ const spec = z
       .optional()
       .describe('All requests are answered this, by the proxy of the caller or the Gateway, and none goes to the service.'),
   })
-  .check(
-    rules<object>(function* (said) {
-      if (Object.entries(said).every(([key, value]) => isAt.has(key) || value === undefined)) yield { path: [], says: 'must set something' }
-    }),
-  )
+  .check(saying('timeouts', 'compression', 'limits'))
 export type RoutePolicySpec = z.infer<typeof spec>
 export type RoutePolicy = Resource<RoutePolicySpec>
 

@@ -13,6 +13,7 @@ const groupOfKind = {
   Service: '',
   ServiceSubset: 'weft.dev',
   ExternalService: 'weft.dev',
+  Gateway: gatewayGroup,
   HTTPRoute: gatewayGroup,
   GRPCRoute: gatewayGroup,
   TCPRoute: gatewayGroup,
@@ -35,6 +36,7 @@ const meanings: Readonly<Record<TargetKind, string>> = {
   Service: 'Service: one Service of the namespace, or a port of it.',
   ServiceSubset: 'ServiceSubset: one of the namespace, where routes lead to it.',
   ExternalService: 'ExternalService: one of the namespace, or a port of it.',
+  Gateway: 'Gateway: one of the namespace, or a listener of it.',
   HTTPRoute: 'HTTPRoute: one of the namespace, or a rule of it.',
   GRPCRoute: 'GRPCRoute: the same.',
   TCPRoute: 'TCPRoute: one of the namespace.',
@@ -57,7 +59,7 @@ export const policyTargets = <Kinds extends readonly [TargetKind, ...TargetKind[
       }),
     )
     .describe(
-      'For what it holds. The narrower target wins, field by field: Mesh, Namespace, Workload, Service, port, ServiceSubset, route, rule; of two equals the one that names clients, then the older.',
+      'For what it holds. The narrower target wins, field by field: Mesh, Namespace, Workload, Service, port, ServiceSubset, Gateway, listener, route, rule; of two equals the one that names clients, then the older.',
     )
 
 function targetOf<Kinds extends readonly [TargetKind, ...TargetKind[]]>(kinds: Kinds): z.ZodType<TargetOf<Kinds[number]>> {
@@ -70,7 +72,9 @@ function targetOf<Kinds extends readonly [TargetKind, ...TargetKind[]]>(kinds: K
     name: objectName()
       .optional()
       .describe('Name of the target, in the same namespace; for kind Namespace that of the policy, for Mesh "default", or absent.'),
-    sectionName: dnsName().optional().describe('A port name of the Service, or a rule name of the route; absent: all of it.'),
+    sectionName: dnsName()
+      .optional()
+      .describe('A port name of the Service, a listener of the Gateway, or a rule name of the route; absent: all of it.'),
   }
   const labels = stringMap()
     .optional()

@@ -66,6 +66,11 @@ export type WorkloadSpec = z.infer<typeof spec>
 const status = z.strictObject({
   health: z.enum(['healthy', 'degraded', 'unhealthy', 'draining']).optional().describe('Whether it is given traffic.'),
   conditions: conditions().optional().describe('Ready.'),
+  meshAddress: z
+    .string()
+    .regex(/^240\.80\.\d{1,3}\.\d{1,3}$/, { message: 'must be of 240.80.0.0/16' })
+    .optional()
+    .describe('An address of the mesh that is its own, where its ports are called without its Service: see workloadAddresses of the Mesh.'),
   proxy: z
     .strictObject({
       connected: z.boolean().describe('Whether its proxy is connected to the control plane.'),
@@ -116,6 +121,13 @@ export const workload: Kind = {
       value: r => (r as WorkloadResource).status?.proxy?.connected ?? false,
     },
     age,
+    {
+      name: 'Address',
+      type: 'string',
+      description: 'Its own address in the mesh',
+      priority: 1,
+      value: r => (r as WorkloadResource).status?.meshAddress,
+    },
     { name: 'Identity', type: 'string', description: 'Its SPIFFE id', priority: 1, value: r => (r as WorkloadResource).spec?.identity },
     { ...conditionColumn('Ready'), priority: 1 },
   ],

@@ -1,6 +1,6 @@
 /** What a client has received, and what of it may be put to use: the difference is what still waits for something it needs. */
 
-import type { Backend, DnsName, EndpointSet, Listener, RouteTable, View, WeightedBackend } from '#model/view'
+import type { Backend, DnsName, EndpointSet, Listener, RouteTable, Trust, View, WeightedBackend, Withdrawn } from '#model/view'
 import { emptyView } from '#model/view'
 import type { Part } from '../decode.ts'
 import { type Chain, joinChains } from '../decode/fallback.ts'
@@ -114,7 +114,8 @@ export class Holdings {
       if (type === 'endpoints' && set !== undefined) endpoints[name] = set
     }
     const dns = this.#parts<readonly DnsName[]>('dns')
-    const [trust] = this.#parts<View['trust']>('trust')
+    const [trust] = this.#parts<Trust>('trust')
+    const [withdrawn] = this.#parts<Withdrawn>('withdrawn')
 
     this.#active = whole(active, {
       listeners: sameOrNew(active.listeners, listeners),
@@ -122,7 +123,7 @@ export class Holdings {
       backends: sameOrNew(active.backends, backends),
       endpoints: sameOrNew(active.endpoints, endpoints),
       dns: dns.length === 1 ? dns[0]! : dns.length === 0 && active.dns.length === 0 ? active.dns : dns.flat(),
-      trust: trust ?? active.trust,
+      trust: trust === undefined ? active.trust : without(trust, withdrawn),
     })
     const all = this.#answered.has(typeUrls.cluster) && this.#answered.has(typeUrls.listener) && trust !== undefined
     return { view: this.#active, waiting: waiting || !all, whole: all && !waiting }
@@ -155,6 +156,18 @@ const typeOf: Readonly<Record<Part['type'], TypeUrl>> = {
   chain: typeUrls.cluster,
   endpoints: typeUrls.endpoints,
   trust: typeUrls.secret,
+  withdrawn: typeUrls.secret,
+}
+
+const joined = new WeakMap<Trust, WeakMap<Withdrawn, Trust>>()
+/** The same object for the same two. */
+function without(trust: Trust, withdrawn: Withdrawn | undefined): Trust {
+  if (withdrawn === undefined || (withdrawn.crls === undefined && withdrawn.revoked === undefined)) return trust
+  const known = joined.get(trust) ?? new WeakMap<Withdrawn, Trust>()
+  joined.set(trust, known)
+  const found = known.get(withdrawn) ?? { ...trust, ...withdrawn }
+  known.set(withdrawn, found)
+  return found
 }
 
 /** What is in use leads on to its fallbacks. */

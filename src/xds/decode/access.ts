@@ -1,10 +1,12 @@
 /** Envoy's RBAC → Access: the two filters as Weft sends them, from others what means the same. Whatever else a policy asks is refused by name. */
 
+import type { JsonObject } from '@bufbuild/protobuf'
 import type { Any } from '@bufbuild/protobuf/wkt'
 import { networkOf } from '#model/access'
-import type { Access, AccessCondition, AccessRule, TextMatch } from '#model/view'
-import { accessFilters, anyText, networkFilters, unclearPaths, wrapped } from '../encode/access.ts'
+import type { Access, AccessCondition, AccessRule, Listener, TextMatch } from '#model/view'
+import { accessFilters, anyText, networkFilters, toldLabel, unclearPaths, wrapped } from '../encode/access.ts'
 import { escapeRegex } from '../encode/path.ts'
+import { windowsOf } from '../encode/windows.ts'
 import {
   type Permission,
   type Policy,
@@ -24,8 +26,23 @@ import { decodeClaim } from './tokens.ts'
 const checkHttp = carries(HttpSchema, ['rules', 'shadow_rules', 'rules_stat_prefix', 'shadow_rules_stat_prefix'])
 const checkNetwork = carries(NetworkSchema, ['rules', 'shadow_rules', 'stat_prefix', 'shadow_rules_stat_prefix'])
 const checkRules = carries(RulesSchema, ['action', 'policies'])
-const checkPolicy = carries(PolicySchema, ['permissions', 'principals'])
+const checkPolicy = carries(PolicySchema, ['permissions', 'principals', 'condition'])
 const checkHeader = carries(HeaderMatcherSchema, ['name', 'string_match', 'exact_match', 'present_match'])
+
+/** labels: of the listener. What is no match is left out: it would tell somebody. */
+export function toldOf(labels: JsonObject): Pick<Listener, 'tellsWhy'> {
+  const said = labels[toldLabel]
+  if (!Array.isArray(said)) return {}
+  return {
+    tellsWhy: said.flatMap((each): readonly TextMatch[] => {
+      if (typeof each !== 'object' || each === null || Array.isArray(each)) return []
+      const { type, value } = each
+      return (type === 'exact' || type === 'prefix' || type === 'suffix' || type === 'regex') && typeof value === 'string'
+        ? [{ type, value }]
+        : []
+    }),
+  }
+}
 
 type Part = { readonly rules?: Rules | undefined; readonly shadowRules?: Rules | undefined }
 
@@ -79,6 +96,10 @@ function joined(denies: Part | undefined, allows: Part | undefined, denyAt: stri
   return { access: { deny: deny ?? [], ...(allow === undefined ? {} : { allow }), ...audit } }
 }
 
+/** As `askedRules` has them. */
+export const decodeAskedRules = (rules: Rules | undefined, where: string): readonly AccessRule[] =>
+  rulesOf(rules, RBAC_Action.DENY, where) ?? refuse(where, 'missing')
+
 function rulesOf(rules: Rules | undefined, action: RBAC_Action, where: string): readonly AccessRule[] | undefined {
   if (rules === undefined) return undefined
   checkRules(rules, where)
@@ -91,7 +112,7 @@ function rulesOf(rules: Rules | undefined, action: RBAC_Action, where: string): 
 /** This proxy has a way of its own with paths that could be spelled otherwise, so that it takes no notice of the rule that Envoy needs. */
 function ruleOf(key: string, policy: Policy, where: string): AccessRule {
   checkPolicy(policy, where)
-  const { principals, permissions } = policy
+  const { principals, permissions, condition } = policy
   if (principals.length === 0 || permissions.length === 0) refuse(where, 'principals and permissions are needed')
   const from = principals.map((each, at) => whoOf(each, `${where}.principals[${at}]`))
   const to = permissions.map((each, at) => whatOf(each, `${where}.permissions[${at}]`))
@@ -99,6 +120,9 @@ function ruleOf(key: string, policy: Policy, where: string): AccessRule {
     name: /#\d+$/.test(key) ? key : `${key}#0`,
     from: from.some(all => all.length === 0) ? [] : from,
     to: to.some(all => all.length === 0) ? [] : to,
+    ...(condition === undefined
+      ? {}
+      : { when: windowsOf(condition) ?? refuse(`${where}.condition`, 'only the times of an AccessPolicy are carried out') }),
   }
 }
 

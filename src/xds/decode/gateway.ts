@@ -38,7 +38,7 @@ export function decodeGateway(message: EnvoyListener, service: string): Listener
     service,
   } as const
   const chains = message.filterChains.map((chain, index) => readChain(chain, `filter_chains[${index}]`))
-  const limitService = { ...servicesOf(chains), ...tokensOf(chains) }
+  const limitService = { ...servicesOf(chains), ...askedOf(chains) }
   const plain = chains.filter(each => each.isPlain)
   if (chains.length === 0 || message.defaultFilterChain !== undefined) refuse('filter_chains', 'at least one is needed, and no default')
   if (plain.length === 0) {
@@ -62,15 +62,20 @@ function servicesOf(chains: readonly { readonly limitService?: LimitService }[])
 }
 
 /** The same in each chain, for the routes of all. */
-function tokensOf(chains: readonly Chain[]): Pick<Listener, 'tokens'> {
+function askedOf(chains: readonly Chain[]): Pick<Listener, 'tokens' | 'logins' | 'authorizers'> {
   const some = chains.filter(({ end }) => end.routes !== undefined)
   const [first] = some
-  if (some.some(({ tokens }) => JSON.stringify(tokens) !== JSON.stringify(first!.tokens)))
-    refuse('filter_chains', 'all of them have the same jwt_authn')
-  return first?.tokens === undefined ? {} : { tokens: first.tokens }
+  const asked = ({ tokens, logins, authorizers }: Chain): string => JSON.stringify([tokens, logins, authorizers])
+  if (some.some(each => asked(each) !== asked(first!))) refuse('filter_chains', 'all of them have the same logins, jwt_authn and ext_authz')
+  return {
+    ...(first?.tokens === undefined ? {} : { tokens: first.tokens }),
+    ...(first?.logins === undefined ? {} : { logins: first.logins }),
+    ...(first?.authorizers === undefined ? {} : { authorizers: first.authorizers }),
+  }
 }
 
-type Chain = { readonly isPlain: boolean; readonly end: Terminated } & Pick<Listener, 'limitService' | 'tokens'>
+type Asked = Pick<Listener, 'limitService' | 'tokens' | 'logins' | 'authorizers'>
+type Chain = { readonly isPlain: boolean; readonly end: Terminated } & Asked
 
 /** Without certificates: plaintext, or TLS that is passed on where the match says that it is TLS. */
 function readChain(chain: FilterChain, where: string): Chain {
@@ -84,8 +89,7 @@ function readChain(chain: FilterChain, where: string): Chain {
   const [filter, ...others] = chain.filters
   if (filter?.configType.case !== 'typedConfig' || others.length > 0)
     refuse(`${where}.filters`, 'exactly an http_connection_manager or a tcp_proxy is carried out')
-  const { limitService, tokens, ...end } = endOf(filter.configType.value, `${where}.filters[0]`)
-  const asked = { ...(limitService === undefined ? {} : { limitService }), ...(tokens === undefined ? {} : { tokens }) }
+  const { asked, end } = endOf(filter.configType.value, `${where}.filters[0]`)
   if (isPlaintext(chain.transportSocket)) {
     const isPlain = match?.transportProtocol !== 'tls'
     if (!isPlain && end.routes !== undefined) refuse(where, 'TLS that is not ended holds no requests that could be read')
@@ -118,14 +122,14 @@ function readChain(chain: FilterChain, where: string): Chain {
   }
 }
 
-function endOf(any: Any, where: string): Pick<Terminated, 'routes' | 'backends' | 'hash'> & Pick<Listener, 'limitService' | 'tokens'> {
+function endOf(any: Any, where: string): { readonly asked: Asked; readonly end: Pick<Terminated, 'routes' | 'backends' | 'hash'> } {
   if (typeName(any) !== TcpProxySchema.typeName) {
-    const { routes, limitService, tokens } = httpOf(any, where)
-    return { routes, ...(limitService === undefined ? {} : { limitService }), ...(tokens === undefined ? {} : { tokens }) }
+    const { routes, codec: _, concurrency: __, ...asked } = httpOf(any, where)
+    return { asked, end: { routes } }
   }
   const { backends, idleMs, hash } = tcpOf(any, where)
   if (idleMs !== undefined) refuse(where, 'idle_timeout is not carried out for one server name')
-  return { backends, ...(hash === undefined ? {} : { hash }) }
+  return { asked: {}, end: { backends, ...(hash === undefined ? {} : { hash }) } }
 }
 
 function callersOf({ commonTlsContext, requireClientCertificate = false }: DownstreamTlsContext, where: string): Terminated['callers'] {

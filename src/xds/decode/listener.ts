@@ -1,6 +1,6 @@
 /** envoy.config.listener.v3.Listener → Listener, or the DNS table. */
 
-import type { Access, ConnectionLimit, DnsName, Fault, Listener } from '#model/view'
+import type { Access, Authorizer, ConnectionLimit, DnsName, Fault, Listener } from '#model/view'
 import { udpProxyFilter } from '../encode/datagrams.ts'
 import { httpNames, payloadsOf, proxyProtocolFilter } from '../encode/listener.ts'
 import { perRoute } from '../encode/per-route.ts'
@@ -18,7 +18,8 @@ import { ProxyProtocolSchema } from '../gen/envoy/extensions/filters/listener/pr
 import { HttpConnectionManager_CodecType } from '../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
 import { RBACSchema as NetworkAccessSchema } from '../gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.ts'
 import { DnsFilterConfigSchema } from '../gen/envoy/extensions/filters/udp/dns_filter/v3/dns_filter_pb.ts'
-import { decodeAccessFilters } from './access.ts'
+import { decodeAccessFilters, toldOf } from './access.ts'
+import { decodeConnectionAuthorizer } from './authorize.ts'
 import { carries, hostAndPort, labelsOf, refuse, textLabel, typeName, unpack } from './carried.ts'
 import { connectUdpOf, decodeConnectUdp, decodeUdpProxy } from './datagrams.ts'
 import { decodeGateway } from './gateway.ts'
@@ -28,7 +29,7 @@ import { decodeConnectionLimit } from './rate-limit.ts'
 import { decodeOutside } from './outside.ts'
 import type { TlsProfile } from '#model/tls'
 import { checkDownstream } from './tls.ts'
-import { withAlgorithms } from './tokens.ts'
+import { withLabels } from './tokens.ts'
 
 // stat_prefix, reuse_port, backlog and balance say nothing of where traffic goes.
 const checkListener = carries(ListenerSchema, [
@@ -91,7 +92,7 @@ export function decodeListener(message: EnvoyListener): DecodedListener {
   const isGateway = textLabel(labels, 'direction') === 'gateway'
   if (isGateway && textLabel(labels, 'protocol') === 'http') {
     const { tokens, ...rest } = decodeGateway(message, textLabel(labels, 'service') ?? '')
-    return { type: 'listener', value: { ...rest, ...(tokens === undefined ? {} : { tokens: withAlgorithms(tokens, labels) }) } }
+    return { type: 'listener', value: { ...rest, ...(tokens === undefined ? {} : { tokens: withLabels(tokens, labels) }) } }
   }
   const chains = [
     ...message.filterChains.map((chain, index) => readChain(chain, `filter_chains[${index}]`)),
@@ -115,6 +116,9 @@ export function decodeListener(message: EnvoyListener): DecodedListener {
   const connectionLimit = same(chains.flatMap(chain => (chain.tcp === undefined ? [] : [chain.limit ?? null])))
   if (connectionLimit !== undefined && connectionLimit !== null && direction !== 'inbound')
     refuse('filter_chains', 'connections are limited at inbound listeners only')
+  const connectionAuthorizer = same(chains.flatMap(chain => (chain.tcp === undefined ? [] : [chain.authorizer ?? null])))
+  if (connectionAuthorizer !== undefined && connectionAuthorizer !== null && direction !== 'inbound')
+    refuse('filter_chains', 'connections are asked about at inbound listeners only')
   const idleMs = same(chains.flatMap(chain => (chain.tcp === undefined ? [] : [chain.tcp.idleMs ?? null])))
   const hash = same(chains.flatMap(chain => (chain.tcp === undefined ? [] : [chain.tcp.hash ?? null])))
   return {
@@ -143,8 +147,11 @@ export function decodeListener(message: EnvoyListener): DecodedListener {
       ...(http?.concurrency === undefined ? {} : { concurrency: http.concurrency }),
       ...(connectionLimit === undefined || connectionLimit === null ? {} : { connectionLimit }),
       ...(http?.limitService === undefined ? {} : { limitService: http.limitService }),
-      ...(http?.tokens === undefined ? {} : { tokens: withAlgorithms(http.tokens, labels) }),
+      ...(http?.tokens === undefined ? {} : { tokens: withLabels(http.tokens, labels) }),
+      ...(http?.authorizers === undefined ? {} : { authorizers: http.authorizers }),
+      ...(connectionAuthorizer === undefined || connectionAuthorizer === null ? {} : { connectionAuthorizer }),
       ...(access === undefined || access === null ? {} : { access }),
+      ...toldOf(labels),
     },
   }
 }
@@ -171,6 +178,7 @@ type Chain = {
   readonly tcp?: Tcp
   readonly fault?: Fault
   readonly limit?: ConnectionLimit
+  readonly authorizer?: Authorizer
 }
 
 function readChain(chain: FilterChain, where: string): Chain {
@@ -179,11 +187,15 @@ function readChain(chain: FilterChain, where: string): Chain {
   if (match !== undefined) checkMatch(match, `${where}.filter_chain_match`)
   const profile = checkDownstream(chain.transportSocket, `${where}.transport_socket`)
   const rules = chain.filters.filter(each => isAccess(each))
-  const rest = chain.filters.slice(rules.length)
-  const limitAt = `${where}.filters[${rules.length}]`
+  const asked = chain.filters[rules.length]
+  const askedAt = `${where}.filters[${rules.length}]`
+  const authorizer = asked?.configType.case === 'typedConfig' ? decodeConnectionAuthorizer(asked.configType.value, askedAt) : undefined
+  const first = rules.length + Number(authorizer !== undefined)
+  const rest = chain.filters.slice(first)
+  const limitAt = `${where}.filters[${first}]`
   const limit = rest[0]?.configType.case === 'typedConfig' ? decodeConnectionLimit(rest[0].configType.value, limitAt) : undefined
-  const before = rules.length + Number(limit !== undefined)
-  const last = rest.slice(before - rules.length)
+  const before = first + Number(limit !== undefined)
+  const last = rest.slice(before - first)
   const fault = last[0]?.name === perRoute.weftFault ? last[0] : undefined
   const [filter, ...others] = fault === undefined ? last : last.slice(1)
   if (filter === undefined || others.length > 0)
@@ -202,6 +214,7 @@ function readChain(chain: FilterChain, where: string): Chain {
   if (any.typeUrl.endsWith('.HttpConnectionManager')) {
     if (rules.length > 0)
       refuse(`${where}.filters[0]`, `${rules[0]!.name} is carried out for opaque bytes only: requests are judged by their routes`)
+    if (authorizer !== undefined) refuse(askedAt, 'is carried out for opaque bytes only: about requests a filter of HTTP asks')
     if (limit !== undefined) refuse(limitAt, 'connections are limited where their bytes are opaque')
     return { ...shape, http: httpOf(any, at) }
   }
@@ -210,6 +223,7 @@ function readChain(chain: FilterChain, where: string): Chain {
       ...shape,
       tcp: tcpOf(any, at),
       ...(limit === undefined ? {} : { limit }),
+      ...(authorizer === undefined ? {} : { authorizer }),
       ...decodeAccessFilters(rules, 'network', `${where}.filters`),
       ...(fault === undefined ? {} : { fault: faultOf(fault, `${where}.filters[${before}]`) }),
     }

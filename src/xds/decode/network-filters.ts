@@ -1,7 +1,7 @@
 /** The two filters that may end a chain: HTTP by a route table, opaque bytes by weight. */
 
 import type { Any } from '@bufbuild/protobuf/wkt'
-import type { Listener, WeightedBackend } from '#model/view'
+import type { AccessRule, Authorizer, Listener, WeightedBackend } from '#model/view'
 import {
   HttpConnectionManager_ForwardClientCertDetails as Certificate,
   HttpConnectionManager_SetCurrentClientCertDetailsSchema,
@@ -18,11 +18,15 @@ import { HTTPFaultSchema } from '../gen/envoy/extensions/filters/http/fault/v3/f
 import { LocalRateLimitSchema } from '../gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts'
 import { RBACSchema as AccessSchema } from '../gen/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts'
 import { StatefulSessionSchema } from '../gen/envoy/extensions/filters/http/stateful_session/v3/stateful_session_pb.ts'
+import { wholeBodiesFilter } from '../encode/authorize.ts'
 import { invalidCluster } from '../types.ts'
 import { decodeOpaqueHash } from './affinity.ts'
 import { carries, msOf, mustBeAds, refuse, typeName, unpack } from './carried.ts'
+import { decodeAuthorizer, decodeWhen } from './authorize.ts'
 import { decodeConcurrency } from './concurrency.ts'
 import { decodeLimitService, joinServices } from './rate-limit.ts'
+import { loginFilter } from '../encode/logins.ts'
+import { decodeLogins } from './logins.ts'
 import { decodeTokens } from './tokens.ts'
 
 // server_header_transformation, generate_request_id and use_remote_address decide what Envoy adds to headers; what this proxy adds is always the same.
@@ -48,7 +52,10 @@ const checkSleepingAccess = carries(AccessSchema, [])
 const checkTcp = carries(TcpProxySchema, ['stat_prefix', 'cluster', 'weighted_clusters', 'idle_timeout', 'hash_policy'])
 const checkWeight = carries(TcpProxy_WeightedCluster_ClusterWeightSchema, ['name', 'weight'])
 
-export type Http = { readonly routes: string; readonly codec: number } & Pick<Listener, 'concurrency' | 'limitService' | 'tokens'>
+export type Http = { readonly routes: string; readonly codec: number } & Pick<
+  Listener,
+  'concurrency' | 'limitService' | 'tokens' | 'logins' | 'authorizers'
+>
 
 export function httpOf(any: Any, where: string): Http {
   const manager = unpack(any, HttpConnectionManagerSchema, where)
@@ -60,9 +67,32 @@ export function httpOf(any: Any, where: string): Http {
   let concurrency: Listener['concurrency']
   let limitService: Listener['limitService']
   let tokens: Listener['tokens']
+  let logins: Listener['logins']
+  const authorizers: Authorizer[] = []
+  const when = new Map<string, readonly AccessRule[]>()
   for (const filter of manager.httpFilters) {
     const type = filter.configType.case === 'typedConfig' ? typeName(filter.configType.value) : ''
-    if (type === 'envoy.extensions.filters.http.router.v3.Router' || filter.disabled || filter.isOptional) continue
+    const authorizer =
+      filter.configType.case === 'typedConfig'
+        ? decodeAuthorizer(filter, filter.configType.value, when, `${where}.http_filters`)
+        : undefined
+    if (authorizer !== undefined) {
+      authorizers.push(authorizer)
+      continue
+    }
+    const whether =
+      filter.configType.case === 'typedConfig' ? decodeWhen(filter, filter.configType.value, `${where}.http_filters`) : undefined
+    if (whether !== undefined) {
+      when.set(...whether)
+      continue
+    }
+    if (
+      filter.name === wholeBodiesFilter ||
+      type === 'envoy.extensions.filters.http.router.v3.Router' ||
+      filter.disabled ||
+      filter.isOptional
+    )
+      continue
     const limit = filter.configType.case === 'typedConfig' ? decodeConcurrency(filter.configType.value, `${where}.http_filters`) : undefined
     if (limit !== undefined && concurrency !== undefined) refuse(`${where}.http_filters`, 'one adaptive_concurrency is enough')
     concurrency ??= limit
@@ -77,6 +107,10 @@ export function httpOf(any: Any, where: string): Http {
     if (asked !== undefined) {
       if (tokens !== undefined) refuse(`${where}.http_filters`, 'one jwt_authn is carried out')
       tokens = asked
+      continue
+    }
+    if (filter.configType.case === 'typedConfig' && filter.name === loginFilter) {
+      logins = decodeLogins(filter.configType.value, `${where}.http_filters: ${loginFilter}`)
       continue
     }
     if (filter.configType.case === 'typedConfig' && isAsleep(filter.configType.value, `${where}.http_filters`)) continue
@@ -99,6 +133,8 @@ export function httpOf(any: Any, where: string): Http {
     ...(concurrency === undefined ? {} : { concurrency }),
     ...(limitService === undefined ? {} : { limitService }),
     ...(tokens === undefined ? {} : { tokens }),
+    ...(logins === undefined ? {} : { logins }),
+    ...(authorizers.length === 0 ? {} : { authorizers }),
   }
 }
 

@@ -16,6 +16,7 @@ import { type FaultAbort, FaultAbortSchema, HTTPFaultSchema } from '../gen/envoy
 import { LocalRateLimitSchema } from '../gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts'
 import { type FractionalPercent, FractionalPercent_DenominatorType as Denominator } from '../gen/envoy/type/v3/percent_pb.ts'
 import { decodeAccess } from './access.ts'
+import { decodeAsked, isAuthorizer } from './authorize.ts'
 import { decodeBodies } from './bodies.ts'
 import { carries, msOf, refuse, unpack } from './carried.ts'
 import { decodeText } from './match.ts'
@@ -53,10 +54,10 @@ export function decodePerRoute(
   configs: Readonly<Record<string, Any>>,
   name: string,
   where: string,
-): Pick<Route, 'sizes' | 'compression' | 'cors' | 'fault' | 'rateLimit' | 'quota' | 'access' | 'tokens'> {
+): Pick<Route, 'sizes' | 'compression' | 'cors' | 'fault' | 'rateLimit' | 'quota' | 'access' | 'tokens' | 'login' | 'authorize'> {
   const names: readonly string[] = Object.values(perRoute)
   for (const key of Object.keys(configs))
-    if (!names.includes(key)) refuse(`${where}.typed_per_filter_config["${key}"]`, 'not carried out by this proxy')
+    if (!names.includes(key) && !isAuthorizer(key)) refuse(`${where}.typed_per_filter_config["${key}"]`, 'not carried out by this proxy')
   const at = (key: string): string => `${where}.typed_per_filter_config["${key}"]`
   const cors = configs[perRoute.cors]
   const fault = configs[perRoute.fault]
@@ -65,17 +66,25 @@ export function decodePerRoute(
   const ours = configs[perRoute.weftRateLimit]
   const quota = configs[perRoute.weftQuota]
   const tokens = configs[perRoute.tokens]
+  const login = configs[perRoute.weftLogin]
   if (limit !== undefined && ours !== undefined) refuse(at(perRoute.rateLimit), `stands beside ${perRoute.weftRateLimit}: one is needed`)
   return {
     ...(cors === undefined ? {} : { cors: decodeCors(cors, at(perRoute.cors)) }),
     ...(fault === undefined && more === undefined ? {} : { fault: decodeFault(fault, more, name, at) }),
     ...(limit === undefined ? {} : { rateLimit: decodeLimit(limit, at(perRoute.rateLimit)) }),
+    ...(login === undefined ? {} : { login: textIn(fieldsOf(login, at(perRoute.weftLogin)), 'policy', at(perRoute.weftLogin)) }),
     ...(tokens === undefined ? {} : { tokens: decodeTokenRoute(tokens, at(perRoute.tokens)) }),
     ...decodeAccess(configs, at),
+    ...decodeAsked(configs, at),
     ...decodeBodies(configs, at, fieldsOf),
     ...(ours === undefined ? {} : { rateLimit: decodeOwnLimit(ours, at(perRoute.weftRateLimit)) }),
     ...(quota === undefined ? {} : { quota: decodeOwnQuota(quota, at(perRoute.weftQuota)) }),
   }
+}
+
+function textIn(own: Readonly<Record<string, string | number>>, name: string, where: string): string {
+  const said = own[name]
+  return typeof said === 'string' ? said : refuse(`${where}.${name}`, 'missing')
 }
 
 const perOne = { [Denominator.HUNDRED]: 10_000, [Denominator.TEN_THOUSAND]: 100, [Denominator.MILLION]: 1 } as const

@@ -125,9 +125,14 @@ export function decodeTrust(message: Secret): View['trust'] {
     return { domain: '', roots: rootsIn(textOf(context.trustedCa, 'trusted_ca'), 'trusted_ca') }
   const where = 'custom_validator_config'
   const validator = unpack(context.customValidatorConfig.typedConfig, SPIFFECertValidatorConfigSchema, where)
-  const [domain, ...others] = validator.trustDomains
-  if (domain === undefined || others.length > 0) refuse(where, 'exactly one trust domain is carried out')
-  return { domain: domain.name, roots: rootsIn(textOf(domain.trustBundle, where), where) }
+  const [own, ...others] = validator.trustDomains.map(({ name, trustBundle }) => ({
+    name,
+    roots: rootsIn(textOf(trustBundle, where), `${where}: ${name}`),
+  }))
+  if (own === undefined) return refuse(where, 'a trust domain is missing')
+  // The first is that of the mesh itself.
+  const federated = Object.fromEntries(others.map(({ name, roots }) => [name, roots]))
+  return { domain: own.name, roots: own.roots, ...(others.length === 0 ? {} : { federated }) }
 }
 
 function rootsIn(pem: string, where: string): readonly string[] {

@@ -4,7 +4,7 @@ import type { JsonObject } from '@bufbuild/protobuf'
 import type { Any } from '@bufbuild/protobuf/wkt'
 import { noKeys, pinnedKeys } from '#model/jwks'
 import type { AccessCondition, TextMatch, TokenIssuer, TokenPlace, TokenPolicy } from '#model/view'
-import { algorithmsLabel, claimsKey, tokenFilter } from '../encode/tokens.ts'
+import { algorithmsLabel, boundLabel, claimsKey, tokenFilter } from '../encode/tokens.ts'
 import {
   JwtAuthenticationSchema,
   type JwtProvider,
@@ -33,6 +33,7 @@ const checkProvider = carries(JwtProviderSchema, [
   'payload_in_metadata',
   'normalize_payload_in_metadata',
   'clock_skew_seconds',
+  'clear_route_cache',
   'jwt_cache_config',
   'claim_to_headers',
 ])
@@ -42,7 +43,7 @@ const checkNormal = carries(JwtProvider_NormalizePayloadSchema, ['space_delimite
 /** What Envoy takes where nobody says otherwise; of keys in place their own algorithms count. */
 const allAlgorithms = ['EdDSA', 'ES256', 'ES384', 'ES512', 'PS256', 'PS384', 'PS512', 'RS256', 'RS384', 'RS512']
 
-/** Undefined: it is another filter. Algorithms are told by a label of the listener (`withAlgorithms`). */
+/** Undefined: it is another filter. Algorithms are told by a label of the listener (`withLabels`). */
 export function decodeTokens(any: Any, where: string): readonly TokenPolicy[] | undefined {
   if (typeName(any) !== JwtAuthenticationSchema.typeName) return undefined
   const at = `${where}: ${tokenFilter}`
@@ -59,7 +60,13 @@ export function decodeTokenRoute(any: Any, where: string): string {
 }
 
 /** labels: of the listener. */
-export function withAlgorithms(policies: readonly TokenPolicy[], labels: JsonObject): readonly TokenPolicy[] {
+export function withLabels(policies: readonly TokenPolicy[], labels: JsonObject): readonly TokenPolicy[] {
+  const bound = labels[boundLabel]
+  const names = typeof bound === 'string' ? bound.split(',') : []
+  return withAlgorithms(policies, labels).map(each => (names.includes(each.name) ? { ...each, isBoundToToken: true } : each))
+}
+
+function withAlgorithms(policies: readonly TokenPolicy[], labels: JsonObject): readonly TokenPolicy[] {
   const said = labels[algorithmsLabel]
   if (typeof said !== 'object' || said === null || Array.isArray(said)) return policies
   return policies.map(policy => ({
@@ -78,6 +85,7 @@ function policyOf(name: string, requirement: JwtRequirement, providers: Readonly
   const some = requiresType.case === 'requiresAny' ? requiresType.value.requirements : [requirement]
   const issuers: TokenIssuer[] = []
   let isRequired = true
+  let choosesRoutes = false
   for (const { requiresType: one } of some) {
     if (one.case === 'allowMissing') isRequired = false
     else if (one.case === 'providerName') {
@@ -89,10 +97,11 @@ function policyOf(name: string, requirement: JwtRequirement, providers: Readonly
       )
       if (issuers.some(each => each.issuer === issuer.issuer)) refuse(where, `two providers have the issuer "${issuer.issuer}"`)
       issuers.push(issuer)
+      choosesRoutes ||= provider.clearRouteCache
     } else refuse(where, `${one.case ?? 'nothing'} is not carried out: provider_name, any of these, and allow_missing are`)
   }
   if (issuers.length === 0) refuse(where, 'names no provider')
-  return { name, isRequired, issuers }
+  return { name, isRequired, issuers, ...(choosesRoutes ? { choosesRoutes } : {}) }
 }
 
 function issuerOf(name: string, provider: JwtProvider, where: string): TokenIssuer {

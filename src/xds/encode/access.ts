@@ -3,9 +3,9 @@
  * for connections in front of their proxy.
  */
 
-import { create, type MessageInitShape } from '@bufbuild/protobuf'
+import { create, type JsonObject, type MessageInitShape } from '@bufbuild/protobuf'
 import { type Any, anyPack } from '@bufbuild/protobuf/wkt'
-import type { Access, AccessCondition, AccessRule, TextMatch } from '#model/view'
+import type { Access, AccessCondition, AccessRule, Listener, TextMatch } from '#model/view'
 import {
   type Permission,
   PermissionSchema,
@@ -24,13 +24,24 @@ import { type StringMatcher, StringMatcherSchema } from '../gen/envoy/type/match
 import { escapeRegex } from './path.ts'
 import { typed } from './source.ts'
 import { claimPrincipals } from './tokens.ts'
+import { encodeWindows } from './windows.ts'
 
 export const accessFilters = { deny: 'envoy.filters.http.rbac.deny', allow: 'envoy.filters.http.rbac.allow' } as const
 export const networkFilters = { deny: 'envoy.filters.network.rbac.deny', allow: 'envoy.filters.network.rbac.allow' } as const
 
 /** Envoy does not spell paths in one way before it compares them: where paths count, those that could be spelled otherwise are denied. */
 export const unclearPaths = 'weft/unclear-path#0'
-const unclear = '.*(?://|/\\.|[;\\\\]|%(?:25|00|2[dDeEfF]|3[0-9bB]|[46][1-9a-fA-F]|[57][0-9aA]|5[cCfF]|7[eEfF]|[cC][01])).*'
+/** As `readPath` has it: what has another spelling, what others read in another way, and what means nothing certain. */
+const unclear = [
+  '//|/\\.|[;\\\\#\\x00-\\x20\\x7f]',
+  '%(?:[01][0-9A-F]|2[DEF]|3[0-9]|[46][1-9A-F]|[57][0-9A]|5[CF]|7[EF]|C[01]|F[5-9A-F])',
+  // Escaped twice.
+  '%25(?:25)*(?:2[eEfF3]|5[cC]|3[bBfF]|[01][0-9a-fA-F]|7[fF]|[cC][01])',
+  // In lower case it is another spelling of the same.
+  '%(?:[0-9A-F][a-f]|[a-f][0-9a-fA-F])',
+  '%(?:$|[^0-9a-fA-F]|[0-9a-fA-F](?:$|[^0-9a-fA-F]))',
+]
+const unclearPattern = `.*(?:${unclear.join('|')}).*`
 
 /** What wraps a pattern, so that each of several values is compared by itself (RFC 9110 §5.3), and a host without its port. */
 export const wrapped = {
@@ -38,6 +49,11 @@ export const wrapped = {
   host: ['(?i)(?:', ')\\.?(?::[0-9]*)?'],
 } as const
 export const anyText = { header: '[^,]*', host: '[^:]*' } as const
+
+/** Label of a listener: whom it tells why they are denied. Envoy tells nobody. */
+export const toldLabel = 'tells-why'
+export const toldLabels = (told: Listener['tellsWhy']): JsonObject =>
+  told === undefined ? {} : { [toldLabel]: told.map(({ type, value }) => ({ type, value })) }
 
 /** Stand in every chain of the called side, asleep until a route says something. */
 export const sleepingAccess = Object.values(accessFilters).map(name => ({ name, configType: typed(HttpSchema, create(HttpSchema)) }))
@@ -50,6 +66,14 @@ export function encodeAccess(access: Access): Record<string, Any> {
     ...(parts.allow === undefined ? {} : { [accessFilters.allow]: config(parts.allow) }),
   }
 }
+
+/** What some service is asked about: as denials, which hold for a path of two meanings in either, and for one that could be spelled otherwise. */
+export function askedRules(rules: readonly AccessRule[]): Rules {
+  const unclear = readsPath(rules) ? { [unclearPaths]: unclearPolicy } : {}
+  return create(RulesSchema, { action: RBAC_Action.DENY, policies: { ...policiesOf(rules), ...unclear } })
+}
+
+const readsPath = (rules: readonly AccessRule[]): boolean => rules.some(rule => rule.to.some(all => all.some(({ on }) => on === 'path')))
 
 /** In front of the proxy of opaque bytes. */
 export const networkAccess = (access: Access | undefined, statPrefix: string) =>
@@ -74,8 +98,7 @@ function filtersOf<Config>(
 type Part = { readonly rules?: Rules; readonly shadowRules?: Rules }
 
 function partsOf({ deny, allow, audit }: Access): { readonly deny?: Part; readonly allow?: Part } {
-  const readsPath = [...deny, ...(allow ?? [])].some(rule => rule.to.some(all => all.some(({ on }) => on === 'path')))
-  const denied = { ...policiesOf(deny), ...(readsPath ? { [unclearPaths]: unclearPolicy } : {}) }
+  const denied = { ...policiesOf(deny), ...(readsPath([...deny, ...(allow ?? [])]) ? { [unclearPaths]: unclearPolicy } : {}) }
   const denies: Part = {
     ...(Object.keys(denied).length === 0 ? {} : { rules: create(RulesSchema, { action: RBAC_Action.DENY, policies: denied }) }),
     ...(audit === undefined || audit.deny.length === 0 ? {} : { shadowRules: rulesOf(RBAC_Action.DENY, audit.deny) }),
@@ -93,11 +116,12 @@ const rulesOf = (action: RBAC_Action, rules: readonly AccessRule[]): Rules => cr
 
 const policiesOf = (rules: readonly AccessRule[]): Record<string, Policy> =>
   Object.fromEntries(
-    rules.map(({ name, from, to }) => [
+    rules.map(({ name, from, to, when }) => [
       name,
       create(PolicySchema, {
         principals: from.length === 0 ? [anybody] : from.map(all => principal({ case: 'andIds', value: { ids: all.map(who) } })),
         permissions: to.length === 0 ? [anything] : to.map(all => permission({ case: 'andRules', value: { rules: all.map(what) } })),
+        ...(when === undefined ? {} : { condition: encodeWindows(when) }),
       }),
     ]),
   )
@@ -109,7 +133,9 @@ const anybody = principal({ case: 'any', value: true })
 const anything = permission({ case: 'any', value: true })
 export const unclearPolicy = create(PolicySchema, {
   principals: [anybody],
-  permissions: [permission({ case: 'urlPath', value: { rule: { case: 'path', value: matcher({ type: 'regex', value: unclear }) } } })],
+  permissions: [
+    permission({ case: 'urlPath', value: { rule: { case: 'path', value: matcher({ type: 'regex', value: unclearPattern }) } } }),
+  ],
 })
 
 function who(condition: AccessCondition): Principal {

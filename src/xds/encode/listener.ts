@@ -25,7 +25,7 @@ import {
 import { TcpProxySchema } from '../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts'
 import { DnsFilterConfigSchema } from '../gen/envoy/extensions/filters/udp/dns_filter/v3/dns_filter_pb.ts'
 import { dnsListener, invalidCluster } from '../types.ts'
-import { networkAccess } from './access.ts'
+import { networkAccess, toldLabels } from './access.ts'
 import { encodeTcpHash } from './affinity.ts'
 import { encodeConcurrency } from './concurrency.ts'
 import { encodeDatagrams } from './datagrams.ts'
@@ -139,8 +139,15 @@ function encodeByName(listener: Listener, serverNames: readonly ServerNames[]): 
   })
 }
 
-const labelsFor = ({ service, protocol, direction, egress, tokens }: Listener) =>
-  labels({ service, protocol, ...tokenLabels(tokens), ...(direction === 'gateway' ? { direction } : {}), ...egressLabel(egress) })
+const labelsFor = ({ service, protocol, direction, egress, tokens, tellsWhy }: Listener) =>
+  labels({
+    service,
+    protocol,
+    ...tokenLabels(tokens),
+    ...toldLabels(tellsWhy),
+    ...(direction === 'gateway' ? { direction } : {}),
+    ...egressLabel(egress),
+  })
 
 const place = ({ name, host, port, direction, isBound }: Listener) => ({
   name,
@@ -191,7 +198,7 @@ function httpFilter(listener: Listener, more: NonNullable<MessageInitShape<typeo
     routeSpecifier: { case: 'rds', value: { configSource: fromAds, routeConfigName: listener.routes } },
     httpFilters: [
       ...encodeConcurrency(listener.concurrency),
-      ...httpFiltersOf(listener.direction, listener.tokens),
+      ...httpFiltersOf(listener.direction, listener.tokens, listener.authorizers, listener.logins),
       ...encodeLimitService(listener.limitService),
       ...more,
       { name: 'envoy.filters.http.router', configType: typed(RouterSchema, create(RouterSchema)) },

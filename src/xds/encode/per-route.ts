@@ -12,8 +12,10 @@ import { StringMatcherSchema } from '../gen/envoy/type/matcher/v3/string_pb.ts'
 import { FractionalPercent_DenominatorType as Denominator } from '../gen/envoy/type/v3/percent_pb.ts'
 import { accessFilters, encodeAccess, sleepingAccess } from './access.ts'
 import { asleep, encodeSession, sessionFilter } from './affinity.ts'
+import { encodeAsked, encodeAuthorizers, encodeConnectionAuthorizer } from './authorize.ts'
 import { bodyFilters, encodeBodies, sleepingBodies } from './bodies.ts'
 import { encodeEgress } from './egress.ts'
+import { encodeLogins, loginFilter } from './logins.ts'
 import { encodeConnectionLimit, encodeQuotaConfig, encodeRateLimit, limitNames } from './rate-limit.ts'
 import { duration, typed } from './source.ts'
 import { encodeTokens, tokenFilter, tokenRoute } from './tokens.ts'
@@ -30,6 +32,7 @@ export const perRoute = {
   ...bodyFilters,
   /** What Envoy has no field for. Where that changes what is done it is not optional, and Envoy refuses the route. */
   weftFault: 'dev.weft.fault',
+  weftLogin: loginFilter,
   weftRateLimit: limitNames.ours,
   weftQuota: limitNames.ourQuota,
 } as const
@@ -40,21 +43,32 @@ const ofCallers = [
   asleep,
 ]
 const ofCalled = [
-  ...sleepingAccess,
   { name: perRoute.rateLimit, configType: typed(LocalRateLimitSchema, create(LocalRateLimitSchema, { statPrefix: 'local' })) },
 ]
 
-/** tokens: Envoy has providers in the filter, so that it drains connections when they change. All else stands in every chain, asleep until a route says something: to add one later would make Envoy drain all connections of the listener. */
-export const httpFiltersOf = (direction: Direction, tokens?: Listener['tokens']) => [
+/** tokens, authorizers: Envoy has providers in the filter, so that it drains connections when they change. All else stands in every chain, asleep until a route says something: to add one later would make Envoy drain all connections of the listener. */
+export const httpFiltersOf = (
+  direction: Direction,
+  tokens?: Listener['tokens'],
+  authorizers?: Listener['authorizers'],
+  logins?: Listener['logins'],
+) => [
   ...sleepingBodies,
   ...(direction === 'inbound' ? [] : ofCallers),
+  ...encodeLogins(logins),
   ...encodeTokens(tokens),
+  ...(direction === 'outbound' ? [] : sleepingAccess),
+  ...encodeAuthorizers(authorizers),
   ...(direction === 'outbound' ? [] : ofCalled),
 ]
 
 /** In front of tcp_proxy: Envoy has no such filter and refuses the listener. */
-export function connectionFilters({ fault, connectionLimit }: Pick<Listener, 'fault' | 'connectionLimit'>) {
-  const limited = encodeConnectionLimit(connectionLimit)
+export function connectionFilters({
+  fault,
+  connectionLimit,
+  connectionAuthorizer,
+}: Pick<Listener, 'fault' | 'connectionLimit' | 'connectionAuthorizer'>) {
+  const limited = [...encodeConnectionAuthorizer(connectionAuthorizer), ...encodeConnectionLimit(connectionLimit)]
   return fault === undefined ? limited : [...limited, bytesFault(fault)]
 }
 
@@ -84,7 +98,7 @@ const lineOf = (line: Fault['bandwidth']): JsonObject =>
 
 /** shared: names of the limits that several routes of the table keep together. */
 export function perRouteConfig(
-  { cors, fault, rateLimit, quota, action, access, egress, tokens, ...bodies }: Route,
+  { cors, fault, rateLimit, quota, action, access, egress, tokens, login, authorize, ...bodies }: Route,
   shared: ReadonlySet<string>,
 ): Record<string, Any> {
   return {
@@ -94,7 +108,9 @@ export function perRouteConfig(
     ...(rateLimit === undefined ? {} : encodeRateLimit(rateLimit, shared.has(rateLimit.name))),
     ...(quota === undefined ? {} : encodeQuotaConfig(quota)),
     ...encodeSession(action),
+    ...(login === undefined ? {} : { [perRoute.weftLogin]: ours(false, { policy: login }) }),
     ...(tokens === undefined ? {} : tokenRoute(tokens)),
+    ...(authorize === undefined ? {} : encodeAsked(authorize)),
     ...(access === undefined ? {} : encodeAccess(access)),
     ...(egress === undefined ? {} : encodeEgress(egress)),
   }

@@ -2,7 +2,7 @@
 
 import { create } from '@bufbuild/protobuf'
 import { meshTermsOf, type TlsProfile } from '#model/tls'
-import type { View } from '#model/view'
+import type { Trust } from '#model/view'
 import { DataSourceSchema, type TransportSocket, TransportSocketSchema } from '../gen/envoy/config/core/v3/base_pb.ts'
 import { ApiConfigSource_ApiType, ApiVersion, ConfigSourceSchema } from '../gen/envoy/config/core/v3/config_source_pb.ts'
 import {
@@ -104,12 +104,17 @@ export const announced = (version: 'v1' | 'v2'): TransportSocket =>
   })
 
 /**
- * With a trust domain Envoy's SPIFFE validator, which accepts identities of that domain only. The domain is not a SAN matcher: those of a secret are
- * merged with those of the context that refers to it, where any one suffices, and would let the whole domain pass for one service.
+ * With a trust domain Envoy's SPIFFE validator, which believes each root for identities of its domain only. The domain is not a SAN matcher: those of a secret
+ * are merged with those of the context that refers to it, where any one suffices, and would let the whole domain pass for one service. That validator
+ * reads revocation lists from the bundle itself, and then demands one of every authority of a chain.
  */
-export function encodeTrust({ domain, roots }: View['trust']): Secret {
-  const bundle = create(DataSourceSchema, { specifier: { case: 'inlineString', value: roots.map(pem => `${pem.trim()}\n`).join('') } })
-  const validator = create(SPIFFECertValidatorConfigSchema, { trustDomains: [{ name: domain, trustBundle: bundle }] })
+export function encodeTrust({ domain, roots, federated = {}, crls = [], areWhole }: Trust): Secret {
+  const bundle = inline(areWhole === true ? [...roots, ...crls] : roots)
+  const trustDomains = [
+    { name: domain, trustBundle: bundle },
+    ...Object.entries(federated).map(([name, of]) => ({ name, trustBundle: inline(of) })),
+  ]
+  const validator = create(SPIFFECertValidatorConfigSchema, { trustDomains })
   return create(SecretSchema, {
     name: rootSecret,
     type: {
@@ -126,3 +131,6 @@ export function encodeTrust({ domain, roots }: View['trust']): Secret {
     },
   })
 }
+
+const inline = (pem: readonly string[]) =>
+  create(DataSourceSchema, { specifier: { case: 'inlineString', value: pem.map(one => `${one.trim()}\n`).join('') } })

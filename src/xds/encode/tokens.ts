@@ -29,12 +29,17 @@ const nowhere = 'http://no-keys.invalid/'
 
 const providerName = ({ name }: TokenPolicy, issuer: TokenIssuer): string => `${name}/${issuer.name}`
 
+/** Label of a listener: policies whose tokens must hold as long as the request; Envoy looks at them once. */
+export const boundLabel = 'token-bound'
+
 /** In front of the filters that judge claims. */
 export function encodeTokens(policies: Listener['tokens']) {
   if (policies === undefined) return []
   const message = create(JwtAuthenticationSchema, {
     providers: Object.fromEntries(
-      policies.flatMap(policy => policy.issuers.map(issuer => [providerName(policy, issuer), providerOf(issuer)])),
+      policies.flatMap(policy =>
+        policy.issuers.map(issuer => [providerName(policy, issuer), providerOf(issuer, policy.choosesRoutes === true)]),
+      ),
     ),
     requirementMap: Object.fromEntries(policies.map(policy => [policy.name, requirementOf(policy)])),
   })
@@ -54,10 +59,17 @@ export function tokenLabels(policies: Listener['tokens'] = []): JsonObject {
       issuer.keys.type === 'url' ? [[providerName(policy, issuer), issuer.keys.algorithms.join()] as const] : [],
     ),
   )
-  return said.length === 0 ? {} : { [algorithmsLabel]: Object.fromEntries(said) }
+  const bound = policies.flatMap(({ name, isBoundToToken }) => (isBoundToToken === true ? [name] : []))
+  return {
+    ...(said.length === 0 ? {} : { [algorithmsLabel]: Object.fromEntries(said) }),
+    ...(bound.length === 0 ? {} : { [boundLabel]: bound.join() }),
+  }
 }
 
-function providerOf({ issuer, audiences, keys, from, forward, claimsToHeaders, skewMs }: TokenIssuer): JwtProvider {
+function providerOf(
+  { issuer, audiences, keys, from, forward, claimsToHeaders, skewMs }: TokenIssuer,
+  clearRouteCache: boolean,
+): JwtProvider {
   return create(JwtProviderSchema, {
     issuer,
     audiences: [...audiences],
@@ -85,6 +97,8 @@ function providerOf({ issuer, audiences, keys, from, forward, claimsToHeaders, s
     fromCookies: from.flatMap(place => (place.type === 'cookie' ? [place.name] : [])),
     payloadInMetadata: claimsKey,
     normalizePayloadInMetadata: { spaceDelimitedClaims: ['scope'] },
+    // The route is chosen again, by headers that are claims now.
+    clearRouteCache,
     clockSkewSeconds: skewMs / 1000,
     claimToHeaders: claimsToHeaders.map(({ claim, header }) => ({ claimName: claim, headerName: header })),
   })
@@ -103,17 +117,20 @@ function requirementOf(policy: TokenPolicy): JwtRequirement {
 
 type Claim = Extract<AccessCondition, { on: 'claim' }>
 
+const fitsText = ({ type, value }: Claim['any'][number], text: string): boolean =>
+  type === 'exact' ? text === value : type === 'prefix' ? text.startsWith(value) : type === 'suffix' && text.endsWith(value)
+
 /** matcher: of a text. A claim is a text, a list with one, or true or false. */
 export function claimPrincipals({ path, any }: Claim, matcher: (match: Claim['any'][number]) => StringMatcher): Principal[] {
   return any.map(match => {
     const text = { matchPattern: { case: 'stringMatch' as const, value: matcher(match) } }
-    const isFlag = match.type === 'exact' && (match.value === 'true' || match.value === 'false')
+    const flags = [true, false].filter(flag => fitsText(match, String(flag)))
     const valueMatchers = [
       create(ValueMatcherSchema, text),
       create(ValueMatcherSchema, {
         matchPattern: { case: 'listMatch', value: { matchPattern: { case: 'oneOf', value: text } } },
       }),
-      ...(isFlag ? [create(ValueMatcherSchema, { matchPattern: { case: 'boolMatch', value: match.value === 'true' } })] : []),
+      ...flags.map(value => create(ValueMatcherSchema, { matchPattern: { case: 'boolMatch', value } })),
     ]
     return create(PrincipalSchema, {
       identifier: {

@@ -17,6 +17,7 @@ import { BufferPerRouteSchema, BufferSchema } from '../gen/envoy/extensions/filt
 import { CompressorPerRouteSchema, CompressorSchema } from '../gen/envoy/extensions/filters/http/compressor/v3/compressor_pb.ts'
 import { CorsPolicySchema, CorsSchema } from '../gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts'
 import { FilterConfigSchema as HttpNamesSchema } from '../gen/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy_pb.ts'
+import { ExtAuthzPerRouteSchema, ExtAuthzSchema } from '../gen/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.ts'
 import { HTTPFaultSchema } from '../gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts'
 import { JwtAuthenticationSchema, PerRouteConfigSchema } from '../gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.ts'
 import { LocalRateLimitSchema } from '../gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts'
@@ -24,6 +25,7 @@ import { RBACPerRouteSchema, RBACSchema as HttpAccessSchema } from '../gen/envoy
 import { RouterSchema } from '../gen/envoy/extensions/filters/http/router/v3/router_pb.ts'
 import { HttpInspectorSchema } from '../gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.ts'
 import { TlsInspectorSchema } from '../gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts'
+import { ExtAuthzSchema as NetworkAuthzSchema } from '../gen/envoy/extensions/filters/network/ext_authz/v3/ext_authz_pb.ts'
 import { HttpConnectionManagerSchema } from '../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
 import { RBACSchema as NetworkAccessSchema } from '../gen/envoy/extensions/filters/network/rbac/v3/rbac_pb.ts'
 import { ConfigSchema as StateSchema } from '../gen/envoy/extensions/filters/network/set_filter_state/v3/set_filter_state_pb.ts'
@@ -72,6 +74,9 @@ export const registry = createRegistry(
   HttpAccessSchema,
   RBACPerRouteSchema,
   NetworkAccessSchema,
+  ExtAuthzSchema,
+  ExtAuthzPerRouteSchema,
+  NetworkAuthzSchema,
   BufferSchema,
   BufferPerRouteSchema,
   CompressorSchema,

@@ -263,6 +263,12 @@ export class Edge implements AsyncDisposable {
     return reply
   }
 
+  /** The address of the pods of a namespace themselves. */
+  async podAddress(namespace = own): Promise<string> {
+    const { items } = await this.mesh.client.list(kinds.workload, { namespace, labelSelector: 'app=pods' })
+    return (items[0]?.status as { readonly meshAddress: string }).meshAddress
+  }
+
   /** How often a pod of the namespace has had something of that path. */
   seen(pod: string, text: string): number {
     return this.#pods
@@ -286,8 +292,9 @@ const words = (stated: Stated, types: readonly string[]): readonly string[] =>
 const clusterWide: ReadonlySet<string> = new Set(['GatewayClass', 'Namespace'])
 const plurals: Readonly<Record<string, string>> = { GatewayClass: 'gatewayclasses', BackendTLSPolicy: 'backendtlspolicies' }
 const core: ReadonlySet<string> = new Set(['Secret', 'ConfigMap', 'Service', 'Namespace'])
+const groups: Readonly<Record<string, string>> = { EndpointSlice: 'discovery.k8s.io' }
 const kindOf = ({ kind }: Pick<Resource, 'kind'>): KindPath => ({
-  group: core.has(kind) ? '' : group,
+  group: core.has(kind) ? '' : (groups[kind] ?? group),
   version: kind === 'ReferenceGrant' ? 'v1beta1' : kinds.httpRoute.version,
   plural: plurals[kind] ?? `${kind.toLowerCase()}s`,
   namespaced: !clusterWide.has(kind),

@@ -7,6 +7,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import type { Resource } from '../../../src/resources/kind.ts'
 import { all, app, below, type Case, Edge, grant, hasUsualPorts, https, listener, own, prefix, route, skip, to, web } from './edge.ts'
+import { ports } from './edge-pods.ts'
 
 type HeaderChange = { readonly set?: readonly object[]; readonly add?: readonly object[]; readonly remove?: readonly string[] }
 const fields = (of: Readonly<Record<string, string>>): readonly object[] => Object.entries(of).map(([name, value]) => ({ name, value }))
@@ -67,6 +68,40 @@ describe('Gateway API conformance: requests at a Gateway', { skip }, () => {
   const usualPorts = hasUsualPorts ? false : 'what is said of the ports 80 and 443 needs root here'
 
   holds('HTTPRouteSimpleSameNamespace', () => [plain(), route(all('one'))], [{ pod: 'one', namespace: own }])
+
+  test('HTTPRouteServiceTypes', async () => {
+    const service = (name: string, spec: object): Resource =>
+      ({
+        apiVersion: 'v1',
+        kind: 'Service',
+        metadata: { name, namespace: own },
+        spec: { ports: [{ name: 'first-port', protocol: 'TCP', port: 8080, targetPort: ports.http }], ...spec },
+      }) as unknown as Resource
+    const slice = (of: string, family: 'IPv4' | 'IPv6', more: object = {}): Resource =>
+      ({
+        apiVersion: 'discovery.k8s.io/v1',
+        kind: 'EndpointSlice',
+        metadata: { name: `${of}-${family.toLowerCase()}`, namespace: own, labels: { 'kubernetes.io/service-name': of } },
+        addressType: family,
+        ports: [{ name: 'first-port', port: ports.http, protocol: 'TCP' }],
+        ...more,
+      }) as unknown as Resource
+    const manual = ['manual-endpointslices', 'headless-manual-endpointslices']
+    const documents = [
+      plain(),
+      service('manual-endpointslices', {}),
+      service('headless', { clusterIP: 'None', selector: { app: 'pods' } }),
+      service('headless-manual-endpointslices', { clusterIP: 'None' }),
+      ...manual.flatMap(name => [slice(name, 'IPv4'), slice(name, 'IPv6')]),
+      route([...manual, 'headless'].map(name => exact(`/${name}`, name))),
+    ]
+    await edge.with(documents, async () => {
+      await accepted(documents)
+      const endpoints = [{ addresses: [await edge.podAddress()], conditions: { ready: true, serving: true, terminating: false } }]
+      for (const name of manual) await edge.apply(slice(name, 'IPv4', { endpoints }))
+      for (const name of [...manual, 'headless']) await edge.expect({ path: `/${name}`, pod: 'one', namespace: own })
+    })
+  })
 
   holds(
     'HTTPRouteCrossNamespace',

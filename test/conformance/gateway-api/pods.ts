@@ -38,6 +38,8 @@ export class Pods implements AsyncDisposable {
     await using owned = new AsyncDisposableStack()
     const mesh = owned.use(await Mesh.start())
     const pods = new Pods(mesh)
+    // As pods have addresses of their own, which is for each platform to say.
+    await mesh.client.apply(meshes, everyAddress, { force: true })
     for (const name of [meshNamespace, consumerNamespace])
       await mesh.client.apply(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } }, { force: true })
     for (const [namespace, versions] of [
@@ -71,6 +73,13 @@ export class Pods implements AsyncDisposable {
       pod.waiting.delete(id)
     })
     this.#pods.set(`${namespace}/echo-${version}`, pod)
+  }
+
+  /** The address of one pod itself. */
+  async addressOf(pod: string): Promise<string> {
+    const { items } = await this.mesh.client.list(kinds.workload, { namespace: meshNamespace })
+    const found = items.find(({ metadata }) => metadata.labels?.['version'] === pod.replace('echo-', ''))
+    return (found?.status as { readonly meshAddress: string }).meshAddress
   }
 
   /** Applies the routes of one conformance test, runs it, and takes them away. */
@@ -126,6 +135,13 @@ export class Pods implements AsyncDisposable {
   }
 }
 
+const meshes: KindPath = { group: 'weft.dev', version: 'v1alpha1', plural: 'meshes', namespaced: false }
+const everyAddress: Resource = {
+  apiVersion: 'weft.dev/v1alpha1',
+  kind: 'Mesh',
+  metadata: { name: 'default' },
+  spec: { workloadAddresses: 'All' },
+}
 const namespaces: KindPath = { group: '', version: 'v1', plural: 'namespaces', namespaced: false }
 const kindOf = ({ kind }: Resource): KindPath => ({ ...kinds.httpRoute, plural: kind === 'GRPCRoute' ? 'grpcroutes' : 'httproutes' })
 

@@ -95,6 +95,16 @@ test('an applier owns what it names, and what it no longer names goes', () => {
   ])
 })
 
+test('an object that is applied empty stays when the last field in it goes, and goes when it is not applied any more', () => {
+  const first = apply('a', undefined, thing({ size: 1, inner: { a: 'x', b: 'y' } }))
+  const second = apply('a', first, thing({ size: 1, inner: {} }))
+  assert.deepEqual(second.spec, { size: 1, inner: {} })
+  assert.deepEqual(apply('a', second, thing({ size: 1, inner: {} })).spec, second.spec)
+  assert.deepEqual(apply('a', second, thing({ size: 1 })).spec, { size: 1 })
+  const shared = apply('b', first, thing({ inner: { a: 'x' } }))
+  assert.deepEqual(apply('a', shared, thing({ inner: {} })).spec, { inner: { a: 'x' } })
+})
+
 test('a field that another manager also names stays until both drop it', () => {
   const one = apply('a', undefined, thing({ size: 1 }))
   const both = apply('b', one, thing({ size: 1 }))

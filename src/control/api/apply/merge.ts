@@ -63,28 +63,36 @@ function inOrder(live: readonly unknown[], applied: readonly unknown[], stepOf: 
   return pairs
 }
 
-/** Without these paths and all that is under them. What this leaves empty goes too. */
-export function remove(value: unknown, schema: JsonSchema | undefined, gone: PathSet, path: readonly string[] = []): unknown {
+/** Without these paths and all that is under them. What this leaves empty goes too, but for objects that somebody wants although they are empty: kept. */
+export function remove(
+  value: unknown,
+  schema: JsonSchema | undefined,
+  gone: PathSet,
+  kept: PathSet = nothing,
+  path: readonly string[] = [],
+): unknown {
   const shape = shapeOf(value, schema)
   if (shape.type === 'whole') return value
-  if (shape.type === 'fields') return removeFields(value, schema, gone, path)
+  if (shape.type === 'fields') return removeFields(value, schema, gone, kept, path)
   const items = itemSchema(schema)
   const list = (value as readonly unknown[]).flatMap(member => {
     const at = [...path, shape.type === 'keyed' ? itemStep(member, shape.keys, items) : setStep(member)]
     if (gone.has(join(at))) return []
-    return [shape.type === 'set' ? member : removeFields(member, items, gone, at)]
+    return [shape.type === 'set' ? member : removeFields(member, items, gone, kept, at)]
   })
   return list.length === 0 && (value as readonly unknown[]).length > 0 ? undefined : list
 }
 
-function removeFields(value: unknown, schema: JsonSchema | undefined, gone: PathSet, path: readonly string[]): unknown {
+const nothing: PathSet = new Set()
+
+function removeFields(value: unknown, schema: JsonSchema | undefined, gone: PathSet, kept: PathSet, path: readonly string[]): unknown {
   const entries = Object.entries(value as object)
   const left = entries.flatMap(([field, inner]) => {
     const at = [...path, fieldStep(field)]
-    const rest = gone.has(join(at)) ? undefined : remove(inner, fieldSchema(schema, field), gone, at)
+    const rest = gone.has(join(at)) ? undefined : remove(inner, fieldSchema(schema, field), gone, kept, at)
     return rest === undefined ? [] : [[field, rest]]
   })
-  return left.length === 0 && entries.length > 0 ? undefined : Object.fromEntries(left)
+  return left.length === 0 && entries.length > 0 && !kept.has(join(path)) ? undefined : Object.fromEntries(left)
 }
 
 /** Null means absent, as everywhere in the Kubernetes API. */

@@ -53,15 +53,16 @@ type Pruning = { readonly last: PathSet; readonly held: PathSet; readonly schema
 
 /**
  * Without what the manager applied last time and nobody holds now. A named field goes whole when nobody holds anything in it, with what defaults had put there;
- * what was never applied stays elsewhere. sigs.k8s.io/structured-merge-diff merge/update.go prune, addBackOwnedItems, addBackDanglingItems.
+ * what was never applied stays elsewhere. sigs.k8s.io/structured-merge-diff merge/update.go prune, addBackOwnedItems, addBackDanglingItems; but an object that
+ * is applied empty is there at once, where those leave null and give it only when the same is applied again.
  */
 function prune(merged: Resource, { last, held, schema, subresource }: Pruning): Resource {
   const named = (document: unknown): PathSet => new Set(fieldsOf(document, schema, subresource, 'named').keys())
   const [all, lastNamed] = [named(merged), withNamed(last, schema)]
   const untouched = named(remove(merged, schema, lastNamed))
-  const owned = remove(merged, schema, minus(minus(all, untouched), withNamed(held, schema)))
+  const owned = remove(merged, schema, minus(minus(all, untouched), withNamed(held, schema)), held)
   const gone = [...minus(all, named(owned))].filter(path => lastNamed.has(path))
-  return remove(merged, schema, new Set(gone)) as Resource
+  return remove(merged, schema, new Set(gone), held) as Resource
 }
 
 /** Through the main path `status` is not applied, through the status path nothing else is. */

@@ -1,6 +1,6 @@
 // A client of the SPIFFE Workload API that knows nothing of the mesh: tells each certificate that it gets, as a line, until it has heard of enough.
 //
-// arguments: how many lines. With "serve ADDRESS" or "call ADDRESS" instead: mutual TLS by these certificates, one connection.
+// arguments: how many lines. With "serve ADDRESS" or "call ADDRESS" instead: mutual TLS by these certificates, one connection. Others: see jwt.go and stub.go.
 package main
 
 import (
@@ -42,6 +42,9 @@ func (t teller) OnX509ContextWatchError(err error) {
 func main() {
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
+	if done := tokens(ctx) || stub(); done {
+		return
+	}
 	if len(os.Args) == 3 {
 		source, err := workloadapi.NewX509Source(ctx)
 		if err != nil {

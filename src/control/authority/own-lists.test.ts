@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict'
+import { readdir } from 'node:fs/promises'
+import { test } from 'node:test'
+import { TestClock } from '#base/clock'
+import { silent } from '#base/log'
+import { readCertificate } from '#identity/certificate'
+import { readCrls } from '#identity/crl'
+import { makeCsr } from '#identity/csr'
+import { newKey } from '#identity/key'
+import { workloadId } from '#identity/spiffe'
+import { temporaryFolder } from '#io/files'
+import { openAuthority, openIssuedBook } from '../authority.ts'
+import { RevokedError, Withdrawn } from '../withdrawn.ts'
+
+const web = workloadId('test.mesh', { namespace: 'shop', serviceAccount: 'web' })
+const cart = workloadId('test.mesh', { namespace: 'shop', serviceAccount: 'cart' })
+const day = 86_400_000
+
+async function open(folder: string, clock: TestClock) {
+  const book = openIssuedBook({ path: `${folder}/issued.db`, clock })
+  const withdrawn = new Withdrawn(book)
+  const authority = await openAuthority({ folder: `${folder}/ca`, trustDomain: 'test.mesh', clock, log: silent, withdrawn })
+  return { authority, withdrawn, close: () => (authority.close(), book[Symbol.dispose]()) }
+}
+
+test('a revoked identity gets no certificate and no token, and what it has stands on the list, also after a restart', async () => {
+  await using folder = await temporaryFolder()
+  const clock = new TestClock(Date.now())
+  const first = await open(folder.path, clock)
+  const csr = makeCsr(await newKey(), web)
+  const { serial, chain } = await first.authority.issue(csr, web)
+  const other = await first.authority.issue(makeCsr(await newKey(), cart), cart)
+  assert.equal(first.authority.lists().isNeeded, false)
+
+  const revoked = [{ by: 'lost', reason: 'KeyCompromise', identity: { type: 'exact', value: web } }] as const
+  first.withdrawn.set(revoked)
+  await assert.rejects(first.authority.issue(csr, web), RevokedError)
+  await assert.rejects(first.authority.issueToken({ identity: web, xds: 'localhost:1' }), RevokedError)
+  const presented = chain.slice(0, 2).map(pem => readCertificate(pem).raw)
+  assert.match((first.authority.identify(presented) as { refused: string }).refused, /was revoked by Revocation lost \(KeyCompromise\)/)
+  const { pem, isNeeded, areWhole } = first.authority.lists()
+  assert.deepEqual([isNeeded, areWhole], [true, true])
+  const [list] = readCrls(pem[0]!)
+  assert.deepEqual([...list!.entries.keys()], [serial])
+  assert.equal(list!.entries.get(serial)!.reason, 1)
+  assert.equal(list!.isSignedBy(readCertificate(chain[1]!)), true)
+  first.close()
+
+  clock.advance(3_600_000)
+  const second = await open(folder.path, clock)
+  second.withdrawn.set(revoked)
+  const [later] = readCrls(second.authority.lists().pem[0]!)
+  assert.deepEqual([...later!.entries], [...list!.entries], 'the date of the revocation is that of the first time')
+  assert.ok(later!.number! > list!.number!)
+  second.withdrawn.set([])
+  assert.equal(second.authority.lists().isNeeded, false)
+  await second.authority.issue(csr, web)
+  second.withdrawn.set([{ by: 'one', reason: 'Superseded', serial: other.serial }])
+  assert.deepEqual([...readCrls(second.authority.lists().pem[0]!)[0]!.entries.keys()], [other.serial])
+  await second.authority.issue(makeCsr(await newKey(), cart), cart)
+  second.close()
+})
+
+test('an intermediate that was replaced signs lists as long as what it signed may be good, also after a restart, and no longer', async () => {
+  await using folder = await temporaryFolder()
+  const clock = new TestClock(Date.now())
+  const first = await open(folder.path, clock)
+  const before = await first.authority.issue(makeCsr(await newKey(), web), web)
+  await first.authority.rotation!.step()
+  await first.authority.rotation!.step()
+  const issuers = (await readdir(`${folder.path}/ca`)).filter(name => name.startsWith('former-'))
+  assert.equal(issuers.length, 1)
+  first.withdrawn.set([{ by: 'one', reason: 'Superseded', serial: before.serial }])
+  const isListed = (lists: readonly string[]): boolean =>
+    lists.flatMap(readCrls).some(list => list.entries.has(before.serial) && list.isSignedBy(readCertificate(before.chain[1]!)))
+  assert.equal(isListed(first.authority.lists().pem), true)
+  assert.equal(first.authority.lists().pem.length, 4, 'two intermediates and two roots')
+  first.close()
+  const second = await open(folder.path, clock)
+  second.withdrawn.set([{ by: 'one', reason: 'Superseded', serial: before.serial }])
+  assert.equal(isListed(second.authority.lists().pem), true)
+  second.close()
+  clock.advance(2 * day)
+  const third = await open(folder.path, clock)
+  assert.equal(
+    (await readdir(`${folder.path}/ca`)).some(name => name.startsWith('former-')),
+    false,
+  )
+  third.close()
+})

@@ -1,0 +1,105 @@
+/** One condition of a rule: whether a caller or a request fits it. */
+
+import { textsAt } from '../claims.ts'
+import type { RequestFacts } from '../match.ts'
+import type { AccessCondition, TextMatch } from '../view.ts'
+import { isIn } from './network.ts'
+
+/** identity: the SPIFFE id that it proved. address: from where it connected. */
+export type Caller = { readonly identity: string | undefined; readonly address: string | undefined }
+
+export type Asked = Pick<RequestFacts, 'method' | 'host' | 'header' | 'claims'> & { readonly path: string }
+export type Test = (asked: Asked) => boolean
+
+/** What opaque bytes have. */
+export const nothing: Asked = { method: '', host: '', path: '', header: () => undefined }
+
+/** A request whose path is spelled otherwise. */
+export class Spelled implements Asked {
+  readonly #request: RequestFacts
+  readonly path: string
+  constructor(request: RequestFacts, path: string) {
+    this.#request = request
+    this.path = path
+  }
+  get method(): string {
+    return this.#request.method
+  }
+  get host(): string {
+    return this.#request.host
+  }
+  get claims(): RequestFacts['claims'] {
+    return this.#request.claims
+  }
+  header(name: string): string | undefined {
+    return this.#request.header(name)
+  }
+}
+
+/** Of a condition of the request: true, for it is asked later. */
+export function isCaller(condition: AccessCondition, { identity, address }: Caller): boolean {
+  const isNot = condition.not === true
+  if (condition.on === 'claim') return true
+  if (condition.on === 'address') return condition.networks.some(network => isIn(address, network)) !== isNot
+  if (condition.on !== 'identity') return false
+  return (identity !== undefined && condition.any.some(each => textTest(each)(identity))) !== isNot
+}
+
+export const isClaim = ({ on }: AccessCondition): boolean => on === 'claim'
+
+/** A condition of a request. Of opaque bytes nothing is known, so that there must be none. */
+export function testOf(condition: AccessCondition): Test {
+  const isNot = condition.not === true
+  if (condition.on === 'header') {
+    const { name } = condition
+    const fits = anyTest(condition.any)
+    return asked => {
+      const joined = asked.header(name)
+      if (joined === undefined) return isNot
+      if (condition.any.length === 0) return !isNot
+      return valuesOf(joined).some(fits) !== isNot
+    }
+  }
+  if (condition.on === 'claim') {
+    const { path } = condition
+    const fits = anyTest(condition.any)
+    return ({ claims }) => (claims !== undefined && textsAt(claims, path).some(fits)) !== isNot
+  }
+  if (condition.on === 'address' || condition.on === 'identity') throw new Error(`${condition.on} is a condition of the caller`)
+  const fits = anyTest(condition.any)
+  if (condition.on === 'method') return asked => fits(asked.method) !== isNot
+  if (condition.on === 'path') return asked => fits(asked.path) !== isNot
+  return asked => fits(bareHost(asked.host)) !== isNot
+}
+
+function anyTest(matches: readonly TextMatch[]): (text: string) => boolean {
+  const exact = new Set(matches.flatMap(({ type, value }) => (type === 'exact' ? [value] : [])))
+  const others = matches.filter(({ type }) => type !== 'exact').map(textTest)
+  if (others.length === 0) return text => exact.has(text)
+  return text => exact.has(text) || others.some(test => test(text))
+}
+
+/** regex: RE2 syntax that JavaScript has too, of the whole text. */
+export function textTest({ type, value }: TextMatch): (text: string) => boolean {
+  switch (type) {
+    case 'exact':
+      return text => text === value
+    case 'prefix':
+      return text => text.startsWith(value)
+    case 'suffix':
+      return text => text.endsWith(value)
+    case 'regex': {
+      const pattern = new RegExp(`^(?:${value})$`, 'su')
+      return text => pattern.test(text)
+    }
+  }
+}
+
+/** In lower case, without port and without the dot at its end. */
+export const bareHost = (host: string): string => host.replace(/:\d*$/, '').replace(/\.$/, '').toLowerCase()
+
+/** Of a header, each by itself. */
+export const valuesOf = (joined: string): readonly string[] => (joined.includes(',') ? joined.split(',').map(bare) : [bare(joined)])
+
+/** Without the white space of RFC 9110 §5.6.3 around it; what else Unicode calls white belongs to the value. */
+const bare = (value: string): string => value.replace(/^[ \t]+|[ \t]+$/g, '')

@@ -1,0 +1,110 @@
+/** Join tokens over a real control plane: how often each brings somebody in, for whom, and what everybody who may not use it reads. */
+
+import assert from 'node:assert/strict'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, suite, test } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
+import { type Done, Mesh } from '../harness/mesh.ts'
+
+suite('join tokens', () => {
+  let mesh: Mesh
+  let machines = 0
+  before(async () => {
+    mesh = await Mesh.start()
+  })
+  after(() => mesh[Symbol.asyncDispose]())
+
+  const make = async (...flags: readonly string[]): Promise<string> => {
+    const { code, stdout, stderr } = await mesh.weft('token', 'create', ...flags)
+    assert.equal(code, 0, stderr)
+    return stdout.trim()
+  }
+  /** On a machine that knows nothing of the mesh yet. */
+  const enter = (service: string, token: string, ...flags: readonly string[]): Promise<Done> => {
+    const state = join(mesh.folder, `machine-${machines++}`)
+    mkdirSync(state)
+    return mesh.job(service, ['/bin/sleep', '1'], {
+      flags: ['--capture', 'proxy', '--token', token, ...flags],
+      env: { XDG_STATE_HOME: state },
+    })
+  }
+
+  test('of two workloads that race with a token for one use one joins, and the other reads when and from where it was used', async () => {
+    const token = await make('--service-account', 'orders', '--uses', '1')
+    const done = await Promise.all([enter('orders', token), enter('orders', token)])
+    assert.deepEqual(done.map(({ code }) => code).toSorted(), [0, 1], done.map(({ stderr }) => stderr).join('\n'))
+    const refused = done.find(({ code }) => code === 1)!
+    assert.match(
+      refused.stderr,
+      /join token was used already \(at .*from 127\.0\.0\.1:\d+\), and it is good for one use; .*weft token create/,
+    )
+    const [kept] = await mesh.client.tokens()
+    assert.deepEqual([kept?.state, kept?.used, kept?.uses, kept?.identity], ['used', 1, 1, 'spiffe://weft.local/ns/default/sa/orders'])
+    const { items } = await mesh.client.audit({ kind: 'JoinToken', name: 'orders' })
+    assert.deepEqual(
+      items.map(({ action, who }) => [action, who]),
+      [
+        ['used', 'spiffe://weft.local/ns/default/sa/orders'],
+        ['created', items[1]!.who],
+      ],
+    )
+  })
+
+  test('revoked, expired, altered and foreign tokens are each refused in their own words', async () => {
+    const revoked = await make('--service-account', 'web')
+    const told = await mesh.weft('token', 'revoke', revoked)
+    assert.match(told.stdout, /for spiffe:\/\/weft\.local\/ns\/default\/sa\/web is revoked; nobody used it/)
+    assert.match((await enter('web', revoked)).stderr, /the join token was revoked at 20/)
+
+    const short = await make('--service-account', 'web', '--ttl', '1s')
+    await pause(2100)
+    assert.match((await enter('web', short)).stderr, /the join token expired at 20.*weft token create/)
+
+    // Of another service, signed by nobody.
+    const [head, claims, signature] = (await make('--service-account', 'web')).split('.') as [string, string, string]
+    const changed = JSON.parse(Buffer.from(claims, 'base64url').toString()) as { sub: string }
+    const forged = [
+      head,
+      Buffer.from(JSON.stringify({ ...changed, sub: changed.sub.replace('web', 'bank') })).toString('base64url'),
+      signature,
+    ]
+    assert.match((await enter('bank', forged.join('.'))).stderr, /the join token is not signed by this control plane/)
+
+    await using other = await Mesh.start()
+    const { stdout: foreign } = await other.weft('token', 'create', '--service-account', 'web')
+    // It leads to the other mesh; made to lead here, it is not believed.
+    const [, theirs, sign] = foreign.trim().split('.') as [string, string, string]
+    const lured = {
+      ...JSON.parse(Buffer.from(theirs, 'base64url').toString()),
+      xds: changed && (JSON.parse(Buffer.from(claims, 'base64url').toString()) as { xds: string }).xds,
+    }
+    const led = [head, Buffer.from(JSON.stringify(lured)).toString('base64url'), sign].join('.')
+    assert.match((await enter('web', led)).stderr, /does not belong to the root certificate that the join token names/)
+
+    assert.match((await enter('web', 'a.b')).stderr, /the join token is malformed/)
+    const listed = await mesh.weft('token', 'list', '--all')
+    assert.match(listed.stdout, /revoked/)
+    assert.match(listed.stdout, /expired/)
+    assert.doesNotMatch(listed.stdout, /eyJ/)
+  })
+
+  test('who joined by a token for some labels is in the mesh with these only, also with the certificate that it got', async () => {
+    const token = await make('--service-account', 'cart', '-l', 'version=v2')
+    const wrong = mesh.run('cart', ['/bin/sleep', '60'], {
+      flags: ['--capture', 'proxy', '--token', token, '--app-version', 'v1'],
+      env: { XDG_STATE_HOME: join(mesh.folder, 'machine-wrong') },
+    })
+    await mesh.until('a reason', () =>
+      /its join token is for workloads with the labels version=v2, and this one has app=cart, version=v1/.test(wrong.stderr),
+    )
+    assert.deepEqual(await mesh.healthOf('cart'), [])
+    await wrong.stop('SIGKILL')
+    await using right = mesh.run('cart', ['/bin/sleep', '60'], {
+      flags: ['--capture', 'proxy', '--token', token, '--app-version', 'v2'],
+      env: { XDG_STATE_HOME: join(mesh.folder, 'machine-wrong') },
+    })
+    await mesh.until('the workload', async () => (await mesh.healthOf('cart')).length === 1)
+    assert.doesNotMatch(right.stderr, /its join token is for/)
+  })
+})
