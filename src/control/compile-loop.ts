@@ -6,6 +6,7 @@
  * What did not change is the same object from one compile to the next, down to a proxy's view, so that nothing is encoded or sent twice.
  */
 
+import type { ProxyStatus } from '#api/mesh-api'
 import { type Clock, longestTimerMs } from '#base/clock'
 import type { Log } from '#base/log'
 import {
@@ -27,6 +28,7 @@ import type { Platform } from '#platforms/platform'
 import type { Resource } from '#resources/kind'
 import { apiVersionOf } from '#resources/kind'
 import { kindOf, kinds } from '#resources/registry'
+import { Enforcement, keyOf } from './enforcement.ts'
 import { MtlsMoves, type Settled } from './mtls-moves.ts'
 import type { Operation, Store } from './store.ts'
 
@@ -46,6 +48,7 @@ export type Compilation = { readonly revision: number; readonly mesh: Mesh; read
 export type Cut = { readonly mesh: Mesh; readonly view: View }
 
 const sources = kinds.filter(({ kind }) => kind !== 'Workload') // workloads come through the inventory
+const restateMs = 200
 const quietMs = 10
 const longestMs = 50
 
@@ -59,6 +62,9 @@ export class CompileLoop {
   #input: Input | undefined
   #cancel: (() => void) | undefined
   #cancelEnd: (() => void) | undefined
+  #cancelRestate: (() => void) | undefined
+  #proxies: () => readonly ProxyStatus[] = () => []
+  readonly #enforcement = new Enforcement()
   #firstAt = 0
   #lastAt = 0
   #tookMs = 0
@@ -96,6 +102,20 @@ export class CompileLoop {
     return this.#compiled && tellPolicies(this.#compiled, question)
   }
 
+  /** Who knows which proxies have what: the statuses of policies say it. */
+  learnsProxies(proxies: () => readonly ProxyStatus[]): void {
+    this.#proxies = proxies
+  }
+
+  /** A proxy came, went, acknowledged or refused: in a moment the statuses that tell of it are written again. */
+  restate(): void {
+    if (this.#compiled === undefined || this.#compiled.enforced.length === 0) return
+    this.#cancelRestate ??= this.#options.clock.after(restateMs, () => {
+      this.#cancelRestate = undefined
+      this.#writeStatuses(true)
+    })
+  }
+
   /** Who knows how far the proxies are: changes that take more than one step wait for them. */
   hears(isSettled: Settled): void {
     this.#moves.hears(isSettled)
@@ -115,6 +135,7 @@ export class CompileLoop {
     this.#cancel?.()
     this.#cancel = undefined
     this.#cancelEnd?.()
+    this.#cancelRestate?.()
     this.#moves.close()
     for (const end of this.#ends) end()
     this.#told.clear()
@@ -169,6 +190,7 @@ export class CompileLoop {
     }
     this.#awaitEnd(this.#compiled.endsAt, now)
     this.#input = { ...input, moving: this.#moves.moving }
+    this.#enforcement.compiled(this.#compiled.enforced, revision)
     this.#current = { revision, mesh: this.#compiled.mesh, notes: this.#compiled.notes }
   }
 
@@ -180,10 +202,16 @@ export class CompileLoop {
   }
 
   /** Only what says something else than before is written; the commit that follows finds nothing more to say. */
-  #writeStatuses(): void {
+  #writeStatuses(isOfProxies = false): void {
     const { store, clock, log } = this.#options
     const now = new Date(clock.now()).toISOString().replace(/\.\d+Z$/, 'Z')
-    const operations = this.#compiled!.statuses.flatMap((said): Operation[] => {
+    const { statuses, enforced } = this.#compiled!
+    const policies = new Map(enforced.map(each => [keyOf(each), each]))
+    const proxies = new Map(policies.size === 0 ? [] : this.#proxies().map(each => [each.id, each]))
+    const operations = statuses.flatMap((plain): Operation[] => {
+      const policy = policies.get(keyOf(plain))
+      if (policy === undefined && isOfProxies) return []
+      const said = policy === undefined ? plain : this.#enforcement.told(plain, policy, proxies)
       const kind = kindOf(said.apiVersion, said.kind)
       const group = said.apiVersion.includes('/') ? said.apiVersion.split('/')[0]! : ''
       const resource = store.get({ group, kind: said.kind, namespace: said.namespace ?? '', name: said.name })

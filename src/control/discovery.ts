@@ -50,6 +50,7 @@ export class Discovery {
         this.#open(new AdsServer('state'), out, call, (server, request: StateRequest) => server.receiveState(request)),
       ),
     ]
+    options.loop.learnsProxies(() => this.proxies)
     this.#ends = [
       options.loop.onCompiled(() => {
         for (const connection of this.#connections.values()) connection.follow(options.loop)
@@ -146,6 +147,7 @@ export class Discovery {
           return out.end({ code: rpcCodes.failedPrecondition, details: 'the first request of a stream must tell the node' })
         }
         connection.seen()
+        if (connection.hasMoved) this.#options.loop.restate()
         flush()
       },
       end: ({ code }) => {
@@ -191,6 +193,7 @@ export class Discovery {
     old?.end(rpcCodes.cancelled, 'a newer stream of this proxy has taken over')
     log.info('a proxy is connected', { proxy: node.id, identity: call.peer, version: node.version, from: call.address })
     connection.follow(loop)
+    loop.restate()
     return connection
   }
 
@@ -202,6 +205,7 @@ export class Discovery {
     log.info(inOrder ? 'a proxy took its leave' : 'a proxy is gone', { proxy: id })
     if (inOrder) platform.leave(id)
     else platform.disconnect(id)
+    this.#options.loop.restate()
   }
 
   /** A proxy whose workload was removed is no more spoken of. */

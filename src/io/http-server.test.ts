@@ -1,6 +1,7 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import http from 'node:http'
+import net from 'node:net'
 import { serveHttp, type Handler } from './http-server.ts'
 
 const echo: Handler = async request => ({
@@ -110,4 +111,32 @@ test('a handler that throws answers 500 and the server lives on', async () => {
   assert.equal((await fetch(`http://127.0.0.1:${server.port}/bug`)).status, 500)
   assert.equal((bug as Error).message, 'oops')
   assert.equal((await fetch(`http://127.0.0.1:${server.port}/`)).status, 204)
+})
+
+test('a client that sends its head or its body too slowly is told so, and cut off', async () => {
+  await using server = await serveHttp({ host: '127.0.0.1', port: 0, handler: echo, slowMs: { head: 300, whole: 600 } })
+  for (const sent of ['GET / HTTP/1.1\r\nHost: local', 'POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nabc']) {
+    const said = await new Promise<string>((resolve, reject) => {
+      const socket = net.connect(server.port, '127.0.0.1', () => socket.write(sent))
+      let text = ''
+      socket.setEncoding('utf8').on('data', chunk => (text += chunk))
+      socket.once('close', () => resolve(text)).once('error', reject)
+    })
+    assert.match(said, /^HTTP\/1\.1 408 Request Timeout\r\n[^]*the request took too long to arrive/, sent)
+  }
+})
+
+test('more connections from one address than it may have are answered with 429, and those that it has are served on', async () => {
+  await using server = await serveHttp({ host: '127.0.0.1', port: 0, handler: echo, connectionsPerAddress: () => 2 })
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
+  const open = net.connect(server.port, '127.0.0.1')
+  try {
+    const kept = () => raw(server.port, { agent, path: '/kept' })
+    assert.equal((await kept()).status, 200)
+    const third = await raw(server.port, { agent: false })
+    assert.deepEqual([third.status, /more than 2 connections from one address/.test(third.text)], [429, true])
+  } finally {
+    open.destroy()
+    agent.destroy()
+  }
 })

@@ -7,7 +7,7 @@ import { virtualBlocks } from './virtual.ts'
 export const loopbackOf = (virtual: string, block: number): string => `127.${block}.${virtual.split('.').slice(2).join('.')}`
 
 /** There is room for services only; workloads themselves are called through the proxy (`HTTP_PROXY`). */
-const isOfWorkload = (host: string): boolean => host.startsWith(`${virtualBlocks.workload}.`)
+export const isOfWorkload = (host: string): boolean => host.startsWith(`${virtualBlocks.workload}.`)
 
 /** The first address of a block, which no service has: that of the workload's proxy itself. */
 export const ownLoopback = (block: number): string => `127.${block}.0.1`

@@ -3,8 +3,9 @@
 import type { Log } from '#base/log'
 import { isIp, listen, type Listening, type Socket } from '#io/net'
 import { listenerAt } from '#model/listener'
-import { loopbackOf } from '#model/loopback'
+import { isOfWorkload, loopbackOf } from '#model/loopback'
 import type { Backend, Endpoint, Listener, Route, View } from '#model/view'
+import { isGivenOut } from '#model/virtual'
 import { wayOutAt } from '#model/way-out'
 import { field, type RequestHead, serverCodec } from '#wire/http1'
 import { claimBlock } from './block.ts'
@@ -59,7 +60,7 @@ async function claimOrShare(onSocket: (socket: Socket) => void): Promise<{ block
 
 /** A plain name means the service of the workload's own namespace, where there are several. */
 function ownFirst(core: Core): readonly Listener[] {
-  const outbound = Object.values(core.view.listeners).filter(listener => listener.direction === 'outbound')
+  const outbound = Object.values(core.view.listeners).filter(({ direction, host }) => direction === 'outbound' && !isOfWorkload(host))
   const isOwn = (listener: Listener): boolean => listener.service.endsWith(`.${core.entry(listener).source.namespace}`)
   return [...outbound.filter(isOwn), ...outbound.filter(listener => !isOwn(listener))]
 }
@@ -81,7 +82,12 @@ function begin(core: Core, socket: Socket): void {
   socket.resume()
 }
 
-const virtualOf = (view: View, name: string): string | undefined => view.dns.find(entry => entry.name === name.toLowerCase())?.addresses[0]
+/** Of several, as a headless Service has, any: who asks for a name here leaves the choice. */
+function virtualOf(view: View, name: string): string | undefined {
+  if (isGivenOut(name)) return name
+  const addresses = view.dns.find(entry => entry.name === name.toLowerCase())?.addresses ?? []
+  return addresses[Math.floor(Math.random() * addresses.length)]
+}
 
 /** The listener of the service that a request names; for any other host a way out that is made for it. */
 function entryFor(core: Core, head: RequestHead) {

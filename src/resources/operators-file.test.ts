@@ -26,7 +26,7 @@ test('the file that the guide shows can be used as it stands', () => {
 test('an empty file is users with tokens alone, with the limits that hold unless said', () => {
   assert.deepEqual(readOperatorsFile('', 'operators.yaml'), {
     grants: [],
-    limits: { requestsPerSecond: 200, burst: 2000, watches: 256, connections: 512 },
+    limits: { requestsPerSecond: 500, burst: 5000, watches: 256, connections: 512 },
     allowedOrigins: [],
     allowedHosts: [],
   })

@@ -62,8 +62,8 @@ const grant = z
   })
 
 const limits = z.strictObject({
-  requestsPerSecond: z.number().positive().max(1_000_000).default(200).describe('Of one user, or of one address that has not logged in.'),
-  burst: z.number().int().positive().max(1_000_000).default(2000).describe('So many at once before that.'),
+  requestsPerSecond: z.number().positive().max(1_000_000).default(500).describe('Of one user, or of one address that has not logged in.'),
+  burst: z.number().int().positive().max(1_000_000).default(5000).describe('So many at once before that.'),
   watches: z.number().int().positive().max(100_000).default(256).describe('Open at once by one user.'),
   connections: z.number().int().positive().max(100_000).default(512).describe('Open at once from one address.'),
 })

@@ -109,6 +109,17 @@ describe('endpoints by hand and workloads themselves', { skip: verdict.ok ? fals
     }
   })
 
+  test('where nothing is captured they are called through the proxy of the workload', async () => {
+    const [version, { name, address }] = [...named][0]!
+    const hosts = [`${name}.peers`, `${name}.default.workload`, address].map(host => `curl -sS -m 20 http://${host}:8080/; echo`)
+    const { code, stdout, stderr } = await mesh.job('plain', ['/bin/sh', '-c', hosts.join('; ')], { flags: ['--capture', 'proxy'] })
+    assert.deepEqual([code, stdout, stderr], [0, `${version}\n${version}\n${version}\n`, ''])
+    const { stdout: any } = await mesh.job('chooses', ['/bin/sh', '-c', 'curl -sS -m 20 http://peers:8080/'], {
+      flags: ['--capture', 'proxy'],
+    })
+    assert.ok(named.has(any), any)
+  })
+
   test('where no address has a workload nobody answers, and nothing leaves the mesh', async () => {
     const [first] = [...named.values()]
     const free = first!.address.replace(/\d+$/, last => `${(Number(last) + 100) % 256}`)

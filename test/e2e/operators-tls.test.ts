@@ -2,11 +2,14 @@
 
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
+import { createHmac, generateKeyPairSync } from 'node:crypto'
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
-import net from 'node:net'
+import http from 'node:http'
+import net, { type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import tls from 'node:tls'
+import { SignJWT } from 'jose'
 import { connect, type Client } from '../../src/api/client.ts'
 import { fetchWith } from '../../src/io/fetch.ts'
 import { installed } from '../conformance/peers.ts'
@@ -35,6 +38,23 @@ suite('the operator API over TLS', { skip: 'missing' in openssl ? openssl.missin
       by === undefined ? ['-signkey', file(`${name}.key`)] : ['-CA', file(`${by}.pem`), '-CAkey', file(`${by}.key`), '-CAcreateserial']
     run('x509', '-req', '-in', file(`${name}.csr`), ...signed, '-days', '2', '-extfile', file(`${name}.ext`), '-out', file(`${name}.pem`))
   }
+  /** As much of an OpenID provider as gives programs tokens. */
+  const keys = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const jwk = { ...keys.publicKey.export({ format: 'jwk' }), kid: 'one', alg: 'ES256', use: 'sig' }
+  let issuer = ''
+  const provider = http.createServer((request, reply) => {
+    reply.setHeader('content-type', 'application/json')
+    if (request.url === '/jwks') return reply.end(JSON.stringify({ keys: [jwk] }))
+    const at = (path: string): string => `${issuer}${path}`
+    reply.end(JSON.stringify({ issuer, jwks_uri: at('/jwks'), authorization_endpoint: at('/auth'), token_endpoint: at('/token') }))
+  })
+  const tokenWith = (claims: Record<string, unknown>, life = '5m'): Promise<string> =>
+    new SignJWT({ sub: 'eve', groups: ['platform'], ...claims })
+      .setProtectedHeader({ alg: 'ES256', kid: 'one', typ: 'JWT' })
+      .setIssuer(issuer)
+      .setAudience(typeof claims['aud'] === 'string' ? claims['aud'] : 'weft')
+      .setExpirationTime(life)
+      .sign(keys.privateKey)
   const ofClient = 'extendedKeyUsage=clientAuth\nkeyUsage=digitalSignature\n'
 
   before(async () => {
@@ -48,13 +68,17 @@ suite('the operator API over TLS', { skip: 'missing' in openssl ? openssl.missin
     certify('two', '/CN=api', undefined, 'subjectAltName=DNS:localhost,IP:127.0.0.1\n')
     copyFileSync(file('one.pem'), file('api.pem'))
     copyFileSync(file('one.key'), file('api.key'))
+    await new Promise<void>(done => provider.listen(0, '127.0.0.1', done))
+    issuer = `http://127.0.0.1:${(provider.address() as AddressInfo).port}`
     writeFileSync(
       file('operators.yaml'),
-      `certificates: { caFile: ${file('clients.pem')} }
+      `oidc: { issuer: '${issuer}', clientId: weft }
+certificates: { caFile: ${file('clients.pem')} }
 grants:
 - { certificateGroup: platform, role: admin }
+- { oidcGroup: platform, role: viewer }
 - { certificate: spiffe://example.org/ns/ops/sa/robot, role: editor, namespaces: [default] }
-limits: { requestsPerSecond: 50, burst: 400, watches: 3, connections: 20 }
+limits: { requestsPerSecond: 20, burst: 400, watches: 3, connections: 20 }
 allowedOrigins: [https://tools.example]
 `,
     )
@@ -66,7 +90,10 @@ allowedOrigins: [https://tools.example]
     })
     asAdmin = connect(mesh.url, { fetch: admin })
   })
-  after(() => mesh[Symbol.asyncDispose]())
+  after(async () => {
+    provider.close()
+    await mesh[Symbol.asyncDispose]()
+  })
 
   test('no token of a first admin is made where the settings name one', () => {
     assert.throws(() => readFileSync(join(mesh.folder, 'control', 'admin.token')), /ENOENT/)
@@ -91,6 +118,45 @@ allowedOrigins: [https://tools.example]
       items.map(({ action, how }) => [action, how]),
       [['refused call', 'certificate']],
     )
+  })
+
+  test('a token of the OpenID provider is somebody by its groups; one that is expired, for others, or signed otherwise is refused', async () => {
+    const good = await tokenWith({})
+    assert.equal((await call('/weft/v1/status', { token: good })).status, 200)
+    const denied = await call('/weft/v1/users', { token: good })
+    assert.equal(denied.status, 403)
+    assert.match(statusIn(denied).message, /user "eve" may not list users/)
+    const nobody = await call('/weft/v1/status', { token: await tokenWith({ groups: ['others'] }) })
+    assert.match(statusIn(nobody).message, /and there is no role/)
+    const [head, body] = good.split('.')
+    // The public key taken for a secret: what is signed by it anybody could have made.
+    const confused = `${Buffer.from(JSON.stringify({ alg: 'HS256', kid: 'one' })).toString('base64url')}.${body}`
+    const pem = keys.publicKey.export({ type: 'spki', format: 'pem' })
+    for (const [token, says] of [
+      [await tokenWith({}, '-2m'), /it has expired/],
+      [await tokenWith({ aud: 'others' }), /it is for another audience/],
+      [await tokenWith({ sub: '' }), /says no sub/],
+      [`${head}.${body}.${Buffer.alloc(64).toString('base64url')}`, /signature does not fit/],
+      [`${confused}.${createHmac('sha256', pem).update(confused).digest('base64url')}`, /not signed by an algorithm that is taken/],
+    ] as const) {
+      const answer = await call('/weft/v1/status', { token })
+      assert.equal(answer.status, 401)
+      assert.match(statusIn(answer).message, says)
+    }
+    const { items } = await asAdmin.audit({ who: 'eve' })
+    assert.deepEqual(new Set(items.map(({ how }) => how)), new Set(['oidc']))
+  })
+
+  test('over TLS the cookie of a session is for this host and for TLS alone', async () => {
+    const { token } = await asAdmin.createUser({ name: 'cookie', roles: ['viewer'] })
+    const entered = await call('/weft/v1/login', { method: 'POST', body: JSON.stringify({ token }) })
+    assert.equal(entered.status, 200)
+    const [cookie = ''] = entered.headers['set-cookie'] ?? []
+    assert.match(cookie, /^__Host-weft-session=[\w-]{43}; Path=\/; HttpOnly; SameSite=Strict; Max-Age=\d+; Secure$/)
+    const pair = { cookie: cookie.split(';')[0]! }
+    assert.equal((await call('/weft/v1/status', { headers: pair })).status, 200)
+    assert.equal((await call('/weft/v1/logout', { method: 'POST', headers: pair })).status, 200)
+    assert.equal((await call('/weft/v1/status', { headers: pair })).status, 401)
   })
 
   test('weft shows a client certificate, by flags and by a context', async () => {
@@ -240,7 +306,7 @@ allowedOrigins: [https://tools.example]
     assert.equal(refused?.status, 429)
     const said = JSON.parse(await refused!.text()) as { reason: string; message: string; details: { retryAfterSeconds: number } }
     assert.equal(said.reason, 'TooManyRequests')
-    assert.match(said.message, /more than 50 requests a second from one caller: try again in \d+ s/)
+    assert.match(said.message, /more than 20 requests a second from one caller: try again in \d+ s/)
     assert.equal(Number(refused!.headers.get('retry-after')), said.details.retryAfterSeconds)
     // Others are served on.
     assert.equal((await call('/weft/v1/users', { tls: showing('ada') })).status, 200)

@@ -62,11 +62,16 @@ export function requester(base: string, timeoutMs: number, send: typeof fetch, t
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       ...(signal ? { signal } : {}),
     }
-    const reply = await send(`${base}${path}${asked === '' ? '' : `?${asked}`}`, init).catch((thrown: unknown) => {
-      throw isAbort(thrown) ? thrown : new Unreachable(base, reasonOf(thrown))
-    })
-    if (!reply.ok) throw await refusalIn(reply)
-    return reply
+    for (let left = mostRetries; ; left--) {
+      const reply = await send(`${base}${path}${asked === '' ? '' : `?${asked}`}`, init).catch((thrown: unknown) => {
+        throw isAbort(thrown) ? thrown : new Unreachable(base, reasonOf(thrown))
+      })
+      if (reply.ok) return reply
+      const waitMs = reply.status === 429 && left > 0 ? 1000 * Number(reply.headers.get('retry-after') ?? Number.NaN) : Number.NaN
+      if (!(waitMs >= 0 && waitMs <= longestWaitMs)) throw await refusalIn(reply)
+      await reply.body?.cancel()
+      await waited(waitMs, signal)
+    }
   }
 
   async function json<T>(path: string, asking: Asking = {}): Promise<T> {
@@ -99,6 +104,16 @@ export function requester(base: string, timeoutMs: number, send: typeof fetch, t
     },
   }
 }
+
+/** Of what was too much, and is told when to come again. */
+const mostRetries = 5
+const longestWaitMs = 5000
+
+const waited = (ms: number, signal: AbortSignal | undefined): Promise<void> =>
+  new Promise((done, failed) => {
+    const timer = setTimeout(done, ms)
+    signal?.addEventListener('abort', () => (clearTimeout(timer), failed(signal.reason as Error)), { once: true })
+  })
 
 type StatusBody = {
   readonly code?: number

@@ -110,7 +110,7 @@ export async function waitForConditions(
 const faults = new Set(['PartiallyInvalid', 'Conflicted', 'OverlappingTLSConfig'])
 /** Of two that are in conflict the one that overrules the other holds as it stands. */
 const isBad = ({ type, status, reason }: Condition): boolean =>
-  faults.has(type) ? status === 'True' && reason !== 'Overrules' : status === 'False'
+  faults.has(type) ? status === 'True' && reason !== 'Overrules' : status === 'False' && (type !== 'Enforced' || reason === 'ProxyRefuses')
 
 /** isCurrent: the conditions are about this generation. Without any, only a route or a policy is waited for. */
 export function judge(

@@ -24,6 +24,7 @@ export class Connection {
   readonly #refusedAt = new Map<string, string>()
   #lastSeen: string
   #cut: Cut | undefined
+  #moved = ''
 
   constructor(options: ConnectionOptions) {
     this.#options = options
@@ -37,6 +38,15 @@ export class Connection {
 
   get progress(): Progress {
     return this.#options.server.progress
+  }
+
+  /** Whether it acknowledged or refused anything since that was last asked. */
+  get hasMoved(): boolean {
+    const { active, rejected } = this.progress
+    const now = `${active} ${rejected.map(({ typeUrl, resource }) => `${typeUrl} ${resource}`).join()}`
+    if (now === this.#moved) return false
+    this.#moved = now
+    return true
   }
 
   /** It has answered for everything of the newest compilation. */

@@ -19,6 +19,7 @@ import {
 } from '../fields.ts'
 import { parentRef } from '../gateway-api/references.ts'
 import type { Kind, Resource } from '../kind.ts'
+import { enforcedColumn, enforcement } from './enforcement.ts'
 
 /** Where policies for the whole mesh live: who may write there may shut everything. */
 export const rootNamespace = 'weft-system'
@@ -282,11 +283,14 @@ export const accessPolicy: Kind = {
           z.strictObject({
             ancestorRef: parentRef.describe('The target in question.'),
             controllerName: controllerName().describe('Who reports.'),
-            conditions: conditions().describe('Accepted, and PartiallyInvalid where a rule cannot be carried out at some port.'),
+            conditions: conditions().describe(
+              'Accepted, PartiallyInvalid where a rule cannot be carried out at some port, and Enforced: whether all proxies keep it that have to.',
+            ),
           }),
         )
           .max(16)
           .describe('One entry for each target.'),
+        enforcement: enforcement(),
       })
       .optional()
       .describe('What the control plane makes of it.'),
@@ -311,6 +315,7 @@ export const accessPolicy: Kind = {
           .join(','),
     },
     { name: 'Rules', type: 'string', description: 'How many', value: r => String((r as AccessPolicy).spec?.rules?.length ?? 0) },
+    enforcedColumn,
     age,
   ],
 }

@@ -3,6 +3,7 @@
 import { z } from 'zod'
 import { age } from '../fields.ts'
 import type { Kind, Resource } from '../kind.ts'
+import { enforcedColumn, enforcement } from './enforcement.ts'
 import { policyStatus, policyTargets, targetsColumn } from './route-targets.ts'
 
 const spec = z.strictObject({
@@ -32,7 +33,10 @@ export const authenticationPolicy: Kind = {
   hasStatus: true,
   description:
     'An AuthenticationPolicy says whether callers of workloads must prove who they are by mutual TLS: for the mesh, a namespace, workloads, a Service or one port of it. Ports of UDP are strict always. `weft mtls report` tells who still speaks plaintext.',
-  schema: z.strictObject({ spec: spec.describe('For what it holds and what it says.'), status: policyStatus() }),
+  schema: z.strictObject({
+    spec: spec.describe('For what it holds and what it says.'),
+    status: policyStatus({ enforcement: enforcement() }),
+  }),
   columns: [
     targetsColumn,
     {
@@ -41,6 +45,7 @@ export const authenticationPolicy: Kind = {
       description: 'Strict, Permissive or Disabled',
       value: r => (r as AuthenticationPolicy).spec?.mtls?.mode,
     },
+    enforcedColumn,
     age,
   ],
 }

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { durationMs } from '../duration.ts'
 import { age, atomicList, duration, headerName, objectName, rules } from '../fields.ts'
 import type { Kind, Resource } from '../kind.ts'
+import { enforcedColumn, enforcement } from './enforcement.ts'
 import { claimsToHeaders } from './claims-to-headers.ts'
 import { policyStatus, policyTargets, targetsColumn } from './route-targets.ts'
 
@@ -154,7 +155,10 @@ export const jwtPolicy: Kind = {
   hasStatus: true,
   description:
     'A JWTPolicy says which signed tokens (JWT, RFC 7519) requests must bring. The proxy of the called workload verifies them, for routes of a Gateway that Gateway; what fails is answered 401 or UNAUTHENTICATED. AccessPolicies may then name claims. The narrowest policy holds as a whole.',
-  schema: z.strictObject({ spec: spec.describe('For what it holds, and whose tokens are taken.'), status: policyStatus() }),
+  schema: z.strictObject({
+    spec: spec.describe('For what it holds, and whose tokens are taken.'),
+    status: policyStatus({ enforcement: enforcement() }),
+  }),
   columns: [
     targetsColumn,
     {
@@ -164,6 +168,7 @@ export const jwtPolicy: Kind = {
       value: r => ((r as JWTPolicy).spec?.providers ?? []).map(({ issuer }) => issuer).join(','),
     },
     { name: 'Require', type: 'string', description: 'Whether there must be one', value: r => (r as JWTPolicy).spec?.require },
+    enforcedColumn,
     age,
   ],
 }

@@ -96,7 +96,8 @@ function* fitting({ group, kind, name, sectionName, labels }: PolicyTarget): Ite
   if (kind !== 'Workload' && labels !== undefined) yield { path: ['labels'], says: `do not go with kind ${kind}: remove them` }
 }
 
-export const policyStatus = () =>
+/** more: further fields. */
+export const policyStatus = (more: Readonly<Record<string, z.ZodType>> = {}) =>
   z
     .strictObject({
       ancestors: atomicList(
@@ -110,6 +111,7 @@ export const policyStatus = () =>
       )
         .max(16)
         .describe('One entry for each target.'),
+      ...more,
     })
     .optional()
     .describe('What the control plane makes of it.')

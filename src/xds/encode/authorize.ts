@@ -84,9 +84,15 @@ export const encodeConnectionAuthorizer = (authorizer: Authorizer | undefined) =
       ]
 
 const grpcService = ({ backend, timeoutMs }: Authorizer) => ({
-  targetSpecifier: { case: 'envoyGrpc' as const, value: { clusterName: backend ?? invalidCluster } },
+  targetSpecifier: {
+    case: 'envoyGrpc' as const,
+    value: { clusterName: backend ?? invalidCluster, ...(backend === undefined ? {} : { authority: authorityOf(backend) }) },
+  },
   timeout: duration(timeoutMs),
 })
+
+/** `NAMESPACE/SERVICE:PORT` → `SERVICE.NAMESPACE`. Envoy would write the name of the cluster, and servers refuse an authority with a slash in it. */
+const authorityOf = (backend: string): string => backend.replace(/^([^/]+)\/([^/]+):\d+$/, '$2.$1').replaceAll(/[^\w.:-]/g, '-')
 
 function filterConfig(authorizer: Authorizer): ExtAuthz {
   const { name, failsOpen, ask, body, when } = authorizer

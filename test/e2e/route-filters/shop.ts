@@ -55,6 +55,7 @@ const pathOf: Readonly<Record<string, KindPath>> = {
   AccessPolicy: { group: 'weft.dev', version: 'v1alpha1', plural: 'accesspolicies', namespaced: true },
   FaultPolicy: { group: 'weft.dev', version: 'v1alpha1', plural: 'faultpolicies', namespaced: true },
   RateLimitPolicy: { group: 'weft.dev', version: 'v1alpha1', plural: 'ratelimitpolicies', namespaced: true },
+  ExternalAuthorizationPolicy: { group: 'weft.dev', version: 'v1alpha1', plural: 'externalauthorizationpolicies', namespaced: true },
   JWTPolicy: { group: 'weft.dev', version: 'v1alpha1', plural: 'jwtpolicies', namespaced: true },
   Mesh: { group: 'weft.dev', version: 'v1alpha1', plural: 'meshes', namespaced: false },
 }

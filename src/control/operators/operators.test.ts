@@ -1,0 +1,117 @@
+/** Users, sessions, limits and the gate by their own, with a clock that stands. */
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { mayDo, readGrant, tellGrant } from '#api/rights'
+import type { HttpRequest } from '#io/http-server'
+import { CallerLimits } from './limits.ts'
+import { cookieOf, Sessions, setCookie } from './sessions.ts'
+import { openUsers } from './users.ts'
+
+const clockAt = (now: number) => {
+  const clock = { at: now, now: () => clock.at, after: () => () => {} }
+  return clock
+}
+
+test('a role holds where it was given, and a role of the whole mesh everywhere', () => {
+  const cases: readonly (readonly [grants: string, right: 'read' | 'edit' | 'administer', namespace: string | undefined, may: boolean])[] =
+    [
+      ['viewer', 'read', 'shop', true],
+      ['viewer', 'edit', 'shop', false],
+      ['viewer:shop', 'read', 'shop', true],
+      ['viewer:shop', 'read', 'bank', false],
+      ['viewer:shop', 'read', undefined, false],
+      ['viewer:shop', 'read', '', false],
+      ['editor:shop', 'edit', 'shop', true],
+      ['editor:shop', 'administer', 'shop', false],
+      ['editor', 'edit', undefined, true],
+      ['editor', 'administer', undefined, false],
+      ['admin:shop', 'administer', 'shop', true],
+      ['admin:shop', 'administer', undefined, false],
+      ['admin', 'administer', undefined, true],
+    ]
+  for (const [text, right, namespace, may] of cases) {
+    const grant = readGrant(text)
+    assert.ok(typeof grant !== 'string', text)
+    assert.equal(tellGrant(grant), text)
+    assert.equal(mayDo([grant], right, namespace), may, `${text} ${right} ${namespace}`)
+  }
+  assert.equal(mayDo([], 'read', 'shop'), false)
+  for (const text of ['owner', 'viewer:', 'viewer:Shop', 'viewer:a,,b', 'admin:*', '']) assert.equal(typeof readGrant(text), 'string', text)
+})
+
+test('a user is found by the token until it expires, and is then no longer in the way', () => {
+  const clock = clockAt(1_000_000)
+  using users = openUsers({ path: ':memory:', clock })
+  const { token } = users.create({ name: 'ada', grants: [{ role: 'viewer', namespaces: ['shop'] }], lifeMs: 60_000, madeBy: 'me' })
+  assert.match(token, /^weft_[\w-]{43}$/)
+  assert.deepEqual(users.find(token)?.grants, [{ role: 'viewer', namespaces: ['shop'] }])
+  assert.equal(users.find(`${token}x`), undefined)
+  assert.equal(users.find(token.slice(5)), undefined)
+  assert.throws(() => users.create({ name: 'ada', grants: [], madeBy: 'me' }), /there is a user "ada"/)
+  clock.at += 60_000
+  assert.equal(users.find(token), undefined)
+  assert.equal(users.named('ada'), undefined)
+  const other = users.create({ name: 'ada', grants: [{ role: 'admin' }], madeBy: 'me' })
+  const found = users.find(other.token)!
+  assert.equal(users.find(token), undefined)
+  assert.equal(found.ended?.aborted, false)
+  users.revoke('ada')
+  assert.equal(found.ended?.aborted, true)
+  assert.equal(users.find(other.token), undefined)
+})
+
+test('a session ends with its time, with its proof, or when it is ended', () => {
+  let now = 0
+  let proof: string | undefined = 'ada'
+  const sessions = new Sessions<string>(() => now)
+  const [first, second, third] = [sessions.begin(() => proof, 1000), sessions.begin(() => 'bob'), sessions.begin(() => proof)]
+  assert.equal(sessions.find(first.value)?.who, 'ada')
+  now = 1000
+  assert.equal(sessions.find(first.value), undefined)
+  sessions.end(second.value)
+  assert.equal(sessions.find(second.value), undefined)
+  proof = undefined
+  assert.equal(sessions.find(third.value), undefined)
+  proof = 'ada'
+  assert.equal(sessions.find(third.value), undefined, 'what is over stays over')
+  now = 13 * 3_600_000
+  assert.equal(sessions.find(sessions.begin(() => 'eve', 1).value), undefined)
+})
+
+test('a cookie is found by its whole name among others, as it was set', () => {
+  const line = setCookie('weft-session', 'abc', { isSecure: true, lifeMs: 1500 })
+  assert.equal(line, 'weft-session=abc; Path=/; HttpOnly; SameSite=Strict; Max-Age=1; Secure')
+  const request = { headers: { cookie: 'x-weft-session=no; a=b;weft-session=abc; weft-session=later' } } as unknown as HttpRequest
+  assert.equal(cookieOf(request, 'weft-session'), 'abc')
+  assert.equal(cookieOf(request, 'session'), undefined)
+  assert.equal(cookieOf({ headers: {} }, 'weft-session'), undefined)
+})
+
+test('each caller has an allowance of its own, and is told when to come again', () => {
+  let now = 0
+  const limits = new CallerLimits(
+    () => ({ requestsPerSecond: 2, burst: 3, watches: 1 }),
+    () => now,
+  )
+  for (let n = 0; n < 3; n++) limits.request('token ada')
+  assert.throws(() => limits.request('token ada'), {
+    code: 429,
+    message: /more than 2 requests a second from one caller: try again in 1 s/,
+  })
+  limits.request('token bob')
+  now = 500
+  limits.request('token ada')
+  assert.throws(() => limits.request('token ada'), { code: 429 })
+
+  const end = limits.watch('token ada')
+  assert.throws(() => limits.watch('token ada'), { code: 429, message: /1 watches of one caller are open/ })
+  limits.watch('token bob')()
+  end()
+  end()
+  limits.watch('token ada')()
+
+  for (let n = 0; n < 20; n++) limits.failure('10.0.0.1')
+  assert.throws(() => limits.failure('10.0.0.1'), { code: 429, message: /too many logins that failed from this address/ })
+  limits.failure('10.0.0.2')
+})
