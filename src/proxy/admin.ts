@@ -9,7 +9,13 @@ import type { Core } from './core.ts'
 export type Admin = AsyncDisposable & { readonly url: string }
 
 /** How connections get in, and which do not. */
-type Interception = { readonly capture: string; readonly exclude: Exclusions; readonly externalVips: boolean }
+type Interception = {
+  readonly capture: string
+  readonly exclude: Exclusions
+  readonly externalVips: boolean
+  /** Doors in plaintext that were opened on purpose. */
+  readonly published: readonly string[]
+}
 
 export type Page = { readonly status: number; readonly headers?: Readonly<Record<string, string>>; readonly body: string }
 

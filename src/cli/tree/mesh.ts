@@ -137,9 +137,15 @@ export function addMesh(program: Command, session: Session, act: Act): void {
 
   const check = program
     .command('check')
-    .description('can this machine run the mesh, does the control plane answer, do versions agree')
+    .description(
+      'can this machine run the mesh, does the control plane answer, do versions agree; and every way around the proxies that is seen',
+    )
+    .option('--bypasses', 'only the ways around the proxies; ends with 1 where there are some')
     .addOption(outputFlag('table', 'json', 'yaml'))
     .addOption(controlFlag())
     .action(act(async (flags: object) => (await import('../commands/check.ts')).check(session, flags)))
-  example(check, say, [['weft check', 'before the first weft run']])
+  example(check, say, [
+    ['weft check', 'before the first weft run'],
+    ['weft check --bypasses', 'what gets past the proxies, and what to do about it'],
+  ])
 }
