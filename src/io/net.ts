@@ -3,6 +3,7 @@
 import { constants, type X509Certificate } from 'node:crypto'
 import net from 'node:net'
 import tls from 'node:tls'
+import { leave } from './net/leave.ts'
 import { optionsOf, type Terms } from './net/terms.ts'
 import { resetOnClose } from './sockopt.ts'
 
@@ -116,9 +117,10 @@ export function secureAcceptor(
     ...(alpn.length > 0 ? { ALPNProtocols: [...alpn] } : {}),
   })
   server.on('secureConnection', onSecure)
-  server.on('tlsClientError', (error, socket) =>
-    onFailed(String(socket.authorizationError ?? (error as NodeJS.ErrnoException).code ?? error.message)),
-  )
+  server.on('tlsClientError', (error, socket) => {
+    onFailed(String(socket.authorizationError ?? (error as NodeJS.ErrnoException).code ?? error.message))
+    leave(socket)
+  })
   return {
     accept: socket => void server.emit('connection', socket),
     renew: (fresh, others) => server.setSecureContext(options(fresh, others)),

@@ -2,6 +2,7 @@
 
 import tls from 'node:tls'
 import type { Socket } from '../net.ts'
+import { leave } from './leave.ts'
 import { optionsOf, type Terms } from './terms.ts'
 
 /** certificates: PEM, one for each kind of key; the caller's hello decides. callers: whose certificates they must show, or may. */
@@ -30,9 +31,10 @@ export function edgeAcceptor(
     ...(speaksHttp ? { ALPNProtocols: ['h2', 'http/1.1'] } : {}),
   })
   server.on('secureConnection', onSecure)
-  server.on('tlsClientError', (error, socket) =>
-    onFailed(String(socket.authorizationError ?? (error as NodeJS.ErrnoException).code ?? error.message)),
-  )
+  server.on('tlsClientError', (error, socket) => {
+    onFailed(String(socket.authorizationError ?? (error as NodeJS.ErrnoException).code ?? error.message))
+    leave(socket)
+  })
   return { accept: socket => void server.emit('connection', socket) }
 }
 
