@@ -8,11 +8,16 @@ import process from 'node:process'
 import { Duplex } from 'node:stream'
 import { silent } from '../src/base/log.ts'
 import type { Socket } from '../src/io/net.ts'
-import type { Access, AccessRule, Backend, Listener, Route, RouteTable, View } from '../src/model/view.ts'
+import type { Access, AccessRule, Authorizer, Backend, Listener, Route, RouteTable, View } from '../src/model/view.ts'
 import { Core } from '../src/proxy/core.ts'
 
 /** What differs from a listener with one route and nothing else. */
-type Case = { readonly route?: Partial<Route>; readonly backend?: Partial<Backend>; readonly before?: readonly Route[] }
+type Case = {
+  readonly route?: Partial<Route>
+  readonly backend?: Partial<Backend>
+  readonly before?: readonly Route[]
+  readonly authorizer?: Authorizer
+}
 
 const plain: Route = {
   name: 'all',
@@ -46,6 +51,16 @@ const others = (count: number): readonly Route[] =>
     name: `r${nth}`,
     match: { path: { type: 'prefix' as const, value: `/api/v${nth}` }, method: 'GET' },
   }))
+
+/** Asked by HTTP, which is what the workload in memory speaks. */
+const authorizer: Authorizer = {
+  name: 'app/asked',
+  backend: 'app',
+  timeoutMs: 10_000,
+  failsOpen: false,
+  ask: { type: 'http', prefix: '', headers: [], toBackend: [], toCaller: [] },
+}
+const elsewhere: AccessRule = { name: 'app/asked#0', from: [], to: [[{ on: 'path', any: [{ type: 'prefix', value: '/admin/' }] }]] }
 
 const cases: Readonly<Record<string, Case>> = {
   'nothing (the same once more)': {},
@@ -103,6 +118,11 @@ const cases: Readonly<Record<string, Case>> = {
   'path and host rewritten': { route: { filters: [{ type: 'rewrite', host: 'app.example', path: { type: 'prefix', value: '/v2' } }] } },
   'ten access rules': { route: { access: rules(10) } },
   'a thousand access rules': { route: { access: rules(1000) } },
+  'a service that is asked about other paths': {
+    route: { authorize: ['app/asked'] },
+    authorizer: { ...authorizer, when: [elsewhere] },
+  },
+  'a service that is asked by HTTP, with that call': { route: { authorize: ['app/asked'] }, authorizer },
   'two backends by weight': {
     route: {
       action: {
@@ -198,11 +218,20 @@ function viewOf(all: readonly Case[]): View {
   const listeners: Record<string, Listener> = {}
   const routes: Record<string, RouteTable> = {}
   const backends: Record<string, Backend> = {}
-  for (const [nth, { route = {}, backend = {}, before = [] }] of all.entries()) {
+  for (const [nth, { route = {}, backend = {}, before = [], authorizer }] of all.entries()) {
     const name = `app/${nth}:80`
     const renamed = <T>(value: T): T => JSON.parse(JSON.stringify(value).replaceAll('"backend":"app"', `"backend":"${name}"`)) as T
     const table = renamed([...before, { ...plain, ...route }])
-    listeners[name] = { name, direction: 'outbound', ...placeOf(nth), protocol: 'http', routes: name, service: 'app.default' }
+    const authorizers = authorizer === undefined ? {} : { authorizers: [renamed(authorizer)] }
+    listeners[name] = {
+      name,
+      direction: 'outbound',
+      ...placeOf(nth),
+      protocol: 'http',
+      routes: name,
+      service: 'app.default',
+      ...authorizers,
+    }
     routes[name] = { name, hosts: [{ name: '*', domains: ['*'], routes: table }] }
     backends[name] = {
       name,

@@ -4,7 +4,9 @@ import { existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } 
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { failures } from '../src/base/failure.ts'
+import { administered, routes, verbRights } from '../src/control/operators/rights.ts'
 import { apiVersionOf } from '../src/resources/kind.ts'
+import { operatorsSchema } from '../src/resources/operators-file.ts'
 import { kinds, versionsOf } from '../src/resources/registry.ts'
 import { schemaOf } from '../src/resources/schema.ts'
 import { limitsPage } from './limits.mjs'
@@ -16,6 +18,7 @@ const pages = new Map([
   ['README.md', index()],
   ['failures.md', failurePage()],
   ['limits.md', limitsPage(madeBy)],
+  ['operators.md', operatorsPage()],
   ...kinds.map(kind => [pageName(kind), kindPage(kind)]),
 ])
 
@@ -49,7 +52,7 @@ function index() {
     kind =>
       `| [${kind.kind}](${pageName(kind)}) | \`${apiVersionOf(kind)}\` | ${kind.namespaced ? 'a namespace' : 'the whole mesh'} | ${cell(firstSentence(kind.description))} |`,
   )
-  return `${madeBy}# Reference\n\nEvery kind that the mesh reads, [every way in which it ends a request itself](failures.md), [what it does with header fields](headers.md), [the PROXY protocol](proxy-protocol.md), [limits](limits.md) and [what hostile input meets](hostile.md).\n\n| Kind | apiVersion | Lives in | What it is |\n| --- | --- | --- | --- |\n${rows.join('\n')}\n`
+  return `${madeBy}# Reference\n\nEvery kind that the mesh reads, [every way in which it ends a request itself](failures.md), [what it does with header fields](headers.md), [the PROXY protocol](proxy-protocol.md), [limits](limits.md), [who may use the operator API](operators.md), and [what hostile input meets](hostile.md).\n\n| Kind | apiVersion | Lives in | What it is |\n| --- | --- | --- | --- |\n${rows.join('\n')}\n`
 }
 
 function kindPage(kind) {
@@ -120,6 +123,41 @@ Every way in which the mesh itself ends a request or a connection. An answer car
 | Code | HTTP | gRPC | Blame | Fate | What happened | What to do |
 | --- | --- | --- | --- | --- | --- | --- |
 ${body.join('\n')}
+`
+}
+
+function operatorsPage() {
+  const right = { open: 'none', known: 'to be known', read: 'viewer', edit: 'editor', administer: 'admin' }
+  const verbs = Object.entries(verbRights).map(([verb, needed]) => `| \`${verb}\` | ${right[needed]} |`)
+  const beside = Object.entries(routes).map(
+    ([route, entry]) =>
+      `| \`${route}\` | ${right[entry.right]} | ${entry.where ? 'the namespace that the request names' : 'the whole mesh'} | ${entry.does} |`,
+  )
+  return `${madeBy}# Operators
+
+Who may use the operator API, and for what: the [guide](../guide/operators.md) says how.
+
+## The settings
+
+The file of \`weft control --operators\`, YAML or JSON. \`[]\` stands for each entry of a list.
+
+| Field | Type | | What it says |
+| --- | --- | --- | --- |
+${rows(operatorsSchema(), '').join('\n')}
+
+## Roles that resources need
+
+In the namespace of the path; in the whole mesh for kinds without one, and for lists of all namespaces. Status, and ${administered.map(each => `\`${each}\``).join(', ')}, are changed by an admin.
+
+| Verb | Role |
+| --- | --- |
+${verbs.join('\n')}
+
+## Roles that other routes need
+
+| Route | Role | Where | What for |
+| --- | --- | --- | --- |
+${beside.join('\n')}
 `
 }
 

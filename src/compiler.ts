@@ -30,6 +30,7 @@ import { judgingFaults, nextExpiry } from './compiler/faults.ts'
 import { delegate } from './compiler/delegation.ts'
 import type { JudgeCertificate } from './compiler/edge-certificates.ts'
 import { gather, nameOf, older } from './compiler/gather.ts'
+import { findOrders, type KnownOrder, type OrderedCertificate, type ShownChallenge, withChallenges } from './compiler/certificate-orders.ts'
 import { findBackendTls } from './compiler/backend-tls.ts'
 import { findGateways } from './compiler/gateways.ts'
 import { type Client, isMeant } from './compiler/clients.ts'
@@ -61,6 +62,7 @@ import { lowerTCP, namesOf } from './compiler/tcp.ts'
 
 export type { Note } from './compiler/gather.ts'
 export type { KnownDomain } from './compiler/trust-domains.ts'
+export type { KnownOrder, OrderedCertificate, ShownChallenge } from './compiler/certificate-orders.ts'
 export type { AncestorStatus, ParentStatus, ResourceStatus, Stated } from './compiler/status.ts'
 export { toldProtocol } from './compiler/protocol.ts'
 export type { Enforced } from './compiler/enforced.ts'
@@ -86,8 +88,13 @@ export type CompileOptions = {
   readonly areWhole?: true
   /** What is known of TrustDomains, by their name. */
   readonly domains?: Readonly<Record<string, KnownDomain>>
-  /** Ids of proxies that are Envoys. */
+  /** What became of the certificates that are ordered, by Secret, and which challenges are open. */
+  readonly orders?: Readonly<Record<string, KnownOrder>>
+  readonly challenges?: readonly ShownChallenge[]
+  /** Ids of proxies that are Envoys, in order. */
   readonly envoys?: readonly string[]
+  /** There will never be revocation lists of all authorities: those that sign are not the mesh's own. */
+  readonly isListless?: true
 }
 
 /** plaintext: ports of workloads to which callers are to speak plaintext, as in `moving`. notes: what belongs to no condition. statuses: what to write on each resource; `joinStatus` makes the status of it. */
@@ -98,6 +105,8 @@ export type Compiled = {
   readonly statuses: readonly ResourceStatus[]
   /** Policies about who may call, and whose proxies keep them. */
   readonly enforced: readonly Enforced[]
+  /** Certificates of listeners that are to be got. */
+  readonly ordered: readonly OrderedCertificate[]
   /** When something ends by itself, so that the same resources compile to something else; ms since the epoch. */
   readonly endsAt?: number
 }
@@ -120,10 +129,10 @@ const trustOf = (
   }
 }
 
-/** Envoy looks at revocation lists only where it does not have to tell trust domains apart. */
-function serialsUnseen({ envoys = [] }: CompileOptions, { federated }: Federating): string | undefined {
-  if (envoys.length === 0 || Object.keys(federated).length === 0) return undefined
-  return `Envoy has no revocation lists where there are TrustDomains, so ${envoys.slice(0, 8).join(', ')} takes the certificate until it ends: revoke the identity`
+/** Envoys tell certificates apart by revocation lists only. */
+function serialsUnseen({ isListless, envoys = [] }: CompileOptions): string | undefined {
+  if (isListless !== true || envoys.length === 0) return undefined
+  return `the authority of this mesh signs no revocation list of them, and Envoy knows no other way: ${envoys.slice(0, 8).join(', ')} takes the certificate until it ends. Revoke the identity, or revoke it at the authority`
 }
 
 /**
@@ -133,7 +142,7 @@ function serialsUnseen({ envoys = [] }: CompileOptions, { federated }: Federatin
 export function compile(resources: readonly Resource[], running: Inventory, options: CompileOptions, previous?: Compiled): Compiled {
   const gathered = gather(resources)
   const federating = findTrustDomains(gathered.trustDomains, options.domains ?? {}, options.trustDomain)
-  const revoking = findRevocations(gathered.revocations, options.trustDomain, options.now ?? 0, serialsUnseen(options, federating))
+  const revoking = findRevocations(gathered.revocations, options.trustDomain, options.now ?? 0, serialsUnseen(options))
   const inventory = withoutRevoked(running, revoking.revoked)
   const { grants } = gathered
   const judge = options.judgeCertificate ?? (() => undefined)
@@ -173,10 +182,11 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
   const called = [...withOutside(ports, isStrict), ...portsOfSubsets(services)]
   const { lowered: backends, hashes, perClient } = lowerBackends(called, policies)
   const gateways = findGateways(gathered, backendTls, httpLowered, tcpLowered, inventory, judge, hashes)
+  const orders = findOrders(gateways.edges, gathered, options.orders ?? {})
   const egress = findEgress(gathered.egressPolicies, externals.ports)
   const mtls = findModes(policies.mtls, authentication, services, inventory.workloads, options.moving ?? {})
   const nameless = namelessPorts(mtls, inventory.workloads)
-  const guarding = findGuards(gathered.accessPolicies, gathered.meshes, services, options.trustDomain, nameless)
+  const guarding = findGuards(gathered.accessPolicies, gathered.meshes, services, options.trustDomain, nameless, inventory.workloads)
   const { faultPolicies, rateLimitPolicies } = gathered
   const { now = 0 } = options
   const held = new Set<Resource>(Object.values(attached).flatMap(list => list.map(each => each.route)))
@@ -189,10 +199,11 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
   const faults = findTargets(faultPolicies, ground, judgingFaults(now))
   const limitService = findLimitService(gathered.meshes, services)
   const limits = findTargets(rateLimitPolicies, ground, judgingLimits(limitService))
-  const asking = findTargets(gathered.jwtPolicies, ground, judgingTokens)
+  const ourGateways = gathered.gateways.filter(each => isOurs(each, gathered.gatewayClasses))
+  const asking = findTargets(gathered.jwtPolicies, { ...ground, gateways: ourGateways }, judgingTokens)
   const tokens = new Tokens(gathered)
   const { externalAuthorizationPolicies } = gathered
-  const deciding = findTargets(externalAuthorizationPolicies, ground, judgingAuthorization)
+  const deciding = findTargets(externalAuthorizationPolicies, { ...ground, gateways: ourGateways }, judgingAuthorization)
   const authorizing = new Authorizing(services, grants, deciding)
   const authorizers = new Map(
     [
@@ -200,7 +211,6 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
       ...[...httpLowered.values()].flatMap(each => each.authorizers),
     ].map(each => [each.name, each] as const),
   )
-  const ourGateways = gathered.gateways.filter(each => isOurs(each, gathered.gatewayClasses))
   const loggingIn = findTargets(gathered.loginPolicies, { ...ground, gateways: ourGateways }, judgingLogins)
   const logins = new Logins(gathered)
   const limiting = new Limiting(limitService, options.trustDomain)
@@ -264,7 +274,10 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
     dns: findNames(ports, found.headless),
     declared: declaredBy(services.ports),
     inside: gateways.inside,
-    gateways: Object.fromEntries(Object.entries(limited.gateways).map(([name, gateway]) => [name, withAuthorizers(gateway, authorizers)])),
+    gateways: withChallenges(
+      Object.fromEntries(Object.entries(limited.gateways).map(([name, gateway]) => [name, withAuthorizers(gateway, authorizers)])),
+      options.challenges ?? [],
+    ),
     chosen,
     perClient: {
       ...settling.perClient,
@@ -281,6 +294,7 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
     limitService: limitService.service,
     guards: guarding.guards,
     access: guarding.access,
+    accessIn: guarding.accessIn,
     tellsWhy: guarding.tellsWhy,
     egress: egress.guards,
     external: Object.fromEntries(externals.ports.map(({ key, external }) => [`outbound/${key}`, external!.host])),
@@ -322,6 +336,7 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
     ...egress.statuses,
     ...revoking.statuses,
     ...federating.statuses,
+    ...orders.statuses,
     ...reportSubsets(gathered.subsets, services),
     ...reportSlices(slices, (service, name) => (found.by.get(service) ?? []).some(port => (port.name ?? '') === name && isStrict(port))),
   ].filter(status => (status.parents ?? status.ancestors ?? status.conditions ?? []).length > 0)
@@ -359,8 +374,9 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
     plaintext: nameless.map(keyOfPort),
     notes,
     statuses,
+    ordered: orders.ordered,
     enforced: findEnforced(
-      [...gathered.accessPolicies, ...gathered.jwtPolicies, ...gathered.authenticationPolicies],
+      [...gathered.accessPolicies, ...gathered.jwtPolicies, ...gathered.loginPolicies, ...gathered.authenticationPolicies],
       requests,
       services,
       inventory.workloads,

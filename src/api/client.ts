@@ -116,6 +116,8 @@ export type Client = {
   logOut(): Promise<void>
   /** At which stage the replacement of the root is. ApiError 409: its roots are not the mesh's own. */
   rootPlan(): Promise<RootPlan>
+  /** The roots and token keys of the mesh as a SPIFFE bundle: a JSON Web Key Set. */
+  bundle(): Promise<{ readonly keys: readonly Readonly<Record<string, unknown>>[] }>
   /** ApiError 409: the step waits, and for what. */
   replaceRoot(request: RootRequest): Promise<RootPlan>
   /** Newest first, a page of at most 1,000. */
@@ -233,6 +235,7 @@ function resourceCalls(request: Requester): ResourceCalls {
 
 function meshCalls(request: Requester): Omit<Client, keyof ResourceCalls | 'url'> {
   return {
+    bundle: () => request.json('/weft/v1/spiffe-bundle'),
     status: () => request.json('/weft/v1/status'),
     proxies: () => request.json('/weft/v1/proxies'),
     proxyConfig: id => request.json(`/weft/v1/proxies/${encodeURIComponent(id)}/config`),

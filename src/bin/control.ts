@@ -18,6 +18,7 @@ export async function control(options: ControlOptions, world: ControlWorld): Pro
       ...(await keysOf(options, world.env)),
       ...(await redisOf(options, world.env)),
       ...(options.attestSocket === undefined ? {} : { attestSocket: resolve(options.attestSocket) }),
+      ...(options.attestRoots === undefined ? {} : { attestRoots: resolve(options.attestRoots) }),
       api: {
         ...options.api,
         ...(options.api.certificate === undefined

@@ -3,26 +3,40 @@
 import { type Client, connect, Unreachable } from '#api/client'
 import { systemClock } from '#base/clock'
 import { connectionBy } from '#cli/credentials'
-import type { RunOptions } from '#cli/options'
-import { isSpiffeId, type SpiffeId, spiffeParts } from '#identity/spiffe'
+import type { OtherIdentity, RunOptions } from '#cli/options'
+import { pemBlocks } from '#identity/certificate'
+import { makeAttestation } from '#identity/rejoin'
+import { isSpiffeId, type SpiffeId, spiffeParts, workloadId } from '#identity/spiffe'
 import { readToken } from '#identity/token'
-import { readTextIfAny, writeAtomic } from '#io/files'
+import { readText, readTextIfAny, writeAtomic } from '#io/files'
 import { type ClientTls, connectGrpc } from '#io/grpc'
+import { type Followed, followAgent } from '#proxy/agent-identity'
 import { askJoinTokens } from '#proxy/attested-join'
-import { keepCertificate, type KeptCertificate, LateCertificate } from '#proxy/certificate'
+import { type Attest, keepCertificate, type KeptCertificate, LateCertificate } from '#proxy/certificate'
 import type { RunWorld } from './world.ts'
 
 /** Where the control plane is, and who this workload is to it. token: absent when all is remembered. */
-export type Invitation = { readonly host: string; readonly port: number; readonly identity: SpiffeId; readonly token?: string }
+export type Invitation = {
+  readonly host: string
+  readonly port: number
+  readonly identity: SpiffeId
+  readonly token?: string
+  /** Another proof than a token. */
+  readonly attest?: Attest
+  /** The identity itself is somebody else's to give. */
+  readonly agent?: Followed
+}
 
 /** Who wants to join. */
-export type Member = Pick<RunOptions, 'namespace' | 'service' | 'token' | 'attestSocket' | 'control'>
+export type Member = Pick<RunOptions, 'namespace' | 'service' | 'token' | 'attestSocket' | 'other' | 'control'>
 
 /** For the control plane, at each of its doors. */
 const patienceMs = 10_000
 
 /** Throws BadToken, ApiError or Unreachable, each with one sentence that says what to do. */
-export async function invited(options: Member, { log }: RunWorld, folder: string): Promise<Invitation> {
+export async function invited(options: Member, world: RunWorld, folder: string): Promise<Invitation> {
+  const { log } = world
+  if (options.other !== undefined) return byOthers(options.other, options, world)
   if (options.token !== undefined) return remember(folder, forThis(options, fromToken(options.token)))
   const client = connect(options.control.url, { ...(await connectionBy(options.control.credentials)), timeoutMs: 5000 })
   const { attestSocket } = options
@@ -44,6 +58,31 @@ export async function invited(options: Member, { log }: RunWorld, folder: string
       await new Promise(resolve => setTimeout(resolve, 300))
     }
   }
+}
+
+/** The control plane is named, and known by roots: no token tells them. */
+async function byOthers(
+  { from, xds, roots, trustDomain }: OtherIdentity,
+  { namespace, service }: Member,
+  { log }: RunWorld,
+): Promise<Invitation> {
+  const identity = workloadId(trustDomain, { namespace, serviceAccount: service })
+  const trusted = roots === undefined ? [] : pemBlocks(await readText(roots), 'CERTIFICATE')
+  if (roots !== undefined && trusted.length === 0) throw new Error(`${roots} holds no certificate in PEM form`)
+  if ('spiffe' in from) {
+    const agent = await followAgent({ address: from.spiffe, identity, roots: trusted, clock: systemClock, log, patienceMs })
+    return { ...xds, identity, agent }
+  }
+  const prove = async (csr: string): Promise<string> => {
+    // Read each time: whoever gives it renews it.
+    const text = await readText(from.certificate)
+    const key = ['PRIVATE KEY', 'EC PRIVATE KEY', 'RSA PRIVATE KEY'].flatMap(label => pemBlocks(text, label))[0]
+    const cert = pemBlocks(text, 'CERTIFICATE')
+    if (key === undefined || cert.length === 0)
+      throw new Error(`${from.certificate} does not hold a private key and a certificate in PEM form`)
+    return `weft-attest ${await makeAttestation({ key, cert: cert.join('') }, csr, Date.now())}`
+  }
+  return { ...xds, identity, attest: { identity, trustDomain, roots: trusted, prove } }
 }
 
 const askToken = async (client: Client, { namespace, service }: Member): Promise<string> =>
@@ -103,8 +142,12 @@ export async function becomeMember(
   invitation: Invitation,
   options: { readonly folder: string; readonly world: RunWorld; readonly signal: AbortSignal; readonly onChange: () => void },
 ): Promise<Membership> {
-  const { host, port, identity, token } = invitation
+  const { host, port, identity, token, attest, agent } = invitation
   const { folder, world, signal, onChange } = options
+  if (agent !== undefined) {
+    agent.follow(onChange)
+    return { certificate: agent, tls: { host, port, ...agent.tls } }
+  }
   const certificate = await keepCertificate({
     folder,
     identity,
@@ -114,6 +157,7 @@ export async function becomeMember(
     signal,
     patienceMs,
     ...(token === undefined ? {} : { token }),
+    ...(attest === undefined ? {} : { attest }),
     channel: tls => connectGrpc({ host, port, ...tls }),
   }).catch((thrown: unknown) => {
     if (!(thrown instanceof LateCertificate)) throw thrown

@@ -101,7 +101,8 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
     now: () => performance.now(),
   })
   // Captured programs of the machine are told nothing by their environment.
-  const offer = options.host === undefined ? owned.use(await offerIdentity(invitation.identity, launched.promise, world)) : undefined
+  const isOffered = options.host === undefined && invitation.agent === undefined
+  const offer = isOffered ? owned.use(await offerIdentity(invitation.identity, launched.promise, world)) : undefined
   const launch = async (extra: Readonly<Record<string, string>>): Promise<Workload> => {
     const onDnsQuery = (query: Uint8Array, from: 'udp' | 'tcp') => dns.answer(query, from)
     const started =
@@ -204,7 +205,9 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
 
   if (workload === undefined) {
     // Not captured, the command must be told addresses, so the mesh must be known first.
-    await core.ready()
+    await Promise.race([core.ready(), departure.isTold()])
+    // Told to end before the mesh was known: there is nothing yet to pass it on to.
+    if (departure.signal.aborted) return exitCodeOf({ code: null, signal: 'SIGTERM' })
     workload = await launch(owned.use(await openExplicit(core, log)).env)
   }
   const exit = await workload.exited
@@ -267,6 +270,11 @@ class Departure {
   /** Aborted when a signal to end came. */
   get signal(): AbortSignal {
     return this.#leave.signal
+  }
+  /** Resolves when such a signal comes. */
+  isTold(): Promise<void> {
+    const { signal } = this
+    return new Promise(done => (signal.aborted ? done() : signal.addEventListener('abort', () => done(), { once: true })))
   }
   /** Of so many milliseconds since it began; all of them when it did not. */
   leftMs(ms: number): number {

@@ -6,12 +6,16 @@ import type { ProxyNode } from '#model/workload'
 import type { ControlAddress } from './context.ts'
 import { readExclusions, readUids } from './flags/capture.ts'
 import { Flags } from './flags/collect.ts'
+import { type Joining, readJoining } from './flags/joining.ts'
 import { readReadiness } from './flags/readiness.ts'
 import { readLabel, readLocality, readPort, readPublish, type Publish, type RunPort, samePort } from './flags/workload.ts'
 
 export type { ControlAddress } from './context.ts'
+export { type ControlOptions, controlOptions } from './options/control.ts'
 
-export type RunOptions = {
+export type { OtherIdentity } from './flags/joining.ts'
+
+export type RunOptions = Joining & {
   readonly name: string
   /** Name of this instance: `NAME-` and six random characters. */
   readonly workload: string
@@ -43,10 +47,6 @@ export type RunOptions = {
   readonly dnsServers: readonly string[]
   /** How long an undeclared port waits for first bytes; absent: as the proxy has it. */
   readonly detectMs?: number
-  /** A join token; absent: one is asked of the control plane. */
-  readonly token?: string
-  /** Path of the socket where the control plane of this machine knows who asks, and gives a join token for it. */
-  readonly attestSocket?: string
   /** Where other proxies reach this one; absent: found out. */
   readonly address?: string
   /** 0: any free port. */
@@ -69,10 +69,11 @@ export type HostOptions = {
   readonly transparent: boolean
 }
 
-export type GatewayOptions = Pick<RunOptions, 'name' | 'workload' | 'namespace' | 'token' | 'adminPort' | 'drainMs' | 'control'> & {
-  /** Where callers outside the mesh reach this machine. */
-  readonly address: string
-}
+export type GatewayOptions = Pick<RunOptions, 'name' | 'workload' | 'namespace' | 'adminPort' | 'drainMs' | 'control'> &
+  Joining & {
+    /** Where callers outside the mesh reach this machine. */
+    readonly address: string
+  }
 
 /** command: what Envoy is started with beside its configuration. agentOnly: it is started by somebody else. */
 export type EnvoyOptions = Pick<
@@ -87,6 +88,8 @@ export type EnvoyOptions = Pick<
   | 'weight'
   | 'probe'
   | 'token'
+  | 'attestSocket'
+  | 'other'
   | 'address'
   | 'adminPort'
   | 'drainMs'
@@ -96,38 +99,6 @@ export type EnvoyOptions = Pick<
 
 /** all: the rules of captures that live, too. */
 export type CleanOptions = { readonly all: boolean }
-
-/** port 0: any free one. data: as typed, relative to the working directory; absent: the user's state folder. json: says where it listens as one JSON line. */
-export type ControlOptions = {
-  readonly data?: string
-  readonly api: {
-    readonly host: string
-    readonly port: number
-    /** As typed. */
-    readonly certificate?: { readonly cert: string; readonly key: string }
-    readonly names: readonly string[]
-    readonly isInsecure: boolean
-  }
-  /** File of who may use the API, as typed. */
-  readonly operators?: string
-  readonly requireLogin: boolean
-  /** Where others fetch its roots. certificate: files, as typed. */
-  readonly bundle?: { readonly host: string; readonly port: number; readonly certificate?: { readonly cert: string; readonly key: string } }
-  readonly bundleRefreshS?: number
-  readonly xds: { readonly host: string; readonly port: number }
-  /** Where processes of this machine prove who they are, as typed; absent: nowhere. */
-  readonly attestSocket?: string
-  readonly trustDomain: string
-  /** How long the certificates of workloads are good for; absent: 24 h. */
-  readonly leafLifeMs?: number
-  /** File that says which authority signs, as typed; absent: the mesh's own. */
-  readonly authority?: string
-  /** How long after its end a certificate still brings its workload back; absent: 30 days. */
-  readonly rejoinMs?: number
-  /** URL of the Redis that keeps the counts of global rate limits; absent: this process does. */
-  readonly redis?: string
-  readonly json: boolean
-}
 
 /** forMs: then a table is printed and it ends; absent: until interrupted. rate: requests a second of the load. keep: leaves data and logs behind. */
 export type DemoOptions = {
@@ -192,9 +163,8 @@ export function runOptions(raw: Raw, command: readonly string[], control: Contro
   const host = readHost(raw, flags)
   if (command.length === 0 && host === undefined)
     flags.wrong('the command to run is missing: put it behind --, such as: weft run --name orders --port 8080 -- node server.js')
-  const [token, address, namespace] = [flags.text('token'), flags.text('address'), flags.label('namespace') ?? control.namespace]
-  const attestSocket = flags.text('attestSocket')
-  if (token !== undefined && attestSocket !== undefined) flags.wrong('--token and --attest-socket are two ways to join: give one')
+  const [address, namespace] = [flags.text('address'), flags.label('namespace') ?? control.namespace]
+  const joining = readJoining(flags)
   flags.stopIfWrong()
   return {
     name,
@@ -219,8 +189,7 @@ export function runOptions(raw: Raw, command: readonly string[], control: Contro
     ...(weight === undefined ? {} : { weight }),
     ...(host === undefined ? {} : { host }),
     ...(detectMs === undefined ? {} : { detectMs }),
-    ...(token === undefined ? {} : { token }),
-    ...(attestSocket === undefined ? {} : { attestSocket }),
+    ...joining,
     ...(address === undefined ? {} : { address }),
   }
 }
@@ -267,89 +236,12 @@ export function gatewayOptions(raw: Raw, control: ControlAddress, random: string
   if (name.length > 58) flags.wrong('--name: must be at most 58 characters long')
   const adminPort = flags.whole('adminPort', 0, 65_535) ?? 0
   const drainMs = flags.duration('drain') ?? 5000
-  const [token, address = '127.0.0.1', namespace] = [
-    flags.text('token'),
-    flags.text('address'),
-    flags.label('namespace') ?? control.namespace,
-  ]
+  const joining = readJoining(flags)
+  const [address = '127.0.0.1', namespace] = [flags.text('address'), flags.label('namespace') ?? control.namespace]
   flags.stopIfWrong()
   const workload = `${name.slice(0, 50)}-weft-${random}`
-  return { name, workload, namespace, address, adminPort, drainMs, control, ...(token === undefined ? {} : { token }) }
+  return { name, workload, namespace, address, adminPort, drainMs, control, ...joining }
 }
-
-export function controlOptions(raw: Raw): ControlOptions {
-  const flags = new Flags(raw)
-  const [cert, key] = [flags.text('apiCert'), flags.text('apiKey')]
-  if ((cert === undefined) !== (key === undefined)) flags.wrong('--api-cert and --api-key belong together: give both')
-  const api = {
-    host: flags.text('apiHost') ?? '127.0.0.1',
-    port: flags.whole('apiPort', 0, 65_535) ?? 7070,
-    names: flags.each('apiName', readName),
-    isInsecure: raw['insecurePlaintextApi'] === true,
-    ...(cert === undefined || key === undefined ? {} : { certificate: { cert, key } }),
-  }
-  const operators = flags.text('operators')
-  const xds = { host: flags.text('xdsHost') ?? '127.0.0.1', port: flags.whole('xdsPort', 0, 65_535) ?? 7071 }
-  if (api.port !== 0 && api.port === xds.port && api.host === xds.host)
-    flags.wrong(`--api-port and --xds-port are both ${api.port}: they must differ`)
-  const trustDomain = flags.text('trustDomain') ?? 'weft.local'
-  // SPIFFE-ID §2.1
-  if (!/^[a-z0-9._-]{1,255}$/.test(trustDomain))
-    flags.wrong(`--trust-domain "${trustDomain}": may hold lower-case letters, digits, ".", "-" and "_", 255 at most`)
-  const leafLifeMs = flags.duration('leafLife')
-  // Below, a proxy on a busy machine would not renew in time; above, a stolen key would be of use for too long.
-  if (leafLifeMs !== undefined && (leafLifeMs < 3000 || leafLifeMs > 86_400_000)) flags.wrong('--leaf-life: must be from 3s to 24h')
-  const json = flags.choice('output', ['json']) === 'json'
-  const data = flags.text('data')
-  const authority = flags.text('authority')
-  const rejoinMs = flags.duration('rejoinWithin')
-  const attestSocket = flags.text('attestSocket')
-  const [bundleCert, bundleKey] = [flags.text('bundleCert'), flags.text('bundleKey')]
-  const bundlePort = flags.whole('bundlePort', 0, 65_535)
-  const bundleRefreshMs = flags.duration('bundleRefresh')
-  if ((bundleCert === undefined) !== (bundleKey === undefined)) flags.wrong('--bundle-cert and --bundle-key belong together: give both')
-  for (const [name, given] of Object.entries({ host: flags.text('bundleHost'), cert: bundleCert, refresh: bundleRefreshMs }))
-    if (given !== undefined && bundlePort === undefined) flags.wrong(`--bundle-${name} goes with --bundle-port`)
-  if (bundleRefreshMs !== undefined && (bundleRefreshMs < 1000 || bundleRefreshMs > 86_400_000))
-    flags.wrong('--bundle-refresh: must be from 1s to 24h')
-  const redis = flags.text('redis')
-  if (redis !== undefined && (!/^rediss?:\/\/./.test(redis) || !URL.canParse(redis)))
-    flags.wrong('--redis: must be redis://HOST:PORT, or rediss:// for TLS')
-  flags.stopIfWrong()
-  const more = {
-    ...(attestSocket === undefined ? {} : { attestSocket }),
-    ...(authority === undefined ? {} : { authority }),
-    ...(rejoinMs === undefined ? {} : { rejoinMs }),
-    ...(redis === undefined ? {} : { redis }),
-    ...(bundlePort === undefined
-      ? {}
-      : {
-          bundle: {
-            host: flags.text('bundleHost') ?? '127.0.0.1',
-            port: bundlePort,
-            ...(bundleCert === undefined || bundleKey === undefined ? {} : { certificate: { cert: bundleCert, key: bundleKey } }),
-          },
-        }),
-    ...(bundleRefreshMs === undefined ? {} : { bundleRefreshS: Math.round(bundleRefreshMs / 1000) }),
-    ...(operators === undefined ? {} : { operators }),
-    requireLogin: raw['requireLogin'] === true,
-  }
-  return {
-    api,
-    xds,
-    trustDomain,
-    json,
-    ...more,
-    ...(leafLifeMs === undefined ? {} : { leafLifeMs }),
-    ...(data === undefined ? {} : { data }),
-  }
-}
-
-/** A DNS name or an IP address, for a certificate. */
-const readName = (text: string) =>
-  /^(\*\.)?[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$|^[0-9a-f:]+$/i.test(text)
-    ? { value: text.toLowerCase() }
-    : { says: 'must be a DNS name or an IP address' }
 
 export function proxyOptions(raw: Raw): ProxyOptions {
   const flags = new Flags(raw)

@@ -17,13 +17,14 @@ export function accessAt(
   const own = mesh.guards.filter(({ targets }) => targets.some(target => isTarget(target, node, port, isUdp)))
   const foreign = isNameless ? [] : Object.keys(mesh.trust.federated ?? {})
   const blocked = isNameless ? [] : mesh.blocked
-  if (own.length === 0 && mesh.access === 'allow' && foreign.length === 0 && blocked.length === 0) return undefined
+  const wide = defaultIn(mesh, node.namespace)
+  if (own.length === 0 && wide === 'allow' && foreign.length === 0 && blocked.length === 0) return undefined
   const rulesOf = (as: Guard['as'], isAudit: boolean): readonly AccessRule[] | undefined => {
     const those = own.filter(guard => guard.as === as && guard.isAudit === isAudit)
     return those.length === 0 ? undefined : those.flatMap(({ rules }) => rules.flatMap(rule => rulesAt(rule, port.port)))
   }
   const deny = rulesOf('deny', false) ?? []
-  const allow = rulesOf('allow', false) ?? (mesh.access === 'deny' ? [] : undefined)
+  const allow = rulesOf('allow', false) ?? (wide === 'deny' ? [] : undefined)
   const auditDeny = rulesOf('deny', true)
   // Where Allow policies are enforced already, one more could only let more in.
   const auditAllow = allow === undefined ? rulesOf('allow', true) : undefined
@@ -38,6 +39,10 @@ export function accessAt(
   // Tokens come with requests.
   return { http, opaque: blindTo(http, isClaim, false) }
 }
+
+/** What holds for workloads of a namespace where no policy allows anything. */
+export const defaultIn = ({ access, accessIn }: Pick<Mesh, 'access' | 'accessIn'>, namespace: string): Mesh['access'] =>
+  (Object.hasOwn(accessIn, namespace) ? accessIn[namespace] : undefined) ?? access
 
 export const isTarget = (
   { namespace, selector, port: at }: GuardTarget,

@@ -1,20 +1,18 @@
 /** AccessPolicies: what is said of each, and the guards that they set. */
 
-import { networkOf, readPath } from '#model/access'
-import { claimPath } from '#model/claims'
-import type { Guard, GuardOperation, GuardRule, GuardTarget, Mesh } from '#model/mesh'
-import type { AccessCondition, TextMatch, TimeWindow } from '#model/view'
+import type { Guard, GuardTarget, Mesh } from '#model/mesh'
 import type { Workload, WorkloadPort } from '#model/workload'
-import type { AccessOperation, AccessPath, AccessPolicy, AccessSource, AccessTarget, AccessWindow, MeshResource } from '#resources/weft'
+import type { AccessOperation, AccessPolicy, AccessSource, AccessTarget, MeshResource } from '#resources/weft'
 import { rootNamespace, weftGroup } from '#resources/weft'
 import { isTarget } from './access-at.ts'
-import { nameOf, namespaceOf } from './gather.ts'
+import { type Lowered, lowerRules, patternOf } from './access-rules.ts'
+import { namespaceOf } from './gather.ts'
 import { isHttp } from './protocol.ts'
 import { type ServicePort, type Services, selects, whyNobody } from './services.ts'
 import type { ResourceStatus, Stated } from './status.ts'
 import { controllerName, state, statusFor } from './status.ts'
 
-export type Guarding = Pick<Mesh, 'guards' | 'access' | 'tellsWhy'> & { readonly statuses: readonly ResourceStatus[] }
+export type Guarding = Pick<Mesh, 'guards' | 'access' | 'accessIn' | 'tellsWhy'> & { readonly statuses: readonly ResourceStatus[] }
 
 /** policies: oldest first. */
 export function findGuards(
@@ -23,12 +21,13 @@ export function findGuards(
   services: Services,
   trustDomain: string,
   nameless: readonly Nameless[],
+  workloads: readonly Workload[],
 ): Guarding {
   const guards: Guard[] = []
   const statuses = policies.map(policy => {
     const lowered = lowerRules(policy, trustDomain)
     const judged = (policy.spec?.targetRefs ?? []).map((ref, at) =>
-      judge(policy, ref, `spec.targetRefs[${at}]`, services, lowered, nameless),
+      judge(policy, ref, `spec.targetRefs[${at}]`, services, lowered, nameless, workloads),
     )
     const targets = judged.flatMap(each => each.targets)
     const { action = 'Allow', audits = 'Deny' } = policy.spec ?? {}
@@ -39,7 +38,14 @@ export function findGuards(
     })
   })
   const said = meshes.find(each => each.metadata.name === 'default')?.spec?.access
-  return { guards, access: said?.default === 'Deny' ? 'deny' : 'allow', tellsWhy: (said?.tellWhy ?? []).map(patternOf), statuses }
+  const own = (said?.namespaces ?? []).map(each => [each.name, each.default === 'Deny' ? 'deny' : 'allow'] as const)
+  return {
+    guards,
+    access: said?.default === 'Deny' ? 'deny' : 'allow',
+    accessIn: Object.fromEntries(own),
+    tellsWhy: (said?.tellWhy ?? []).map(patternOf),
+    statuses,
+  }
 }
 
 type Judged = {
@@ -89,6 +95,7 @@ function judge(
   services: Services,
   lowered: Lowered,
   nameless: readonly Nameless[],
+  workloads: readonly Workload[],
 ): Judged {
   const namespace = namespaceOf(policy)
   const { kind, name, sectionName, labels } = ref
@@ -104,10 +111,10 @@ function judge(
     ancestorRef,
     conditions: [state(policy, 'Accepted', false, reason, `${path}: ${says}`)],
   })
-  const yes = (targets: readonly GuardTarget[], ports: readonly ServicePort[]): Judged => ({
+  const yes = (targets: readonly GuardTarget[], ports: readonly Place[]): Judged => ({
     targets,
     ancestorRef,
-    conditions: conditionsOf(policy, kind === 'Service', ports, lowered.problems, isAllow =>
+    conditions: conditionsOf(policy, kind === 'Service' || kind === 'Workload', ports, lowered.problems, isAllow =>
       namelessAt(lowered, targets, isAllow, nameless),
     ),
   })
@@ -118,15 +125,18 @@ function judge(
         `policies for the whole mesh are taken from the namespace ${rootNamespace} only: write it there, or name a narrower target`,
       )
     if (name !== undefined && name !== 'default') return no('TargetNotFound', 'the Mesh is named default')
-    return yes([{}], services.ports)
+    return yes([{}], services.ports.map(placeOfService))
   }
   const inside = services.ports.filter(port => port.namespace === namespace)
   if (kind === 'Namespace') {
     if (name !== undefined && name !== namespace)
       return no('Invalid', `a policy holds in its own namespace, ${namespace}: write it in ${name}`)
-    return yes([{ namespace }], inside)
+    return yes([{ namespace }], inside.map(placeOfService))
   }
-  if (kind === 'Workload') return yes([{ namespace, selector: labels ?? {} }], [])
+  if (kind === 'Workload') {
+    const own = workloads.filter(each => each.namespace === namespace && selects(labels ?? {}, each))
+    return yes([{ namespace, selector: labels ?? {} }], own.flatMap(placesOfWorkload))
+  }
   const ports = services.by.get(`${namespace}/${name}`)
   if (ports === undefined) return no('TargetNotFound', `Service ${namespace}/${name} does not exist`)
   const named = sectionName === undefined ? ports : ports.filter(port => port.name === sectionName)
@@ -135,7 +145,7 @@ function judge(
   if (nobody !== undefined) return no('Invalid', nobody)
   return yes(
     named.map(({ selector, target, protocol }) => ({ namespace, selector, port: { target, isUdp: protocol === 'udp' } })),
-    named,
+    named.map(placeOfService),
   )
 }
 
@@ -143,25 +153,27 @@ function judge(
 function conditionsOf(
   policy: AccessPolicy,
   isOne: boolean,
-  ports: readonly ServicePort[],
+  ports: readonly Place[],
   problems: readonly string[],
   namelessOf: (isAllow: boolean) => readonly string[],
 ): readonly Stated[] {
   const isAllow = (policy.spec?.action === 'Audit' ? policy.spec.audits : policy.spec?.action) === 'Allow'
   const so = isAllow ? 'it allows nothing there' : 'its rule denies everything there'
   const others = ports.filter(port => !isHttp(port.protocol)).sort(byName)
-  const wrong = (policy.spec?.rules ?? []).flatMap((rule, at) =>
-    (rule.to ?? []).flatMap((operation, nth) =>
+  const unseen = (field: string, { port, of, protocol }: Place): string =>
+    `${field}: port ${port} of ${of} speaks ${protocol}, where no HTTP is seen: ${so}`
+  const wrong = (policy.spec?.rules ?? []).flatMap((rule, at) => [
+    ...(rule.from ?? []).flatMap((source, nth) =>
+      others
+        .filter(port => rule.to === undefined || rule.to.some(operation => mayBeAt(operation, port)))
+        .flatMap(port => tokenFieldsOf(source).map(field => unseen(`spec.rules[${at}].from[${nth}].${field}`, port))),
+    ),
+    ...(rule.to ?? []).flatMap((operation, nth) =>
       others
         .filter(port => mayBeAt(operation, port))
-        .flatMap(port =>
-          httpFieldsOf(operation).map(
-            field =>
-              `spec.rules[${at}].to[${nth}].${field}: port ${port.port} of Service ${port.namespace}/${port.service} speaks ${port.protocol}, where no HTTP is seen: ${so}`,
-          ),
-        ),
+        .flatMap(port => httpFieldsOf(operation).map(field => unseen(`spec.rules[${at}].to[${nth}].${field}`, port))),
     ),
-  )
+  ])
   const all = [
     ...problems.map(problem => `${problem}: ${isAllow ? 'it allows nothing' : 'its rule denies without it'}`),
     ...wrong,
@@ -178,203 +190,26 @@ function conditionsOf(
 }
 
 /** The order of documents says nothing. */
-const byName = (one: ServicePort, other: ServicePort): number => (nameOfPort(one) < nameOfPort(other) ? -1 : 1)
-const nameOfPort = ({ namespace, service, port, protocol }: ServicePort): string =>
-  `${namespace}/${service}:${String(port).padStart(5, '0')}/${protocol}`
+const byName = (one: Place, other: Place): number => (nameOfPort(one) < nameOfPort(other) ? -1 : 1)
+const nameOfPort = ({ of, port, protocol }: Place): string => `${of}:${String(port).padStart(5, '0')}/${protocol}`
+
+/** A port that a policy is for. of: whose it is, for people. target: of the workload. */
+type Place = Pick<ServicePort, 'port' | 'protocol' | 'target'> & { readonly of: string }
+const placeOfService = ({ namespace, service, port, protocol, target }: ServicePort): Place => ({
+  of: `Service ${namespace}/${service}`,
+  port,
+  protocol,
+  target,
+})
+const placesOfWorkload = ({ name, namespace, ports }: Workload): readonly Place[] =>
+  ports.map(({ port, protocol }) => ({ of: `workload ${name}.${namespace}`, port, protocol, target: port }))
+
+const tokenFieldsOf = (source: AccessSource) => (['claims', 'issuers'] as const).filter(field => source[field] !== undefined)
 
 const httpFields = ['methods', 'paths', 'hosts', 'headers', 'grpc', 'notMethods', 'notPaths', 'notHosts'] as const
 const httpFieldsOf = (operation: AccessOperation) => httpFields.filter(field => operation[field] !== undefined)
-const mayBeAt = ({ ports, notPorts }: AccessOperation, { target }: ServicePort): boolean =>
+const mayBeAt = ({ ports, notPorts }: AccessOperation, { target }: Place): boolean =>
   typeof target !== 'number' || ((ports?.includes(target) ?? true) && !(notPorts?.includes(target) ?? false))
-
-type Lowered = { readonly rules: readonly GuardRule[]; readonly problems: readonly string[] }
-
-function lowerRules(policy: AccessPolicy, trustDomain: string): Lowered {
-  const { action = 'Allow', audits = 'Deny', rules = [] } = policy.spec ?? {}
-  const isAllow = (action === 'Audit' ? audits : action) === 'Allow'
-  const problems: string[] = []
-  /** What cannot be compared is left out of a denial, which then denies more; what allows by it does not allow. */
-  const kept = (conditions: readonly (AccessCondition | string)[]): readonly AccessCondition[] | undefined => {
-    const bad = conditions.filter(each => typeof each === 'string')
-    problems.push(...bad)
-    return bad.length > 0 && isAllow ? undefined : conditions.filter(each => typeof each !== 'string')
-  }
-  const lowered = rules.flatMap((rule, at): readonly GuardRule[] => {
-    const path = `spec.rules[${at}]`
-    const from = (rule.from ?? []).flatMap((source, nth) => {
-      const all = kept(lowerSource(source, policy, trustDomain, isAllow, `${path}.from[${nth}]`))
-      return all === undefined ? [] : [all]
-    })
-    const to = (rule.to ?? []).flatMap((operation, nth): readonly GuardOperation[] => {
-      const http = kept(lowerOperation(operation, `${path}.to[${nth}]`))
-      return http === undefined ? [] : [{ ports: operation.ports ?? [], notPorts: operation.notPorts ?? [], http }]
-    })
-    if ((rule.from !== undefined && from.length === 0) || (rule.to !== undefined && to.length === 0)) return []
-    const when = rule.when?.map(lowerWindow)
-    return [{ name: `${nameOf(policy)}#${at}`, from, to, ...(when === undefined ? {} : { when }) }]
-  })
-  return { rules: lowered, problems }
-}
-
-const weekdays = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat']
-
-function lowerWindow({ notBefore, notAfter, days, from = '00:00', to = '24:00', timeZone }: AccessWindow): TimeWindow {
-  const minutes = (clock: string): number => Number(clock.slice(0, 2)) * 60 + Number(clock.slice(3))
-  const on = weekdays.flatMap((day, at) => (days === undefined || (days as readonly string[]).includes(day) ? [at] : []))
-  return {
-    ...(notBefore === undefined ? {} : { notBefore: Date.parse(notBefore) }),
-    ...(notAfter === undefined ? {} : { notAfter: Date.parse(notAfter) }),
-    ...(timeZone === undefined ? {} : { weekly: { days: on, from: minutes(from), to: minutes(to), timeZone } }),
-  }
-}
-
-/** Texts are what is wrong. */
-function lowerSource(
-  source: AccessSource,
-  policy: AccessPolicy,
-  own: string,
-  isAllow: boolean,
-  path: string,
-): readonly (AccessCondition | string)[] {
-  const { trustDomains } = source
-  const domains = trustDomains ?? [own]
-  const namespaced = (names: readonly string[], of: readonly string[]): readonly TextMatch[] =>
-    of.flatMap(domain => names.map(name => ({ type: 'prefix', value: `spiffe://${domain}/ns/${name}/` }) as const))
-  const accounts = (names: readonly string[], of: readonly string[]): readonly TextMatch[] =>
-    of.flatMap(domain =>
-      names.map(name => {
-        const [namespace, account] = name.includes('/') ? name.split('/') : [namespaceOf(policy), name]
-        return { type: 'exact', value: `spiffe://${domain}/ns/${namespace}/sa/${account}` } as const
-      }),
-    )
-  const inDomains = (of: readonly string[]): readonly TextMatch[] => of.map(domain => ({ type: 'prefix', value: `spiffe://${domain}/` }))
-  const who = (any: readonly TextMatch[]): AccessCondition => ({ on: 'identity', any })
-  const not = (any: readonly TextMatch[]): AccessCondition => ({ on: 'identity', any, not: true })
-  const { identities, namespaces, serviceAccounts, ipBlocks, claims = [], issuers } = source
-  const { notIdentities, notNamespaces, notServiceAccounts, notTrustDomains, notIpBlocks } = source
-  const negative = [
-    ...(notIdentities === undefined ? [] : [not(notIdentities.map(patternOf))]),
-    ...(notNamespaces === undefined ? [] : [not(namespaced(notNamespaces, domains))]),
-    ...(notServiceAccounts === undefined ? [] : [not(accounts(notServiceAccounts, domains))]),
-    ...(notTrustDomains === undefined ? [] : [not(inDomains(notTrustDomains))]),
-  ]
-  const networks = (list: readonly string[] | undefined, field: string, isNot: boolean): readonly (AccessCondition | string)[] => {
-    if (list === undefined) return []
-    const bad = list.find(each => networkOf(each) === undefined)
-    if (bad !== undefined) return [`${path}.${field}: "${bad}" is no address and no network`]
-    return [{ on: 'address', networks: list.map(withLength), ...(isNot ? { not: true as const } : {}) }]
-  }
-  return [
-    ...(identities === undefined ? [] : [who(identities.map(patternOf))]),
-    ...(namespaces === undefined ? [] : [who(namespaced(namespaces, domains))]),
-    ...(serviceAccounts === undefined ? [] : [who(accounts(serviceAccounts, domains))]),
-    ...(trustDomains === undefined ? [] : [who(inDomains(trustDomains))]),
-    // Who proves nothing is none of anybody, and is not let in by that.
-    ...(negative.length > 0 && isAllow ? [who([anyIdentity])] : []),
-    ...negative,
-    ...networks(ipBlocks, 'ipBlocks', false),
-    ...networks(notIpBlocks, 'notIpBlocks', true),
-    ...(issuers === undefined
-      ? []
-      : [{ on: 'claim', path: ['iss'], any: issuers.map(value => ({ type: 'exact', value }) as const) } as const]),
-    ...claims.map(({ name, values }) => ({ on: 'claim', path: claimPath(name), any: values.map(valueMatch) }) as const),
-  ]
-}
-
-const withLength = (network: string): string => (network.includes('/') ? network : `${network}/${networkOf(network)!.bits}`)
-
-const anyIdentity: TextMatch = { type: 'prefix', value: 'spiffe://' }
-
-/** `*` at one end: anything; elsewhere: a part between slashes. */
-export function patternOf(pattern: string): TextMatch {
-  if (pattern === '*') return anyIdentity
-  const stars = pattern.split('*').length - 1
-  if (stars === 0) return { type: 'exact', value: pattern }
-  if (stars === 1 && pattern.endsWith('*')) return { type: 'prefix', value: pattern.slice(0, -1) }
-  if (stars === 1 && pattern.startsWith('*')) return { type: 'suffix', value: pattern.slice(1) }
-  const parts = pattern.split('*').map(escaped)
-  const start = pattern.startsWith('*') ? '.*' : parts[0]!
-  const end = pattern.endsWith('*') ? '.*' : `[^/]*${parts.at(-1)!}`
-  return {
-    type: 'regex',
-    value: `${start}${parts
-      .slice(1, -1)
-      .map(part => `[^/]*${part}`)
-      .join('')}${end}`,
-  }
-}
-
-const escaped = (text: string): string =>
-  text.replaceAll(/[\\^$.*+?()[\]{}|/-]/g, char => (char === '/' || char === '-' ? char : `\\${char}`))
-
-/** Texts are what is wrong. */
-export function lowerOperation(
-  operation: Omit<AccessOperation, 'ports' | 'notPorts'>,
-  path: string,
-): readonly (AccessCondition | string)[] {
-  const { methods, paths, hosts, headers, grpc, notMethods, notPaths, notHosts } = operation
-  const exact = (values: readonly string[]): readonly TextMatch[] => values.map(value => ({ type: 'exact', value }))
-  const on = (kind: 'method' | 'host', any: readonly TextMatch[], isNot = false): AccessCondition => ({
-    on: kind,
-    any,
-    ...(isNot ? { not: true as const } : {}),
-  })
-  const pathsOf = (list: readonly AccessPath[] | undefined, field: string, isNot: boolean): readonly (AccessCondition | string)[] => {
-    if (list === undefined) return []
-    const bad = list.findIndex(each => !isNormal(each))
-    if (bad >= 0) return [`${path}.${field}[${bad}].value: "${list[bad]!.value}" is not in normal form: no request is compared as such`]
-    return [{ on: 'path', any: list.flatMap(lowerPath), ...(isNot ? { not: true as const } : {}) }]
-  }
-  const calls = (grpc ?? []).map(
-    ({ service, method }): TextMatch =>
-      method === undefined ? { type: 'prefix', value: `/${service}/` } : { type: 'exact', value: `/${service}/${method}` },
-  )
-  return [
-    ...(methods === undefined ? [] : [on('method', exact(methods))]),
-    ...(notMethods === undefined ? [] : [on('method', exact(notMethods), true)]),
-    ...pathsOf(paths, 'paths', false),
-    ...pathsOf(notPaths, 'notPaths', true),
-    ...(calls.length === 0 ? [] : [{ on: 'path' as const, any: calls }, on('method', exact(['POST']))]),
-    ...(hosts === undefined ? [] : [on('host', hosts.map(hostMatch))]),
-    ...(notHosts === undefined ? [] : [on('host', notHosts.map(hostMatch), true)]),
-    ...(headers ?? []).flatMap(({ name, values, notValues }): readonly AccessCondition[] => {
-      const header = { on: 'header', name: name.toLowerCase() } as const
-      return [
-        ...(values === undefined && notValues !== undefined ? [] : [{ ...header, any: (values ?? []).map(valueMatch) }]),
-        ...(notValues === undefined ? [] : [{ ...header, any: notValues.map(valueMatch), not: true as const }]),
-      ]
-    }),
-  ]
-}
-
-const isNormal = ({ type, value }: AccessPath): boolean => {
-  const whole = type === 'Suffix' ? `/x${value}` : value
-  const read = readPath(whole)
-  return read !== undefined && read.path === whole && read.other === undefined
-}
-
-/** Whole segments. */
-function lowerPath({ type, value }: AccessPath): readonly TextMatch[] {
-  if (type === 'Exact') return [{ type: 'exact', value }]
-  if (type === 'Suffix') return [{ type: 'suffix', value }]
-  const bare = value.replace(/\/$/, '')
-  return bare === ''
-    ? [{ type: 'prefix', value: '/' }]
-    : [
-        { type: 'exact', value: bare },
-        { type: 'prefix', value: `${bare}/` },
-      ]
-}
-
-const hostMatch = (host: string): TextMatch =>
-  host.startsWith('*.') ? { type: 'suffix', value: host.slice(1) } : { type: 'exact', value: host }
-
-const valueMatch = (value: string): TextMatch =>
-  value.length > 1 && value.endsWith('*')
-    ? { type: 'prefix', value: value.slice(0, -1) }
-    : value.length > 1 && value.startsWith('*')
-      ? { type: 'suffix', value: value.slice(1) }
-      : { type: 'exact', value }
 
 /** The policies that judge who calls a port of a Service, at any of the workloads behind it. */
 export const guardsAt = (policies: readonly AccessPolicy[], port: ServicePort, workloads: readonly Workload[]): readonly AccessPolicy[] =>

@@ -5,7 +5,7 @@ import type { EndpointSet } from '#model/view'
 import type { Workload, WorkloadPort } from '#model/workload'
 import type { AuthenticationPolicy, AuthenticationPolicySpec } from '#resources/weft'
 import type { Nameless } from './access.ts'
-import { portOf, type ServicePort, type Services, selects } from './services.ts'
+import { portOf, type ServicePort, type Services, selects, whyNobody } from './services.ts'
 import type { Judging, Placed, Targets } from './targets.ts'
 
 /** Whose port it is: a workload, or what its proxy says of it. */
@@ -14,7 +14,9 @@ type Place = Pick<Workload, 'namespace' | 'service' | 'labels' | 'ports'>
 export const judgingModes = (services: Services): Judging<AuthenticationPolicy> => ({
   unable: ({ spec }, _field, { port }) => {
     if (port === undefined) return undefined
-    if (port.protocol === 'udp') return 'datagrams come by other proxies only: mutual TLS is always demanded there'
+    // Without a selector it is about endpoints outside the mesh, by EndpointSlices.
+    if (port.protocol === 'udp' && whyNobody(port) === undefined)
+      return 'datagrams come by other proxies only: mutual TLS is always demanded there'
     if (port.external !== undefined) return 'it is outside the mesh'
     const why = whyNeeded(services, port)
     return spec?.mtls.mode === 'Disabled' && why !== undefined ? `${why}: it stays strict` : undefined

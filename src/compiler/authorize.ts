@@ -6,11 +6,12 @@ import { durationMs } from '#resources/duration'
 import type { HTTPFilter, ParentRef, ReferenceGrant } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
 import { type ExternalAuthorizationPolicy, weftGroup } from '#resources/weft'
-import { lowerOperation } from './access.ts'
+import { lowerOperation } from './access-rules.ts'
+import { isMisdirected, sectionOf, securedTables } from './edge-sections.ts'
 import { nameOf, namespaceOf } from './gather.ts'
 import { carriesCalls, isHttp } from './protocol.ts'
 import { resolve, type Resolved } from './resolve.ts'
-import type { ServicePort, Services } from './services.ts'
+import { type ServicePort, type Services, whyNobody } from './services.ts'
 import type { ResourceStatus } from './status.ts'
 import { state } from './status.ts'
 import type { Judging, Objection, Targets } from './targets.ts'
@@ -30,12 +31,13 @@ function whyNot(path: string, route: Resource | undefined): Objection | undefine
 }
 
 export const judgingAuthorization: Judging<Policy> = {
-  unable: ({ spec }, _, { carriers }) => {
-    if (carriers.includes('requests')) return undefined
-    if (!carriers.includes('connections')) return 'nobody can be asked about datagrams'
-    return spec?.provider.protocol === 'GRPC'
-      ? undefined
-      : 'a provider of HTTP is asked about requests, and none are seen there: ask one of GRPC'
+  unable: ({ spec }, _, { carriers, port, edge }) => {
+    const sees = carriers.includes('requests')
+    if (!sees && !carriers.includes('connections')) return 'nobody can be asked about datagrams'
+    if (!sees && (edge !== undefined || spec?.provider.protocol !== 'GRPC'))
+      return 'a provider of HTTP is asked about requests, and none are seen there: ask one of GRPC'
+    if (edge?.isPlain === true && edge.isNamed) return 'listeners of HTTP share the routes of their port: name the Gateway, or routes'
+    return whyNobody(port)
   },
   objection: (_, __, path, route) => whyNot(path, route),
 }
@@ -151,6 +153,10 @@ function resolveProvider(
   const found = resolve(backendRef, from, services, grants)
   if (found.backend === undefined) return found
   const port = [...services.by.values()].flat().find(each => each.key === found.backend)
+  if (services.inTls?.has(found.backend) === true) {
+    const says = `a BackendTLSPolicy holds for port ${backendRef.port} of ${backendRef.kind} ${backendRef.name}, and who asks begins no TLS inside that of the mesh: refer to a port without one`
+    return { backend: undefined, reason: 'UnsupportedProtocol', says }
+  }
   const spoken = port?.protocol ?? 'http'
   if (protocol === 'GRPC' ? carriesCalls(spoken) && spoken !== 'detect' : isHttp(spoken)) return found
   const wanted = protocol === 'GRPC' ? 'its appProtocol must be grpc or kubernetes.io/h2c' : 'its appProtocol must be http'
@@ -246,26 +252,26 @@ export function lowerAuthorizers(
   )
 }
 
-/** What is for routes of Gateways holds there; what is for wider targets at the called workloads. */
+/** What is for Gateways and their routes holds there; what is for wider targets at the called workloads. */
 export function authorizedAtGateways(gateways: Mesh['gateways'], targets: Targets<Policy>, authorizing: Authorizing): Mesh['gateways'] {
   if (targets.isEmpty) return gateways
-  const asking = (route: Route): Route => {
-    const policy = targets.of(undefined, route.name).find(({ level }) => level === 'Route' || level === 'rule')?.policy
-    return policy === undefined ? route : { ...route, authorize: [authorizing.of(policy).authorizer.name, ...(route.authorize ?? [])] }
-  }
   return Object.fromEntries(
-    Object.entries(gateways).map(([name, { listeners, routes }]) => [
-      name,
-      {
-        listeners,
-        routes: Object.fromEntries(
-          Object.entries(routes).map(([key, table]) => [
-            key,
-            { ...table, hosts: table.hosts.map(host => ({ ...host, routes: host.routes.map(asking) })) },
-          ]),
-        ),
-      },
-    ]),
+    Object.entries(gateways).map(([name, gateway]) => {
+      const { listeners, routes } = gateway
+      const secured = securedTables(gateway)
+      const tables = Object.entries(routes).map(([key, table]) => {
+        const ofPlace = targets.ofGateway(name, secured.has(key) ? sectionOf(key) : undefined)
+        const asking = (route: Route): Route => {
+          const own = targets.of(undefined, route.name).find(({ level }) => level === 'Route' || level === 'rule')
+          const policy = (own ?? ofPlace[0])?.policy
+          return policy === undefined || isMisdirected(route)
+            ? route
+            : { ...route, authorize: [authorizing.of(policy).authorizer.name, ...(route.authorize ?? [])] }
+        }
+        return [key, { ...table, hosts: table.hosts.map(host => ({ ...host, routes: host.routes.map(asking) })) }] as const
+      })
+      return [name, { ...gateway, listeners, routes: Object.fromEntries(tables) }]
+    }),
   )
 }
 

@@ -5,6 +5,7 @@ import type { Gateway, ListenerSet, ListenerShape } from '#resources/gateway-api
 import { gatewayGroup } from '#resources/gateway-api'
 import type { Gathered } from './gather.ts'
 import { nameOf, namespaceOf } from './gather.ts'
+import { issuerOf, whyNoOrder } from './issuers.ts'
 
 export type Certificate = Terminated['certificates'][number]
 /** reason: of a condition; the first reference that cannot be used gives it. */
@@ -16,11 +17,15 @@ export type Certified = { readonly certificates: readonly Certificate[]; readonl
 
 export function certificatesOf(
   holder: Gateway | ListenerSet,
-  { tls }: { readonly tls?: Pick<NonNullable<ListenerShape['tls']>, 'certificateRefs'> | undefined },
+  {
+    tls,
+    hostname,
+  }: { readonly tls?: Pick<NonNullable<ListenerShape['tls']>, 'certificateRefs'> | undefined; readonly hostname?: string | undefined },
   at: string,
-  { secrets, grants }: Pick<Gathered, 'secrets' | 'grants'>,
+  gathered: Pick<Gathered, 'secrets' | 'grants' | 'certificateIssuers'>,
   judge: JudgeCertificate,
 ): Certified {
+  const { secrets, grants } = gathered
   const certificates: Certificate[] = []
   const faults: Fault[] = []
   const own = namespaceOf(holder)
@@ -45,7 +50,11 @@ export function certificatesOf(
     }
     const secret = secrets.find(each => nameOf(each) === name)
     if (secret === undefined) {
-      no('InvalidCertificateRef', `Secret ${name} does not exist`)
+      const issuer = namespace === own && at !== 'spec' ? issuerOf(holder) : undefined
+      const why =
+        issuer &&
+        (whyNoOrder(holder, { hostname }, gathered) ?? `CertificateIssuer ${own}/${issuer} is to fill it: its status tells how far it is`)
+      no('InvalidCertificateRef', `Secret ${name} does not exist${why === undefined ? '' : `, and ${why}`}`)
       continue
     }
     if (secret.type !== 'kubernetes.io/tls') {
@@ -63,7 +72,7 @@ export function certificatesOf(
 /** What a Gateway shows to workloads to which it speaks TLS (GEP-3155); undefined: nothing is asked for. */
 export function shownTo(
   gateway: Gateway,
-  gathered: Pick<Gathered, 'secrets' | 'grants'>,
+  gathered: Pick<Gathered, 'secrets' | 'grants' | 'certificateIssuers'>,
   judge: JudgeCertificate,
 ): { readonly certificate?: Certificate; readonly fault?: Fault } | undefined {
   const ref = gateway.spec?.tls?.backend?.clientCertificateRef

@@ -69,6 +69,8 @@ function meantBy(
       const ports = (services.by.get(`${namespace}/${name}`) ?? []).filter(port => sectionName === undefined || port.name === sectionName)
       return workload => workload.namespace === namespace && ports.some(({ selector }) => selects(selector, workload))
     }
+    case 'Gateway':
+      return workload => workload.namespace === namespace && workload.gateway?.name === name
     default: {
       const gateways = new Set(
         routes

@@ -34,6 +34,7 @@ export type Gateways = {
   readonly inside: Mesh['inside']
   readonly verdicts: ReadonlyMap<Resource, readonly Verdict[]>
   readonly statuses: readonly ResourceStatus[]
+  readonly edges: readonly Edge[]
 }
 
 type Edge = {
@@ -101,7 +102,7 @@ export function findGateways(
     if (each.spec?.controllerName === gatewayControllerName)
       statuses.push(statusFor(each, { conditions: [state(each, 'Accepted', true, 'Accepted', 'weft gateway carries out its Gateways')] }))
   statuses.push(...reportBackendTls(gathered, backendTls, inside))
-  return { lowered: made, inside, verdicts, statuses }
+  return { lowered: made, inside, verdicts, statuses, edges }
 }
 
 /** Whoever comes in at a Gateway is no client of the mesh. */

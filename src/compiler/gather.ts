@@ -21,6 +21,7 @@ import type {
   AccessPolicy,
   AuthenticationPolicy,
   BackendPolicy,
+  CertificateIssuer,
   EgressPolicy,
   ExternalAuthorizationPolicy,
   ExternalService,
@@ -73,6 +74,7 @@ export type Gathered = {
   readonly routeFilters: readonly RouteFilter[]
   readonly revocations: readonly Revocation[]
   readonly trustDomains: readonly TrustDomain[]
+  readonly certificateIssuers: readonly CertificateIssuer[]
 }
 export type TargetRef = { readonly group: string; readonly kind: string; readonly name: string; readonly sectionName?: string | undefined }
 
@@ -126,5 +128,6 @@ export function gather(resources: readonly Resource[]): Gathered {
     routeFilters: of(weftGroup, 'RouteFilter'),
     revocations: of(weftGroup, 'Revocation'),
     trustDomains: of(weftGroup, 'TrustDomain'),
+    certificateIssuers: of(weftGroup, 'CertificateIssuer'),
   }
 }

@@ -63,6 +63,31 @@ test('where a proxy of the Gateway is an Envoy such routes are answered 503, and
   assert.match(told(outcome, 'people'), /is an Envoy, which cannot carry out a login/)
 })
 
+test('a JWTPolicy holds for a Gateway, a listener that ends TLS, and its routes alike', () => {
+  const token = (name: string, targetRefs: readonly object[]) => ({
+    apiVersion: 'weft.dev/v1alpha1',
+    kind: 'JWTPolicy',
+    metadata: { name, namespace: 'shop' },
+    spec: { targetRefs, providers: [{ name: 'a', issuer: `https://${name}.example`, jwks: { url: 'https://keys.example/keys' } }] },
+  })
+  const more = [
+    token('wide', [{ kind: 'Gateway', name: 'web' }]),
+    token('two', [
+      { kind: 'Gateway', name: 'web', sectionName: 'two' },
+      { kind: 'Gateway', name: 'web', sectionName: 'clear' },
+    ]),
+    token('admin', [{ kind: 'HTTPRoute', name: 'pages', sectionName: 'admin' }]),
+  ]
+  const outcome = compile([...resources, ...(more as typeof resources)].map(admit), inventory, options)
+  const tokensOf = (table: string, host: string) =>
+    routesAt(outcome, table, host).flatMap(({ name, tokens }) => (name.startsWith('LoginPolicy') ? [] : [tokens]))
+  assert.deepEqual(tokensOf('443/one', 'one.example.org'), ['shop/admin', 'shop/wide', 'shop/wide', 'shop/wide'])
+  assert.deepEqual(tokensOf('443/two', 'two.example.org'), ['shop/admin', 'shop/two', 'shop/two', 'shop/two'])
+  assert.deepEqual(tokensOf('80', '*'), ['shop/admin', 'shop/wide', 'shop/wide', 'shop/wide'])
+  const said = JSON.stringify(outcome.statuses.find(({ kind, name }) => kind === 'JWTPolicy' && name === 'two'))
+  assert.match(said, /listener clear of Gateway shop\/web: listeners of HTTP share the routes of their port/)
+})
+
 test('a policy whose claims stand in headers by which routes are told apart chooses routes, and no other', () => {
   const { logins = [] } = compiled().mesh.gateways['shop/web']!.listeners['gateway/443']!
   assert.deepEqual(

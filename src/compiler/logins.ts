@@ -8,6 +8,7 @@ import { durationMs } from '#resources/duration'
 import type { ParentRef } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
 import type { LoginPolicy } from '#resources/weft'
+import { isMisdirected, sectionOf, securedTables } from './edge-sections.ts'
 import type { Gathered } from './gather.ts'
 import { nameOf, namespaceOf } from './gather.ts'
 import type { ResourceStatus } from './status.ts'
@@ -24,7 +25,8 @@ function whyNot(path: string, route: Resource | undefined): Objection | undefine
 }
 
 export const judgingLogins: Judging<LoginPolicy> = {
-  unable: (_, __, { carriers }) => (carriers.includes('requests') ? undefined : 'who logs in must come by HTTPS'),
+  unable: (_, __, { carriers, edge }) =>
+    carriers.includes('requests') && edge?.isPlain !== true ? undefined : 'who logs in must come by HTTPS',
   objection: (_, __, path, route) => whyNot(path, route),
 }
 
@@ -34,12 +36,14 @@ const leastKeyBytes = 32
 /** What a policy comes to, made once. */
 export class Logins {
   readonly #secrets: Gathered['secrets']
+  readonly #configMaps: Gathered['configMaps']
   readonly #made = new Map<LoginPolicy, Login>()
   /** By policy: what is wrong with it beside others. */
   readonly clashes = new Map<string, string>()
 
-  constructor({ secrets }: Pick<Gathered, 'secrets'>) {
+  constructor({ secrets, configMaps }: Pick<Gathered, 'secrets' | 'configMaps'>) {
     this.#secrets = secrets
+    this.#configMaps = configMaps
   }
 
   of(policy: LoginPolicy): Login {
@@ -65,6 +69,7 @@ export class Logins {
     const key = this.#entry(policy, session.keyRef, 'spec.session.keyRef', wrong)
     if (key !== undefined && lengthOf(key) < leastKeyBytes)
       wrong.push(`spec.session.keyRef: the key has ${lengthOf(key)} bytes: ${leastKeyBytes} are needed at least (openssl rand 32)`)
+    const ca = this.#caOf(policy, provider.caCertificateRef, wrong)
     const previous = this.#dataOf(policy, session.keyRef.name)?.[`previous-${session.keyRef.key}`]
     const text = textOf(secret)
     if (provider.clientSecretRef !== undefined && secret !== undefined && text === '')
@@ -81,6 +86,7 @@ export class Logins {
         .sort(([one], [other]) => (one < other ? -1 : 1))
         .map(([name, value]) => ({ name, value })),
       timeoutMs: durationMs(provider.timeout),
+      ...(ca === undefined ? {} : { ca }),
       redirectPath: spec.redirectPath,
       logoutPath: spec.logoutPath,
       afterLogout: spec.afterLogout,
@@ -98,6 +104,22 @@ export class Logins {
       apiPaths: spec.apiPaths ?? [],
       ...(wrong.length === 0 ? {} : { wrong: `LoginPolicy ${nameOf(policy)}: ${wrong.join('; ')}` }),
     }
+  }
+
+  #caOf(policy: LoginPolicy, ref: { readonly name: string; readonly key: string } | undefined, wrong: string[]): string | undefined {
+    if (ref === undefined) return undefined
+    const name = `${namespaceOf(policy)}/${ref.name}`
+    const found = this.#configMaps.find(each => nameOf(each) === name)
+    const text = found?.data?.[ref.key]
+    const says =
+      found === undefined
+        ? `ConfigMap ${name} does not exist`
+        : text === undefined
+          ? `ConfigMap ${name} has no entry ${ref.key}`
+          : `ConfigMap ${name} holds no certificate in PEM`
+    if (text === undefined || !/-----BEGIN CERTIFICATE-----[\s\S]+-----END CERTIFICATE-----/.test(text))
+      wrong.push(`spec.provider.caCertificateRef: ${says}`)
+    return text
   }
 
   #dataOf(policy: LoginPolicy, name: string): Readonly<Record<string, string>> | undefined {
@@ -155,7 +177,7 @@ export const gatewaysOf = (workloads: readonly Workload[], ids: readonly string[
 
 function atGateway(name: string, gateway: Outbound, targets: Targets<LoginPolicy>, logins: Logins, isEnvoy: boolean): Outbound {
   const byTable = new Map<string, Map<string, Login>>()
-  const secured = new Set(Object.values(gateway.listeners).flatMap(({ terminates = [] }) => terminates.flatMap(each => each.routes ?? [])))
+  const secured = securedTables(gateway)
   const asking = (key: string, table: RouteTable): RouteTable => {
     const isSecure = secured.has(key)
     const ofPlace = targets.ofGateway(name, isSecure ? sectionOf(key) : undefined)
@@ -207,14 +229,6 @@ function atGateway(name: string, gateway: Outbound, targets: Targets<LoginPolicy
 }
 
 const pathsOf = ({ redirectPath, logoutPath }: Login): readonly string[] => [redirectPath, logoutPath]
-
-/** The listener of a Gateway to which a route table belongs; of those of a ListenerSet, which have longer names, none. */
-export function sectionOf(table: string): string | undefined {
-  const [, , , section, ...more] = table.split('/')
-  return more.length === 0 ? section : undefined
-}
-
-const isMisdirected = ({ action }: Route): boolean => action.type === 'respond' && action.reason === 'misdirected'
 
 const ownRoutes = (login: Login): readonly Route[] =>
   pathsOf(login).map((path, at) => ({

@@ -4,7 +4,7 @@ import type { AccessRule, Revoked, TextMatch } from '#model/view'
 import type { Inventory } from '#model/workload'
 import { isRevoked } from '#model/revoked'
 import type { Revocation } from '#resources/weft'
-import { patternOf } from './access.ts'
+import { patternOf } from './access-rules.ts'
 import { type ResourceStatus, state, statusFor } from './status.ts'
 
 export type Revoking = {
@@ -16,7 +16,7 @@ export type Revoking = {
   readonly endsAt?: number
 }
 
-/** now: ms since the epoch. blind: ids of proxies that cannot tell certificates by their serial, and why; undefined: all can. */
+/** now: ms since the epoch. blind: which proxies cannot tell certificates by their serial, and why; undefined: all can. */
 export function findRevocations(all: readonly Revocation[], own: string, now: number, blind?: string): Revoking {
   const revoked: Revoked[] = []
   const rules: AccessRule[] = []
@@ -26,13 +26,7 @@ export function findRevocations(all: readonly Revocation[], own: string, now: nu
       statusFor(revocation, {
         conditions: [
           state(revocation, 'Accepted', isAccepted, why, says),
-          state(
-            revocation,
-            'PartiallyInvalid',
-            partly !== '',
-            partly === '' ? 'AllCarriedOut' : 'UnsupportedValue',
-            partly === '' ? 'Every proxy carries out all of it' : partly,
-          ),
+          ...(partly === '' ? [] : [state(revocation, 'PartiallyInvalid', true, 'UnsupportedValue', partly)]),
         ],
       })
     if (until !== undefined && Date.parse(until) <= now)

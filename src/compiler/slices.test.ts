@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import type { Workload } from '#model/workload'
 import type { Resource } from '#resources/kind'
 import { admit, validate } from '#resources/validate'
-import { compile } from '../compiler.ts'
+import { compile, viewFor } from '../compiler.ts'
 
 const options = { trustDomain: 'weft.local', roots: ['ROOT'] }
 const workload = (name: string, more: Partial<Workload> = {}): Workload => ({
@@ -268,4 +268,34 @@ test('a route for a headless Service says that it holds nowhere, one that leads 
       ['to', 'True'],
     ],
   )
+})
+
+test('a workload behind a headless Service goes before a Service of another namespace that is called the same, for its own namespace', () => {
+  const billing = { ...service('billing', { clusterIP: 'None', selector: { app: 'web' } }) }
+  const orders = { ...service('orders', { selector: { app: 'x' } }), metadata: { name: 'orders', namespace: 'billing' } }
+  const { mesh } = compile([billing, orders].map(admit), { workloads: [workload('orders')] }, options)
+  const namesIn = (namespace: string) => {
+    const node = {
+      id: `c.${namespace}`,
+      workload: 'c',
+      namespace,
+      service: 'c',
+      labels: {},
+      ports: [],
+      probe: { type: 'none' },
+      version: '',
+    } as const
+    return viewFor(mesh, node)
+      .dns.filter(({ name }) => name === 'orders.billing')
+      .map(({ addresses }) => addresses.join())
+  }
+  assert.deepEqual([namesIn('shop'), namesIn('other')], [['240.80.0.6'], ['240.77.1.1']])
+})
+
+test('datagrams to endpoints outside the mesh too go only where a policy lets them', () => {
+  const udp = service('manual', { ports: [{ name: 'dns', port: 53, protocol: 'UDP' }] })
+  const dns = slice(['10.9.9.9'], { ports: [{ name: 'dns', port: 5353, protocol: 'UDP' }] })
+  const endpoints = (...more: readonly Resource[]) =>
+    compile([udp, dns, ...more].map(admit), { workloads: [] }, options).mesh.endpoints['shop/manual:53/udp']?.endpoints.length
+  assert.deepEqual([endpoints(), endpoints(modes('Permissive')), endpoints(modes('Strict'))], [0, 1, 0])
 })

@@ -59,6 +59,7 @@ export function state(resource: Resource, type: string, status: boolean, reason:
 /** Ours, and stated only while it holds. */
 export const insecure = 'InsecureFrontendValidationMode'
 
+const onlyWhileTrue: ReadonlySet<string> = new Set([insecure, 'PartiallyInvalid'])
 const ownNames: ReadonlySet<string> = new Set([controllerName, gatewayControllerName])
 
 type StatusShape = {
@@ -105,7 +106,7 @@ export function joinStatus(resource: Resource, said: ResourceStatus, now: string
   if (said.conditions !== undefined) {
     const types = new Set(said.conditions.map(condition => condition.type))
     next['conditions'] = [
-      ...(before.conditions ?? []).filter(condition => !types.has(condition.type) && condition.type !== insecure),
+      ...(before.conditions ?? []).filter(condition => !types.has(condition.type) && !onlyWhileTrue.has(condition.type)),
       ...timed(before.conditions ?? [], said.conditions, now),
     ]
   }

@@ -38,8 +38,13 @@ export type Ground = {
   readonly gateways?: readonly Gateway[]
 }
 
-/** One of the places that a target comes to. told: for people. port: absent for a route. */
-export type Place = { readonly told: string; readonly carriers: readonly Carrier[]; readonly port?: ServicePort }
+/** One of the places that a target comes to. told: for people. port: absent for a route. edge: of a Gateway; isNamed: the target is this listener alone. */
+export type Place = {
+  readonly told: string
+  readonly carriers: readonly Carrier[]
+  readonly port?: ServicePort
+  readonly edge?: { readonly isPlain: boolean; readonly isNamed: boolean }
+}
 
 /** unable: why a field of it cannot be carried out there. objection: what is wrong with it at a target; path: of the targetRef. */
 export type Judging<P> = {
@@ -75,6 +80,8 @@ export const carriersOf = ({ protocol }: Pick<ServicePort, 'protocol'>): readonl
   protocol === 'udp'
     ? ['datagrams']
     : [...(isHttp(protocol) ? ['requests' as const] : []), ...(isOpaque(protocol) ? ['connections' as const] : [])]
+
+const carriersOfListener: Readonly<Record<string, readonly Carrier[]>> = { HTTP: ['requests'], HTTPS: ['requests'], UDP: ['datagrams'] }
 
 const carriersOfRoute: Readonly<Record<string, readonly Carrier[]>> = { TCPRoute: ['connections'], UDPRoute: ['datagrams'] }
 
@@ -283,7 +290,8 @@ function judge<P extends AnyPolicy>(
     const places = sections.map(
       (each): Place => ({
         told: `listener ${each.name} of ${whole}`,
-        carriers: each.protocol === 'HTTPS' ? ['requests'] : each.protocol === 'UDP' ? ['datagrams'] : ['connections'],
+        carriers: carriersOfListener[each.protocol] ?? ['connections'],
+        edge: { isPlain: each.protocol === 'HTTP', isNamed: sectionName !== undefined },
       }),
     )
     return yes(target, sectionName === undefined ? 'Gateway' : 'section', places)

@@ -155,9 +155,32 @@ test('tokens that the called side asks for, and logins and tokens at Gateways th
   )
 })
 
+test('who is asked about requests is told, at the called side and at Gateways', () => {
+  const { resources, inventory } = load('external-authorization')
+  const told = (port: number) => tellPolicies(compiled(resources, inventory), { service: 'api', namespace: 'shop', port })!.ports[0]!
+  const field = (port: number) =>
+    told(port)
+      .backends.find(({ backend }) => backend === `shop/api:${port}`)!
+      .taken.find(each => each.field === 'externalAuthorization')
+  assert.deepEqual([field(80)?.by, field(80)?.value], ['ExternalAuthorizationPolicy weft-system/all', 'asks GRPC Service opa:9191'])
+  assert.deepEqual(
+    [field(81)?.by, field(81)?.value, field(81)?.overruled.length],
+    ['ExternalAuthorizationPolicy shop/port', 'asks HTTP Service weft-system/opa:8181, about some requests, goes on without an answer', 1],
+  )
+  assert.deepEqual(
+    told(80).gateways?.map(({ origin, fields }) => [origin, fields.map(({ value }) => value)]),
+    [
+      ['HTTPRoute shop/edge rule 0', [['shop/edge', 'HTTPRoute/shop/edge/0']]],
+      ['HTTPRoute shop/edge rule 1', [['shop/door']]],
+    ],
+  )
+})
+
 test('the fields of a policy come to the same spec again', () => {
   for (const name of readdirSync(cases))
-    for (const resource of load(name).resources.filter(({ kind }) => /^(Route|Backend|Fault|RateLimit|JWT|Login)Policy$/.test(kind))) {
+    for (const resource of load(name).resources.filter(({ kind }) =>
+      /^(Route|Backend|Fault|RateLimit|JWT|Login|ExternalAuthorization)Policy$/.test(kind),
+    )) {
       const { targetRefs: _, from: __, ...spec } = resource.spec as { readonly targetRefs: unknown; readonly from?: unknown }
       assert.deepEqual(specOf(resource.kind, saysOf(resource)), spec)
     }

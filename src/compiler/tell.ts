@@ -15,6 +15,7 @@ import type {
   RateLimitPolicy,
 } from '#resources/weft'
 import { guardsAt } from './access.ts'
+import { defaultIn } from './access-at.ts'
 import { lowered, modeAt } from './authentication.ts'
 import type { Client } from './clients.ts'
 import { nameOf } from './gather.ts'
@@ -195,12 +196,12 @@ function tellTaken(
     ...(port.protocol === 'udp' ? [] : told([...layers, { policy: builtIn, says: { limit: 'none' } }], 'RateLimitPolicy')),
     {
       field: 'access',
-      value: mesh.access === 'deny' ? 'Deny' : 'Allow',
-      by: access === undefined ? builtIn : 'Mesh default',
+      value: defaultIn(mesh, port.namespace) === 'deny' ? 'Deny' : 'Allow',
+      by: access === undefined && !Object.hasOwn(mesh.accessIn, port.namespace) ? builtIn : 'Mesh default',
       overruled: [],
     },
     ...(guards.length === 0 ? [] : [{ field: 'access.rules', value: guards, by: 'all of these together', overruled: [] }]),
-    ...tellTokens(asking, port, behind, told),
+    ...tellTokens(mesh, asking, port, behind, told),
     ...tellAuthorization(authorizing, port, behind),
     ...tellMtls(mesh, authentication, port, behind, own),
   ]

@@ -7,6 +7,7 @@ import { durationMs } from '#resources/duration'
 import type { ParentRef } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
 import type { JWTPolicy, TokenProvider } from '#resources/weft'
+import { isMisdirected, sectionOf, securedTables } from './edge-sections.ts'
 import type { Gathered } from './gather.ts'
 import { nameOf, namespaceOf } from './gather.ts'
 import { type ServicePort, whyNobody } from './services.ts'
@@ -27,8 +28,11 @@ function whyNot(path: string, route: Resource | undefined): Objection | undefine
 }
 
 export const judgingTokens: Judging<JWTPolicy> = {
-  unable: (_, __, { carriers, port }) =>
-    carriers.includes('requests') ? whyNobody(port) : 'tokens are part of requests of HTTP, and none are seen there',
+  unable: (_, __, { carriers, port, edge }) => {
+    if (!carriers.includes('requests')) return 'tokens are part of requests of HTTP, and none are seen there'
+    if (edge?.isPlain === true && edge.isNamed) return 'listeners of HTTP share the routes of their port: name the Gateway, or routes'
+    return whyNobody(port)
+  },
   objection: (_, __, path, route) => whyNot(path, route),
 }
 
@@ -155,18 +159,21 @@ export function lowerTokens(
   )
 }
 
-/** What is for routes of Gateways holds there; what is for wider targets at the called workloads, which would else get no token any more. */
+/** What is for Gateways and their routes holds there; what is for wider targets at the called workloads, which would else get no token any more. */
 export function tokensAtGateways(gateways: Mesh['gateways'], targets: Targets<JWTPolicy>, tokens: Tokens): Mesh['gateways'] {
   if (targets.isEmpty) return gateways
   return Object.fromEntries(
     Object.entries(gateways).map(([name, gateway]) => {
       const byTable = new Map<string, Map<string, TokenPolicy>>()
+      const secured = securedTables(gateway)
       const asking = (key: string, table: RouteTable): RouteTable => {
+        const ofPlace = targets.ofGateway(name, secured.has(key) ? sectionOf(key) : undefined)
         const used = new Map<string, TokenPolicy>()
         byTable.set(key, used)
         const asks = (route: Route): Route => {
-          const policy = targets.of(undefined, route.name).find(({ level }) => level === 'Route' || level === 'rule')?.policy
-          if (policy === undefined) return route
+          const own = targets.of(undefined, route.name).find(({ level }) => level === 'Route' || level === 'rule')
+          const policy = (own ?? ofPlace[0])?.policy
+          if (policy === undefined || isMisdirected(route)) return route
           const lowered = tokens.of(policy)
           used.set(lowered.name, lowered)
           return { ...route, tokens: lowered.name }

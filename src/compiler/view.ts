@@ -94,10 +94,17 @@ function sharedBy(mesh: Mesh, node: ProxyNode): Shared {
     listeners: ways.listeners,
     routes: ways.routes,
     backends: backendsFor(mesh, node, { ...ownBackends(mesh, namespace), ...ways.backends }),
-    dns: [...mesh.dns.qualified, ...(mesh.dns.short[namespace] ?? [])].sort(byName),
+    dns: namesFor(mesh, namespace),
   }
   known.set(key, made)
   return made
+}
+
+/** Each once; what a namespace calls shortly goes before what others are called in whole, as search lists have it. */
+function namesFor({ dns: { qualified, short } }: Mesh, namespace: string): View['dns'] {
+  const own = short[namespace] ?? []
+  const dotted = new Set(own.flatMap(({ name }) => (name.includes('.') ? [name] : [])))
+  return [...(dotted.size === 0 ? qualified : qualified.filter(({ name }) => !dotted.has(name))), ...own].sort(byName)
 }
 
 /** Without those of which the certificate is for others: what leads to them leads nowhere. */

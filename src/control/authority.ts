@@ -19,7 +19,7 @@ import { openOwn } from './authority/own.ts'
 import type { RootRotation } from './authority/rotation.ts'
 import { Lists } from './authority/lists.ts'
 import { openTokenKey } from './authority/token-key.ts'
-import { RevokedError, type Withdrawn } from './withdrawn.ts'
+import type { Withdrawn } from './withdrawn.ts'
 
 export { openIssuedBook } from './authority/issued.ts'
 export { openIssuer } from './authority/open.ts'
@@ -126,13 +126,11 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
     if (found === undefined) known.set(pem, (found = lists.told().map(crl => ({ ...crl, by: signerOf(crl, issuer) }))))
     return found
   }
-  const refuseRevoked = (identity: string, serial?: string): void => {
-    const why = withdrawn?.why(identity, serial)
-    if (why !== undefined) throw new RevokedError(why)
-  }
   const judging = () => ({ roots: issuer.roots(), intermediates: issuer.intermediates(), trustDomain, role: 'client' as const })
 
-  const makeServer = async (): Promise<{ readonly shown: KeyAndChain; readonly issued: Issued }> => {
+  const makeServer = async (): Promise<{ readonly shown: KeyAndChain; readonly issued: Pick<Issued, 'notAfter'> }> => {
+    const given = issuer.server?.()
+    if (given !== undefined) return { shown: { key: given.key, cert: given.cert + issuer.anchor().toString() }, issued: given }
     const key = await newKey()
     const names = { dns: ['localhost', ...(options.dns ?? [])], ips: ['127.0.0.1', '::1', ...(options.ips ?? [])] }
     const csr = makeCsr(key, self, names)
@@ -176,14 +174,14 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
       const { publicKey, uris } = readCsr(csr)
       if (uris.some(uri => uri !== identity))
         throw new BadCsr(`the certificate request asks for ${uris.join(', ')}, but its sender is ${identity}`)
-      refuseRevoked(identity)
+      withdrawn?.admit(identity)
       const life = lifeMs > 0 ? Math.min(lifeMs, leafLifeMs) : leafLifeMs
       const issued = await issuer.sign({ csr, publicKey, identity, lifeMs: life })
       withdrawn?.issued({ serial: issued.serial, identity, notAfter: issued.notAfter })
       return { ...issued, chain: [...issued.chain, ...roots()] }
     },
     async issueToken({ identity, xds, lifeMs = tokenLifeMs }) {
-      refuseRevoked(identity)
+      withdrawn?.admit(identity)
       const now = clock.now()
       const expiresAt = Math.floor((now + lifeMs) / 1000) * 1000
       const root = issuer.anchor().toString()
@@ -192,7 +190,7 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
     verifyToken: token => verifyToken(token, tokenKey.public, clock.now()),
     async verifyRejoin(proof, csr) {
       const found = await verifyRejoin(proof, csr, judging(), rejoinMs, clock.now())
-      refuseRevoked(found.identity, found.serial)
+      withdrawn?.admit(found.identity, found.serial)
       return found
     },
     identify(certificates) {

@@ -16,6 +16,7 @@ import {
   endpointsFor,
   joinStatus,
   type Note,
+  type OrderedCertificate,
   type PolicyQuestion,
   tellPolicies,
   viewFor,
@@ -41,14 +42,20 @@ export type CompileLoopOptions = {
   readonly log: Log
 }
 
-/** revision: of the store; everything up to it is in the mesh. */
-export type Compilation = { readonly revision: number; readonly mesh: Mesh; readonly notes: readonly Note[] }
+/** revision: of the store; everything up to it is in the mesh. ordered: certificates that its Gateways want. */
+export type Compilation = {
+  readonly revision: number
+  readonly mesh: Mesh
+  readonly notes: readonly Note[]
+  readonly ordered: readonly OrderedCertificate[]
+}
 
 /** A proxy's view and the mesh it was cut from. */
 export type Cut = { readonly mesh: Mesh; readonly view: View }
 
 const sources = kinds.filter(({ kind }) => kind !== 'Workload') // workloads come through the inventory
-const restateMs = 200
+/** Many proxies acknowledge at about the same time. */
+const restateMs = 500
 const quietMs = 10
 const longestMs = 50
 
@@ -191,7 +198,8 @@ export class CompileLoop {
     this.#awaitEnd(this.#compiled.endsAt, now)
     this.#input = { ...input, moving: this.#moves.moving }
     this.#enforcement.compiled(this.#compiled.enforced, revision)
-    this.#current = { revision, mesh: this.#compiled.mesh, notes: this.#compiled.notes }
+    const { mesh, notes, ordered } = this.#compiled
+    this.#current = { revision, mesh, notes, ordered }
   }
 
   /** Compiles again when something ends by itself. */

@@ -26,6 +26,8 @@ export type MeshParts = {
   readonly xds: () => { readonly host: string; readonly port: number }
   readonly now: () => number
   readonly trust: () => TrustTold
+  /** Why an identity is not believed any more; undefined: it is. */
+  readonly revoked: (identity: string) => string | undefined
 }
 
 export function meshRoutes(parts: MeshParts): ExtraRoute[] {
@@ -39,8 +41,14 @@ export function meshRoutes(parts: MeshParts): ExtraRoute[] {
       path: '/weft/v1/proxies/:id/config',
       handle: (_request, { id = '' }) => {
         const config = discovery.configOf(id)
-        if (config === undefined) throw new Refusal(404, 'NotFound', `no proxy "${id}" is connected; GET /weft/v1/proxies lists them`)
-        return json(200, config)
+        if (config !== undefined) return json(200, config)
+        const identity = discovery.proxies.find(each => each.id === id)?.identity
+        const revoked = identity && parts.revoked(identity)
+        throw new Refusal(
+          404,
+          'NotFound',
+          `no proxy "${id}" is connected; ${revoked === undefined || revoked === '' ? 'GET /weft/v1/proxies lists them' : revoked}`,
+        )
       },
     },
     {

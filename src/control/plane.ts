@@ -5,16 +5,20 @@ import type { Log } from '#base/log'
 import { judgeServerCertificate } from '#identity/server-certificate'
 import { makeFolder, readText, writeAtomic } from '#io/files'
 import { askHttp } from '#io/ask-http'
+import { fetchWith } from '#io/fetch'
 import { serveEach, serveGrpc } from '#io/grpc'
 import { isLoopback, serveHttp } from '#io/http-server'
 import { openRedis } from '#io/redis'
 import { Traffic } from '#observe/traffic'
 import { Universal } from '#platforms/universal'
 import { readAuthorityFile } from '#resources/authority-file'
+import { CertificateOrders } from './acme.ts'
+import { keysOfAccounts } from './acme/accounts.ts'
 import { createOperatorApi } from './api.ts'
 import { type ApiPlace, apiNames, certificateFromFiles, servingOf } from './api-tls.ts'
 import { type BundlePlace, openOwnBundle, serveBundle } from './bundle-endpoint.ts'
 import { certificateService, openAuthority, openIssuedBook, openIssuer } from './authority.ts'
+import { openAttestedCertificates } from './attested-certificates.ts'
 import { openJwtKeys } from './authority/jwt-keys.ts'
 import { auditRoutes } from './audit.ts'
 import { CompileLoop } from './compile-loop.ts'
@@ -27,6 +31,7 @@ import { metricsService } from './metrics.ts'
 import { tellRootEnd } from './root-end.ts'
 import { rootRoutes } from './root-routes.ts'
 import type { Mesh } from '#model/mesh'
+import type { Workload } from '#model/workload'
 import { tellTrust } from './trust-told.ts'
 import { trustRoutes } from './trust-routes.ts'
 import { Withdrawn } from './withdrawn.ts'
@@ -67,6 +72,8 @@ export type PlaneOptions = {
   readonly bundleRefreshS?: number
   /** Path of a socket where processes of this machine prove who they are; absent: there is none. */
   readonly attestSocket?: string
+  /** File with roots, PEM, of certificates that are taken as attestation; absent: none are. */
+  readonly attestRoots?: string
   /** Where the built dashboard is. */
   readonly dashboard: string
   readonly version: string
@@ -131,6 +138,7 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
   let envoys = (): readonly string[] => []
   const federation = new Federation({ store, folder: `${folder}/federation`, ask: askHttp, clock, log, onChange: () => compileAgain() })
   owned.defer(() => federation.close())
+  let orders: CertificateOrders | undefined
   const trust = () => {
     const lists = authority.lists()
     return {
@@ -139,7 +147,10 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
       judgeCertificate: judgeServerCertificate,
       ...(lists.isNeeded ? { crls: lists.pem, ...(lists.areWhole ? { areWhole: true as const } : {}) } : {}),
       envoys: envoys(),
+      ...(lists.areWhole ? {} : { isListless: true as const }),
       domains: federation.known(),
+      orders: orders?.known() ?? {},
+      challenges: orders?.challenges() ?? [],
     }
   }
   const loop = new CompileLoop({ store, platform, trust, clock, log })
@@ -156,19 +167,38 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
   owned.defer(() => jwt.close())
   let xds = { host: reachable(options.xds.host), port: options.xds.port }
   const makeToken = tokenMaker({ authority, tokens, xds: () => xds })
+  const registrations = registrationsIn(store, trustDomain)
+  const certificates =
+    options.attestRoots === undefined ? undefined : await openAttestedCertificates(options.attestRoots, { registrations, clock, log })
+  owned.defer(() => certificates?.close())
   const programs = new AttestedApi({
+    admit: identity => withdrawn.admit(identity),
+    federated: () => loop.current?.mesh.trust.federated ?? {},
     authority,
     jwt,
-    registrations: registrationsIn(store, trustDomain),
+    registrations,
     joinToken: async identity => (await makeToken({ identity, uses: 1, lifeMs: 60_000, createdBy: 'attestation' })).token,
     clock,
     log,
   })
   tellPrograms = () => programs.changed()
+  withdrawn.onChange(tellPrograms)
+  owned.defer(loop.onCompiled(followTrust(() => programs.changed())))
   owned.defer(store.watch(store.revision, { kind: { group: 'weft.dev', kind: 'Registration' } }, () => programs.changed()))
   const discovery = new Discovery({ loop, platform, clock, log, boundTo: serial => tokens.boundTo(serial) })
   loop.hears(proxy => discovery.isSettled(proxy))
   envoys = () => discovery.envoys
+  orders = new CertificateOrders({
+    store,
+    loop,
+    accountKey: keysOfAccounts({ folder: `${folder}/acme`, passphrase: options.passphrase, log }),
+    fetchWith: ca => fetchWith({ ca }),
+    areSettled: gateway => settledOf(gateway, platform.inventory.workloads, discovery),
+    clock,
+    log,
+    onChange: compileAgain,
+  })
+  owned.defer(() => orders?.close())
   const traffic = new Traffic({ since: startedAt })
   const redis = options.redis && owned.use(await openRedis({ ...options.redis, timeoutMs: 1000, log }))
   const counters = redis === undefined ? countersInMemory(() => performance.now()) : countersInRedis(redis, `weft:${trustDomain}:limit:`)
@@ -186,6 +216,7 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
       metricsService(traffic, clock),
       certificateService(authority, log, {
         tokens,
+        certificates,
         onUse: (identity, address) => store.note('used', joinToken(identity), { who: identity, how: 'join token', address, agent: '' }),
       }),
       ...programs.forProxies,
@@ -208,6 +239,7 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
       rotation,
       proxies: () => proxiesOf({ discovery, traffic }),
       leafLifeMs: authority.leafLifeMs,
+      ...(options.bundle === undefined ? {} : { othersHearMs: (options.bundleRefreshS ?? 300) * 1000 }),
       clock,
       log,
     })
@@ -229,6 +261,7 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
     xds: () => xds,
     now: () => clock.now(),
     trust: () => told(),
+    revoked: (identity: string) => withdrawn.why(identity),
   }
   const operators = owned.use(
     await openOperators({
@@ -249,6 +282,10 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
     log,
   })
   const bundleEndpoint = options.bundle && owned.use(await serveBundle(options.bundle, () => authority.serverCertificate(), bundle, log))
+  if (serving === 'plain' && operators.settings().certificates !== undefined)
+    throw new Error(
+      `${options.operators}: certificates: are shown over TLS only, and this API is plain HTTP: give --api-name (such as localhost) or --api-cert and --api-key, or take them out`,
+    )
   const firstAdmin = await keepFirstAdmin(operators, folder)
   const operator = createOperatorApi({
     store,
@@ -315,6 +352,15 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
   }
 }
 
+/** Of the connected proxies of a Gateway (`NAMESPACE/NAME`), whether each has all that was compiled for it; undefined: there is none. */
+function settledOf(gateway: string, workloads: readonly Workload[], discovery: Discovery): boolean | undefined {
+  const ids = workloads
+    .filter(each => each.gateway !== undefined && `${each.namespace}/${each.gateway.name}` === gateway)
+    .map(({ name, namespace }) => `${name}.${namespace}`)
+    .filter(id => discovery.nodeOf(id) !== undefined)
+  return ids.length === 0 ? undefined : ids.every(id => discovery.isSettled(id))
+}
+
 /** Where everybody has to log in, somebody must be able to, once. */
 async function keepFirstAdmin({ isRequired, firstAdmin }: Operators, folder: string): Promise<string | undefined> {
   const token = isRequired ? firstAdmin() : undefined
@@ -337,3 +383,13 @@ const namesOf = (host: string): { dns?: string[]; ips?: string[] } =>
   host === '0.0.0.0' || host === '::' || host === 'localhost' ? {} : /^[\d.]+$|:/.test(host) ? { ips: [host] } : { dns: [host] }
 
 const nobody: NonNullable<Mesh['trust']['revoked']> = []
+
+/** Tells when other trust domains are believed, or by other roots. */
+function followTrust(told: () => void): (compiled: { readonly mesh: Mesh }) => void {
+  let before: Mesh['trust']['federated']
+  return ({ mesh: { trust } }) => {
+    if (trust.federated === before) return
+    before = trust.federated
+    told()
+  }
+}

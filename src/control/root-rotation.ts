@@ -23,6 +23,8 @@ export type WatchOptions = {
   readonly proxies: () => readonly KnownProxy[]
   /** How long a certificate may be good for. */
   readonly leafLifeMs: number
+  /** Within what time other meshes that believe this one hear of a new root; absent: there are none that ask. */
+  readonly othersHearMs?: number
   readonly clock: Clock
   readonly log: Log
 }
@@ -96,12 +98,16 @@ export class RotationWatch {
 
   /** One sentence for each thing; empty: the next step breaks nothing. */
   #waitsFor({ stage, since }: RotationState): string[] {
-    const { proxies, clock, rotation, leafLifeMs } = this.#options
+    const { proxies, clock, rotation, leafLifeMs, othersHearMs = 0 } = this.#options
     const now = clock.now()
     if (stage === 'steady') return []
     const found: string[] = []
     if (now - since < settleMs) found.push('the last step was taken a moment ago')
     if (stage === 'introduced') {
+      if (now - since < othersHearMs)
+        found.push(
+          `other meshes ask for the bundle of this one every ${Math.round(othersHearMs / 1000)} s: some may not have the new root yet`,
+        )
       for (const { id, state } of proxies())
         if (state === 'pending' || state === 'rejected') found.push(`proxy ${id} has not taken the new root yet (it is ${state})`)
       return found

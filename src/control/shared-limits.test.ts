@@ -24,7 +24,7 @@ const mesh = {
 
 /** The service as callers meet it, without a socket. */
 function asked(now: () => number) {
-  const loop = { current: { revision: 1, mesh, notes: [] }, onCompiled: () => () => {} }
+  const loop = { current: { revision: 1, mesh, notes: [], ordered: [] }, onCompiled: () => () => {} }
   const { service } = sharedLimits({ loop, counters: countersInMemory(now), log: silent })
   let ask: ((question: LimitQuestion, peer: string | undefined) => Promise<LimitReply>) | undefined
   const server = {

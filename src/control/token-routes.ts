@@ -1,7 +1,7 @@
 /** /weft/v1/tokens: join tokens made, listed and revoked; and /weft/v1/jwks: the keys of tokens that workloads get (JWT-SVIDs). */
 
 import type { JoinTokenTold, TokenReply, TokenRequest } from '#api/mesh-api'
-import { isSpiffeId, type SpiffeId, spiffeParts, workloadId } from '#identity/spiffe'
+import { controlId, isSpiffeId, type SpiffeId, spiffeParts, workloadId } from '#identity/spiffe'
 import { readToken } from '#identity/token'
 import { type ExtraRoute, json, Refusal } from './api.ts'
 import { authorOf } from './api/author.ts'
@@ -58,6 +58,12 @@ export function tokenRoutes({ authority, tokens, store, make, jwks }: TokenParts
       handle: async request => {
         const { namespace, serviceAccount, ttlSeconds, uses, selector } = asRequest(new TextDecoder().decode(await request.body()))
         const identity = workloadId(authority.trustDomain, { namespace, serviceAccount })
+        if (identity === controlId(authority.trustDomain))
+          throw new Refusal(
+            400,
+            'BadRequest',
+            `${identity} is the control plane itself: whoever had its certificate could be it to every proxy`,
+          )
         const by = authorOf(request)
         const lifeMs = ttlSeconds === undefined ? undefined : ttlSeconds * 1000
         const { token, id, expiresAt } = await make({ identity, lifeMs, uses, selector, createdBy: by.who })

@@ -49,6 +49,12 @@ export class Withdrawn {
       : `${identity} ${tellRevoked(found)}; weft cert revocations lists what is, --undo takes it back`
   }
 
+  /** Throws RevokedError. */
+  admit(identity: string, serial?: string): void {
+    const why = this.why(identity, serial)
+    if (why !== undefined) throw new RevokedError(why)
+  }
+
   #list(): readonly CrlEntry[] {
     const reasons = new Map<string, string>()
     for (const each of this.#revoked) if ('serial' in each) reasons.set(each.serial, each.reason)

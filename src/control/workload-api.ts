@@ -15,7 +15,7 @@ import { BadJwtSvid, signJwtSvid, verifyJwtSvid } from '#identity/jwt-svid'
 import { newKey } from '#identity/key'
 import { renewAt } from '#identity/rotation'
 import { isSpiffeId, type SpiffeId, trustDomainId } from '#identity/spiffe'
-import type { PeerProcess } from '#io/attest'
+import { type PeerProcess, ProcessGone } from '#io/attest'
 import { type Call, RpcError, rpcCodes, serverStream, type Service, unary } from '#io/grpc'
 import {
   type BundlesReply,
@@ -26,10 +26,12 @@ import {
   type JwtSvidReply,
   type JwtSvidRequest,
   type Svid,
+  type SvidReply,
   validateJwtSvid,
 } from '#xds/rpcs'
 import type { Authority } from './authority.ts'
 import type { JwtKeys } from './authority/jwt-keys.ts'
+import { RevokedError } from './withdrawn.ts'
 import { type Entitled, NobodyKnown, type Registrations } from './registrations.ts'
 
 export type WorkloadApiParts = {
@@ -40,6 +42,8 @@ export type WorkloadApiParts = {
   readonly joinToken: (identity: SpiffeId) => Promise<string>
   /** Throws when this identity is believed no more. */
   readonly admit?: (identity: SpiffeId) => void
+  /** PEM: roots of other trust domains that are believed, by domain. */
+  readonly federated?: () => Readonly<Record<string, readonly string[]>>
   readonly clock: Clock
   readonly log: Log
 }
@@ -168,14 +172,15 @@ export class AttestedApi {
   }
 
   /** What it gave last is given again while it holds: others may have changed. */
-  #svids(peer: PeerProcess): () => Promise<{ readonly reply: { readonly svids: readonly Svid[] }; readonly until: number }> {
+  #svids(peer: PeerProcess): () => Promise<{ readonly reply: SvidReply; readonly until: number }> {
     const { authority, clock, log, registrations, admit } = this.#parts
-    let last: { readonly of: string; readonly reply: { readonly svids: readonly Svid[] }; readonly until: number } | undefined
+    let last: { readonly of: string; readonly reply: SvidReply; readonly until: number } | undefined
     return async () => {
       const all = await registrations.ofProcess(peer)
       for (const { identity } of all) admit?.(identity)
       const roots = authority.roots()
-      const of = JSON.stringify([all, roots])
+      const federated = this.#federated()
+      const of = JSON.stringify([all, roots, this.#parts.federated?.()])
       if (last?.of === of && clock.now() < last.until) return last
       let until = Number.POSITIVE_INFINITY
       const svids: Svid[] = []
@@ -193,7 +198,7 @@ export class AttestedApi {
           ...peer.credentials,
         })
       }
-      last = { of, reply: { svids }, until }
+      last = { of, reply: { svids, federated }, until }
       return last
     }
   }
@@ -223,9 +228,15 @@ export class AttestedApi {
     return { svids }
   }
 
+  #federated(): Readonly<Record<string, Uint8Array>> {
+    return Object.fromEntries(
+      Object.entries(this.#parts.federated?.() ?? {}).map(([domain, roots]) => [trustDomainId(domain), derOf(roots.join('\n'))]),
+    )
+  }
+
   #bundles(): BundlesReply {
     const { trustDomain, roots } = this.#parts.authority
-    return { bundles: { [trustDomainId(trustDomain)]: derOf(roots().join('\n')) } }
+    return { bundles: { [trustDomainId(trustDomain)]: derOf(roots().join('\n')), ...this.#federated() } }
   }
 
   #jwtBundles(): BundlesReply {
@@ -250,8 +261,8 @@ function peerOf({ peer }: Call): SpiffeId {
 /** Undefined: trying again may help. */
 function asStatus(thrown: unknown): RpcError | undefined {
   if (thrown instanceof RpcError) return thrown
-  if (thrown instanceof NobodyKnown || (thrown instanceof Error && /that connected has ended$/.test(thrown.message)))
-    return new RpcError(rpcCodes.permissionDenied, thrown.message)
+  if (thrown instanceof RevokedError) return new RpcError(rpcCodes.permissionDenied, thrown.message)
+  if (thrown instanceof NobodyKnown || thrown instanceof ProcessGone) return new RpcError(rpcCodes.permissionDenied, thrown.message)
   return undefined
 }
 

@@ -24,6 +24,20 @@ export function pemBlocks(text: string, label: string): readonly string[] {
 export const derOf = (pem: string): Uint8Array =>
   Buffer.concat([...pem.matchAll(/-----BEGIN [A-Z0-9 ]+-----([^-]+)-----END/g)].map(([, base64 = '']) => Buffer.from(base64, 'base64')))
 
+/** Certificates in DER, one after another, each in PEM: what the SPIFFE Workload API sends. Throws RangeError. */
+export function pemsOf(der: Uint8Array): readonly string[] {
+  const found: string[] = []
+  for (let at = 0; at < der.length; ) {
+    const first = der[at + 1] ?? 0
+    const count = first & 0x80 ? first & 0x7f : 0
+    const length = count === 0 ? first : der.subarray(at + 2, at + 2 + count).reduce((sum, byte) => sum * 256 + byte, 0)
+    const end = at + 2 + count + length
+    found.push(readCertificate(der.subarray(at, end)).toString())
+    at = end
+  }
+  return found
+}
+
 /** When it was issued (its beginning is set earlier, for the sake of clocks that differ) and when it ends. Rotation counts from there. */
 export function lifeOf(certificate: Certificate): Life {
   const begin = certificate.validFromDate.getTime()

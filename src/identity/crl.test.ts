@@ -8,7 +8,8 @@ import tls from 'node:tls'
 import { once } from 'node:events'
 import { readCertificate } from './certificate.ts'
 import { issuerOf, makeCrl, readCrls } from './crl.ts'
-import { createIntermediate, createRoot, issueLeaf } from './issue.ts'
+import { der, integer, octets, oid, sequence, text, time, yes } from './der.ts'
+import { createIntermediate, createRoot, issueLeaf, signAs } from './issue.ts'
 import { newKey } from './key.ts'
 import { workloadId } from './spiffe.ts'
 
@@ -77,17 +78,17 @@ test('openssl reads the list, and refuses with it what is on it and nothing else
   const other = issueLeaf(signer, (await newKey()).public, web, now)
   const folder = mkdtempSync(join(tmpdir(), 'weft-crl-'))
   try {
-    const put = (name: string, text: string): string => {
-      writeFileSync(join(folder, name), text)
+    const put = (name: string, content: string): string => {
+      writeFileSync(join(folder, name), content)
       return join(folder, name)
     }
     const crls = put('crl.pem', listOf(signer, [leaf.serial]) + listOf(root, []))
-    const text = execFileSync('openssl', ['crl', '-text', '-noout', '-in', put('one.pem', listOf(signer, [leaf.serial]))]).toString()
-    assert.match(text, /Version 2 \(0x1\)/)
-    assert.match(text, /X509v3 Authority Key Identifier/)
-    assert.match(text, /X509v3 CRL Number: \s+1/)
-    assert.match(text, new RegExp(leaf.serial, 'i'))
-    assert.match(text, /Key Compromise/)
+    const shown = execFileSync('openssl', ['crl', '-text', '-noout', '-in', put('one.pem', listOf(signer, [leaf.serial]))]).toString()
+    assert.match(shown, /Version 2 \(0x1\)/)
+    assert.match(shown, /X509v3 Authority Key Identifier/)
+    assert.match(shown, /X509v3 CRL Number: \s+1/)
+    assert.match(shown, new RegExp(leaf.serial, 'i'))
+    assert.match(shown, /Key Compromise/)
     const verify = (pem: string): string => {
       const args = ['verify', '-crl_check_all', '-CAfile', put('root.pem', root.root), '-untrusted', put('ca.pem', signer.chain[0]!)]
       try {
@@ -140,4 +141,21 @@ test('Node itself refuses a client on a list, and every client once a list has e
   assert.equal(await asked([listOf(signer, []), empty]), 'served')
   assert.match(await asked([listOf(signer, [leaf.serial]), empty]), /CERT_REVOKED/)
   assert.match(await asked([listOf(signer, [], { nextUpdate: now - 1000 }), empty]), /CRL_HAS_EXPIRED/)
+})
+
+test('a list that says where it is found is taken, one of some certificates only is not', async () => {
+  const { signer } = await authority()
+  const pem = (point: readonly Uint8Array[]): string =>
+    signAs('X509 CRL', signer.key, algorithm => [
+      integer(Uint8Array.of(1)),
+      algorithm,
+      sequence(),
+      time(now),
+      time(now + dayMs),
+      der(0xa0, sequence(sequence(oid('2.5.29.28'), yes, octets(sequence(...point))))),
+    ])
+  const found = der(0xa0, der(0xa0, text(0x86, 'https://ca.test/crl')))
+  for (const whole of [[found], [found, der(0x81, Uint8Array.of(0xff))]]) assert.equal(readCrls(pem(whole)).length, 1)
+  for (const part of [0x82, 0x84, 0x85]) assert.throws(() => readCrls(pem([found, der(part, Uint8Array.of(0xff))])), /of some certificates/)
+  assert.throws(() => readCrls(pem([der(0x83, Uint8Array.of(1, 0x02))])), /some reasons only/)
 })

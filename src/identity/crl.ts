@@ -140,9 +140,20 @@ function entryOf(value: Value): readonly [string, { readonly at: number; readonl
 /** §5.2: a list with a critical extension that is not understood must not be used: an indirect or partial one would be taken for a whole one. */
 function refuseUnknown(one: Value): void {
   const [type, critical] = within(one, tags.sequence)
+  if (isOid(type, '2.5.29.28')) return refusePartial(one)
   const isKnown = ['2.5.29.20', '2.5.29.35'].some(known => isOid(type, known))
   if (critical?.tag === tags.boolean && critical.body[0] !== 0 && !isKnown)
     throw new RangeError('the revocation list has a critical extension that is not carried out (is it a delta or an indirect list?)')
+}
+
+/** §5.2.5: where the list is found says nothing of whom it is about; all else in it narrows that, but for the certificates of end entities, which are those that are asked about. */
+function refusePartial(one: Value): void {
+  const point = readDer(bodyOf(within(one, tags.sequence).at(-1), tags.octets))[0]
+  for (const { tag, body } of within(point, tags.sequence))
+    if (tag !== constructed(0) && tag !== 0x81 && !(body.length === 1 && body[0] === 0))
+      throw new RangeError(
+        'the revocation list is of some certificates or some reasons only, or of those of others, which is not carried out',
+      )
 }
 
 function numberIn(extensions: readonly Value[]): bigint | undefined {

@@ -42,11 +42,20 @@ export function makeCsr(
   id: SpiffeId,
   { dns = [], ips = [] }: { readonly dns?: readonly string[]; readonly ips?: readonly string[] } = {},
 ): string {
-  const all = [text(primitive(6), id), ...dns.map(name => text(primitive(2), name)), ...ips.map(ip => der(primitive(7), ipBytes(ip)))]
+  const all = [text(primitive(6), id), ...dns.map(dnsName), ...ips.map(ip => der(primitive(7), ipBytes(ip)))]
+  return toPem('CERTIFICATE REQUEST', requestFor(key, all))
+}
+
+/** In DER, for hosts alone, as a public authority wants it; the subject is empty. */
+export const makeHostCsr = (key: Key, dns: readonly string[]): Uint8Array => requestFor(key, dns.map(dnsName))
+
+const dnsName = (name: string): Uint8Array => text(primitive(2), name)
+
+function requestFor(key: Key, all: readonly Uint8Array[]): Uint8Array {
   const names = sequence(sequence(oid(oids.subjectAltName), yes, octets(sequence(...all))))
   const attributes = der(constructed(0), sequence(oid(oids.extensionRequest), set(names)))
   const wanted = sequence(integer(Uint8Array.of(0)), sequence(), key.public.export({ type: 'spki', format: 'der' }), attributes)
-  return toPem('CERTIFICATE REQUEST', sequence(wanted, sequence(oid(oids.ecdsaSha256)), bits(sign('sha256', wanted, key.private))))
+  return sequence(wanted, sequence(oid(oids.ecdsaSha256)), bits(sign('sha256', wanted, key.private)))
 }
 
 /** hex SHA-256 of the public key that a request is for. Throws BadCsr. */

@@ -4,12 +4,12 @@ import http from 'node:http'
 import https from 'node:https'
 import type { PeerCertificate } from 'node:tls'
 
-/** type: its Content-Type; empty where it says none. */
-export type Reply = { readonly status: number; readonly body: string; readonly type: string }
+/** body: as UTF-8. type: its Content-Type; empty where it says none. */
+export type Reply = { readonly status: number; readonly body: string; readonly bytes: Uint8Array; readonly type: string }
 
 export type HttpQuestion = {
   readonly url: string
-  readonly method?: 'GET' | 'POST'
+  readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE'
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string
   /** PEM roots by which the server is known; absent: those of this machine. */
@@ -53,6 +53,7 @@ export function askHttp({ url, method = 'GET', headers = {}, body, ca, expectedS
           resolve({
             status: response.statusCode ?? 0,
             body: Buffer.concat(parts).toString('utf8'),
+            bytes: Buffer.concat(parts),
             type: response.headers['content-type'] ?? '',
           }),
         )

@@ -24,9 +24,12 @@ export type ProcessFacts = Credentials & {
   readonly unknown: readonly string[]
 }
 
+/** It ended; its number may be that of another one now. */
+export class ProcessGone extends Error {}
+
 export type PeerProcess = {
   readonly credentials: Credentials
-  /** Read anew each time: a process may become another program (execve). Rejects with one sentence when it is no more. withSha256: its program is read whole. */
+  /** Read anew each time: a process may become another program (execve). Rejects with ProcessGone when it is no more. withSha256: its program is read whole. */
   facts(withSha256: boolean): Promise<ProcessFacts>
   close(): void
 }
@@ -45,7 +48,7 @@ export function peerProcess(socket: Socket): PeerProcess | undefined {
       const { pid } = credentials
       const mark = async (): Promise<string | undefined> => (isClosed ? undefined : markOf(pid, descriptor, acceptedAt))
       const before = await mark()
-      if (before === undefined) throw new Error(`the process ${pid} that connected has ended`)
+      if (before === undefined) throw new ProcessGone(`the process ${pid} that connected has ended`)
       const unknown: string[] = []
       const look = async <T>(what: string, read: () => Promise<T | undefined>): Promise<T | undefined> => {
         try {
@@ -65,7 +68,7 @@ export function peerProcess(socket: Socket): PeerProcess | undefined {
         return ppid > 1 ? programOf(ppid) : undefined
       })
       const cgroup = await look('cgroup', async () => /^0::(.*)$/m.exec(await readFile(`${proc}/cgroup`, 'utf8'))?.[1])
-      if ((await mark()) !== before) throw new Error(`the process ${pid} that connected has ended`)
+      if ((await mark()) !== before) throw new ProcessGone(`the process ${pid} that connected has ended`)
       return {
         ...credentials,
         unknown,

@@ -43,6 +43,13 @@ export async function readText(path: string): Promise<string> {
   })
 }
 
+/** Throws FileError. */
+export async function readBytes(path: string): Promise<Uint8Array> {
+  return readFile(path).catch((thrown: unknown) => {
+    throw told('read', path, thrown)
+  })
+}
+
 /** As readText; undefined when the file does not exist. */
 export async function readTextIfAny(path: string): Promise<string | undefined> {
   try {

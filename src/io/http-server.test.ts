@@ -140,3 +140,24 @@ test('more connections from one address than it may have are answered with 429, 
     agent.destroy()
   }
 })
+
+test('what a client says in the middle of a stream is not answered in the middle of it', async () => {
+  const handler: Handler = ({ signal }) => ({
+    status: 200,
+    stream: ({ write, end }) => {
+      write('piece')
+      signal.addEventListener('abort', end, { once: true })
+    },
+  })
+  await using server = await serveHttp({ host: '127.0.0.1', port: 0, handler })
+  const said = await new Promise<string>((resolve, reject) => {
+    const socket = net.connect(server.port, '127.0.0.1', () => socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'))
+    let text = ''
+    socket.setEncoding('utf8').on('data', chunk => {
+      text += chunk
+      if (text.endsWith('piece\r\n')) socket.write('no request\r\n\r\n')
+    })
+    socket.once('close', () => resolve(text)).once('error', reject)
+  })
+  assert.equal(said.split('HTTP/1.1').length, 2, said)
+})

@@ -3,6 +3,7 @@
 import http from 'node:http'
 import https from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import type { Handler, HttpReply, HttpRequest } from './http-server/contract.ts'
 import { judgeOrigin } from './http-server/origin.ts'
@@ -10,7 +11,7 @@ import { peerOf, renewTls, type ServeTls, tlsOptions } from './http-server/tls.t
 import { listenError } from './net.ts'
 
 export type * from './http-server/contract.ts'
-export { isLoopback } from './http-server/origin.ts'
+export { hostOf, isLoopback } from './http-server/origin.ts'
 
 export class BodyTooLarge extends Error {
   readonly limit: number
@@ -35,7 +36,7 @@ export type ServeOptions = {
   readonly allowedHosts?: () => readonly string[]
   /** Pages of other origins that may write, if they bring a token. */
   readonly allowedOrigins?: () => readonly string[]
-  /** Open at once from one address; more are answered with 429. 512 unless said. */
+  /** Open at once from one address; more are answered with 429. 2,048 unless said. */
   readonly connectionsPerAddress?: () => number
   /** Largest request body, in bytes: 3 MiB unless said, as the Kubernetes API. */
   readonly maxBody?: number
@@ -59,7 +60,7 @@ const maxUnread = 16 * 1024 * 1024
 
 /** Rejects with a sentence that names the port and what to do when it cannot listen. */
 export async function serveHttp(options: ServeOptions): Promise<HttpServing> {
-  const { host, port, tls, maxBody = 3 * 1024 * 1024, refuse = plainRefusal, connectionsPerAddress = () => 512 } = options
+  const { host, port, tls, maxBody = 3 * 1024 * 1024, refuse = plainRefusal, connectionsPerAddress = () => 2048 } = options
   const closing = new AbortController()
   const timing = {
     keepAliveTimeout: 65_000,
@@ -86,7 +87,8 @@ export async function serveHttp(options: ServeOptions): Promise<HttpServing> {
   })
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     const [status, says] = troubles[error.code ?? ''] ?? [400, 'what came is no HTTP request']
-    if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy()
+    // In the middle of an answer another one would be taken for a part of it.
+    if (!socket.writable || error.code === 'ECONNRESET' || answering.has(socket)) return void socket.destroy()
     socket.end(asText(refuse(status, says)))
   })
 
@@ -162,6 +164,9 @@ const plainRefusal = (status: number, says: string): HttpReply => ({
   body: `${says}\n`,
 })
 
+/** A stream is being sent on these, which then serve nothing else. */
+const answering = new WeakSet<Duplex>()
+
 function send(reply: HttpReply, incoming: http.IncomingMessage, outgoing: http.ServerResponse, closing: AbortSignal): void {
   if (outgoing.destroyed) return
   const { status, headers = {}, body, stream } = reply
@@ -176,6 +181,7 @@ function send(reply: HttpReply, incoming: http.IncomingMessage, outgoing: http.S
   }
   outgoing.writeHead(status)
   outgoing.flushHeaders()
+  answering.add(incoming.socket)
   closing.addEventListener('abort', () => outgoing.end(), { once: true })
   stream({
     write(text) {

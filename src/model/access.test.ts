@@ -38,6 +38,15 @@ test('an audited policy changes nothing and says what it would do', () => {
   assert.equal(judged({ deny: [], audit: { deny: [], allow: [rule('a', [[is('spiffe://other')]])] } }).wouldDeny, 'no-allow')
 })
 
+test('an audited policy about paths leaves every path as it came, and counts what it could not read', () => {
+  const under: AccessRule = rule('x', [], [[at('prefix', '/admin/')]])
+  const audit: Access = { deny: [], audit: { deny: [under] } }
+  assert.deepEqual(judged(audit, ask('//public/./a')), { isAllowed: true })
+  assert.deepEqual(judged(audit, ask('/x/..%2fadmin/a')), { isAllowed: true, wouldDeny: under })
+  assert.deepEqual(judged(audit, ask('/%00')), { isAllowed: true, wouldDeny: 'no-allow' })
+  assert.equal(judged({ deny: [under], audit: { deny: [under] } }, ask('/%00')).badPath, true)
+})
+
 test('each value of a header is compared by itself, in one line or several', () => {
   const access = (not: boolean): Access => ({
     deny: [rule('d', [], [[{ on: 'header', name: 'x-role', any: [{ type: 'exact', value: 'admin' }], ...(not ? { not: true } : {}) }]])],

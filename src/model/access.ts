@@ -16,7 +16,8 @@ import type { Access, AccessRule, TextMatch } from './view.ts'
 export type { Caller } from './access/condition.ts'
 export { networkOf } from './access/network.ts'
 export { readPath } from './access/path.ts'
-export { accessNow, nextChange } from './access/window.ts'
+export { nextChange } from './access/window.ts'
+export { lastKnown, offsetsOf } from './access/zone.ts'
 
 /**
  * rule: of the policy that decided; undefined: by default, for denials because no Allow policy holds. wouldDeny: an audited policy would deny it: its rule, or
@@ -50,6 +51,8 @@ export class CallerAccess {
   readonly #rules: Lefts
   readonly #audit: Lefts | undefined
   readonly #readsPath: boolean
+  /** Only what is audited may look at it. */
+  readonly #triesPath: boolean
   /** The same for every request. */
   readonly #always: Verdict | undefined
 
@@ -58,9 +61,15 @@ export class CallerAccess {
     const access = accessNow(all, now)
     this.#rules = leftOf(access, caller)
     this.#audit = access.audit === undefined ? undefined : leftOf(access.audit, caller)
-    const kept = [this.#rules, this.#audit].flatMap(each => (each === undefined ? [] : [...each.deny.lefts, ...(each.allow?.lefts ?? [])]))
-    const kinds = new Set(kept.flatMap(({ asks }) => (asks === undefined ? [] : asks.flat().map(({ on }) => on))))
+    const kindsOf = (lefts: Lefts | undefined): readonly string[] =>
+      lefts === undefined
+        ? []
+        : [...lefts.deny.lefts, ...(lefts.allow?.lefts ?? [])].flatMap(({ asks }) => (asks ?? []).flat().map(({ on }) => on))
+    const kinds = new Set(kindsOf(this.#rules))
     this.#readsPath = kinds.has('path')
+    const tried = kindsOf(this.#audit)
+    this.#triesPath = tried.includes('path')
+    for (const kind of tried) kinds.add(kind)
     if (kinds.size === 0) this.#always = this.#decide(nothing)
   }
 
@@ -72,7 +81,7 @@ export class CallerAccess {
   /** Of one request. */
   judge(request: RequestFacts): Verdict {
     if (this.#always !== undefined) return this.#always
-    if (!this.#readsPath) return this.#decide(request)
+    if (!this.#readsPath) return this.#triesPath ? this.#try(request) : this.#decide(request)
     const read = readPath(request.path)
     if (read === undefined) return badPath
     const asked = read.path === request.path ? request : new Spelled(request, read.path)
@@ -83,6 +92,17 @@ export class CallerAccess {
       if (!other.isAllowed || verdict.wouldDeny === undefined) verdict = other
     }
     return asked === request || !verdict.isAllowed ? verdict : { ...verdict, path: read.path }
+  }
+
+  /** What is audited changes nothing: the path goes on as it came, and one that means nothing certain is let in, and counted. */
+  #try(request: RequestFacts): Verdict {
+    const verdict = decide(this.#rules, request)
+    if (!verdict.isAllowed) return verdict
+    const read = readPath(request.path)
+    const readings = read === undefined ? [] : [read.path, ...(read.other === undefined ? [] : [read.other])]
+    const denied = readings.map(path => decide(this.#audit!, new Spelled(request, path))).find(({ isAllowed }) => !isAllowed)
+    if (read !== undefined && denied === undefined) return verdict
+    return { ...verdict, wouldDeny: denied?.rule ?? 'no-allow' }
   }
 
   /** Of a connection of which only bytes are known. */

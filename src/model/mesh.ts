@@ -220,6 +220,8 @@ export type Mesh = {
   readonly guards: readonly Guard[]
   /** What holds where no policy allows anything. */
   readonly access: 'allow' | 'deny'
+  /** The same by namespace of the called, where that has its own. */
+  readonly accessIn: Readonly<Record<string, 'allow' | 'deny'>>
   /** Which callers are told why they are denied. */
   readonly tellsWhy: readonly TextMatch[]
   /** What may be called outside, those of older policies first. */

@@ -35,6 +35,7 @@ export const metricNames = {
   codedOut: 'weft_coded_bytes_out_total',
   access: 'weft_access_decisions_total',
   authorized: 'weft_external_authorizations_total',
+  logins: 'weft_logins_total',
   calls: 'weft_calls_total',
   egress: 'weft_egress_decisions_total',
   failed: 'weft_connections_failed_total',

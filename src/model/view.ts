@@ -490,7 +490,7 @@ export type TokenIssuer = {
 /**
  * A login at a provider of OpenID Connect, by an authorization code with PKCE. name: `NAMESPACE/NAME` of the policy. secret: of the client; empty: it has none.
  * keys: base64; by the first cookies are sealed, by all of them opened. parameters: further ones of the login's URL. cookie: without prefix; domain: absent:
- * the host alone. apiPaths: all below them too. wrong: why nobody can log in, so that nothing is served.
+ * the host alone. apiPaths: all below them too. ca: PEM, in place of what the machine trusts. wrong: why nobody can log in, so that nothing is served.
  */
 export type LoginPolicy = {
   readonly name: string
@@ -502,6 +502,7 @@ export type LoginPolicy = {
   readonly scopes: readonly string[]
   readonly parameters: readonly NameValue[]
   readonly timeoutMs: number
+  readonly ca?: string
   readonly redirectPath: string
   readonly logoutPath: string
   readonly afterLogout: string

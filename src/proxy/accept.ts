@@ -118,7 +118,7 @@ export class Acceptor {
       exit: place.exit,
       limiter: this.#limiter,
       tokens: new Tokens(place.log),
-      logins: new Logins(place.log),
+      logins: new Logins(place.log, meter.registry),
       authorizations: this.#authorizations,
       quotas: new Quotas({ pools, meter, log: place.log, self: place.self, control: place.control ?? (() => undefined) }),
       concurrency: this.#concurrency,

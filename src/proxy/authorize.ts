@@ -99,6 +99,8 @@ export class Authorizations {
     if (ask.type === 'grpc')
       return this.#check(questionOf(exchange, ask.headers, body), authorizer, view, name => exchange.header(name) !== undefined, done)
     if (backend === undefined) return done({ type: 'none', why: 'it does not exist' })
+    // To send it on as it is would be to open a tunnel to the service.
+    if (exchange.method === 'CONNECT') return done({ type: 'invalid', why: 'by HTTP nobody can be asked about CONNECT' })
     const { pools, self } = this.#options
     const request = { ...requestOf(exchange, ask), backend, view, timeoutMs, body: body ?? new Uint8Array(0), source: self() }
     callHttp(request, pools, reply => done('why' in reply ? { type: 'none', why: reply.why } : verdictOfHttp(reply, ask)))

@@ -22,6 +22,8 @@ export type KeepCertificate = {
   readonly token?: string
   /** Who this is to be, when there is no token to say so: a kept certificate of another identity is then not used. */
   readonly identity?: SpiffeId
+  /** A proof of who this is that is no token: what the request shows for a first certificate, and by which roots the control plane is known. */
+  readonly attest?: Attest
   /** Opens a channel to the control plane: `tls => connectGrpc({ host, port, ...tls })`. */
   readonly channel: (tls: Omit<ClientTls, 'host' | 'port'>) => GrpcChannel
   /** What to ask for; absent: what the authority gives (24 h). */
@@ -34,6 +36,14 @@ export type KeepCertificate = {
   readonly signal?: AbortSignal
   /** How long that wait may take; absent: for ever. Whoever was in the mesh before, and slept too long, waits for ever. */
   readonly patienceMs?: number
+}
+
+/** roots: PEM. prove: the `authorization` of a request. */
+export type Attest = {
+  readonly identity: SpiffeId
+  readonly trustDomain: string
+  readonly roots: readonly string[]
+  readonly prove: (csr: string) => Promise<string>
 }
 
 /** How to know the control plane, and be known by it. */
@@ -66,8 +76,9 @@ export async function keepCertificate(options: KeepCertificate): Promise<KeptCer
   const { folder, clock, log } = options
   const kept = await loadCertificate(folder, log)
   // One that has expired is of use too: it proves who asks for the next.
-  const usable = kept && fits(kept, options) && (kept.notAfter > clock.now() || options.token === undefined) ? kept : undefined
-  if (!usable && options.token === undefined) throw new NoCertificate(whyNone(kept, options))
+  const hasOnlyKept = options.token === undefined && options.attest === undefined
+  const usable = kept && fits(kept, options) ? kept : undefined
+  if (!usable && hasOnlyKept) throw new NoCertificate(whyNone(kept, options))
   // an old token is no obstacle to a proxy that has a certificate
   const join = options.token === undefined ? undefined : usable ? readIfGood(options.token, clock) : readToken(options.token, clock.now())
 
@@ -79,7 +90,7 @@ export async function keepCertificate(options: KeepCertificate): Promise<KeptCer
   let hasBegun = usable !== undefined && usable.notAfter > clock.now()
   let isRefused = false
   /** It brought this process its first certificate, or was tried in vain: most are good for one use. */
-  let isTokenSpent = usable === undefined
+  let isTokenSpent = false
   const isValid = (): boolean => own !== undefined && own.notAfter > clock.now()
   // an expired one is not shown: a server refuses it even where it needs none
   const shown = (): KeyAndChain | undefined => (isValid() && !isRefused ? own : undefined)
@@ -87,12 +98,21 @@ export async function keepCertificate(options: KeepCertificate): Promise<KeptCer
   let toldAt = 0
   let settle: { readonly resolve: () => void; readonly reject: (thrown: unknown) => void } | undefined
 
+  const { token: _token, ...withoutToken } = options
   // Asked for again by the same key until it is there: a token for one use may have been used by a request whose reply was lost.
   let firstKey: Promise<Key> | undefined
   const keyToAskFor = (): Promise<Key> => (hasBegun ? newKey() : (firstKey ??= newKey()))
   const ask = async (): Promise<Life> => {
-    const next = await request(options, join, own, shown, await keyToAskFor())
+    const next = await request(
+      isTokenSpent && !isRefused && own !== undefined ? withoutToken : options,
+      join,
+      own,
+      shown,
+      await keyToAskFor(),
+    )
     const isFirst = !hasBegun
+    // Asked without a certificate to show: by the token, if there is one.
+    isTokenSpent ||= shown() === undefined
     hasBegun = true
     isRefused = false
     own = next
@@ -180,12 +200,11 @@ async function request(
   shown: () => KeyAndChain | undefined,
   key: Key,
 ): Promise<OwnCertificate> {
-  const identity = own?.identity ?? join!.identity
-  const trustDomain = own?.trustDomain ?? join!.trustDomain
+  const { identity, trustDomain } = own ?? join ?? options.attest!
   let untrusted: string | undefined
   const channel = options.channel({
     certificate: shown,
-    trust: () => (own ? { roots: own.roots } : { rootSha256: join!.rootSha256 }),
+    trust: () => (own ? { roots: own.roots } : join ? { rootSha256: join.rootSha256 } : { roots: options.attest!.roots }),
     expectedServer: expectControl(trustDomain),
     onUntrusted: reason => {
       untrusted = reason
@@ -193,13 +212,21 @@ async function request(
   })
   try {
     const csr = makeCsr(key, identity)
-    const authorization = shown() ? undefined : await proofOf(own, options, csr)
-    const { chain } = await channel.unary(
-      createCertificate,
-      { csr, validitySeconds: Math.ceil((options.lifeMs ?? 0) / 1000) },
-      { metadata: authorization === undefined ? {} : { authorization } },
-    )
-    return adopt(key, chain, { trustDomain, identity }, options.clock.now())
+    const proofs = shown() ? [{}] : await proofsOf(own, options, csr)
+    for (const [at, metadata] of proofs.entries()) {
+      try {
+        const { chain } = await channel.unary(
+          createCertificate,
+          { csr, validitySeconds: Math.ceil((options.lifeMs ?? 0) / 1000) },
+          { metadata },
+        )
+        return adopt(key, chain, { trustDomain, identity }, options.clock.now())
+      } catch (thrown) {
+        // A token that was used already is no obstacle to one who can prove to have been here before.
+        if (at === proofs.length - 1 || !(thrown instanceof RpcError && thrown.code === rpcCodes.unauthenticated)) throw thrown
+      }
+    }
+    throw new NoCertificate(whyNone(own, options))
   } catch (thrown) {
     throw untrusted === undefined ? thrown : new NoCertificate(`the control plane cannot be trusted: ${untrusted}`)
   } finally {
@@ -207,13 +234,22 @@ async function request(
   }
 }
 
-/** Without a certificate that is valid: a join token that is, or else the expired certificate. */
-async function proofOf(own: OwnCertificate | undefined, { token, clock }: KeepCertificate, csr: string): Promise<string | undefined> {
-  if (token !== undefined && (own === undefined || readIfGood(token, clock) !== undefined)) return `Bearer ${token.trim()}`
-  return own && `weft-rejoin ${await makeRejoin(own, csr, clock.now())}`
+/** Without a certificate that is valid: a join token that is, and then the expired certificate. */
+async function proofsOf(
+  own: OwnCertificate | undefined,
+  { token, attest, clock }: KeepCertificate,
+  csr: string,
+): Promise<readonly { readonly authorization: string }[]> {
+  if (attest !== undefined) return [{ authorization: await attest.prove(csr) }]
+  const isGood = token !== undefined && (own === undefined || readIfGood(token, clock) !== undefined)
+  return [
+    ...(isGood ? [{ authorization: `Bearer ${token.trim()}` }] : []),
+    ...(own === undefined ? [] : [{ authorization: `weft-rejoin ${await makeRejoin(own, csr, clock.now())}` }]),
+  ]
 }
 
-const expectControl =
+/** Why a server is not the control plane of the mesh. */
+export const expectControl =
   (trustDomain: string) =>
   (leaf: Uint8Array): string | undefined => {
     const judged = readIdentity(readCertificate(leaf), { trustDomain, ids: [controlId(trustDomain)], role: 'server' })

@@ -15,6 +15,7 @@ import { hostResolver, machineServers } from '#io/resolver'
 import { portName } from '#model/port'
 import { emptyView, type View } from '#model/view'
 import { dnsTypes, encodeAnswer, encodeQuery, framed, parseQuery, parseReply, type Query } from '#wire/dns'
+import { meshAnswer } from './dns/zone.ts'
 import { MeshDns, OutsideNames } from './dns.ts'
 
 const run = promisify(execFile)
@@ -297,4 +298,27 @@ test('what the workload was told for an address names a connection to it, unless
   hear('other.example', '192.0.2.1')
   assert.equal(outside.nameOf('192.0.2.1'), undefined)
   assert.equal(outside.hostOf('192.0.2.1'), undefined)
+})
+
+test('behind a name of many addresses each is known by its own name: SRV tells them all, PTR the one', () => {
+  const names = (name: string) => [name, `${name}.default`, `${name}.default.svc.cluster.local`]
+  const of = (name: string, ...addresses: string[]) => names(name).map(each => ({ name: each, addresses }))
+  const at = (host: string, port: number) => ({ ...listenerAt(port, 'http'), host, name: `${host}:${port}` })
+  const many: View = {
+    ...emptyView,
+    listeners: { a: at('240.80.0.1', 8080), b: at('240.80.0.2', 8080), c: at('240.80.0.2', 9090) },
+    dns: [...of('peers', '240.80.0.1', '240.80.0.2'), ...of('p-1.peers', '240.80.0.1'), ...of('p-2.peers', '240.80.0.2')],
+  }
+  const asked = (name: string, type: number) => meshAnswer(many, { name, type, class: 1 })
+  assert.deepEqual(asked('_8080._tcp.peers', dnsTypes.SRV)?.services, [
+    { port: 8080, target: 'p-1.peers.default.svc.cluster.local' },
+    { port: 8080, target: 'p-2.peers.default.svc.cluster.local' },
+  ])
+  assert.deepEqual(asked('_9090._tcp.peers.default', dnsTypes.SRV)?.services, [
+    { port: 9090, target: 'p-2.peers.default.svc.cluster.local' },
+  ])
+  assert.deepEqual(asked('2.0.80.240.in-addr.arpa', dnsTypes.PTR)?.names, ['p-2.peers.default.svc.cluster.local'])
+  assert.equal(asked('9.9.80.240.in-addr.arpa', dnsTypes.PTR)?.code, 'no-such-name')
+  const firsts = new Set(Array.from({ length: 100 }, () => asked('peers', dnsTypes.A)?.addresses?.join()))
+  assert.deepEqual([...firsts].sort(), ['240.80.0.1,240.80.0.2', '240.80.0.2,240.80.0.1'])
 })

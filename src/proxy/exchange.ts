@@ -324,7 +324,13 @@ export class Exchange implements RequestFacts {
   /** Waits for the body until it is complete or longer than so many bytes, while nobody takes it; whoever does gets all of it. done: once, with what came, or why no more is taken. */
   gather(bytes: number, done: (gathered: Uint8Array | Failure) => void): void {
     this.#gathering = { bytes, done }
-    if (!this.#gathered()) this.caller.readBody(true)
+    if (this.#gathered()) return
+    // Who waits for leave to send it (RFC 9110 §10.1.1) gets it here: nobody behind has been asked yet.
+    if (this.expectsContinue) {
+      this.caller.informational({ status: 100, reason: '', minor: 1, fields: [] })
+      this.caller.flush()
+    }
+    this.caller.readBody(true)
   }
 
   #gathered(): boolean {

@@ -11,6 +11,7 @@
 import { Failure } from '#base/failure'
 import type { Log } from '#base/log'
 import { begin, type Granted, LoginRefused, logoutUrl, type Provider, redeem, renew } from '#identity/openid'
+import { metricNames } from '#model/metrics'
 import type { LoginPolicy, NameValue } from '#model/view'
 import { answerEmpty, answerPage } from './answer.ts'
 import type { Exchange } from './exchange.ts'
@@ -29,6 +30,7 @@ import {
 } from './login/cookies.ts'
 import { askOf, Providers } from './login/providers.ts'
 import { openPending, openSession, type Pending, sealPending, sealSession, type Session } from './login/session.ts'
+import type { Family, Registry } from './registry.ts'
 import { giveClaims, tellClaims } from './tokens.ts'
 import { withoutCookies } from './token-places.ts'
 
@@ -51,9 +53,16 @@ export class Logins {
   readonly #renewals = new Map<string, Promise<Session>>()
   readonly #used = new Map<string, number>()
   readonly #ended = new Map<string, number>()
+  readonly #counted: Family
 
-  constructor(log: Log) {
+  constructor(log: Log, registry: Registry) {
     this.#log = log
+    this.#counted = registry.family(
+      metricNames.logins,
+      'counter',
+      'Logins by what became of them: begun, done, refused, unavailable; sessions renewed and ended by a logout',
+      ['policy', 'outcome'],
+    )
     this.#providers = new Providers(log)
   }
 
@@ -71,11 +80,12 @@ export class Logins {
     const sealed = sessionIn(policy, cookies)
     const session = sealed === undefined ? undefined : this.#open(policy, sealed)
     const now = Date.now()
-    if (session !== undefined && now < session.until - (session.refreshToken === undefined ? 0 : aheadMs)) {
+    const canRenew = policy.refreshes && session?.refreshToken !== undefined
+    if (session !== undefined && now < session.until - (canRenew ? aheadMs : 0)) {
       take(exchange, policy, session)
       return goOn('session')
     }
-    if (session?.refreshToken !== undefined && now < session.endsAt) {
+    if (session !== undefined && canRenew && now < session.endsAt) {
       const renewed = this.#renewed(policy, sealed!, session).then(
         fresh => () => {
           this.#give(exchange, policy, fresh, cookies)
@@ -110,6 +120,7 @@ export class Logins {
       .catch((thrown: unknown) => {
         if (exchange.isGone) return
         if (thrown instanceof LoginRefused) {
+          this.#count(policy, thrown.code === 'login-failed' ? 'refused' : 'unavailable')
           this.#log.warn(`a login by ${policy.name} was refused: ${thrown.message}`, { reason: thrown.code })
           exchange.changeAnswer({ set: [noStore], add: [], remove: [] })
           return refuse(new Failure(thrown.code, thrown.message))
@@ -123,10 +134,11 @@ export class Logins {
     const why = this.#whyNoPage(exchange, policy)
     if (why !== undefined) throw unauthorized(exchange, policy, why)
     const provider = await this.#providers.of(policy)
-    const host = exchange.host.toLowerCase()
+    const host = calledHost(exchange)
     const { url, ...begun } = await begin(policy, provider, `https://${host}${policy.redirectPath}`)
     const pending: Pending = { ...begun, host, back: backOf(exchange), endsAt: Date.now() + loginMs }
     const written = writePending(policy, begun.state, sealPending(policy, pending), cookies)
+    this.#count(policy, 'begun')
     return () => redirect(exchange, url, written)
   }
 
@@ -155,7 +167,7 @@ export class Logins {
     if (pending === undefined || pending.state !== state)
       throw new LoginRefused('login-failed', 'it was not begun in this browser, or was done before')
     exchange.changeAnswer({ set: [], add: [cookie(clearPending(policy, state))], remove: [] })
-    if (pending.host !== exchange.host.toLowerCase()) throw new LoginRefused('login-failed', 'it was begun at another host')
+    if (pending.host !== calledHost(exchange)) throw new LoginRefused('login-failed', 'it was begun at another host')
     if (pending.endsAt <= Date.now()) throw new LoginRefused('login-failed', 'it took too long')
     if (this.#used.has(state)) throw new LoginRefused('login-failed', 'it was done before')
     remember(this.#used, state, pending.endsAt)
@@ -163,6 +175,7 @@ export class Logins {
     const granted = await redeem(policy, provider, pending, `https://${pending.host}${policy.redirectPath}`, answer, askOf(policy))
     const session = await this.#sessionOf(policy, provider, granted, undefined)
     const written = this.#written(policy, session, cookies)
+    this.#count(policy, 'done')
     const url = `https://${pending.host}${pending.back}`
     return () => {
       // A cookie that is Strict would not come with what follows a redirect from another site.
@@ -217,7 +230,9 @@ export class Logins {
       renewal = this.#renew(policy, session)
       this.#renewals.set(sealed, renewal)
       const forget = (): void => void this.#renewals.delete(sealed)
-      renewal.then(() => setTimeout(forget, renewedMs).unref(), forget)
+      const later = (): void => void setTimeout(forget, renewedMs).unref()
+      // A no is remembered too: a page that asks every second must not make the proxy ask the provider every second.
+      renewal.then(later, thrown => (thrown instanceof LoginRefused && thrown.code === 'login-failed' ? later() : forget()))
     }
     return renewal
   }
@@ -225,21 +240,30 @@ export class Logins {
   async #renew(policy: LoginPolicy, session: Session): Promise<Session> {
     const provider = await this.#providers.of(policy)
     const granted = await renew(policy, provider, session.refreshToken!, askOf(policy))
-    return this.#sessionOf(policy, provider, granted, session)
+    const renewed = await this.#sessionOf(policy, provider, granted, session)
+    this.#count(policy, 'renewed')
+    return renewed
   }
 
   async #logOut(exchange: Exchange, policy: LoginPolicy, cookies: Cookies): Promise<() => void> {
     if (exchange.header('sec-fetch-site') === 'cross-site') throw new LoginRefused('login-failed', 'a logout begins at its own site')
     const sealed = sessionIn(policy, cookies)
     const session = sealed === undefined ? undefined : this.#open(policy, sealed)
-    if (session !== undefined) remember(this.#ended, session.id, session.endsAt)
-    const back = `https://${exchange.host.toLowerCase()}${policy.afterLogout}`
+    if (session !== undefined) {
+      remember(this.#ended, session.id, session.endsAt)
+      this.#count(policy, 'ended')
+    }
+    const back = `https://${calledHost(exchange)}${policy.afterLogout}`
     // Whatever becomes of the provider, here the session is over.
     const at = await this.#providers.of(policy).then(
       provider => logoutUrl(policy, provider, back, session?.idToken),
       () => undefined,
     )
     return () => redirect(exchange, session === undefined ? back : (at ?? back), clearSession(policy, cookies))
+  }
+
+  #count({ name }: LoginPolicy, outcome: 'begun' | 'done' | 'refused' | 'unavailable' | 'renewed' | 'ended'): void {
+    this.#counted.sample([name, outcome]).value++
   }
 
   #open(policy: LoginPolicy, sealed: string): Session | undefined {
@@ -315,6 +339,14 @@ function unauthorized(exchange: Exchange, { passesBearer }: LoginPolicy, why: st
   const value = `${passesBearer ? 'Bearer' : 'Cookie'} ${realm}`
   exchange.changeAnswer({ set: [{ name: 'www-authenticate', value }, noStore], add: [], remove: [] })
   return new Failure('login-required', why)
+}
+
+/** As it may stand in a URL: what browsers call a host, with its port. */
+function calledHost({ host }: Exchange): string {
+  const called = host.toLowerCase()
+  if (!/^(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\])(?::\d{1,5})?$/.test(called))
+    throw new LoginRefused('login-failed', 'Host is no name and no address')
+  return called
 }
 
 /** Where the browser wanted to go, at this host: it is put behind the host that it called, so that it cannot lead elsewhere. */

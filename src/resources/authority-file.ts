@@ -28,11 +28,21 @@ const roots = path()
   )
 const caFile = path().optional().describe('File with the root of the server itself, PEM; absent: those of this machine.')
 
+const crl = z
+  .string()
+  .min(1)
+  .max(4096)
+  .optional()
+  .describe(
+    'File with its revocation lists, PEM or DER, or an address that gives them; looked at again and again. For Vault https://vault.example:8200/v1/pki/crl/pem, for step-ca https://ca.example/1.0/crl. Absent: only Revocations of the mesh count.',
+  )
+
 const files = z.strictObject({
   type: z.literal('Files'),
   certificate: path().describe('File with the certificate that signs, and what stands between it and the root, PEM.'),
   key: path().describe('File with its private key, PEM: EC or RSA.'),
   roots: path().describe('File with the roots that proxies are to trust, PEM.'),
+  crl,
 })
 
 const vault = z
@@ -53,6 +63,7 @@ const vault = z
       .optional()
       .describe('Logs in by AppRole instead.'),
     roots,
+    crl,
     caFile,
   })
   .refine(({ tokenFile, tokenVariable, appRole }) => [tokenFile, tokenVariable, appRole].filter(one => one !== undefined).length < 2, {
@@ -65,6 +76,7 @@ const stepCA = z.strictObject({
   provisioner: z.string().min(1).max(253).describe('Name of its JWK provisioner.'),
   passwordFile: path().describe("File with the password of the provisioner's key."),
   roots,
+  crl,
   caFile: path().describe('File with its root, PEM, by which it is known.'),
 })
 
@@ -79,9 +91,46 @@ const command = z.strictObject({
     ),
   timeout: duration().default('30s').describe('How long it may take.'),
   roots: path().describe('File with the roots that proxies are to trust, PEM.'),
+  crl,
 })
 
-const schema = z.discriminatedUnion('type', [files, vault, stepCA, command])
+const kubernetes = z.strictObject({
+  type: z.literal('Kubernetes'),
+  server: url().default('https://kubernetes.default.svc').describe('Of the API of the cluster.'),
+  signerName: z
+    .string()
+    .max(571)
+    .regex(/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?\/[A-Za-z0-9]([-A-Za-z0-9_.:]*[A-Za-z0-9])?$/, {
+      message: 'must be a domain and a path such as clusterissuers.cert-manager.io/mesh',
+    })
+    .describe('The signer that is asked: one that signs for SPIFFE ids as URI names, for servers and clients.'),
+  tokenFile: path()
+    .default('/var/run/secrets/kubernetes.io/serviceaccount/token')
+    .describe(
+      'File with the token of a service account that may create, get and delete certificatesigningrequests; read again at each request.',
+    ),
+  caFile: path().optional().describe('File with the root of the API server, PEM; absent: those of this machine.'),
+  roots: path().describe('File with the roots that proxies are to trust, PEM: the API does not tell them.'),
+  approve: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Whether the control plane approves its own requests, for which it needs the verb approve for the signer. Otherwise somebody else has to.',
+    ),
+  timeout: duration().default('30s').describe('How long approval and signature may take.'),
+})
+
+const workloadAPI = z.strictObject({
+  type: z.literal('WorkloadAPI'),
+  address: z
+    .string()
+    .regex(/^unix:\/\/\/[^\0]+$/, { message: 'must be unix:// and an absolute path, such as unix:///run/spire/agent.sock' })
+    .describe(
+      'Socket of an agent, such as that of SPIRE, that gives identities by the SPIFFE Workload API, to this control plane and to each workload.',
+    ),
+})
+
+const schema = z.discriminatedUnion('type', [files, vault, stepCA, command, kubernetes, workloadAPI])
 export type AuthoritySettings = z.infer<typeof schema>
 export type SettingsOf<Type extends AuthoritySettings['type']> = Extract<AuthoritySettings, { type: Type }>
 
@@ -99,7 +148,7 @@ export function readAuthorityFile(text: string, file: string): AuthoritySettings
   const value: unknown = document.toJS({ maxAliasCount: 10 })
   // By the type it is known which fields there may be: only then can a misspelt one be told from a missing one.
   const said = (value as { readonly type?: unknown } | null)?.type
-  const one = [files, vault, stepCA, command].find(each => typeOf(each) === said) ?? schema
+  const one = [files, vault, stepCA, command, kubernetes, workloadAPI].find(each => typeOf(each) === said) ?? schema
   const parsed = one.safeParse(value)
   if (parsed.success) return parsed.data
   throw new BadInput(

@@ -14,10 +14,12 @@ const problemsOf = (text: string): readonly string[] => {
   }
 }
 
-test('the file that the guide shows can be used as it stands', () => {
+test('the file that the guide shows is the example, and can be used as it stands', () => {
   const guide = readFileSync(new URL('../../docs/guide/operators.md', import.meta.url), 'utf8')
   const [, text = ''] = /```yaml\n(oidc:[^]*?)```/.exec(guide) ?? []
-  const settings = readOperatorsFile(text, 'operators.yaml')
+  const example = readFileSync(new URL('../../examples/operators/operators.yaml', import.meta.url), 'utf8')
+  assert.equal(example.slice(example.indexOf('\n') + 1), text)
+  const settings = readOperatorsFile(example, 'operators.yaml')
   assert.equal(settings.oidc?.issuer, 'https://login.example.com')
   assert.equal(settings.grants.length, 6)
   assert.equal(settings.limits.watches, 256)
@@ -26,7 +28,7 @@ test('the file that the guide shows can be used as it stands', () => {
 test('an empty file is users with tokens alone, with the limits that hold unless said', () => {
   assert.deepEqual(readOperatorsFile('', 'operators.yaml'), {
     grants: [],
-    limits: { requestsPerSecond: 500, burst: 5000, watches: 256, connections: 512 },
+    limits: { requestsPerSecond: 500, burst: 5000, watches: 256, connections: 2048 },
     allowedOrigins: [],
     allowedHosts: [],
   })

@@ -65,7 +65,7 @@ const limits = z.strictObject({
   requestsPerSecond: z.number().positive().max(1_000_000).default(500).describe('Of one user, or of one address that has not logged in.'),
   burst: z.number().int().positive().max(1_000_000).default(5000).describe('So many at once before that.'),
   watches: z.number().int().positive().max(100_000).default(256).describe('Open at once by one user.'),
-  connections: z.number().int().positive().max(100_000).default(512).describe('Open at once from one address.'),
+  connections: z.number().int().positive().max(100_000).default(2048).describe('Open at once from one address.'),
 })
 
 const schema = z.strictObject({
@@ -86,6 +86,9 @@ const schema = z.strictObject({
 })
 export type OperatorsSettings = z.infer<typeof schema>
 export type OidcSettings = z.infer<typeof oidc>
+
+/** JSON Schema of the file, for the reference. */
+export const operatorsSchema = (): object => z.toJSONSchema(schema, { io: 'input' })
 
 export const noOperators: OperatorsSettings = schema.parse({})
 

@@ -4,6 +4,7 @@ import type { Kind } from './kind.ts'
 import { accessPolicy } from './weft/access-policy.ts'
 import { authenticationPolicy } from './weft/authentication-policy.ts'
 import { backendPolicy } from './weft/backend-policy.ts'
+import { certificateIssuer } from './weft/certificate-issuer.ts'
 import { egressPolicy } from './weft/egress-policy.ts'
 import { externalAuthorizationPolicy } from './weft/external-authorization-policy.ts'
 import { externalService } from './weft/external-service.ts'
@@ -32,6 +33,7 @@ export type {
 export type { AuthenticationPolicy, AuthenticationPolicySpec } from './weft/authentication-policy.ts'
 export { rootNamespace } from './weft/access-policy.ts'
 export type { BackendPolicy, BackendPolicySpec } from './weft/backend-policy.ts'
+export { type CertificateIssuer, type CertificateIssuerSpec, issuerAnnotation } from './weft/certificate-issuer.ts'
 export { statusRange } from './weft/health-check.ts'
 export type { ClientSpec } from './weft/clients.ts'
 export type { EgressDestination, EgressPolicy, EgressPolicySpec, EgressTargetRef } from './weft/egress-policy.ts'
@@ -71,4 +73,5 @@ export const weftKinds: readonly Kind[] = [
   registration,
   revocation,
   trustDomain,
+  certificateIssuer,
 ]

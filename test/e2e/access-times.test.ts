@@ -192,6 +192,14 @@ describe('access at times, and told', { skip: verdict.ok ? false : `${verdict.wh
     await clear()
   })
 
+  test('a namespace may have a default of its own', async () => {
+    await apply(mesh, 'Mesh', 'default', { access: { default: 'Allow', namespaces: [{ name: 'default', default: 'Deny' }] } })
+    assert.deepEqual(await tally(), { '403 access-denied': 2 })
+    await apply(mesh, 'Mesh', 'default', { access: { default: 'Deny', namespaces: [{ name: 'default', default: 'Allow' }] } })
+    assert.deepEqual(await tally(), { '200 web': 2 })
+    await apply(mesh, 'Mesh', 'default', { access: { default: 'Allow' } })
+  })
+
   test('its status names the proxies that keep it, and those that do not, and why', async () => {
     await apply(mesh, 'AccessPolicy', 'all', {
       targetRefs: [{ kind: 'Namespace' }],

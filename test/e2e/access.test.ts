@@ -172,6 +172,15 @@ describe('access policies', { skip: verdict.ok ? false : `${verdict.why}: ${verd
       (await verdicts(mesh, 'AccessPolicy', 'friends')).join(),
       /^Invalid: spec\.rules\[0\]\.to\[0\]\.methods: port 7000 of Service default\/raw speaks tcp/,
     )
+    await policy('friends', {
+      targetRefs: [{ kind: 'Workload', labels: { app: 'raw' } }],
+      rules: [{ from: [{ claims: [{ name: 'sub', values: ['ann'] }] }] }],
+    })
+    assert.deepEqual(await bytes(friend), { ECONNRESET: 3 })
+    assert.match(
+      (await verdicts(mesh, 'AccessPolicy', 'friends')).join(),
+      /^Invalid: spec\.rules\[0\]\.from\[0\]\.claims: port 7000 of workload raw-\w+\.default speaks tcp/,
+    )
     await clear()
     assert.deepEqual(await bytes(stranger), { hello: 3 })
   })

@@ -85,8 +85,8 @@ test('what the mesh itself writes is nobody’s deed, and what is only tried is 
   assert.equal((await mesh.weft('apply', '--dry-run', '-f', file)).code, 0)
   const { items } = await mesh.client.audit()
   assert.deepEqual(
-    items.map(({ kind }) => kind),
-    ['JoinToken'], // weft run asked for one
+    items.map(({ kind, action }) => `${action} ${kind}`),
+    ['used JoinToken', 'created JoinToken'], // weft run asked for one, and joined by it
   )
 })
 
@@ -133,5 +133,19 @@ test('a store of before there was a record is carried over; what is in the recor
   assert.deepEqual(
     (await mesh.client.audit()).items.map(({ action }) => action),
     ['deleted'],
+  )
+  // Of before it was known how somebody proved who they are.
+  await mesh.control.stop()
+  const between = new DatabaseSync(path)
+  between.exec('ALTER TABLE deeds DROP COLUMN how; PRAGMA user_version = 2;')
+  between.close()
+  await mesh.startControl()
+  await mesh.client.createToken({ namespace: 'default', serviceAccount: 'web' })
+  assert.deepEqual(
+    (await mesh.client.audit()).items.map(({ action, kind }) => [action, kind]),
+    [
+      ['created', 'JoinToken'],
+      ['deleted', 'Service'],
+    ],
   )
 })

@@ -2,13 +2,16 @@
 
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import process from 'node:process'
 import { after, before, describe, test } from 'node:test'
 import { presentEnvoy } from '../../bench/peers/envoy-binary.ts'
 import { canCapture } from '../../src/io/namespace.ts'
 import type { Resource } from '../../src/resources/kind.ts'
-import { freePort } from '../harness/machine.ts'
+import { freePort, outsideAddress } from '../harness/machine.ts'
 import { kinds, Mesh, root, type Running, type Shell } from '../harness/mesh.ts'
 import { apply } from './policies/shop.ts'
 import type { Answer } from './sidecar/cases.ts'
@@ -81,15 +84,15 @@ describe('mutual TLS by policy, two data planes', { skip, timeout: 240_000 }, ()
       ),
     )
 
-  async function ask(from: Plane, to: Plane, version: Version): Promise<Answer> {
-    const host = `called-${to}`
+  async function ask(from: Plane, to: Plane | 'manual', version: Version): Promise<Answer> {
+    const host = to === 'manual' ? to : `called-${to}`
     const asked = { version, port: ports[version], calls: [{ path: '/open' }] }
     if (from === 'weft') {
       const said = await shell.says(`${process.execPath} ${file('caller.mjs')} '${JSON.stringify({ ...asked, host })}'`)
       return (JSON.parse(said) as readonly Answer[])[0]!
     }
     const block = /127\.(\d+)\.x\.y/.exec(agent.stderr)![1]
-    const address = `127.${block}.${addresses.get(host)!.split('.').slice(2).join('.')}`
+    const address = `127.${block}.${addresses.get(`called-${to}`)!.split('.').slice(2).join('.')}`
     return (
       JSON.parse(await run([process.execPath, file('caller.mjs'), JSON.stringify({ ...asked, host: address })])) as readonly Answer[]
     )[0]!
@@ -145,6 +148,56 @@ describe('mutual TLS by policy, two data planes', { skip, timeout: 240_000 }, ()
     for (let nth = 0; nth < 5; nth++) assert.equal((await ask('envoy', 'weft', 'tcp')).status, 200)
     await mesh.until('five more in plaintext are told', async () => (await counted())[1] >= before + 5)
     assert.equal((await counted())[0], mutual)
+  })
+
+  test('of endpoints by hand those of the mesh are called by mutual TLS and others in plaintext, where that is let through', async t => {
+    const outside = outsideAddress()
+    if (outside === undefined) return t.skip('this machine has no address beside loopback')
+    const server = createServer((_, response) => response.end(JSON.stringify({ name: 'outside', headers: {} })))
+    await once(server.listen(0, outside), 'listening')
+    try {
+      const { items } = await mesh.client.list(kinds.workload, {})
+      const inMesh = planes.map(plane => {
+        const { spec, status } = items.find(({ metadata }) => metadata.labels?.['app'] === `called-${plane}`)!
+        const port = (spec as { ports: readonly { name: string; port: number }[] }).ports.find(({ name }) => name === 'http')!.port
+        return { address: (status as { meshAddress: string }).meshAddress, port }
+      })
+      const slices = { group: 'discovery.k8s.io', version: 'v1', plural: 'endpointslices', namespaced: true }
+      const manual = { apiVersion: 'v1', kind: 'Service', metadata: { name: 'manual', namespace: 'default' } }
+      const { resource } = await mesh.client.apply(kinds.service, {
+        ...manual,
+        spec: { ports: [{ name: 'http', port: 8080, appProtocol: 'http' }] },
+      } as Resource)
+      addresses.set('called-manual', String((resource.spec as { clusterIP?: string }).clusterIP))
+      const places = [...inMesh, { address: outside, port: (server.address() as AddressInfo).port }]
+      for (const [at, { address, port }] of places.entries())
+        await mesh.client.apply(slices, {
+          apiVersion: 'discovery.k8s.io/v1',
+          kind: 'EndpointSlice',
+          metadata: { name: `manual-${at}`, namespace: 'default', labels: { 'kubernetes.io/service-name': 'manual' } },
+          addressType: 'IPv4',
+          ports: [{ name: 'http', port }],
+          endpoints: [{ addresses: [address] }],
+        } as Resource)
+      const seen = async (from: Plane): Promise<ReadonlyMap<string, boolean>> => {
+        const found = new Map<string, boolean>()
+        for (let nth = 0; nth < 12; nth++) {
+          const { by, asked } = await ask(from, 'manual', 'http1')
+          found.set(by ?? '', (asked?.['x-forwarded-client-cert'] ?? '').includes(`/sa/web-${from}`))
+        }
+        return found
+      }
+      for (const mode of ['Permissive', 'Strict'] as const) {
+        await apply(mesh, 'AuthenticationPolicy', 'all', { targetRefs: [{ kind: 'Namespace' }], mtls: { mode } })
+        await mesh.until('all proxies have it', async () => (await mesh.client.proxies()).every(({ state }) => state === 'synced'))
+        const wanted = [['envoy', true], ...(mode === 'Strict' ? [] : [['outside', false]]), ['weft', true]]
+        for (const from of planes)
+          await mesh.until(`${mode} from ${from}`, async () => JSON.stringify([...(await seen(from))].sort()) === JSON.stringify(wanted))
+      }
+    } finally {
+      server.closeAllConnections()
+      server.close()
+    }
   })
 
   test('what an Envoy does not tell is no reason to go strict', async () => {

@@ -112,6 +112,8 @@ test('step-ca signs the certificates of the mesh, asked by one-time tokens', {
     address: `127.0.0.1:${port}`,
     dnsNames: ['127.0.0.1', 'localhost'],
     logger: { format: 'text' },
+    db: { type: 'badgerv2', dataSource: join(peer.folder, 'db') },
+    crl: { enabled: true, generateOnRevoke: true, cacheDuration: '24h' },
     authority: {
       provisioners: [
         {
@@ -134,9 +136,14 @@ test('step-ca signs the certificates of the mesh, asked by one-time tokens', {
       'provisioner: mesh',
       `passwordFile: ${peer.write('password', 'a password\n')}`,
       `caFile: ${join(peer.folder, 'root.pem')}`,
+      `crl: https://127.0.0.1:${port}/1.0/crl`,
     ].join('\n'),
   )
   await using mesh = await serves(settings, {}, 'StepCA')
+  await mesh.until('its revocation list', async () => {
+    const { trust } = await mesh.client.status()
+    return trust!.lists.some(({ issuer, entries }) => issuer.includes('Weft intermediate') && entries === 0)
+  })
   // Gone: what there is serves on, and the reason is told.
   await peer.stop()
   await mesh.until('a reason', () =>
@@ -186,6 +193,9 @@ test('Vault signs the certificates of the mesh, by a role of its PKI engine, aft
     max_ttl: '24h',
     no_store: true,
   })
+  await ask('pki/roles/person', { allow_any_name: true, key_type: 'ec', key_bits: 256 })
+  const { data: copied } = await ask('pki/issue/person', { common_name: 'somebody', ttl: '1h' })
+  await ask('pki/revoke', { serial_number: copied!['serial_number'] })
   await ask('sys/policies/acl/mesh', { policy: 'path "pki/sign/mesh" { capabilities = ["create", "update"] }' })
   await ask('sys/auth/approle', { type: 'approle' })
   await ask('auth/approle/role/mesh', { token_policies: 'mesh', token_ttl: '1m' })
@@ -197,12 +207,20 @@ test('Vault signs the certificates of the mesh, by a role of its PKI engine, aft
       'type: Vault',
       `address: ${address}`,
       'role: mesh',
+      `crl: ${address}/v1/pki/crl/pem`,
       'appRole:',
       `  roleId: ${role!['role_id']}`,
       `  secretIdFile: ${peer.write('secret-id', secret!['secret_id']!)}`,
     ].join('\n'),
   )
   await using mesh = await serves(settings, {}, 'Vault')
+  const { trust } = await mesh.client.status()
+  assert.deepEqual(
+    trust!.lists.map(({ issuer, entries }) => [issuer, entries]),
+    [['CN=company root', 1]],
+  )
+  const { view } = await mesh.client.proxyConfig((await mesh.client.proxies()).find(({ service }) => service === 'server')!.id)
+  assert.match(view.trust.crls!.join(''), /BEGIN X509 CRL/)
   // The role is taken away: the reason comes from Vault.
   await ask('sys/policies/acl/mesh', { policy: 'path "nothing" { capabilities = ["deny"] }' })
   await mesh.until('a reason', () => /gave no certificate: it answers 403: .*permission denied/.test(mesh.control.stderr))

@@ -278,6 +278,15 @@ describe('authorization services, in two data planes', { timeout: 120_000 }, () 
     })
 
   for (const plane of planes)
+    test(`${plane}: many questions at once share a connection`, async () => {
+      assert.equal((await ask(plane, 'http1', '/calls/yes')).status, 200)
+      const before = provider.sessions()
+      const answers = await Promise.all(Array.from({ length: 60 }, () => ask(plane, 'http1', '/calls/yes')))
+      assert.ok(answers.every(({ status }) => status === 200))
+      assert.ok(provider.sessions() - before <= 1, `${provider.sessions() - before} more connections`)
+    })
+
+  for (const plane of planes)
     test(`${plane}: calls of gRPC are refused by a status of the same meaning`, async () => {
       for (const [path, status] of [
         ['/calls/no', 7],

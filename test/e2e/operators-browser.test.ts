@@ -139,6 +139,20 @@ grants:
     await logOut()
   })
 
+  test('who may read one namespace sees what is in it, and is told where more is needed', async () => {
+    const { token } = await asAdmin.createUser({ name: 'nora', roles: ['editor:default'] })
+    await logIn(token)
+    await page.getByTestId('who').waitFor()
+    await page.goto(`${mesh.url}/#/resources/core/v1/configmaps`)
+    await page.getByRole('link', { name: 'colours' }).waitFor()
+    assert.equal(await page.getByTestId('gone-banner').count(), 0)
+    await shoot('namespaced')
+    await page.goto(`${mesh.url}/#/`)
+    await page.getByText('may not see the traffic').waitFor()
+    await shoot('namespaced-topology')
+    await logOut()
+  })
+
   test('an editor may press it; a user who is revoked is back at the login', async () => {
     const { token } = await asAdmin.createUser({ name: 'eddie', roles: ['viewer', 'editor:default'] })
     await logIn(token)

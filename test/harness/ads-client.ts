@@ -10,9 +10,11 @@ import { silent } from '../../src/base/log.ts'
 import { connectGrpc } from '../../src/io/grpc.ts'
 import { keepCertificate } from '../../src/proxy/certificate.ts'
 import { ClusterSchema } from '../../src/xds/gen/envoy/config/cluster/v3/cluster_pb.ts'
+import { ClusterLoadAssignmentSchema } from '../../src/xds/gen/envoy/config/endpoint/v3/endpoint_pb.ts'
 import { NodeSchema } from '../../src/xds/gen/envoy/config/core/v3/base_pb.ts'
 import { ListenerSchema } from '../../src/xds/gen/envoy/config/listener/v3/listener_pb.ts'
 import { RouteConfigurationSchema } from '../../src/xds/gen/envoy/config/route/v3/route_pb.ts'
+import { SecretSchema } from '../../src/xds/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts'
 import {
   type DiscoveryRequest,
   DiscoveryRequestSchema,
@@ -26,12 +28,19 @@ export const types = {
   cluster: url(ClusterSchema.typeName),
   listener: url(ListenerSchema.typeName),
   route: url(RouteConfigurationSchema.typeName),
+  endpoint: url(ClusterLoadAssignmentSchema.typeName),
+  secret: url(SecretSchema.typeName),
 } as const
 export type TypeUrl = (typeof types)[keyof typeof types]
 const read: Readonly<Record<string, (bytes: Uint8Array) => Message & { readonly name: string }>> = {
   [types.cluster]: bytes => fromBinary(ClusterSchema, bytes),
   [types.listener]: bytes => fromBinary(ListenerSchema, bytes),
   [types.route]: bytes => fromBinary(RouteConfigurationSchema, bytes),
+  [types.endpoint]: bytes => {
+    const found = fromBinary(ClusterLoadAssignmentSchema, bytes)
+    return { ...found, name: found.clusterName }
+  },
+  [types.secret]: bytes => fromBinary(SecretSchema, bytes),
 }
 
 /** PEM. */
@@ -65,6 +74,13 @@ export type Got = {
   readonly text: string
 }
 
+/** What is packed into a message (Any) is bytes, whose text is found in them all the same. A Buffer comes here as what it makes of itself. */
+function asText(_: string, value: unknown): unknown {
+  if (typeof value === 'bigint') return String(value)
+  const { type, data } = (value ?? {}) as { readonly type?: unknown; readonly data?: unknown }
+  return type === 'Buffer' && Array.isArray(data) ? Buffer.from(data as number[]).toString('latin1') : value
+}
+
 export class AdsClient implements Disposable {
   readonly id: string
   readonly got = new Map<string, Got>()
@@ -76,11 +92,14 @@ export class AdsClient implements Disposable {
   readonly #stream: grpc.ClientDuplexStream<DiscoveryRequest, DiscoveryResponse>
   readonly #names = new Map<string, readonly string[]>()
   readonly #service: string
+  readonly #more: JsonObject
   #hasSaid = false
 
-  constructor({ key, cert, roots, xds }: Membership, service: string) {
-    this.id = `${service}-1.default`
+  /** more: that the node says beside, such as a gateway. */
+  constructor({ key, cert, roots, xds }: Membership, service: string, more: JsonObject = {}, namespace = 'default') {
+    this.id = `${service}-1.${namespace}`
     this.#service = service
+    this.#more = more
     // grpc-js would name the address in its TLS hello, which Node refuses (RFC 6066 §3).
     const named = { 'grpc.ssl_target_name_override': 'localhost' }
     const credentials = grpc.credentials.createSsl(Buffer.from(roots.join('')), Buffer.from(key), Buffer.from(cert))
@@ -107,14 +126,16 @@ export class AdsClient implements Disposable {
     const before = this.got.get(typeUrl)?.version ?? ''
     if (refusal !== undefined)
       return this.#say({ typeUrl, versionInfo: before, responseNonce: nonce, errorDetail: { code: 3, message: refusal } })
-    const text = JSON.stringify(messages, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value))
+    const text = JSON.stringify(messages, asText)
     this.got.set(typeUrl, { version: versionInfo, names: messages.map(({ name }) => name), text })
     this.#say({ typeUrl, versionInfo, responseNonce: nonce })
   }
 
   #say(request: { typeUrl: string; versionInfo?: string; responseNonce?: string; errorDetail?: { code: number; message: string } }): void {
     const [workload, namespace] = this.id.split('.') as [string, string]
-    const metadata: JsonObject = { WEFT: { workload, namespace, service: this.#service, labels: {}, ports: [], probe: { type: 'none' } } }
+    const metadata: JsonObject = {
+      WEFT: { workload, namespace, service: this.#service, labels: {}, ports: [], probe: { type: 'none' }, ...this.#more },
+    }
     const node = this.#hasSaid
       ? {}
       : { node: create(NodeSchema, { id: this.id, cluster: this.#service, userAgentName: 'stock', metadata }) }

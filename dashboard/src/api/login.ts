@@ -3,7 +3,7 @@
 import { queryOptions, useQuery } from '@tanstack/react-query'
 import { mayDo, type Right } from '../../../src/api/rights.ts'
 import type { Login } from '../../../src/api/mesh-api.ts'
-import { control } from './queries.ts'
+import { control, queries } from './queries.ts'
 import type { Kind } from './shapes.ts'
 
 export type { Login } from '../../../src/api/mesh-api.ts'
@@ -20,6 +20,14 @@ export function useWhyNot(kind: Pick<Kind, 'plural' | 'namespaced'>, namespace: 
   const right: Right = kind.plural === 'namespaces' ? 'administer' : 'edit'
   const place = kind.namespaced ? namespace : undefined
   return mayDo(grantsOf(data), right, place) ? undefined : why(right, place)
+}
+
+/** Where lists are asked for: undefined for everywhere at once, else each namespace that may be read. */
+export async function placesToRead({ namespaced }: Pick<Kind, 'namespaced'>): Promise<readonly (string | undefined)[]> {
+  const grants = grantsOf(await queries.ensureQueryData(loginQuery))
+  if (!namespaced || mayDo(grants, 'read')) return [undefined]
+  const named = [...new Set(grants.flatMap(({ namespaces = [] }) => namespaces))].sort()
+  return named.length === 0 ? [undefined] : named
 }
 
 /** Of something new, whose namespace is not chosen yet. */

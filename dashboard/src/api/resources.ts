@@ -3,6 +3,7 @@
 import { queryOptions } from '@tanstack/react-query'
 import type { Table } from '../../../src/api/client.ts'
 import type { ObjectMeta } from '../../../src/resources/kind.ts'
+import { placesToRead } from './login.ts'
 import { ApiError, control } from './queries.ts'
 import type { Kind, Resource } from './shapes.ts'
 
@@ -41,8 +42,10 @@ export const listQuery = (kind: Kind | undefined) =>
   })
 
 async function list(kind: Kind): Promise<Listed> {
-  const { columnDefinitions, rows } = await control.table(kind, { all: true })
-  return { kind, columns: columnDefinitions, rows: rows.map(row => row.cells), items: rows.map(row => row.object as Resource) }
+  const places = await placesToRead(kind)
+  const tables = await Promise.all(places.map(namespace => control.table(kind, namespace === undefined ? { all: true } : { namespace })))
+  const rows = tables.flatMap(table => table.rows)
+  return { kind, columns: tables[0]!.columnDefinitions, rows: rows.map(row => row.cells), items: rows.map(row => row.object as Resource) }
 }
 
 export const objectQuery = (kind: Kind | undefined, namespace: string | undefined, name: string) =>

@@ -3,7 +3,7 @@
 import { Button, Center, Loader, Stack, Text, Title } from '@mantine/core'
 import { IconAlertTriangle, IconPlugConnectedX } from '@tabler/icons-react'
 import type { ReactNode } from 'react'
-import { isGone } from '../api/queries.ts'
+import { ApiError, isGone } from '../api/queries.ts'
 
 export const Empty = ({ icon, title, children }: { icon: ReactNode; title: string; children?: ReactNode }) => (
   <Center mih={280} p="xl" data-testid="empty">
@@ -25,11 +25,13 @@ export const Loading = () => (
   </Center>
 )
 
+const isForbidden = (error: Error): boolean => error instanceof ApiError && error.code === 403
+
 /** A question that was answered with an error and never yet with data. */
 export const Refused = ({ error, retry }: { error: Error; retry?: () => void }) => (
   <Empty
     icon={isGone(error) ? <IconPlugConnectedX /> : <IconAlertTriangle />}
-    title={isGone(error) ? 'The control plane does not answer' : 'That did not work'}
+    title={isGone(error) ? 'The control plane does not answer' : isForbidden(error) ? 'Your role does not show this' : 'That did not work'}
   >
     {isGone(error) ? 'This page fills as soon as it is back. Start it with: weft control' : error.message}
     {retry && (

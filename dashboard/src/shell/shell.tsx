@@ -17,7 +17,7 @@ import { Link, Outlet } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { Suspense, useState } from 'react'
 import { useLogin } from '../api/login.ts'
-import { isGone, useStatus } from '../api/queries.ts'
+import { ApiError, isGone, useStatus } from '../api/queries.ts'
 import { Loading } from '../shared/empty.tsx'
 import { clockTime, span } from '../shared/format.ts'
 import { useNow } from '../shared/now.ts'
@@ -120,7 +120,9 @@ function Live(): ReactNode {
   return (
     <div className={css['live']} role="status" data-testid="live">
       <span className={css['dot']} data-gone={gone} />
-      <span className={css['label']}>{gone ? 'Control plane gone' : data ? `Live · revision ${data.store.revision}` : 'Connecting…'}</span>
+      <span className={css['label']}>
+        {gone ? 'Control plane gone' : isError ? 'Live' : data ? `Live · revision ${data.store.revision}` : 'Connecting…'}
+      </span>
     </div>
   )
 }
@@ -129,7 +131,8 @@ function Live(): ReactNode {
 function GoneBanner(): ReactNode {
   const { isError, error, dataUpdatedAt } = useStatus()
   const now = useNow(1_000)
-  if (!isError) return null
+  // Who may not see the whole mesh is told so where it is asked for, and not above every page.
+  if (!isError || (error instanceof ApiError && error.code === 403)) return null
   return (
     <div className={css['banner']} role="alert" data-testid="gone-banner">
       <IconPlugConnectedX aria-hidden />

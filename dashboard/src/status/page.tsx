@@ -10,6 +10,7 @@ import { left, span } from '../shared/format.ts'
 import { Copy } from '../shared/identity.tsx'
 import { useNow } from '../shared/now.ts'
 import { Facts, Page, Section } from '../shared/page.tsx'
+import { TrustSections } from './trust.tsx'
 import css from './page.module.css'
 
 /** What is called soon, and how long each kind of certificate lives at most, in days. */
@@ -20,7 +21,7 @@ export function StatusPage(): ReactNode {
   const status = useStatus()
   const now = useNow(1_000)
   if (!status.data) return status.error ? <Refused error={status.error} retry={() => void status.refetch()} /> : <Loading />
-  const { version, startedAt, trustDomain, xds, store, certificates, mtls, proxies } = status.data
+  const { version, startedAt, trustDomain, xds, store, certificates, mtls, proxies, trust } = status.data
   return (
     <Page name="Status" title="Status">
       <Facts
@@ -63,6 +64,7 @@ export function StatusPage(): ReactNode {
           })}
         </div>
       </Section>
+      {trust !== undefined && <TrustSections trust={trust} now={now} />}
       <Section title="Store">
         <div className={`panel ${css['store']}`}>
           <span className="mono">{store.path}</span>

@@ -54,6 +54,9 @@ export async function audit(session: Session, given: Given): Promise<number> {
   return exit.ok
 }
 
+/** `ada (token)`. */
+const provedWho = ({ who, how }: AuditEntry): string => (how === undefined ? who : `${who} (${how})`)
+
 const about = ({ kind, namespace, name }: AuditEntry): string => `${kind} ${namespace === undefined ? name : `${namespace}/${name}`}`
 
 function showTable({ say, now }: Session, entries: readonly AuditEntry[]): void {
@@ -63,7 +66,7 @@ function showTable({ say, now }: Session, entries: readonly AuditEntry[]): void 
     [{ name: 'when' }, { name: 'who' }, { name: 'from' }, { name: 'with' }, { name: 'action' }, { name: 'about' }, { name: 'fields' }],
     entries.map(entry => [
       tellAgo(entry.at, now()),
-      entry.who,
+      provedWho(entry),
       entry.address,
       entry.agent.split(' ')[0] ?? '',
       entry.action,
@@ -79,9 +82,9 @@ function briefly(changes: readonly FieldChange[]): string {
 }
 
 function showWhole({ say }: Session, entry: AuditEntry): void {
-  const { at, who, address, agent, action, revision, changes } = entry
+  const { at, address, agent, action, revision, changes } = entry
   say.out(
-    `${say.paint('bold', `${at}  ${about(entry)} ${action}`)}  by ${who} from ${address || 'here'} with ${agent || 'something'}, revision ${revision}`,
+    `${say.paint('bold', `${at}  ${about(entry)} ${action}`)}  by ${provedWho(entry)} from ${address || 'here'} with ${agent || 'something'}, revision ${revision}`,
   )
   for (const { path, before, after } of changes) {
     if (before !== undefined) say.out(say.paint('red', `  - ${path}: ${JSON.stringify(before)}`))

@@ -49,6 +49,13 @@ export async function doctor(session: Session, { output = 'table', control }: Co
   return ill.length > 0 ? exit.failed : exit.ok
 }
 
+/** The roots of the mesh, for another one that is to believe it. */
+export async function bundle(session: Session, { control }: Common): Promise<number> {
+  const { client } = await session.reach(control)
+  session.say.out(JSON.stringify(await client.bundle(), undefined, 2))
+  return exit.ok
+}
+
 type RotateFlags = Common & {
   readonly plan?: boolean
   readonly step?: boolean

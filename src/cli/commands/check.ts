@@ -1,8 +1,10 @@
 /** `weft check`: can this machine run the mesh, does the control plane answer, do the versions agree? */
 
-import type { Client } from '#api/client'
+import { ApiError, type Client } from '#api/client'
 import type { ProxyStatus } from '#api/mesh-api'
 import { findBypasses, type ProxyTold } from '../check/bypasses.ts'
+import type { ControlAddress } from '../context.ts'
+import { connectionBy } from '../credentials.ts'
 import type { MachineCheck } from '../edge.ts'
 import { exit } from '../exit.ts'
 import { printAs } from '../print.ts'
@@ -84,7 +86,7 @@ async function checkControl(session: Session, control: string | undefined): Prom
   const name = 'control plane'
   try {
     const sent = session.now()
-    const [current, served] = await Promise.all([client.status(), serverClock(address.url)])
+    const [current, served] = await Promise.all([client.status(), serverClock(address)])
     const off = served === undefined ? undefined : served - (sent + session.now()) / 2
     const { version } = session.edge
     const { isStrict, says } = tellMtls(current.mtls)
@@ -116,18 +118,27 @@ async function checkControl(session: Session, control: string | undefined): Prom
         { name: 'bypasses', ok: 'warn' as const, says: `ways around the proxies were not looked for: ${thrown.message}` },
       ])),
     ]
-    return { checks, ports: [current.xds.port, Number(new URL(address.url).port || 80)] }
+    return { checks, ports: [current.xds.port, portOf(address.url)] }
   } catch (thrown) {
     const error = thrown as Error
     const wasNamed = address.from !== 'the default'
     const says = error.name === 'Unreachable' ? notReached(error.message, address)[0]! : error.message
-    const remedy = 'weft control starts one; --control, WEFT_CONTROL or weft context choose another'
+    const remedy =
+      error instanceof ApiError && (error.code === 401 || error.code === 403)
+        ? 'weft user whoami says who you are to it; docs/guide/operators.md how to be somebody'
+        : 'weft control starts one; --control, WEFT_CONTROL or weft context choose another'
     return { checks: [{ name, ok: wasNamed ? 'no' : 'warn', says, remedy }], ports: [] }
   }
 }
 
-async function serverClock(url: string): Promise<number | undefined> {
-  const reply = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(5000) })
+const portOf = (url: string): number => {
+  const { port, protocol } = new URL(url)
+  return Number(port || (protocol === 'https:' ? 443 : 80))
+}
+
+async function serverClock({ url, credentials }: ControlAddress): Promise<number | undefined> {
+  const { fetch: ask = fetch } = await connectionBy(credentials)
+  const reply = await ask(`${url}/healthz`, { signal: AbortSignal.timeout(5000) })
   await reply.body?.cancel()
   const at = Date.parse(reply.headers.get('date') ?? '')
   return Number.isNaN(at) ? undefined : at

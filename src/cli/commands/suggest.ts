@@ -88,7 +88,7 @@ function storyOf({ seen, world }: Live, watchedMs: number, { uncovered, unproven
 }
 
 export const unseenTold = (unseen: number): string =>
-  `${count(unseen, 'rule')} of access ${unseen === 1 ? 'looks' : 'look'} at headers, hosts or addresses, which are not recorded: calls are judged as if they had none`
+  `${count(unseen, 'rule')} of access ${unseen === 1 ? 'looks' : 'look'} at headers, hosts, addresses or times, which are not recorded: calls are judged as if they had none, and came now`
 
 type LockdownFlags = {
   readonly paths?: boolean
@@ -193,7 +193,15 @@ const accessOf = ({ spec }: Resource): unknown =>
 /** With all else that the Mesh says. */
 function denyingOf(resources: readonly Resource[]): Resource {
   const found = resources.find(isMesh)
-  return found === undefined ? denyingMesh : { ...found, spec: { ...(found.spec as object), access: { default: 'Deny' } } }
+  return found === undefined
+    ? denyingMesh
+    : {
+        ...found,
+        spec: {
+          ...(found.spec as object),
+          access: { ...(found.spec as { readonly access?: object } | undefined)?.access, default: 'Deny' },
+        },
+      }
 }
 
 /** Why it is not safe yet; empty: it is. */

@@ -46,3 +46,13 @@ test('claims are those of a token that is verified: a dot leads into one, severa
   assert.equal(claimsOf(), undefined)
   assert.throws(() => claimsOf('groups'), /--claim "groups" is no NAME=VALUE/)
 })
+
+test('from which address it comes and when is part of the question', () => {
+  const asked = (address?: string, at?: string) => readQuestion({ to: 'cart', words: [], headers: [], address, at }).question.request.asked
+  assert.equal(asked(), undefined)
+  assert.deepEqual(asked('10.0.0.7', '2026-12-24T09:00:00+01:00'), { address: '10.0.0.7', at: Date.parse('2026-12-24T08:00:00Z') })
+  assert.throws(() => asked('10.0.0.0/8'), /"10\.0\.0\.0\/8" is a network: give one address/)
+  assert.throws(() => asked('here'), /"here" is no address/)
+  for (const at of ['noon', '2026-12-24', '2026-12-24T09:00:00', '2026-13-24T09:00:00Z'])
+    assert.throws(() => asked(undefined, at), /is no time of RFC 3339/, at)
+})

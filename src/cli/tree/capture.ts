@@ -3,7 +3,7 @@
 import type { Command } from 'commander'
 import { runOptions } from '../options.ts'
 import type { Session } from '../session.ts'
-import { addExclusions, controlFlag, example, repeated, sixRandom, type Act, type RemoteFlags } from './shape.ts'
+import { addExclusions, addJoining, controlFlag, example, repeated, sixRandom, type Act, type RemoteFlags } from './shape.ts'
 
 type Flags = RemoteFlags & { readonly clean?: boolean; readonly all?: boolean }
 
@@ -33,7 +33,6 @@ export function addCapture(program: Command, session: Session, act: Act): void {
     .option('--ready-timeout <duration>', 'how long an answer may take (default: 1s)')
     .option('--ready-failures <number>', 'so many failures on end, and it is not ready any more (default: 1)')
     .option('--transparent', 'callers arrive by TPROXY instead of a rewritten destination')
-    .option('--token <token>', 'a join token of weft token create; else one is asked of the control plane')
     .option('--address <host>', 'where other proxies reach this one')
     .option('--external-vips', 'give every name outside the mesh a virtual address, so that hosts on one port are told apart')
     .addOption(
@@ -55,6 +54,7 @@ export function addCapture(program: Command, session: Session, act: Act): void {
       }),
     )
   addExclusions(capture, 'outbound', 'inbound')
+  addJoining(capture)
   example(capture, say, [
     ['sudo weft capture --name orders --port 8080 --cgroup system.slice/orders.service', 'a service of systemd'],
     ['sudo weft capture --name db --port 5432/tcp --uid postgres', 'all programs of a user'],

@@ -53,6 +53,13 @@ export function addCertificates(program: Command, session: Session, act: Act): v
     .action(act(async (flags: object) => (await revoking()).revocations(session, flags)))
   example(revoked, say, [['weft cert revocations', 'all of them, newest first']])
 
+  const bundle = cert
+    .command('bundle')
+    .description('the roots of this mesh as a SPIFFE bundle, for another one that is to believe it')
+    .addOption(controlFlag())
+    .action(act(async (flags: object) => (await commands()).bundle(session, flags)))
+  example(bundle, say, [['weft cert bundle > weft.local.json', 'for spec.bundle of a TrustDomain there']])
+
   const rotate = cert
     .command('rotate-root')
     .description('replace the root in three steps without a lost request; without flags: how far it is, and what the next step waits for')

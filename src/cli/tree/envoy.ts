@@ -3,7 +3,7 @@
 import type { Command } from 'commander'
 import { envoyOptions } from '../options.ts'
 import type { Session } from '../session.ts'
-import { controlFlag, example, namespaceFlag, repeated, sixRandom, type Act, type RemoteFlags } from './shape.ts'
+import { addJoining, controlFlag, example, namespaceFlag, repeated, sixRandom, type Act, type RemoteFlags } from './shape.ts'
 
 export function addEnvoy(program: Command, session: Session, act: Act): void {
   const { edge, say } = session
@@ -23,7 +23,6 @@ export function addEnvoy(program: Command, session: Session, act: Act): void {
     .option('--ready <check>', 'tcp: ready when the first port accepts; none: at once')
     .option('--envoy <program>', 'the program; else "envoy", where PATH leads')
     .option('--agent-only', 'do not start Envoy: print where its bootstrap is, and serve it certificates until told to end')
-    .option('--token <token>', 'a join token of weft token create; else one is asked of the control plane')
     .option('--address <host>', 'where other proxies reach this one')
     .option('--admin-port <port>', "of Envoy's admin page (default: any free one)")
     .option('--drain <seconds>', 'how long requests under way may take at the end (default: 5)')
@@ -33,6 +32,7 @@ export function addEnvoy(program: Command, session: Session, act: Act): void {
         edge.envoy(envoyOptions({ ...flags }, args, await session.address(flags.control), sixRandom())),
       ),
     )
+  addJoining(envoy)
   example(envoy, say, [
     ['weft envoy --name orders --port 8080', 'the program listens on 8080, and runs by itself; see docs/guide/envoy.md'],
     ['weft envoy --name orders --port 8080 --envoy ./envoy -- --concurrency 2', 'another program, with flags of its own'],

@@ -3,7 +3,7 @@
 import type { Command } from 'commander'
 import { controlOptions, demoOptions, runOptions } from '../options.ts'
 import type { Session } from '../session.ts'
-import { addExclusions, controlFlag, example, outputFlag, repeated, sixRandom, type Act, type RemoteFlags } from './shape.ts'
+import { addExclusions, addJoining, controlFlag, example, outputFlag, repeated, sixRandom, type Act, type RemoteFlags } from './shape.ts'
 
 export function addProcesses(program: Command, session: Session, act: Act): void {
   const { edge, say } = session
@@ -43,6 +43,7 @@ export function addProcesses(program: Command, session: Session, act: Act): void
       '--attest-socket <path>',
       'a socket where processes of this machine get the identities that Registrations give them: SPIFFE Workload API; weft run --attest-socket joins by it',
     )
+    .option('--attest-roots <file>', 'roots, PEM, of certificates of others by which workloads may join, as Registrations say')
     .option('--trust-domain <name>', 'of all identities; fixed at the first start (default: weft.local)')
     .option(
       '--leaf-life <duration>',
@@ -105,8 +106,6 @@ export function addProcesses(program: Command, session: Session, act: Act): void
       'published ports are called by a balancer that speaks the PROXY protocol, 1 or 2: its header says who calls, and who sends none is refused',
     )
     .option('--capture <how>', 'namespace: transparently, in a network namespace; proxy: by HTTP_PROXY; auto: what this machine allows')
-    .option('--token <token>', 'a join token of weft token create; else one is asked of the control plane')
-    .option('--attest-socket <path>', 'join by what the kernel says of this process, at this socket of a control plane on this machine')
     .option('--address <host>', 'where other proxies reach this one')
     .option('--external-vips', 'give every name outside the mesh a virtual address, so that hosts on one port are told apart')
     .addOption(
@@ -125,6 +124,7 @@ export function addProcesses(program: Command, session: Session, act: Act): void
         return edge.run(runOptions({ ...flags }, command, address, sixRandom()))
       }),
     )
+  addJoining(run)
   addExclusions(run, 'outbound')
   example(run, say, [
     ['weft run --name orders --port 8080 -- node server.js', 'called as http://orders:8080 by the others'],

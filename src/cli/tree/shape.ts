@@ -27,6 +27,20 @@ export const repeated = (flags: string, says: string): Option =>
 const alphabet = 'abcdefghijklmnopqrstuvwxyz0123456789'
 export const sixRandom = (): string => [...crypto.getRandomValues(new Uint8Array(6))].map(byte => alphabet[byte % alphabet.length]).join('')
 
+/** The ways in which a workload gets into the mesh, without a control plane to ask for a token, or instead of it. */
+export const addJoining = (command: Command): Command =>
+  command
+    .option('--token <token>', 'a join token of weft token create; else one is asked of the control plane')
+    .option('--attest-socket <path>', 'join by what the kernel says of this process, at this socket of a control plane on this machine')
+    .option('--certificate <file>', 'join by a valid certificate of another authority: its key and chain, PEM')
+    .option(
+      '--spiffe-socket <address>',
+      'be who the agent at this socket of the SPIFFE Workload API says, such as unix:///run/spire/agent.sock, instead of asking the control plane',
+    )
+    .option('--xds <address>', 'with these two: where the control plane takes proxies, HOST:PORT')
+    .option('--roots <file>', 'with these two: roots of the control plane, PEM; without: those of the agent')
+    .option('--trust-domain <name>', 'with these two: of the mesh (default: weft.local)')
+
 /** What interception leaves alone. */
 export function addExclusions(command: Command, ...directions: readonly ('outbound' | 'inbound')[]): void {
   for (const direction of directions) {

@@ -106,3 +106,40 @@ test('what flips is told by verdict, route and backends; another policy that all
     ['plain'],
   )
 })
+
+test('rules with times and networks are asked for the moment and the address of the question, else for the moment of the world', () => {
+  const office = document('AccessPolicy', 'office', {
+    targetRefs: [{ name: 'cart' }],
+    rules: [
+      {
+        from: [{ ipBlocks: ['10.0.0.0/8'] }],
+        when: [{ days: ['Thu'], from: '09:00', to: '17:00', timeZone: 'Europe/Berlin' }],
+      },
+    ],
+  })
+  const world = worldOf([service('web'), service('cart'), office])
+  const verdict = (address?: string, at?: string): string =>
+    world.ask(readQuestion({ to: 'cart', words: [], headers: [], address, at }).question, world.callerOf('web', 'shop')!).verdict
+  assert.equal(verdict('10.0.0.7', '2026-12-24T08:00:00Z'), 'Allow')
+  assert.equal(verdict('10.0.0.7', '2026-12-24T16:00:00Z'), 'Deny')
+  assert.equal(verdict('11.0.0.7', '2026-12-24T08:00:00Z'), 'Deny')
+  assert.equal(verdict(undefined, '2026-12-24T08:00:00Z'), 'Deny')
+  // A Thursday too, at one in the morning there.
+  assert.equal(verdict('10.0.0.7'), 'Deny')
+  assert.equal(world.unseen, 1)
+})
+
+test('a call from another trust domain is denied until a policy names that, also where its roots are not known', () => {
+  const domain: Resource = {
+    apiVersion: 'weft.dev/v1alpha1',
+    kind: 'TrustDomain',
+    metadata: { name: 'partner' },
+    spec: { trustDomain: 'partner.test', bundleEndpoint: { url: 'https://partner.test/' } },
+  }
+  const verdict = (...rules: readonly object[]) => {
+    const world = worldOf([service('cart'), domain, document('AccessPolicy', 'p', { targetRefs: [{ name: 'cart' }], rules })])
+    return ask(world, 'spiffe://partner.test/ns/shop/sa/web', 'cart.shop').verdict
+  }
+  assert.equal(verdict({}), 'Deny')
+  assert.equal(verdict({}, { from: [{ trustDomains: ['partner.test'] }] }), 'Allow')
+})

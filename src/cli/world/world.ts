@@ -1,6 +1,6 @@
 /** A mesh of documents, asked what would become of calls: compiled by the compiler, explained by the same code as `weft explain request`. */
 
-import { compile, viewFor } from '#compiler'
+import { compile, type CompileOptions, viewFor } from '#compiler'
 import { type CallSeen, pathLike } from '#model/calls'
 import { arrive, explain, type Known, type KnownOf, type Question, type WayIn } from '#model/explain'
 import type { RequestFacts } from '#model/match'
@@ -13,13 +13,19 @@ import { type Outcome, outcomeOf, outcomeOfWays } from './outcome.ts'
 
 export type WorldOptions = { readonly trustDomain: string; readonly workloads: readonly Workload[]; readonly now: number }
 
+/** Whose roots are not known here: what may be called does not depend on them. */
+const believed = (resources: readonly Resource[]): NonNullable<CompileOptions['domains']> =>
+  Object.fromEntries(
+    resources.flatMap(({ kind, metadata }) => (kind === 'TrustDomain' ? [[metadata.name, { roots: [''], told: [] }]] : [])),
+  )
+
 export class World {
   readonly resources: readonly Resource[]
   readonly workloads: readonly Workload[]
   readonly trustDomain: string
   /** Of the documents: what their statuses would say is wrong. */
   readonly refusals: readonly string[]
-  /** Rules that look at what is not recorded of calls: headers, hosts, addresses. */
+  /** Rules that look at what is not recorded of calls: headers, hosts, addresses, times. */
   readonly unseen: number
   readonly #mesh: ReturnType<typeof compile>['mesh']
   readonly #known = new Map<string, Known>()
@@ -31,7 +37,7 @@ export class World {
     this.workloads = workloads
     this.trustDomain = trustDomain
     this.#now = now
-    const { mesh, statuses } = compile(this.resources, { workloads }, { trustDomain, roots: [], now })
+    const { mesh, statuses } = compile(this.resources, { workloads }, { trustDomain, roots: [], now, domains: believed(this.resources) })
     this.#mesh = mesh
     this.refusals = statuses.flatMap(({ kind, namespace, name, ancestors = [], parents = [] }) =>
       [...ancestors, ...parents]
@@ -42,7 +48,7 @@ export class World {
     const isUnseen = ({ on }: { readonly on: string }): boolean => on === 'header' || on === 'host' || on === 'address'
     this.unseen = mesh.guards
       .flatMap(({ rules }) => rules)
-      .filter(({ from, to }) => from.flat().some(isUnseen) || to.some(({ http }) => http.some(isUnseen))).length
+      .filter(({ from, to, when }) => when !== undefined || from.flat().some(isUnseen) || to.some(({ http }) => http.some(isUnseen))).length
   }
 
   /** from: a service or a workload, with .NAMESPACE where that is another; `gateway/NAME`; a SPIFFE id, also of somebody who does not run. */

@@ -19,11 +19,30 @@ export const maySee = (by: Principal, resource: Resource): boolean =>
 export function redacted(resource: Resource): Resource {
   const { data } = resource as Resource & { readonly data?: Readonly<Record<string, string>> }
   const { annotations } = resource.metadata
-  const shown = annotations?.[lastApplied] === undefined ? annotations : { ...annotations, [lastApplied]: '(hidden)' }
+  const applied = annotations?.[lastApplied]
+  const { [lastApplied]: _, ...others } = annotations ?? {}
+  const shown = applied === undefined ? annotations : { ...others, ...documentWithout(applied) }
   return {
     ...resource,
     metadata: { ...resource.metadata, ...(shown === undefined ? {} : { annotations: shown }) },
-    ...(data === undefined ? {} : { data: Object.fromEntries(Object.keys(data).map(name => [name, hidden])) }),
+    ...(data === undefined ? {} : { data: withoutValues(data) }),
+  }
+}
+
+const withoutValues = (data: object): object => Object.fromEntries(Object.keys(data).map(name => [name, hidden]))
+
+/** kubectl reads its own annotation again: as JSON it stays, or it goes. */
+function documentWithout(text: string): Readonly<Record<string, string>> {
+  try {
+    const document = JSON.parse(text) as Readonly<Record<string, unknown>>
+    const parts = ['data', 'stringData'].flatMap(name => {
+      const part = document[name]
+      return typeof part === 'object' && part !== null ? [[name, withoutValues(part)]] : []
+    })
+    const { apiVersion, kind, metadata, type } = document
+    return { [lastApplied]: JSON.stringify({ apiVersion, kind, metadata, type, ...Object.fromEntries(parts) }) }
+  } catch {
+    return {}
   }
 }
 

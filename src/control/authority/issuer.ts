@@ -17,7 +17,7 @@ export type Wanted = {
   readonly ips?: readonly string[]
 }
 
-export const issuerTypes = ['BuiltIn', 'Files', 'Vault', 'StepCA', 'Command'] as const
+export const issuerTypes = ['BuiltIn', 'Files', 'Vault', 'StepCA', 'Command', 'WorkloadAPI', 'Kubernetes'] as const
 
 export type Issuer = {
   readonly type: (typeof issuerTypes)[number]
@@ -29,6 +29,8 @@ export type Issuer = {
   intermediates(): readonly Certificate[]
   /** chain: the leaf and what stands between it and the root, PEM. Rejects with one sentence when there is no certificate to be had. */
   sign(wanted: Wanted): Promise<Issued>
+  /** What the control plane shows, where it is not signed here; read again after onChange. notAfter: ms since the epoch. */
+  readonly server?: () => { readonly key: string; readonly cert: string; readonly serial: string; readonly notAfter: number }
   /** How one root takes the place of another; absent where that is not the mesh's to do. */
   readonly rotation?: RootRotation
   /** Its revocation lists, signed by every authority that a chain may have; absent where the keys are not the mesh's. PEM. */

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
-import { chmodSync, writeFileSync } from 'node:fs'
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
 import { chmod, copyFile, readFile, writeFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { systemClock } from '#base/clock'
@@ -259,3 +259,66 @@ test('keys are kept encrypted where there is a passphrase, those of before too, 
   assert.deepEqual(await again('a long one'), roots)
   openssl('pkey', '-in', `${place.path}/root.pem`, '-passin', 'pass:a long one', '-noout')
 })
+
+for (const form of ['PEM', 'DER'] as const)
+  test(`the revocation list that an authority gives as ${form} is taken when it signed it, read again, and kept when it is over`, async () => {
+    await using place = await temporaryFolder()
+    company(place.path, 'ec')
+    company(place.path, 'ec', 'other')
+    const file = (name: string): string => `${place.path}/${name}`
+    writeFileSync(file('index.txt'), '')
+    writeFileSync(file('crlnumber'), '1000\n')
+    writeFileSync(
+      file('ca.cnf'),
+      `[ca]\ndefault_ca=own\n[own]\ndatabase=${file('index.txt')}\ncrlnumber=${file('crlnumber')}\ndefault_md=sha384\n[v2]\nauthorityKeyIdentifier=keyid\n`,
+    )
+    const by = (name: string): readonly string[] => [
+      '-config',
+      file('ca.cnf'),
+      '-cert',
+      file(`${name}-sub.pem`),
+      '-keyfile',
+      file(`${name}-sub.key`),
+    ]
+    const list = (name: string, ...life: readonly string[]): void => {
+      openssl('ca', '-gencrl', ...by(name), '-crlexts', 'v2', ...life, '-out', file('crl.pem'))
+      if (form === 'DER') openssl('crl', '-in', file('crl.pem'), '-outform', 'DER', '-out', file('crl'))
+      else writeFileSync(file('crl'), readFileSync(file('crl.pem')))
+    }
+    list('company', '-crldays', '1')
+    const settings = {
+      type: 'Files',
+      certificate: file('company-sub.pem'),
+      key: file('company-sub.key'),
+      roots: file('company-root.pem'),
+      crl: file('crl'),
+    }
+    let changes = 0
+    const authority = await open(place.path, settings, () => changes++)
+    try {
+      assert.deepEqual([authority.lists().isNeeded, authority.lists().areWhole], [true, false])
+      const { chain, serial } = await leaf(authority)
+      writeFileSync(file('leaf.pem'), chain[0]!)
+      openssl('ca', ...by('company'), '-revoke', file('leaf.pem'))
+      list('company', '-crlsec', '1')
+      const isListed = (): boolean => authority.lists().told.some(({ entries }) => entries.has(serial))
+      await until(isListed)
+      assert.ok(changes > 0)
+      assert.match(authority.lists().told[0]!.by, /company sub/)
+      // Its time is over, and somebody else signs one: what is known stays.
+      list('other', '-crldays', '1')
+      await new Promise(resolve => setTimeout(resolve, 2500))
+      assert.equal(isListed(), true)
+    } finally {
+      authority.close()
+    }
+    await assert.rejects(open(place.path, settings), /crl cannot be used as a revocation list: .*not signed by an authority of this mesh/)
+  })
+
+async function until(holds: () => boolean): Promise<void> {
+  const end = Date.now() + 20_000
+  while (!holds()) {
+    assert.ok(Date.now() < end, 'not within 20 s')
+    await new Promise(resolve => setTimeout(resolve, 50))
+  }
+}

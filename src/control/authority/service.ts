@@ -3,12 +3,14 @@
 import type { Log } from '#base/log'
 import { BadCsr, csrKeySha256 } from '#identity/csr'
 import { BadRejoin } from '#identity/rejoin'
-import { isSpiffeId, type SpiffeId } from '#identity/spiffe'
+import { controlId, isSpiffeId, type SpiffeId } from '#identity/spiffe'
 import { BadToken } from '#identity/token'
 import { type Call, RpcError, rpcCodes, type Service, unary } from '#io/grpc'
 import { createCertificate } from '#xds/rpcs'
 import type { Authority } from '../authority.ts'
+import type { AttestedCertificates } from '../attested-certificates.ts'
 import type { JoinTokens, JoinTokenUse } from '../join-tokens.ts'
+import { NobodyKnown } from '../registrations.ts'
 import { RevokedError } from '../withdrawn.ts'
 import { IssuerDown } from './issuer.ts'
 
@@ -16,6 +18,8 @@ export type Joins = {
   readonly tokens: JoinTokens
   /** For the record: a token brought somebody in, by a key that had not asked before. */
   readonly onUse: (identity: SpiffeId, from: string) => void
+  /** Absent: certificates of others are no proof. */
+  readonly certificates?: Pick<AttestedCertificates, 'identify'> | undefined
 }
 
 /** Open to callers without a certificate; the token is then their proof. joins: absent: a token that is signed may be used until it expires. */
@@ -25,8 +29,10 @@ export function certificateService(authority: Authority, log: Log, joins?: Joins
     async ({ csr, validitySeconds }, call) => {
       let use: JoinTokenUse | undefined
       try {
-        const asker = await whoAsks(authority, call, csr)
+        const asker = await whoAsks(authority, call, csr, joins)
         const { identity, proof } = asker
+        if (identity === controlId(authority.trustDomain))
+          throw new RpcError(rpcCodes.permissionDenied, `${identity} is the control plane itself: nobody else gets its certificate here`)
         if (asker.token !== undefined) use = joins?.tokens.use(asker.token, csrKeySha256(csr), call.address)
         const { chain, serial, notAfter } = await authority.issue(csr, identity, validitySeconds * 1000)
         const selector = use?.selector ?? (asker.serial === undefined ? undefined : joins?.tokens.boundTo(asker.serial))
@@ -56,16 +62,24 @@ const boundMs = 366 * 24 * 3_600_000
 /** token: with which it came. serial: of the certificate that it had. */
 type Asker = {
   readonly identity: SpiffeId
-  readonly proof: 'certificate' | 'token' | 'expired certificate'
+  readonly proof: 'certificate' | 'token' | 'expired certificate' | 'certificate of others'
   readonly token?: string
   readonly serial?: string
 }
 
 /** A token, where there is one, says who asks; otherwise the caller renews and stays who it is, also where it slept too long. */
-async function whoAsks(authority: Authority, call: Call, csr: string): Promise<Asker> {
-  const [, scheme, proof] = /^(bearer|weft-rejoin) (.+)$/i.exec(call.metadata['authorization'] ?? '') ?? []
+async function whoAsks(authority: Authority, call: Call, csr: string, joins: Joins | undefined): Promise<Asker> {
+  const [, scheme, proof] = /^(bearer|weft-rejoin|weft-attest) (.+)$/i.exec(call.metadata['authorization'] ?? '') ?? []
   if (proof !== undefined && scheme?.toLowerCase() === 'bearer')
     return { identity: (await authority.verifyToken(proof)).identity, proof: 'token', token: proof }
+  if (proof !== undefined && scheme?.toLowerCase() === 'weft-attest') {
+    if (joins?.certificates === undefined)
+      throw new RpcError(
+        rpcCodes.unauthenticated,
+        'this control plane takes no certificates of others as attestation: start it with --attest-roots',
+      )
+    return { identity: await joins.certificates.identify(proof, csr), proof: 'certificate of others' }
+  }
   if (proof !== undefined) {
     const { identity, serial } = await authority.verifyRejoin(proof, csr)
     return { identity, serial, proof: 'expired certificate' }
@@ -83,5 +97,6 @@ function asRefusal(thrown: unknown): RpcError | undefined {
   if (thrown instanceof RevokedError) return new RpcError(rpcCodes.permissionDenied, thrown.message)
   if (thrown instanceof IssuerDown) return new RpcError(rpcCodes.unavailable, thrown.message)
   if (thrown instanceof BadToken || thrown instanceof BadRejoin) return new RpcError(rpcCodes.unauthenticated, thrown.message)
+  if (thrown instanceof NobodyKnown) return new RpcError(rpcCodes.permissionDenied, thrown.message)
   return thrown instanceof BadCsr ? new RpcError(rpcCodes.invalidArgument, thrown.message) : undefined
 }

@@ -1,6 +1,6 @@
 /** What every reply tells browsers, so that a page of somebody else can do nothing with it; and which pages elsewhere may (CORS). */
 
-import type { HttpReply, HttpRequest } from '#io/http-server'
+import { hostOf, type HttpReply, type HttpRequest, isLoopback } from '#io/http-server'
 
 /** Scripts only from files of ours; styles may be in the page, where the dashboard's components put them. */
 export const pagePolicy = [
@@ -18,7 +18,9 @@ export const pagePolicy = [
 
 type Headers = Readonly<Record<string, string | readonly string[]>>
 
-/** RFC 6797: for a year nothing but TLS. */
+/** RFC 6797: for a year nothing but TLS. Not for loopback, where other servers of other ports have the same name. */
+const strictly = { 'strict-transport-security': 'max-age=31536000' }
+
 const always = {
   'x-content-type-options': 'nosniff',
   'x-frame-options': 'DENY',
@@ -29,14 +31,14 @@ const always = {
 const apiPolicy = "default-src 'none'; frame-ancestors 'none'"
 
 /** What the handler says stands; answers of the API are kept nowhere. */
-export function bindBrowser(reply: HttpReply, { isSecure }: HttpRequest, cors: Headers): HttpReply {
+export function bindBrowser(reply: HttpReply, { isSecure, headers }: HttpRequest, cors: Headers): HttpReply {
   const isPage = reply.headers?.['content-security-policy'] !== undefined
   return {
     ...reply,
     headers: {
       ...always,
       ...(isPage ? {} : { 'content-security-policy': apiPolicy, 'cache-control': 'no-store' }),
-      ...(isSecure ? { 'strict-transport-security': 'max-age=31536000' } : {}),
+      ...(isSecure && !isLoopback(hostOf(headers['host'] ?? '')) ? strictly : {}),
       ...cors,
       ...reply.headers,
     },

@@ -4,7 +4,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { mayDo, readGrant, tellGrant } from '#api/rights'
 import type { HttpRequest } from '#io/http-server'
+import { kinds } from '#resources/registry'
+import { catalogOf } from '../api/catalog.ts'
 import { CallerLimits } from './limits.ts'
+import { neededFor } from './rights.ts'
 import { cookieOf, Sessions, setCookie } from './sessions.ts'
 import { openUsers } from './users.ts'
 
@@ -114,4 +117,53 @@ test('each caller has an allowance of its own, and is told when to come again', 
   for (let n = 0; n < 20; n++) limits.failure('10.0.0.1')
   assert.throws(() => limits.failure('10.0.0.1'), { code: 429, message: /too many logins that failed from this address/ })
   limits.failure('10.0.0.2')
+})
+
+test('what a request needs, by method, path and query', async () => {
+  const catalog = catalogOf(kinds)
+  const extra = [{ method: 'GET' as const, path: '/weft/v1/series', handle: () => ({ status: 200 }) }]
+  const routes = '/apis/gateway.networking.k8s.io/v1/namespaces/shop/httproutes'
+  const cases: readonly (readonly [line: string, right: string | undefined, namespace?: string])[] = [
+    [`GET ${routes}`, 'read', 'shop'],
+    [`HEAD ${routes}/a`, 'read', 'shop'],
+    [`GET ${routes}?watch=1`, 'read', 'shop'],
+    [`POST ${routes}`, 'edit', 'shop'],
+    [`PUT ${routes}/a`, 'edit', 'shop'],
+    [`PATCH ${routes}/a/status`, 'administer', 'shop'],
+    [`GET ${routes}/a/status`, 'read', 'shop'],
+    [`DELETE ${routes}`, 'edit', 'shop'],
+    [`DELETE ${routes.replace('/namespaces/shop', '')}`, 'edit'],
+    [`GET ${routes.replace('shop', 's%68op')}`, 'read', 'shop'],
+    [`GET //${routes.slice(1)}`, 'open'],
+    [`POST //${routes.slice(1)}`, 'known'],
+    [`GET ${routes.replaceAll('/', '//').slice(1)}`, 'read', 'shop'],
+    ['GET /api/v1/secrets', 'read'],
+    ['GET /api/v1/namespaces', 'read'],
+    ['GET /api/v1/namespaces/shop', 'read', 'shop'],
+    ['PUT /api/v1/namespaces/shop', 'administer'],
+    ['POST /api/v1/namespaces', 'administer'],
+    ['DELETE /api/v1/namespaces/shop', 'administer'],
+    ['GET /apis/gateway.networking.k8s.io/v1/gatewayclasses', 'read'],
+    ['POST /apis/gateway.networking.k8s.io/v1/gatewayclasses', 'edit'],
+    ['BREW /api/v1/namespaces/shop/services', 'known'],
+    ['GET /api/v1/nothing', 'known'],
+    ['GET /apis', 'known'],
+    ['GET /openapi/v3', 'known'],
+    ['GET /weft/v1/series?service=cart.shop', 'read', 'shop'],
+    ['GET /weft/v1/series?service=cart.bank&service=cart.shop', 'read', 'bank'],
+    ['GET /weft/v1/series', 'read'],
+    ['POST /weft/v1/series', 'known'],
+    ['GET /weft/v1/no-such-route', 'known'],
+    ['POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews', 'known'],
+    ['POST /apis/authorization.k8s.io/v1/subjectaccessreviews', 'administer'],
+    ['GET /healthz', 'open'],
+    ['GET /assets/index.js', 'open'],
+    ['POST /assets/index.js', 'known'],
+  ]
+  for (const [line, right, namespace] of cases) {
+    const [method = '', url = ''] = line.split(' ')
+    const [path = '', query = ''] = url.split('?')
+    const needed = neededFor({ method, path, query: new URLSearchParams(query) } as unknown as HttpRequest, { catalog, extra })
+    assert.deepEqual([needed?.right, await needed?.namespace?.()], [right, namespace], line)
+  }
 })

@@ -52,14 +52,14 @@ export const routes: Readonly<Record<string, Entry>> = {
   'GET /weft/v1/crl': entry('open', 'read the revocation lists of the mesh'),
   'GET /weft/v1/crl.der': entry('open', 'read the revocation list of whoever signs now'),
   'GET /weft/v1/jwks': entry('open', 'read the public keys of JWT-SVIDs'),
-  'GET /weft/v1/status': entry('read', 'see the status of the mesh'),
+  'GET /weft/v1/status': entry('read', 'see the status'),
   'GET /weft/v1/proxies': entry('read', 'list proxies'),
   'GET /weft/v1/proxies/:id/config': entry('read', 'read the configuration of a proxy', ofProxy),
   'GET /weft/v1/proxies/:id/detections': entry('read', 'see what a proxy detected', ofProxy),
   'GET /weft/v1/resilience': entry('read', 'see who is left out', ofService),
   'GET /weft/v1/convergence': entry('read', 'see which proxies have a revision'),
   'GET /weft/v1/calls': entry('read', 'see who calls what'),
-  'GET /weft/v1/topology': entry('read', 'see the traffic of the mesh'),
+  'GET /weft/v1/topology': entry('read', 'see the traffic'),
   'GET /weft/v1/series': entry('read', 'see the traffic of a service', ofService),
   'GET /weft/v1/mtls': entry('read', 'see who speaks plaintext', inQuery),
   'GET /weft/v1/policies': entry('read', 'see which policies hold', ofService),
@@ -80,7 +80,7 @@ const reviewRights: Readonly<Record<string, Entry['right']>> = {
 }
 
 type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete' | 'deletecollection'
-const verbRights: Readonly<Record<Verb, Right>> = {
+export const verbRights: Readonly<Record<Verb, Right>> = {
   get: 'read',
   list: 'read',
   watch: 'read',
@@ -92,7 +92,7 @@ const verbRights: Readonly<Record<Verb, Right>> = {
 }
 
 /** Kinds for which to change them is more than to edit: a namespace goes with all that is in it. */
-const administered: readonly string[] = ['revocations', 'trustdomains', 'namespaces']
+export const administered: readonly string[] = ['revocations', 'trustdomains', 'namespaces']
 
 /** What a request needs. namespace: asked only of who is known, since it may be in the body; absent: in the whole mesh. what: as it is said when it is refused. */
 export type Needed = Pick<Entry, 'right'> & {

@@ -31,7 +31,7 @@ export function judgeOrigin({ method, headers, boundTo, allowedHosts, allowedOri
 }
 
 /** Without port and brackets. */
-function hostOf(authority: string): string {
+export function hostOf(authority: string): string {
   const bracketed = /^\[([^\]]+)\]/.exec(authority)
   return (bracketed?.[1] ?? authority.replace(/:\d*$/, '')).toLowerCase()
 }

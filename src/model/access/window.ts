@@ -6,6 +6,7 @@
  */
 
 import type { Access, AccessRule, TimeWindow } from '../view.ts'
+import { shiftBetween, type Wall, wallAt } from './zone.ts'
 
 const dayMs = 86_400_000
 const minuteMs = 60_000
@@ -28,9 +29,6 @@ export function changesAfter({ notBefore, notAfter, weekly }: TimeWindow, now: n
 export const isRuleOpen = ({ when }: AccessRule, now: number): boolean => when === undefined || when.some(each => isOpen(each, now))
 
 type Weekly = NonNullable<TimeWindow['weekly']>
-/** day: 0 is Sunday; ms: since midnight, as the clock shows it. */
-type Wall = { readonly day: number; readonly ms: number }
-
 /** A window that ends before it begins goes on into the next day. */
 function isOnWall({ days, from, to }: Weekly, { day, ms }: Wall): boolean {
   const [begin, end] = [from * minuteMs, to * minuteMs]
@@ -43,51 +41,8 @@ function nextOnWall({ from, to, timeZone }: Weekly, now: number): number {
   const { ms } = wallAt(timeZone, now)
   const until = [from, to, 24 * 60].map(minute => minute * minuteMs - ms).map(left => (left > 0 ? left : left + dayMs))
   const next = now + Math.min(...until)
-  const shift = shiftAt(timeZone, now)
-  if (shiftAt(timeZone, next) === shift) return next
-  let [before, after] = [now, next]
-  while (after - before > 1) {
-    const middle = Math.floor((before + after) / 2)
-    if (shiftAt(timeZone, middle) === shift) before = middle
-    else after = middle
-  }
-  return after
+  return shiftBetween(timeZone, now, next) ?? next
 }
-
-const weekdays: Readonly<Record<string, number>> = { Sun: 0, Mon: 1, Tue: 2, Wed: 3, Thu: 4, Fri: 5, Sat: 6 }
-const formats = new Map<string, Intl.DateTimeFormat>()
-
-/** Undefined: nobody knows such a zone. */
-export function zoneOf(timeZone: string): Intl.DateTimeFormat | undefined {
-  let format = formats.get(timeZone)
-  if (format !== undefined) return format
-  try {
-    format = new Intl.DateTimeFormat('en-US', {
-      timeZone,
-      hourCycle: 'h23',
-      weekday: 'short',
-      hour: 'numeric',
-      minute: 'numeric',
-      second: 'numeric',
-    })
-  } catch {
-    return undefined
-  }
-  formats.set(timeZone, format)
-  return format
-}
-
-/** Throws where the zone is unknown: that is refused before. */
-function wallAt(timeZone: string, now: number): Wall {
-  const format = zoneOf(timeZone)
-  if (format === undefined) throw new RangeError(`no time zone ${timeZone}`)
-  const parts = Object.fromEntries(format.formatToParts(now).map(({ type, value }) => [type, value]))
-  const seconds = Number(parts['hour']) * 3600 + Number(parts['minute']) * 60 + Number(parts['second'])
-  return { day: weekdays[parts['weekday'] ?? ''] ?? 0, ms: seconds * 1000 + (((now % 1000) + 1000) % 1000) }
-}
-
-/** How far the wall is from UTC, of one day. */
-const shiftAt = (timeZone: string, now: number): number => (((wallAt(timeZone, now).ms - now) % dayMs) + dayMs) % dayMs
 
 type Rules = Pick<Access, 'deny' | 'allow'>
 type Now = { readonly from: number; readonly until: number; readonly access: Access }

@@ -33,9 +33,17 @@ export function meshAnswer(view: View, question: Question): Answer | undefined {
   const addresses = zone.addresses.get(base)
   if (addresses === undefined) return ownZones.some(own => name.endsWith(own)) ? nothing('no-such-name') : undefined
   if (service !== null) return services(zone, base, addresses, { name: service[1]!, isUdp: service[2] === 'udp' }, question.type)
-  if (question.type === dnsTypes.A || question.type === dnsTypes.ANY) return { code: 'ok', addresses, ttlSeconds, isAuthoritative: true }
+  if (question.type === dnsTypes.A || question.type === dnsTypes.ANY)
+    return { code: 'ok', addresses: turned(addresses), ttlSeconds, isAuthoritative: true }
   if (question.type === dnsTypes.SRV) return services(zone, base, addresses, undefined, question.type)
   return nothing('ok') // there is no IPv6 address, and no record of any other type
+}
+
+/** Many clients take the first: let it be any. */
+function turned(addresses: readonly string[]): readonly string[] {
+  if (addresses.length < 2) return addresses
+  const first = Math.floor(Math.random() * addresses.length)
+  return [...addresses.slice(first), ...addresses.slice(0, first)]
 }
 
 const nothing = (code: 'ok' | 'no-such-name'): Answer => ({ code, soa, isAuthoritative: true })
@@ -45,15 +53,16 @@ const meshName = (name: string): string => (name.endsWith('.mesh') ? name.slice(
 
 /** `_http._tcp.catalog`: by protocol, `_8080._tcp.catalog`, `_53._udp.catalog`: by number; plain `catalog`: all ports. Targets are whole names, as RFC 2782 wants. */
 function services(zone: Zone, name: string, addresses: readonly string[], port: Wanted | undefined, type: number): Answer {
-  const found = addresses
-    .flatMap(address => zone.listeners.get(address) ?? [])
-    .filter(listener => port === undefined || isNamed(listener, port))
+  const found = addresses.flatMap(address =>
+    (zone.listeners.get(address) ?? [])
+      .filter(listener => port === undefined || isNamed(listener, port))
+      .map(listener => ({ port: listener.port, target: zone.names.get(address) ?? name })),
+  )
   if (found.length === 0) return nothing(port === undefined ? 'ok' : 'no-such-name')
   if (type !== dnsTypes.SRV && type !== dnsTypes.ANY) return nothing('ok')
-  const target = zone.names.get(addresses[0]!) ?? name
   // TCP and UDP may share a number, and no record may stand twice (RFC 2181 §5).
-  const ports = [...new Set(found.map(listener => listener.port))]
-  return { code: 'ok', services: ports.map(each => ({ port: each, target })), ttlSeconds, isAuthoritative: true }
+  const each = new Map(found.map(place => [`${place.port} ${place.target}`, place]))
+  return { code: 'ok', services: [...each.values()], ttlSeconds, isAuthoritative: true }
 }
 
 type Wanted = { readonly name: string; readonly isUdp: boolean }
@@ -73,6 +82,10 @@ const reversed = (name: string): string | undefined => {
   const parts = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.in-addr\.arpa$/.exec(name)
   return parts === null ? undefined : parts.slice(1).reverse().join('.')
 }
+
+/** A whole name before short ones; and of these the longer, which is that of one workload before that of all behind a Service. */
+const isMoreOf = (name: string, other: string): boolean =>
+  name.endsWith(longest) && (!other.endsWith(longest) || name.length > other.length)
 
 type Zone = {
   readonly addresses: ReadonlyMap<string, readonly string[]>
@@ -96,7 +109,7 @@ function zoneOf(view: View): Zone {
   }
   const names = new Map<string, string>()
   for (const { name, addresses } of view.dns)
-    for (const address of addresses) if (name.endsWith(longest) || !names.has(address)) names.set(address, name)
+    for (const address of addresses) if (!names.has(address) || isMoreOf(name, names.get(address)!)) names.set(address, name)
   const zone: Zone = { addresses: new Map(view.dns.map(entry => [entry.name, entry.addresses])), names, listeners }
   zones.set(view, zone)
   return zone

@@ -14,7 +14,7 @@ const mostPending = 8
 /** How long a sealed session may be. */
 export const longestSession = mostBytes * mostParts
 
-/** `__Host-`: of this host alone, from HTTPS alone, whatever other hosts of the domain set. */
+/** No name of a policy has a ~ in it, so that parts of one are no cookies of another. `__Host-`: of this host alone, from HTTPS alone, whatever other hosts of the domain set. */
 const sessionName = ({ cookie }: LoginPolicy): string => `${cookie.domain === undefined ? '__Host-' : '__Secure-'}${cookie.name}`
 const pendingStart = ({ cookie }: LoginPolicy): string => `__Host-${cookie.name}.`
 /** Each tab its own; the state itself stands in it, sealed. */
@@ -23,7 +23,7 @@ const pendingName = (policy: LoginPolicy, state: string): string => `${pendingSt
 /** Whether it is one of these. */
 export function isOwn(policy: LoginPolicy, name: string): boolean {
   const own = sessionName(policy)
-  return name === own || name.startsWith(`${own}-`) || name.startsWith(pendingStart(policy))
+  return name === own || name.startsWith(`${own}~`) || name.startsWith(pendingStart(policy))
 }
 
 export type Cookies = ReadonlyMap<string, string>
@@ -50,7 +50,7 @@ export function sessionIn(policy: LoginPolicy, cookies: Cookies): string | undef
   if (count === undefined) return undefined
   let whole = text
   for (let part = 2; part <= Number(count); part++) {
-    const more = cookies.get(`${name}-${part}`)
+    const more = cookies.get(`${name}~${part}`)
     if (more === undefined) return undefined
     whole += more
   }
@@ -66,9 +66,9 @@ export function writeSession(policy: LoginPolicy, sealed: string, ttlMs: number,
   const count = Math.ceil(sealed.length / mostBytes)
   const written = Array.from({ length: count }, (_, at) => {
     const text = sealed.slice(at * mostBytes, (at + 1) * mostBytes)
-    return at === 0 ? set(policy, name, `${count}.${text}`, ttlMs) : set(policy, `${name}-${at + 1}`, text, ttlMs)
+    return at === 0 ? set(policy, name, `${count}.${text}`, ttlMs) : set(policy, `${name}~${at + 1}`, text, ttlMs)
   })
-  const stale = [...cookies.keys()].filter(each => each.startsWith(`${name}-`) && !(Number(each.slice(name.length + 1)) <= count))
+  const stale = [...cookies.keys()].filter(each => each.startsWith(`${name}~`) && !(Number(each.slice(name.length + 1)) <= count))
   return [...written, ...stale.map(each => set(policy, each, '', 0))]
 }
 
@@ -86,7 +86,7 @@ export const clearPending = (policy: LoginPolicy, state: string): string => host
 /** All of them go. */
 export const clearSession = (policy: LoginPolicy, cookies: Cookies): readonly string[] => {
   const name = sessionName(policy)
-  return [...cookies.keys()].filter(each => each === name || each.startsWith(`${name}-`)).map(each => set(policy, each, '', 0))
+  return [...cookies.keys()].filter(each => each === name || each.startsWith(`${name}~`)).map(each => set(policy, each, '', 0))
 }
 
 const set = ({ cookie: { domain, sameSite } }: LoginPolicy, name: string, value: string, ttlMs: number): string =>

@@ -6,7 +6,7 @@ import { type Ask, discover, LoginRefused, type Provider } from '#identity/openi
 import { Failure } from '#base/failure'
 import { askHttp } from '#io/ask-http'
 import type { LoginPolicy, TokenIssuer } from '#model/view'
-import { TokenKeys } from '../token-keys.ts'
+import { type Fetch, TokenKeys } from '../token-keys.ts'
 
 /** What a provider says of itself is asked for again so often; while it does not answer, what was said before holds. */
 const freshMs = 600_000
@@ -21,23 +21,21 @@ const taken = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'E
 
 export class Providers {
   readonly #log: Log
-  readonly #keys: TokenKeys
+  /** By the roots by which the provider is known; '': those of the machine. */
+  readonly #keys = new Map<string, TokenKeys>()
   readonly #known = new Map<string, Known>()
   readonly #issuers = new WeakMap<LoginPolicy, { readonly of: Provider; readonly issuer: TokenIssuer }>()
 
   constructor(log: Log) {
     this.#log = log
-    this.#keys = new TokenKeys(log)
   }
 
   /** Throws LoginRefused where nothing is known of it. */
   async of(policy: LoginPolicy): Promise<Provider> {
-    let known = this.#known.get(policy.issuer)
+    const key = `${policy.issuer} ${policy.ca ?? ''}`
+    let known = this.#known.get(key)
     if (known === undefined)
-      this.#known.set(
-        policy.issuer,
-        (known = { provider: undefined, askedAt: Number.NEGATIVE_INFINITY, why: undefined, asking: undefined }),
-      )
+      this.#known.set(key, (known = { provider: undefined, askedAt: Number.NEGATIVE_INFINITY, why: undefined, asking: undefined }))
     const age = performance.now() - known.askedAt
     if (age > (known.why === undefined ? freshMs : againMs)) void this.#discover(policy, known)
     if (known.provider === undefined) await known.asking
@@ -72,12 +70,21 @@ export class Providers {
     try {
       const token = readJwt(idToken)
       const issuer = this.#issuerOf(policy, provider)
-      return await (await this.#keys.for(issuer, token)).verify(token, issuer, Date.now())
+      return await (await this.#keysBy(policy).for(issuer, token)).verify(token, issuer, Date.now())
     } catch (thrown) {
       if (thrown instanceof TokenRefused) throw new LoginRefused('login-failed', `its ID token is not taken: ${thrown.message}`)
       if (thrown instanceof Failure) throw new LoginRefused('login-unavailable', thrown.says)
       throw thrown
     }
+  }
+
+  #keysBy({ ca = '' }: LoginPolicy): TokenKeys {
+    let keys = this.#keys.get(ca)
+    if (keys === undefined) {
+      const fetch: Fetch = (url, timeoutMs) => askHttp({ url, timeoutMs, ca: ca || undefined, headers: { accept: 'application/json' } })
+      this.#keys.set(ca, (keys = new TokenKeys(this.#log, fetch)))
+    }
+    return keys
   }
 
   #issuerOf(policy: LoginPolicy, provider: Provider): TokenIssuer {
@@ -106,6 +113,6 @@ export class Providers {
 }
 
 export const askOf =
-  ({ timeoutMs }: LoginPolicy): Ask =>
+  ({ timeoutMs, ca }: LoginPolicy): Ask =>
   question =>
-    askHttp({ ...question, timeoutMs })
+    askHttp({ ...question, timeoutMs, ca })

@@ -21,7 +21,7 @@ export const secret: Kind = {
   namespaced: true,
   hasStatus: false,
   description:
-    'A Secret of type kubernetes.io/tls holds a certificate (tls.crt) and its key (tls.key), to which listeners of a Gateway refer; any other holds values, such as those of a LoginPolicy. Whoever may read the operator API may read it; proxies of that Gateway get it, and nobody else.',
+    'A Secret of type kubernetes.io/tls holds a certificate (tls.crt) and its key (tls.key), to which listeners of a Gateway refer; any other holds values, such as those of a LoginPolicy. Through the operator API an admin may read it, and others see only which values it has; proxies of that Gateway get it, and nobody else.',
   schema: z
     .strictObject({
       type: z.string().max(253).default('Opaque').describe('kubernetes.io/tls for a certificate with its key; cannot be changed.'),

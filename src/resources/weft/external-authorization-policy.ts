@@ -88,7 +88,7 @@ const when = plainOperation.omit({ ports: true, notPorts: true }).check(
 )
 
 const spec = z.strictObject({
-  targetRefs: policyTargets('Mesh', 'Namespace', 'Workload', 'Service', 'HTTPRoute', 'GRPCRoute'),
+  targetRefs: policyTargets('Mesh', 'Namespace', 'Workload', 'Service', 'Gateway', 'HTTPRoute', 'GRPCRoute'),
   provider: provider.describe('Who is asked.'),
   when: atomicList(when)
     .min(1)
@@ -112,7 +112,7 @@ export const externalAuthorizationPolicy: Kind = {
   namespaced: true,
   hasStatus: true,
   description:
-    'An ExternalAuthorizationPolicy names a service that is asked whether requests may go on, such as Open Policy Agent. The proxy of the called workload asks, for routes of a Gateway that Gateway; AccessPolicies and JWTPolicies come first, so that it is asked only about what they let on. The narrowest policy holds as a whole.',
+    'An ExternalAuthorizationPolicy names a service that is asked whether requests may go on, such as Open Policy Agent. The proxy of the called workload asks, for a Gateway and its routes that Gateway; AccessPolicies and JWTPolicies come first, so that it is asked only about what they let on. The narrowest policy holds as a whole.',
   schema: z.strictObject({ spec: spec.describe('For what it holds, and who is asked.'), status: policyStatus() }),
   columns: [
     targetsColumn,

@@ -117,7 +117,7 @@ export type TokenProvider = z.infer<typeof provider>
 
 const spec = z
   .strictObject({
-    targetRefs: policyTargets('Mesh', 'Namespace', 'Workload', 'Service', 'HTTPRoute', 'GRPCRoute'),
+    targetRefs: policyTargets('Mesh', 'Namespace', 'Workload', 'Service', 'Gateway', 'HTTPRoute', 'GRPCRoute'),
     providers: atomicList(provider).min(1).max(16).describe('Whose tokens are taken: that of any of these.'),
     require: z
       .enum(['Always', 'IfPresent'])
@@ -154,7 +154,7 @@ export const jwtPolicy: Kind = {
   namespaced: true,
   hasStatus: true,
   description:
-    'A JWTPolicy says which signed tokens (JWT, RFC 7519) requests must bring. The proxy of the called workload verifies them, for routes of a Gateway that Gateway; what fails is answered 401 or UNAUTHENTICATED. AccessPolicies may then name claims. The narrowest policy holds as a whole.',
+    'A JWTPolicy says which signed tokens (JWT, RFC 7519) requests must bring. The proxy of the called workload verifies them, for a Gateway and its routes that Gateway; what fails is answered 401 or UNAUTHENTICATED. AccessPolicies may then name claims. The narrowest policy holds as a whole.',
   schema: z.strictObject({
     spec: spec.describe('For what it holds, and whose tokens are taken.'),
     status: policyStatus({ enforcement: enforcement() }),

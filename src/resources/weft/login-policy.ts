@@ -5,6 +5,7 @@ import { durationMs } from '../duration.ts'
 import { age, atomicList, duration, headerName, objectName, rules, stringMap } from '../fields.ts'
 import type { Kind, Resource } from '../kind.ts'
 import { claimsToHeaders, isReservedHeader } from './claims-to-headers.ts'
+import { enforcedColumn, enforcement } from './enforcement.ts'
 import { policyStatus, policyTargets, targetsColumn } from './route-targets.ts'
 
 const isHere = /^(localhost|127(\.\d+){3}|\[::1\])$/
@@ -56,6 +57,15 @@ const provider = z
       .optional()
       .describe(
         'What else is said in the URL of the login, such as prompt, audience or resource. What the protocol itself says cannot be said here.',
+      ),
+    caCertificateRef: z
+      .strictObject({
+        name: objectName().describe("Name of a ConfigMap in the policy's namespace."),
+        key: z.string().min(1).max(253).default('ca.crt').describe('The entry that holds certificates in PEM.'),
+      })
+      .optional()
+      .describe(
+        'By whose signature the provider is known, its certificate being private. Absent: by what the machine of the proxy trusts.',
       ),
     timeout: duration().default('5s').describe('How long an answer of the provider is waited for.'),
   })
@@ -184,11 +194,15 @@ export const loginPolicy: Kind = {
   hasStatus: true,
   description:
     'A LoginPolicy makes people log in at a provider of OpenID Connect (authorization code with PKCE) before a Gateway serves them, over HTTPS. Who they are stands in a sealed cookie, and goes on to the workload in headers and tokens. The narrowest policy holds as a whole: rule, route, listener, Gateway.',
-  schema: z.strictObject({ spec: spec.describe('For what it holds, and where one logs in.'), status: policyStatus() }),
+  schema: z.strictObject({
+    spec: spec.describe('For what it holds, and where one logs in.'),
+    status: policyStatus({ enforcement: enforcement() }),
+  }),
   columns: [
     targetsColumn,
     { name: 'Issuer', type: 'string', description: 'Where one logs in', value: r => (r as LoginPolicy).spec?.provider.issuer },
     { name: 'Client', type: 'string', description: 'As what', value: r => (r as LoginPolicy).spec?.provider.clientId },
+    enforcedColumn,
     age,
   ],
 }

@@ -1,7 +1,7 @@
 /** Mesh: settings that hold for everything, unless something narrower says otherwise. */
 
 import { z } from 'zod'
-import { age, atomicList, conditionColumn, conditions, duration, objectName, portNumber, rules } from '../fields.ts'
+import { age, atomicList, conditionColumn, conditions, dnsLabel, duration, mapList, objectName, portNumber, rules } from '../fields.ts'
 import type { Kind, Resource } from '../kind.ts'
 import { identity } from './access-policy.ts'
 import { plainBalance } from './balance.ts'
@@ -33,6 +33,23 @@ const spec = z.strictObject({
   access: z
     .strictObject({
       default: z.enum(['Allow', 'Deny']).default('Allow').describe('What holds for workloads without an AccessPolicy that allows.'),
+      namespaces: mapList(
+        z.strictObject({
+          name: dnsLabel().describe('Name of the namespace of the called workloads.'),
+          default: z.enum(['Allow', 'Deny']).describe('What holds there in place of the default of the mesh.'),
+        }),
+        'name',
+      )
+        .max(256)
+        .check(
+          rules(function* (list: readonly { readonly name: string }[]) {
+            for (const [at, { name }] of list.entries())
+              if (list.findIndex(other => other.name === name) < at)
+                yield { path: [at, 'name'], says: `"${name}" stands in an earlier entry: remove one` }
+          }),
+        )
+        .optional()
+        .describe('Namespaces with a default of their own.'),
       tellWhy: atomicList(identity())
         .min(1)
         .max(64)

@@ -105,12 +105,12 @@ function rulesOf(rules: Rules | undefined, action: RBAC_Action, where: string): 
   checkRules(rules, where)
   if (rules.action !== action) refuse(`${where}.action`, `must be ${action === RBAC_Action.DENY ? 'DENY' : 'ALLOW'} in this filter`)
   return Object.entries(rules.policies).flatMap(([key, policy]) =>
-    key === unclearPaths ? [] : [ruleOf(key, policy, `${where}.policies["${key}"]`)],
+    key === unclearPaths ? [] : [ruleOf(key, policy, action === RBAC_Action.DENY, `${where}.policies["${key}"]`)],
   )
 }
 
 /** This proxy has a way of its own with paths that could be spelled otherwise, so that it takes no notice of the rule that Envoy needs. */
-function ruleOf(key: string, policy: Policy, where: string): AccessRule {
+function ruleOf(key: string, policy: Policy, isDenied: boolean, where: string): AccessRule {
   checkPolicy(policy, where)
   const { principals, permissions, condition } = policy
   if (principals.length === 0 || permissions.length === 0) refuse(where, 'principals and permissions are needed')
@@ -122,7 +122,7 @@ function ruleOf(key: string, policy: Policy, where: string): AccessRule {
     to: to.some(all => all.length === 0) ? [] : to,
     ...(condition === undefined
       ? {}
-      : { when: windowsOf(condition) ?? refuse(`${where}.condition`, 'only the times of an AccessPolicy are carried out') }),
+      : { when: windowsOf(condition, isDenied) ?? refuse(`${where}.condition`, 'only the times of an AccessPolicy are carried out') }),
   }
 }
 

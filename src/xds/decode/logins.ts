@@ -11,7 +11,7 @@ const texts = ['name', 'issuer', 'clientId', 'secret', 'redirectPath', 'logoutPa
 const lists = ['keys', 'scopes', 'parameters', 'claimsToHeaders', 'apiPaths'] as const
 const numbers = ['timeoutMs', 'lifetimeMs'] as const
 const flags = ['refreshes', 'passesBearer'] as const
-const others = ['secretIn', 'cookie', 'accessToken', 'idToken', 'choosesRoutes', 'wrong'] as const
+const others = ['secretIn', 'ca', 'cookie', 'accessToken', 'idToken', 'choosesRoutes', 'wrong'] as const
 const known: ReadonlySet<string> = new Set([...texts, ...lists, ...numbers, ...flags, ...others])
 
 export function decodeLogins(any: Any, where: string): readonly LoginPolicy[] {

@@ -70,7 +70,7 @@ export function encodeAccess(access: Access): Record<string, Any> {
 /** What some service is asked about: as denials, which hold for a path of two meanings in either, and for one that could be spelled otherwise. */
 export function askedRules(rules: readonly AccessRule[]): Rules {
   const unclear = readsPath(rules) ? { [unclearPaths]: unclearPolicy } : {}
-  return create(RulesSchema, { action: RBAC_Action.DENY, policies: { ...policiesOf(rules), ...unclear } })
+  return create(RulesSchema, { action: RBAC_Action.DENY, policies: { ...policiesOf(rules, true), ...unclear } })
 }
 
 const readsPath = (rules: readonly AccessRule[]): boolean => rules.some(rule => rule.to.some(all => all.some(({ on }) => on === 'path')))
@@ -98,7 +98,7 @@ function filtersOf<Config>(
 type Part = { readonly rules?: Rules; readonly shadowRules?: Rules }
 
 function partsOf({ deny, allow, audit }: Access): { readonly deny?: Part; readonly allow?: Part } {
-  const denied = { ...policiesOf(deny), ...(readsPath([...deny, ...(allow ?? [])]) ? { [unclearPaths]: unclearPolicy } : {}) }
+  const denied = { ...policiesOf(deny, true), ...(readsPath([...deny, ...(allow ?? [])]) ? { [unclearPaths]: unclearPolicy } : {}) }
   const denies: Part = {
     ...(Object.keys(denied).length === 0 ? {} : { rules: create(RulesSchema, { action: RBAC_Action.DENY, policies: denied }) }),
     ...(audit === undefined || audit.deny.length === 0 ? {} : { shadowRules: rulesOf(RBAC_Action.DENY, audit.deny) }),
@@ -112,16 +112,17 @@ function partsOf({ deny, allow, audit }: Access): { readonly deny?: Part; readon
 
 const isEmpty = (part: Part): boolean => part.rules === undefined && part.shadowRules === undefined
 
-const rulesOf = (action: RBAC_Action, rules: readonly AccessRule[]): Rules => create(RulesSchema, { action, policies: policiesOf(rules) })
+const rulesOf = (action: RBAC_Action, rules: readonly AccessRule[]): Rules =>
+  create(RulesSchema, { action, policies: policiesOf(rules, action === RBAC_Action.DENY) })
 
-const policiesOf = (rules: readonly AccessRule[]): Record<string, Policy> =>
+const policiesOf = (rules: readonly AccessRule[], isDenied: boolean): Record<string, Policy> =>
   Object.fromEntries(
     rules.map(({ name, from, to, when }) => [
       name,
       create(PolicySchema, {
         principals: from.length === 0 ? [anybody] : from.map(all => principal({ case: 'andIds', value: { ids: all.map(who) } })),
         permissions: to.length === 0 ? [anything] : to.map(all => permission({ case: 'andRules', value: { rules: all.map(what) } })),
-        ...(when === undefined ? {} : { condition: encodeWindows(when) }),
+        ...(when === undefined ? {} : { condition: encodeWindows(when, isDenied) }),
       }),
     ]),
   )

@@ -16,7 +16,7 @@ import { ExtAuthzSchema as ConnectionSchema } from '../gen/envoy/extensions/filt
 import { StatusCode } from '../gen/envoy/type/v3/http_status_pb.ts'
 import { invalidCluster } from '../types.ts'
 import { askedRules } from './access.ts'
-import { duration, typed } from './source.ts'
+import { authorityOf, duration, typed } from './source.ts'
 
 export const authorizeFilter = 'envoy.filters.http.ext_authz'
 export const whenFilter = 'envoy.filters.http.rbac.when'
@@ -90,9 +90,6 @@ const grpcService = ({ backend, timeoutMs }: Authorizer) => ({
   },
   timeout: duration(timeoutMs),
 })
-
-/** `NAMESPACE/SERVICE:PORT` → `SERVICE.NAMESPACE`. Envoy would write the name of the cluster, and servers refuse an authority with a slash in it. */
-const authorityOf = (backend: string): string => backend.replace(/^([^/]+)\/([^/]+):\d+$/, '$2.$1').replaceAll(/[^\w.:-]/g, '-')
 
 function filterConfig(authorizer: Authorizer): ExtAuthz {
   const { name, failsOpen, ask, body, when } = authorizer

@@ -17,7 +17,7 @@ import { LocalRateLimitSchema as ConnectionLimitSchema } from '../gen/envoy/exte
 import { DescriptorSchema } from '../gen/envoy/extensions/rate_limit_descriptors/expr/v3/expr_pb.ts'
 import { StatusCode } from '../gen/envoy/type/v3/http_status_pb.ts'
 import { FractionalPercent_DenominatorType as Denominator } from '../gen/envoy/type/v3/percent_pb.ts'
-import { duration, typed } from './source.ts'
+import { authorityOf, duration, typed } from './source.ts'
 
 export const limitNames = {
   local: 'envoy.filters.http.local_ratelimit',
@@ -84,7 +84,9 @@ export const encodeLimitService = (service: LimitService | undefined) =>
             rateLimitedAsResourceExhausted: true,
             statusOnError: { code: StatusCode.ServiceUnavailable },
             rateLimitService: {
-              grpcService: { targetSpecifier: { case: 'envoyGrpc', value: { clusterName: service.backend } } },
+              grpcService: {
+                targetSpecifier: { case: 'envoyGrpc', value: { clusterName: service.backend, authority: authorityOf(service.backend) } },
+              },
               transportApiVersion: ApiVersion.V3,
             },
           }),

@@ -22,3 +22,6 @@ export const labels = (fields: JsonObject): Metadata => create(MetadataSchema, {
 /** Whole milliseconds. */
 export const duration = (ms: number): Duration =>
   create(DurationSchema, { seconds: BigInt(Math.floor(ms / 1000)), nanos: Math.round(ms % 1000) * 1_000_000 })
+
+/** `NAMESPACE/SERVICE:PORT` → `SERVICE.NAMESPACE`. Envoy would write the name of the cluster, and servers refuse an authority with a slash in it. */
+export const authorityOf = (backend: string): string => backend.replace(/^([^/]+)\/([^/]+):\d+$/, '$2.$1').replaceAll(/[^\w.:-]/g, '-')

@@ -106,7 +106,7 @@ export const announced = (version: 'v1' | 'v2'): TransportSocket =>
 /**
  * With a trust domain Envoy's SPIFFE validator, which believes each root for identities of its domain only. The domain is not a SAN matcher: those of a secret
  * are merged with those of the context that refers to it, where any one suffices, and would let the whole domain pass for one service. That validator
- * reads revocation lists from the bundle itself, and then demands one of every authority of a chain.
+ * reads revocation lists from the bundle itself, and then demands one of every authority of a chain, up to the root.
  */
 export function encodeTrust({ domain, roots, federated = {}, crls = [], areWhole }: Trust): Secret {
   const bundle = inline(areWhole === true ? [...roots, ...crls] : roots)

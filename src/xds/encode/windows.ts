@@ -5,21 +5,16 @@
  */
 
 import { create, equals, type MessageInitShape } from '@bufbuild/protobuf'
+import { lastKnown, offsetsOf } from '#model/access'
 import type { TimeWindow } from '#model/view'
 import { type Expr, ExprSchema } from '../gen/google/api/expr/v1alpha1/syntax_pb.ts'
 
 type Node = MessageInitShape<typeof ExprSchema>
 
-export function encodeWindows(windows: readonly TimeWindow[]): Expr {
+/** isDenied: of a rule that denies; beyond the years of which time zones are known such a rule denies, and others allow nothing. */
+export function encodeWindows(windows: readonly TimeWindow[], isDenied: boolean): Expr {
   const kept = call('_!=_', text(JSON.stringify(windows)), text(''))
-  const expr = create(
-    ExprSchema,
-    call(
-      '_&&_',
-      kept,
-      windows.map(windowOf).reduce((one, other) => call('_||_', one, other)),
-    ),
-  )
+  const expr = create(ExprSchema, call('_&&_', kept, some(windows.map(each => windowOf(each, isDenied)))))
   let last = 0n
   const number = (node: Expr): void => {
     node.id = last += 1n
@@ -32,7 +27,7 @@ export function encodeWindows(windows: readonly TimeWindow[]): Expr {
 }
 
 /** Undefined: it is nothing that `encodeWindows` writes. */
-export function windowsOf(expr: Expr): readonly TimeWindow[] | undefined {
+export function windowsOf(expr: Expr, isDenied: boolean): readonly TimeWindow[] | undefined {
   if (expr.exprKind.case !== 'callExpr') return undefined
   const [kept] = expr.exprKind.value.args
   const said = kept?.exprKind.case === 'callExpr' ? kept.exprKind.value.args[0]?.exprKind : undefined
@@ -40,32 +35,47 @@ export function windowsOf(expr: Expr): readonly TimeWindow[] | undefined {
   if (constant?.case !== 'stringValue') return undefined
   try {
     const windows = JSON.parse(constant.value) as readonly TimeWindow[]
-    return equals(ExprSchema, encodeWindows(windows), expr) ? windows : undefined
+    return equals(ExprSchema, encodeWindows(windows, isDenied), expr) ? windows : undefined
   } catch {
     return undefined
   }
 }
 
-function windowOf({ notBefore, notAfter, weekly }: TimeWindow): Node {
+function windowOf({ notBefore, notAfter, weekly }: TimeWindow, isDenied: boolean): Node {
   return every([
     ...(notBefore === undefined ? [] : [call('_>=_', time, moment(notBefore))]),
     ...(notAfter === undefined ? [] : [call('_<_', time, moment(notAfter))]),
-    ...(weekly === undefined ? [] : [weeklyOf(weekly)]),
+    ...(weekly === undefined ? [] : [weeklyOf(weekly, isDenied)]),
   ])
 }
 
-function weeklyOf({ days, from, to, timeZone }: NonNullable<TimeWindow['weekly']>): Node {
+/** By offsets and not by name: where Envoy runs there may be no list of time zones, and what it cannot evaluate denies nobody. */
+function weeklyOf(weekly: Weekly, isDenied: boolean): Node {
+  const parts = [...offsetsOf(weekly.timeZone)].map(([minutes, spans]) =>
+    call(
+      '_&&_',
+      some(spans.map(([from, to]) => call('_&&_', call('_>=_', time, moment(from)), call('_<_', time, moment(to))))),
+      hoursOf(weekly, minutes),
+    ),
+  )
+  return some([...parts, ...(isDenied ? [call('_>=_', time, moment(lastKnown))] : [])])
+}
+
+function hoursOf({ days, from, to }: Weekly, offset: number): Node {
+  const two = (value: number): string => String(Math.floor(value)).padStart(2, '0')
+  const zone = `${offset < 0 ? '-' : '+'}${two(Math.abs(offset) / 60)}:${two(Math.abs(offset) % 60)}`
   const part = (name: string): Node => ({
-    exprKind: { case: 'callExpr', value: { target: time, function: name, args: [text(timeZone)] } },
+    exprKind: { case: 'callExpr', value: { target: time, function: name, args: [text(zone)] } },
   })
   const minute = call('_+_', call('_*_', part('getHours'), whole(60)), part('getMinutes'))
-  const on = (some: readonly number[]): Node =>
-    some.map(day => call('_==_', part('getDayOfWeek'), whole(day))).reduce((one, other) => call('_||_', one, other))
+  const on = (which: readonly number[]): Node => some(which.map(day => call('_==_', part('getDayOfWeek'), whole(day))))
   const [begun, notOver] = [call('_>=_', minute, whole(from)), call('_<_', minute, whole(to))]
   if (from < to) return every([on(days), begun, notOver])
   return call('_||_', call('_&&_', on(days), begun), call('_&&_', on(days.map(day => (day + 1) % 7)), notOver))
 }
 
+type Weekly = NonNullable<TimeWindow['weekly']>
+const some = (all: readonly Node[]): Node => all.reduce((one, other) => call('_||_', one, other))
 const every = (all: readonly Node[]): Node => all.reduce((one, other) => call('_&&_', one, other))
 const call = (name: string, ...args: Node[]): Node => ({ exprKind: { case: 'callExpr', value: { function: name, args } } })
 const text = (value: string): Node => ({

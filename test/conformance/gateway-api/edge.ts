@@ -266,7 +266,7 @@ export class Edge implements AsyncDisposable {
   /** The address of the pods of a namespace themselves. */
   async podAddress(namespace = own): Promise<string> {
     const { items } = await this.mesh.client.list(kinds.workload, { namespace, labelSelector: 'app=pods' })
-    return (items[0]?.status as { readonly meshAddress: string }).meshAddress
+    return (items[0]!.status as { readonly meshAddress: string }).meshAddress
   }
 
   /** How often a pod of the namespace has had something of that path. */

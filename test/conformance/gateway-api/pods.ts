@@ -79,7 +79,7 @@ export class Pods implements AsyncDisposable {
   async addressOf(pod: string): Promise<string> {
     const { items } = await this.mesh.client.list(kinds.workload, { namespace: meshNamespace })
     const found = items.find(({ metadata }) => metadata.labels?.['version'] === pod.replace('echo-', ''))
-    return (found?.status as { readonly meshAddress: string }).meshAddress
+    return (found!.status as { readonly meshAddress: string }).meshAddress
   }
 
   /** Applies the routes of one conformance test, runs it, and takes them away. */

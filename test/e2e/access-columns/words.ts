@@ -152,6 +152,9 @@ export function windowsAround(now: number): readonly object[] {
   ]
 }
 
+/** Which of them are open now. */
+export const isOpenAround: readonly boolean[] = [true, false, false, true, false, true]
+
 const ruleOf = (windows: readonly object[]) =>
   fc
     .tuple(

@@ -18,6 +18,8 @@ export type Provider = AsyncDisposable & {
   readonly http: number
   readonly asked: CheckRequest[]
   readonly askedHttp: AskedHttp[]
+  /** How many connections of gRPC there were. */
+  readonly sessions: () => number
 }
 
 const field = (key: string, value: string) => ({ header: { key, value } })
@@ -95,6 +97,8 @@ export async function startProvider(byPeer: (asked: CheckRequest) => Reply = () 
   const sockets = new Set<net.Socket>()
   const calls = http2.createServer()
   calls.on('sessionError', () => {})
+  let sessions = 0
+  calls.on('session', () => sessions++)
   calls.on('stream', async (stream: http2.ServerHttp2Stream) => {
     stream.on('error', () => {})
     const body = Buffer.concat((await stream.toArray().catch(() => [])) as Buffer[])
@@ -155,6 +159,7 @@ export async function startProvider(byPeer: (asked: CheckRequest) => Reply = () 
     http: portOf(requests),
     asked,
     askedHttp,
+    sessions: () => sessions,
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy()
       for (const server of [calls, requests]) if (server.listening) await new Promise(done => server.close(done))

@@ -3,6 +3,7 @@
 import { createHash, createPublicKey, generateKeyPairSync, type KeyObject, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import http from 'node:http'
+import https from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { SignJWT } from 'jose'
 
@@ -27,16 +28,23 @@ export class HandmadeProvider implements AsyncDisposable {
   refreshTokens = true
   refreshed = 0
   asked = 0
+  /** PEM; absent: plaintext. */
+  readonly #tls: { readonly cert: string; readonly key: string } | undefined
   readonly #codes = new Map<string, Granted>()
   readonly #refresh = new Set<string>()
   #server: http.Server | undefined
 
+  constructor(tls?: { readonly cert: string; readonly key: string }) {
+    this.#tls = tls
+  }
+
   get issuer(): string {
-    return `http://127.0.0.1:${this.port}`
+    return `http${this.#tls === undefined ? '' : 's'}://127.0.0.1:${this.port}`
   }
 
   async up(): Promise<void> {
-    const server = http.createServer((request, reply) => void this.#answer(request, reply))
+    const answer = (request: http.IncomingMessage, reply: http.ServerResponse): void => void this.#answer(request, reply)
+    const server = this.#tls === undefined ? http.createServer(answer) : https.createServer(this.#tls, answer)
     server.listen(this.port, '127.0.0.1')
     await once(server, 'listening')
     this.port = (server.address() as AddressInfo).port
