@@ -72,7 +72,7 @@ export function ready({ dashboard = true } = {}) {
   if (!same(lock, stamp)) {
     // `npm ci` of npm 11 refuses a lockfile that lacks optional packages of other platforms; `npm install` takes it, with the same pinned versions.
     const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
-    const flags = ['--no-audit', '--no-fund', '--loglevel=error']
+    const flags = ['--no-audit', '--no-fund', '--loglevel=error', '--ignore-scripts']
     step('installing packages and Node 26 (first time: about half a minute)', npm, ['ci', ...flags], ['install', ...flags])
     copyFileSync(lock, stamp)
   }

@@ -52,7 +52,7 @@ function index() {
     kind =>
       `| [${kind.kind}](${pageName(kind)}) | \`${apiVersionOf(kind)}\` | ${kind.namespaced ? 'a namespace' : 'the whole mesh'} | ${cell(firstSentence(kind.description))} |`,
   )
-  return `${madeBy}# Reference\n\nEvery kind that the mesh reads, [every way in which it ends a request itself](failures.md), [what it does with header fields](headers.md), [the PROXY protocol](proxy-protocol.md), [limits](limits.md), and [who may use the operator API](operators.md).\n\n| Kind | apiVersion | Lives in | What it is |\n| --- | --- | --- | --- |\n${rows.join('\n')}\n`
+  return `${madeBy}# Reference\n\nEvery kind that the mesh reads, [every way in which it ends a request itself](failures.md), [what it does with header fields](headers.md), [the PROXY protocol](proxy-protocol.md), [limits](limits.md), [who may use the operator API](operators.md), and [what hostile input meets](hostile.md).\n\n| Kind | apiVersion | Lives in | What it is |\n| --- | --- | --- | --- |\n${rows.join('\n')}\n`
 }
 
 function kindPage(kind) {

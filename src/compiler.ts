@@ -265,6 +265,7 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
     trust: trustOf(options, federating, revoking),
     blocked: revoking.rules,
     mtls,
+    ...(policies.profile === 'modern' ? {} : { profile: policies.profile }),
     outbound,
     consumers: consumed,
     ...backends,

@@ -17,6 +17,7 @@ export type ControlStatus = {
     readonly subject: string
     readonly notAfter: string
   }[]
+  readonly mtls: MtlsStanding
   readonly proxies: readonly ProxyStatus[]
   /** Absent: of an older control plane. */
   readonly trust?: TrustTold
@@ -50,6 +51,9 @@ export type TrustTold = {
     readonly failing?: string
   }[]
 }
+
+/** What the ports of workloads behind proxies take: how many of each mode. plaintext: how many of them were called in plaintext in the last ten minutes. */
+export type MtlsStanding = { readonly strict: number; readonly permissive: number; readonly disabled: number; readonly plaintext: number }
 
 export type SyncState = 'synced' | 'pending' | 'rejected' | 'disconnected'
 

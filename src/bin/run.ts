@@ -164,6 +164,7 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
     capture: options.host !== undefined ? 'host' : isCaptured ? 'namespace' : 'proxy',
     exclude: options.exclude,
     externalVips: options.externalVips,
+    published: options.publish.map(({ host, hostPort, port }) => `${host}:${hostPort} to port ${port}`),
   }
   const admin = owned.use(
     await openAdmin(path => pageOf({ core, certificate: () => certificate.current(), interception }, path), options.adminPort),

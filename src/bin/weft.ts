@@ -168,6 +168,7 @@ process.exitCode = await main(process.argv.slice(2), {
       isTTY: process.stdout.isTTY ?? false,
       signal: ended(),
     }),
+  listeningAt: async () => (await import('#io/checks')).listeningAt(),
   checkMachine: async () =>
     (await import('#io/checks')).checkMachine({
       dataFolder: `${userState(process.env)}/control`,

@@ -1,6 +1,6 @@
 /** What the command line is given by the program that was started: the world as values and streams, and the commands that run processes. */
 
-import type { Check } from '#io/checks'
+import type { Check, ListeningAt } from '#io/checks'
 import type { CleanOptions, ControlOptions, DemoOptions, EnvoyOptions, GatewayOptions, ProxyOptions, RunOptions } from './options.ts'
 
 export type MachineCheck = Check
@@ -33,4 +33,6 @@ export type Edge = {
   readonly demo: (options: DemoOptions) => Promise<number>
   /** What `weft check` asks of this machine; without it only the control plane is asked. */
   readonly checkMachine?: () => Promise<readonly MachineCheck[]>
+  /** Which ports of this machine are open. */
+  readonly listeningAt?: () => Promise<readonly ListeningAt[]>
 }

@@ -13,6 +13,7 @@ import { rootsOf } from './external-tls.ts'
 import type { Gathered } from './gather.ts'
 import { nameOf, namespaceOf } from './gather.ts'
 import type { ServicePort, Services } from './services.ts'
+import { profileIn } from './tls-options.ts'
 import type { AncestorStatus, ResourceStatus } from './status.ts'
 import { controllerName, gatewayControllerName, state, statusFor } from './status.ts'
 
@@ -67,10 +68,10 @@ export function findBackendTls(gathered: Pick<Gathered, 'backendTLSPolicies' | '
 }
 
 function judge(policy: BackendTLSPolicy, gathered: Pick<Gathered, 'configMaps'>): Judged {
-  const { validation, options = {} } = policy.spec ?? {}
+  const { validation, options } = policy.spec ?? {}
+  const profile = profileIn(options, 'spec.options')
   if (validation === undefined) return { policy, fault: { reason: 'Invalid', says: 'spec.validation is absent' } }
-  if (Object.keys(options).length > 0)
-    return { policy, fault: { reason: 'Invalid', says: `spec.options: ${Object.keys(options).join(', ')} is not carried out` } }
+  if (typeof profile === 'object') return { policy, fault: { reason: 'Invalid', says: profile.wrong } }
   const { hostname, caCertificateRefs = [], wellKnownCACertificates, subjectAltNames = [] } = validation
   if (wellKnownCACertificates !== undefined && wellKnownCACertificates !== 'System')
     return {
@@ -100,7 +101,12 @@ function judge(policy: BackendTLSPolicy, gathered: Pick<Gathered, 'configMaps'>)
   const names = subjectAltNames.flatMap(each => each.hostname ?? each.uri ?? [])
   return {
     policy,
-    tls: { serverName: hostname, ...(names.length === 0 ? {} : { names }), ...(wellKnownCACertificates === undefined ? { roots } : {}) },
+    tls: {
+      ...(profile === undefined || profile === 'compatible' ? {} : { profile }),
+      serverName: hostname,
+      ...(names.length === 0 ? {} : { names }),
+      ...(wellKnownCACertificates === undefined ? { roots } : {}),
+    },
   }
 }
 

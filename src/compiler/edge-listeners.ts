@@ -1,5 +1,6 @@
 /** Which listeners of a Gateway and of its ListenerSets hold, of what routes they take, and what is wrong with the others. */
 
+import type { TlsProfile } from '#model/tls'
 import type { Gateway, ListenerSet, ListenerShape } from '#resources/gateway-api'
 import { gatewayGroup } from '#resources/gateway-api'
 import type { Certificate, Fault, JudgeCertificate } from './edge-certificates.ts'
@@ -8,6 +9,7 @@ import type { Checked } from './edge-callers.ts'
 import { callersOf } from './edge-callers.ts'
 import type { Gathered } from './gather.ts'
 import { nameOf } from './gather.ts'
+import { profileIn } from './tls-options.ts'
 
 export type RouteKind = { readonly group: string; readonly kind: string }
 /** Where listeners are written. */
@@ -22,6 +24,7 @@ export type EdgeListener = {
   readonly kinds: readonly RouteKind[]
   readonly certificates: readonly Certificate[]
   readonly callers?: NonNullable<Checked['callers']>
+  readonly profile?: TlsProfile
   readonly refused?: Fault
   readonly conflict?: Fault
   readonly unresolved?: Fault
@@ -81,6 +84,7 @@ function judged(
     : { certificates: [], faults: [] }
   const faults = [...broken, ...checked.faults]
   const unresolved = faults.length > 0 ? { reason: faults[0]!.reason, says: faults.map(each => each.says).join('; ') } : foreign
+  const profile = profileIn(spec.tls?.options, '')
   const no = whyRefused(spec, fitting, at) ?? checked.refused
   return {
     ...written,
@@ -88,6 +92,7 @@ function judged(
     kinds,
     certificates,
     ...(checked.callers === undefined ? {} : { callers: checked.callers }),
+    ...(typeof profile !== 'string' || profile === 'modern' ? {} : { profile }),
     ...(no === undefined ? {} : { refused: no }),
     ...(conflict === undefined ? {} : { conflict }),
     ...(unresolved === undefined ? {} : { unresolved }),
@@ -101,10 +106,10 @@ function whyRefused(spec: ListenerShape, fitting: readonly string[], at: string)
       reason: 'UnsupportedProtocol',
       says: `${at}.protocol: ${spec.protocol} is not carried out, only ${Object.keys(kindsOf).join(', ')}`,
     }
-  const options = Object.keys(spec.tls?.options ?? {})
-  return options.length === 0
-    ? undefined
-    : { reason: 'UnsupportedValue', says: `${at}.tls.options: ${options.join(', ')} is not carried out` }
+  const profile = profileIn(spec.tls?.options, `${at}.tls.options`)
+  if (profile !== undefined && !endsTls(spec))
+    return { reason: 'UnsupportedValue', says: `${at}.tls.options: TLS is not ended here, so that nothing can be said of it` }
+  return typeof profile === 'object' ? { reason: 'UnsupportedValue', says: profile.wrong } : undefined
 }
 
 /** Between documents the earlier keeps the port (GEP-1713). */

@@ -81,10 +81,18 @@ function portOf({ sharing, attached, lowered, name, table }: Port): Partial<List
         names: namesIn(each.hostname),
         certificates: each.certificates,
         ...(each.callers === undefined ? {} : { callers: each.callers }),
+        ...(each.profile === undefined ? {} : { profile: each.profile }),
         routes: table(`${name}/${placeOf(each)}`, [...hostsOf(each), ...others]),
       }
     }),
-    ...streams.map(({ listener, host, backends }): Terminated => ({ names: namesIn(host), certificates: listener.certificates, backends })),
+    ...streams.map(
+      ({ listener, host, backends }): Terminated => ({
+        names: namesIn(host),
+        certificates: listener.certificates,
+        ...(listener.profile === undefined || listener.certificates.length === 0 ? {} : { profile: listener.profile }),
+        backends,
+      }),
+    ),
   ]
   return terminates.length === 0 ? undefined : { terminates }
 }

@@ -171,6 +171,7 @@ function originationOf(
   if (typeof pair === 'string') wrong.push(`${path}.clientCertificateRef: ${pair}`)
   if (typeof roots === 'string' || typeof pair === 'string') return 'refused'
   return {
+    ...(tls.profile === undefined || tls.profile === 'compatible' ? {} : { profile: tls.profile }),
     ...(tls.serverName === undefined ? {} : { serverName: tls.serverName }),
     ...(tls.subjectAltNames === undefined ? {} : { names: tls.subjectAltNames }),
     ...(roots === undefined ? {} : { roots }),

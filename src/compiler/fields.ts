@@ -17,7 +17,13 @@ const together: Readonly<Record<string, readonly (readonly string[])[]>> = {
 /** Of these each key is a field, `timeouts.request`. */
 const apart: Readonly<Record<string, readonly string[]>> = { RoutePolicy: ['timeouts', 'compression', 'limits'] }
 /** The whole of these is one field: half of a fault and half of another would be a third that nobody wrote. */
-const whole: Readonly<Record<string, string>> = { FaultPolicy: 'fault', RateLimitPolicy: 'limit', JWTPolicy: 'providers', ExternalAuthorizationPolicy: 'provider', LoginPolicy: 'provider' }
+const whole: Readonly<Record<string, string>> = {
+  FaultPolicy: 'fault',
+  RateLimitPolicy: 'limit',
+  JWTPolicy: 'providers',
+  ExternalAuthorizationPolicy: 'provider',
+  LoginPolicy: 'provider',
+}
 
 const isAt = new Set(['targetRefs', 'from'])
 

@@ -107,7 +107,7 @@ const toItself = (port: ServicePort, backends: readonly WeightedBackend[]): Rout
 const kindOf = ({ external, workload }: ServicePort): string =>
   external !== undefined ? 'ExternalService' : workload !== undefined ? 'Workload' : 'Service'
 
-export function lowerBackends(ports: readonly ServicePort[], { layersOf }: Policies) {
+export function lowerBackends(ports: readonly ServicePort[], { layersOf, profile }: Policies) {
   const perClient: Record<string, Mesh['perClient']['backends'][string]> = {}
   const hashes = new Map<string, readonly HashOn[]>()
   const nearness: Record<string, Near> = {}
@@ -136,6 +136,7 @@ export function lowerBackends(ports: readonly ServicePort[], { layersOf }: Polic
       // There is nothing to choose from.
       ...(type === 'named' || type === 'original' ? { balance: 'round-robin' as const } : {}),
       identities: port.identities,
+      ...(profile === 'modern' || port.identities.length === 0 ? {} : { profile }),
       ...(port.proxyProtocol === undefined ? {} : { proxyProtocol: port.proxyProtocol }),
     }
     if (type === 'endpoints') endpoints[key] = { backend: key, endpoints: port.endpoints }

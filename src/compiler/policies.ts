@@ -1,6 +1,7 @@
 /** What holds for the calls to a service port, for everybody or for some clients: the Mesh's defaults, and BackendPolicies from the widest to the narrowest. */
 
 import type { Layer } from '#model/mesh'
+import type { TlsProfile } from '#model/tls'
 import type { Backend } from '#model/view'
 import { durationMs } from '#resources/duration'
 import type { BackendPolicy, BackendPolicySpec, MeshResource } from '#resources/weft'
@@ -21,6 +22,8 @@ export type Calling = { readonly connectTimeoutMs: number } & Choosing & Resilie
 export type Policies = {
   /** Of the Mesh. */
   readonly mtls: 'strict' | 'permissive'
+  /** What mutual TLS between proxies agrees on. */
+  readonly profile: TlsProfile
   /** The one that counts most first; the last is the Mesh's. */
   readonly layersOf: (port: ServicePort) => readonly Layer[]
   /** Of the Meshes. */
@@ -53,7 +56,8 @@ export function findPolicies(meshes: readonly MeshResource[], targets: Targets<B
   const says = { ...others, ...(balance === undefined ? {} : { balance: { balance } }) }
   const widest: readonly Layer[] = mesh?.spec?.defaults === undefined ? [] : [{ policy: 'Mesh default', says }]
   return {
-    mtls: mesh?.spec?.mtls?.mode ?? 'strict',
+    mtls: mesh?.spec?.mtls?.mode ?? 'permissive',
+    profile: mesh?.spec?.mtls?.profile ?? 'modern',
     statuses,
     layersOf: port => [...targets.ofPort(port).map(layerOf), ...widest],
   }

@@ -247,7 +247,7 @@ function tellMtls(
   })
   const of = own?.spec?.mtls
   const widest: Layer =
-    of === undefined ? { policy: builtIn, says: { mtls: 'strict' } } : { policy: 'Mesh default', says: { mtls: of.mode } }
+    of === undefined ? { policy: builtIn, says: { mtls: 'permissive' } } : { policy: 'Mesh default', says: { mtls: of.mode } }
   if (port.protocol === 'udp') return [{ field: 'mtls', value: 'strict', by: `${builtIn}, for datagrams`, overruled: [] }]
   const fields = told([...layers, widest], 'AuthenticationPolicy')
   const modes = new Set(behind.flatMap(each => portsAt(each, port).map(at => modeAt(mesh, each, at))))

@@ -163,7 +163,7 @@ function takeIn(mesh: Mesh, node: ProxyNode, port: WorkloadPort, bind: { readonl
       direction: 'inbound',
       ...bind,
       protocol,
-      ...(mode === 'disabled' ? {} : { tls: { mode } }),
+      ...(mode === 'disabled' ? {} : { tls: { mode, ...(mesh.profile === undefined ? {} : { profile: mesh.profile }) } }),
       ...(isHttp(protocol) ? { routes: name } : {}),
       ...(isOpaque(protocol) ? { backends } : {}),
       service,

@@ -16,6 +16,7 @@ import { noOperators } from '#resources/operators-file'
 import { apiVersionOf, type Kind, type Resource } from '#resources/kind'
 import { kinds as allKinds } from '#resources/registry'
 import { schemaOf } from '#resources/schema'
+import { rootNamespace } from '#resources/weft'
 import { check } from '#resources/validate'
 import { readYaml } from '#resources/yaml'
 import { isReview, review } from './api/access.ts'
@@ -101,7 +102,7 @@ export function createOperatorApi(options: OperatorApiOptions): OperatorApi {
     handle: () => json(200, tellRights(places)),
   })
   const openApi = openApiRoutes()
-  ensureDefaultNamespace(context)
+  ensureNamespaces(context)
 
   const named = (user: string, groups: readonly string[]) =>
     operators === undefined ? anybody.grants : operators.identify.grantsOf(user, groups)
@@ -216,8 +217,11 @@ function versionReply({ path, method }: HttpRequest, weft: string): HttpReply | 
   })
 }
 
-function ensureDefaultNamespace({ store, catalog }: Context): void {
+/** The one for what says nothing else, and the one from which policies hold for the whole mesh. */
+function ensureNamespaces({ store, catalog }: Context): void {
   const kind = catalog.namespaceKind
-  if (!kind || store.get({ ...kind, namespace: '', name: 'default' })) return
-  store.transact(newNamespace({ apiVersion: apiVersionOf(kind), kind: kind.kind, metadata: { name: 'default' } }))
+  if (!kind) return
+  for (const name of ['default', rootNamespace])
+    if (!store.get({ ...kind, namespace: '', name }))
+      store.transact(newNamespace({ apiVersion: apiVersionOf(kind), kind: kind.kind, metadata: { name } }))
 }

@@ -143,7 +143,13 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
     options.onServerCertificate?.()
     return { notBefore: clock.now(), notAfter: server.issued.notAfter }
   }
-  const cannotRenew = (thrown: unknown): void => log.error("the control plane's own certificate could not be renewed", { error: thrown })
+  let toldAt = Number.NEGATIVE_INFINITY
+  const cannotRenew = (thrown: unknown): void => {
+    // Tried every second or two once it has expired.
+    if (clock.now() - toldAt < 30_000) return
+    toldAt = clock.now()
+    log.error("the control plane's own certificate could not be renewed", { error: thrown })
+  }
   const rotation = driveRotation({
     clock,
     random: Math.random,
@@ -196,7 +202,7 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
     serverCertificate: () => server.shown,
     certificates: () => [
       ...issuer.roots().map(root => told('root', root)),
-      ...issuer.intermediates().map(certificate => told('intermediate', certificate)),
+      ...living(issuer.intermediates(), clock.now()).map(certificate => told('intermediate', certificate)),
       { use: 'control', subject: self, notAfter: new Date(server.issued.notAfter).toISOString() },
     ],
     ...(issuer.rotation === undefined ? {} : { rotation: issuer.rotation }),
@@ -217,4 +223,10 @@ function signerOf(crl: Crl, issuer: Issuer): string {
 function told(use: AuthorityCertificate['use'], certificate: Certificate): AuthorityCertificate {
   const notAfter = new Date(lifeOf(certificate).notAfter).toISOString()
   return { use, subject: certificate.subject.replaceAll('\n', ', '), notAfter }
+}
+
+/** Those that were replaced in time are of no interest once they have ended; that the last one has ended is. */
+function living(certificates: readonly Certificate[], now: number): readonly Certificate[] {
+  const good = certificates.filter(each => lifeOf(each).notAfter > now)
+  return good.length > 0 ? good : certificates.slice(-1)
 }

@@ -1,6 +1,7 @@
 /** /weft/v1: what the mesh does now. The shapes are those of api/mesh-api.ts. */
 
 import type { ControlStatus, Detection, Resilience, TrustTold } from '#api/mesh-api'
+import type { Mesh } from '#model/mesh'
 import type { PoliciesTold } from '#model/policies-told'
 import type { TopologyService } from '#model/topology'
 import type { Traffic } from '#observe/traffic'
@@ -9,7 +10,7 @@ import { type ExtraRoute, json, Refusal } from './api.ts'
 import type { Authority } from './authority.ts'
 import type { CompileLoop } from './compile-loop.ts'
 import type { Discovery } from './discovery.ts'
-import { reportMtls } from './mtls-report.ts'
+import { reportMtls, standingOf } from './mtls-report.ts'
 import type { Store } from './store.ts'
 
 export type MeshParts = {
@@ -112,7 +113,7 @@ export function meshRoutes(parts: MeshParts): ExtraRoute[] {
           ...(port === undefined ? {} : { port }),
           withinMs: number(query, 'within', 600) * 1000,
         }
-        return json(200, reportMtls(parts.platform.inventory, parts.loop.current?.mesh ?? { mtls: 'strict' }, traffic, asked, now()))
+        return json(200, reportMtls(parts.platform.inventory, meshOf(parts), traffic, asked, now()))
       },
     },
     { method: 'GET', path: '/weft/v1/policies', handle: ({ query }) => json(200, policiesOf(parts.loop, query)) },
@@ -160,8 +161,10 @@ function named(text: string): readonly [name: string, namespace: string] {
   return dot < 0 ? [text, 'default'] : [text.slice(0, dot), text.slice(dot + 1)]
 }
 
+const meshOf = ({ loop }: MeshParts): Pick<Mesh, 'mtls'> => loop.current?.mesh ?? { mtls: 'permissive' }
+
 function statusOf(parts: MeshParts): ControlStatus {
-  const { version, startedAt, store, authority, xds } = parts
+  const { version, startedAt, store, authority, xds, platform, traffic, now } = parts
   return {
     version,
     startedAt: new Date(startedAt).toISOString(),
@@ -170,6 +173,7 @@ function statusOf(parts: MeshParts): ControlStatus {
     store: { path: store.path, revision: store.revision },
     authority: { type: authority.issuer, leafLifeSeconds: authority.leafLifeMs / 1000 },
     certificates: authority.certificates(),
+    mtls: standingOf(reportMtls(platform.inventory, meshOf(parts), traffic, { withinMs: 600_000 }, now())),
     proxies: proxiesOf(parts),
     trust: parts.trust(),
   }

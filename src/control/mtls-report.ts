@@ -1,6 +1,6 @@
 /** Who still speaks plaintext to workloads of the mesh, and whether it could be refused: GET /weft/v1/mtls. */
 
-import type { MtlsCaller, MtlsPortReport, MtlsReport } from '#api/mesh-api'
+import type { MtlsCaller, MtlsPortReport, MtlsReport, MtlsStanding } from '#api/mesh-api'
 import { modeAt } from '#compiler'
 import type { Mesh } from '#model/mesh'
 import type { Inventory, Workload, WorkloadPort } from '#model/workload'
@@ -34,6 +34,17 @@ export function reportMtls(
     withinSeconds: withinMs / 1000,
     watchedSeconds: since.length < ports.length || since.length === 0 ? 0 : Math.max(0, Math.floor((now - Math.max(...since)) / 1000)),
     ports,
+  }
+}
+
+/** The same in four numbers. */
+export function standingOf({ ports }: Pick<MtlsReport, 'ports'>): MtlsStanding {
+  const count = (mode: MtlsPortReport['mode']): number => ports.filter(each => each.mode === mode).length
+  return {
+    strict: count('strict'),
+    permissive: count('permissive'),
+    disabled: count('disabled'),
+    plaintext: ports.filter(({ callers }) => callers.length > 0).length,
   }
 }
 

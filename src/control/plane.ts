@@ -28,6 +28,7 @@ import { healthService } from './health.ts'
 import { openJoinTokens } from './join-tokens.ts'
 import { meshRoutes, proxiesOf } from './mesh-routes.ts'
 import { metricsService } from './metrics.ts'
+import { tellRootEnd } from './root-end.ts'
 import { rootRoutes } from './root-routes.ts'
 import type { Mesh } from '#model/mesh'
 import type { Workload } from '#model/workload'
@@ -227,6 +228,9 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
   withdrawn.onChange(() => grpc.expel(({ peer, serial }) => withdrawn.why(peer, serial)))
   owned.defer(() => grpc.close(200))
   owned.defer(() => discovery.close())
+
+  const rootEndsAt = () => Date.parse(authority.certificates().find(({ use }) => use === 'root')?.notAfter ?? '')
+  owned.defer(tellRootEnd({ endsAt: rootEndsAt, isOwn: authority.issuer === 'BuiltIn', clock, log }))
 
   const { rotation } = authority
   const watch =

@@ -33,6 +33,8 @@ export type Life = { readonly notBefore: number; readonly notAfter: number }
 export type RotationAction = 'ask' | 'expired'
 
 const rotationBackoff: Backoff = { baseMs: 500, maxMs: 60_000 }
+/** Without a certificate nothing is served: whoever can give one is missed for no longer than this. */
+const urgentBackoff: Backoff = { baseMs: 500, maxMs: 2_000 }
 
 export class Rotation {
   #state: RotationState = 'empty'
@@ -82,7 +84,8 @@ export class Rotation {
 
   failed(now: number): void {
     this.#step('failed')
-    this.#nextAsk = now + backoffMs(rotationBackoff, this.#attempt++, this.#random())
+    const backoff = this.#state === 'held' ? rotationBackoff : urgentBackoff
+    this.#nextAsk = now + backoffMs(backoff, this.#attempt++, this.#random())
   }
 
   /** The one that is held will not do for long, whatever its life: the next is asked for at `at` if not before. */
@@ -163,5 +166,5 @@ export function driveRotation({ clock, random, kept, ask, failed, expired }: Dri
   }
 }
 
-/** A timer of more than 24.8 days would fire at once; and a host that slept is noticed within the hour. */
-const maxWaitMs = 3_600_000
+/** Timers stand still while a host sleeps, the clock does not: what ran out meanwhile is noticed soon after it wakes. */
+const maxWaitMs = 2_000

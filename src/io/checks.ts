@@ -13,6 +13,8 @@ import { canCapture } from './namespace.ts'
 import { listen } from './net.ts'
 import { requireFfi } from './sockopt.ts'
 
+export { type ListeningAt, listeningAt } from './checks/listeners.ts'
+
 /** no: Weft does not work so. warn: it works with less, as `says` tells. Sentences without a final stop. */
 export type Check = { readonly name: string; readonly ok: 'yes' | 'no' | 'warn'; readonly says: string; readonly remedy?: string }
 

@@ -3,12 +3,15 @@
 import { constants, type X509Certificate } from 'node:crypto'
 import net from 'node:net'
 import tls from 'node:tls'
+import { leave } from './net/leave.ts'
+import { optionsOf, type Terms } from './net/terms.ts'
 import { resetOnClose } from './sockopt.ts'
 
 export { type Count, pour } from './net/pour.ts'
 export { edgeAcceptor, refuseName } from './net/edge.ts'
 export { originate } from './net/originate.ts'
 export { readBytes } from './net/read-bytes.ts'
+export { type Agreed, agreedOn, type Terms } from './net/terms.ts'
 
 export type Socket = net.Socket
 export type SecureContext = tls.SecureContext
@@ -63,8 +66,15 @@ export const dialTcp = (host: string, port: number): Socket =>
 export type TlsMaterial = { readonly key: string; readonly cert: string; readonly roots: readonly string[]; readonly resumes?: false }
 
 /** One per certificate: making it parses the key (0.3 ms), so keep it. */
-export const secureContext = ({ key, cert, roots }: TlsMaterial): SecureContext =>
-  tls.createSecureContext({ key, cert, ca: [...roots], minVersion: 'TLSv1.3' })
+export const secureContext = (material: TlsMaterial, terms?: Terms): SecureContext => tls.createSecureContext(materialOf(material, terms))
+
+/** terms: absent: TLS 1.3 as Node has it. */
+const materialOf = ({ key, cert, roots }: TlsMaterial, terms: Terms | undefined): tls.SecureContextOptions => ({
+  key,
+  cert,
+  ca: [...roots],
+  ...(terms === undefined ? { minVersion: 'TLSv1.3' } : optionsOf(terms)),
+})
 
 /** Client side of mutual TLS over a socket that may still be connecting. The chain is checked against the roots; the identity is the caller's to check. `secureConnect` or `error` follows. */
 export function secureClient(socket: Socket, context: SecureContext, alpn: readonly string[], servername: string): tls.TLSSocket {
@@ -81,8 +91,8 @@ export function secureClient(socket: Socket, context: SecureContext, alpn: reado
 export type SecureAcceptor = {
   /** Starts the handshake on an accepted socket. */
   accept(socket: Socket): void
-  /** New connections get the new certificate and roots; open ones go on. */
-  renew(material: TlsMaterial): void
+  /** New connections get the new certificate and roots, and agree on other terms; open ones go on. */
+  renew(material: TlsMaterial, terms?: Terms): void
 }
 
 /** Server side of mutual TLS 1.3: a client certificate is demanded and its chain checked against the roots. Handshakes end within ten seconds, either way. */
@@ -91,16 +101,14 @@ export function secureAcceptor(
   alpn: readonly string[],
   onSecure: (socket: tls.TLSSocket) => void,
   onFailed: (why: string) => void,
+  terms?: Terms,
 ): SecureAcceptor {
-  const options = ({ key, cert, roots, resumes }: TlsMaterial) => ({
-    key,
-    cert,
-    ca: [...roots],
-    minVersion: 'TLSv1.3' as const,
-    ...(resumes === false ? { secureOptions: constants.SSL_OP_NO_TICKET } : {}),
+  const options = (own: TlsMaterial, on: Terms | undefined): tls.SecureContextOptions => ({
+    ...materialOf(own, on),
+    ...(own.resumes === false ? { secureOptions: constants.SSL_OP_NO_TICKET } : {}),
   })
   const server = tls.createServer({
-    ...options(material),
+    ...options(material, terms),
     requestCert: true,
     rejectUnauthorized: true,
     handshakeTimeout: 10_000,
@@ -109,12 +117,13 @@ export function secureAcceptor(
     ...(alpn.length > 0 ? { ALPNProtocols: [...alpn] } : {}),
   })
   server.on('secureConnection', onSecure)
-  server.on('tlsClientError', (error, socket) =>
-    onFailed(String(socket.authorizationError ?? (error as NodeJS.ErrnoException).code ?? error.message)),
-  )
+  server.on('tlsClientError', (error, socket) => {
+    onFailed(String(socket.authorizationError ?? (error as NodeJS.ErrnoException).code ?? error.message))
+    leave(socket)
+  })
   return {
     accept: socket => void server.emit('connection', socket),
-    renew: fresh => server.setSecureContext(options(fresh)),
+    renew: (fresh, others) => server.setSecureContext(options(fresh, others)),
   }
 }
 

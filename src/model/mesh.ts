@@ -1,6 +1,7 @@
 /** The whole mesh as plain data: what the compiler makes of all resources, and from which each proxy's view is cut. */
 
 import type { EgressTarget } from './egress.ts'
+import type { TlsProfile } from './tls.ts'
 import type {
   AccessCondition,
   AccessRule,
@@ -168,6 +169,8 @@ export type Mesh = {
   readonly blocked: readonly AccessRule[]
   /** Where it is the same everywhere, only that. */
   readonly mtls: MtlsMode | MtlsModes
+  /** What mutual TLS between proxies agrees on; absent: modern. */
+  readonly profile?: TlsProfile
   /** For clients of every namespace: producer routes. */
   readonly outbound: Outbound
   /** By namespace of the client: consumer routes, which stand in place of the entries of the same name. */

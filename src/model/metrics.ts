@@ -27,6 +27,7 @@ export const metricNames = {
   active: 'weft_connections_active',
   refused: 'weft_requests_refused_total',
   handshakes: 'weft_handshakes_refused_total',
+  agreed: 'weft_tls_handshakes_total',
   mirrored: 'weft_mirrored_requests_total',
   faults: 'weft_faults_injected_total',
   limited: 'weft_rate_limits_total',
@@ -113,8 +114,10 @@ export const callLabels = ['source_identity', 'port', 'protocol', 'method', 'pat
 /** What left the mesh, or was not let out. policy: NAMESPACE/NAME, or '' where none decided; rule: its place in the policy, from 0, or '' for its default. destination: HOST:PORT of the first two hundred, then `other`. */
 export const egressLabels = ['policy', 'rule', 'action', 'destination'] as const
 /** Requests that never became one: they have no edge. code: `431`, or `0` for a stream that was reset. */
-/** reason: what was wrong with the caller's certificate (many-ids, expired, …), or tls for what TLS itself refused. */
+/** reason: what was wrong with the caller's certificate (many-ids, expired, …); tls-version, tls-group, tls-cipher where nothing is shared; or tls for what else TLS itself refused. */
 export const handshakeLabels = ['listener', 'reason'] as const
+/** side: inbound, outbound, gateway, outside. version: TLSv1.3; group: X25519MLKEM768; cipher: TLS_AES_256_GCM_SHA384. */
+export const agreedLabels = ['side', 'version', 'group', 'cipher'] as const
 export const refusedLabels = ['direction', 'listener', 'code', 'reason'] as const
 /** Connections of callers that were ended for what came on them. */
 export const failedLabels = ['direction', 'listener', 'reason'] as const

@@ -1,6 +1,7 @@
 /** The mesh as one proxy sees it: plain data, the same in both planes. Swapped whole; a request keeps the view it began with. */
 
 import type { Egress } from './egress.ts'
+import type { TlsProfile } from './tls.ts'
 
 /** What the bytes of a port are. `detect`: look at the first bytes, within a bound, and treat what is not HTTP as opaque. `udp`: datagrams; the same number may be a port of TCP too. */
 export type Protocol = 'http' | 'http2' | 'grpc' | 'tcp' | 'tls' | 'detect' | 'udp'
@@ -22,8 +23,8 @@ export type Listener = {
   readonly protocol: Protocol
   /** Outbound: `host:port` is a loopback address that the proxy itself is bound to, in place of the virtual one. */
   readonly isBound?: true
-  /** Inbound only: strict refuses what is not mutual TLS; permissive takes plaintext too; absent: plaintext only. */
-  readonly tls?: { readonly mode: 'strict' | 'permissive' }
+  /** Inbound only: strict refuses what is not mutual TLS; permissive takes plaintext too; absent: plaintext only. profile: absent: modern. */
+  readonly tls?: { readonly mode: 'strict' | 'permissive'; readonly profile?: TlsProfile }
   /** Inbound: each connection begins with a PROXY header, before TLS; one without is refused. */
   readonly proxyProtocol?: true
   /** Name of the route table, for http and detect. */
@@ -76,6 +77,8 @@ export type Terminated = {
   readonly hash?: 'source-ip'
   /** Whose certificates callers must show: PEM of authorities. Not required: others are served too, and those that show none. */
   readonly callers?: { readonly roots: readonly string[]; readonly isRequired: boolean }
+  /** What is agreed on with callers; absent: modern. */
+  readonly profile?: TlsProfile
 }
 
 /** names: lower case, exact, or `*.suffix` for all names below it. */
@@ -376,6 +379,8 @@ export type Backend = {
   readonly proxyProtocol?: 'v1' | 'v2'
   /** Mutual TLS towards endpoints that have `mtls`: the SPIFFE ids of which the peer must prove one. */
   readonly identities: readonly string[]
+  /** What that mutual TLS agrees on; absent: modern. */
+  readonly profile?: TlsProfile
   /** Absent: 20 % of the requests of ten seconds, or ten a second. */
   readonly retryConstraint?: RetryConstraint
   /** Of each proxy towards all endpoints together. */
@@ -419,6 +424,8 @@ export type HealthMethod = 'GET' | 'HEAD' | 'OPTIONS' | 'POST' | 'PUT'
 
 /** serverName: in the hello, and what the certificate must prove; absent: the name that was asked for. names: of which it must prove one instead. roots: PEM; absent: those of the machine. */
 export type Origination = {
+  /** Absent: compatible. */
+  readonly profile?: TlsProfile
   readonly serverName?: string
   readonly names?: readonly string[]
   readonly roots?: readonly string[]

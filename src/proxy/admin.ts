@@ -9,7 +9,13 @@ import type { Core } from './core.ts'
 export type Admin = AsyncDisposable & { readonly url: string }
 
 /** How connections get in, and which do not. */
-type Interception = { readonly capture: string; readonly exclude: Exclusions; readonly externalVips: boolean }
+type Interception = {
+  readonly capture: string
+  readonly exclude: Exclusions
+  readonly externalVips: boolean
+  /** Doors in plaintext that were opened on purpose. */
+  readonly published: readonly string[]
+}
 
 export type Page = { readonly status: number; readonly headers?: Readonly<Record<string, string>>; readonly body: string }
 
@@ -31,6 +37,8 @@ export function pageOf({ core, certificate, interception }: Subject, path: strin
         : { status: 503, body: core.isDraining ? 'draining\n' : 'waiting for the first configuration\n' }
     case '/config':
       return jsonPage(withoutKeys(core.view))
+    case '/connections':
+      return jsonPage(core.secured)
     case '/status': {
       const own = certificate()
       return jsonPage({
@@ -47,9 +55,9 @@ export function pageOf({ core, certificate, interception }: Subject, path: strin
       })
     }
     case '/':
-      return { status: 200, headers: { 'content-type': 'text/plain' }, body: 'weft proxy: /metrics /ready /config /status\n' }
+      return { status: 200, headers: { 'content-type': 'text/plain' }, body: 'weft proxy: /metrics /ready /config /connections /status\n' }
     default:
-      return { status: 404, body: 'there is /metrics, /ready, /config and /status\n' }
+      return { status: 404, body: 'there is /metrics, /ready, /config, /connections and /status\n' }
   }
 }
 

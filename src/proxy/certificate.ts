@@ -34,7 +34,7 @@ export type KeepCertificate = {
   readonly onChange?: (own: OwnCertificate) => void
   /** Ends the wait for a first certificate. */
   readonly signal?: AbortSignal
-  /** How long that wait may take; absent: for ever. */
+  /** How long that wait may take; absent: for ever. Whoever was in the mesh before, and slept too long, waits for ever. */
   readonly patienceMs?: number
 }
 
@@ -95,6 +95,7 @@ export async function keepCertificate(options: KeepCertificate): Promise<KeptCer
   // an expired one is not shown: a server refuses it even where it needs none
   const shown = (): KeyAndChain | undefined => (isValid() && !isRefused ? own : undefined)
   let lastReason = 'it does not answer'
+  let toldAt = 0
   let settle: { readonly resolve: () => void; readonly reject: (thrown: unknown) => void } | undefined
 
   const { token: _token, ...withoutToken } = options
@@ -102,7 +103,13 @@ export async function keepCertificate(options: KeepCertificate): Promise<KeptCer
   let firstKey: Promise<Key> | undefined
   const keyToAskFor = (): Promise<Key> => (hasBegun ? newKey() : (firstKey ??= newKey()))
   const ask = async (): Promise<Life> => {
-    const next = await request(isTokenSpent && !isRefused && own !== undefined ? withoutToken : options, join, own, shown, await keyToAskFor())
+    const next = await request(
+      isTokenSpent && !isRefused && own !== undefined ? withoutToken : options,
+      join,
+      own,
+      shown,
+      await keyToAskFor(),
+    )
     const isFirst = !hasBegun
     // Asked without a certificate to show: by the token, if there is one.
     isTokenSpent ||= shown() === undefined
@@ -126,6 +133,9 @@ export async function keepCertificate(options: KeepCertificate): Promise<KeptCer
     isRefused = false
     if (!hasBegun && isFinal(thrown)) return settle?.reject(thrown)
     const reason = thrown instanceof Error ? thrown.message : String(thrown)
+    // Asked for every second or two where there is none at all: the same is said twice a minute.
+    if (reason === lastReason && clock.now() - toldAt < 30_000) return
+    toldAt = clock.now()
     lastReason = reason
     log.warn('no certificate from the control plane yet', {
       reason,
@@ -145,7 +155,7 @@ export async function keepCertificate(options: KeepCertificate): Promise<KeptCer
     const abort = (): void => settle?.reject(new NoCertificate('stopped before a certificate was had'))
     const { patienceMs } = options
     const giveUp = (): void => settle?.reject(new LateCertificate(`no certificate within ${patienceMs! / 1000} s: ${lastReason}`))
-    const cancel = patienceMs === undefined ? undefined : clock.after(patienceMs, giveUp)
+    const cancel = patienceMs === undefined || usable !== undefined ? undefined : clock.after(patienceMs, giveUp)
     try {
       await new Promise<void>((resolve, reject) => {
         settle = { resolve, reject }

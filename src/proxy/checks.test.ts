@@ -187,6 +187,7 @@ const reach: Reach = {
   dialLocalUdp: () => assert.fail('no datagrams here'),
   lookup: () => assert.fail('no names here'),
   refusal: () => undefined,
+  agreed: () => {},
   believe: () => ({ code: 'unreadable', refused: 'nobody is believed here' }),
 }
 const ways = (t: TestContext): Ask => {

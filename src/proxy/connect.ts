@@ -4,9 +4,11 @@ import { Failure } from '#base/failure'
 import { dialTcp, originate, type SecureContext, type Socket, secureClient, type TlsSocket } from '#io/net'
 import type { Refused } from '#identity/verify'
 import { dialUdp, type UdpFlow, type UdpHandlers } from '#io/udp'
+import { termsOf, type TlsProfile } from '#model/tls'
 import type { Backend, Endpoint } from '#model/view'
 import type { Ends } from '#wire/proxy-protocol'
 import { dialOutside, flowOutside } from './dial-outside.ts'
+import type { Side } from './handshakes.ts'
 import { failureOf, opened } from './opened.ts'
 import type { Peer } from './peer.ts'
 import { writeHeader } from './proxy-header.ts'
@@ -17,7 +19,9 @@ export type Connected = { readonly socket: Socket; readonly identity: string | u
 /** How this proxy reaches out: its own credentials, and the way into the workload it stands for. */
 export type Reach = {
   /** Undefined until the first certificate is there. */
-  readonly credentials: () => SecureContext | undefined
+  readonly credentials: (profile?: TlsProfile) => SecureContext | undefined
+  /** A handshake is through. peer: what was proved. */
+  readonly agreed: (socket: TlsSocket, side: Side, peer?: string) => void
   /** A connection to the workload's own port; rejects with the operating system's error. */
   readonly dialLocal: (port: number, timeoutMs: number) => Promise<Socket>
   /** A flow of datagrams to the workload's own port, from a port of its own. */
@@ -63,28 +67,40 @@ async function made(backend: Backend, endpoint: Endpoint | undefined, reach: Rea
       socket: await opened(dialTcp(endpoint.host, endpoint.port), 'connect', backend.connectTimeoutMs, endpoint),
       identity: undefined,
     }
-  if (backend.isTlsInside === true) return insideOf(await secured(backend, endpoint, reach, []), backend, endpoint, offers)
+  if (backend.isTlsInside === true) return insideOf(await secured(backend, endpoint, reach, []), backend, endpoint, reach, offers)
   return secured(backend, endpoint, reach, offers)
 }
 
 async function secured(backend: Backend, endpoint: Endpoint, reach: Reach, offers: readonly string[]): Promise<Connected> {
-  const credentials = reach.credentials()
+  const credentials = reach.credentials(backend.profile)
   if (credentials === undefined) throw new Failure('not-ready', 'this proxy has no certificate yet')
   const secure = secureClient(dialTcp(endpoint.host, endpoint.port), credentials, offers, serverName(backend))
-  await opened(secure, 'secureConnect', backend.connectTimeoutMs, endpoint)
+  await opened(secure, 'secureConnect', backend.connectTimeoutMs, endpoint, backend.profile)
   const proven = reach.believe(secure, backend.name, backend.identities)
   if ('refused' in proven) {
     secure.destroy()
     throw new Failure('identity-mismatch', `${endpoint.host}:${endpoint.port}: ${proven.refused}`)
   }
+  reach.agreed(secure, 'outbound', proven.peer)
   return { socket: secure, identity: proven.peer, alpn: typeof secure.alpnProtocol === 'string' ? secure.alpnProtocol : undefined }
 }
 
 /** TLS that the workload itself ends, inside the mutual TLS of the mesh, in which it is bytes like any others. */
-async function insideOf(outer: Connected, backend: Backend, endpoint: Endpoint, offers: readonly string[]): Promise<Connected> {
-  const tls = { ...backend.tls, serverName: backend.tls?.serverName ?? backend.service }
-  const inner: Socket & { readonly alpnProtocol?: string | false | null } = originate(outer.socket, tls, offers)
-  await opened(inner, 'secureConnect', backend.connectTimeoutMs, endpoint)
+async function insideOf(
+  outer: Connected,
+  backend: Backend,
+  endpoint: Endpoint,
+  reach: Reach,
+  offers: readonly string[],
+): Promise<Connected> {
+  const { profile = 'compatible', ...settings } = backend.tls ?? {}
+  const inner = originate(
+    outer.socket,
+    { ...settings, terms: termsOf[profile], serverName: settings.serverName ?? backend.service },
+    offers,
+  )
+  await opened(inner, 'secureConnect', backend.connectTimeoutMs, endpoint, backend.tls?.profile)
+  reach.agreed(inner, 'outside')
   return { socket: inner, identity: outer.identity, alpn: typeof inner.alpnProtocol === 'string' ? inner.alpnProtocol : undefined }
 }
 

@@ -17,6 +17,7 @@ import {
 import { type Lookup, machineLookup } from '#io/resolver'
 import { type DatagramSession, dialUdp, listenSessions, type UdpFlow, type UdpHandlers, type UdpSessions } from '#io/udp'
 import { portName } from '#model/port'
+import { meshTermsOf, type TlsProfile, type TlsTerms } from '#model/tls'
 import { emptyView, type Listener, type Protocol, type View } from '#model/view'
 import { everywhere } from '#model/way-out'
 import type { WorkloadPort } from '#model/workload'
@@ -32,7 +33,7 @@ import { flowOutside } from './dial-outside.ts'
 import { Exit } from './exit.ts'
 import { hopAlpn } from './hop.ts'
 import { Meter } from './meter.ts'
-import { Handshakes } from './handshakes.ts'
+import { Handshakes, whyRefused } from './handshakes.ts'
 import { Peers } from './peers.ts'
 import { Pools } from './pool.ts'
 import { Times } from './times.ts'
@@ -93,7 +94,7 @@ export class Core implements AsyncDisposable {
   readonly #edge: Edge
   readonly #pools: Pools
   readonly #listening: Listening[] = []
-  readonly #acceptors: SecureAcceptor[] = []
+  readonly #acceptors: { readonly name: string; readonly acceptor: SecureAcceptor }[] = []
   readonly #listen: Listen
   /** Every connection of a caller, from before it is known what it speaks. */
   readonly #callers = new Set<Socket>()
@@ -105,7 +106,8 @@ export class Core implements AsyncDisposable {
   readonly #peers = new Peers(() => this.#view.trust)
   #view: View = emptyView
   #isReady = false
-  #credentials: SecureContext | undefined
+  /** By profile. */
+  readonly #credentials = new Map<TlsProfile, SecureContext>()
   #material: TlsMaterial | undefined
   #isDraining = false
 
@@ -121,7 +123,8 @@ export class Core implements AsyncDisposable {
     const exit = new Exit(this.meter, log, options.outside)
     this.exit = exit
     const reach: Reach = {
-      credentials: () => this.#context(),
+      credentials: profile => this.#context(profile),
+      agreed: (socket, side, peer) => this.#handshakes.agreed(socket, side, peer),
       dialLocal: options.dialLocal,
       dialLocalUdp,
       lookup: options.lookup ?? machineLookup,
@@ -146,7 +149,13 @@ export class Core implements AsyncDisposable {
       detectMs: options.detectMs,
       limits: options.limits ?? defaultLimits,
     })
-    this.#edge = new Edge({ acceptor: this.#acceptor, view: () => this.#view, log, caught: (work, socket) => this.#caught(work, socket) })
+    this.#edge = new Edge({
+      handshakes: this.#handshakes,
+      acceptor: this.#acceptor,
+      view: () => this.#view,
+      log,
+      caught: (work, socket) => this.#caught(work, socket),
+    })
     this.#times = new Times(unheld, () => this.#acceptor.judgeAgain())
     this.#sweeper = setInterval(() => this.sweep(performance.now()), 5000).unref()
   }
@@ -180,6 +189,10 @@ export class Core implements AsyncDisposable {
   get concurrency(): Acceptor['concurrency'] {
     return this.#acceptor.concurrency
   }
+  /** Connections with TLS, and what was agreed on. */
+  get secured(): Handshakes['now'] {
+    return this.#handshakes.now
+  }
   get isReady(): boolean {
     return this.#isReady
   }
@@ -193,6 +206,7 @@ export class Core implements AsyncDisposable {
     this.#view = view
     this.#pools.guards.adopt(view.backends)
     this.#pools.checks.follow(view)
+    if (hasOtherTerms(before, view)) this.#renewTerms()
     if (before.listeners[everywhere]?.egress !== view.listeners[everywhere]?.egress) this.#pools.retireOutside()
     if (before.trust !== view.trust) this.#partWithdrawn()
     this.#acceptor.rejudge(before)
@@ -213,16 +227,28 @@ export class Core implements AsyncDisposable {
   /** New connections use the new certificate and roots; open ones go on. */
   present(material: TlsMaterial): void {
     this.#material = material
-    this.#credentials = undefined
-    this.#pools.retire()
-    for (const acceptor of this.#acceptors) acceptor.renew(material)
+    this.#renewTerms()
     this.#settle()
   }
 
+  /** What is kept was made with another certificate, or agreed on otherwise than the mesh wants it now. */
+  #renewTerms(): void {
+    this.#credentials.clear()
+    this.#pools.retire()
+    if (this.#material !== undefined) for (const { name, acceptor } of this.#acceptors) acceptor.renew(this.#material, this.#termsAt(name))
+  }
+
+  #termsAt(listener: string): TlsTerms {
+    return meshTermsOf[this.#view.listeners[listener]?.tls?.profile ?? 'modern']
+  }
+
   /** Made when it is first needed: it takes 50 KB, and many a workload of a node calls nobody. */
-  #context(): SecureContext | undefined {
-    if (this.#material !== undefined) this.#credentials ??= secureContext(this.#material)
-    return this.#credentials
+  #context(profile: TlsProfile = 'modern'): SecureContext | undefined {
+    const known = this.#credentials.get(profile)
+    if (known !== undefined || this.#material === undefined) return known
+    const made = secureContext(this.#material, meshTermsOf[profile])
+    this.#credentials.set(profile, made)
+    return made
   }
 
   /** The first view and the first certificate are there. Rejects with `not-ready` when patience ends. */
@@ -296,7 +322,7 @@ export class Core implements AsyncDisposable {
     const alpn = alpnOf(port.protocol)
     let acceptor: SecureAcceptor | undefined
     const secure = () => {
-      if (acceptor === undefined) this.#acceptors.push((acceptor = this.#secure(name, alpn)))
+      if (acceptor === undefined) this.#acceptors.push({ name, acceptor: (acceptor = this.#secure(name, alpn)) })
       return acceptor
     }
     const arrived = (socket: Socket) => this.#caught(this.#arrived(socket, name, secure), socket)
@@ -335,7 +361,7 @@ export class Core implements AsyncDisposable {
       const known = acceptors.get(alpn.join())
       if (known !== undefined) return known
       const fresh = this.#secure(name, alpn)
-      this.#acceptors.push(fresh)
+      this.#acceptors.push({ name, acceptor: fresh })
       acceptors.set(alpn.join(), fresh)
       return fresh
     }
@@ -361,7 +387,7 @@ export class Core implements AsyncDisposable {
   }
 
   #secure(name: string, alpn: readonly string[]): SecureAcceptor {
-    const failed = (why: string, reason = 'tls') => {
+    const failed = (why: string, reason: string) => {
       this.#handshakes.refused(name, reason)
       this.#options.log.warn(`a caller of ${name} was refused: ${why}`, { reason: 'identity-required' })
     }
@@ -375,9 +401,14 @@ export class Core implements AsyncDisposable {
           failed(proven.refused, proven.code)
           return void secure.destroy()
         }
+        this.#handshakes.agreed(secure, 'inbound', proven.peer)
         this.#caught(this.#acceptor.inbound(secure, name, proven.peer, secure.alpnProtocol), secure)
       },
-      failed,
+      code => {
+        const [reason, why] = whyRefused(code)
+        failed(why, reason)
+      },
+      this.#termsAt(name),
     )
   }
 
@@ -461,4 +492,13 @@ export class Core implements AsyncDisposable {
     this.#acceptor.endSessions()
     this.#pools.close()
   }
+}
+
+/** Whether mutual TLS of the mesh agrees on something else than before. */
+function hasOtherTerms(before: View, now: View): boolean {
+  for (const [name, { tls }] of Object.entries(now.listeners)) {
+    const was = before.listeners[name]
+    if (was !== undefined && was.tls?.profile !== tls?.profile) return true
+  }
+  return false
 }

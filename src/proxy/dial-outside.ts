@@ -2,7 +2,8 @@
 
 import { Failure } from '#base/failure'
 import { dialUdp, type UdpFlow, type UdpHandlers } from '#io/udp'
-import { dialTcp, isIp, originate, type Socket } from '#io/net'
+import { dialTcp, isIp, originate } from '#io/net'
+import { termsOf } from '#model/tls'
 import type { Backend, Endpoint } from '#model/view'
 import type { Connected, Reach } from './connect.ts'
 import { opened } from './opened.ts'
@@ -14,7 +15,7 @@ export async function dialOutside(backend: Backend, endpoint: Endpoint, reach: R
   let last: Failure | undefined
   for (const address of await addressesOf(endpoint, reach, backend.type === 'named' || backend.type === 'original')) {
     try {
-      return await reached(backend, endpoint, address, offers)
+      return await reached(backend, endpoint, address, reach, offers)
     } catch (thrown) {
       if (!(thrown instanceof Failure) || thrown.fate !== 'safe') throw thrown
       last = thrown
@@ -41,17 +42,16 @@ async function reached(
   { tls, connectTimeoutMs }: Backend,
   { host, port }: Endpoint,
   address: string,
+  reach: Reach,
   offers: readonly string[],
 ): Promise<Connected> {
   const at = { host: host === address ? host : `${host} (${address})`, port }
   const socket = dialTcp(address, port)
   if (tls === undefined) return { socket: await opened(socket, 'connect', connectTimeoutMs, at), identity: undefined }
-  const secure: Socket & { readonly alpnProtocol?: string | false | null } = originate(
-    socket,
-    { ...tls, serverName: tls.serverName ?? host },
-    offers,
-  )
-  await opened(secure, 'secureConnect', connectTimeoutMs, at)
+  const { profile = 'compatible', ...settings } = tls
+  const secure = originate(socket, { ...settings, terms: termsOf[profile], serverName: settings.serverName ?? host }, offers)
+  await opened(secure, 'secureConnect', connectTimeoutMs, at, tls.profile)
+  reach.agreed(secure, 'outside')
   return { socket: secure, identity: undefined, alpn: typeof secure.alpnProtocol === 'string' ? secure.alpnProtocol : undefined }
 }
 

@@ -4,9 +4,11 @@ import type { Log } from '#base/log'
 import { edgeAcceptor, refuseName, type Socket } from '#io/net'
 import type { Listener, Terminated, View } from '#model/view'
 import { terminatedAt } from '#model/server-name'
+import { termsOf } from '#model/tls'
 import { detect } from '#wire/detect'
 import type { Acceptor } from './accept.ts'
 import { firstBytes } from './first-bytes.ts'
+import { type Handshakes, whyRefused } from './handshakes.ts'
 import { endsOf } from './proxy-header.ts'
 
 /** As long as a handshake may take as a whole. */
@@ -14,18 +16,19 @@ const helloMs = 10_000
 
 export type EdgeOptions = {
   readonly acceptor: Acceptor
+  readonly handshakes: Handshakes
   readonly view: () => View
   readonly log: Log
   /** Tells of a bug that ends work on a connection. */
   readonly caught: (work: Promise<void>, socket: Socket) => void
 }
 
-type Handshakes = ReturnType<typeof edgeAcceptor>
+type Doorkeeper = ReturnType<typeof edgeAcceptor>
 
 export class Edge {
   readonly #options: EdgeOptions
   /** Made when first asked for: it parses the keys. */
-  readonly #acceptors = new WeakMap<Terminated, Handshakes>()
+  readonly #acceptors = new WeakMap<Terminated, Doorkeeper>()
 
   constructor(options: EdgeOptions) {
     this.#options = options
@@ -47,31 +50,36 @@ export class Edge {
       socket.unshift(first)
       return acceptor.entered(socket, metBy(listener, found), () => endsOf(socket))
     }
-    const handshakes = found === undefined ? undefined : this.#handshakesOf(found, listener)
-    if (handshakes === undefined) {
+    const keeper = found === undefined ? undefined : this.#keeperOf(found, listener)
+    if (keeper === undefined) {
       this.#refused(listener, `there is no certificate for ${hello.sni ?? 'callers that name no server'}`)
       return refuseName(socket)
     }
     socket.unshift(first)
-    handshakes.accept(socket)
+    keeper.accept(socket)
   }
 
-  #handshakesOf(found: Terminated, listener: Listener): Handshakes | undefined {
+  #keeperOf(found: Terminated, listener: Listener): Doorkeeper | undefined {
     const known = this.#acceptors.get(found)
     if (known !== undefined) return known
     const met = metBy(listener, found)
-    const { acceptor, caught, log } = this.#options
+    const { acceptor, caught, handshakes, log } = this.#options
     try {
       const made = edgeAcceptor(
-        { ...found, speaksHttp: found.routes !== undefined },
+        { ...found, speaksHttp: found.routes !== undefined, terms: termsOf[found.profile ?? 'modern'] },
         secure => {
           secure.on('error', () => {})
+          handshakes.agreed(secure, 'gateway')
           caught(
             acceptor.entered(secure, met, () => endsOf(secure), secure.alpnProtocol ?? null),
             secure,
           )
         },
-        why => this.#refused(listener, why),
+        code => {
+          const [reason, why] = whyRefused(code)
+          handshakes.refused(listener.name, reason)
+          this.#refused(listener, why)
+        },
       )
       this.#acceptors.set(found, made)
       return made

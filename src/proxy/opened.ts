@@ -3,15 +3,18 @@
 import { longestTimerMs } from '#base/clock'
 import { Failure } from '#base/failure'
 import type { Socket } from '#io/net'
+import type { TlsProfile } from '#model/tls'
 import type { Endpoint } from '#model/view'
 
+/** profile: one that was asked for, which may be why it does not come to be. */
 export function opened(
   socket: Socket,
   event: 'connect' | 'secureConnect',
   timeoutMs: number,
   endpoint: Pick<Endpoint, 'host' | 'port'>,
+  profile?: TlsProfile,
 ): Promise<Socket> {
-  const where = `${endpoint.host}:${endpoint.port}`
+  const where = `${endpoint.host}:${endpoint.port}${profile === undefined ? '' : ` by the TLS profile ${profile}`}`
   return new Promise((resolve, reject) => {
     const timer = setTimeout(
       () => {

@@ -58,7 +58,9 @@ export class Pools {
     if (known?.backend === backend) return known.pool
     const kind = `${backend.name}|${backend.protocol}|${backend.connectTimeoutMs}|${backend.proxyProtocol ?? ''}${backend.tls === undefined ? '' : JSON.stringify(backend.tls)}`
     const key =
-      endpoint === undefined ? kind : `${kind}|${endpoint.host}:${endpoint.port}|${endpoint.mtls ? backend.identities.join() : 'plain'}`
+      endpoint === undefined
+        ? kind
+        : `${kind}|${endpoint.host}:${endpoint.port}|${endpoint.mtls ? `${backend.profile ?? ''} ${backend.identities.join()}` : 'plain'}`
     let pool = this.#pools.get(key)
     if (pool === undefined) this.#pools.set(key, (pool = this.#poolOf(backend, endpoint)))
     this.#known.set(object, { backend, pool })

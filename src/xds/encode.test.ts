@@ -207,13 +207,15 @@ const concurrency = fc.record({
     bufferPercent: fc.nat(100),
   }),
 })
+/** Modern is what it is where nothing is said. */
+const meshProfile = fc.constantFrom('fips' as const, 'pqc' as const)
 const listener: fc.Arbitrary<Omit<Listener, 'name'>> = fc
   .record({
     direction: fc.constantFrom('outbound' as const, 'inbound' as const),
     host,
     port,
     protocol: fc.constantFrom('http', 'http2', 'grpc', 'tcp', 'tls', 'detect'),
-    tls: optional(fc.constantFrom('strict' as const, 'permissive' as const)),
+    tls: optional(fc.record({ mode: fc.constantFrom('strict' as const, 'permissive' as const), profile: optional(meshProfile) }).map(bare)),
     demandsHeader: fc.boolean(),
     routes: word,
     backends: opaque,
@@ -245,7 +247,7 @@ const listener: fc.Arbitrary<Omit<Listener, 'name'>> = fc
       host,
       port,
       protocol: protocol as Listener['protocol'],
-      ...(direction === 'inbound' && tls ? { tls: { mode: tls } } : {}),
+      ...(direction === 'inbound' && tls ? { tls: tls as NonNullable<Listener['tls']> } : {}),
       ...(direction === 'inbound' && demandsHeader ? { proxyProtocol: true as const } : {}),
       ...(['tcp', 'tls'].includes(protocol) ? {} : { routes }),
       ...(direction === 'outbound' && protocol === 'tls' && serverNames
@@ -345,12 +347,17 @@ const backend: fc.Arbitrary<Omit<Backend, 'name'>> = fc
       word.map(name => `spiffe://weft.test/ns/default/sa/${name}`),
       { maxLength: 2 },
     ),
+    profile: optional(meshProfile),
     proxyProtocol: optional(fc.constantFrom('v1' as const, 'v2' as const)),
     ...resilience,
   })
   // The workload behind the proxy is one: there is no choice, and no panic.
-  .map(({ chosen, ...given }) =>
-    bare({ ...given, ...(given.type === 'local' ? { balance: 'round-robin' } : bare(chosen)) }),
+  .map(({ chosen, profile, ...given }) =>
+    bare({
+      ...given,
+      ...(given.identities.length > 0 ? { profile } : {}),
+      ...(given.type === 'local' ? { balance: 'round-robin' } : bare(chosen)),
+    }),
   ) as fc.Arbitrary<Omit<Backend, 'name'>>
 const endpoints: fc.Arbitrary<Omit<EndpointSet, 'backend'>> = fc
   .record({

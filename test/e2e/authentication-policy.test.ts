@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { execFile, execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { join } from 'node:path'
@@ -41,10 +41,6 @@ describe('an AuthenticationPolicy', { skip }, () => {
     web = mesh.shell('web')
     await mesh.healthy('server')
     await mesh.healthy('web')
-    await mesh.client.apply(
-      { group: '', version: 'v1', plural: 'namespaces', namespaced: false },
-      { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'weft-system' } },
-    )
   })
   after(() => mesh[Symbol.asyncDispose]())
 
@@ -85,6 +81,46 @@ describe('an AuthenticationPolicy', { skip }, () => {
     assert.notEqual(stdout, '', stderr)
     return { code, report: JSON.parse(stdout) as MtlsReport }
   }
+
+  test('is not needed on a fresh mesh, which takes plaintext too and says so; callers of the mesh speak mutual TLS, and the document that the report gives makes it strict', async () => {
+    assert.match(await plainly(), /code=200$/)
+    assert.match(await calls(), /code=200 server$/)
+    assert.equal((await endpoint()).mtls, true)
+    await mesh.until('the call is seen with both identities', async () =>
+      (await mesh.client.topology(60)).edges.some(({ source, mtls }) => source.service === 'web' && mtls),
+    )
+    await mesh.until('plaintext is told', async () => (await report()).report.why.some(each => /plaintext from/.test(each)))
+    assert.match(
+      (await mesh.weft('status')).stdout,
+      /^mutual TLS +permissive at 2 ports of 2, which take plaintext too; 1 port was called so .*weft mtls report/m,
+    )
+    assert.match((await mesh.weft('check')).stdout, /mutual TLS .*permissive at 2 ports of 2/)
+
+    // Who has no name is not among those who are named, and is denied by a rule that allows others.
+    const from = [{ serviceAccounts: ['web'] }]
+    await apply(mesh, 'AccessPolicy', 'named', { targetRefs: toServer, action: 'Allow', rules: [{ from }] })
+    assert.match(await plainly(), /code=403 access-denied$/)
+    assert.match(await calls(), /code=200 server$/)
+    await remove(mesh, 'AccessPolicy', 'named')
+
+    const { code, stdout } = await mesh.weft('mtls', 'report')
+    assert.equal(code, 1)
+    const [, document] = /weft apply -f - <<'END'\n(.*)\nEND$/s.exec(stdout.trim()) ?? []
+    assert.ok(document, stdout)
+    const file = join(mesh.folder, 'strict.yaml')
+    writeFileSync(file, document)
+    assert.equal((await mesh.weft('apply', '--wait', '-f', file)).code, 0)
+    assert.match(await plainly(), /code=403 identity-required$/)
+    assert.match(await calls(), /code=200 server$/)
+    assert.match((await mesh.weft('status')).stdout, /^mutual TLS +strict at all 2 ports$/m)
+    assert.equal((await mesh.weft('delete', '-f', file)).code, 0)
+    // From here on by the other way.
+    await mesh.client.apply(
+      { group: 'weft.dev', version: 'v1alpha1', plural: 'meshes', namespaced: false },
+      { apiVersion: 'weft.dev/v1alpha1', kind: 'Mesh', metadata: { name: 'default' }, spec: { mtls: { mode: 'strict' } } },
+    )
+    await becomes({ mtls: true, mode: 'strict' })
+  })
 
   test('holds for the mesh, a namespace, a workload, a Service and a port; the narrower wins, and explain says by whose word', async () => {
     assert.match(await plainly(), /code=403 identity-required$/)
@@ -201,7 +237,7 @@ describe('an AuthenticationPolicy', { skip }, () => {
     timeout: 120_000,
   }, async () => {
     await using one = new Load(mesh, { name: 'load-one', to: 'http://server:8080', rate: 150 })
-    await using two = mesh.run('load-two', [process.execPath, join(import.meta.dirname, 'authentication/http2-load.mjs')], {
+    await using two = mesh.run('load-two', [process.execPath, join(root, 'test/harness/load/http2.mjs')], {
       env: { TO: 'http://server:8080', RATE: '150' },
     })
     await one.answers(200)

@@ -227,7 +227,7 @@ test('check names the control plane, version compares both ends, topology answer
 test('completion knows the names of kinds and objects', async () => {
   assert.match(await says('__complete', '--', 'get', 'httpr'), /^httproutes\n$/)
   assert.match(await says('__complete', '--', 'get', 'svc', '-n', 'shop', 'ord'), /^orders\n$/)
-  assert.match(await says('__complete', '--', 'get', 'svc', '-n', ''), /^default\nshop\n$/)
+  assert.match(await says('__complete', '--', 'get', 'svc', '-n', ''), /^default\nshop\nweft-system\n$/)
 })
 
 test('a reader that goes away ends a command quietly', () => {

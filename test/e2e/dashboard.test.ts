@@ -155,14 +155,16 @@ describe('the dashboard', { skip }, () => {
       apiVersion: 'weft.dev/v1alpha1',
       kind: 'AuthenticationPolicy',
       metadata: { name: 'meanwhile', namespace: 'default' },
-      spec: { targetRefs: [{ kind: 'Service', name: 'reviews' }], mtls: { mode: 'Permissive' } },
+      spec: { targetRefs: [{ kind: 'Service', name: 'reviews' }], mtls: { mode: 'Strict' } },
     }
+    await goTo('/status')
+    await page.getByTestId('mutual-tls').getByText('take plaintext').waitFor()
     await goTo('/services/reviews.default')
-    await mesh.client.apply(policies, policy, { force: true })
     await page.locator('[data-testid=mutual-tls-verdict][data-safe=true]').waitFor()
     assert.match(await page.getByTestId('mutual-tls-ports').innerText(), /permissive\s+nobody/i)
-    await mesh.client.delete(policies, 'meanwhile', { namespace: 'default' })
+    await mesh.client.apply(policies, policy, { force: true })
     await page.getByTestId('mutual-tls').waitFor({ state: 'detached' })
+    await mesh.client.delete(policies, 'meanwhile', { namespace: 'default' })
   })
 
   test('changes a split on the page; every proxy has it, and the traffic follows', async () => {

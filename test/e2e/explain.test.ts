@@ -65,7 +65,7 @@ describe('what is explained', { skip: verdict.ok ? false : `${verdict.why}: ${ve
       const workloads = explanation.shares.filter(({ part }) => part > 0).flatMap(({ endpoints }) => endpoints)
       assert.deepEqual(
         workloads.map(({ isUsed, way }) => [isUsed, way?.listener, way?.mtls?.mode, way?.to]),
-        [[true, 'inbound/8080', 'strict', '127.0.0.1:8080']],
+        [[true, 'inbound/8080', 'permissive', '127.0.0.1:8080']],
       )
       assert.match(workloads[0]!.workload, new RegExp(`^front-${instance}`))
       assert.match(protocolBy ?? '', /^(the name of the port, "http"|its workloads|appProtocol)/)
@@ -143,7 +143,7 @@ describe('what is explained', { skip: verdict.ok ? false : `${verdict.why}: ${ve
       /^asker asks GET http:\/\/front:8080\/hello$/m,
       /✗ HTTPRoute default\/story rule 0 .* header x-who is absent$/m,
       /✓ HTTPRoute default\/story rule 1 /m,
-      /✓ front-v1\S* at .*, healthy ─▶ its proxy, inbound\/8080 \(strict\), http ─▶ 127\.0\.0\.1:8080$/m,
+      /✓ front-v1\S* at .*, healthy ─▶ its proxy, inbound\/8080 \(permissive\), http ─▶ 127\.0\.0\.1:8080$/m,
       /mTLS: the caller proves spiffe:\/\/\S+\/sa\/asker, the called spiffe:\/\/\S+$/m,
       /^✓ it arrives$/m,
     ])

@@ -322,7 +322,19 @@ describe('weft capture', { skip, timeout: 60_000 }, () => {
     }
     await answers(() => one.as(4242, ...curl, 'http://greeter:8080/'), /^greeter .*URI=spiffe:\/\/weft\.local\/ns\/default\/sa\/orders$/)
     await answers(() => one.run(...weft, 'run', '--name', 'caller', '--', ...curl, 'http://orders:8080/'), /^orders .*sa\/caller$/)
-    // From outside the mesh nobody gets past the proxy to the port.
+    // From outside the mesh nobody gets past the proxy to the port: not where an identity is demanded.
+    assert.match(await other.run(...curl, 'http://10.99.0.1:8080/'), /^orders nobody$/)
+    const strict = join(home, 'strict.yaml')
+    writeFileSync(
+      strict,
+      JSON.stringify({
+        apiVersion: 'weft.dev/v1alpha1',
+        kind: 'AuthenticationPolicy',
+        metadata: { name: 'strict', namespace: 'weft-system' },
+        spec: { targetRefs: [{ kind: 'Mesh' }], mtls: { mode: 'Strict' } },
+      }),
+    )
+    await one.run(...weft, 'apply', '--wait', '-f', strict)
     assert.match(await other.run(...curl, 'http://10.99.0.1:8080/'), /the caller proved no identity/)
     const gone = new Promise(done => captured.once('exit', done))
     captured.kill('SIGTERM')

@@ -83,6 +83,7 @@ suite('a strict port', { skip }, () => {
 
   before(async () => {
     mesh = await Mesh.start()
+    await mesh.strict()
     server = startServer(mesh, 'server', { instance: 'server' })
     startServer(mesh, 'observer', { instance: 'observer' })
     await mesh.healthy('server')

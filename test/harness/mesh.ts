@@ -18,6 +18,7 @@ export const path = [process.env['PATH'], '/usr/sbin', '/sbin', '/usr/lib/postgr
 export const kinds = {
   service: { group: '', version: 'v1', plural: 'services', namespaced: true },
   httpRoute: { group: 'gateway.networking.k8s.io', version: 'v1', plural: 'httproutes', namespaced: true },
+  authenticationPolicy: { group: 'weft.dev', version: 'v1alpha1', plural: 'authenticationpolicies', namespaced: true },
   workload: { group: 'weft.dev', version: 'v1alpha1', plural: 'workloads', namespaced: true },
 } as const satisfies Record<string, KindPath>
 
@@ -201,6 +202,18 @@ export class Mesh implements AsyncDisposable {
     )
     this.#running.add(running)
     return running
+  }
+
+  /** No workload takes plaintext any more, and every proxy that is connected knows it. */
+  async strict(): Promise<void> {
+    const { resource } = await this.client.apply(kinds.authenticationPolicy, {
+      apiVersion: 'weft.dev/v1alpha1',
+      kind: 'AuthenticationPolicy',
+      metadata: { name: 'strict', namespace: 'weft-system' },
+      spec: { targetRefs: [{ kind: 'Mesh' }], mtls: { mode: 'Strict' } },
+    })
+    const revision = Number(resource.metadata.resourceVersion)
+    await this.until(`revision ${revision} on every proxy`, async () => (await this.client.convergence(revision)).pending.length === 0)
   }
 
   /** The command that is Weft itself. */

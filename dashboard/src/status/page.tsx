@@ -21,7 +21,7 @@ export function StatusPage(): ReactNode {
   const status = useStatus()
   const now = useNow(1_000)
   if (!status.data) return status.error ? <Refused error={status.error} retry={() => void status.refetch()} /> : <Loading />
-  const { version, startedAt, trustDomain, xds, store, certificates, proxies, trust } = status.data
+  const { version, startedAt, trustDomain, xds, store, certificates, mtls, proxies, trust } = status.data
   return (
     <Page name="Status" title="Status">
       <Facts
@@ -34,6 +34,7 @@ export function StatusPage(): ReactNode {
           ['xDS and certificates', `${xds.host}:${xds.port}`],
         ]}
       />
+      <MutualTls {...mtls} />
       <Section title="Proxies by state">
         <States proxies={proxies} />
       </Section>
@@ -74,6 +75,29 @@ export function StatusPage(): ReactNode {
         <Commands />
       </Section>
     </Page>
+  )
+}
+
+/** Nothing is shown before a workload has a port. */
+function MutualTls({ strict, permissive, disabled, plaintext }: ControlStatus['mtls']): ReactNode {
+  const all = strict + permissive + disabled
+  if (all === 0) return null
+  return (
+    <Section title="Mutual TLS" testid="mutual-tls">
+      <div className={`panel ${css['states']}`} data-strict={strict === all}>
+        {strict === all ? (
+          <div>
+            <b style={{ color: colours.synced }}>strict</b> at all {all} ports: workloads take nothing else
+          </div>
+        ) : (
+          <div>
+            <b style={{ color: colours.pending }}>{permissive > 0 ? 'permissive' : 'disabled'}</b> at {permissive + disabled} of {all}{' '}
+            ports, which take plaintext; {plaintext === 0 ? 'none was' : `${plaintext} of them were`} called so in the last 10 min. Whether
+            it is safe to go strict, and by which document: <code>weft mtls report</code>
+          </div>
+        )}
+      </div>
+    </Section>
   )
 }
 

@@ -35,8 +35,37 @@ export async function mtlsReport(session: Session, given: Given): Promise<number
     withinSeconds: Math.ceil(withinMs / 1000),
   })
   if (output !== 'table') await printAs(say, output, report)
-  else show(session, report)
+  else {
+    show(session, report)
+    const policies = strictPolicies(report, { namespace, service, port })
+    if (policies.length === 0) return report.safe ? exit.ok : exit.failed
+    say.out(`\n${report.safe ? 'strict' : 'when it is safe, strict'} by (narrower policies that say otherwise hold on):`)
+    say.out(`weft apply -f - <<'END'\n${policies.join('\n---\n')}\nEND`)
+  }
   return report.safe ? exit.ok : exit.failed
+}
+
+type Asked = { readonly namespace: string | undefined; readonly service: string | undefined; readonly port: string | undefined }
+
+/** What makes the places strict that were asked about; none where they are. */
+function strictPolicies({ ports }: MtlsReport, { namespace, service, port }: Asked): readonly string[] {
+  const open = ports.filter(({ mode }) => mode !== 'strict')
+  const policy = (name: string, where: string, target: string): string =>
+    `apiVersion: weft.dev/v1alpha1
+kind: AuthenticationPolicy
+metadata: { name: ${name}, namespace: ${where} }
+spec: { targetRefs: [${target}], mtls: { mode: Strict } }`
+  if (open.length === 0) return []
+  if (service === undefined)
+    return [
+      namespace === undefined ? policy('strict', 'weft-system', '{ kind: Mesh }') : policy('strict', namespace, '{ kind: Namespace }'),
+    ]
+  const section = port === undefined ? '' : open.find(({ name }) => name !== undefined)?.name
+  // A port without a name cannot be aimed at alone: the document is left to whoever knows what else the Service has.
+  if (section === undefined) return []
+  return [...new Set(open.map(each => each.namespace))].map(where =>
+    policy(`${service}-strict`, where, `{ kind: Service, name: ${service}${section === '' ? '' : `, sectionName: ${section}`} }`),
+  )
 }
 
 function show(session: Session, report: MtlsReport): void {

@@ -9,6 +9,7 @@ import type { Session } from '../session.ts'
 import { printTable } from '../table.ts'
 import { count } from '../words.ts'
 import { concerns } from '../status/judge.ts'
+import { goStrict, tellMtls } from '../status/mtls.ts'
 import { keepSeen } from '../status/seen.ts'
 
 type Flags = { readonly output?: 'table' | 'json' | 'yaml'; readonly control?: string }
@@ -34,7 +35,7 @@ export async function status(session: Session, { output = 'table', control }: Fl
 function show(
   { say }: Session,
   url: string,
-  { version, startedAt, trustDomain, xds, store, certificates, proxies }: ControlStatus,
+  { version, startedAt, trustDomain, xds, store, certificates, mtls, proxies }: ControlStatus,
   wrong: readonly string[],
   now: number,
 ): void {
@@ -46,6 +47,8 @@ function show(
   line('trust domain', trustDomain)
   line('store', `revision ${store.revision}, ${store.path}`)
   line('certificates', certificates.map(({ use, notAfter }) => `${use} ${tellLeft(notAfter, now)}`).join(', '))
+  const { isStrict, says: mtlsSays } = tellMtls(mtls)
+  line('mutual TLS', isStrict ? mtlsSays : `${say.paint('yellow', mtlsSays)}; ${goStrict}`)
   const synced = proxies.filter(({ state }) => state === 'synced').length
   line('proxies', `${count(proxies.length, 'proxy', 'proxies')}, ${synced} in sync`)
   if (proxies.length > 0) {

@@ -32,6 +32,7 @@ const status = (proxies: readonly ProxyStatus[], controlHours = 20): ControlStat
     { use: 'intermediate', subject: '', notAfter: inHours(8000) },
     { use: 'control', subject: '', notAfter: inHours(controlHours) },
   ],
+  mtls: { strict: 0, permissive: 0, disabled: 0, plaintext: 0 },
   proxies,
 })
 

@@ -74,6 +74,15 @@ export function addMesh(program: Command, session: Session, act: Act): void {
     .addOption(controlFlag())
     .action(act(async (flags: object) => (await import('../commands/proxy.ts')).proxyList(session, flags)))
   example(list, say, [['weft proxy list -A', 'of all namespaces']])
+  const connections = proxy
+    .command('connections')
+    .description('its connections with TLS, and what was agreed on; only on the machine where it runs')
+    .argument('<proxy>', 'a service, a workload, or WORKLOAD.NAMESPACE')
+    .addOption(outputFlag('table', 'json', 'yaml'))
+    .addOption(namespaceFlag())
+    .addOption(controlFlag())
+    .action(act(async (name: string, flags: object) => (await import('../commands/connections.ts')).proxyConnections(session, name, flags)))
+  example(connections, say, [['weft proxy connections orders', 'with version, key exchange and cipher of each']])
   const parts = [
     ['config', 'its whole configuration', ['yaml', 'json']],
     ['endpoints', 'where its requests can go', ['table', 'json', 'yaml']],
@@ -128,9 +137,15 @@ export function addMesh(program: Command, session: Session, act: Act): void {
 
   const check = program
     .command('check')
-    .description('can this machine run the mesh, does the control plane answer, do versions agree')
+    .description(
+      'can this machine run the mesh, does the control plane answer, do versions agree; and every way around the proxies that is seen',
+    )
+    .option('--bypasses', 'only the ways around the proxies; ends with 1 where there are some')
     .addOption(outputFlag('table', 'json', 'yaml'))
     .addOption(controlFlag())
     .action(act(async (flags: object) => (await import('../commands/check.ts')).check(session, flags)))
-  example(check, say, [['weft check', 'before the first weft run']])
+  example(check, say, [
+    ['weft check', 'before the first weft run'],
+    ['weft check --bypasses', 'what gets past the proxies, and what to do about it'],
+  ])
 }

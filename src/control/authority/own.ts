@@ -7,7 +7,7 @@ import { createIntermediate, issueLeaf, openSigner, type Signer } from '#identit
 import { newKey } from '#identity/key'
 import { renewAt } from '#identity/rotation'
 import { listFolder, makeFolder, removeFile } from '#io/files'
-import type { Issuer } from './issuer.ts'
+import { type Issuer, IssuerDown } from './issuer.ts'
 import { readPair, within, writePair } from './kept.ts'
 import { kept, nextRoots, openRoots, type Roots, type RootsPlace } from './own-roots.ts'
 import type { RotationState } from './rotation.ts'
@@ -84,7 +84,12 @@ export async function openOwn(place: RootsPlace & { readonly onChange?: (() => v
     anchor: () => (roots.stage === 'signing' ? roots.other! : roots.root).certificate,
     intermediates: () => known,
     async sign({ publicKey, identity, lifeMs, dns = [], ips = [] }) {
-      const by = isDue(signer, clock) ? await (renewing ??= renew()) : signer
+      const { notAfter } = lifeOf(roots.root.certificate)
+      if (clock.now() >= notAfter)
+        throw new IssuerDown(
+          `the root certificate expired at ${new Date(notAfter).toISOString()}: nothing can be signed; weft cert doctor says how to mend it`,
+        )
+      const by = isDue(signer, roots, clock) ? await (renewing ??= renew()) : signer
       const issued = issueLeaf(by, publicKey, identity, clock.now(), { lifeMs, dns, ips })
       if (serials.size < mostSerials) serials.add(issued.serial)
       const chain = issued.chain.filter(pem => pem !== by.root)
@@ -108,7 +113,9 @@ export async function openOwn(place: RootsPlace & { readonly onChange?: (() => v
   }
 }
 
-const isDue = (signer: Signer, clock: Clock): boolean => clock.now() >= renewAt(lifeOf(signer.certificate), 0.5)
+/** One that lasts as long as the root would be replaced by nothing better. */
+const isDue = ({ certificate }: Signer, { root }: Roots, clock: Clock): boolean =>
+  lifeOf(certificate).notAfter < lifeOf(root.certificate).notAfter && clock.now() >= renewAt(lifeOf(certificate), 0.5)
 
 async function openIntermediate(place: RootsPlace, roots: Roots): Promise<Signer> {
   const pair = await readPair(place, file)
@@ -123,7 +130,7 @@ async function openIntermediate(place: RootsPlace, roots: Roots): Promise<Signer
     // Of the root that signed before the step that was taken last.
     return makeIntermediate(place, roots)
   }
-  return isDue(signer, place.clock) ? makeIntermediate(place, roots) : signer
+  return isDue(signer, roots, place.clock) ? makeIntermediate(place, roots) : signer
 }
 
 async function makeIntermediate(place: RootsPlace, { root }: Roots): Promise<Signer> {

@@ -27,7 +27,7 @@ const settings: ClientOptions = {
   'grpc-node.flow_control_window': 4 * 1024 * 1024,
   'grpc.keepalive_permit_without_calls': 1,
   'grpc.initial_reconnect_backoff_ms': 100,
-  'grpc.max_reconnect_backoff_ms': 5_000,
+  'grpc.max_reconnect_backoff_ms': 2_000,
   'grpc.use_local_subchannel_pool': 1, // a connection carries an identity: never shared between channels
   'grpc.enable_http_proxy': 0, // HTTP_PROXY is for the workload, not for the mesh
   'grpc.service_config_disable_resolution': 1,

@@ -5,6 +5,7 @@ import { constants } from 'node:crypto'
 import { createServer, type SecureContextOptions, type TLSSocket } from 'node:tls'
 import type { Log } from '#base/log'
 import { listenError } from '../net.ts'
+import { leave } from '../net/leave.ts'
 import type { Door, Service } from './service.ts'
 import { RpcError, rpcCodes } from './status.ts'
 import { type KeyAndChain, presented } from './tls.ts'
@@ -73,9 +74,10 @@ export async function serveGrpc(options: ServeGrpcOptions): Promise<GrpcServer> 
     handshakeTimeout: 20_000,
     noDelay: true,
   })
-  listener.on('tlsClientError', (error, socket) =>
-    log.debug('a TLS handshake failed', { from: socket.remoteAddress, reason: error.message }),
-  )
+  listener.on('tlsClientError', (error, socket) => {
+    log.debug('a TLS handshake failed', { from: socket.remoteAddress, reason: error.message })
+    leave(socket)
+  })
   listener.on('secureConnection', socket => {
     const address = `${socket.remoteAddress}:${socket.remotePort}`
     const identified = identify(socket, options)

@@ -2,6 +2,8 @@
 
 import tls from 'node:tls'
 import type { Socket } from '../net.ts'
+import { leave } from './leave.ts'
+import { optionsOf, type Terms } from './terms.ts'
 
 /** certificates: PEM, one for each kind of key; the caller's hello decides. callers: whose certificates they must show, or may. */
 type EdgeMaterial = {
@@ -9,11 +11,12 @@ type EdgeMaterial = {
   readonly callers?: { readonly roots: readonly string[]; readonly isRequired: boolean }
   /** Which version is agreed on; else nothing is. */
   readonly speaksHttp: boolean
+  readonly terms: Terms
 }
 
-/** Server side of TLS 1.2 and 1.3 on accepted sockets whose hello is still unread. Handshakes end within ten seconds, either way. Throws where a key does not fit its certificate. */
+/** Server side of TLS on accepted sockets whose hello is still unread. Handshakes end within ten seconds, either way. Throws where a key does not fit its certificate. */
 export function edgeAcceptor(
-  { certificates, callers, speaksHttp }: EdgeMaterial,
+  { certificates, callers, speaksHttp, terms }: EdgeMaterial,
   onSecure: (socket: tls.TLSSocket) => void,
   onFailed: (why: string) => void,
 ): { accept(socket: Socket): void } {
@@ -21,16 +24,17 @@ export function edgeAcceptor(
     cert: certificates.map(each => each.cert),
     key: certificates.map(each => each.key),
     ...(callers === undefined ? {} : { ca: [...callers.roots], requestCert: true, rejectUnauthorized: callers.isRequired }),
-    minVersion: 'TLSv1.2',
+    ...optionsOf(terms),
     handshakeTimeout: 10_000,
     pauseOnConnect: true,
     allowHalfOpen: true,
     ...(speaksHttp ? { ALPNProtocols: ['h2', 'http/1.1'] } : {}),
   })
   server.on('secureConnection', onSecure)
-  server.on('tlsClientError', (error, socket) =>
-    onFailed(String(socket.authorizationError ?? (error as NodeJS.ErrnoException).code ?? error.message)),
-  )
+  server.on('tlsClientError', (error, socket) => {
+    onFailed(String(socket.authorizationError ?? (error as NodeJS.ErrnoException).code ?? error.message))
+    leave(socket)
+  })
   return { accept: socket => void server.emit('connection', socket) }
 }
 

@@ -2,30 +2,33 @@
 
 import net from 'node:net'
 import tls from 'node:tls'
+import { optionsOf, type Terms } from './terms.ts'
 
-/** names: of which the certificate must prove one; absent: serverName. roots: PEM; absent: those of this machine. */
+/** terms: what may be agreed on. names: of which the certificate must prove one; absent: serverName. roots: PEM; absent: those of this machine. */
 export type OutsideTls = {
+  readonly terms: Terms
   readonly serverName: string
   readonly names?: readonly string[]
   readonly roots?: readonly string[]
   readonly certificate?: { readonly cert: string; readonly key: string }
 }
 
-/** Parsing roots and keys costs milliseconds: once for each setting. */
-const contexts = new WeakMap<readonly string[] | object, tls.SecureContext>()
-let machine: tls.SecureContext | undefined
+/** Parsing roots and keys costs milliseconds: once for each setting, and for what it is agreed on. */
+const contexts = new WeakMap<object, Map<Terms, tls.SecureContext>>()
+const machine = {}
 
-function contextOf({ roots, certificate }: OutsideTls): tls.SecureContext {
-  const key = certificate ?? roots
-  if (key === undefined) return (machine ??= tls.createSecureContext({ ca: machineRoots(), minVersion: 'TLSv1.2' }))
-  let context = contexts.get(key)
+function contextOf({ terms, roots, certificate }: OutsideTls): tls.SecureContext {
+  const key = certificate ?? roots ?? machine
+  let known = contexts.get(key)
+  if (known === undefined) contexts.set(key, (known = new Map()))
+  let context = known.get(terms)
   if (context === undefined)
-    contexts.set(
-      key,
+    known.set(
+      terms,
       (context = tls.createSecureContext({
         ca: roots === undefined ? machineRoots() : [...roots],
         ...(certificate === undefined ? {} : { cert: certificate.cert, key: certificate.key }),
-        minVersion: 'TLSv1.2',
+        ...optionsOf(terms),
       })),
     )
   return context

@@ -68,7 +68,10 @@ const spec = z.strictObject({
     )
     .describe('The Services for which it holds.'),
   validation: validation.describe('How the backend proves who it is.'),
-  options: z.record(z.string(), z.string().max(4096)).optional().describe('Settings of an implementation.'),
+  options: z
+    .record(z.string(), z.string().max(4096))
+    .optional()
+    .describe('Settings of an implementation. Weft has weft.dev/tls-profile: modern, compatible, fips or pqc.'),
 })
 
 export type BackendTLSPolicy = Resource<z.infer<typeof spec>>

@@ -124,12 +124,22 @@ const externalAuth = z
           .optional()
           .describe('Prefix put before the path that it is asked with.'),
         allowedHeaders: setList(z.string()).max(64).optional().describe('Request headers that it is shown.'),
-        allowedResponseHeaders: setList(z.string()).max(64).optional().describe('Headers of its answer that are passed on to the backend; absent: all but those that frame the message.'),
+        allowedResponseHeaders: setList(z.string())
+          .max(64)
+          .optional()
+          .describe('Headers of its answer that are passed on to the backend; absent: all but those that frame the message.'),
       })
       .optional()
       .describe('Settings of protocol HTTP.'),
     forwardBody: z
-      .strictObject({ maxSize: z.int32().min(0).max(65_535).optional().describe('Bytes of the body that it is shown at most; of a longer one the beginning.') })
+      .strictObject({
+        maxSize: z
+          .int32()
+          .min(0)
+          .max(65_535)
+          .optional()
+          .describe('Bytes of the body that it is shown at most; of a longer one the beginning.'),
+      })
       .optional()
       .describe('Whether it is shown the body.'),
   })
@@ -200,7 +210,11 @@ const httpFilter = z
     cors: cors
       .optional()
       .describe('Answers cross-origin preflights and marks answers (Fetch standard). Carried out on rules, not on a backendRef.'),
-    externalAuth: externalAuth.optional().describe('Asks a service whether the request may pass: at Gateways the Gateway does, in the mesh the proxy of the caller. Carried out on rules, not on a backendRef.'),
+    externalAuth: externalAuth
+      .optional()
+      .describe(
+        'Asks a service whether the request may pass: at Gateways the Gateway does, in the mesh the proxy of the caller. Carried out on rules, not on a backendRef.',
+      ),
   })
   .check(rules(onlyItsField(httpTypes)))
 export type HTTPFilter = z.infer<typeof httpFilter>

@@ -9,7 +9,10 @@ const tls = z
   .strictObject({
     mode: z.enum(['Terminate', 'Passthrough']).default('Terminate').describe('Whether TLS ends here or is passed on.'),
     certificateRefs: atomicList(secretRef).max(64).optional().describe('Secrets with the certificates and their keys.'),
-    options: z.record(z.string(), z.string().max(4096)).optional().describe('Settings of an implementation.'),
+    options: z
+      .record(z.string(), z.string().max(4096))
+      .optional()
+      .describe('Settings of an implementation. Weft has weft.dev/tls-profile: modern, compatible, fips or pqc.'),
   })
   .check(
     rules(function* ({ mode, certificateRefs = [], options = {} }) {

@@ -14,12 +14,16 @@ const tls = z
       .describe(
         'Originate: workloads call it in plaintext, and their proxy speaks TLS to it. Mesh: it is a workload of another mesh, reached by mutual TLS with the identities of both; its TrustDomain says by which roots. TLS of the workload itself is passed on by protocol TLS.',
       ),
+    profile: z
+      .enum(['modern', 'compatible', 'fips', 'pqc'])
+      .optional()
+      .describe(
+        'What may be agreed on: modern (TLS 1.3), compatible (TLS 1.2 with ECDHE and AEAD too), fips (as NIST SP 800-52r2 lists it), pqc (X25519MLKEM768 or nothing). Absent: compatible.',
+      ),
     identities: atomicList(
-      z
-        .string()
-        .regex(/^spiffe:\/\/[a-z0-9._-]{1,255}\/[^\s*]+$/, {
-          message: 'must be a SPIFFE id such as spiffe://partner.example/ns/shop/sa/web',
-        }),
+      z.string().regex(/^spiffe:\/\/[a-z0-9._-]{1,255}\/[^\s*]+$/, {
+        message: 'must be a SPIFFE id such as spiffe://partner.example/ns/shop/sa/web',
+      }),
     )
       .min(1)
       .max(16)

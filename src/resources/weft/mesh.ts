@@ -17,12 +17,18 @@ const spec = z.strictObject({
     .strictObject({
       mode: z
         .enum(['strict', 'permissive'])
-        .default('strict')
+        .default('permissive')
         .describe(
           'strict: workloads take mutual TLS only. permissive: plaintext too, while callers are being brought into the mesh; a server that speaks first then waits half a second for a caller in plaintext.',
         ),
+      profile: z
+        .enum(['modern', 'fips', 'pqc'])
+        .optional()
+        .describe(
+          'What proxies agree on with each other, TLS 1.3 always: modern (X25519MLKEM768, else X25519 or P-256), fips (AES-GCM with P-256 or P-384, as NIST SP 800-52r2 lists it), pqc (X25519MLKEM768 or nothing). Absent: modern. Between fips and pqc go by modern: they have nothing in common.',
+        ),
     })
-    .default({ mode: 'strict' })
+    .default({ mode: 'permissive' })
     .describe('Mutual TLS between workloads.'),
   access: z
     .strictObject({
@@ -109,7 +115,7 @@ export const mesh: Kind = {
   description: 'The Mesh named "default" holds the settings of the whole mesh. There is one.',
   schema: z.strictObject({
     spec: spec
-      .default({ mtls: { mode: 'strict' }, defaults: { connectTimeout: '5s', balance: 'LeastRequest' } })
+      .default({ mtls: { mode: 'permissive' }, defaults: { connectTimeout: '5s', balance: 'LeastRequest' } })
       .describe('Settings of the whole mesh.'),
     status: z
       .strictObject({ conditions: conditions().optional().describe('Accepted.') })

@@ -87,7 +87,7 @@ export function decodeBackend(message: Cluster): Backend {
     ...(labels['external'] === true ? { isExternal: true as const } : {}),
     ...(labels['tlsInside'] === true ? { ...insideTlsOf(message, protocol), isTlsInside: true as const } : tlsOf(message, protocol)),
     connectTimeoutMs: message.connectTimeout === undefined ? 5000 : msOf(message.connectTimeout),
-    identities: identitiesOf(message, { port, service, protocol }, labels['tlsInside'] === true),
+    ...provenOf(message, { port, service, protocol }, labels['tlsInside'] === true),
     ...proxyProtocolOf(message),
     ...decodeResilience(message, labels),
     ...(type === 'local' ? {} : healthCheckOf(message, { protocol, service })),
@@ -191,8 +191,14 @@ function proxyProtocolOf({ transportSocket, transportSocketMatches }: Cluster): 
   return version === undefined ? {} : { proxyProtocol: version }
 }
 
-function identitiesOf(message: Cluster, backend: Pick<Backend, 'port' | 'service' | 'protocol'>, isTlsInside: boolean): readonly string[] {
+/** Whom mutual TLS must prove, and what it agrees on. */
+function provenOf(
+  message: Cluster,
+  backend: Pick<Backend, 'port' | 'service' | 'protocol'>,
+  isTlsInside: boolean,
+): Pick<Backend, 'identities' | 'profile'> {
   let identities: readonly string[] = []
+  let profile: Backend['profile']
   message.transportSocketMatches.forEach(({ match, transportSocket }, index) => {
     const where = `transport_socket_matches[${index}]`
     const keys = Object.keys(match ?? {})
@@ -210,8 +216,9 @@ function identitiesOf(message: Cluster, backend: Pick<Backend, 'port' | 'service
     if (tls.serverName !== '' && tls.serverName !== serverNameOf(backend))
       refuse(where, `sni "${tls.serverName}" is not what this proxy sends, ${serverNameOf(backend)}`)
     identities = tls.identities
+    if (tls.profile !== 'modern') profile = tls.profile
   })
-  return identities
+  return { identities, ...(profile === undefined ? {} : { profile }) }
 }
 
 export function decodeEndpoints(

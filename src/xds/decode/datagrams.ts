@@ -166,10 +166,8 @@ export function decodeConnectUdp(message: EnvoyListener, manager: HttpConnection
   const [chain, ...chains] = message.filterChains
   if (chains.length > 0 || chain!.filters.length > 1) refuse('filter_chains', `${upgradeType} is carried out in one chain with one filter`)
   checkChain(chain!, 'filter_chains[0]')
-  if (
-    !checkDownstream(chain!.transportSocket, 'filter_chains[0].transport_socket') ||
-    message.trafficDirection !== TrafficDirection.INBOUND
-  )
+  const profile = checkDownstream(chain!.transportSocket, 'filter_chains[0].transport_socket')
+  if (profile === undefined || message.trafficDirection !== TrafficDirection.INBOUND)
     refuse('filter_chains[0].transport_socket', `${upgradeType} is carried out over mutual TLS, INBOUND only`)
   checkManager(manager, at)
   if (manager.http2ProtocolOptions !== undefined) checkOptions(manager.http2ProtocolOptions, `${at}.http2_protocol_options`)
@@ -184,7 +182,7 @@ export function decodeConnectUdp(message: EnvoyListener, manager: HttpConnection
     direction: 'inbound',
     ...hostAndPort(message.address, 'address'),
     protocol: 'udp',
-    tls: { mode: 'strict' },
+    tls: { mode: 'strict', ...(profile === 'modern' ? {} : { profile }) },
     backends: [{ backend: clusterOf(manager, at), weight: 1 }],
     service: textLabel(labels, 'service') ?? '',
     ...decodeAccessFilters(manager.httpFilters.slice(0, -1), 'http', `${at}.http_filters`),

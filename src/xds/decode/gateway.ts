@@ -8,8 +8,6 @@ import {
   CertificateValidationContext_TrustChainVerification as Trust,
   CertificateValidationContextSchema,
   TlsCertificateSchema,
-  TlsParameters_TlsProtocol as Version,
-  TlsParametersSchema,
 } from '../gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts'
 import {
   CommonTlsContextSchema,
@@ -20,6 +18,7 @@ import { TcpProxySchema } from '../gen/envoy/extensions/filters/network/tcp_prox
 import { carries, hostAndPort, refuse, textOf, typeName, unpack } from './carried.ts'
 import { httpOf, tcpOf } from './network-filters.ts'
 import { joinServices } from './rate-limit.ts'
+import { profileOf } from './terms.ts'
 import { isPlaintext } from './tls.ts'
 
 const checkChain = carries(FilterChainSchema, ['name', 'filter_chain_match', 'filters', 'transport_socket', 'metadata'])
@@ -27,7 +26,6 @@ const checkMatch = carries(FilterChainMatchSchema, ['transport_protocol', 'serve
 const checkDown = carries(DownstreamTlsContextSchema, ['common_tls_context', 'require_client_certificate'])
 const checkCommon = carries(CommonTlsContextSchema, ['tls_params', 'tls_certificates', 'alpn_protocols', 'validation_context'])
 const checkCallers = carries(CertificateValidationContextSchema, ['trusted_ca', 'trust_chain_verification'])
-const checkParams = carries(TlsParametersSchema, ['tls_minimum_protocol_version', 'tls_maximum_protocol_version'])
 const checkCertificate = carries(TlsCertificateSchema, ['certificate_chain', 'private_key'])
 
 /** service: as its label says. */
@@ -103,12 +101,7 @@ function readChain(chain: FilterChain, where: string): Chain {
   const { commonTlsContext: common } = context
   if (common === undefined) refuse(at, 'common_tls_context is missing')
   checkCommon(common, at)
-  if (common.tlsParams !== undefined) {
-    checkParams(common.tlsParams, `${at}.tls_params`)
-    const { tlsMinimumProtocolVersion: least, tlsMaximumProtocolVersion: most } = common.tlsParams
-    if ((least !== Version.TLSv1_2 && least !== Version.TLS_AUTO) || (most !== Version.TLSv1_3 && most !== Version.TLS_AUTO))
-      refuse(`${at}.tls_params`, 'TLS 1.2 and 1.3 are carried out, both of them')
-  }
+  const profile = profileOf(common.tlsParams, `${at}.tls_params`, false)
   const alpn = end.routes === undefined ? '' : 'h2,http/1.1'
   if (common.alpnProtocols.join() !== alpn)
     refuse(`${at}.alpn_protocols`, alpn === '' ? 'must be absent: nothing is known of the bytes' : 'must be h2 and http/1.1')
@@ -122,7 +115,11 @@ function readChain(chain: FilterChain, where: string): Chain {
   })
   if (certificates.length === 0) refuse(`${at}.tls_certificates`, 'at least one is needed')
   const callers = callersOf(context, at)
-  return { isPlain: false, ...asked, end: { names, certificates, ...end, ...(callers === undefined ? {} : { callers }) } }
+  return {
+    isPlain: false,
+    ...asked,
+    end: { names, certificates, ...end, ...(callers === undefined ? {} : { callers }), ...(profile === 'modern' ? {} : { profile }) },
+  }
 }
 
 function endOf(any: Any, where: string): { readonly asked: Asked; readonly end: Pick<Terminated, 'routes' | 'backends' | 'hash'> } {

@@ -27,6 +27,7 @@ import { type Http, httpOf, type Tcp, tcpOf } from './network-filters.ts'
 import { decodeConnectionFault } from './per-route.ts'
 import { decodeConnectionLimit } from './rate-limit.ts'
 import { decodeOutside } from './outside.ts'
+import type { TlsProfile } from '#model/tls'
 import { checkDownstream } from './tls.ts'
 import { withLabels } from './tokens.ts'
 
@@ -132,7 +133,7 @@ export function decodeListener(message: EnvoyListener): DecodedListener {
         named.length > 0,
         textLabel(labels, 'protocol'),
       ),
-      ...(secure ? { tls: { mode: plain ? 'permissive' : 'strict' } as const } : {}),
+      ...(secure ? { tls: { mode: plain ? ('permissive' as const) : ('strict' as const), ...profiled(chains) } } : {}),
       ...(header === undefined ? {} : { proxyProtocol: true as const }),
       ...(http === undefined ? {} : { routes: http.routes }),
       ...(tcp === undefined ? {} : { backends: tcp.backends }),
@@ -168,6 +169,8 @@ type Chain = {
   readonly access?: Access
   readonly where: string
   readonly secure: boolean
+  /** Of a secure one. */
+  readonly profile: TlsProfile | undefined
   readonly transport: string
   readonly names: readonly string[]
   readonly serverNames: readonly string[]
@@ -182,7 +185,7 @@ function readChain(chain: FilterChain, where: string): Chain {
   checkChain(chain, where)
   const match = chain.filterChainMatch
   if (match !== undefined) checkMatch(match, `${where}.filter_chain_match`)
-  const secure = checkDownstream(chain.transportSocket, `${where}.transport_socket`)
+  const profile = checkDownstream(chain.transportSocket, `${where}.transport_socket`)
   const rules = chain.filters.filter(each => isAccess(each))
   const asked = chain.filters[rules.length]
   const askedAt = `${where}.filters[${rules.length}]`
@@ -202,7 +205,8 @@ function readChain(chain: FilterChain, where: string): Chain {
   const any = filter.configType.value
   const shape = {
     where,
-    secure,
+    secure: profile !== undefined,
+    profile,
     transport: match?.transportProtocol ?? '',
     names: match?.applicationProtocols ?? [],
     serverNames: match?.serverNames ?? [],
@@ -321,4 +325,11 @@ function decodeDns(message: EnvoyListener): readonly DnsName[] {
     if (addresses.case !== 'addressList') refuse(`virtual_domains[${index}].endpoint`, 'only a list of addresses is carried out')
     return { name, addresses: addresses.value.address }
   })
+}
+
+/** All secure chains of a listener agree on the same. */
+function profiled(chains: readonly { readonly profile: TlsProfile | undefined }[]): { readonly profile?: TlsProfile } {
+  const [profile, ...others] = new Set(chains.flatMap(chain => (chain.profile === undefined ? [] : [chain.profile])))
+  if (others.length > 0) refuse('filter_chains', 'mutual TLS with other parameters in one chain than in another is not carried out')
+  return profile === undefined || profile === 'modern' ? {} : { profile }
 }

@@ -15,12 +15,12 @@ import {
   CertificateValidationContextSchema,
   SubjectAltNameMatcher_SanType,
   TlsCertificateSchema,
-  TlsParameters_TlsProtocol as Version,
 } from '../gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts'
 import { CommonTlsContextSchema, UpstreamTlsContextSchema } from '../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts'
 import { AnySchema } from '@bufbuild/protobuf/wkt'
 import { weftMetadata } from '../types.ts'
 import { carries, hostAndPort, labelsOf, refuse, textLabel, textOf, typeName, unpack } from './carried.ts'
+import { profileOf } from './terms.ts'
 import { httpOf, tcpOf } from './network-filters.ts'
 
 const checkContext = carries(UpstreamTlsContextSchema, ['common_tls_context', 'sni'])
@@ -50,9 +50,7 @@ export function originationOf(socket: TransportSocket | undefined, protocol: Bac
   if (common === undefined) refuse(where, 'common_tls_context is missing')
   checkCommon(common, where)
   if (common.validationContextType.case !== 'validationContext') refuse(where, 'a validation context is missing: the server must be proved')
-  const least = common.tlsParams?.tlsMinimumProtocolVersion ?? Version.TLS_AUTO
-  if (least !== Version.TLSv1_2 && least !== Version.TLS_AUTO)
-    refuse(`${where}.tls_params`, 'TLS 1.2 and 1.3 are carried out, both of them')
+  const profile = profileOf(common.tlsParams, `${where}.tls_params`, false)
   for (const name of common.alpnProtocols)
     if (name !== 'h2' && name !== 'http/1.1') refuse(`${where}.alpn_protocols`, `"${name}" is not carried out by this proxy`)
   if (protocol === 'tcp' && common.alpnProtocols.length > 0) refuse(`${where}.alpn_protocols`, 'not carried out for opaque bytes')
@@ -74,6 +72,7 @@ export function originationOf(socket: TransportSocket | undefined, protocol: Bac
   if (others.length > 0) refuse(`${where}.tls_certificates`, 'one is carried out')
   if (own !== undefined) checkCertificate(own, `${where}.tls_certificates[0]`)
   return {
+    ...(profile === 'compatible' ? {} : { profile }),
     ...(sni === '' ? {} : { serverName: sni }),
     ...(proved.length === 0 || proved.join() === sni ? {} : { names: proved }),
     ...(isMachines ? {} : { roots: rootsIn(textOf(trustedCa, `${where}.trusted_ca`), `${where}.trusted_ca`) }),

@@ -1,13 +1,12 @@
 /** TLS contexts that mean what Weft's proxies do: TLS 1.3, own certificate, roots of the mesh, peers by SPIFFE id. Anything else is refused. */
 
+import type { TlsProfile } from '#model/tls'
 import type { View } from '#model/view'
 import type { TransportSocket } from '../gen/envoy/config/core/v3/base_pb.ts'
 import {
   type CertificateValidationContext,
   CertificateValidationContextSchema,
   SubjectAltNameMatcher_SanType,
-  TlsParameters_TlsProtocol,
-  TlsParametersSchema,
 } from '../gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts'
 import { ProxyProtocolConfig_Version, ProxyProtocolConfigSchema } from '../gen/envoy/config/core/v3/proxy_protocol_pb.ts'
 import { ProxyProtocolUpstreamTransportSchema } from '../gen/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.ts'
@@ -22,6 +21,7 @@ import {
 import { SPIFFECertValidatorConfigSchema } from '../gen/envoy/extensions/transport_sockets/tls/v3/tls_spiffe_validator_config_pb.ts'
 import { ownSecret, rootSecret } from '../types.ts'
 import { carries, mustBeAds, refuse, textOf, typeName, unpack } from './carried.ts'
+import { profileOf } from './terms.ts'
 
 const checkCommon = carries(CommonTlsContextSchema, [
   'tls_params',
@@ -30,7 +30,6 @@ const checkCommon = carries(CommonTlsContextSchema, [
   'combined_validation_context',
   'alpn_protocols',
 ])
-const checkParams = carries(TlsParametersSchema, ['tls_minimum_protocol_version', 'tls_maximum_protocol_version'])
 const checkCombined = carries(CommonTlsContext_CombinedCertificateValidationContextSchema, [
   'default_validation_context',
   'validation_context_sds_secret_config',
@@ -44,14 +43,19 @@ const checkVersion = carries(ProxyProtocolConfigSchema, ['version'])
 const checkSecret = carries(SecretSchema, ['name', 'validation_context'])
 
 /** What an upstream context demands of the peer. */
-export type UpstreamTls = { readonly identities: readonly string[]; readonly alpn: readonly string[]; readonly serverName: string }
+export type UpstreamTls = {
+  readonly identities: readonly string[]
+  readonly alpn: readonly string[]
+  readonly serverName: string
+  readonly profile: TlsProfile
+}
 
 /** Undefined for plaintext. */
 export function upstreamOf(socket: TransportSocket | undefined, where: string): UpstreamTls | undefined {
   if (isPlaintext(socket) || headerOf(socket, where) !== undefined) return undefined
   const context = unpack(socket?.configType.value, UpstreamTlsContextSchema, where)
   checkUp(context, where)
-  const { names, alpn } = readCommon(context.commonTlsContext, where)
+  const { names, alpn, profile } = readCommon(context.commonTlsContext, where)
   const identities = names.map(({ sanType, matcher }, index) => {
     const at = `${where}.match_typed_subject_alt_names[${index}]`
     if (sanType !== SubjectAltNameMatcher_SanType.URI || matcher?.matchPattern.case !== 'exact' || matcher.ignoreCase)
@@ -59,7 +63,7 @@ export function upstreamOf(socket: TransportSocket | undefined, where: string): 
     return matcher.matchPattern.value
   })
   if (identities.length === 0) refuse(where, 'the identities that the peer may prove are missing')
-  return { identities, alpn, serverName: context.sni }
+  return { identities, alpn, serverName: context.sni, profile }
 }
 
 /** The PROXY header that goes in front of plaintext; undefined for none, and for TLS. */
@@ -73,17 +77,17 @@ export function headerOf(socket: TransportSocket | undefined, where: string): 'v
   return transport.config?.version === ProxyProtocolConfig_Version.V2 ? 'v2' : 'v1'
 }
 
-/** Whether the chain is mutual TLS. */
-export function checkDownstream(socket: TransportSocket | undefined, where: string): boolean {
-  if (isPlaintext(socket)) return false
+/** Of a chain that is mutual TLS, what is agreed on. */
+export function checkDownstream(socket: TransportSocket | undefined, where: string): TlsProfile | undefined {
+  if (isPlaintext(socket)) return undefined
   const context = unpack(socket?.configType.value, DownstreamTlsContextSchema, where)
   checkDown(context, where)
   if (context.requireClientCertificate !== true) refuse(`${where}.require_client_certificate`, 'must be true')
-  const { names, alpn } = readCommon(context.commonTlsContext, where)
+  const { names, alpn, profile } = readCommon(context.commonTlsContext, where)
   if (names.length > 0) refuse(where, 'subject names of callers are not carried out here')
   for (const name of alpn)
     if (name !== 'h2' && name !== 'http/1.1') refuse(`${where}.alpn_protocols`, `"${name}" is not carried out by this proxy`)
-  return true
+  return profile
 }
 
 export const isPlaintext = (socket: TransportSocket | undefined): boolean =>
@@ -92,15 +96,10 @@ export const isPlaintext = (socket: TransportSocket | undefined): boolean =>
 function readCommon(
   context: CommonTlsContext | undefined,
   where: string,
-): { names: CertificateValidationContext['matchTypedSubjectAltNames']; alpn: readonly string[] } {
+): { names: CertificateValidationContext['matchTypedSubjectAltNames']; alpn: readonly string[]; profile: TlsProfile } {
   if (context === undefined) refuse(where, 'common_tls_context is missing')
   checkCommon(context, where)
-  if (context.tlsParams !== undefined) {
-    checkParams(context.tlsParams, `${where}.tls_params`)
-    const most = context.tlsParams.tlsMaximumProtocolVersion
-    if (most !== TlsParameters_TlsProtocol.TLSv1_3 && most !== TlsParameters_TlsProtocol.TLS_AUTO)
-      refuse(`${where}.tls_params`, 'only TLS 1.3 is carried out')
-  }
+  const profile = profileOf(context.tlsParams, `${where}.tls_params`, true)
   const [own, ...others] = context.tlsCertificateSdsSecretConfigs
   if (own?.name !== ownSecret || others.length > 0)
     refuse(`${where}.tls_certificate_sds_secret_configs`, `only the own certificate, "${ownSecret}", is carried out`)
@@ -113,7 +112,7 @@ function readCommon(
   mustBeAds(roots.sdsConfig, `${where}.sds_config of ${rootSecret}`)
   const names = combined?.defaultValidationContext
   if (names !== undefined) checkNames(names, `${where}.default_validation_context`)
-  return { names: names?.matchTypedSubjectAltNames ?? [], alpn: context.alpnProtocols }
+  return { names: names?.matchTypedSubjectAltNames ?? [], alpn: context.alpnProtocols, profile }
 }
 
 export function decodeTrust(message: Secret): View['trust'] {

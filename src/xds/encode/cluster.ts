@@ -44,7 +44,7 @@ export function encodeBackend(backend: Backend): Cluster {
             {
               name: 'mesh',
               match: meshTls,
-              transportSocket: upstreamTls(backend.identities, alpnOf[backend.protocol], serverNameOf(backend)),
+              transportSocket: upstreamTls(backend.identities, alpnOf[backend.protocol], serverNameOf(backend), backend.profile),
             },
             // Envoy has no TLS inside that of the mesh: it begins it with endpoints that have no proxy.
             backend.isTlsInside === true && backend.tls !== undefined

@@ -119,7 +119,7 @@ function encodeInbound(listener: Listener): EnvoyListener {
     filterChains: [
       {
         name: 'tls/udp',
-        transportSocket: downstreamTls(['h2']),
+        transportSocket: downstreamTls(['h2'], listener.tls?.profile),
         filters: [{ name: 'envoy.filters.network.http_connection_manager', configType: typed(HttpConnectionManagerSchema, manager) }],
       },
     ],

@@ -1,6 +1,7 @@
 /** A listener for callers outside the mesh → Envoy's: plaintext by one chain, TLS by one chain for each set of server names, with its certificates where it ends there. */
 
 import { create } from '@bufbuild/protobuf'
+import { termsOf } from '#model/tls'
 import type { Listener, Terminated } from '#model/view'
 import { TrafficDirection, type TransportSocket, TransportSocketSchema } from '../gen/envoy/config/core/v3/base_pb.ts'
 import {
@@ -13,10 +14,10 @@ import { type Listener as EnvoyListener, ListenerSchema } from '../gen/envoy/con
 import {
   CertificateValidationContext_TrustChainVerification as Trust,
   CertificateValidationContextSchema,
-  TlsParameters_TlsProtocol as Version,
 } from '../gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts'
 import { CommonTlsContextSchema, DownstreamTlsContextSchema } from '../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts'
 import { duration, labels, typed } from './source.ts'
+import { encodeTerms } from './terms.ts'
 import { tokenLabels } from './tokens.ts'
 
 type ChainEnd = Partial<Filter> & Pick<Filter, 'name'>
@@ -49,14 +50,14 @@ export function encodeGateway(
   })
 }
 
-const edgeTls = ({ certificates, callers, routes }: Terminated): TransportSocket =>
+const edgeTls = ({ certificates, callers, routes, profile = 'modern' }: Terminated): TransportSocket =>
   create(TransportSocketSchema, {
     name: 'envoy.transport_sockets.tls',
     configType: typed(
       DownstreamTlsContextSchema,
       create(DownstreamTlsContextSchema, {
         commonTlsContext: create(CommonTlsContextSchema, {
-          tlsParams: { tlsMinimumProtocolVersion: Version.TLSv1_2, tlsMaximumProtocolVersion: Version.TLSv1_3 },
+          tlsParams: encodeTerms(termsOf[profile]),
           tlsCertificates: certificates.map(({ cert, key }) => ({
             certificateChain: { specifier: { case: 'inlineString' as const, value: cert } },
             privateKey: { specifier: { case: 'inlineString' as const, value: key } },

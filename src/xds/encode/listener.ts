@@ -173,7 +173,7 @@ function chainOf(
   return create(FilterChainSchema, {
     name: `${transport}/${payload}`,
     ...(Object.keys(match).length > 0 ? { filterChainMatch: match } : {}),
-    ...(transport === 'tls' ? { transportSocket: downstreamTls(alpn) } : {}),
+    ...(transport === 'tls' ? { transportSocket: downstreamTls(alpn, listener.tls?.profile) } : {}),
     filters:
       payload === 'http'
         ? [httpFilter(listener, listener.egress === undefined ? [] : sleepingEgress)]

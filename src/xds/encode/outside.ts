@@ -1,15 +1,17 @@
 /** Clusters outside the mesh: by host names, by the name that the caller asks for, by its original destination; and TLS that the proxy itself begins. */
 
 import { create, type MessageInitShape } from '@bufbuild/protobuf'
+import { termsOf } from '#model/tls'
 import type { Backend, Origination } from '#model/view'
 import { Cluster_DiscoveryType, type ClusterSchema, Cluster_LbPolicy } from '../gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { DataSourceSchema, type TransportSocket, TransportSocketSchema } from '../gen/envoy/config/core/v3/base_pb.ts'
 import { ClusterConfigSchema } from '../gen/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.ts'
-import { SubjectAltNameMatcher_SanType, TlsParameters_TlsProtocol } from '../gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts'
+import { SubjectAltNameMatcher_SanType } from '../gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts'
 import { UpstreamTlsContextSchema } from '../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts'
 import { alpnOf } from '../types.ts'
 import { namesKept } from './egress.ts'
 import { typed } from './source.ts'
+import { encodeTerms } from './terms.ts'
 
 export const namedCluster = 'envoy.clusters.dynamic_forward_proxy'
 
@@ -56,7 +58,10 @@ export function outsidePlace({ type, hosts = [], tls }: Backend, assignment: () 
 const inline = (text: string) => create(DataSourceSchema, { specifier: { case: 'inlineString', value: text } })
 
 /** Without a name of its own Envoy takes it from the request (`auto_sni`), as a proxy of Weft does. */
-export function originatedTls({ serverName, names, roots, certificate }: Origination, protocol: Backend['protocol']): TransportSocket {
+export function originatedTls(
+  { serverName, names, roots, certificate, profile = 'compatible' }: Origination,
+  protocol: Backend['protocol'],
+): TransportSocket {
   const proved = names ?? (serverName === undefined ? [] : [serverName])
   return create(TransportSocketSchema, {
     name: 'envoy.transport_sockets.tls',
@@ -65,10 +70,7 @@ export function originatedTls({ serverName, names, roots, certificate }: Origina
       create(UpstreamTlsContextSchema, {
         sni: serverName ?? '',
         commonTlsContext: {
-          tlsParams: {
-            tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_2,
-            tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
-          },
+          tlsParams: encodeTerms(termsOf[profile]),
           ...(certificate === undefined
             ? {}
             : { tlsCertificates: [{ certificateChain: inline(certificate.cert), privateKey: inline(certificate.key) }] }),

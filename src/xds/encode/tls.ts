@@ -1,6 +1,7 @@
 /** TLS contexts of both ends of a mesh connection, and the secret that says whom to trust. TLS 1.3 only; certificates by SDS name. */
 
 import { create } from '@bufbuild/protobuf'
+import { meshTermsOf, type TlsProfile } from '#model/tls'
 import type { Trust } from '#model/view'
 import { DataSourceSchema, type TransportSocket, TransportSocketSchema } from '../gen/envoy/config/core/v3/base_pb.ts'
 import { ApiConfigSource_ApiType, ApiVersion, ConfigSourceSchema } from '../gen/envoy/config/core/v3/config_source_pb.ts'
@@ -8,7 +9,6 @@ import {
   type CertificateValidationContext,
   CertificateValidationContextSchema,
   SubjectAltNameMatcher_SanType,
-  TlsParameters_TlsProtocol,
 } from '../gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts'
 import { ProxyProtocolConfig_Version } from '../gen/envoy/config/core/v3/proxy_protocol_pb.ts'
 import { ProxyProtocolUpstreamTransportSchema } from '../gen/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.ts'
@@ -23,6 +23,7 @@ import {
 } from '../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts'
 import { agentCluster, ownSecret, rootSecret } from '../types.ts'
 import { fromAds, typed } from './source.ts'
+import { encodeTerms } from './terms.ts'
 
 const fromAgent = create(ConfigSourceSchema, {
   configSourceSpecifier: {
@@ -36,12 +37,9 @@ const fromAgent = create(ConfigSourceSchema, {
   resourceApiVersion: ApiVersion.V3,
 })
 
-function common(alpn: readonly string[], accepted: CertificateValidationContext): CommonTlsContext {
+function common(alpn: readonly string[], accepted: CertificateValidationContext, profile: TlsProfile): CommonTlsContext {
   return create(CommonTlsContextSchema, {
-    tlsParams: {
-      tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
-      tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
-    },
+    tlsParams: encodeTerms(meshTermsOf[profile]),
     tlsCertificateSdsSecretConfigs: [{ name: ownSecret, sdsConfig: fromAgent }],
     validationContextType: {
       case: 'combinedValidationContext',
@@ -52,7 +50,12 @@ function common(alpn: readonly string[], accepted: CertificateValidationContext)
 }
 
 /** The peer must prove one of the identities. */
-export function upstreamTls(identities: readonly string[], alpn: readonly string[], serverName: string): TransportSocket {
+export function upstreamTls(
+  identities: readonly string[],
+  alpn: readonly string[],
+  serverName: string,
+  profile: TlsProfile = 'modern',
+): TransportSocket {
   const accepted = create(CertificateValidationContextSchema, {
     matchTypedSubjectAltNames: identities.map(identity => ({
       sanType: SubjectAltNameMatcher_SanType.URI,
@@ -63,19 +66,19 @@ export function upstreamTls(identities: readonly string[], alpn: readonly string
     name: 'envoy.transport_sockets.tls',
     configType: typed(
       UpstreamTlsContextSchema,
-      create(UpstreamTlsContextSchema, { commonTlsContext: common(alpn, accepted), sni: serverName }),
+      create(UpstreamTlsContextSchema, { commonTlsContext: common(alpn, accepted, profile), sni: serverName }),
     ),
   })
 }
 
 /** Any identity of the mesh; who may do what is decided by policy. */
-export function downstreamTls(alpn: readonly string[]): TransportSocket {
+export function downstreamTls(alpn: readonly string[], profile: TlsProfile = 'modern'): TransportSocket {
   return create(TransportSocketSchema, {
     name: 'envoy.transport_sockets.tls',
     configType: typed(
       DownstreamTlsContextSchema,
       create(DownstreamTlsContextSchema, {
-        commonTlsContext: common(alpn, create(CertificateValidationContextSchema)),
+        commonTlsContext: common(alpn, create(CertificateValidationContextSchema), profile),
         requireClientCertificate: true,
       }),
     ),

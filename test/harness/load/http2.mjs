@@ -22,7 +22,7 @@ function send() {
   let code = ''
   stream.on('response', headers => {
     status = headers[':status']
-    code = headers['x-weft-error'] ?? ''
+    code = `${headers['x-weft-error'] ?? ''} ${headers['x-weft-error-detail'] ?? ''}`.trim()
   })
   stream.on('error', error => (code = error.message))
   stream.on('close', () => {
