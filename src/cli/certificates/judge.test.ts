@@ -16,6 +16,7 @@ const judged = (trust: Partial<TrustTold>, type = 'BuiltIn'): readonly string[] 
       authority: { type, leafLifeSeconds: 86_400 },
       certificates: [],
       proxies: [],
+      mtls: { strict: 0, permissive: 0, disabled: 0, plaintext: 0 },
       trust: { revocations: [], lists: [], domains: [], ...trust },
     } satisfies ControlStatus,
     now,
