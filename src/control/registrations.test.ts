@@ -74,7 +74,7 @@ test('the status of a Registration says which identity it gives, or that nobody 
   store.create(make('after', { serviceAccount: 'web', certificate: { spiffeId: 'spiffe://a/b' } }))
   const condition = (name: string) =>
     (
-      store.get({ group: 'weft.dev', kind: 'Registration', namespace: 'shop', name })?.status as {
+      store.get({ group: 'weft.dev', kind: 'Registration', namespace: 'shop', name })!.status as {
         conditions: { status: string; message: string }[]
       }
     ).conditions[0]!
