@@ -3,7 +3,11 @@ import { test } from 'node:test'
 import type { ProcessFacts } from '#io/attest'
 import { readDocuments } from '#resources/read'
 import { tellProblem } from '#base/note'
+import { TestClock } from '#base/clock'
+import type { Resource } from '#resources/kind'
+import { tellRegistrations } from './registration-status.ts'
 import { fits } from './registrations.ts'
+import { openStore } from './store.ts'
 
 const facts: ProcessFacts = {
   pid: 7,
@@ -55,4 +59,32 @@ test('a Registration that everybody would fit, or that says nothing or both, is 
   assert.match(problems('{ serviceAccount: web }'), /exactly one of process and certificate/)
   assert.match(problems('{ serviceAccount: web, process: { path: web } }'), /must be an absolute path/)
   assert.match(problems('{ serviceAccount: web, process: { sha256: ABC } }'), /64 hexadecimal digits/)
+})
+
+test('the status of a Registration says which identity it gives, or that nobody attests in that way here', () => {
+  using store = openStore({ path: ':memory:' })
+  const make = (name: string, spec: object): Resource => ({
+    apiVersion: 'weft.dev/v1alpha1',
+    kind: 'Registration',
+    metadata: { name, namespace: 'shop' },
+    spec,
+  })
+  store.create(make('before', { serviceAccount: 'web', process: { uid: 0 } }))
+  const end = tellRegistrations({ store, trustDomain: 'test.mesh', processes: true, certificates: false, clock: new TestClock() })
+  store.create(make('after', { serviceAccount: 'web', certificate: { spiffeId: 'spiffe://a/b' } }))
+  const condition = (name: string) =>
+    (
+      store.get({ group: 'weft.dev', kind: 'Registration', namespace: 'shop', name })!.status as {
+        conditions: { status: string; message: string }[]
+      }
+    ).conditions[0]!
+  assert.deepEqual(
+    [condition('before').status, condition('before').message],
+    ['True', 'Who proves this is spiffe://test.mesh/ns/shop/sa/web'],
+  )
+  assert.deepEqual([condition('after').status, /without --attest-roots/.test(condition('after').message)], ['False', true])
+  const revision = store.revision
+  end()
+  tellRegistrations({ store, trustDomain: 'test.mesh', processes: true, certificates: false, clock: new TestClock() })()
+  assert.equal(store.revision, revision, 'what is said already is not said again')
 })

@@ -73,7 +73,7 @@ test('a Gateway gets the certificate of its host from step-ca, proved through it
   skip,
 }, async t => {
   const [web, secure] = [await freePort(), await freePort()]
-  await using ca = await StepCa.start((step as { path: string }).path, { httpPort: web, life: '24s' })
+  await using ca = await StepCa.start((step as { path: string }).path, { httpPort: web, life: '18s' })
   await using mesh = await Mesh.start()
   const rootFile = join(ca.folder, 'root.pem')
   startServer(mesh, 'shop', { instance: 'one' })
@@ -129,15 +129,15 @@ test('a Gateway gets the certificate of its host from step-ca, proved through it
         })
       })
     const end = Date.now() + 60_000
-    while (serials.size < 3 && Date.now() < end) {
+    while (serials.size < 2 && Date.now() < end) {
       await ask()
       await new Promise(resolve => setTimeout(resolve, 50))
     }
     assert.equal(lost, 0, `of ${asked}`)
-    assert.ok(serials.size >= 3, `only ${serials.size} certificates in a minute`)
+    assert.ok(serials.size >= 2, 'the same certificate for a minute')
   })
 
-  await t.test('a host that the server refuses is told in status by the words of the server, and what is served stays', async () => {
+  await t.test('a wildcard is refused in the statuses of the issuer and the listener', async () => {
     await apply(mesh, gateway([...listeners(web, secure), { ...listeners(web, secure, '*.example.test', 'wild-tls')[1]!, name: 'wild' }]))
     const wild = async () => (await issuerOf(mesh)).certificates?.find(each => each.secret === 'wild-tls')
     await mesh.until('a reason', async () => (await wild())?.problem !== undefined)

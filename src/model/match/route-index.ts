@@ -113,6 +113,8 @@ function put<Key>(lists: Map<Key, number[]>, key: Key, place: number): void {
 
 /** The path up to a slash (or its end) that everything has which this matches; undefined: there is none. */
 function parentOf({ type, value }: PathMatch): string | undefined {
+  // `/` has everything below it, `*` of OPTIONS too.
+  if (type === 'prefix' && value === '/') return undefined
   if (type === 'prefix') return value.endsWith('/') ? value.slice(0, -1) : value
   const text = literalStart(value)
   const last = text.lastIndexOf('/')
