@@ -207,7 +207,7 @@ async function here(
     const left =
       exclude === undefined
         ? []
-        : [...Object.entries(exclude)].flatMap(([what, list]) => (list.length > 0 ? [`${words[what] ?? what} ${list.join(', ')}`] : []))
+        : Object.entries(exclude).flatMap(([what, list]) => (list.length > 0 ? [`${words[what] ?? what} ${list.join(', ')}`] : []))
     if (left.length > 0)
       found.push({
         name: `left out by ${id}`,
