@@ -26,7 +26,7 @@ const complete = async (line: string): Promise<readonly string[]> => {
 
 for (const [line, expected] of [
   ['st', ['status']],
-  ['proxy ', ['restart', 'list', 'config', 'endpoints', 'routes']],
+  ['proxy ', ['restart', 'list', 'connections', 'config', 'endpoints', 'routes']],
   ['proxy config or', ['orders', 'orders-abc.shop']],
   ['get h', ['httproutes']],
   ['get svc ', ['svc-one', 'svc-none']],
@@ -50,7 +50,7 @@ test('the scripts hold every command and flag of the tree', () => {
       assert.ok(commands.length === 0 || script.includes(`"${path}") echo "${commands.join(' ')}"`), path)
       assert.ok(script.includes(`"${path}") echo "${flags.join(' ')}"`), path)
     }
-  assert.match(fishScript(program), /complete -c weft -n '__weft_at "proxy"' -a 'restart list config endpoints routes'/)
+  assert.match(fishScript(program), /complete -c weft -n '__weft_at "proxy"' -a 'restart list connections config endpoints routes'/)
 })
 
 type Shell = { readonly name: string; readonly script: string; readonly body: (words: readonly string[]) => string }
@@ -94,7 +94,7 @@ for (const { name, script, body } of shells)
     } catch {
       return t.skip(`${name} is not installed`)
     }
-    assert.deepEqual(ask('weft', 'proxy', ''), ['config', 'endpoints', 'list', 'restart', 'routes'])
+    assert.deepEqual(ask('weft', 'proxy', ''), ['config', 'connections', 'endpoints', 'list', 'restart', 'routes'])
     assert.deepEqual(ask('weft', 'stat'), ['status'])
     assert.deepEqual(ask('weft', 'get', 'svc', '--all'), ['--all-namespaces'])
     const asked = ask('weft', 'get', 'svc', '')

@@ -91,7 +91,7 @@ test('what flips is told by verdict, route and backends; another policy that all
     ['web', 'Allow', 'Deny', 'cart.shop'],
     ['plain', 'Allow', 'Deny', ''],
   ])
-  const permissive = document('Mesh', 'default', { mtls: { mode: 'permissive' } })
+  const strict = document('Mesh', 'default', { mtls: { mode: 'strict' } })
   const parentRefs = [{ group: '', kind: 'Service', name: 'cart' }]
   const split = [
     { name: 'cart', port: 80, weight: 9 },
@@ -102,7 +102,7 @@ test('what flips is told by verdict, route and backends; another policy that all
   ])
   // A caller without an identity comes in at another door then.
   assert.deepEqual(
-    flips(permissive).map(([who]) => who),
+    flips(strict).map(([who]) => who),
     ['plain'],
   )
 })
