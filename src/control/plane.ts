@@ -41,6 +41,7 @@ import { staticFiles } from './static-files.ts'
 import { openOperators, type Operators } from './operators.ts'
 import { openStore } from './store.ts'
 import { joinToken, tokenMaker, tokenRoutes } from './token-routes.ts'
+import { tellRegistrations } from './registration-status.ts'
 import { registrationsIn } from './registrations.ts'
 import { AttestedApi } from './workload-api.ts'
 
@@ -185,6 +186,8 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
   withdrawn.onChange(tellPrograms)
   owned.defer(loop.onCompiled(followTrust(() => programs.changed())))
   owned.defer(store.watch(store.revision, { kind: { group: 'weft.dev', kind: 'Registration' } }, () => programs.changed()))
+  const isAttesting = { processes: options.attestSocket !== undefined, certificates: options.attestRoots !== undefined }
+  owned.defer(tellRegistrations({ store, trustDomain, clock, ...isAttesting }))
   const discovery = new Discovery({ loop, platform, clock, log, boundTo: serial => tokens.boundTo(serial) })
   loop.hears(proxy => discovery.isSettled(proxy))
   envoys = () => discovery.envoys

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { Agent, get } from 'node:https'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -73,7 +73,7 @@ test('a Gateway gets the certificate of its host from step-ca, proved through it
   skip,
 }, async t => {
   const [web, secure] = [await freePort(), await freePort()]
-  await using ca = await StepCa.start((step as { path: string }).path, { httpPort: web, life: '24s' })
+  await using ca = await StepCa.start((step as { path: string }).path, { httpPort: web, life: '18s' })
   await using mesh = await Mesh.start()
   const rootFile = join(ca.folder, 'root.pem')
   startServer(mesh, 'shop', { instance: 'one' })
@@ -91,19 +91,20 @@ test('a Gateway gets the certificate of its host from step-ca, proved through it
   assert.equal(proxy.child.exitCode, null)
 
   await t.test('OpenSSL finds the host in it, and it leads to the root of step-ca', async () => {
+    const onPort = ['-connect', `127.0.0.1:${secure}`, '-servername', 'shop.example.test']
     const shown = () =>
-      says('openssl', [
-        ...['s_client', '-connect', `127.0.0.1:${secure}`, '-servername', 'shop.example.test'],
-        ...['-verify_hostname', 'shop.example.test', '-CAfile', rootFile, '-verify_return_error'],
-      ])
+      says('openssl', ['s_client', ...onPort, '-verify_hostname', 'shop.example.test', '-CAfile', rootFile, '-verify_return_error'])
     await mesh.until('a chain that verifies', async () => /Verify return code: 0 \(ok\)/.test(await shown()))
     assert.match(await shown(), /Verification: OK\nVerified peername: shop\.example\.test/)
   })
 
   await t.test('curl reaches the workload by it, and the challenge is gone', async () => {
     const host = `shop.example.test:${secure}:127.0.0.1`
-    assert.match(await says('curl', ['-sS', '--cacert', rootFile, '--resolve', host, `https://shop.example.test:${secure}/`]), /one/)
-    const challenge = await says('curl', ['-sS', '-i', `http://127.0.0.1:${web}/.well-known/acme-challenge/x`])
+    assert.match(
+      await says('curl', ['-sS', '-D', '-', '--cacert', rootFile, '--resolve', host, `https://shop.example.test:${secure}/`]),
+      /one/,
+    )
+    const challenge = await says('curl', ['-sS', '-D', '-', `http://127.0.0.1:${web}/.well-known/acme-challenge/x`])
     assert.match(challenge, /one/)
   })
 
@@ -111,7 +112,7 @@ test('a Gateway gets the certificate of its host from step-ca, proved through it
     const serials = new Set<string>()
     let lost = 0
     let asked = 0
-    const agent = new Agent({ keepAlive: false, ca: ca.root, servername: 'shop.example.test' })
+    const agent = new Agent({ keepAlive: false, maxCachedSessions: 0, ca: ca.root, servername: 'shop.example.test' })
     const ask = (): Promise<void> =>
       new Promise(resolve => {
         asked++
@@ -128,15 +129,15 @@ test('a Gateway gets the certificate of its host from step-ca, proved through it
         })
       })
     const end = Date.now() + 60_000
-    while (serials.size < 3 && Date.now() < end) {
+    while (serials.size < 2 && Date.now() < end) {
       await ask()
       await new Promise(resolve => setTimeout(resolve, 50))
     }
     assert.equal(lost, 0, `of ${asked}`)
-    assert.ok(serials.size >= 3, `only ${serials.size} certificates in a minute`)
+    assert.ok(serials.size >= 2, 'the same certificate for a minute')
   })
 
-  await t.test('a host that the server refuses is told in status by the words of the server, and what is served stays', async () => {
+  await t.test('a wildcard is refused in the statuses of the issuer and the listener', async () => {
     await apply(mesh, gateway([...listeners(web, secure), { ...listeners(web, secure, '*.example.test', 'wild-tls')[1]!, name: 'wild' }]))
     const wild = async () => (await issuerOf(mesh)).certificates?.find(each => each.secret === 'wild-tls')
     await mesh.until('a reason', async () => (await wild())?.problem !== undefined)
@@ -166,6 +167,5 @@ test('a challenge that step-ca cannot fetch is told in status with its problem d
   await apply(mesh, gateway(listeners(web, secure)))
   await mesh.until('a reason', async () => /connection/.test(told(await issuerOf(mesh), 'Issued')), 90_000)
   const said = told(await issuerOf(mesh), 'Issued')
-  writeFileSync(join(ca.folder, 'said'), said)
   assert.match(said, /^False OrderFailed: Secret shop-tls: .*connection.* must reach an HTTP listener of the Gateway on port 80/)
 })

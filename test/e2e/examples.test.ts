@@ -32,12 +32,13 @@ type Status = {
 suite('examples', () => {
   let mesh: Mesh
   before(async () => {
-    mesh = await Mesh.start()
+    mesh = new Mesh({ control: ['--attest-socket', 'attest.sock', '--attest-roots', 'tls.crt'] })
     const at = (name: string) => join(mesh.folder, name)
     const pem = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', at('tls.key'), '-out', at('tls.crt')]
     execFileSync('openssl', ['req', '-x509', ...pem, '-days', '1', '-subj', '/', '-addext', 'subjectAltName=DNS:*.example.com'], {
       stdio: 'ignore',
     })
+    await mesh.startControl()
   })
   after(() => mesh[Symbol.asyncDispose]())
 

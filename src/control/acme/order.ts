@@ -26,7 +26,7 @@ export type Ordering = Speaking & {
   /** Resolves when the challenges can be asked for; rejects with the reason. */
   readonly show: (challenges: readonly Challenge[]) => Promise<void>
   readonly wait: (ms: number) => Promise<void>
-  /** How long server and Gateway may take in all; absent: 10 minutes. */
+  /** How long server and Gateway may take in all; absent: 5 minutes. */
   readonly patienceMs?: number
 }
 
@@ -34,7 +34,7 @@ export type Ordering = Speaking & {
 export async function orderCertificate(ordering: Ordering): Promise<string> {
   const speaker = await AcmeSpeaker.open(ordering)
   speaker.account = await openAccount(speaker, ordering)
-  const end = ordering.now() + (ordering.patienceMs ?? 600_000)
+  const end = ordering.now() + (ordering.patienceMs ?? 300_000)
   const { names, certificateKey } = ordering
   const made = await speaker.post(speaker.directory.newOrder, { identifiers: names.map(value => ({ type: 'dns', value })) })
   const url = speaker.urlOf(made.location, 'the Location of the order')
@@ -68,6 +68,9 @@ async function openAccount(speaker: AcmeSpeaker, { key, account, server }: Order
   return speaker.urlOf(location, 'the Location of the account')
 }
 
+/** Times that a challenge is asked for in one order. */
+const mostTries = 5
+
 type Asked = Challenge & { readonly authorization: string; readonly url: string }
 
 async function prove(speaker: AcmeSpeaker, ordering: Ordering, urls: unknown, end: number): Promise<void> {
@@ -83,17 +86,27 @@ async function prove(speaker: AcmeSpeaker, ordering: Ordering, urls: unknown, en
   if (asked.length === 0) return
   await ordering.show(asked)
   for (const { url } of asked) await speaker.post(url, {})
-  for (const { authorization, host } of asked) await until(speaker, ordering, authorization, ['valid'], `the authorization of ${host}`, end)
+  for (const { authorization, host, url } of asked)
+    await until(speaker, ordering, authorization, ['valid'], `the authorization of ${host}`, end, async body => {
+      // §8.2: it tried, could not, and tries again when it is asked to.
+      if (failedOf(body)?.['status'] === 'pending') await speaker.post(url, {})
+    })
 }
+
+const challengesOf = (body: Readonly<Record<string, unknown>>) =>
+  (Array.isArray(body['challenges']) ? body['challenges'] : []).filter(
+    each => typeof each === 'object' && each !== null,
+  ) as readonly Readonly<Record<string, unknown>>[]
+const failedOf = (body: Readonly<Record<string, unknown>>) => challengesOf(body).find(each => each['error'] !== undefined)
 
 async function challengeOf(speaker: AcmeSpeaker, { key, names }: Ordering, body: Readonly<Record<string, unknown>>) {
   const host = (body['identifier'] as { readonly value?: unknown } | undefined)?.value
   if (typeof host !== 'string' || !names.includes(host)) throw new AcmeProblem(`the server wants a proof for a name that was not ordered`)
-  const offered = (Array.isArray(body['challenges']) ? body['challenges'] : []) as readonly Readonly<Record<string, unknown>>[]
-  const http = offered.find(each => each?.['type'] === 'http-01')
+  const offered = challengesOf(body)
+  const http = offered.find(each => each['type'] === 'http-01')
   if (http === undefined)
     throw new AcmeProblem(
-      `the server offers no challenge http-01 for ${host}, only ${offered.map(each => String(each?.['type'])).join(', ') || 'none'}`,
+      `the server offers no challenge http-01 for ${host}, only ${offered.map(each => String(each['type'])).join(', ') || 'none'}`,
     )
   const token = http['token']
   // §8.3: base64url without padding; anything else would be another path.
@@ -110,22 +123,24 @@ async function until(
   wanted: readonly string[],
   what: string,
   end: number,
+  onUndecided: (body: Readonly<Record<string, unknown>>) => Promise<void> = async () => {},
 ): Promise<Readonly<Record<string, unknown>>> {
   for (let attempt = 0; ; attempt++) {
     const { body, retryMs } = await speaker.post(url)
     const { status } = body
     if (typeof status === 'string' && wanted.includes(status)) return body
-    if (status !== 'pending' && status !== 'processing' && status !== 'ready') throw refusalOf(body, what)
+    const isUndecided = status === 'pending' || status === 'processing' || status === 'ready'
+    // What it still could not do after some tries, it is not asked for until the next order.
+    if (!isUndecided || (attempt >= mostTries && failedOf(body)?.['status'] === 'pending')) throw refusalOf(body, what)
     const ms = retryMs ?? Math.min(250 * 2 ** attempt, 5000)
     if (now() + ms > end) throw new AcmeProblem(`${new URL(url).origin} leaves ${what} ${status} and does not decide`, '', retryMs)
     await wait(Math.max(ms, 50))
+    await onUndecided(body)
   }
 }
 
 /** The reason stands in the order, or in the challenge that failed. */
 function refusalOf(body: Readonly<Record<string, unknown>>, what: string): AcmeProblem {
-  const challenges = (Array.isArray(body['challenges']) ? body['challenges'] : []) as readonly { readonly error?: unknown }[]
-  const error = body['error'] ?? challenges.find(each => each?.error !== undefined)?.error
   const status = typeof body['status'] === 'string' ? body['status'].slice(0, 32) : 'without a status'
-  return readProblem(error, `${what} is ${status}`)
+  return readProblem(body['error'] ?? failedOf(body)?.['error'], `${what} is ${status}`)
 }

@@ -92,7 +92,7 @@ export const verbRights: Readonly<Record<Verb, Right>> = {
 }
 
 /** Kinds for which to change them is more than to edit: a namespace goes with all that is in it. */
-export const administered: readonly string[] = ['revocations', 'trustdomains', 'namespaces']
+export const administered: readonly string[] = ['revocations', 'trustdomains', 'namespaces', 'certificateissuers']
 
 /** What a request needs. namespace: asked only of who is known, since it may be in the body; absent: in the whole mesh. what: as it is said when it is refused. */
 export type Needed = Pick<Entry, 'right'> & {

@@ -1,7 +1,7 @@
 /** Registration: which identity is given to whom who proves what he is, without a join token. */
 
 import { z } from 'zod'
-import { age, dnsLabel, rules } from '../fields.ts'
+import { age, conditionColumn, conditions, dnsLabel, rules } from '../fields.ts'
 import type { Kind, Resource } from '../kind.ts'
 
 const number = () => z.int().min(0).max(4_294_967_295)
@@ -61,7 +61,10 @@ const spec = z
     }),
   )
 export type RegistrationSpec = z.infer<typeof spec>
-export type Registration = Resource<RegistrationSpec>
+const status = z.strictObject({
+  conditions: conditions().optional().describe('Accepted: this control plane attests in the way that it asks for.'),
+})
+export type Registration = Resource<RegistrationSpec, z.infer<typeof status>>
 
 export const registration: Kind = {
   group: 'weft.dev',
@@ -72,10 +75,13 @@ export const registration: Kind = {
   shortNames: [],
   categories: ['weft'],
   namespaced: true,
-  hasStatus: false,
+  hasStatus: true,
   description:
     'A Registration gives an identity of its namespace to whoever proves what it names: a process that the kernel knows by its user and program, or the key of a certificate of another authority. Several may fit one process, which may then choose.',
-  schema: z.strictObject({ spec: spec.describe('Who gets which identity.') }),
+  schema: z.strictObject({
+    spec: spec.describe('Who gets which identity.'),
+    status: status.optional().describe('What the control plane makes of it.'),
+  }),
   columns: [
     { name: 'Service-Account', type: 'string', description: 'The identity', value: r => (r as Registration).spec?.serviceAccount },
     {
@@ -92,6 +98,7 @@ export const registration: Kind = {
         )
       },
     },
+    conditionColumn('Accepted'),
     age,
   ],
 }

@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { ControlStatus, TrustTold } from '#api/mesh-api'
+import { judgeCertificates } from './judge.ts'
+
+const now = Date.parse('2026-06-01T00:00:00Z')
+const inDays = (days: number): string => new Date(now + days * 86_400_000).toISOString()
+const judged = (trust: Partial<TrustTold>, type = 'BuiltIn'): readonly string[] =>
+  judgeCertificates(
+    {
+      version: '1',
+      startedAt: inDays(-1),
+      trustDomain: 'weft.local',
+      xds: { host: '', port: 1 },
+      store: { path: '', revision: 1 },
+      authority: { type, leafLifeSeconds: 86_400 },
+      certificates: [],
+      mtls: { strict: 0, permissive: 0, disabled: 0, plaintext: 0 },
+      proxies: [],
+      trust: { revocations: [], lists: [], domains: [], ...trust },
+    } satisfies ControlStatus,
+    now,
+  ).map(({ use, of, verdict, remedy = '' }) => `${use} ${of} ${verdict}: ${remedy}`)
+
+test('a revocation list is told of when it names somebody or has ended, and then with what that means', () => {
+  const list = { issuer: 'CN=company', thisUpdate: inDays(-3), entries: 0 }
+  assert.deepEqual(judged({ lists: [{ ...list, nextUpdate: inDays(1) }, list] }), [])
+  assert.deepEqual(judged({ lists: [{ ...list, nextUpdate: inDays(1), entries: 2 }] }), ['list CN=company ok: '])
+  assert.match(
+    judged({ lists: [{ ...list, nextUpdate: inDays(-1) }] })[0]!,
+    /^list CN=company expired: .*the log of the control plane says why/,
+  )
+  assert.match(
+    judged({ lists: [{ ...list, nextUpdate: inDays(-1) }] }, 'Vault')[0]!,
+    /whom it names stays revoked, and nobody else; .*publish a newer one/,
+  )
+})
+
+test('each root of another trust domain has its day, and a bundle that is not fetched its reason', () => {
+  const domain = { name: 'partner', trustDomain: 'partner.test' }
+  const root = (days: number) => ({ subject: 'CN=root', sha256: 'ab', notAfter: inDays(days) })
+  assert.deepEqual(judged({ domains: [{ ...domain, roots: [root(400)] }] }), ['bundle partner.test ok: '])
+  assert.match(
+    judged({ domains: [{ ...domain, roots: [root(10)] }] })[0]!,
+    /expires soon: ask who runs it for the new one, and put it into spec\.bundle/,
+  )
+  assert.match(
+    judged({ domains: [{ ...domain, url: 'https://x/', roots: [root(-1)] }] })[0]!,
+    /expired: nobody of partner\.test is believed by it/,
+  )
+  const failing = 'https://x/ does not answer'
+  assert.match(
+    judged({ domains: [{ ...domain, failing, roots: [root(400)] }] })[0]!,
+    /is not fetched: .*does not answer; the last good one stays in use/,
+  )
+  assert.match(judged({ domains: [{ ...domain, failing, roots: [] }] })[0]!, /is not there: .*nobody of it is believed/)
+})
