@@ -57,6 +57,7 @@ export const connectLocal = (path: string): GrpcChannel =>
 
 function channelOver(open: () => Client): GrpcChannel {
   let client = open()
+  const streams = new WeakMap<Client, number>()
   return {
     unary(rpc, request, options = {}) {
       return new Promise((resolve, reject) => {
@@ -76,11 +77,22 @@ function channelOver(open: () => Client): GrpcChannel {
         )
       })
     },
-    stream: (rpc, events, options = {}) => openStream(client, rpc, events, options),
+    stream(rpc, events, options = {}) {
+      const own = client
+      streams.set(own, (streams.get(own) ?? 0) + 1)
+      const end: typeof events.end = status => {
+        const left = streams.get(own)! - 1
+        streams.set(own, left)
+        if (left === 0 && own !== client) own.close()
+        events.end(status)
+      }
+      return openStream(own, rpc, { ...events, end }, options)
+    },
     renew() {
       const old = client
       client = open()
-      old.close()
+      // To close it would end its streams, and in an order that looks as if this end had wanted it.
+      if ((streams.get(old) ?? 0) === 0) old.close()
     },
     close: () => client.close(),
   }
