@@ -15,7 +15,6 @@ const judged = (trust: Partial<TrustTold>, type = 'BuiltIn'): readonly string[] 
       store: { path: '', revision: 1 },
       authority: { type, leafLifeSeconds: 86_400 },
       certificates: [],
-      mtls: { strict: 0, permissive: 0, disabled: 0, plaintext: 0 },
       proxies: [],
       mtls: { strict: 0, permissive: 0, disabled: 0, plaintext: 0 },
       trust: { revocations: [], lists: [], domains: [], ...trust },
