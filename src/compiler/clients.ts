@@ -3,7 +3,7 @@
 import type { ClientMatch } from '#model/mesh'
 import type { ProxyNode } from '#model/workload'
 import type { ClientSpec } from '#resources/weft'
-import { selects } from './services.ts'
+import { selects } from './services/services.ts'
 
 /** namespace: of the document, for clients that name none. Two lists that say the same come out the same. */
 export function clientsOf(from: readonly ClientSpec[], namespace: string): readonly ClientMatch[] {

@@ -1,9 +1,9 @@
 /** Last stage: the conditions of each route, Gateway and policy, saying what was taken, what was refused and why. */
 
 import type { Resource } from '#resources/kind'
-import type { Unsupported } from './filters.ts'
-import type { Verdict } from './parents.ts'
-import type { LoweredRoute } from './rules.ts'
+import type { Unsupported } from './routes/filters.ts'
+import type { Verdict } from './routes/parents.ts'
+import type { LoweredRoute } from './routes/rules.ts'
 import type { ParentStatus, ResourceStatus, Stated } from './status.ts'
 import { controllerName, state, statusFor } from './status.ts'
 

@@ -6,10 +6,10 @@ import type { Listener, Terminated, View } from '#model/view'
 import { terminatedAt } from '#model/server-name'
 import { termsOf } from '#model/tls'
 import { detect } from '#wire/detect'
-import type { Acceptor } from './accept.ts'
-import { firstBytes } from './first-bytes.ts'
-import { type Handshakes, whyRefused } from './handshakes.ts'
-import { endsOf } from './proxy-header.ts'
+import type { Acceptor } from './callers/accept.ts'
+import { firstBytes } from './callers/first-bytes.ts'
+import { type Handshakes, whyRefused } from './upstreams/handshakes.ts'
+import { endsOf } from './callers/proxy-header.ts'
 
 /** As long as a handshake may take as a whole. */
 const helloMs = 10_000

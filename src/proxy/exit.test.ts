@@ -4,9 +4,9 @@ import { silent } from '#base/log'
 import type { Egress } from '#model/egress'
 import { type Backend, emptyView, type Listener, type View } from '#model/view'
 import { OutsideNames } from './dns.ts'
-import { nobody } from './entry.ts'
+import { nobody } from './telemetry/entry.ts'
 import { asksForBytes, Exit, isTold, otherPlaces } from './exit.ts'
-import { Meter } from './meter.ts'
+import { Meter } from './telemetry/meter.ts'
 
 const named: Backend = {
   name: 'external/named',

@@ -8,9 +8,9 @@ import { backendsFor } from '#model/server-name'
 import type { Backend, Endpoint, Listener, View, WeightedBackend } from '#model/view'
 import { everywhere, rulesFor, wayOutAt } from '#model/way-out'
 import type { OutsideNames } from './dns.ts'
-import type { Destination, Entry } from './entry.ts'
-import type { Exchange } from './exchange.ts'
-import type { Meter } from './meter.ts'
+import type { Destination, Entry } from './telemetry/entry.ts'
+import type { Exchange } from './requests/exchange.ts'
+import type { Meter } from './telemetry/meter.ts'
 
 /** So many places are counted by their names, all further ones as one. */
 const mostPlaces = 200

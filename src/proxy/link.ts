@@ -10,8 +10,8 @@ import type { ProxyNode } from '#model/workload'
 import { AdsClient, type ClientEvent, type Shelf } from '#xds/client'
 import { nodeOf } from '#xds/node'
 import { callDelta, type HealthReport, type MetricsMessage, streamHealthCheck, streamMetrics } from '#xds/rpcs'
-import type { Meter } from './meter.ts'
-import { Prober } from './probe.ts'
+import type { Meter } from './telemetry/meter.ts'
+import { Prober } from './upstreams/probe.ts'
 
 export { Shelf } from '#xds/client'
 

@@ -3,7 +3,7 @@
 import type { Socket } from '#io/net'
 import { clientCodec } from '#wire/http1'
 import type { Probe } from '#xds/rpcs'
-import { askCall } from './checks.ts'
+import { askCall } from './endpoints/checks.ts'
 
 /** Of the workload: a connection to a port of it, and a command run beside it, which resolves with how it ended. */
 type Ways = {

@@ -5,7 +5,7 @@ import net from 'node:net'
 import { describe, test } from 'node:test'
 import { client, counted, type Handler, pairTo, until, type Version, workload } from '../../test/harness/versions.ts'
 import { inboundSide, materials, outboundSide, remote, table } from '../../test/harness/pair.ts'
-import { Multiplexed } from './multiplexed.ts'
+import { Multiplexed } from './upstreams/multiplexed.ts'
 
 const versions: readonly Version[] = ['http1', 'http2']
 const pause = (ms: number) => new Promise(done => setTimeout(done, ms))

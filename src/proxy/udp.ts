@@ -5,9 +5,9 @@ import { type DatagramSession, dialUdp } from '#io/udp'
 import { listenerAt } from '#model/listener'
 import type { Listener, View } from '#model/view'
 import { isGivenOut } from '#model/virtual'
-import type { Destination } from './entry.ts'
+import type { Destination } from './telemetry/entry.ts'
 import type { Exit } from './exit.ts'
-import type { Meter } from './meter.ts'
+import type { Meter } from './telemetry/meter.ts'
 
 export type DatagramsOptions = {
   readonly view: () => View

@@ -7,7 +7,7 @@ import { dialTcp, listen, type Socket, type TlsMaterial } from '../../src/io/net
 import { silent } from '../../src/base/log.ts'
 import { portName } from '../../src/model/port.ts'
 import type { Backend, Endpoint, Protocol, Route, View } from '../../src/model/view.ts'
-import { defaultLimits, type Limits } from '../../src/proxy/accept.ts'
+import { defaultLimits, type Limits } from '../../src/proxy/callers/accept.ts'
 import { Core } from '../../src/proxy/core.ts'
 
 export const trustDomain = 'weft.test'

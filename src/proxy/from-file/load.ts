@@ -7,7 +7,7 @@ import { readText } from '#io/files'
 import { secureContext, type TlsMaterial } from '#io/net'
 import type { View } from '#model/view'
 import { type FileConfig, readFileConfig, type Source } from '#xds/file'
-import { type Party, nobody } from '../entry.ts'
+import { type Party, nobody } from '../telemetry/entry.ts'
 
 /** path: the file. certs: a folder with cert.pem, key.pem and ca.pem, for what the file does not name. */
 /** answersDns: somebody asks for the names of the file (`--dns`). */

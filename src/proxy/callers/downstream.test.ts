@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict'
+import net from 'node:net'
+import { test } from 'node:test'
+import { forwardTo, inboundSide, materials, outboundSide, remote, table } from '../../../test/harness/pair.ts'
+
+test('a caller that ends in the middle of its body leaves no connection to the workload behind', async () => {
+  const open = new Set<net.Socket>()
+  let arrived = 0
+  const workload = net.createServer(socket => {
+    arrived++
+    open.add(socket)
+    socket.on('error', () => {}).resume()
+    socket.once('close', () => open.delete(socket))
+  })
+  await new Promise<void>(done => workload.listen(0, '127.0.0.1', done))
+  const made = await materials('caller', 'target')
+  const inner = await inboundSide('target', (workload.address() as net.AddressInfo).port, 'http', made['target']!)
+  const parts = remote('target', [inner.port])
+  const backend = Object.keys(parts.backends)[0]!
+  await using outer = await outboundSide('caller', made['caller']!, 'http', {
+    ...parts,
+    routes: { out: table('out', [forwardTo(backend)]) },
+  })
+  for (let nth = 0; nth < 5; nth++) {
+    const socket = net.connect(outer.port, '127.0.0.1').on('error', () => {})
+    socket.write('POST / HTTP/1.1\r\nhost: target\r\ncontent-length: 100000\r\n\r\nbegun')
+    const end = performance.now() + 5000
+    while (arrived <= nth && performance.now() < end) await new Promise(resolve => setTimeout(resolve, 5))
+    socket.destroy()
+  }
+  assert.equal(arrived, 5)
+  const end = performance.now() + 5000
+  while (open.size > 0 && performance.now() < end) await new Promise(resolve => setTimeout(resolve, 10))
+  assert.equal(open.size, 0)
+  workload.close()
+  await inner.core[Symbol.asyncDispose]()
+})

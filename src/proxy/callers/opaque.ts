@@ -1,0 +1,280 @@
+/** Connections of which only the bytes matter: to which endpoint each goes, what is counted of it, how many there are. */
+
+import { Failure, type FailureCode } from '#base/failure'
+import { breakOff, type Socket } from '#io/net'
+import { pickWeighted } from '#model/match'
+import { backendsFor } from '#model/server-name'
+import type { Access, Backend, Endpoint, Fault, Listener, View, WeightedBackend } from '#model/view'
+import { detect } from '#wire/detect'
+import type { Place } from './accept.ts'
+import { drawFor, keyOf } from '../endpoints/affinity.ts'
+import { callerOf } from '../access/access.ts'
+import { Ahead } from './ahead.ts'
+import type { Authorizations } from '../access/authorize.ts'
+import { connect, type Connected } from '../upstreams/connect.ts'
+import type { Destination, Entry, Party } from '../telemetry/entry.ts'
+import { type Hit, hitBy } from '../requests/fault.ts'
+import { firstBytes } from './first-bytes.ts'
+import type { Limiter } from '../requests/rate-limit.ts'
+import { pickEndpoint, setOf, shareOf } from '../endpoints/share.ts'
+import { carry } from './tcp.ts'
+
+/** How long nothing may pass where nobody says otherwise; Envoy's own default. */
+const usualIdleMs = 3_600_000
+/** How long a caller may take to say which server it wants: as long as a handshake may take as a whole. */
+const helloMs = 10_000
+/** How long a host outside the mesh may take to answer. */
+const outsideMs = 10_000
+
+/** TLS alert unrecognized_name, fatal (RFC 6066 §3, RFC 8446 §6): the caller learns why. */
+const unrecognizedName = Uint8Array.of(21, 3, 3, 0, 2, 2, 112)
+
+type Carried = { readonly entry: Entry; readonly end: (reason: FailureCode) => void }
+type Reached = { readonly connected: Connected; readonly endpoint: Endpoint | undefined; readonly backend: Backend }
+
+export class Opaque {
+  readonly #place: Place
+  readonly #limiter: Limiter
+  readonly #authorizations: Authorizations
+  /** What was asked about connections, each once: their way may be begun before it is known what they are. */
+  readonly #asked = new WeakMap<Entry, Promise<void>>()
+  /** With what ends each. */
+  readonly #carried = new Map<Socket, Carried>()
+
+  constructor(place: Place, limiter: Limiter, authorizations: Authorizations) {
+    this.#place = place
+    this.#limiter = limiter
+    this.#authorizations = authorizations
+  }
+
+  get size(): number {
+    return this.#carried.size
+  }
+
+  cut(reason: FailureCode): void {
+    for (const { end } of this.#carried.values()) end(reason)
+  }
+
+  /** Ends those that the rules of now do not allow any more. */
+  rejudge(): void {
+    for (const { entry, end } of this.#carried.values()) {
+      const failure = this.#whyNoMore(entry)
+      if (failure !== undefined) end(failure.code)
+    }
+  }
+
+  #whyNoMore(entry: Entry): Failure | undefined {
+    if (entry.listener.direction === 'outbound') return this.#place.exit.whyNoMore(entry, this.#place.view())
+    const access = this.#accessAt(entry)
+    return access && this.#place.gate.rejectConnection(entry, access)
+  }
+
+  /** The rules of now, whichever held when the connection came. */
+  #accessAt({ listener }: Entry): Access | undefined {
+    return listener.direction === 'inbound' ? this.#place.view().listeners[listener.name]?.access : undefined
+  }
+
+  /** The way to one of the listener's backends, not begun. */
+  ahead(entry: Entry): Ahead<Reached> {
+    return new Ahead(async () => {
+      const access = this.#accessAt(entry)
+      // Not yet a denial: what comes may be HTTP, which has rules of its own.
+      if (access !== undefined && !callerOf(entry, access).judgeConnection().isAllowed) throw new Failure('access-denied')
+      await this.#authorized(entry)
+      if (entry.listener.egress === undefined) return this.#reachOne(pickWeighted(entry.listener.backends ?? [], drawFor(entry)), entry)
+      const { backends = [], entry: led } = this.#place.exit.lead(entry, undefined, false)
+      return this.#reachOne(pickWeighted(backends, drawFor(entry)), led)
+    })
+  }
+
+  /** To one of the listener's backends, of those that its server name has where it goes by names. first: what was read off the socket already. ahead: the way, where it was begun. */
+  async carry(socket: Socket, entry: Entry, first?: Uint8Array, ahead?: Ahead<Reached>): Promise<void> {
+    socket.on('error', () => {})
+    const { listener } = entry
+    const hello = listener.serverNames === undefined ? first : (first ?? (await firstBytes(socket, helloMs)))
+    try {
+      const access = this.#accessAt(entry)
+      if (access !== undefined) this.#place.gate.admitConnection(entry, access)
+      const asked = this.#authorized(entry)
+      if (asked !== undefined) await asked
+      this.#admit(listener)
+      const hit = listener.fault === undefined ? undefined : hitBy(listener.fault, Math.random, Date.now())
+      if (hit !== undefined && !(await this.#spared(socket, entry, listener.fault!, hit))) return ahead?.drop()
+      const said = listener.egress === undefined || hello === undefined ? undefined : detect(hello)
+      // What was begun before the caller spoke was begun for another name.
+      const begun = said?.sni === undefined ? ahead?.take() : void ahead?.drop()
+      const led = listener.egress === undefined ? undefined : this.#place.exit.lead(entry, said?.sni)
+      const backends =
+        led !== undefined ? led.backends : listener.serverNames === undefined ? listener.backends : backendsByName(listener, hello)
+      const met = led?.entry ?? entry
+      const { connected, endpoint, backend } = await (begun ?? this.#reachOne(pickWeighted(backends ?? [], drawFor(entry)), met))
+      // The balancer counts a connection as a request under way.
+      const pool = this.#place.pools.of(backend, endpoint)
+      pool.inFlight++
+      await this.#relay(socket, connected, met, { service: backend.service, workload: endpoint?.workload ?? '' }, hello, hit?.line)
+      pool.inFlight--
+    } catch (thrown) {
+      if (!(thrown instanceof Failure)) throw thrown
+      if (
+        thrown.code === 'fault-injected' ||
+        thrown.code === 'access-denied' ||
+        thrown.code === 'egress-denied' ||
+        thrown.code === 'rate-limited' ||
+        thrown.code.startsWith('external-authorization-')
+      )
+        ahead?.drop()
+      const workload = entry.destination === undefined ? '' : this.#place.exit.placeOf(entry.destination)
+      this.#refuse(socket, entry, thrown, { service: listener.service, workload }, hello)
+    }
+  }
+
+  /** Throws where the service that is asked about connections does not let it on. */
+  #authorized(entry: Entry): Promise<void> | undefined {
+    if (entry.listener.direction !== 'inbound') return undefined
+    const view = this.#place.view()
+    const authorizer = view.listeners[entry.listener.name]?.connectionAuthorizer
+    if (authorizer === undefined) return undefined
+    let asked = this.#asked.get(entry)
+    if (asked === undefined) this.#asked.set(entry, (asked = this.#authorizations.admit(entry, authorizer, view)))
+    return asked
+  }
+
+  /** Throws where more came than a RateLimitPolicy of now takes. */
+  #admit({ direction, name }: Listener): void {
+    if (direction !== 'inbound') return
+    const limit = this.#place.view().listeners[name]?.connectionLimit
+    if (limit !== undefined) this.#limiter.admitConnection(limit, name, performance.now())
+  }
+
+  /** False where the caller went away while it was held up. Throws where the connection is to be reset. */
+  async #spared(socket: Socket, { listener }: Entry, fault: Fault, hit: Hit): Promise<boolean> {
+    const { meter } = this.#place
+    if (hit.delayMs > 0) {
+      meter.fault(fault.policy, listener.name, 'delay')
+      await new Promise<void>(resolve => {
+        const done = () => {
+          clearTimeout(timer)
+          socket.off('close', done)
+          resolve()
+        }
+        const timer = setTimeout(done, hit.delayMs)
+        socket.once('close', done)
+      })
+    }
+    if (hit.abort === undefined) {
+      if (hit.line !== undefined) meter.fault(fault.policy, listener.name, 'bandwidth')
+      return !socket.destroyed
+    }
+    meter.fault(fault.policy, listener.name, hit.abort.type)
+    throw new Failure('fault-injected', `${fault.policy} (reset)`)
+  }
+
+  /** Counted with the reason. A caller that spoke TLS to no known name is told so in TLS, others by a reset. */
+  #refuse(socket: Socket, entry: Entry, failure: Failure, to: { service: string; workload: string }, first?: Uint8Array): void {
+    const { meter, log } = this.#place
+    meter.connection(entry, { ...to, identity: undefined }, failure.code).close(failure.code)
+    log.warn(`connection to ${to.workload || to.service} ended: ${failure.says}`, { reason: failure.code, hint: failure.hint })
+    if (failure.code !== 'no-route' || first === undefined || detect(first).kind !== 'tls') return breakOff(socket)
+    socket.end(unrecognizedName)
+    socket.resume()
+    setTimeout(() => socket.destroy(), 1000).unref()
+  }
+
+  async #relay(
+    socket: Socket,
+    connected: Connected,
+    entry: Entry,
+    to: { service: string; workload: string },
+    first?: Uint8Array,
+    line?: Fault['bandwidth'],
+  ): Promise<void> {
+    const samples = this.#place.meter.connection(entry, { ...to, identity: connected.identity })
+    let reason: FailureCode | '' = ''
+    const end = (why: FailureCode): void => {
+      reason = why
+      breakOff(socket)
+      connected.socket.destroy()
+    }
+    this.#carried.set(socket, { entry, end })
+    // While the way was made, the rules may have changed.
+    const failure = this.#whyNoMore(entry)
+    if (failure !== undefined) end(failure.code)
+    const ended = await carry(socket, connected.socket, samples, entry.listener.idleMs ?? usualIdleMs, first, line)
+    this.#carried.delete(socket)
+    samples.close(reason || ended)
+  }
+
+  async #reachOne(picked: WeightedBackend | undefined, entry: Entry): Promise<Reached> {
+    const { pools, reach, view, exit } = this.#place
+    if (picked === undefined) throw new Failure('backend-invalid', entry.listener.name)
+    const share = shareOf(picked, view(), entry.listener.name, pools, undefined, keyOf(entry), exit, entry, entry.destination?.name)
+    const { backend } = share
+    const isGuarded = share.endpoints !== undefined && (backend.limits !== undefined || backend.outlierDetection !== undefined)
+    const guard = isGuarded ? pools.guards.of(backend) : undefined
+    const all = isGuarded ? (setOf(backend, view())?.endpoints.length ?? 0) : 0
+    let tried: readonly Endpoint[] = []
+    for (;;) {
+      const endpoint = pickEndpoint(share, tried)
+      if (guard !== undefined && !pools.mayConnect(backend.name)) throw guard.limitedConnections
+      guard?.opened()
+      try {
+        const connected = await connect(backend, endpoint, reach, [], entry.ends)
+        if (guard !== undefined) {
+          connected.socket.once('close', () => guard.closed())
+          guard.answered(endpoint!, 200, all)
+        }
+        return { connected, endpoint, backend }
+      } catch (thrown) {
+        guard?.closed()
+        if (endpoint !== undefined && thrown instanceof Failure && thrown.blame === 'upstream') guard?.answered(endpoint, undefined, all)
+        if (!(thrown instanceof Failure) || thrown.fate !== 'safe' || endpoint === undefined || tried.length >= 3) throw thrown
+        tried = [...tried, endpoint]
+      }
+    }
+  }
+
+  /** Not a service of the mesh: on to where the workload wanted to go, counted as `external` with that place as the workload. entry: from `outOfMesh`. */
+  async passThrough(socket: Socket, entry: Entry): Promise<void> {
+    const { exit, reach } = this.#place
+    socket.on('error', () => {})
+    const destination = entry.destination!
+    const to = { service: 'external', workload: exit.placeOf(destination) }
+    try {
+      const connected = await connect(anywhere, { ...unknown, host: destination.host, port: destination.port }, reach, [])
+      await this.#relay(socket, connected, entry, to)
+    } catch (thrown) {
+      if (!(thrown instanceof Failure)) throw thrown
+      this.#refuse(socket, entry, thrown, to)
+    }
+  }
+}
+
+/** Throws `no-route` where neither the name nor a default leads anywhere. hello: what the caller said within its time. */
+function backendsByName(listener: Listener, hello: Uint8Array | undefined): readonly WeightedBackend[] {
+  const said = detect(hello ?? new Uint8Array(0))
+  const found = backendsFor(listener, said.sni)
+  if (found !== undefined) return found
+  if (said.kind !== 'tls') throw new Failure('no-route', 'the caller does not speak TLS, and this port goes by server names')
+  throw new Failure('no-route', said.sni === undefined ? 'the caller names no server (SNI)' : `server name "${said.sni}"`)
+}
+
+const unknown: Omit<Endpoint, 'host' | 'port'> = { weight: 1, health: 'healthy', mtls: false, workload: '' }
+/** Where nobody says anything of it. */
+const anywhere: Backend = {
+  name: 'external',
+  service: 'external',
+  type: 'original',
+  isExternal: true,
+  port: 0,
+  protocol: 'tcp',
+  balance: 'round-robin',
+  connectTimeoutMs: outsideMs,
+  identities: [],
+}
+
+/** How a connection to a destination that the mesh knows nothing of is spoken of. way: the listener that says what may be called. */
+export function outOfMesh(destination: Destination, view: () => View, source: Party, way?: Listener): Entry {
+  const { host, port } = destination
+  const listener: Listener = way ?? { name: 'outbound/external', direction: 'outbound', host, port, protocol: 'tcp', service: 'external' }
+  return { listener, view, peer: undefined, source, destination }
+}
