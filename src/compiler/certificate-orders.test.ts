@@ -102,3 +102,33 @@ test('a challenge is answered before all routes of plain HTTP, at its Gateway on
   })
   assert.deepEqual(hosts('edge', elsewhere).toSorted(), [`a.example: ${answered}`, 'other.test: '])
 })
+
+test('policies of the Gateway do not hold for a challenge', () => {
+  const policy = `
+apiVersion: weft.dev/v1alpha1
+kind: JWTPolicy
+metadata: { name: staff, namespace: default }
+spec:
+  targetRefs: [{ group: gateway.networking.k8s.io, kind: Gateway, name: edge }]
+  providers: [{ name: company, issuer: "https://login.example", jwks: { url: "https://login.example/keys" } }]
+`
+  const service = `
+apiVersion: v1
+kind: Service
+metadata: { name: shop, namespace: default }
+spec: { selector: { app: shop }, ports: [{ port: 80, appProtocol: http }] }
+`
+  const route = `
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: shop, namespace: default }
+spec: { parentRefs: [{ name: edge }], rules: [{ backendRefs: [{ name: shop, port: 80 }] }] }
+`
+  const challenges = [{ gateway: 'default/edge', host: 'a.example', token: 'abc', answer: 'abc.key' }]
+  const { mesh } = compiled([issuer, gateway(web), policy, service, route], { challenges })
+  const routes = Object.values(mesh.gateways['default/edge']!.routes).flatMap(({ hosts }) => hosts.flatMap(each => each.routes))
+  assert.deepEqual(
+    routes.map(({ name, tokens }) => `${name}: ${tokens}`),
+    ['acme/a.example/abc: undefined', 'HTTPRoute/default/shop/0: default/staff'],
+  )
+})

@@ -1,13 +1,18 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
 import { TestClock } from '#base/clock'
-import { leafOf } from '#identity/acme'
+import { silent } from '#base/log'
+import type { OrderedCertificate } from '#compiler'
 import { newKey } from '#identity/key'
-import { makeHostCsr } from '#identity/csr'
-import { AcmeServer, origin, refusal, signed, tokenOf } from '../../test/harness/acme-server.ts'
-import { orderCertificate, type Ordering } from './acme/order.ts'
-import type { AcmeProblem } from './acme/speak.ts'
+import { temporaryFolder } from '#io/files'
+import type { Resource } from '#resources/kind'
+import { AcmeServer, origin, refusal } from '../../test/harness/acme-server.ts'
+import { CertificateOrders } from './acme.ts'
+import { keysOfAccounts } from './acme/accounts.ts'
+import type { Compilation } from './compile-loop.ts'
+import { openStore, type Store } from './store.ts'
 
 const hasOpenssl = (() => {
   try {
@@ -19,202 +24,170 @@ const hasOpenssl = (() => {
 })()
 const skip = hasOpenssl ? false : 'openssl is not installed'
 
-async function ordering(server: AcmeServer, more: Partial<Ordering> = {}): Promise<Ordering & { readonly waited: number[] }> {
-  const clock = new TestClock(Date.now())
-  const waited: number[] = []
-  return {
-    server: `${origin}/directory`,
-    fetch: server.fetch,
-    key: await newKey(),
-    certificateKey: await newKey(),
-    account: { agreesToTerms: true },
-    names: ['a.example', 'b.example'],
-    show: async challenges => {
-      for (const { token, answer } of challenges) server.shown.set(token, answer)
-    },
-    wait: async ms => {
-      waited.push(ms)
-      clock.advance(ms)
-    },
-    now: () => clock.now(),
-    signal: new AbortController().signal,
-    waited,
-    ...more,
+const secret = 'default/tls'
+const wanted: readonly OrderedCertificate[] = [{ issuer: 'default/ca', secret, hosts: [{ host: 'a.example', gateway: 'default/edge' }] }]
+const secretOf = (store: Store) =>
+  store.get({ group: '', kind: 'Secret', namespace: 'default', name: 'tls' }) as
+    | (Resource & { readonly data: Readonly<Record<string, string>> })
+    | undefined
+const dayMs = 86_400_000
+
+/** Orders in a control plane of which the rest is played: it compiles at once, and its proxies take all. */
+class Stage implements Disposable {
+  readonly clock = new TestClock(Date.now())
+  readonly server = new AcmeServer()
+  readonly store = openStore({ path: ':memory:' })
+  readonly key = newKey()
+  hasProxy = true
+  /** Whether the proxies had a challenge when the server asked for it. */
+  isSettled = true
+  orders: CertificateOrders | undefined
+  #told = new Set<(compilation: Compilation) => void>()
+  #ordered = wanted
+
+  constructor() {
+    this.store.create({
+      apiVersion: 'weft.dev/v1alpha1',
+      kind: 'CertificateIssuer',
+      metadata: { name: 'ca', namespace: 'default' },
+      spec: { server: `${origin}/directory`, agreesToTerms: true },
+    })
+    this.store.onCommit(() => this.compile())
+  }
+
+  begin(): void {
+    const { clock, store, server } = this
+    this.orders = new CertificateOrders({
+      store,
+      loop: {
+        current: this.#compilation(),
+        onCompiled: told => {
+          this.#told.add(told)
+          return () => void this.#told.delete(told)
+        },
+      },
+      accountKey: () => this.key,
+      fetchWith: () => server.fetch,
+      areSettled: () => (this.hasProxy ? this.isSettled : undefined),
+      clock,
+      log: silent,
+      onChange: () => setImmediate(() => this.compile()),
+    })
+  }
+
+  compile(ordered = this.#ordered): void {
+    this.#ordered = ordered
+    for (const { token, answer } of this.orders?.challenges() ?? []) this.server.shown.set(token, answer)
+    for (const told of this.#told) told(this.#compilation())
+  }
+
+  #compilation(): Compilation {
+    const routes = (this.orders?.challenges() ?? []).map(({ token }) => token)
+    return { revision: 1, notes: [], ordered: this.#ordered, mesh: { gateways: { 'default/edge': { routes } } } as never }
+  }
+
+  /** Time passes in small steps, as far as the rest keeps up. */
+  async until(what: string, isTrue: () => boolean, stepMs = 200): Promise<void> {
+    for (let turn = 0; !isTrue(); turn++) {
+      assert.ok(turn < 2000, `there was never: ${what}; ${JSON.stringify(this.orders?.known())}`)
+      await new Promise(resolve => setTimeout(resolve, 2))
+      this.clock.advance(stepMs)
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.orders?.close()
+    this.store.close()
   }
 }
 
-async function problemOf(ask: Promise<unknown>): Promise<AcmeProblem> {
-  try {
-    await ask
-  } catch (thrown) {
-    return thrown as AcmeProblem
-  }
-  throw new assert.AssertionError({ message: 'it was not refused' })
-}
-
-describe('the ACME client', { skip }, () => {
-  test('proves each host, sends a request that OpenSSL can read, and gets the chain', async () => {
-    const server = new AcmeServer()
-    const chain = await orderCertificate(await ordering(server))
-    assert.deepEqual(leafOf(chain).names, ['a.example', 'b.example'])
-    assert.deepEqual([...server.shown.keys()], ['a.example', 'b.example'].map(tokenOf))
+describe('orders of certificates', { skip }, () => {
+  test('fill the Secret, are not repeated by a control plane that starts again, and are renewed at two thirds of the life', async () => {
+    using stage = new Stage()
+    stage.begin()
+    await stage.until('a Secret', () => secretOf(stage.store) !== undefined)
+    const first = secretOf(stage.store)!
+    assert.equal(first.metadata.annotations?.['weft.dev/certificate-issuer'], 'ca')
+    assert.match(Buffer.from(first.data['tls.crt']!, 'base64').toString(), /BEGIN CERTIFICATE/)
+    assert.deepEqual(stage.orders!.challenges(), [])
+    stage.orders!.close()
+    stage.begin()
+    assert.ok(stage.orders!.known()[secret]!.renewsAt !== undefined)
+    const asked = stage.server.asked.length
+    // It is good for two days.
+    stage.clock.advance(1.3 * dayMs)
+    await new Promise(resolve => setTimeout(resolve, 20))
+    assert.equal(stage.server.asked.length, asked)
+    await stage.until('another', () => secretOf(stage.store)!.data['tls.crt'] !== first.data['tls.crt'], dayMs / 100)
+    assert.notEqual(secretOf(stage.store)!.data['tls.key'], first.data['tls.key'])
   })
 
-  test('asks again with another nonce when the server takes none of the last', async () => {
-    const server = new AcmeServer()
+  test('ask the server for nothing while no proxy could answer, nor for the challenge before all have taken it', async () => {
+    using stage = new Stage()
+    stage.hasProxy = false
+    stage.begin()
+    await stage.until('a reason', () => stage.orders!.known()[secret]?.problem !== undefined)
+    assert.match(stage.orders!.known()[secret]!.problem!, /no proxy carries out Gateway default\/edge.*: weft gateway --name edge/)
+    assert.equal(stage.server.asked.length, 0)
+    stage.hasProxy = true
+    stage.isSettled = false
+    await stage.until('a challenge', () => stage.orders!.challenges().length > 0)
+    for (let turn = 0; turn < 20; turn++) {
+      await new Promise(resolve => setTimeout(resolve, 2))
+      stage.clock.advance(100)
+    }
+    assert.ok(!stage.server.asked.some(each => each.includes('/challenge/')))
+    stage.isSettled = true
+    await stage.until('a Secret', () => secretOf(stage.store) !== undefined)
+  })
+
+  test('wait after a failure, longer where the server says so, begin at once when something changes, and keep what there is', async () => {
+    using stage = new Stage()
     let times = 0
-    server.lie = ({ path }) => (path === '/order' && times++ < 3 ? refusal('badNonce', 'too old') : undefined)
-    await orderCertificate(await ordering(server))
-    assert.equal(times, 4)
-    const always = new AcmeServer()
-    always.lie = ({ path }) => (path === '/order' ? refusal('badNonce', 'too old') : undefined)
-    assert.match((await problemOf(orderCertificate(await ordering(always)))).message, /badNonce: too old/)
-    assert.equal(always.asked.filter(each => each === 'POST /order').length, 5)
+    stage.server.lie = ({ path }) => {
+      if (path !== '/order') return undefined
+      times++
+      return refusal('rateLimited', 'slowly', { 'retry-after': '7200' }, 429)
+    }
+    stage.begin()
+    await stage.until('a reason', () => stage.orders!.known()[secret]?.problem !== undefined)
+    const { problem, triesAt } = stage.orders!.known()[secret]!
+    assert.match(problem!, /rateLimited: slowly/)
+    assert.ok(Date.parse(triesAt!) >= stage.clock.now() + 7_190_000)
+    stage.clock.advance(7_000_000)
+    await new Promise(resolve => setTimeout(resolve, 20))
+    assert.equal(times, 1)
+    stage.compile([{ ...wanted[0]!, hosts: [...wanted[0]!.hosts, { host: 'b.example', gateway: 'default/edge' }] }])
+    await stage.until('another try', () => times === 2)
+    stage.server.lie = () => undefined
+    await stage.until('a Secret', () => secretOf(stage.store) !== undefined, 10_000)
+    assert.equal(stage.orders!.known()[secret]!.problem, undefined)
   })
 
-  test('binds the account to the one that the server knows', async () => {
-    const server = new AcmeServer()
-    server.meta = { externalAccountRequired: true }
-    server.hmac = crypto.getRandomValues(new Uint8Array(32))
-    const missing = await problemOf(orderCertificate(await ordering(server)))
-    assert.match(missing.message, /externalAccountRequired — give spec\.externalAccount/)
-    await orderCertificate(await ordering(server, { account: { agreesToTerms: false, external: { keyId: 'given', hmac: server.hmac } } }))
-    assert.ok(server.bound)
+  test('end when they are wanted no longer, and never write over a Secret of somebody else', async () => {
+    using stage = new Stage()
+    const own = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'tls', namespace: 'default' }, type: 'Opaque', data: { mine: '' } }
+    stage.server.lie = ({ path }) => {
+      if (path === '/finalize' && secretOf(stage.store) === undefined) stage.store.create(own as Resource)
+      return undefined
+    }
+    stage.begin()
+    await stage.until('a Secret of somebody else', () => secretOf(stage.store) !== undefined)
+    await stage.until('a reason', () => stage.orders!.known()[secret]?.problem !== undefined)
+    assert.match(stage.orders!.known()[secret]!.problem!, /was written by somebody else meanwhile, and is left alone/)
+    assert.deepEqual(secretOf(stage.store)!.data, { mine: '' })
+    stage.compile([])
+    assert.deepEqual(stage.orders!.known(), {})
   })
+})
 
-  test('agrees to no terms of service by itself, and says where they are', async () => {
-    const server = new AcmeServer()
-    server.meta = { termsOfService: 'https://acme.test/terms' }
-    const refused = await problemOf(orderCertificate(await ordering(server, { account: { agreesToTerms: false } })))
-    assert.match(refused.message, /read https:\/\/acme\.test\/terms and set spec\.agreesToTerms: true/)
-    assert.ok(!server.asked.includes('POST /account'))
-    await orderCertificate(await ordering(server))
-  })
-
-  test('honours Retry-After while the server decides, and tells how long a rate limit holds', async () => {
-    const server = new AcmeServer()
-    let times = 0
-    server.lie = ({ path }) =>
-      path === '/authz/a.example' && server.shown.size > 0 && times++ < 2
-        ? {
-            status: 200,
-            headers: { 'retry-after': '7' },
-            body: { status: 'pending', identifier: { type: 'dns', value: 'a.example' }, challenges: [] },
-          }
-        : undefined
-    const asking = await ordering(server)
-    await orderCertificate(asking)
-    assert.deepEqual(asking.waited.slice(0, 2), [7000, 7000])
-    const limited = new AcmeServer()
-    limited.lie = ({ path }) =>
-      path === '/order' ? refusal('rateLimited', 'too many certificates for a.example', { 'retry-after': '3600' }, 429) : undefined
-    const refused = await problemOf(orderCertificate(await ordering(limited)))
-    assert.equal(refused.retryMs, 3_600_000)
-    assert.match(refused.message, /answers 429: rateLimited: too many certificates for a\.example — too many orders/)
-  })
-
-  test('tells why a challenge failed in the words of the server, and what to do', async () => {
-    const server = new AcmeServer()
-    server.lie = ({ path }) =>
-      path.startsWith('/authz/') && server.shown.size > 0
-        ? {
-            status: 200,
-            body: {
-              status: 'invalid',
-              identifier: { type: 'dns', value: 'a.example' },
-              challenges: [{ type: 'http-01', status: 'invalid', error: refusal('dns', 'NXDOMAIN looking up A for a.example').body }],
-            },
-          }
-        : undefined
-    const refused = await problemOf(orderCertificate(await ordering(server)))
-    assert.equal(refused.type, 'dns')
-    assert.match(refused.message, /authorization of a\.example is invalid: dns: NXDOMAIN looking up A for a\.example — the name must lead/)
-  })
-
-  test('gives up on a server that never decides', async () => {
-    const server = new AcmeServer()
-    server.lie = ({ path }) => (path === '/order/1' ? { status: 200, body: { status: 'processing' } } : undefined)
-    const asking = await ordering(server)
-    assert.match((await problemOf(orderCertificate(asking))).message, /leaves the order processing and does not decide/)
-    assert.ok(asking.waited.reduce((sum, each) => sum + each, 0) <= 300_000)
-  })
-
-  test('refuses a certificate for other hosts, for another key, that has ended, or that is none', async () => {
-    const more = new AcmeServer()
-    more.names = ['a.example', 'b.example', 'evil.example']
-    assert.match(
-      (await problemOf(orderCertificate(await ordering(more)))).message,
-      /is for a\.example, b\.example, evil\.example and not for/,
-    )
-    const foreign = new AcmeServer()
-    const csr = Buffer.from(makeHostCsr(await newKey(), ['a.example'])).toString('base64url')
-    const chain = signed(csr, ['a.example', 'b.example'])
-    foreign.lie = ({ path }) => (path === '/certificate' ? { status: 200, text: chain } : undefined)
-    assert.match((await problemOf(orderCertificate(await ordering(foreign)))).message, /is for another key/)
-    const none = new AcmeServer()
-    none.lie = ({ path }) => (path === '/certificate' ? { status: 200, text: '<html>' } : undefined)
-    assert.match((await problemOf(orderCertificate(await ordering(none)))).message, /holds no certificate in PEM/)
-    const late = new AcmeServer()
-    const ended = await ordering(late, { now: () => Date.now() + 100 * 86_400_000 })
-    assert.match((await problemOf(orderCertificate(ended))).message, /ended at/)
-  })
-
-  test('takes no answer that is too large, no token that is a path, and no address without TLS', async () => {
-    const large = new AcmeServer()
-    large.lie = ({ path }) => (path === '/directory' ? { status: 200, text: 'x'.repeat(300_000) } : undefined)
-    assert.match((await problemOf(orderCertificate(await ordering(large)))).message, /its answer is larger than 262144 bytes/)
-    const path = new AcmeServer()
-    path.lie = asked =>
-      asked.path.startsWith('/authz/')
-        ? {
-            status: 200,
-            body: {
-              status: 'pending',
-              identifier: { type: 'dns', value: 'a.example' },
-              challenges: [{ type: 'http-01', url: `${origin}/c`, token: '../../admin' }],
-            },
-          }
-        : undefined
-    assert.match((await problemOf(orderCertificate(await ordering(path)))).message, /token of the challenge is not base64url/)
-    assert.equal(path.shown.size, 0)
-    const plain = new AcmeServer()
-    plain.lie = asked =>
-      asked.path === '/directory'
-        ? { status: 200, body: { newNonce: 'http://169.254.169.254/', newAccount: `${origin}/account`, newOrder: `${origin}/order` } }
-        : undefined
-    assert.match((await problemOf(orderCertificate(await ordering(plain)))).message, /"newNonce" of its directory is no https:/)
-    assert.deepEqual(plain.asked, ['GET /directory'])
-  })
-
-  test('answers that are garbage end the order with a sentence, whichever they are', async () => {
-    for (const at of ['/directory', '/account', '/order', '/order/1', '/authz/a.example', '/finalize'])
-      for (const text of ['', 'null', '[]', '"x"', '{"status":{}}', '{"challenges":[null,7],"authorizations":7}']) {
-        const server = new AcmeServer()
-        server.lie = ({ path }) => (path === at ? { status: 200, text } : undefined)
-        const done = await orderCertificate(await ordering(server)).then(
-          () => undefined,
-          (thrown: Error) => thrown,
-        )
-        // What /finalize answers is not needed.
-        if (at !== '/finalize') assert.equal(done?.constructor.name, 'AcmeProblem', `${at} ${text}: ${done?.stack}`)
-      }
-  })
-
-  test('stops when it is wanted no longer', async () => {
-    const server = new AcmeServer()
-    const stop = new AbortController()
-    stop.abort(new Error('no longer wanted'))
-    await assert.rejects(
-      orderCertificate(
-        await ordering(server, {
-          signal: stop.signal,
-          fetch: async (_, init) => {
-            init!.signal!.throwIfAborted()
-            return new Response()
-          },
-        }),
-      ),
-      /no longer wanted/,
-    )
-  })
+test('the key of an account is kept, encrypted where there is a passphrase, one for each issuer', async () => {
+  await using folder = await temporaryFolder()
+  const keeping = { folder: folder.path, passphrase: 'a passphrase', log: silent }
+  const key = await keysOfAccounts(keeping)('default/ca')
+  assert.match(readFileSync(`${folder.path}/default%2Fca.pem`, 'utf8'), /BEGIN ENCRYPTED PRIVATE KEY/)
+  const again = keysOfAccounts(keeping)
+  assert.equal((await again('default/ca')).pem, key.pem)
+  assert.notEqual((await again('other/ca')).pem, key.pem)
+  await assert.rejects(keysOfAccounts({ ...keeping, passphrase: 'another' })('default/ca'), /cannot be decrypted with this passphrase/)
 })

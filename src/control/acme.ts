@@ -14,7 +14,7 @@ import type { KnownOrder, OrderedCertificate, ShownChallenge } from '#compiler'
 import { type Leaf, leafOf } from '#identity/acme'
 import { type Key, newKey } from '#identity/key'
 import type { CertificateIssuer } from '#resources/weft'
-import { fill, heldBy, hmacOf, hostsOf, partsOf } from './acme/filled.ts'
+import { fill, heldBy, hmacOf, hostsOf, partsOf, versionOf } from './acme/filled.ts'
 import { type Challenge, orderCertificate } from './acme/order.ts'
 import { AcmeProblem } from './acme/speak.ts'
 import type { CompileLoop } from './compile-loop.ts'
@@ -89,7 +89,10 @@ export class CertificateOrders {
       const issuer = this.#issuerOf(ordered)
       if (issuer === undefined) continue
       const { version, leaf } = heldBy(this.#options.store, ordered)
-      const key = JSON.stringify([ordered, issuer.spec, version])
+      const bound = issuer.spec?.externalAccount?.keyRef.name
+      const [namespace] = partsOf(ordered.issuer)
+      const ofAccount = bound === undefined ? '' : versionOf(this.#options.store, namespace, bound)
+      const key = JSON.stringify([ordered, issuer.spec, version, ofAccount])
       const before = this.#followed.get(ordered.secret)
       if (before?.key === key) continue
       before?.stop.abort()

@@ -84,7 +84,15 @@ test('a Gateway gets the certificate of its host from step-ca, proved through it
     apiVersion: `${group}/v1`,
     kind: 'HTTPRoute',
     metadata: { name: 'shop', namespace: 'default' },
-    spec: { parentRefs: [{ name: 'edge' }], rules: [{ backendRefs: [{ name: 'shop', port: 8080 }] }] },
+    spec: { parentRefs: [{ name: 'edge', sectionName: 'secure' }], rules: [{ backendRefs: [{ name: 'shop', port: 8080 }] }] },
+  })
+  // As it is usual; the challenge has to be answered all the same.
+  const toTls = { type: 'RequestRedirect', requestRedirect: { scheme: 'https', statusCode: 301 } }
+  await apply(mesh, {
+    apiVersion: `${group}/v1`,
+    kind: 'HTTPRoute',
+    metadata: { name: 'to-tls', namespace: 'default' },
+    spec: { parentRefs: [{ name: 'edge', sectionName: 'web' }], rules: [{ filters: [toTls] }] },
   })
   await apply(mesh, gateway(listeners(web, secure)))
   await mesh.until('a certificate', async () => told(await issuerOf(mesh), 'Issued').startsWith('True'))
@@ -104,8 +112,12 @@ test('a Gateway gets the certificate of its host from step-ca, proved through it
       await says('curl', ['-sS', '-D', '-', '--cacert', rootFile, '--resolve', host, `https://shop.example.test:${secure}/`]),
       /one/,
     )
-    const challenge = await says('curl', ['-sS', '-D', '-', `http://127.0.0.1:${web}/.well-known/acme-challenge/x`])
-    assert.match(challenge, /one/)
+    const plain = await says('curl', ['-sS', '-D', '-', '-H', 'Host: shop.example.test', `http://127.0.0.1:${web}/`])
+    assert.match(plain, /^HTTP\/1\.1 301 /)
+    const [id = ''] = (await mesh.client.proxies()).filter(each => each.service === 'edge-weft').map(each => each.id)
+    const config = async () => (await mesh.weft('proxy', 'config', id, '-o', 'json')).stdout
+    assert.match(await config(), /HTTPRoute\/default\/to-tls/)
+    await mesh.until('no challenge', async () => !(await config()).includes('acme-challenge'))
   })
 
   await t.test('at two thirds of its life the next one is there, and no request is lost meanwhile', async () => {

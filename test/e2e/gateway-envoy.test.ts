@@ -126,7 +126,8 @@ test('Envoy carries out the listeners of a Gateway as they are compiled for our 
     route('exact', ['a.example.org', 'b.example.org']),
     route('wide', ['*.example.org']),
   ]
-  const { mesh } = compile(resources, { workloads: [] }, { trustDomain: 'weft.test', roots: [] })
+  const challenges = [{ gateway: 'default/edge', host: 'a.example.org', token: 'abc', answer: 'abc.key' }]
+  const { mesh } = compile(resources, { workloads: [] }, { trustDomain: 'weft.test', roots: [], challenges })
   const { listeners, routes } = mesh.gateways['default/edge']!
   const tables = Object.fromEntries(
     Object.values(routes).map(table => [table.name, toJson(RouteConfigurationSchema, encodeRouteTable(table), { registry })]),
@@ -185,6 +186,9 @@ test('Envoy carries out the listeners of a Gateway as they are compiled for our 
   assert.equal(await plain('a.example.org', '/exact'), '200 1.1')
   assert.equal(await plain('a.example.org', '/wide'), '200 1.1', 'what the narrower host has no rule for is asked of the wider one')
   assert.equal(await plain('c.example.org', '/exact'), '404 1.1')
+  const challenge = `http://127.0.0.1:${web}/.well-known/acme-challenge/abc`
+  const answer = execFileSync('curl', ['-sS', '--max-time', '10', '-H', 'Host: a.example.org', challenge], { encoding: 'utf8' })
+  assert.equal(answer, 'abc.key', 'what an ACME server looks for')
   assert.equal(await plain('example.com', '/wide'), '404 1.1')
   assert.equal(await tls('a', 'a.example.org', '/exact'), '200 2')
   assert.equal(await tls('b', 'b.example.org', '/wide'), '200 2')

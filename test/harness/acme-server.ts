@@ -82,6 +82,7 @@ export class AcmeServer {
     if (lied !== undefined) return lied
     if (path === '/account') return this.#account(url, payload!)
     if (path === '/order') {
+      this.#csr = ''
       this.#names = (payload!['identifiers'] as unknown as readonly { value: string }[]).map(each => each.value)
       return { status: 201, headers: { location: `${origin}/order/1` }, body: this.#order() }
     }

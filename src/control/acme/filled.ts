@@ -55,6 +55,10 @@ export function fill(store: Store, ordered: OrderedCertificate, pair: { readonly
   store.note('issued', about, { who: `CertificateIssuer ${ordered.issuer}`, how: 'acme', address: '', agent: '' })
 }
 
+/** Of a Secret; '' where there is none. */
+export const versionOf = (store: Pick<Store, 'get'>, namespace: string, name: string): string =>
+  store.get(nameOf(`${namespace}/${name}`))?.metadata.resourceVersion ?? ''
+
 /** The HMAC key of an external account, as it was given: base64url. Throws Error with what is missing. */
 export function hmacOf(
   store: Pick<Store, 'get'>,

@@ -69,7 +69,7 @@ async function openAccount(speaker: AcmeSpeaker, { key, account, server }: Order
 }
 
 /** Times that a challenge is asked for in one order. */
-const mostTries = 5
+const mostTries = 4
 
 type Asked = Challenge & { readonly authorization: string; readonly url: string }
 
