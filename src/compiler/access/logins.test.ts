@@ -8,7 +8,7 @@ import { readDocuments } from '#resources/read'
 import { admit } from '#resources/validate'
 import { compile } from '../../compiler.ts'
 
-const folder = join(import.meta.dirname, '../../test/cases/compiler/logins')
+const folder = join(import.meta.dirname, '../../../test/cases/compiler/logins')
 const { resources } = readDocuments(readFileSync(join(folder, 'input.yaml'), 'utf8'), 'input.yaml')
 const inventory = JSON.parse(readFileSync(join(folder, 'inventory.json'), 'utf8')) as Inventory
 const options = { trustDomain: 'weft.local', roots: ['ROOT'] }

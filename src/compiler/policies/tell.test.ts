@@ -13,7 +13,7 @@ import { compile, tellPolicies, viewFor } from '../../compiler.ts'
 import { saysOf, specOf } from './fields.ts'
 import { merge, settle } from './merge.ts'
 
-const cases = join(import.meta.dirname, '../../test/cases/compiler')
+const cases = join(import.meta.dirname, '../../../test/cases/compiler')
 
 function load(name: string) {
   const { resources } = readDocuments(readFileSync(join(cases, name, 'input.yaml'), 'utf8'), `${name}/input.yaml`)
