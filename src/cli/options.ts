@@ -9,9 +9,11 @@ import { Flags } from './flags/collect.ts'
 import { type Joining, readJoining } from './flags/joining.ts'
 import { readReadiness } from './flags/readiness.ts'
 import { readLabel, readLocality, readPort, readPublish, type Publish, type RunPort, samePort } from './flags/workload.ts'
+import type { Raw } from './options/raw.ts'
 
 export type { ControlAddress } from './context.ts'
 export { type ControlOptions, controlOptions } from './options/control.ts'
+export type { Raw }
 
 export type { OtherIdentity } from './flags/joining.ts'
 
@@ -120,9 +122,6 @@ export type ProxyOptions = {
   readonly drainMs: number
   readonly json: boolean
 }
-
-/** As commander gives them: text, lists of text, switches. */
-export type Raw = Readonly<Record<string, unknown>>
 
 const protocols: readonly Protocol[] = ['http', 'http2', 'grpc', 'tcp', 'tls', 'udp', 'detect']
 

@@ -4,6 +4,7 @@ import { constants, accessSync, existsSync, readFileSync, statfsSync, lstatSync 
 import { dirname, resolve } from 'node:path'
 import process from 'node:process'
 import { setTimeout as pause } from 'node:timers/promises'
+import type { Check } from './checks/check.ts'
 import { readFacts } from './checks/facts.ts'
 import { portOwner } from './checks/port-owner.ts'
 import { restrictions } from './checks/restrictions.ts'
@@ -13,10 +14,8 @@ import { canCapture } from './namespace.ts'
 import { listen } from './net.ts'
 import { requireFfi } from './sockopt.ts'
 
+export type { Check }
 export { type ListeningAt, listeningAt } from './checks/listeners.ts'
-
-/** no: Weft does not work so. warn: it works with less, as `says` tells. Sentences without a final stop. */
-export type Check = { readonly name: string; readonly ok: 'yes' | 'no' | 'warn'; readonly says: string; readonly remedy?: string }
 
 export type CheckOptions = {
   /** Where the control plane keeps its store; need not exist yet. */

@@ -14,22 +14,13 @@ import { count } from '../words.ts'
 import { workloadsWithout } from '../world/inventory.ts'
 import type { Outcome } from '../world/outcome.ts'
 import { World } from '../world/world.ts'
-import { junitOf } from '../policy/junit.ts'
+import { junitOf, type Tested } from '../policy/junit.ts'
 
 type Flags = {
   readonly file?: readonly string[]
   readonly recursive?: boolean
   readonly output?: 'table' | 'json' | 'yaml' | 'junit'
   readonly namespace?: string
-}
-
-/** at: `FILE:LINE`. wrong: absent where it is as expected. */
-export type Tested = {
-  readonly name: string
-  readonly at: string
-  readonly expected: Expectation
-  readonly got?: Outcome
-  readonly wrong?: string
 }
 
 /** Fails when something is not as expected. */

@@ -2,7 +2,7 @@
 
 import { type BundleFlags, bundleOf } from '../flags/bundle.ts'
 import { Flags } from '../flags/collect.ts'
-import type { Raw } from '../options.ts'
+import type { Raw } from './raw.ts'
 
 /** port 0: any free one. data: as typed, relative to the working directory; absent: the user's state folder. json: says where it listens as one JSON line. */
 export type ControlOptions = BundleFlags & {

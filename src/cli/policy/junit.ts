@@ -1,6 +1,16 @@
 /** Results of expectations as JUnit XML, which CI servers show. */
 
-import type { Tested } from '../commands/policy-test.ts'
+import type { Expectation } from '#resources/policy-test'
+import type { Outcome } from '../world/outcome.ts'
+
+/** at: `FILE:LINE`. wrong: absent where it is as expected. */
+export type Tested = {
+  readonly name: string
+  readonly at: string
+  readonly expected: Expectation
+  readonly got?: Outcome
+  readonly wrong?: string
+}
 
 export function junitOf(results: readonly Tested[]): string {
   const failures = results.filter(({ wrong }) => wrong !== undefined).length

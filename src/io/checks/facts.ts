@@ -3,7 +3,27 @@
 import { existsSync, readFileSync } from 'node:fs'
 import process from 'node:process'
 import { findTool } from '../namespace/tools.ts'
-import type { Facts } from './restrictions.ts'
+
+/** As read; undefined where the machine does not say. */
+export type Facts = {
+  readonly isRoot: boolean
+  /** /proc/self/status: CapEff as a number. */
+  readonly capabilities: bigint
+  /** /proc/self/status: Seccomp; 2 is a filter. */
+  readonly seccomp: number | undefined
+  /** The name of the container's kind: docker, podman, kubernetes, lxc…; undefined outside one. */
+  readonly container: string | undefined
+  readonly apparmorRestrictsUserns: boolean
+  /** kernel.unprivileged_userns_clone, of Debian's kernels. */
+  readonly unprivilegedUsernsClone: boolean | undefined
+  readonly maxUserNamespaces: number | undefined
+  readonly maxNetNamespaces: number | undefined
+  readonly tools: { readonly nft: boolean; readonly iptables: boolean; readonly ip: boolean; readonly unshare: boolean }
+  /** The `hosts` line of /etc/nsswitch.conf, in words. */
+  readonly hostsBy: readonly string[]
+  readonly nameservers: readonly string[]
+  readonly isNscdRunning: boolean
+}
 
 export function readFacts(env: Readonly<Record<string, string | undefined>> = process.env): Facts {
   const status = text('/proc/self/status')

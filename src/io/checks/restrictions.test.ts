@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { containerOf, readFacts } from './facts.ts'
-import { type Facts, restrictions } from './restrictions.ts'
+import { containerOf, type Facts, readFacts } from './facts.ts'
+import { restrictions } from './restrictions.ts'
 
 const all = 0x1ff_ffff_ffffn
 /** The capabilities that Docker gives to root. */

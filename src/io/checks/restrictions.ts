@@ -1,27 +1,7 @@
 /** What of this machine stands in the way of interception, told from facts before anything is tried: each with the sentence that mends it. */
 
-import type { Check } from '../checks.ts'
-
-/** As read; undefined where the machine does not say. */
-export type Facts = {
-  readonly isRoot: boolean
-  /** /proc/self/status: CapEff as a number. */
-  readonly capabilities: bigint
-  /** /proc/self/status: Seccomp; 2 is a filter. */
-  readonly seccomp: number | undefined
-  /** The name of the container's kind: docker, podman, kubernetes, lxc…; undefined outside one. */
-  readonly container: string | undefined
-  readonly apparmorRestrictsUserns: boolean
-  /** kernel.unprivileged_userns_clone, of Debian's kernels. */
-  readonly unprivilegedUsernsClone: boolean | undefined
-  readonly maxUserNamespaces: number | undefined
-  readonly maxNetNamespaces: number | undefined
-  readonly tools: { readonly nft: boolean; readonly iptables: boolean; readonly ip: boolean; readonly unshare: boolean }
-  /** The `hosts` line of /etc/nsswitch.conf, in words. */
-  readonly hostsBy: readonly string[]
-  readonly nameservers: readonly string[]
-  readonly isNscdRunning: boolean
-}
+import type { Check } from './check.ts'
+import type { Facts } from './facts.ts'
 
 const capNetAdmin = 12n
 const capSysAdmin = 21n
