@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { defaultIdTemplate, idBy, namespacePattern, pathBy, whyNotIdTemplate, workloadAt, workloadIn } from './id-template.ts'
+import { defaultIdTemplate, idBy, idPattern, pathBy, whyNotIdTemplate, workloadAt, workloadIn } from './id-template.ts'
 
 const letters = 'abcXYZ019._-'
 const segment = fc
@@ -39,9 +39,10 @@ test('a path that is read is what the template makes of its name', () => {
 test('the pattern of a namespace has all of it, and nobody of another', () => {
   fc.assert(
     fc.property(template, name, name, (by, one, other) => {
-      const pattern = new RegExp(`^(?:${namespacePattern(by, 'a.test', one.namespace)})$`, 'su')
+      const pattern = new RegExp(`^(?:${idPattern(by, 'a.test', one.namespace)})$`, 'su')
       assert.ok(pattern.test(idBy(by, 'a.test', one)))
       assert.equal(pattern.test(idBy(by, 'a.test', other)), one.namespace === other.namespace)
+      assert.ok(new RegExp(`^(?:${idPattern(by, 'a.test')})$`, 'su').test(idBy(by, 'a.test', other)))
       assert.ok(!pattern.test(idBy(by, 'aXtest', one)))
       assert.ok(!pattern.test(`${idBy(by, 'a.test', one)}/more`))
     }),

@@ -73,10 +73,13 @@ export function workloadIn(id: string, templates: IdTemplates | undefined): Work
   return trustDomain === undefined || path === undefined ? undefined : workloadAt(templateOf(templates, trustDomain), path)
 }
 
-/** A regular expression (RE2) of the ids of all service accounts in a namespace, whole. */
-export function namespacePattern(template: string, trustDomain: string, namespace: string): string {
-  const path = template.split('{serviceAccount}').map(part => escaped(part.replace('{namespace}', () => namespace)))
-  return `${escaped(`spiffe://${trustDomain}`)}${path.join('[^/]+')}`
+/** A regular expression (RE2) of the ids of all service accounts in a namespace, whole; without one: of all ids of the form. */
+export function idPattern(template: string, trustDomain: string, namespace?: string): string {
+  const path = template.split('/').map(part => {
+    if (part === '{namespace}' && namespace !== undefined) return escaped(namespace)
+    return (variables as readonly string[]).includes(part) ? '[^/]+' : escaped(part)
+  })
+  return `${escaped(`spiffe://${trustDomain}`)}${path.join('/')}`
 }
 
 const escaped = (text: string): string => text.replaceAll(/[\\^$.*+?()[\]{}|]/g, String.raw`\$&`)

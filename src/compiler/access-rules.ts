@@ -1,6 +1,6 @@
 /** The rules of an AccessPolicy as conditions: patterns of identities, paths in normal form, networks, claims, times. */
 
-import { defaultIdTemplate, idBy, type IdTemplates, namespacePattern, templateOf } from '#base/id-template'
+import { defaultIdTemplate, idBy, idPattern, type IdTemplates, templateOf } from '#base/id-template'
 import { networkOf, readPath } from '#model/access'
 import { claimPath } from '#model/claims'
 import type { GuardOperation, GuardRule } from '#model/mesh'
@@ -70,7 +70,7 @@ function lowerSource(
       return names.map(name =>
         isPlain
           ? ({ type: 'prefix', value: `spiffe://${domain}/ns/${name}/` } as const)
-          : ({ type: 'regex', value: namespacePattern(template, domain, name) } as const),
+          : ({ type: 'regex', value: idPattern(template, domain, name) } as const),
       )
     })
   const accounts = (names: readonly string[], of: readonly string[]): readonly TextMatch[] =>
@@ -81,6 +81,9 @@ function lowerSource(
       }),
     )
   const inDomains = (of: readonly string[]): readonly TextMatch[] => of.map(domain => ({ type: 'prefix', value: `spiffe://${domain}/` }))
+  /** Where nothing can be read from an id, it is not let in for what is not read. */
+  const readable = (of: readonly string[]): readonly TextMatch[] =>
+    of.map(domain => ({ type: 'regex', value: idPattern(templateOf(idTemplates, domain), domain) }))
   const who = (any: readonly TextMatch[]): AccessCondition => ({ on: 'identity', any })
   const not = (any: readonly TextMatch[]): AccessCondition => ({ on: 'identity', any, not: true })
   const { identities, namespaces, serviceAccounts, ipBlocks, claims = [], issuers } = source
@@ -102,6 +105,7 @@ function lowerSource(
     ...(namespaces === undefined ? [] : [who(namespaced(namespaces, domains))]),
     ...(serviceAccounts === undefined ? [] : [who(accounts(serviceAccounts, domains))]),
     ...(trustDomains === undefined ? [] : [who(inDomains(trustDomains))]),
+    ...(isAllow && trustDomains !== undefined && (notNamespaces ?? notServiceAccounts) !== undefined ? [who(readable(trustDomains))] : []),
     // Who proves nothing is none of anybody, and is not let in by that.
     ...(negative.length > 0 && isAllow ? [who([anyIdentity])] : []),
     ...negative,

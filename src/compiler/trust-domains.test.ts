@@ -135,4 +135,6 @@ test('namespaces and service accounts are looked for where the template of each 
   const fitting = ['spiffe://one.test/shop/web', 'spiffe://two.test/ns/shop/sa/web']
   assert.deepEqual(letIn({ ...both, namespaces: ['shop'] }, own, ...everybody), fitting)
   assert.deepEqual(letIn({ ...both, serviceAccounts: ['shop/web'] }, own, ...everybody), fitting)
+  // Of what has another form nobody knows that it is not in the namespace.
+  assert.deepEqual(letIn({ ...both, notNamespaces: ['shop', 'web'] }, own, ...everybody), ['spiffe://one.test/ns/web'])
 })
