@@ -6,6 +6,7 @@
  * and `viewFor` cuts from the mesh what one proxy is told. One file as a whole, for it is the order of the stages.
  */
 
+import { type IdTemplates, otherThanDefault } from '#base/id-template'
 import type { Chosen, Mesh, Outbound, SelectedPort, Spoken } from '#model/mesh'
 import type { PoliciesTold } from '#model/policies-told'
 import { isRevoked } from '#model/revoked'
@@ -84,6 +85,8 @@ export { endpointsFor, viewFor } from './compiler/view.ts'
  */
 export type CompileOptions = {
   readonly trustDomain: string
+  /** Of the ids of its workloads; absent: the default. */
+  readonly idTemplate?: string
   readonly roots: readonly string[]
   readonly now?: number
   readonly judgeCertificate?: JudgeCertificate
@@ -122,6 +125,7 @@ const trustOf = (
   { trustDomain, roots, crls = [], areWhole }: CompileOptions,
   { federated }: Federating,
   { revoked }: Revoking,
+  idTemplates: IdTemplates,
 ): Mesh['trust'] => {
   const believed = Object.fromEntries(
     Object.entries(federated).filter(([domain]) => isRevoked(revoked, `spiffe://${domain}/`) === undefined),
@@ -130,6 +134,7 @@ const trustOf = (
     domain: trustDomain,
     roots,
     ...(Object.keys(believed).length === 0 ? {} : { federated: believed }),
+    ...(Object.keys(idTemplates).length === 0 ? {} : { idTemplates }),
     ...(crls.length === 0 ? {} : { crls, ...(areWhole === undefined ? {} : { areWhole }) }),
     ...(revoked.length === 0 ? {} : { revoked }),
   }
@@ -148,6 +153,7 @@ function serialsUnseen({ isListless, envoys = [] }: CompileOptions): string | un
 export function compile(resources: readonly Resource[], running: Inventory, options: CompileOptions, previous?: Compiled): Compiled {
   const gathered = gather(resources)
   const federating = findTrustDomains(gathered.trustDomains, options.domains ?? {}, options.trustDomain)
+  const idTemplates = { ...federating.idTemplates, ...otherThanDefault(options.trustDomain, options.idTemplate) }
   const revoking = findRevocations(gathered.revocations, options.trustDomain, options.now ?? 0, serialsUnseen(options))
   const inventory = withoutRevoked(running, revoking.revoked)
   const { grants } = gathered
@@ -192,7 +198,15 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
   const egress = findEgress(gathered.egressPolicies, externals.ports)
   const mtls = findModes(policies.mtls, authentication, services, inventory.workloads, options.moving ?? {})
   const nameless = namelessPorts(mtls, inventory.workloads)
-  const guarding = findGuards(gathered.accessPolicies, gathered.meshes, services, options.trustDomain, nameless, inventory.workloads)
+  const guarding = findGuards(
+    gathered.accessPolicies,
+    gathered.meshes,
+    services,
+    options.trustDomain,
+    nameless,
+    inventory.workloads,
+    idTemplates,
+  )
   const { faultPolicies, rateLimitPolicies } = gathered
   const { now = 0 } = options
   const held = new Set<Resource>(Object.values(attached).flatMap(list => list.map(each => each.route)))
@@ -219,7 +233,7 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
   )
   const loggingIn = findTargets(gathered.loginPolicies, { ...ground, gateways: ourGateways }, judgingLogins)
   const logins = new Logins(gathered)
-  const limiting = new Limiting(limitService, options.trustDomain)
+  const limiting = new Limiting(limitService, options)
   const byKey = new Map(ports.map(port => [port.key, port]))
   const own = new Map([...httpLowered.values()].flatMap(each => [...each.own]))
   const speaking = { routes: routing, faults, own }
@@ -268,7 +282,7 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
   }
 
   const mesh: Mesh = {
-    trust: trustOf(options, federating, revoking),
+    trust: trustOf(options, federating, revoking, idTemplates),
     blocked: revoking.rules,
     mtls,
     ...(policies.profile === 'modern' ? {} : { profile: policies.profile }),
@@ -294,7 +308,7 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
     concurrency: findConcurrency(services.ports, policies),
     rateLimits: limited.rateLimits,
     placeLimits: limited.placeLimits,
-    sharedLimits: limiting.shared(rateLimitPolicies, spendersOf(limited, inventory.workloads, options.trustDomain)),
+    sharedLimits: limiting.shared(rateLimitPolicies, spendersOf(limited, inventory.workloads, options)),
     tokens: lowerTokens(populated, services.ports, asking, tokens),
     authorizers: lowerAuthorizers(populated, services.ports, deciding, authorizing),
     limitService: limitService.service,

@@ -8,6 +8,8 @@ export type ControlStatus = {
   readonly version: string
   readonly startedAt: string // RFC 3339
   readonly trustDomain: string
+  /** Of the ids of its workloads, such as /ns/{namespace}/sa/{serviceAccount}; absent (an older control plane): that. */
+  readonly idTemplate?: string
   readonly xds: { readonly host: string; readonly port: number }
   readonly store: { readonly path: string; readonly revision: number }
   /** type: what signs; BuiltIn: keys of the mesh's own. leafLifeSeconds: of the certificates of workloads. */

@@ -13,6 +13,7 @@ export async function control(options: ControlOptions, world: ControlWorld): Pro
     await using plane = await openPlane({
       folder,
       trustDomain: options.trustDomain,
+      ...(options.idTemplate === undefined ? {} : { idTemplate: options.idTemplate }),
       ...(options.leafLifeMs === undefined ? {} : { leafLifeMs: options.leafLifeMs }),
       ...(options.rejoinMs === undefined ? {} : { rejoinMs: options.rejoinMs }),
       ...(await keysOf(options, world.env)),

@@ -6,7 +6,7 @@ import { connectionBy } from '#cli/credentials'
 import type { OtherIdentity, RunOptions } from '#cli/options'
 import { pemBlocks } from '#identity/certificate'
 import { makeAttestation } from '#identity/rejoin'
-import { isSpiffeId, type SpiffeId, spiffeParts, workloadId } from '#identity/spiffe'
+import { isSpiffeId, type SpiffeId, workloadId, workloadOf } from '#identity/spiffe'
 import { readToken } from '#identity/token'
 import { readText, readTextIfAny, writeAtomic } from '#io/files'
 import { type ClientTls, connectGrpc } from '#io/grpc'
@@ -37,7 +37,8 @@ const patienceMs = 10_000
 export async function invited(options: Member, world: RunWorld, folder: string): Promise<Invitation> {
   const { log } = world
   if (options.other !== undefined) return byOthers(options.other, options, world)
-  if (options.token !== undefined) return remember(folder, forThis(options, fromToken(options.token)))
+  if (options.token !== undefined)
+    return remember(folder, forThis(options, fromToken(options.token), readToken(options.token, 0).idTemplate))
   const client = connect(options.control.url, { ...(await connectionBy(options.control.credentials)), timeoutMs: 5000 })
   const { attestSocket } = options
   const ask = attestSocket === undefined ? () => askToken(client, options) : () => askAttested(attestSocket, options)
@@ -62,11 +63,11 @@ export async function invited(options: Member, world: RunWorld, folder: string):
 
 /** The control plane is named, and known by roots: no token tells them. */
 async function byOthers(
-  { from, xds, roots, trustDomain }: OtherIdentity,
+  { from, xds, roots, trustDomain, idTemplate }: OtherIdentity,
   { namespace, service }: Member,
   { log }: RunWorld,
 ): Promise<Invitation> {
-  const identity = workloadId(trustDomain, { namespace, serviceAccount: service })
+  const identity = workloadId(trustDomain, { namespace, serviceAccount: service }, idTemplate)
   const trusted = roots === undefined ? [] : pemBlocks(await readText(roots), 'CERTIFICATE')
   if (roots !== undefined && trusted.length === 0) throw new Error(`${roots} holds no certificate in PEM form`)
   if ('spiffe' in from) {
@@ -91,8 +92,8 @@ const askToken = async (client: Client, { namespace, service }: Member): Promise
 /** By what the Registrations let this process be. */
 async function askAttested(path: string, { namespace, service }: Member): Promise<string> {
   const all = await askJoinTokens(path)
-  const found = all.find(({ id }) => {
-    const workload = isSpiffeId(id) ? spiffeParts(id).workload : undefined
+  const found = all.find(({ id, token }) => {
+    const workload = workloadOf(id, readToken(token, 0).idTemplate)
     return workload?.namespace === namespace && workload.serviceAccount === service
   })
   if (found !== undefined) return found.token
@@ -108,8 +109,8 @@ function fromToken(token: string): Invitation {
 }
 
 /** The control plane would refuse each stream of a proxy that says it is another service than its certificate; told here, it is told before anything runs. */
-function forThis({ namespace, service }: Member, invitation: Invitation): Invitation {
-  const { workload } = spiffeParts(invitation.identity)
+function forThis({ namespace, service }: Member, invitation: Invitation, idTemplate: string): Invitation {
+  const workload = workloadOf(invitation.identity, idTemplate)
   if (workload?.namespace === namespace && workload.serviceAccount === service) return invitation
   const remedy = `make one with: weft token create -n ${namespace} --service-account ${service}`
   throw new Error(`the token is for ${invitation.identity}, not for the service "${service}" in namespace "${namespace}"; ${remedy}`)

@@ -250,3 +250,9 @@ test('readiness is asked by HTTP, gRPC, a command or a connection, as often as i
     assert.ok(problems[0]?.startsWith(start), problems.join('\n'))
   }
 })
+
+test('a template of SPIFFE ids that could be read in two ways is refused', () => {
+  assert.equal(controlOptions({ spiffeIdTemplate: '/{namespace}/{serviceAccount}' }).idTemplate, '/{namespace}/{serviceAccount}')
+  const [says] = problemsOf(() => controlOptions({ spiffeIdTemplate: '/{namespace}-{serviceAccount}' }))
+  assert.match(says!, /^--spiffe-id-template "\/\{namespace\}-\{serviceAccount\}": its segment .* is not just one variable/)
+})

@@ -17,6 +17,7 @@ import type { Identified, KeyAndChain } from '#io/grpc'
 import type { Issuer } from './authority/issuer.ts'
 import { openOwn } from './authority/own.ts'
 import type { RootRotation } from './authority/rotation.ts'
+import { openIdTemplate } from './authority/id-template.ts'
 import { Lists } from './authority/lists.ts'
 import { openTokenKey } from './authority/token-key.ts'
 import type { Withdrawn } from './withdrawn.ts'
@@ -43,6 +44,8 @@ export type AuthorityCertificate = {
 
 export type Authority = {
   readonly trustDomain: string
+  /** Of the ids of its workloads. */
+  readonly idTemplate: string
   /** What stands behind it. */
   readonly issuer: Issuer['type']
   /** How long a workload's certificate is good for at most. */
@@ -77,6 +80,8 @@ export type AuthorityOptions = {
   /** Keys live here, mode 0600. */
   readonly folder: string
   readonly trustDomain: string
+  /** Of the ids of workloads; absent: that of the mesh so far, or the default. */
+  readonly idTemplate?: string | undefined
   readonly clock: Clock
   readonly log: Log
   /** Names and addresses by which the control plane is reached, beside localhost. */
@@ -108,6 +113,7 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
   if (!isTrustDomain(trustDomain)) throw new Error(`"${trustDomain}" cannot be a trust domain: use a-z, 0-9, dot, dash and underscore`)
   const leafLifeMs = Math.min(options.leafLifeMs ?? maxLifeMs, maxLifeMs)
   const keeping = { folder: await makeFolder(folder, 0o700), passphrase, log }
+  const idTemplate = await openIdTemplate(keeping.folder, options.idTemplate)
   let onChange = (): void => {}
   const issuer = await (options.issuer ?? (changed => openOwn({ ...keeping, trustDomain, clock, onChange: changed })))(() => onChange())
   const tokenKey = await openTokenKey(keeping)
@@ -167,6 +173,7 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
 
   return {
     trustDomain,
+    idTemplate,
     issuer: issuer.type,
     leafLifeMs,
     roots,
@@ -185,7 +192,7 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
       const now = clock.now()
       const expiresAt = Math.floor((now + lifeMs) / 1000) * 1000
       const root = issuer.anchor().toString()
-      return { token: await signToken(tokenKey, { identity, xds, trustDomain, expiresAt, root }, self, now), expiresAt }
+      return { token: await signToken(tokenKey, { identity, xds, trustDomain, idTemplate, expiresAt, root }, self, now), expiresAt }
     },
     verifyToken: token => verifyToken(token, tokenKey.public, clock.now()),
     async verifyRejoin(proof, csr) {

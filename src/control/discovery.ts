@@ -8,6 +8,7 @@
 
 import type { Convergence, ProxyConfig, ProxyStatus } from '#api/mesh-api'
 import type { Clock } from '#base/clock'
+import { defaultIdTemplate } from '#base/id-template'
 import type { Log } from '#base/log'
 import { BadInput } from '#base/note'
 import { type Call, type GrpcStream, rpcCodes, type Service, stream, type StreamEvents } from '#io/grpc'
@@ -27,6 +28,8 @@ export type DiscoveryOptions = {
   readonly platform: Platform
   readonly clock: Clock
   readonly log: Log
+  /** Of the ids of the mesh; absent: the default. */
+  readonly idTemplate?: string
   /** The labels that the holder of a certificate must have; absent: any. */
   readonly boundTo?: (serial: string) => string | undefined
 }
@@ -169,7 +172,7 @@ export class Discovery {
     try {
       node = proxyNodeOf(said)
       const bound = call.certificate && this.#options.boundTo?.(call.certificate.serial)
-      const reason = refusalOf(node, call.peer) ?? unboundRefusal(node, bound)
+      const reason = refusalOf(node, call.peer, this.#options.idTemplate ?? defaultIdTemplate) ?? unboundRefusal(node, bound)
       if (reason !== undefined) return refuse(rpcCodes.permissionDenied, reason)
       platform.register(node, call.peer!)
     } catch (thrown) {

@@ -1,5 +1,6 @@
 /** Health discovery: tells each proxy how to probe its own workload, and the platform what the probes say. */
 
+import { defaultIdTemplate } from '#base/id-template'
 import type { Log } from '#base/log'
 import { BadInput } from '#base/note'
 import { type Call, type GrpcStream, rpcCodes, type Service, stream, type StreamEvents } from '#io/grpc'
@@ -9,18 +10,25 @@ import { proxyNodeOf } from '#xds/node'
 import { type HealthOrders, type HealthReport, type Probe, type ProbeResult, streamHealthCheck } from '#xds/rpcs'
 import { refusalOf } from './discovery/identity.ts'
 
-export type HealthOptions = { readonly platform: Platform; readonly log: Log }
+/** idTemplate: of the ids of the mesh, where it is not the default. */
+export type HealthOptions = { readonly platform: Platform; readonly log: Log; readonly idTemplate?: string }
 
 /** Until the first success a start is awaited, so the probe is quick; after that it only guards. */
 const eagerMs = 200
 const guardMs = 1000
 
 /** For serveGrpc. */
-export function healthService({ platform, log }: HealthOptions): Service {
-  return stream(streamHealthCheck, (out, call) => watchHealth(out, call, platform, log))
+export function healthService({ platform, log, idTemplate = defaultIdTemplate }: HealthOptions): Service {
+  return stream(streamHealthCheck, (out, call) => watchHealth(out, call, platform, log, idTemplate))
 }
 
-function watchHealth(out: GrpcStream<HealthOrders>, call: Call, platform: Platform, log: Log): StreamEvents<HealthReport> {
+function watchHealth(
+  out: GrpcStream<HealthOrders>,
+  call: Call,
+  platform: Platform,
+  log: Log,
+  idTemplate: string,
+): StreamEvents<HealthReport> {
   let node: ProxyNode | undefined
   let health: 'healthy' | 'unhealthy' | undefined
   const refuse = (code: number, details: string): void => {
@@ -36,7 +44,7 @@ function watchHealth(out: GrpcStream<HealthOrders>, call: Call, platform: Platfo
           if (thrown instanceof BadInput) return refuse(rpcCodes.invalidArgument, thrown.message)
           throw thrown
         }
-        const reason = refusalOf(node, call.peer)
+        const reason = refusalOf(node, call.peer, idTemplate)
         if (reason !== undefined) return refuse(rpcCodes.permissionDenied, reason)
         return void out.send(ordersFor(node, true))
       }

@@ -1,6 +1,6 @@
 /** /weft/v1: what the mesh does now. The shapes are those of api/mesh-api.ts. */
 
-import type { ControlStatus, Detection, Resilience, TrustTold } from '#api/mesh-api'
+import type { CallsSeen, ControlStatus, Detection, Resilience, TrustTold } from '#api/mesh-api'
 import type { Mesh } from '#model/mesh'
 import type { PoliciesTold } from '#model/policies-told'
 import type { TopologyService } from '#model/topology'
@@ -85,7 +85,11 @@ export function meshRoutes(parts: MeshParts): ExtraRoute[] {
     {
       method: 'GET',
       path: '/weft/v1/calls',
-      handle: ({ query }) => json(200, traffic.calls(query.has('seconds') ? now() - 1000 * number(query, 'seconds', 0) : 0, now())),
+      handle: ({ query }) =>
+        json(200, {
+          ...traffic.calls(query.has('seconds') ? now() - 1000 * number(query, 'seconds', 0) : 0, now()),
+          idTemplate: authority.idTemplate,
+        } satisfies CallsSeen),
     },
     {
       method: 'GET',
@@ -169,6 +173,7 @@ function statusOf(parts: MeshParts): ControlStatus {
     version,
     startedAt: new Date(startedAt).toISOString(),
     trustDomain: authority.trustDomain,
+    idTemplate: authority.idTemplate,
     xds: xds(),
     store: { path: store.path, revision: store.revision },
     authority: { type: authority.issuer, leafLifeSeconds: authority.leafLifeMs / 1000 },

@@ -8,8 +8,8 @@ import { proxyNodeOf } from '#xds/node'
 import { streamMetrics } from '#xds/rpcs'
 import { refusalOf } from './discovery/identity.ts'
 
-/** For serveGrpc. A proxy says who it is in its first message and must be who its certificate says. */
-export function metricsService(traffic: Traffic, clock: Clock): Service {
+/** For serveGrpc. idTemplate: of the ids of the mesh. A proxy says who it is in its first message and must be who its certificate says. */
+export function metricsService(traffic: Traffic, clock: Clock, idTemplate: string): Service {
   return stream(streamMetrics, (out, call) => {
     let source: MetricSource | undefined
     let id = ''
@@ -17,7 +17,7 @@ export function metricsService(traffic: Traffic, clock: Clock): Service {
       message: ({ node: said, families }) => {
         if (said !== undefined) {
           const node = proxyNodeOf(said)
-          const refused = refusalOf(node, call.peer)
+          const refused = refusalOf(node, call.peer, idTemplate)
           if (refused !== undefined) return out.end({ code: 7, details: refused })
           id = node.id
           source = {

@@ -17,7 +17,7 @@ import { keysOfAccounts } from './acme/accounts.ts'
 import { createOperatorApi } from './api.ts'
 import { type ApiPlace, apiNames, certificateFromFiles, servingOf } from './api-tls.ts'
 import { type BundlePlace, openOwnBundle, serveBundle } from './bundle-endpoint.ts'
-import { certificateService, openAuthority, openIssuedBook, openIssuer } from './authority.ts'
+import { type AuthorityOptions, certificateService, openAuthority, openIssuedBook, openIssuer } from './authority.ts'
 import { openAttestedCertificates } from './attested-certificates.ts'
 import { openJwtKeys } from './authority/jwt-keys.ts'
 import { auditRoutes } from './audit.ts'
@@ -45,14 +45,10 @@ import { tellRegistrations } from './registration-status.ts'
 import { registrationsIn } from './registrations.ts'
 import { AttestedApi } from './workload-api.ts'
 
-export type PlaneOptions = {
+export type PlaneOptions = Pick<AuthorityOptions, 'idTemplate' | 'leafLifeMs' | 'rejoinMs'> & {
   /** Everything that must survive: `weft.db`, and the authority's keys in `authority/`. */
   readonly folder: string
   readonly trustDomain: string
-  /** How long certificates of workloads are good for; absent: 24 h. */
-  readonly leafLifeMs?: number
-  /** For how long after its end a certificate still brings its workload back; absent: 30 days. */
-  readonly rejoinMs?: number
   /** By which the authority's keys are encrypted. */
   readonly passphrase?: string
   /** File that says what signs certificates instead of the mesh's own authority. */
@@ -120,6 +116,7 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
     withdrawn,
     folder: `${folder}/authority`,
     trustDomain,
+    idTemplate: options.idTemplate,
     clock,
     log,
     onServerCertificate: () => renewServer(),
@@ -133,6 +130,7 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
     ...togetherOf(namesOf(options.xds.host), serving === 'mesh' ? apiNames(options.api) : {}),
     ...(options.leafLifeMs === undefined ? {} : { leafLifeMs: options.leafLifeMs }),
   })
+  const { idTemplate } = authority
   owned.defer(() => authority.close())
   const platform = new Universal({ store, clock, log })
   owned.defer(() => platform.close())
@@ -144,6 +142,7 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
     const lists = authority.lists()
     return {
       trustDomain,
+      idTemplate,
       roots: authority.roots(),
       judgeCertificate: judgeServerCertificate,
       ...(lists.isNeeded ? { crls: lists.pem, ...(lists.areWhole ? { areWhole: true as const } : {}) } : {}),
@@ -168,7 +167,7 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
   owned.defer(() => jwt.close())
   let xds = { host: reachable(options.xds.host), port: options.xds.port }
   const makeToken = tokenMaker({ authority, tokens, xds: () => xds })
-  const registrations = registrationsIn(store, trustDomain)
+  const registrations = registrationsIn(store, authority)
   const certificates =
     options.attestRoots === undefined ? undefined : await openAttestedCertificates(options.attestRoots, { registrations, clock, log })
   owned.defer(() => certificates?.close())
@@ -187,8 +186,8 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
   owned.defer(loop.onCompiled(followTrust(() => programs.changed())))
   owned.defer(store.watch(store.revision, { kind: { group: 'weft.dev', kind: 'Registration' } }, () => programs.changed()))
   const isAttesting = { processes: options.attestSocket !== undefined, certificates: options.attestRoots !== undefined }
-  owned.defer(tellRegistrations({ store, trustDomain, clock, ...isAttesting }))
-  const discovery = new Discovery({ loop, platform, clock, log, boundTo: serial => tokens.boundTo(serial) })
+  owned.defer(tellRegistrations({ store, trustDomain, idTemplate, clock, ...isAttesting }))
+  const discovery = new Discovery({ loop, platform, clock, log, idTemplate, boundTo: serial => tokens.boundTo(serial) })
   loop.hears(proxy => discovery.isSettled(proxy))
   envoys = () => discovery.envoys
   orders = new CertificateOrders({
@@ -215,12 +214,12 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
     identify: certificates => authority.identify(certificates),
     services: [
       ...discovery.services,
-      healthService({ platform, log }),
-      metricsService(traffic, clock),
+      healthService({ platform, log, idTemplate }),
+      metricsService(traffic, clock, idTemplate),
       certificateService(authority, log, {
         tokens,
         certificates,
-        onUse: (identity, address) => store.note('used', joinToken(identity), { who: identity, how: 'join token', address, agent: '' }),
+        onUse: (who, address) => store.note('used', joinToken(who, idTemplate), { who, how: 'join token', address, agent: '' }),
       }),
       ...programs.forProxies,
       limits.service,

@@ -10,6 +10,8 @@ const kind = { group: 'weft.dev', kind: 'Registration' }
 export type Attesting = {
   readonly store: Store
   readonly trustDomain: string
+  /** The form of the mesh's SPIFFE ids. */
+  readonly idTemplate: string
   /** Whether it attests processes, and certificates of others. */
   readonly processes: boolean
   readonly certificates: boolean
@@ -26,7 +28,7 @@ export function tellRegistrations(attesting: Attesting): () => void {
   return end
 }
 
-function tell({ store, trustDomain, processes, certificates, clock }: Attesting, resource: Registration): void {
+function tell({ store, trustDomain, idTemplate, processes, certificates, clock }: Attesting, resource: Registration): void {
   const { spec, metadata, status } = resource
   if (spec === undefined) return
   const namespace = metadata.namespace ?? 'default'
@@ -37,7 +39,7 @@ function tell({ store, trustDomain, processes, certificates, clock }: Attesting,
     status: isServed ? ('True' as const) : ('False' as const),
     reason: isServed ? 'Accepted' : 'NotAttested',
     message: isServed
-      ? `Who proves this is ${workloadId(trustDomain, { namespace, serviceAccount: spec.serviceAccount })}`
+      ? `Who proves this is ${workloadId(trustDomain, { namespace, serviceAccount: spec.serviceAccount }, idTemplate)}`
       : `Nobody gets an identity by this: the control plane runs without ${flag}`,
     ...(metadata.generation === undefined ? {} : { observedGeneration: metadata.generation }),
   }

@@ -9,6 +9,7 @@ import { tellRegistrations } from './registration-status.ts'
 import { fits } from './registrations.ts'
 import { openStore } from './store.ts'
 
+const idTemplate = '/ns/{namespace}/sa/{serviceAccount}'
 const facts: ProcessFacts = {
   pid: 7,
   uid: 1000,
@@ -70,7 +71,14 @@ test('the status of a Registration says which identity it gives, or that nobody 
     spec,
   })
   store.create(make('before', { serviceAccount: 'web', process: { uid: 0 } }))
-  const end = tellRegistrations({ store, trustDomain: 'test.mesh', processes: true, certificates: false, clock: new TestClock() })
+  const end = tellRegistrations({
+    store,
+    trustDomain: 'test.mesh',
+    idTemplate,
+    processes: true,
+    certificates: false,
+    clock: new TestClock(),
+  })
   store.create(make('after', { serviceAccount: 'web', certificate: { spiffeId: 'spiffe://a/b' } }))
   const condition = (name: string) =>
     (
@@ -85,6 +93,6 @@ test('the status of a Registration says which identity it gives, or that nobody 
   assert.deepEqual([condition('after').status, /without --attest-roots/.test(condition('after').message)], ['False', true])
   const revision = store.revision
   end()
-  tellRegistrations({ store, trustDomain: 'test.mesh', processes: true, certificates: false, clock: new TestClock() })()
+  tellRegistrations({ store, trustDomain: 'test.mesh', idTemplate, processes: true, certificates: false, clock: new TestClock() })()
   assert.equal(store.revision, revision, 'what is said already is not said again')
 })

@@ -3,6 +3,7 @@
 import { type SpiffeId, workloadId } from '#identity/spiffe'
 import type { PeerProcess, ProcessFacts } from '#io/attest'
 import type { Registration } from '#resources/weft'
+import type { Authority } from './authority.ts'
 import type { Store } from './store.ts'
 
 /** hint: the name of the Registration. */
@@ -18,13 +19,13 @@ export type Registrations = {
   ofCertificate(spiffeId: string): readonly Entitled[]
 }
 
-export function registrationsIn(store: Store, trustDomain: string): Registrations {
+export function registrationsIn(store: Store, { trustDomain, idTemplate }: Pick<Authority, 'trustDomain' | 'idTemplate'>): Registrations {
   const all = (): readonly Registration[] =>
     (store.list({ kind: { group: 'weft.dev', kind: 'Registration' } }).items as readonly Registration[]).toSorted((a, b) =>
       placeOf(a) < placeOf(b) ? -1 : 1,
     )
   const entitled = ({ metadata, spec }: Registration): Entitled => ({
-    identity: workloadId(trustDomain, { namespace: metadata.namespace ?? 'default', serviceAccount: spec!.serviceAccount }),
+    identity: workloadId(trustDomain, { namespace: metadata.namespace ?? 'default', serviceAccount: spec!.serviceAccount }, idTemplate),
     hint: metadata.name,
   })
   return {

@@ -1,7 +1,7 @@
 /** /weft/v1/tokens: join tokens made, listed and revoked; and /weft/v1/jwks: the keys of tokens that workloads get (JWT-SVIDs). */
 
 import type { JoinTokenTold, TokenReply, TokenRequest } from '#api/mesh-api'
-import { controlId, isSpiffeId, type SpiffeId, spiffeParts, workloadId } from '#identity/spiffe'
+import { controlId, type SpiffeId, workloadId, workloadOf } from '#identity/spiffe'
 import { readToken } from '#identity/token'
 import { type ExtraRoute, json, Refusal } from './api.ts'
 import { authorOf } from './api/author.ts'
@@ -42,7 +42,7 @@ function refusedAsRevoked(thrown: unknown): never {
 }
 
 export type TokenParts = {
-  readonly authority: Pick<Authority, 'trustDomain'>
+  readonly authority: Pick<Authority, 'trustDomain' | 'idTemplate'>
   readonly tokens: JoinTokens
   readonly store: Store
   readonly make: ReturnType<typeof tokenMaker>
@@ -57,7 +57,7 @@ export function tokenRoutes({ authority, tokens, store, make, jwks }: TokenParts
       path: '/weft/v1/tokens',
       handle: async request => {
         const { namespace, serviceAccount, ttlSeconds, uses, selector } = asRequest(new TextDecoder().decode(await request.body()))
-        const identity = workloadId(authority.trustDomain, { namespace, serviceAccount })
+        const identity = workloadId(authority.trustDomain, { namespace, serviceAccount }, authority.idTemplate)
         if (identity === controlId(authority.trustDomain))
           throw new Refusal(
             400,
@@ -83,16 +83,16 @@ export function tokenRoutes({ authority, tokens, store, make, jwks }: TokenParts
       handle: (request, { id = '' }) => {
         const revoked = tokens.revoke(id)
         if (revoked === undefined) throw new Refusal(404, 'NotFound', `no join token has the id "${id}"; GET /weft/v1/tokens lists them`)
-        store.note('revoked', joinToken(revoked.identity), authorOf(request))
+        store.note('revoked', joinToken(revoked.identity, authority.idTemplate), authorOf(request))
         return json(200, told(revoked))
       },
     },
   ]
 }
 
-/** What the record calls a join token: by whom it lets one be. */
-export function joinToken(identity: string): Parameters<Store['note']>[1] {
-  const workload = isSpiffeId(identity) ? spiffeParts(identity).workload : undefined
+/** What the record calls a join token: by whom it lets one be. idTemplate: of the ids of the mesh. */
+export function joinToken(identity: string, idTemplate: string): Parameters<Store['note']>[1] {
+  const workload = workloadOf(identity, idTemplate)
   return { group: '', kind: 'JoinToken', namespace: workload?.namespace ?? '', name: workload?.serviceAccount ?? identity }
 }
 

@@ -1,12 +1,13 @@
 /** SPIFFE ids: who a workload is. The rules are those of the SPIFFE-ID specification, section 2, taken strictly. */
 
+import { controlPath, defaultIdTemplate, idBy, type WorkloadName, workloadAt } from '#base/id-template'
+
 declare const seal: unique symbol
 /** A SPIFFE id that follows the specification. There is one spelling of each, so `===` compares. */
 export type SpiffeId = string & { readonly [seal]: 'spiffe' }
 
-/** path: with its leading slash, '' for the id of the trust domain itself. workload: what `/ns/NS/sa/SA` says, where the path has that form. */
-export type SpiffeParts = { readonly trustDomain: string; readonly path: string; readonly workload: WorkloadName | undefined }
-export type WorkloadName = { readonly namespace: string; readonly serviceAccount: string }
+/** path: with its leading slash, '' for the id of the trust domain itself. */
+export type SpiffeParts = { readonly trustDomain: string; readonly path: string }
 
 const scheme = 'spiffe://'
 const trustDomainRule = /^[a-z0-9._-]{1,255}$/
@@ -35,20 +36,22 @@ export function spiffeParts(id: SpiffeId): SpiffeParts {
   const rest = id.slice(scheme.length)
   const slash = rest.indexOf('/')
   const trustDomain = slash < 0 ? rest : rest.slice(0, slash)
-  const path = slash < 0 ? '' : rest.slice(slash)
-  const [, namespace, serviceAccount] = /^\/ns\/([^/]+)\/sa\/([^/]+)$/.exec(path) ?? []
-  return { trustDomain, path, workload: namespace && serviceAccount ? { namespace, serviceAccount } : undefined }
+  return { trustDomain, path: slash < 0 ? '' : rest.slice(slash) }
 }
 
-/** `spiffe://TRUSTDOMAIN/ns/NAMESPACE/sa/SERVICEACCOUNT`, the form that Istio and Envoy based meshes share. Throws RangeError on a name that does not fit. */
-export function workloadId(trustDomain: string, { namespace, serviceAccount }: WorkloadName): SpiffeId {
-  for (const name of [namespace, serviceAccount])
-    if (name.includes('/')) throw new RangeError(`"${name}" cannot be a part of a SPIFFE id: it has a slash`)
-  return checked(`${scheme}${trustDomain}/ns/${namespace}/sa/${serviceAccount}`)
+/** template: of the trust domain. Throws RangeError on a name that does not fit. */
+export function workloadId(trustDomain: string, name: WorkloadName, template: string = defaultIdTemplate): SpiffeId {
+  for (const part of [name.namespace, name.serviceAccount])
+    if (part.includes('/')) throw new RangeError(`"${part}" cannot be a part of a SPIFFE id: it has a slash`)
+  return checked(idBy(template, trustDomain, name))
 }
 
-/** Who the control plane is: what every client expects at its port. */
-export const controlId = (trustDomain: string): SpiffeId => workloadId(trustDomain, { namespace: 'weft-system', serviceAccount: 'control' })
+/** Whose id it is in a trust domain of that template; undefined: not that of a workload. */
+export const workloadOf = (id: string, template: string): WorkloadName | undefined =>
+  isSpiffeId(id) ? workloadAt(template, spiffeParts(id).path) : undefined
+
+/** Who the control plane is, whatever the template of workloads: what every client expects at its port. */
+export const controlId = (trustDomain: string): SpiffeId => checked(`${scheme}${trustDomain}${controlPath}`)
 
 /** The id that a signing certificate carries: the trust domain without a path. */
 export const trustDomainId = (trustDomain: string): SpiffeId => checked(`${scheme}${trustDomain}`)

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { defaultIdTemplate } from '#base/id-template'
 import { createRoot } from './issue.ts'
 import { newKey } from './key.ts'
 import { controlId, workloadId } from './spiffe.ts'
@@ -20,7 +21,15 @@ test('a token says who, where, and by which root; its maker can prove it', async
   const read = readToken(`${token}\n`, now)
   assert.deepEqual(
     { ...read, id: '' },
-    { identity, xds: 'control.test:7071', trustDomain: 'test.mesh', rootSha256: rootSha256(root), expiresAt: now + 60_000, id: '' },
+    {
+      identity,
+      xds: 'control.test:7071',
+      trustDomain: 'test.mesh',
+      idTemplate: defaultIdTemplate,
+      rootSha256: rootSha256(root),
+      expiresAt: now + 60_000,
+      id: '',
+    },
   )
   assert.deepEqual(await verifyToken(token, key.public, now), read)
 })
@@ -34,6 +43,15 @@ test('a token of another maker, an expired one, and one whose algorithm was remo
   const [, payload] = token.split('.')
   const none = `${Buffer.from('{"alg":"none"}').toString('base64url')}.${payload}.`
   await assert.rejects(verifyToken(none, key.public, now), /not signed by this control plane/)
+})
+
+test('a token tells the template of the mesh, where it is not the default, and none that could be read in two ways', async () => {
+  const other = { identity, xds: 'control.test:7071', trustDomain: 'test.mesh', expiresAt: now + 60_000, root }
+  const sign = async (idTemplate: string) => signToken(key, { ...other, idTemplate }, controlId('test.mesh'), now)
+  assert.equal(readToken(await sign('/{namespace}/{serviceAccount}'), now).idTemplate, '/{namespace}/{serviceAccount}')
+  assert.ok(!Buffer.from(token.split('.')[1]!, 'base64url').toString().includes('tpl'))
+  const bad = await sign('/{namespace}-{serviceAccount}')
+  assert.throws(() => readToken(bad, now), BadToken)
 })
 
 const odd = [

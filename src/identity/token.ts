@@ -1,17 +1,19 @@
 /** Join tokens: a JWT with which a new workload asks for its first certificate. It also says where to ask, and by which root to know the answerer. */
 
 import { createHash, type KeyObject, randomUUID, X509Certificate } from 'node:crypto'
+import { defaultIdTemplate, whyNotIdTemplate } from '#base/id-template'
 import type { Key } from './key.ts'
 import { isSpiffeId, type SpiffeId } from './spiffe.ts'
 
 const tokenAudience = 'weft-join'
 
-/** What a token says. xds: `host:port` of the control plane. rootSha256: base64url, of the root certificate's DER. expiresAt: milliseconds since the epoch. */
+/** What a token says. idTemplate: of the ids of the mesh. xds: `host:port` of the control plane. rootSha256: base64url, of the root certificate's DER. expiresAt: milliseconds since the epoch. */
 export type JoinToken = {
   readonly identity: SpiffeId
   readonly xds: string
   readonly rootSha256: string
   readonly trustDomain: string
+  readonly idTemplate: string
   readonly expiresAt: number
   readonly id: string
 }
@@ -28,6 +30,7 @@ type Claims = {
   readonly xds?: unknown
   readonly ca?: unknown
   readonly td?: unknown
+  readonly tpl?: unknown
 }
 
 const anew = 'make a new one with: weft token create'
@@ -35,12 +38,14 @@ const anew = 'make a new one with: weft token create'
 /** root: PEM. issuer: the SPIFFE id of the authority. */
 export async function signToken(
   key: Key,
-  token: Omit<JoinToken, 'id' | 'rootSha256'> & { readonly root: string },
+  token: Omit<JoinToken, 'id' | 'rootSha256' | 'idTemplate'> & { readonly root: string; readonly idTemplate?: string | undefined },
   issuer: SpiffeId,
   now: number,
 ): Promise<string> {
   const { SignJWT } = await import('jose')
-  return new SignJWT({ xds: token.xds, ca: rootSha256(token.root), td: token.trustDomain })
+  const { idTemplate = defaultIdTemplate } = token
+  const more = idTemplate === defaultIdTemplate ? {} : { tpl: idTemplate }
+  return new SignJWT({ xds: token.xds, ca: rootSha256(token.root), td: token.trustDomain, ...more })
     .setProtectedHeader({ alg: 'ES256', typ: 'JWT', kid: tokenKeyId(key.public) })
     .setIssuer(issuer)
     .setSubject(token.identity)
@@ -80,7 +85,7 @@ export async function verifyToken(token: string, key: KeyObject, now: number): P
 }
 
 function fromClaims(claims: Claims, now: number): JoinToken {
-  const { aud, sub, exp, jti, xds, ca, td } = claims
+  const { aud, sub, exp, jti, xds, ca, td, tpl = defaultIdTemplate } = claims
   if (aud !== tokenAudience)
     throw new BadToken(`the token is for "${String(aud)}" and not for joining the mesh ("${tokenAudience}"); ${anew}`)
   const complete =
@@ -90,10 +95,12 @@ function fromClaims(claims: Claims, now: number): JoinToken {
     typeof jti === 'string' &&
     typeof xds === 'string' &&
     typeof ca === 'string' &&
-    typeof td === 'string'
+    typeof td === 'string' &&
+    typeof tpl === 'string' &&
+    whyNotIdTemplate(tpl) === undefined
   if (!complete || !isSpiffeId(sub)) throw new BadToken(`the join token lacks something that a token of this version says; ${anew}`)
   if (exp * 1000 <= now) throw new BadToken(`the join token expired at ${new Date(exp * 1000).toISOString()}; ${anew}`)
-  return { identity: sub, xds, rootSha256: ca, trustDomain: td, expiresAt: exp * 1000, id: jti }
+  return { identity: sub, xds, rootSha256: ca, trustDomain: td, idTemplate: tpl, expiresAt: exp * 1000, id: jti }
 }
 
 /** base64url SHA-256 of the certificate's DER, as tokens carry it. root: PEM. */

@@ -30,6 +30,8 @@ export type DecisionsSeen = {
 
 /** since: since when calls are watched. dropped: kinds of calls for which there was no room: what is told is not all. */
 export type CallsSeen = {
+  /** Of the ids of the mesh; absent: the default. */
+  readonly idTemplate?: string
   readonly since: string
   readonly at: string
   readonly calls: readonly CallSeen[]

@@ -1,5 +1,6 @@
 /** The mesh as one proxy sees it: plain data, the same in both planes. Swapped whole; a request keeps the view it began with. */
 
+import type { IdTemplates } from '#base/id-template'
 import type { Egress } from './egress.ts'
 import type { TlsProfile } from './tls.ts'
 
@@ -637,12 +638,13 @@ export type DnsName = { readonly name: string; readonly addresses: readonly stri
 
 /**
  * Whom the proxy believes to be who they say. domain: '' where a file says it: any. roots: PEM. federated: those of other trust domains, by domain, each
- * believed for identities of its own only.
+ * believed for identities of its own only. idTemplates: of those domains where ids have another form than the default.
  */
 export type Trust = {
   readonly domain: string
   readonly roots: readonly string[]
   readonly federated?: Readonly<Record<string, readonly string[]>>
+  readonly idTemplates?: IdTemplates
 } & Withdrawn
 /**
  * Whom it believes no more. crls: PEM, of whichever authority. areWhole: there is one of every authority that a chain of this mesh may have, up to the root,

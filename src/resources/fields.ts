@@ -1,6 +1,7 @@
 /** The shapes that fields of many kinds share: names, ports, references by group and kind, lists that server-side apply merges. */
 
 import { z } from 'zod'
+import { whyNotIdTemplate } from '#base/id-template'
 import { durationMs } from './duration.ts'
 import type { Column, Resource } from './kind.ts'
 
@@ -16,6 +17,16 @@ function matching(pattern: string, words: string): RegExp {
   return compiled
 }
 
+/** Of SPIFFE ids. */
+export const idTemplate = () =>
+  z
+    .string()
+    .max(2048)
+    .check(({ value, issues }) => {
+      const why = whyNotIdTemplate(value)
+      if (why !== undefined)
+        issues.push({ code: 'custom', message: `must be a path such as /{namespace}/{serviceAccount}: ${why}`, input: value })
+    })
 /** RFC 1123 label. */
 export const dnsLabel = () =>
   z

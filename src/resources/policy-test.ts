@@ -4,7 +4,7 @@ import { LineCounter, parseDocument } from 'yaml'
 import { z } from 'zod'
 import { failures } from '#base/failure'
 import { BadInput, type Place, type Problem } from '#base/note'
-import { dnsLabel, portNumber, stringMap } from './fields.ts'
+import { dnsLabel, idTemplate, portNumber, stringMap } from './fields.ts'
 import { placeAt } from './read/places.ts'
 import { foundIn, pathText } from './validate/says.ts'
 
@@ -72,6 +72,7 @@ const schema = z.strictObject({
     .regex(/^[a-z0-9._-]{1,255}$/, { message: 'must be a trust domain' })
     .optional()
     .describe('Of identities; absent: weft.local.'),
+  spiffeIDTemplate: idTemplate().optional().describe('Of identities of the trust domain; absent: /ns/{namespace}/sa/{serviceAccount}.'),
   workloads: z.array(workload).max(1_000).optional().describe('Who runs, beside the Workloads of the documents and what Services select.'),
   expect: z.array(expectation).min(1).max(10_000).describe('What is expected.'),
 })

@@ -5,13 +5,13 @@
  * statistics, metadata of others) is left aside.
  */
 
-import type { Backend, DnsName, EndpointSet, Listener, RouteTable, View, Withdrawn } from '#model/view'
+import type { Backend, DnsName, EndpointSet, Listener, RouteTable, View } from '#model/view'
 import { Rejected, read, refuse } from './decode/carried.ts'
 import { decodeBackend, decodeEndpoints } from './decode/cluster.ts'
 import { type Chain, decodeChain } from './decode/fallback.ts'
 import { decodeListener } from './decode/listener.ts'
 import { decodeRouteTable } from './decode/route.ts'
-import { decodeRevoked } from './decode/revoked.ts'
+import { decodeRevoked, type ToldBeside } from './decode/revoked.ts'
 import { decodeTrust } from './decode/tls.ts'
 import { ClusterSchema } from './gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { ClusterLoadAssignmentSchema } from './gen/envoy/config/endpoint/v3/endpoint_pb.ts'
@@ -30,7 +30,7 @@ export type Part =
   | { readonly type: 'chain'; readonly value: Chain }
   | { readonly type: 'endpoints'; readonly value: EndpointSet }
   | { readonly type: 'trust'; readonly value: View['trust'] }
-  | { readonly type: 'withdrawn'; readonly value: Withdrawn }
+  | { readonly type: 'withdrawn'; readonly value: ToldBeside }
 
 export type Decoded = { readonly part: Part } | { readonly rejected: string }
 

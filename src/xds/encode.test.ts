@@ -401,10 +401,11 @@ const withdrawn = {
     { minLength: 1, maxLength: 3 },
   ),
 }
+const idTemplates = fc.record({ 'weft.test': fc.constant('/{namespace}/{serviceAccount}') }, { noNullPrototype: true })
 const trust = fc.oneof(
   fc.record({ domain: fc.constantFrom('', 'weft.test'), roots }),
   fc.record(
-    { domain: fc.constant('weft.test'), roots, federated: fc.record({ 'one.test': roots, 'two.test': roots }), ...withdrawn },
+    { domain: fc.constant('weft.test'), roots, federated: fc.record({ 'one.test': roots, 'two.test': roots }), idTemplates, ...withdrawn },
     { requiredKeys: ['domain', 'roots'] },
   ),
 )

@@ -65,9 +65,9 @@ async function testFile(session: Session, file: string, flags: Flags): Promise<r
       ? { ...each, metadata: { ...each.metadata, namespace } }
       : each,
   )
-  const trustDomain = test.trustDomain ?? 'weft.local'
-  const workloads = workloadsWithout(placed, test.workloads ?? [], trustDomain, namespace)
-  const world = new World(placed, { trustDomain, workloads, now: session.now() })
+  const { trustDomain = 'weft.local', spiffeIDTemplate: idTemplate } = test
+  const workloads = workloadsWithout(placed, test.workloads ?? [], trustDomain, namespace, idTemplate)
+  const world = new World(placed, { trustDomain, idTemplate, workloads, now: session.now() })
   for (const refusal of world.refusals) session.say.err(`weft: ${file}: ${refusal}`)
   return test.expect.map((expected, at) => tested(world, expected, namespace, placeOf(at)))
 }

@@ -1,6 +1,7 @@
 /** `weft rehearse`: which calls that were seen would go another way, or get another verdict, if these documents were applied. */
 
 import type { CallSeen, CallsSeen } from '#api/mesh-api'
+import { whyNotIdTemplate } from '#base/id-template'
 import { FileError, readText } from '#io/files'
 import { type FileFlags, readAll } from '../documents.ts'
 import { badUsage, exit, Stopped } from '../exit.ts'
@@ -119,8 +120,8 @@ async function stageFiles(session: Session, given: Given, file: string): Promise
   const [base, documents, seen] = [await placed(given.base), await placed(given.file), await readCalls(session, file)]
   const trustDomain = /^spiffe:\/\/([^/]+)/.exec(seen.calls.find(({ identity }) => identity !== '')?.identity ?? '')?.[1] ?? 'weft.local'
   const now = session.now()
-  const workloads = workloadsWithout(base, [], trustDomain, namespace)
-  const current = new World(base, { trustDomain, workloads, now })
+  const workloads = workloadsWithout(base, [], trustDomain, namespace, seen.idTemplate)
+  const current = new World(base, { trustDomain, idTemplate: seen.idTemplate, workloads, now })
   return { current, candidate: withDocuments(current, documents, now), seen }
 }
 
@@ -132,11 +133,13 @@ async function readCalls({ edge }: Session, file: string): Promise<CallsSeen> {
     if (thrown instanceof FileError) throw new Stopped(thrown.message)
     throw new Stopped(`${file}: not valid JSON: ${(thrown as Error).message}`)
   }
-  const { calls } = (read ?? {}) as { readonly calls?: unknown }
+  const { calls, idTemplate } = (read ?? {}) as { readonly calls?: unknown; readonly idTemplate?: unknown }
   const isCall = (one: unknown): boolean => {
     const { service, identity, port, protocol, method, path } = (one ?? {}) as Record<string, unknown>
     return [service, identity, protocol, method, path].every(each => typeof each === 'string') && typeof port === 'number'
   }
+  const whyNot = idTemplate === undefined ? undefined : typeof idTemplate === 'string' ? whyNotIdTemplate(idTemplate) : 'it is no text'
+  if (whyNot !== undefined) throw badUsage([`${file}: idTemplate: ${whyNot}`])
   if (!Array.isArray(calls)) throw badUsage([`${file}: has no list "calls": it is to be what GET /weft/v1/calls answers`])
   const bad = calls.findIndex(one => !isCall(one))
   if (bad >= 0) throw badUsage([`${file}: calls[${bad}] needs service, identity, port, protocol, method and path`])

@@ -1,5 +1,6 @@
 /** `weft cert revoke` and `weft cert revocations`: whom the mesh believes no more. Each revocation is a resource like any other: kept, audited, in a file if one likes. */
 
+import { defaultIdTemplate, idBy } from '#base/id-template'
 import type { Client } from '#api/client'
 import type { Resource } from '#resources/kind'
 import { type Revocation, revocationReasons, type RevocationSpec } from '#resources/weft'
@@ -97,12 +98,12 @@ async function subjectOf(
   serials: readonly string[],
   trustDomains: readonly string[],
 ): Promise<Subject> {
-  const own = identities.some(each => !each.startsWith('spiffe://')) ? (await client.status()).trustDomain : ''
+  const status = identities.some(each => !each.startsWith('spiffe://')) ? await client.status() : undefined
   const whole = (text: string): string => {
     if (text.startsWith('spiffe://')) return text
     const dot = text.indexOf('.')
     const [service, namespace] = dot < 0 ? [text, 'default'] : [text.slice(0, dot), text.slice(dot + 1)]
-    return `spiffe://${own}/ns/${namespace}/sa/${service}`
+    return idBy(status?.idTemplate ?? defaultIdTemplate, status?.trustDomain ?? '', { namespace: namespace!, serviceAccount: service! })
   }
   return {
     ...(identities.length === 0 ? {} : { identities: identities.map(whole) }),

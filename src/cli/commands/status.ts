@@ -1,6 +1,7 @@
 /** `weft status`: is the mesh well? */
 
 import type { ControlStatus } from '#api/mesh-api'
+import { defaultIdTemplate } from '#base/id-template'
 import { exit } from '../exit.ts'
 import { tellLeft, tellSpan } from '../moment.ts'
 import { printAs } from '../print.ts'
@@ -35,7 +36,7 @@ export async function status(session: Session, { output = 'table', control }: Fl
 function show(
   { say }: Session,
   url: string,
-  { version, startedAt, trustDomain, xds, store, certificates, mtls, proxies }: ControlStatus,
+  { version, startedAt, trustDomain, idTemplate = defaultIdTemplate, xds, store, certificates, mtls, proxies }: ControlStatus,
   wrong: readonly string[],
   now: number,
 ): void {
@@ -44,7 +45,7 @@ function show(
     'control plane',
     `${say.paint('green', 'up')} ${tellSpan(now - Date.parse(startedAt))}, version ${version}, ${url}, proxies at ${xds.host}:${xds.port}`,
   )
-  line('trust domain', trustDomain)
+  line('trust domain', idTemplate === defaultIdTemplate ? trustDomain : `${trustDomain}, ids spiffe://${trustDomain}${idTemplate}`)
   line('store', `revision ${store.revision}, ${store.path}`)
   line('certificates', certificates.map(({ use, notAfter }) => `${use} ${tellLeft(notAfter, now)}`).join(', '))
   const { isStrict, says: mtlsSays } = tellMtls(mtls)

@@ -57,7 +57,12 @@ function proposalOf(
   return {
     watchedMs: Date.parse(seen.at) - Date.parse(seen.since),
     coverage,
-    policies: suggestPolicies(isAll ? passed : coverage.uncovered, { trustDomain: world.trustDomain, services, paths }),
+    policies: suggestPolicies(isAll ? passed : coverage.uncovered, {
+      trustDomain: world.trustDomain,
+      idTemplate: world.idTemplate,
+      services,
+      paths,
+    }),
   }
 }
 

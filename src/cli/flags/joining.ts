@@ -1,5 +1,6 @@
 /** The flags that say how a workload gets into the mesh: by a token, by its process, by a certificate or an agent of others. */
 
+import { whyNotIdTemplate } from '#base/id-template'
 import type { Flags } from './collect.ts'
 
 /**
@@ -11,6 +12,8 @@ export type OtherIdentity = {
   readonly xds: { readonly host: string; readonly port: number }
   readonly roots?: string
   readonly trustDomain: string
+  /** Of the ids of workloads; absent: the default. */
+  readonly idTemplate?: string
 }
 
 export type Joining = {
@@ -35,21 +38,24 @@ export function readJoining(flags: Flags): Joining {
 }
 
 function readOther(flags: Flags, certificate: string | undefined, spiffe: string | undefined): OtherIdentity | undefined {
-  const [roots, trustDomain] = [flags.text('roots'), flags.text('trustDomain')]
+  const [roots, trustDomain, idTemplate] = [flags.text('roots'), flags.text('trustDomain'), flags.text('spiffeIdTemplate')]
   const xds = flags.one('xds', text => {
     const [, host = '', port = ''] = /^\[?(.+?)\]?:(\d{1,5})$/.exec(text) ?? []
     return host === '' ? { says: 'must be HOST:PORT' } : { value: { host, port: Number(port) } }
   })
   if (certificate === undefined && spiffe === undefined) {
-    if (xds !== undefined || roots !== undefined || trustDomain !== undefined)
-      flags.wrong('--xds, --roots and --trust-domain go with --certificate or --spiffe-socket')
+    if ([xds, roots, trustDomain, idTemplate].some(each => each !== undefined))
+      flags.wrong('--xds, --roots, --trust-domain and --spiffe-id-template go with --certificate or --spiffe-socket')
     return undefined
   }
   if (certificate !== undefined && roots === undefined) flags.missing('--roots', 'the file with the roots of the control plane, PEM', '')
+  const whyNot = idTemplate === undefined ? undefined : whyNotIdTemplate(idTemplate)
+  if (whyNot !== undefined) flags.wrong(`--spiffe-id-template "${idTemplate}": ${whyNot}`)
   return {
     from: certificate === undefined ? { spiffe: spiffe! } : { certificate },
     trustDomain: trustDomain ?? 'weft.local',
     xds: xds ?? flags.missing('--xds', 'where the control plane is, such as --xds 10.0.0.1:7071', { host: '', port: 0 }),
+    ...(idTemplate === undefined ? {} : { idTemplate }),
     ...(roots === undefined ? {} : { roots }),
   }
 }

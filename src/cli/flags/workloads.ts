@@ -33,6 +33,7 @@ const texts = {
   xds: 'xds',
   roots: 'roots',
   trustDomain: 'trustDomain',
+  spiffeIdTemplate: 'spiffeIdTemplate',
   address: 'address',
   detectTimeout: 'detectTimeout',
   adminPort: 'adminPort',

@@ -1,5 +1,6 @@
 /** What `weft control` is asked to do: its flags read and checked, every problem said together. */
 
+import { whyNotIdTemplate } from '#base/id-template'
 import { type BundleFlags, bundleOf } from '../flags/bundle.ts'
 import { Flags } from '../flags/collect.ts'
 import type { Raw } from './raw.ts'
@@ -24,6 +25,8 @@ export type ControlOptions = BundleFlags & {
   /** File with roots of certificates of others that are taken as attestation, as typed; absent: none are. */
   readonly attestRoots?: string
   readonly trustDomain: string
+  /** Of the SPIFFE ids of workloads; absent: that of the mesh so far, or the default. */
+  readonly idTemplate?: string
   /** How long the certificates of workloads are good for; absent: 24 h. */
   readonly leafLifeMs?: number
   /** File that says which authority signs, as typed; absent: the mesh's own. */
@@ -54,6 +57,9 @@ export function controlOptions(raw: Raw): ControlOptions {
   // SPIFFE-ID §2.1
   if (!/^[a-z0-9._-]{1,255}$/.test(trustDomain))
     flags.wrong(`--trust-domain "${trustDomain}": may hold lower-case letters, digits, ".", "-" and "_", 255 at most`)
+  const idTemplate = flags.text('spiffeIdTemplate')
+  const whyNot = idTemplate === undefined ? undefined : whyNotIdTemplate(idTemplate)
+  if (whyNot !== undefined) flags.wrong(`--spiffe-id-template "${idTemplate}": ${whyNot}`)
   const leafLifeMs = flags.duration('leafLife')
   // Below, a proxy on a busy machine would not renew in time; above, a stolen key would be of use for too long.
   if (leafLifeMs !== undefined && (leafLifeMs < 3000 || leafLifeMs > 86_400_000)) flags.wrong('--leaf-life: must be from 3s to 24h')
@@ -67,6 +73,7 @@ export function controlOptions(raw: Raw): ControlOptions {
     flags.wrong('--redis: must be redis://HOST:PORT, or rediss:// for TLS')
   flags.stopIfWrong()
   const more = {
+    ...(idTemplate === undefined ? {} : { idTemplate }),
     ...(attestSocket === undefined ? {} : { attestSocket }),
     ...(attestRoots === undefined ? {} : { attestRoots }),
     ...(authority === undefined ? {} : { authority }),

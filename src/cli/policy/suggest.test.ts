@@ -137,3 +137,20 @@ test('a lockdown is safe when calls were watched for long enough by every proxy 
   assert.match(told({ proxies: [{ ...proxy, state: 'disconnected' }] }), /not known now.*: cart-1\.shop$/)
   assert.match(told({ proxies: [{ ...proxy, version: 'envoy 1.38.0' }] }), /do not tell who calls them: cart-1\.shop$/)
 })
+
+test('callers are named by service account where the template of the mesh has one, and by their id elsewhere', () => {
+  const calls = [
+    'spiffe://weft.local/shop/web',
+    'spiffe://weft.local/far/job',
+    'spiffe://partner.test/shop/web',
+    'spiffe://weft.local/ns/shop/sa/web',
+  ]
+  const [policy] = suggestPolicies(
+    calls.map(from => seen(from, 'GET /a')),
+    { ...options, idTemplate: '/{namespace}/{serviceAccount}' },
+  )
+  assert.deepEqual(policy?.spec.rules?.[0]?.from, [
+    { serviceAccounts: ['far/job', 'web'] },
+    { identities: ['spiffe://partner.test/shop/web', 'spiffe://weft.local/ns/shop/sa/web'] },
+  ])
+})

@@ -1,12 +1,18 @@
 /** From calls that were seen to the AccessPolicies that allow them and nothing else: pure. */
 
+import { defaultIdTemplate, otherThanDefault, workloadIn } from '#base/id-template'
 import { anyPath, type CallSeen } from '#model/calls'
 import type { Service } from '#resources/core'
 import type { Resource } from '#resources/kind'
 import type { AccessOperation, AccessPolicySpec, AccessSource } from '#resources/weft'
 
-/** paths: name methods and paths too; absent: whoever called a port may call all of it. */
-export type SuggestOptions = { readonly trustDomain: string; readonly services: readonly Service[]; readonly paths: boolean }
+/** idTemplate: of the ids of the mesh; absent: the default. paths: name methods and paths too; absent: whoever called a port may call all of it. */
+export type SuggestOptions = {
+  readonly trustDomain: string
+  readonly idTemplate?: string
+  readonly services: readonly Service[]
+  readonly paths: boolean
+}
 
 export type Suggested = Resource<AccessPolicySpec> & { readonly spec: AccessPolicySpec }
 
@@ -22,7 +28,8 @@ export function suggestPolicies(calls: readonly CallSeen[], options: SuggestOpti
   return [...byService].sort(([a], [b]) => (a < b ? -1 : 1)).map(([service, own]) => policyOf(service, own, options))
 }
 
-function policyOf(service: string, calls: readonly CallSeen[], { trustDomain, services, paths }: SuggestOptions): Suggested {
+function policyOf(service: string, calls: readonly CallSeen[], options: SuggestOptions): Suggested {
+  const { services, paths } = options
   const dot = service.lastIndexOf('.')
   const [name, namespace] = [service.slice(0, dot), service.slice(dot + 1)]
   const byCaller = Map.groupBy(calls, ({ identity }) => identity)
@@ -30,7 +37,7 @@ function policyOf(service: string, calls: readonly CallSeen[], { trustDomain, se
   const alike = [...Map.groupBy(wants, ({ to }) => JSON.stringify(to)).values()]
   const rules = alike.flatMap(group =>
     chunks(group.map(({ identity }) => identity)).map(identities => ({
-      from: sourcesOf(identities, namespace, trustDomain),
+      from: sourcesOf(identities, namespace, options),
       to: group[0]!.to,
     })),
   )
@@ -56,12 +63,17 @@ function targetOf(
   return isWhole && calls.every(({ port }) => targets.has(port)) ? { kind: 'Service', name } : { kind: 'Workload', labels: { app: name } }
 }
 
-function sourcesOf(identities: readonly string[], namespace: string, trustDomain: string): AccessSource[] {
+function sourcesOf(
+  identities: readonly string[],
+  namespace: string,
+  { trustDomain, idTemplate = defaultIdTemplate }: SuggestOptions,
+): AccessSource[] {
+  const templates = otherThanDefault(trustDomain, idTemplate)
   const accounts: string[] = []
   const others: string[] = []
   for (const identity of identities) {
-    const [, domain, space, account] = /^spiffe:\/\/([^/]+)\/ns\/([^/]+)\/sa\/([^/]+)$/.exec(identity) ?? []
-    if (domain === trustDomain && account !== undefined) accounts.push(space === namespace ? account : `${space}/${account}`)
+    const own = identity.startsWith(`spiffe://${trustDomain}/`) ? workloadIn(identity, templates) : undefined
+    if (own !== undefined) accounts.push(own.namespace === namespace ? own.serviceAccount : `${own.namespace}/${own.serviceAccount}`)
     else others.push(identity)
   }
   return [...(accounts.length === 0 ? [] : [{ serviceAccounts: accounts }]), ...(others.length === 0 ? [] : [{ identities: others }])]

@@ -46,6 +46,10 @@ export function addProcesses(program: Command, session: Session, act: Act): void
     .option('--attest-roots <file>', 'roots, PEM, of certificates of others by which workloads may join, as Registrations say')
     .option('--trust-domain <name>', 'of all identities; fixed at the first start (default: weft.local)')
     .option(
+      '--spiffe-id-template <path>',
+      'of the identities of workloads; fixed at the first start (default: /ns/{namespace}/sa/{serviceAccount})',
+    )
+    .option(
       '--leaf-life <duration>',
       'of the certificates of workloads, renewed at two thirds of it; how long proxies can do without the control plane: 3s to 24h (default: 24h)',
     )

@@ -40,6 +40,7 @@ export const addJoining = (command: Command): Command =>
     .option('--xds <address>', 'with these two: where the control plane takes proxies, HOST:PORT')
     .option('--roots <file>', 'with these two: roots of the control plane, PEM; without: those of the agent')
     .option('--trust-domain <name>', 'with these two: of the mesh (default: weft.local)')
+    .option('--spiffe-id-template <path>', 'with these two: of the mesh (default: /ns/{namespace}/sa/{serviceAccount})')
 
 /** What interception leaves alone. */
 export function addExclusions(command: Command, ...directions: readonly ('outbound' | 'inbound')[]): void {

@@ -1,5 +1,6 @@
 /** Who runs, of documents alone: the Workloads among them, and for each Service without one a workload as its selector wants it. */
 
+import { defaultIdTemplate, idBy } from '#base/id-template'
 import type { Protocol } from '#model/view'
 import type { GatewayPlace, ProxyNode, Workload, WorkloadPort } from '#model/workload'
 import type { Service } from '#resources/core'
@@ -52,8 +53,10 @@ export function workloadsWithout(
   planned: readonly Planned[],
   trustDomain: string,
   namespace: string,
+  idTemplate: string = defaultIdTemplate,
 ): readonly Workload[] {
-  const identityOf = (space: string, account: string): string => `spiffe://${trustDomain}/ns/${space}/sa/${account}`
+  const identityOf = (space: string, account: string): string =>
+    idBy(idTemplate, trustDomain, { namespace: space, serviceAccount: account })
   const own = workloadsOf(resources)
   const said = planned.map((one): Workload => {
     const space = one.namespace ?? namespace

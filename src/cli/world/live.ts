@@ -26,7 +26,12 @@ export async function readLive(client: Client, now: number, seconds?: number): P
       }),
     ),
   )
-  const world = new World(resources, { trustDomain: status.trustDomain, workloads: workloadsOf(resources), now })
+  const world = new World(resources, {
+    trustDomain: status.trustDomain,
+    idTemplate: status.idTemplate,
+    workloads: workloadsOf(resources),
+    now,
+  })
   return { world, seen, status }
 }
 
@@ -34,7 +39,12 @@ export async function readLive(client: Client, now: number, seconds?: number): P
 export function withDocuments(world: World, documents: readonly Resource[], now: number): World {
   const taken = new Set(documents.map(keyOf))
   const kept = world.resources.filter(each => !taken.has(keyOf(each)))
-  return new World([...kept, ...documents], { trustDomain: world.trustDomain, workloads: world.workloads, now })
+  return new World([...kept, ...documents], {
+    trustDomain: world.trustDomain,
+    idTemplate: world.idTemplate,
+    workloads: world.workloads,
+    now,
+  })
 }
 
 const keyOf = ({ apiVersion, kind, metadata }: Resource): string =>

@@ -143,3 +143,15 @@ test('a call from another trust domain is denied until a policy names that, also
   assert.equal(verdict({}), 'Deny')
   assert.equal(verdict({}, { from: [{ trustDomains: ['partner.test'] }] }), 'Allow')
 })
+
+test('who is who follows the template of the mesh', () => {
+  const allow = document('AccessPolicy', 'callers', { targetRefs: [{ name: 'cart' }], rules: [{ from: [{ namespaces: ['far'] }] }] })
+  const idTemplate = '/{namespace}/{serviceAccount}'
+  const resources = [service('web'), service('cart'), allow]
+  const workloads = workloadsWithout(resources, [], 'weft.local', 'shop', idTemplate)
+  assert.ok(workloads.some(({ identity }) => identity === 'spiffe://weft.local/shop/web'))
+  const world = new World(resources, { trustDomain: 'weft.local', idTemplate, workloads, now: 0 })
+  assert.equal(ask(world, 'spiffe://weft.local/far/job', 'cart.shop').verdict, 'Allow')
+  assert.equal(ask(world, 'spiffe://weft.local/ns/far/sa/job', 'cart.shop').verdict, 'Deny')
+  assert.equal(ask(world, 'web', 'cart').verdict, 'Deny')
+})

@@ -1,5 +1,6 @@
 /** A mesh of documents, asked what would become of calls: compiled by the compiler, explained by the same code as `weft explain request`. */
 
+import { defaultIdTemplate, workloadIn } from '#base/id-template'
 import { compile, type CompileOptions, viewFor } from '#compiler'
 import { type CallSeen, pathLike } from '#model/calls'
 import { arrive, explain, type Known, type KnownOf, type Question, type WayIn } from '#model/explain'
@@ -11,7 +12,13 @@ import { admit } from '#resources/validate'
 import { nodeOf } from './inventory.ts'
 import { type Outcome, outcomeOf, outcomeOfWays } from './outcome.ts'
 
-export type WorldOptions = { readonly trustDomain: string; readonly workloads: readonly Workload[]; readonly now: number }
+/** idTemplate: of the ids of the mesh; absent: the default. */
+export type WorldOptions = {
+  readonly trustDomain: string
+  readonly idTemplate?: string | undefined
+  readonly workloads: readonly Workload[]
+  readonly now: number
+}
 
 /** Whose roots are not known here: what may be called does not depend on them. */
 const believed = (resources: readonly Resource[]): NonNullable<CompileOptions['domains']> =>
@@ -23,6 +30,7 @@ export class World {
   readonly resources: readonly Resource[]
   readonly workloads: readonly Workload[]
   readonly trustDomain: string
+  readonly idTemplate: string
   /** Of the documents: what their statuses would say is wrong. */
   readonly refusals: readonly string[]
   /** Rules that look at what is not recorded of calls: headers, hosts, addresses, times. */
@@ -32,12 +40,17 @@ export class World {
   readonly #now: number
 
   /** resources: valid, with or without their defaults. */
-  constructor(resources: readonly Resource[], { trustDomain, workloads, now }: WorldOptions) {
+  constructor(resources: readonly Resource[], { trustDomain, idTemplate = defaultIdTemplate, workloads, now }: WorldOptions) {
     this.resources = resources.map(admit).map(addressed)
     this.workloads = workloads
     this.trustDomain = trustDomain
+    this.idTemplate = idTemplate
     this.#now = now
-    const { mesh, statuses } = compile(this.resources, { workloads }, { trustDomain, roots: [], now, domains: believed(this.resources) })
+    const { mesh, statuses } = compile(
+      this.resources,
+      { workloads },
+      { trustDomain, idTemplate, roots: [], now, domains: believed(this.resources) },
+    )
     this.#mesh = mesh
     this.refusals = statuses.flatMap(({ kind, namespace, name, ancestors = [], parents = [] }) =>
       [...ancestors, ...parents]
@@ -113,7 +126,7 @@ export class World {
 
   /** Somebody of whom only the identity is known: a job that has ended, or one of another mesh. */
   #stranger(identity: string): Known {
-    const [, namespace = 'default', service = 'stranger'] = /\/ns\/([^/]+)\/sa\/([^/]+)$/.exec(identity) ?? []
+    const { namespace = 'default', serviceAccount: service = 'stranger' } = workloadIn(identity, this.#mesh.trust.idTemplates) ?? {}
     return this.#knownOf({ name: identity, namespace, service, labels: {}, identity, ports: [], health: 'healthy' })
   }
 

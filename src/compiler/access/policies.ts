@@ -1,5 +1,6 @@
 /** AccessPolicies: what is said of each, and the guards that they set. */
 
+import type { IdTemplates } from '#base/id-template'
 import type { Guard, GuardTarget, Mesh } from '#model/mesh'
 import type { Workload, WorkloadPort } from '#model/workload'
 import type { AccessOperation, AccessPolicy, AccessSource, AccessTarget, MeshResource } from '#resources/weft'
@@ -22,10 +23,11 @@ export function findGuards(
   trustDomain: string,
   nameless: readonly Nameless[],
   workloads: readonly Workload[],
+  idTemplates: IdTemplates,
 ): Guarding {
   const guards: Guard[] = []
   const statuses = policies.map(policy => {
-    const lowered = lowerRules(policy, trustDomain)
+    const lowered = lowerRules(policy, trustDomain, idTemplates)
     const judged = (policy.spec?.targetRefs ?? []).map((ref, at) =>
       judge(policy, ref, `spec.targetRefs[${at}]`, services, lowered, nameless, workloads),
     )

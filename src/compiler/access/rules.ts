@@ -1,5 +1,6 @@
 /** The rules of an AccessPolicy as conditions: patterns of identities, paths in normal form, networks, claims, times. */
 
+import { defaultIdTemplate, idBy, idPattern, type IdTemplates, templateOf } from '#base/id-template'
 import { networkOf, readPath } from '#model/access'
 import { claimPath } from '#model/claims'
 import type { GuardOperation, GuardRule } from '#model/mesh'
@@ -10,7 +11,8 @@ import { nameOf, namespaceOf } from '../gather.ts'
 /** problems: what cannot be carried out, with its field. */
 export type Lowered = { readonly rules: readonly GuardRule[]; readonly problems: readonly string[] }
 
-export function lowerRules(policy: AccessPolicy, trustDomain: string): Lowered {
+/** idTemplates: of all trust domains where they are not the default. */
+export function lowerRules(policy: AccessPolicy, trustDomain: string, idTemplates: IdTemplates): Lowered {
   const { action = 'Allow', audits = 'Deny', rules = [] } = policy.spec ?? {}
   const isAllow = (action === 'Audit' ? audits : action) === 'Allow'
   const problems: string[] = []
@@ -23,7 +25,7 @@ export function lowerRules(policy: AccessPolicy, trustDomain: string): Lowered {
   const lowered = rules.flatMap((rule, at): readonly GuardRule[] => {
     const path = `spec.rules[${at}]`
     const from = (rule.from ?? []).flatMap((source, nth) => {
-      const all = kept(lowerSource(source, policy, trustDomain, isAllow, `${path}.from[${nth}]`))
+      const all = kept(lowerSource(source, policy, trustDomain, idTemplates, isAllow, `${path}.from[${nth}]`))
       return all === undefined ? [] : [all]
     })
     const to = (rule.to ?? []).flatMap((operation, nth): readonly GuardOperation[] => {
@@ -54,21 +56,34 @@ function lowerSource(
   source: AccessSource,
   policy: AccessPolicy,
   own: string,
+  idTemplates: IdTemplates,
   isAllow: boolean,
   path: string,
 ): readonly (AccessCondition | string)[] {
   const { trustDomains } = source
   const domains = trustDomains ?? [own]
   const namespaced = (names: readonly string[], of: readonly string[]): readonly TextMatch[] =>
-    of.flatMap(domain => names.map(name => ({ type: 'prefix', value: `spiffe://${domain}/ns/${name}/` }) as const))
+    of.flatMap(domain => {
+      const template = templateOf(idTemplates, domain)
+      // All ids of the mesh itself have this form, so that their beginning tells them. Of what others sign the whole is looked at.
+      const isPlain = domain === own && template === defaultIdTemplate
+      return names.map(name =>
+        isPlain
+          ? ({ type: 'prefix', value: `spiffe://${domain}/ns/${name}/` } as const)
+          : ({ type: 'regex', value: idPattern(template, domain, name) } as const),
+      )
+    })
   const accounts = (names: readonly string[], of: readonly string[]): readonly TextMatch[] =>
     of.flatMap(domain =>
       names.map(name => {
-        const [namespace, account] = name.includes('/') ? name.split('/') : [namespaceOf(policy), name]
-        return { type: 'exact', value: `spiffe://${domain}/ns/${namespace}/sa/${account}` } as const
+        const [namespace = '', serviceAccount = ''] = name.includes('/') ? name.split('/') : [namespaceOf(policy), name]
+        return { type: 'exact', value: idBy(templateOf(idTemplates, domain), domain, { namespace, serviceAccount }) } as const
       }),
     )
   const inDomains = (of: readonly string[]): readonly TextMatch[] => of.map(domain => ({ type: 'prefix', value: `spiffe://${domain}/` }))
+  /** Where nothing can be read from an id, it is not let in for what is not read. */
+  const readable = (of: readonly string[]): readonly TextMatch[] =>
+    of.map(domain => ({ type: 'regex', value: idPattern(templateOf(idTemplates, domain), domain) }))
   const who = (any: readonly TextMatch[]): AccessCondition => ({ on: 'identity', any })
   const not = (any: readonly TextMatch[]): AccessCondition => ({ on: 'identity', any, not: true })
   const { identities, namespaces, serviceAccounts, ipBlocks, claims = [], issuers } = source
@@ -90,6 +105,7 @@ function lowerSource(
     ...(namespaces === undefined ? [] : [who(namespaced(namespaces, domains))]),
     ...(serviceAccounts === undefined ? [] : [who(accounts(serviceAccounts, domains))]),
     ...(trustDomains === undefined ? [] : [who(inDomains(trustDomains))]),
+    ...(isAllow && trustDomains !== undefined && (notNamespaces ?? notServiceAccounts) !== undefined ? [who(readable(trustDomains))] : []),
     // Who proves nothing is none of anybody, and is not let in by that.
     ...(negative.length > 0 && isAllow ? [who([anyIdentity])] : []),
     ...negative,

@@ -2,11 +2,12 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Mesh } from '#model/mesh'
 import { accessOf } from '#model/access'
-import type { AccessRule } from '#model/view'
+import type { Access, AccessRule } from '#model/view'
 import type { ProxyNode, WorkloadPort } from '#model/workload'
 import { admit } from '#resources/validate'
-import type { TrustDomain } from '#resources/weft'
+import type { AccessPolicy, TrustDomain } from '#resources/weft'
 import { accessAt } from './at.ts'
+import { lowerRules } from './rules.ts'
 import { findTrustDomains } from './trust-domains.ts'
 
 const made = (name: string, trustDomain: string, more: object = { bundleEndpoint: { url: 'https://x.test/' } }): TrustDomain =>
@@ -92,4 +93,48 @@ test('a rule that names one lets that one in and no other', () => {
     },
   ] as const
   assert.deepEqual(may([rule([...both])]), [true, true, false, false])
+})
+
+test('namespaces and service accounts are looked for where the template of each trust domain has them, and nowhere else', () => {
+  const one = {
+    ...made('one', 'one.test'),
+    spec: { trustDomain: 'one.test', spiffeIDTemplate: '/{namespace}/{serviceAccount}' },
+  } as TrustDomain
+  const { idTemplates } = findTrustDomains([one, made('two', 'two.test'), made('again', 'one.test')], {}, 'weft.local')
+  assert.deepEqual(idTemplates, { 'one.test': '/{namespace}/{serviceAccount}' })
+  const policy = (from: object): AccessPolicy =>
+    admit({
+      apiVersion: 'weft.dev/v1alpha1',
+      kind: 'AccessPolicy',
+      metadata: { name: 'p', namespace: 'shop' },
+      spec: { targetRefs: [{ kind: 'Namespace' }], rules: [{ from: [from] }] },
+    }) as AccessPolicy
+  /** Who of these is let in by a rule of a mesh whose own ids have the form of that template. */
+  const letIn = (from: object, own: object, ...ids: readonly string[]): readonly string[] => {
+    const { rules } = lowerRules(policy(from), 'weft.local', { ...idTemplates, ...own })
+    const access: Access = { deny: [], allow: rules.map(({ name, from: any }) => ({ name, from: any, to: [] })) }
+    return ids.filter(
+      id =>
+        accessOf(
+          access,
+          {},
+          () => ({ identity: id, address: '10.0.0.1' }),
+          () => 0,
+        ).judgeConnection().isAllowed,
+    )
+  }
+  const all = ['/shop/web', '/ns/shop/sa/web', '/ns/web', '/weft/shop/workload/web', '/weft/shop/workload/web/x', '/shop', '/web/shop']
+  const of = (domain: string): readonly string[] => all.map(path => `spiffe://${domain}${path}`)
+  const everybody = [...of('weft.local'), ...of('one.test'), ...of('two.test')]
+  const own = { 'weft.local': '/weft/{namespace}/workload/{serviceAccount}' }
+  assert.deepEqual(letIn({ namespaces: ['shop'] }, own, ...everybody), ['spiffe://weft.local/weft/shop/workload/web'])
+  assert.deepEqual(letIn({ serviceAccounts: ['web'] }, own, ...everybody), ['spiffe://weft.local/weft/shop/workload/web'])
+  assert.deepEqual(letIn({ namespaces: ['ns'] }, own, ...everybody), [])
+  assert.deepEqual(letIn({ namespaces: ['shop'] }, {}, ...everybody), ['spiffe://weft.local/ns/shop/sa/web'])
+  const both = { trustDomains: ['one.test', 'two.test'] }
+  const fitting = ['spiffe://one.test/shop/web', 'spiffe://two.test/ns/shop/sa/web']
+  assert.deepEqual(letIn({ ...both, namespaces: ['shop'] }, own, ...everybody), fitting)
+  assert.deepEqual(letIn({ ...both, serviceAccounts: ['shop/web'] }, own, ...everybody), fitting)
+  // Of what has another form nobody knows that it is not in the namespace.
+  assert.deepEqual(letIn({ ...both, notNamespaces: ['shop', 'web'] }, own, ...everybody), ['spiffe://one.test/ns/web'])
 })

@@ -1,5 +1,6 @@
 /** TrustDomains: of which other meshes the identities are believed, and what is said of each. */
 
+import { defaultIdTemplate, type IdTemplates } from '#base/id-template'
 import type { TrustDomain } from '#resources/weft'
 import { type ResourceStatus, state, statusFor } from '../status.ts'
 
@@ -16,6 +17,7 @@ export type KnownDomain = {
 export type Federating = {
   /** By trust domain, in order of name. */
   readonly federated: Readonly<Record<string, readonly string[]>>
+  readonly idTemplates: IdTemplates
   readonly statuses: readonly ResourceStatus[]
 }
 
@@ -23,14 +25,16 @@ export type Federating = {
 export function findTrustDomains(all: readonly TrustDomain[], known: Readonly<Record<string, KnownDomain>>, own: string): Federating {
   const owners = new Map<string, string>()
   const found: (readonly [string, readonly string[]])[] = []
+  const templates: (readonly [string, string])[] = []
   const statuses = all.map(domain => {
     const { name } = domain.metadata
-    const { trustDomain = '', bundleEndpoint } = domain.spec ?? {}
+    const { trustDomain = '', bundleEndpoint, spiffeIDTemplate = defaultIdTemplate } = domain.spec ?? {}
     const { roots = [], told = [], sequence, refreshedAt, invalid, failing } = known[name] ?? {}
     const accepted = (isIt: boolean, reason: string, says: string) => state(domain, 'Accepted', isIt, reason, says)
     const owner = owners.get(trustDomain)
     const isOf = trustDomain === own || owner !== undefined
     if (!isOf) owners.set(trustDomain, name)
+    if (!isOf && spiffeIDTemplate !== defaultIdTemplate) templates.push([trustDomain, spiffeIDTemplate])
     if (!isOf && roots.length > 0) found.push([trustDomain, roots])
     const verdict =
       trustDomain === own
@@ -55,5 +59,6 @@ export function findTrustDomains(all: readonly TrustDomain[], known: Readonly<Re
       more: { roots: told, ...(sequence === undefined ? {} : { sequence }), ...(refreshedAt === undefined ? {} : { refreshedAt }) },
     })
   })
-  return { federated: Object.fromEntries(found.sort(([one], [other]) => (one < other ? -1 : 1))), statuses }
+  const sorted = <Value>(pairs: (readonly [string, Value])[]) => Object.fromEntries(pairs.sort(([one], [other]) => (one < other ? -1 : 1)))
+  return { federated: sorted(found), idTemplates: sorted(templates), statuses }
 }

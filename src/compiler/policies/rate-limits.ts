@@ -1,5 +1,6 @@
 /** RateLimitPolicies, for the side that is called: what the workloads behind each port of a Service take in, in whole and by route. */
 
+import { defaultIdTemplate, idBy } from '#base/id-template'
 import type { Limited, LimitedRoute, Limits, Mesh, PlaceLimit } from '#model/mesh'
 import type {
   DescriptorEntry,
@@ -78,17 +79,17 @@ export const judgingLimits = ({ isOwn, why }: FoundLimitService): Judging<RateLi
 /** What a policy comes to, made once. */
 export class Limiting {
   readonly #found: FoundLimitService
-  readonly #trustDomain: string
+  readonly #ids: Ids
   readonly #made = new Map<RateLimitPolicy, Limits>()
 
-  constructor(found: FoundLimitService, trustDomain: string) {
+  constructor(found: FoundLimitService, ids: Ids) {
     this.#found = found
-    this.#trustDomain = trustDomain
+    this.#ids = ids
   }
 
   of(policy: RateLimitPolicy): Limits {
     let made = this.#made.get(policy)
-    if (made === undefined) this.#made.set(policy, (made = lower(policy, this.#found, this.#trustDomain)))
+    if (made === undefined) this.#made.set(policy, (made = lower(policy, this.#found, this.#ids)))
     return made
   }
 
@@ -98,7 +99,7 @@ export class Limiting {
     return Object.fromEntries(
       policies.flatMap(policy => {
         const name = nameOf(policy)
-        const limit = sharedLimit(policy, this.#trustDomain)
+        const limit = sharedLimit(policy, this.#ids)
         const who = spenders.get(name)
         return limit === undefined || who === undefined ? [] : [[name, { ...limit, spenders: [...who].sort() }] as const]
       }),
@@ -207,7 +208,7 @@ const backendsOf = ({ action }: Route): readonly string[] =>
 export function spendersOf(
   mesh: Pick<Mesh, 'rateLimits' | 'placeLimits' | 'gateways'>,
   workloads: readonly Workload[],
-  trustDomain: string,
+  ids: Ids,
 ): ReadonlyMap<string, ReadonlySet<string>> {
   const found = new Map<string, Set<string>>()
   const add = (limits: { readonly quota?: Quota } | undefined, identity: string): void => {
@@ -227,16 +228,18 @@ export function spendersOf(
   }
   for (const [name, { routes }] of Object.entries(mesh.gateways)) {
     const [namespace = '', own = ''] = name.split('/')
-    const identity = accountId(trustDomain, namespace, gatewayService(own))
+    const identity = accountId(ids, namespace, gatewayService(own))
     for (const table of Object.values(routes)) for (const host of table.hosts) for (const route of host.routes) add(route, identity)
   }
   return found
 }
 
-const accountId = (trustDomain: string, namespace: string, account: string): string =>
-  `spiffe://${trustDomain}/ns/${namespace}/sa/${account}`
+/** idTemplate: absent: the default. */
+type Ids = { readonly trustDomain: string; readonly idTemplate?: string }
+const accountId = ({ trustDomain, idTemplate = defaultIdTemplate }: Ids, namespace: string, serviceAccount: string): string =>
+  idBy(idTemplate, trustDomain, { namespace, serviceAccount })
 
-function lower(policy: RateLimitPolicy, { isOwn }: FoundLimitService, trustDomain: string): Limits {
+function lower(policy: RateLimitPolicy, { isOwn }: FoundLimitService, ids: Ids): Limits {
   const { local, global, connections, by = [] } = policy.spec!
   const name = nameOf(policy)
   const keys = by.map(keyOf)
@@ -247,21 +250,21 @@ function lower(policy: RateLimitPolicy, { isOwn }: FoundLimitService, trustDomai
     ...(isOwn || global.requests === undefined ? {} : { rate: rateOf({ ...global, requests: global.requests }) }),
   }
   return {
-    ...(local === undefined ? {} : { rateLimit: limitOf(policy, local, 'local', trustDomain) }),
+    ...(local === undefined ? {} : { rateLimit: limitOf(policy, local, 'local', ids) }),
     ...(quota === undefined ? {} : { quota }),
     ...(connections === undefined ? {} : { connectionLimit: { name, ...rateOf({ ...connections, requests: connections.new }) } }),
   }
 }
 
-const sharedLimit = (policy: RateLimitPolicy, trustDomain: string): RateLimit | undefined => {
+const sharedLimit = (policy: RateLimitPolicy, ids: Ids): RateLimit | undefined => {
   const { global } = policy.spec!
   if (global?.requests === undefined) return undefined
-  return limitOf(policy, { ...global, requests: global.requests }, 'global', trustDomain)
+  return limitOf(policy, { ...global, requests: global.requests }, 'global', ids)
 }
 
 type SaidRate = { readonly requests: number; readonly interval: string; readonly burst?: number | undefined }
 
-function limitOf(policy: RateLimitPolicy, said: SaidRate, scope: 'local' | 'global', trustDomain: string): RateLimit {
+function limitOf(policy: RateLimitPolicy, said: SaidRate, scope: 'local' | 'global', ids: Ids): RateLimit {
   const { by = [], overrides = [] } = policy.spec!
   const found = overrides.flatMap(({ when, [scope]: rate }): readonly RateOverride[] => {
     if (rate === undefined) return []
@@ -269,7 +272,7 @@ function limitOf(policy: RateLimitPolicy, said: SaidRate, scope: 'local' | 'glob
       const key = keyOfWhen(by, condition)
       return {
         key,
-        values: condition.type === 'Identity' ? condition.values.map(value => identityOf(value, trustDomain)) : condition.values,
+        values: condition.type === 'Identity' ? condition.values.map(value => identityOf(value, ids)) : condition.values,
       }
     })
     return [{ ...rateOf(rate), when: conditions }]
@@ -283,9 +286,9 @@ function limitOf(policy: RateLimitPolicy, said: SaidRate, scope: 'local' | 'glob
 }
 
 /** A SPIFFE id, or NAMESPACE/SERVICEACCOUNT of this mesh; "-" is nobody known. */
-function identityOf(value: string, trustDomain: string): string {
+function identityOf(value: string, ids: Ids): string {
   const [namespace = '', account] = value.split('/')
-  return account === undefined || value.startsWith('spiffe://') ? value : accountId(trustDomain, namespace, account)
+  return account === undefined || value.startsWith('spiffe://') ? value : accountId(ids, namespace, account)
 }
 
 const rateOf = ({ requests, interval, burst }: SaidRate): Rate => ({

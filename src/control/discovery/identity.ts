@@ -1,6 +1,6 @@
 /** Whether a proxy may speak for the workload that it names: the namespace and the service account of its certificate must be those. */
 
-import { isSpiffeId, spiffeParts } from '#identity/spiffe'
+import { workloadOf } from '#identity/spiffe'
 import { gatewayService, type ProxyNode } from '#model/workload'
 import { labelsPredicate } from '../store/selector.ts'
 
@@ -11,10 +11,10 @@ export function unboundRefusal(node: ProxyNode, boundTo: string | undefined): st
   return `its join token is for workloads with the labels ${boundTo}, and this one has ${labels.join(', ') || 'none'}: start it with these labels (--label), or make a token for it`
 }
 
-/** Undefined: it may. The service account of a workload is the name of its service. */
-export function refusalOf(node: ProxyNode, peer: string | undefined): string | undefined {
+/** idTemplate: of the ids of the mesh. Undefined: it may. The service account of a workload is the name of its service. */
+export function refusalOf(node: ProxyNode, peer: string | undefined, idTemplate: string): string | undefined {
   if (peer === undefined) return 'this stream needs a client certificate'
-  const name = isSpiffeId(peer) ? spiffeParts(peer).workload : undefined
+  const name = workloadOf(peer, idTemplate)
   if (name === undefined) return `${peer} is not the identity of a workload`
   if (name.namespace !== node.namespace) return `${peer} may not speak for a workload in namespace "${node.namespace}"`
   if (name.serviceAccount !== node.service)

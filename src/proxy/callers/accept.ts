@@ -233,7 +233,7 @@ export class Acceptor {
     // A caller that agreed on a version of HTTP has said what its bytes are; one that agreed on nothing speaks opaque bytes where both are possible.
     const settled: Listener =
       listener.protocol === 'detect' && peer !== undefined ? { ...listener, protocol: typeof via === 'string' ? 'http' : 'tcp' } : listener
-    const source = listener.direction === 'outbound' ? self() : partyOf(peer)
+    const source = listener.direction === 'outbound' ? self() : partyOf(peer, view().trust)
     await this.#carry(socket, { listener: settled, view, peer, source, own: self().identity, ends }, via)
   }
 

@@ -1,8 +1,9 @@
 /** What a proxy from a file serves by, read and checked whole before any of it is used: resources, certificate, roots. */
 
+import { defaultIdTemplate } from '#base/id-template'
 import { BadInput } from '#base/note'
 import { pemBlocks, readCertificate, serialOf } from '#identity/certificate'
-import { isSpiffeId, spiffeParts } from '#identity/spiffe'
+import { isSpiffeId, spiffeParts, workloadOf } from '#identity/spiffe'
 import { readText } from '#io/files'
 import { secureContext, type TlsMaterial } from '#io/net'
 import type { View } from '#model/view'
@@ -40,7 +41,9 @@ export async function load({ path, certs, answersDns = false }: Place, seen: (pa
   const certificate = material && certificateOf(path, material)
   const identity = certificate?.identity ?? ''
   const parts = isSpiffeId(identity) ? spiffeParts(identity) : undefined
-  const service = config.node.cluster || parts?.workload?.serviceAccount || 'proxy'
+  // Nobody tells a file's proxy another template.
+  const workload = workloadOf(identity, defaultIdTemplate)
+  const service = config.node.cluster || workload?.serviceAccount || 'proxy'
   return {
     view: {
       ...config.view,
@@ -48,7 +51,7 @@ export async function load({ path, certs, answersDns = false }: Place, seen: (pa
     },
     material,
     certificate,
-    self: { ...nobody, service, namespace: parts?.workload?.namespace ?? '', workload: config.node.id || service, identity },
+    self: { ...nobody, service, namespace: workload?.namespace ?? '', workload: config.node.id || service, identity },
     adminPort: config.adminPort,
   }
 }

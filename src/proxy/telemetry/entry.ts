@@ -1,6 +1,7 @@
 /** Where a connection came in: the listener it met, who is calling, and the view it began with. */
 
-import type { Listener, View } from '#model/view'
+import { workloadIn } from '#base/id-template'
+import type { Listener, Trust, View } from '#model/view'
 import type { Ends } from '#wire/proxy-protocol'
 
 /** The end of an edge that is known before the request is read. */
@@ -37,8 +38,8 @@ export type Destination = { readonly host: string; readonly port: number; readon
 /** Whoever called from outside the mesh, through a published port or a Gateway. */
 export const outside: Party = { service: 'outside', namespace: '', workload: '', version: '', identity: '' }
 
-/** `spiffe://TD/ns/NS/sa/SA` → its namespace and service account. */
-export function partyOf(identity: string | undefined): Party {
-  const [, namespace = '', service = ''] = /^spiffe:\/\/[^/]+\/ns\/([^/]+)\/sa\/([^/]+)$/.exec(identity ?? '') ?? []
+/** A SPIFFE id → its namespace and service account, as the template of its trust domain has them. */
+export function partyOf(identity: string | undefined, { idTemplates }: Pick<Trust, 'idTemplates'>): Party {
+  const { namespace = '', serviceAccount: service = '' } = (identity === undefined ? undefined : workloadIn(identity, idTemplates)) ?? {}
   return { ...nobody, namespace, service, identity: identity ?? '' }
 }

@@ -351,7 +351,7 @@ export class Meter {
     const self = this.#self()
     // A Gateway is the caller of whom it hands requests to: who called it is not of the mesh.
     const isOut = entry.listener.direction !== 'inbound'
-    const source = isOut ? self : partyOf(entry.peer)
+    const source = isOut ? self : partyOf(entry.peer, entry.view().trust)
     const [service = '', namespace = ''] = (destination.service || entry.listener.service).split('.')
     const to = isOut
       ? { service, namespace, workload: destination.workload, identity: destination.identity ?? '', version: '' }

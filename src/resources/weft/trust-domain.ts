@@ -1,7 +1,7 @@
 /** TrustDomain: another mesh, whose workloads are believed to be who its authority says they are. */
 
 import { z } from 'zod'
-import { age, atomicList, conditionColumn, conditions, rules } from '../fields.ts'
+import { age, atomicList, conditionColumn, conditions, idTemplate, rules } from '../fields.ts'
 import type { Kind, Resource } from '../kind.ts'
 
 const endpoint = z
@@ -48,6 +48,11 @@ const spec = z
       .string()
       .regex(/^[a-z0-9._-]{1,255}$/, { message: 'must be a SPIFFE trust domain: lower-case letters, digits, ".", "-" and "_"' })
       .describe('Its name. Its certificates are believed for identities of this domain only.'),
+    spiffeIDTemplate: idTemplate()
+      .optional()
+      .describe(
+        'Where the namespace and the service account stand in its ids, for AccessPolicies that name those. Absent: /ns/{namespace}/sa/{serviceAccount}.',
+      ),
     bundleEndpoint: endpoint.optional().describe('Where its roots are asked for, again and again.'),
     bundle: z
       .string()

@@ -1,9 +1,10 @@
 /** What a client has received, and what of it may be put to use: the difference is what still waits for something it needs. */
 
-import type { Backend, DnsName, EndpointSet, Listener, RouteTable, Trust, View, WeightedBackend, Withdrawn } from '#model/view'
+import type { Backend, DnsName, EndpointSet, Listener, RouteTable, Trust, View, WeightedBackend } from '#model/view'
 import { emptyView } from '#model/view'
 import type { Part } from '../decode.ts'
 import { type Chain, joinChains } from '../decode/fallback.ts'
+import type { ToldBeside } from '../decode/revoked.ts'
 import { type TypeUrl, typeUrls } from '../types.ts'
 
 type Held = { readonly version: string; readonly part: Part }
@@ -115,7 +116,7 @@ export class Holdings {
     }
     const dns = this.#parts<readonly DnsName[]>('dns')
     const [trust] = this.#parts<Trust>('trust')
-    const [withdrawn] = this.#parts<Withdrawn>('withdrawn')
+    const [withdrawn] = this.#parts<ToldBeside>('withdrawn')
 
     this.#active = whole(active, {
       listeners: sameOrNew(active.listeners, listeners),
@@ -159,11 +160,11 @@ const typeOf: Readonly<Record<Part['type'], TypeUrl>> = {
   withdrawn: typeUrls.secret,
 }
 
-const joined = new WeakMap<Trust, WeakMap<Withdrawn, Trust>>()
+const joined = new WeakMap<Trust, WeakMap<ToldBeside, Trust>>()
 /** The same object for the same two. */
-function without(trust: Trust, withdrawn: Withdrawn | undefined): Trust {
-  if (withdrawn === undefined || (withdrawn.crls === undefined && withdrawn.revoked === undefined)) return trust
-  const known = joined.get(trust) ?? new WeakMap<Withdrawn, Trust>()
+function without(trust: Trust, withdrawn: ToldBeside | undefined): Trust {
+  if (withdrawn === undefined || Object.keys(withdrawn).length === 0) return trust
+  const known = joined.get(trust) ?? new WeakMap<ToldBeside, Trust>()
   joined.set(trust, known)
   const found = known.get(withdrawn) ?? { ...trust, ...withdrawn }
   known.set(withdrawn, found)
