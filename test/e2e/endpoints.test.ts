@@ -146,8 +146,6 @@ describe('endpoints by hand and workloads themselves', { skip: verdict.ok ? fals
     await using server = await served(outside!)
     await service('printer', { ports: [{ name: 'http', port: 80, appProtocol: 'http' }] })
     await slice('printer', [outside!], server.port)
-    assert.deepEqual(await ask('http', 'printer', { port: 80 }), ['no-endpoint'])
-    assert.equal((await resolved('printer')).reason, 'PlaintextRefused')
     const modes = ofWeft('authenticationpolicies')
     const policy = (mode: string): object => ({
       apiVersion: 'weft.dev/v1alpha1',
@@ -155,6 +153,9 @@ describe('endpoints by hand and workloads themselves', { skip: verdict.ok ? fals
       metadata: { name: 'printer', namespace: 'default' },
       spec: { targetRefs: [{ kind: 'Service', name: 'printer' }], mtls: { mode } },
     })
+    await apply(modes, policy('Strict'))
+    assert.deepEqual(await ask('http', 'printer', { port: 80 }), ['no-endpoint'])
+    assert.equal((await resolved('printer')).reason, 'PlaintextRefused')
     await apply(modes, policy('Permissive'))
     assert.deepEqual(await ask('http', 'printer', { port: 80 }), ['outside'])
     assert.equal((await resolved('printer')).status, 'True')

@@ -27,7 +27,7 @@ const running = new Set<ChildProcess>()
 afterEach(() => running.forEach(child => child.kill('SIGTERM'))) // what a failed test left
 
 for (const user of await users()) {
-  describe(`captured as ${user.name}`, { skip: user.skip, timeout: 120_000 }, () => {
+  describe(`captured as ${user.name}`, { skip: user.skip, timeout: 300_000 }, () => {
     test('three programs serve port 8080 at once and each is dialled in its own namespace', async () => {
       const servers = await Promise.all(
         ['one', 'two', 'three'].map(async word => {

@@ -62,7 +62,7 @@ describe('a limit that Envoy and Weft share', { skip, timeout: 180_000 }, () => 
     const { tally } = await call(caller, { times: 60, width: 4 })
     assert.equal(passed(tally), 20, JSON.stringify(tally))
     assert.ok((tally['200'] ?? 0) > 0 && (tally['200 web-weft'] ?? 0) > 0, `each of them served some: ${JSON.stringify(tally)}`)
-    assert.ok((tally['429'] ?? 0) > 0, 'Envoy refuses some')
+    assert.ok((tally['429'] ?? 0) > 0, `Envoy refuses some: ${JSON.stringify(tally)}`)
     await remove(mesh, 'RateLimitPolicy', 'shared')
   })
 

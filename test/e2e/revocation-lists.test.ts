@@ -85,7 +85,7 @@ describe("a revocation list of the operator's", { skip, timeout: 120_000 }, () =
     })
     await hold(friend, 'friend-3.log')
     const told = await thief.do(
-      `timeout 5 ${process.execPath} -e "require('net').connect(7000, 'raw').on('error', () => process.exit(3)).on('data', () => process.exit(0)).write('x')"`,
+      `timeout 5 ${process.execPath} -e "require('net').connect(7000, 'raw').on('error', () => process.exit(3)).on('data', () => process.exit(0)).on('close', () => process.exit(4)).write('x')"`,
     )
     assert.notEqual(told.code, 0, told.output)
   })
