@@ -23,7 +23,7 @@ import { isReview, review } from './api/access.ts'
 import { json, type Call, type Context } from './api/call.ts'
 import { catalogOf } from './api/catalog.ts'
 import { discover } from './api/discovery.ts'
-import { readBody } from './api/document.ts'
+import { readReview } from './api/document.ts'
 import { findExtra, type ExtraRoute } from './api/extra.ts'
 import { openApiRoutes } from './api/openapi.ts'
 import { patch } from './api/patch.ts'
@@ -35,7 +35,7 @@ import { hiddenWritten } from './api/redact.ts'
 import { create, newNamespace, replace } from './api/write.ts'
 import { gateBefore } from './operators/gate.ts'
 import { CallerLimits } from './operators/limits.ts'
-import { anybody, type Asked } from './operators/principal.ts'
+import { anybody, type Asked, type Principal } from './operators/principal.ts'
 import { tellRights } from './operators/rights.ts'
 import type { Operators } from './operators.ts'
 import type { Store } from './store.ts'
@@ -49,7 +49,7 @@ export type OperatorApiOptions = {
   /** Of Weft, such as `0.1.0`. */
   readonly version: string
   /** Rules that need more than one document; each problem with its path is a cause of a 422. old is absent on creation. */
-  readonly admit?: (resource: Resource, old: Resource | undefined) => readonly Problem[]
+  readonly admit?: (resource: Resource, old: Resource | undefined, by: Principal) => readonly Problem[]
   /** Fills in what the server decides, such as an address, before the document is checked by `admit` and stored. */
   readonly complete?: (resource: Resource, old: Resource | undefined) => Resource
   /** Who may do what; absent: everybody everything. */
@@ -88,7 +88,7 @@ export function createOperatorApi(options: OperatorApiOptions): OperatorApi {
     store,
     catalog: catalogOf(kinds),
     check,
-    admit: (resource, old) => [...hiddenWritten(resource), ...admit(resource, old)],
+    admit: (resource, old, by) => [...hiddenWritten(resource), ...admit(resource, old, by)],
     complete,
     schemaOf,
     parseYaml: readYaml,
@@ -117,7 +117,7 @@ export function createOperatorApi(options: OperatorApiOptions): OperatorApi {
     const isRead = method === 'GET' || method === 'HEAD'
     const document = isRead
       ? (openApi(request) ?? discover(context.catalog, request))
-      : review(request, method === 'POST' && isReview(path) ? await readBody({ context, request }) : undefined, named)
+      : review(request, method === 'POST' && isReview(path) ? await readReview({ context, request }) : undefined, named)
     if (document) return document
     if (path.startsWith('/api/') || path.startsWith('/apis/'))
       return resourceReply({ context, request, target: targetOf(context.catalog, path) })

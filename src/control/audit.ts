@@ -70,16 +70,23 @@ export function changesBetween(before: Resource | undefined, after: Resource | u
       for (const key of new Set([...Object.keys(was), ...Object.keys(is)])) compare(was[key], is[key], path === '' ? key : `${path}.${key}`)
       return
     }
-    const isHidden = hides && /^(data|metadata\.annotations)(\.|$)/.test(path)
     found.push({
       path,
-      ...(was === undefined ? {} : { before: isHidden ? '(hidden)' : was }),
-      ...(is === undefined ? {} : { after: isHidden ? '(hidden)' : is }),
+      ...(was === undefined ? {} : { before: hides ? untold(was, path) : was }),
+      ...(is === undefined ? {} : { after: hides ? untold(is, path) : is }),
     })
   }
   // Of what is new or gone, its parts one by one: else a Secret would be told whole.
   compare(plain(before) ?? {}, plain(after) ?? {}, '')
   return found
+}
+
+/** What stands there in a Secret, without its values; annotations too: in them kubectl keeps the whole document once more. */
+function untold(value: unknown, path: string): unknown {
+  if (/^(data|stringData|metadata\.annotations)(\.|$)/.test(path)) return '(hidden)'
+  // Of what is new or gone, metadata is told as one.
+  if (path === 'metadata' && isMapping(value) && value['annotations'] !== undefined) return { ...value, annotations: '(hidden)' }
+  return value
 }
 
 const isMapping = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)

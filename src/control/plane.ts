@@ -24,6 +24,7 @@ import { auditRoutes } from './audit.ts'
 import { CompileLoop } from './compile-loop.ts'
 import { Discovery } from './discovery.ts'
 import { Federation } from './federation.ts'
+import { foreignIdentity } from './foreign-identity.ts'
 import { healthService } from './health.ts'
 import { openJoinTokens } from './join-tokens.ts'
 import { meshRoutes, proxiesOf } from './mesh-routes.ts'
@@ -294,7 +295,7 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
     version,
     operators,
     complete: (resource, old) => platform.complete(resource, old),
-    admit: resource => platform.admit(resource),
+    admit: (resource, old, by) => [...foreignIdentity(resource, old, by, { trustDomain, idTemplate }), ...platform.admit(resource)],
     extra: [
       ...meshRoutes(parts),
       ...tokenRoutes({ authority, tokens, store, make: makeToken, jwks: () => jwt.jwks() }),

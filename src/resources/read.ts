@@ -5,6 +5,7 @@ import type { Place, Problem } from '#base/note'
 import type { Resource } from './kind.ts'
 import { isTooDeep, limits } from './read/limits.ts'
 import { placeAt } from './read/places.ts'
+import { duplicateKeys } from './read/unique.ts'
 import type { FieldPath } from './validate.ts'
 import { check, nameOf, pathText } from './validate.ts'
 
@@ -34,6 +35,7 @@ export function readDocuments(text: string, file: string, defaultNamespace = 'de
       lineCounter: lines,
       prettyErrors: false,
       merge: true,
+      uniqueKeys: false,
       logLevel: 'silent',
     })
     documents = Array.isArray(parsed) ? (parsed as Document[]) : []
@@ -48,7 +50,7 @@ export function readDocuments(text: string, file: string, defaultNamespace = 'de
   const taken = new Map<string, Place>()
   for (const document of documents) {
     const at = (path: FieldPath, onKey = false): Place => placeAt(document, lines, file, path, onKey)
-    const errors = [...document.errors, ...document.warnings]
+    const errors = [...document.errors, ...document.warnings, ...duplicateKeys(document)]
     if (errors.length > 0) {
       // what follows the first syntax error is mostly its echo; a key written twice is not
       const first = errors.find(error => error.code !== 'DUPLICATE_KEY')

@@ -289,6 +289,81 @@ suite('a control plane that requires login', () => {
     assert.equal(mine.data['password'], encoded)
   })
 
+  test('a guess of what a Secret holds cannot be tried without a trace', async () => {
+    const path = '/api/v1/namespaces/shop/secrets'
+    const encoded = Buffer.from('a-value-to-guess').toString('base64')
+    const secret = (data: object) => ({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'guessed', namespace: 'shop' }, data })
+    assert.equal((await call(path, { method: 'POST', token: admin, body: JSON.stringify(secret({ a: encoded })) })).status, 201)
+    const editor = await tokenOf('editor', 'editor')
+    const write = (token: string, method: string, type: string, document: unknown, query = 'dryRun=All&fieldManager=me') =>
+      call(`${path}/guessed?${query}`, { method, token, headers: { 'content-type': type }, body: JSON.stringify(document) })
+    const annotated = { metadata: { annotations: { 'kubectl.kubernetes.io/last-applied-configuration': '{}' } } }
+    for (const value of [encoded, Buffer.from('wrong').toString('base64')])
+      for (const [method, type, document] of [
+        ['PATCH', 'application/merge-patch+json', { data: { a: value } }],
+        ['PATCH', 'application/merge-patch+json', annotated],
+        ['PATCH', 'application/strategic-merge-patch+json', { data: { a: value } }],
+        ['PATCH', 'application/strategic-merge-patch+json', { stringData: { a: 'x' } }],
+        ['PATCH', 'application/json-patch+json', [{ op: 'replace', path: '/data/a', value }]],
+        ['PATCH', 'application/json-patch+json', [{ op: 'replace', path: '', value: secret({ a: value }) }]],
+        ['PATCH', 'application/apply-patch+yaml', secret({ a: value })],
+        ['PUT', 'application/json', secret({ a: value })],
+      ] as const) {
+        const answer = await write(editor, method, type, document)
+        assert.equal(answer.status, 403, `${method} ${type}: ${answer.text}`)
+        assert.match(statusIn(answer).message, /dry run that writes what a Secret holds needs the role admin/)
+        assert.equal((await write(admin, method, type, document, 'dryRun=All&fieldManager=me&force=true')).status === 403, false)
+      }
+    const label = await write(editor, 'PATCH', 'application/merge-patch+json', { metadata: { labels: { a: 'b' } } })
+    assert.equal(label.status, 200, label.text)
+    const conflicting = await write(editor, 'PATCH', 'application/apply-patch+yaml', secret({ a: 'eA==' }), 'fieldManager=me')
+    assert.equal(conflicting.status, 409, conflicting.text)
+    const { items } = await asAdmin.audit({ who: 'editor', name: 'guessed' })
+    assert.deepEqual(
+      items.map(({ action, kind }) => ({ action, kind })),
+      [{ action: 'refused apply', kind: 'Secret' }],
+    )
+  })
+
+  test('the record of a Secret that kubectl applied holds no value, made or deleted', async () => {
+    const path = '/api/v1/namespaces/shop/secrets'
+    const encoded = Buffer.from('a-value-for-the-record').toString('base64')
+    const plain = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'applied', namespace: 'shop' }, data: { a: encoded } }
+    const annotations = { 'kubectl.kubernetes.io/last-applied-configuration': JSON.stringify(plain) }
+    const body = JSON.stringify({ ...plain, metadata: { ...plain.metadata, annotations } })
+    assert.equal((await call(path, { method: 'POST', token: admin, body })).status, 201)
+    assert.equal((await call(`${path}/applied`, { method: 'DELETE', token: admin })).status, 200)
+    const { items } = await asAdmin.audit({ name: 'applied' })
+    assert.deepEqual(
+      items.map(({ action }) => action),
+      ['deleted', 'created'],
+    )
+    assert.ok(!JSON.stringify(items).includes(encoded), JSON.stringify(items))
+  })
+
+  test('an editor of a namespace cannot say that a workload is somebody of another', async () => {
+    const token = await tokenOf('shop-editor', 'editor:shop')
+    const path = '/apis/weft.dev/v1alpha1/namespaces/shop/workloads'
+    const workload = (name: string, identity: string) =>
+      JSON.stringify({ apiVersion: 'weft.dev/v1alpha1', kind: 'Workload', metadata: { name }, spec: { service: 'vault', identity } })
+    const post = (by: string, name: string, identity: string) => call(path, { method: 'POST', token: by, body: workload(name, identity) })
+    for (const identity of ['spiffe://weft.local/ns/bank/sa/vault', 'spiffe://other.mesh/ns/shop/sa/vault', 'spiffe://weft.local/vault']) {
+      const refused = await post(token, 'theirs', identity)
+      assert.equal(refused.status, 422, refused.text)
+      assert.match(statusIn(refused).message, /spec\.identity: .* is no identity of namespace "shop" of this mesh/)
+    }
+    assert.equal((await post(token, 'own', 'spiffe://weft.local/ns/shop/sa/vault')).status, 201)
+    const patched = await call(`${path}/own`, {
+      method: 'PATCH',
+      token,
+      headers: { 'content-type': 'application/merge-patch+json' },
+      body: JSON.stringify({ spec: { identity: 'spiffe://weft.local/ns/bank/sa/vault' } }),
+    })
+    assert.equal(patched.status, 422, patched.text)
+    assert.equal((await post(admin, 'by-admin', 'spiffe://weft.local/ns/bank/sa/vault')).status, 201)
+    for (const name of ['own', 'by-admin']) await call(`${path}/${name}`, { method: 'DELETE', token: admin })
+  })
+
   test('of another host, of another origin, and what is no HTTP: each is refused by a Status', async () => {
     const { host } = new URL(mesh.url)
     const rebound = await call('/healthz', { headers: { host: 'evil.example' } })
@@ -344,6 +419,32 @@ suite('a control plane that requires login', () => {
     const several = await post('a: 1\n---\nb: 2\n')
     assert.equal(several.status, 400)
     assert.match(statusIn(several).message, /multiple documents/i)
+  })
+
+  test('a review is JSON and small: a viewer cannot keep the control plane busy with one', async () => {
+    const token = await tokenOf('viewer', 'viewer')
+    const path = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews'
+    const post = (body: string, type: string) =>
+      call(path, { method: 'POST', token, headers: { 'content-type': type, 'content-length': String(Buffer.byteLength(body)) }, body })
+    const yaml = await post('spec: {}', 'application/yaml')
+    assert.equal(yaml.status, 415, yaml.text)
+    const large = await post(JSON.stringify({ spec: { a: 'x'.repeat(100_000) } }), 'application/json')
+    assert.equal(large.status, 413, large.text)
+    const asked = { spec: { resourceAttributes: { verb: 'get', resource: 'services', namespace: 'shop' } } }
+    assert.equal((await post(JSON.stringify(asked), 'application/json')).status, 201)
+  })
+
+  test('logins that fail are recorded, and too many of them are refused', async () => {
+    const login = () => call('/weft/v1/login', { method: 'POST', body: JSON.stringify({ token: `weft_${'x'.repeat(43)}` }) })
+    const answers = []
+    for (let n = 0; n < 40; n++) answers.push(await login())
+    assert.equal(answers[0]!.status, 401)
+    const limited = answers.find(({ status }) => status === 429)
+    assert.ok(limited, answers.map(({ status }) => status).join(' '))
+    assert.match(statusIn(limited).message, /too many logins that failed from this address/)
+    assert.ok(Number(limited.headers['retry-after']) >= 1)
+    const { items } = await asAdmin.audit({ kind: 'Session' })
+    assert.ok(items.filter(({ action, address }) => action === 'refused login' && address === '127.0.0.1').length >= 10)
   })
 
   const curl = installed('curl')

@@ -3,7 +3,7 @@
 import type { Problem } from '#base/note'
 import type { HttpReply } from '#io/http-server'
 import { type Kind, type Resource } from '#resources/kind'
-import type { Asked } from '../operators/principal.ts'
+import type { Asked, Principal } from '../operators/principal.ts'
 import type { Selection, Store } from '../store.ts'
 import { groupVersion, type Catalog } from './catalog.ts'
 import type { JsonSchema } from './apply/shape.ts'
@@ -22,7 +22,7 @@ export type Context = {
   /** What is wrong with a document, or, when nothing is, the document with defaults filled in, in the version of storage. */
   readonly check: (document: unknown) => { readonly found: readonly Found[]; readonly admitted?: Resource }
   /** Rules beyond one document; old is absent on creation. */
-  readonly admit: (resource: Resource, old: Resource | undefined) => readonly Problem[]
+  readonly admit: (resource: Resource, old: Resource | undefined, by: Principal) => readonly Problem[]
   /** The document with what the server decides filled in. */
   readonly complete: (resource: Resource, old: Resource | undefined) => Resource
   /** Schema of a whole document. */

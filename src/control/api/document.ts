@@ -4,10 +4,23 @@ import type { Resource } from '#resources/kind'
 import type { Call, Found } from './call.ts'
 import { groupVersion } from './catalog.ts'
 import { protobufType, readProtobuf } from './protobuf.ts'
-import { badRequest, invalid, unsupportedMedia } from './refusal.ts'
+import { badRequest, invalid, Refusal, unsupportedMedia } from './refusal.ts'
 
 export type Json = Readonly<Record<string, unknown>>
 export const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** The largest that asks no more than whether something is allowed, in bytes. */
+const maxReview = 64 * 1024
+
+/** JSON only, and little of it: everybody who is logged in may send one. Throws a 400, or a 413. */
+export async function readReview(parts: Pick<Call, 'context' | 'request'>): Promise<unknown> {
+  const type = mediaType(parts.request.headers['content-type'])
+  if (type.endsWith('yaml')) throw unsupportedMedia('a review is sent as application/json')
+  const { length } = await parts.request.body()
+  if (length > maxReview)
+    throw new Refusal(413, 'RequestEntityTooLarge', `a review of ${length} bytes is larger than the ${maxReview} that one may have`)
+  return readBody(parts)
+}
 
 /** JSON, or YAML where the content type says so. Throws a 400 with the place of the mistake. */
 export async function readBody({ context, request }: Pick<Call, 'context' | 'request'>): Promise<unknown> {
@@ -109,7 +122,7 @@ export function judge({ context, target, request }: Call, document: Resource, ol
       found.map(({ path, says }) => ({ path: tellPath(path), says })),
     )
   const resource = context.complete(admitted, old)
-  const problems = context.admit(resource, old)
+  const problems = context.admit(resource, old, request.by)
   if (problems.length > 0) throw invalid(kind, name, problems)
   return { resource, warnings: level === 'Warn' ? unknown.map(tellUnknown) : [] }
 }

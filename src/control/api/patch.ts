@@ -2,12 +2,14 @@
 
 import type { HttpReply } from '#io/http-server'
 import type { Resource } from '#resources/kind'
+import { authorOf } from './author.ts'
 import { flag, inVersion, replyObject, type Call } from './call.ts'
 import { applyServerSide, type Conflict } from './apply/server-side.ts'
 import { alignWithPath, isObject, judge, mediaType, readBody } from './document.ts'
 import { jsonPatch } from './patches/json-patch.ts'
 import { mergePatch } from './patches/merge-patch.ts'
 import { strategicMerge } from './patches/strategic-merge.ts'
+import { refuseGuess } from './guesses.ts'
 import { isSecret, maySee } from './redact.ts'
 import { badRequest, conflict, forbidden, methodNotAllowed, modified, notFound, Refusal, unsupportedMedia } from './refusal.ts'
 import { change, keep, mixed, oldOf } from './write.ts'
@@ -49,6 +51,7 @@ function update(call: Call, run: Patch, body: unknown): HttpReply {
       old.metadata.name,
       'copy, move and test of a JSON patch need the role admin for what a Secret holds',
     )
+  refuseGuess(call, old, body)
   const patched = run(inVersion(old, call.target), body)
   if (!isObject(patched)) throw badRequest('the patch leaves no object')
   const { resource, warnings } = change(call, old, alignWithPath(call, patched))
@@ -66,6 +69,7 @@ function apply(call: Call, body: unknown): HttpReply {
   const applied = alignWithPath(call, body)
   if (applied.metadata['managedFields'] !== undefined) throw badRequest('metadata.managedFields must be nil')
   const live = oldOf(call)
+  refuseGuess(call, live, body)
   if (!live && target.subresource === 'status') throw notFound(kind, target.name!)
   if (applied.metadata.resourceVersion && applied.metadata.resourceVersion !== live?.metadata.resourceVersion)
     throw conflict(kind, target.name!, modified)
@@ -78,7 +82,12 @@ function apply(call: Call, body: unknown): HttpReply {
     force: flag(request.query, 'force'),
     now: context.now(),
   })
-  if ('conflicts' in result) throw conflictRefusal(call, result.conflicts)
+  if ('conflicts' in result) {
+    // It tells that a value is another one than was sent: who asks so again and again is seen.
+    if (live && !maySee(request.by, live))
+      context.store.note('refused apply', { ...kind, namespace: target.namespace ?? '', name: target.name! }, authorOf(request))
+    throw conflictRefusal(call, result.conflicts)
+  }
   return applyNext(call, live, result.next)
 }
 

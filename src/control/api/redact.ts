@@ -8,7 +8,7 @@ import type { Principal } from '../operators/principal.ts'
 /** `(hidden)` in base64: what reads values of a Secret can read it. */
 export const hidden = 'KGhpZGRlbik='
 /** What `kubectl apply` writes holds the whole document once more. */
-const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration'
+export const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration'
 
 export const isSecret = ({ apiVersion, kind }: Pick<Resource, 'apiVersion' | 'kind'>): boolean => kind === 'Secret' && apiVersion === 'v1'
 

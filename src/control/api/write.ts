@@ -6,6 +6,7 @@ import type { Operation } from '../store.ts'
 import { authorOf } from './author.ts'
 import { isDryRun, replyObject, type Call } from './call.ts'
 import { alignWithPath, judge, readBody, type Judged } from './document.ts'
+import { refuseGuess } from './guesses.ts'
 import { afterUpdate } from './apply/managed.ts'
 import { conflict, methodNotAllowed, modified, notFound } from './refusal.ts'
 
@@ -21,6 +22,7 @@ export async function replace(call: Call): Promise<HttpReply> {
   const document = alignWithPath(call, await readBody(call))
   const old = oldOf(call)
   if (!old) throw notFound(call.target.served.kind, call.target.name)
+  refuseGuess(call, old, document)
   const { resource, warnings } = change(call, old, document)
   return replyObject(call, resource, 200, warnings)
 }

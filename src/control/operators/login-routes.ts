@@ -73,7 +73,8 @@ export function loginRoutes(parts: LoginParts): ExtraRoute[] {
       path: '/weft/v1/login',
       handle: async request => {
         const token = tokenIn(new TextDecoder().decode(await request.body()))
-        const by = await Promise.resolve(identify.ofToken(token)).catch((thrown: unknown) => fail(thrown, request))
+        // A token of ours is refused at once, one of the provider later: both are a failed login.
+        const by = await Promise.try(() => identify.ofToken(token)).catch((thrown: unknown) => fail(thrown, request))
         return begin(by, request, cookie => json(200, told(by), { 'set-cookie': cookie }))
       },
     },
