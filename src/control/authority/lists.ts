@@ -18,6 +18,8 @@ export type ListsPlace = {
 
 const hourMs = 3_600_000
 const renewMs = 12 * hourMs
+/** Timers stand still while a host sleeps, the clock does not: lists that ended meanwhile are signed anew soon after it wakes. */
+const lookMs = 2000
 /** Longer than any certificate of a workload is good for: who gets no newer list gets no newer certificate either, and does not go down the sooner. */
 export const listLifeMs = 72 * hourMs
 
@@ -25,11 +27,13 @@ export class Lists {
   readonly #place: ListsPlace
   #own: readonly string[] | undefined
   #number = 0n
+  #renewAt: number
   #cancel: () => void
 
   constructor(place: ListsPlace) {
     this.#place = place
-    this.#cancel = place.clock.after(renewMs, () => this.#again())
+    this.#renewAt = place.clock.now() + renewMs
+    this.#cancel = place.clock.after(lookMs, () => this.#look())
   }
 
   /** PEM, of all authorities that a chain of this mesh may have, as far as it is known. */
@@ -63,10 +67,13 @@ export class Lists {
     this.#cancel()
   }
 
-  #again(): void {
-    this.#cancel = this.#place.clock.after(renewMs, () => this.#again())
+  #look(): void {
+    const { clock, onChange } = this.#place
+    this.#cancel = clock.after(lookMs, () => this.#look())
+    if (clock.now() < this.#renewAt) return
+    this.#renewAt = clock.now() + renewMs
     this.renew()
-    this.#place.onChange()
+    onChange()
   }
 
   #sign(signLists: NonNullable<Issuer['signLists']>): readonly string[] {
