@@ -97,6 +97,14 @@ export const failures = {
     says: 'no route of this service matches the request',
     hint: 'weft get httproutes,grpcroutes; add a rule that matches, or one without matches',
   },
+  'tunnel-refused': {
+    status: 405,
+    grpc: 12,
+    blame: 'policy',
+    fate: 'final',
+    says: 'CONNECT makes a tunnel, and nobody said that one may be made here',
+    hint: 'an HTTPRoute whose match names method: CONNECT lets it through',
+  },
   misdirected: {
     status: 421,
     grpc: 5,

@@ -1,7 +1,8 @@
 /** Routes that claims choose: by headers that policies of the same host write claims to. Pure, the same in the compiler, the proxy and explanations. */
 
 import { claimPath, headerOf } from './claims.ts'
-import { chooseRoute, hostOf, type RequestFacts } from './match.ts'
+import { hostOf, type RequestFacts } from './match.ts'
+import { routeAt } from './tunnel.ts'
 import type { Listener, RouteTable, VirtualHost } from './view.ts'
 
 type Policies = Pick<Listener, 'tokens' | 'logins'>
@@ -45,7 +46,7 @@ export function asChosenBy(table: RouteTable, listener: Listener, request: Reque
   })
   const silent = names.map(name => [name, undefined] as const)
   const bare = saying(new Map(silent))
-  const route = chooseRoute(table, bare)
+  const route = routeAt(listener.direction, table, bare)
   const { claims } = request
   if (claims === undefined || route === undefined) return bare
   const token = listener.tokens?.find(each => each.name === route.tokens)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { explain, type Known, type Question } from './explain.ts'
-import type { Backend, Endpoint, Listener, Route, View } from './view.ts'
+import type { Authorizer, Backend, Endpoint, Listener, Route, View } from './view.ts'
 
 const callerId = 'spiffe://weft.local/ns/default/sa/web'
 const cartId = 'spiffe://weft.local/ns/default/sa/cart'
@@ -100,6 +100,14 @@ const ask = (path = '/', headers: Readonly<Record<string, string>> = {}, more: P
 })
 const told = (caller: Known, question = ask(), of: Known | 'away' = called) => explain(question, caller, () => of)
 
+const opa: Authorizer = {
+  name: 'shop/opa',
+  backend: 'opa',
+  timeoutMs: 1000,
+  failsOpen: false,
+  ask: { type: 'grpc' },
+}
+
 describe('an explanation', () => {
   test('tells who stands in for a backend that cannot serve', () => {
     const known = seen({ endpoints: [endpoint({ health: 'unhealthy' })] })
@@ -126,6 +134,27 @@ describe('an explanation', () => {
       route: 'HTTPRoute default/r rule 0',
       to: '127.0.0.1:80',
     })
+  })
+
+  test('says of CONNECT what the proxies do: denied where anything is judged, and at a Gateway only by a route that names it', () => {
+    const asked = ask('/', {}, { request: { ...ask().request, method: 'CONNECT', host: 'cart:80' } })
+    const { view } = called
+    const judging: Known = { ...called, view: { ...view, listeners: { in: { ...Object.values(view.listeners)[0]!, authorizers: [opa] } } } }
+    assert.equal(told(seen(), asked).arrives, 'always')
+    const { code, says } = told(seen(), asked, judging).failure!
+    assert.equal(code, 'access-denied')
+    assert.match(says, /names the method CONNECT/)
+    assert.equal(told(seen(), ask(), judging).arrives, 'always')
+    const gateway = (routes: readonly Route[]) =>
+      told(seen({ listeners: [listener({ direction: 'gateway' })], routes }), { ...asked, port: 8080 })
+    assert.equal(gateway([rule()]).failure?.code, 'tunnel-refused')
+    assert.deepEqual(
+      gateway([rule(), rule({ match: { method: 'CONNECT' } })]).rules?.map(each => [each.outcome, 'at' in each ? each.at : '']),
+      [
+        ['failed', 'method'],
+        ['taken', ''],
+      ],
+    )
   })
 
   test('names of each rule the first condition that fails, and what the request has there', () => {

@@ -15,6 +15,7 @@ import { enter, isEdge, type TlsTold } from './explain/enter.ts'
 import { helperOf } from './explain/helper.ts'
 import type { RuleTold } from './explain/rules.ts'
 import { tellRules } from './explain/rules.ts'
+import { noTunnelHere } from './tunnel.ts'
 import { type EgressTold, endpointsOf, judgeRequest, judgeTls, mayBeOutside } from './explain/leave.ts'
 import { listenerAt } from './listener.ts'
 import type { RequestFacts } from './match.ts'
@@ -150,8 +151,10 @@ function along(
   }
   const opaque = listener.backends === undefined ? {} : { opaque: sharesOf(listener.backends) }
   if (table === undefined) return fails({ ...told, ...opaque }, 'not-ready', `no routes yet for ${listener.name}`)
-  const { rules, route } = tellRules(table, asChosenBy(table, listener, asked.request))
+  const { rules, route } = tellRules(table, asChosenBy(table, listener, asked.request), listener.direction)
   const tried = { ...told, ...opaque, rules }
+  if (route === undefined && listener.direction === 'gateway' && asked.request.method === 'CONNECT')
+    return fails(tried, 'tunnel-refused', noTunnelHere)
   if (route === undefined) return fails(tried, 'no-route', `${asked.request.method} ${asked.request.path} at ${listener.service}`)
   const egress = route.egress === undefined ? undefined : judgeRequest(route.egress, asked.request, asked.name, port)
   const login = route.login === undefined ? undefined : loginAskedFor(listener, route.login, asked.request)

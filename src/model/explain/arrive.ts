@@ -4,7 +4,7 @@ import type { FailureCode } from '#base/failure'
 import { type Caller, CallerAccess, placeOf, tellVerdict, tellWhy, type Verdict } from '../access.ts'
 import { isAskedAbout } from '../authorize.ts'
 import type { RequestFacts } from '../match.ts'
-import { chooseRoute } from '../match.ts'
+import { accessFor, routeAt, tellJudged } from '../tunnel.ts'
 import type { Access, Backend, Endpoint, Listener, Route, View } from '../view.ts'
 import type { KnownOf } from '../explain.ts'
 
@@ -76,12 +76,12 @@ function taken(
   caller: string | undefined,
 ): Pick<WayIn, 'route' | 'to' | 'token' | 'asks' | 'access' | 'judged' | 'failure'> {
   const isHttp = listener.routes !== undefined
-  const route = isHttp ? chooseRoute(view.routes[listener.routes] ?? { name: '', hosts: [] }, request) : undefined
+  const route = isHttp ? routeAt(listener.direction, view.routes[listener.routes] ?? { name: '', hosts: [] }, request) : undefined
   if (isHttp && route === undefined)
     return { failure: { code: 'no-route', detail: `${request.method} ${request.path} at ${listener.name}` } }
   const token = route?.tokens === undefined ? undefined : askedFor(listener, route.tokens, request)
   if (token?.failure !== undefined) return { route: route!.origin, failure: token.failure }
-  const access = route === undefined ? listener.access : route.access
+  const access = route === undefined ? listener.access : accessFor(listener, route, request.method)
   // Claims that nobody verifies are none.
   const seen = isHttp ? (token === undefined ? withoutClaims(request) : request) : undefined
   const verdict = access && judged(access, seen, caller, request)
@@ -93,7 +93,7 @@ function taken(
       judged: judgedBy(verdict),
       failure: {
         code: verdict.badPath === true ? 'bad-request' : 'access-denied',
-        detail: `${tellVerdict(verdict)}${why === undefined ? '' : `: ${why}`}`,
+        detail: `${tellJudged(verdict, seen?.method)}${why === undefined ? '' : `: ${why}`}`,
       },
     }
   }

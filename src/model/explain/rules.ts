@@ -1,8 +1,9 @@
 /** Which rule of a route table a request takes, and of each that is tried before it the condition that failed. */
 
 import type { FailedAt, RequestFacts } from '../match.ts'
-import { chooseRoute, failsAt, hostOf, queryValue } from '../match.ts'
-import type { Route, RouteTable } from '../view.ts'
+import { failsAt, hostOf, queryValue } from '../match.ts'
+import { routeAt } from '../tunnel.ts'
+import type { Listener, Route, RouteTable } from '../view.ts'
 
 /** outcome: `later` was not tried, since one before it was taken. has: what the request has in the place of the condition that failed. */
 export type RuleTold = { readonly route: Route } & (
@@ -13,8 +14,9 @@ export type RuleTold = { readonly route: Route } & (
 export function tellRules(
   table: RouteTable,
   request: RequestFacts,
+  direction: Listener['direction'],
 ): { readonly rules: readonly RuleTold[]; readonly route: Route | undefined } {
-  const route = chooseRoute(table, request)
+  const route = routeAt(direction, table, request)
   const host = hostOf(table, request.host)
   let isFound = false
   const rules = table.hosts.flatMap(each => {
@@ -26,7 +28,7 @@ export function tellRules(
         isFound = true
         return { route: each, outcome: 'taken' }
       }
-      const at = failsAt(each.match, request) ?? 'path'
+      const at = failsAt(each.match, request) ?? 'method' // of CONNECT at a Gateway, which must be named
       const has = valueAt(at, request)
       return { route: each, outcome: 'failed', at, ...(has === undefined ? {} : { has }) }
     })

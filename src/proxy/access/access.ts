@@ -3,6 +3,7 @@
 import { Failure } from '#base/failure'
 import type { Log } from '#base/log'
 import { accessOf, type Caller, type CallerAccess, isNamed, placeOf, tellVerdict, tellWhy, type Verdict } from '#model/access'
+import { noTunnel, tellJudged } from '#model/tunnel'
 import type { Access } from '#model/view'
 import type { Entry } from '../telemetry/entry.ts'
 import type { Exchange } from '../requests/exchange.ts'
@@ -79,7 +80,12 @@ export class Gate {
       by: peer ?? `nobody known, from ${ends?.()?.source.host ?? 'somewhere'}`,
       listener: listener.name,
     })
-    return new Failure('access-denied', toCaller ? `decision ${decision}: ${why()}` : `decision ${decision}`)
+    // Of a tunnel it tells nothing of the rules, only that there are some.
+    const isTunnel = rule === undefined && exchange?.method === 'CONNECT'
+    return new Failure(
+      'access-denied',
+      toCaller ? `decision ${decision}: ${why()}` : isTunnel ? `decision ${decision}: ${noTunnel}` : `decision ${decision}`,
+    )
   }
 
   /** text: not made where nobody reads it. */
@@ -107,7 +113,8 @@ export const callerOf = (entry: Entry, access: Access): CallerAccess => accessOf
 /** With the first condition that decided. */
 function whyOf(entry: Entry, access: Access, verdict: Verdict, exchange: Exchange | undefined): string {
   const why = tellWhy(access, identify(entry), exchange, verdict, Date.now())
-  return why === undefined ? tellVerdict(verdict) : `${tellVerdict(verdict)}: ${why}`
+  const says = tellJudged(verdict, exchange?.method)
+  return why === undefined ? says : `${says}: ${why}`
 }
 
 const identify = ({ peer, ends }: Entry): Caller => ({ identity: peer, address: ends?.()?.source.host })

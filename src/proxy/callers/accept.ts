@@ -35,7 +35,7 @@ import { Quotas } from '../requests/quota.ts'
 import { Logins } from '../access/login.ts'
 import { Tokens } from '../access/tokens.ts'
 import { Limiter } from '../requests/rate-limit.ts'
-import { type Means, routeOf, serve } from '../requests/serve.ts'
+import { type Means, accessOfTunnel, routeOf, serve } from '../requests/serve.ts'
 
 export type Place = {
   readonly view: () => View
@@ -429,8 +429,9 @@ export class Acceptor {
     if (exchange.entry.listener.direction === 'gateway') return undefined
     const had = exchange.route
     try {
-      const { access, egress } = routeOf(exchange, view)
-      if (egress !== undefined) return this.#place.exit.judge(exchange, egress)
+      const route = routeOf(exchange, view)
+      if (route.egress !== undefined) return this.#place.exit.judge(exchange, route.egress)
+      const access = exchange.method === 'CONNECT' ? accessOfTunnel(exchange, route, view) : route.access
       return access && this.#place.gate.reject(exchange, access)
     } catch (thrown) {
       if (!(thrown instanceof Failure)) throw thrown
@@ -539,6 +540,9 @@ const hasOtherAccess = (before: View, now: View): boolean =>
     listener =>
       listener.direction === 'inbound' &&
       (listener.access !== before.listeners[listener.name]?.access ||
+        // Where there are any, no tunnel that nobody allowed may go on.
+        listener.tokens !== before.listeners[listener.name]?.tokens ||
+        listener.authorizers !== before.listeners[listener.name]?.authorizers ||
         (listener.routes !== undefined &&
           now.routes[listener.routes] !== before.routes[listener.routes] &&
           accessesOf(now, listener).some((access, at) => access !== accessesOf(before, listener)[at]))),

@@ -152,8 +152,8 @@ export class Exchange implements RequestFacts {
     this.path = slash < 0 ? (target === '*' ? '*' : '/') : target.slice(slash, mark < 0 ? undefined : mark)
     this.search = mark < 0 ? '' : target.slice(mark + 1)
     this.host =
-      slash > 0 || (slash < 0 && target.includes('://'))
-        ? target.slice(target.indexOf('://') + 3, slash < 0 ? undefined : slash)
+      slash > 0 || (slash < 0 && target !== '*')
+        ? target.slice(head.method === 'CONNECT' ? 0 : target.indexOf('://') + 3, slash < 0 ? undefined : slash)
         : (field(head.fields, 'host') ?? '')
   }
 

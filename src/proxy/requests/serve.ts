@@ -10,9 +10,11 @@
 
 import { Failure } from '#base/failure'
 import { claimHeadersOf } from '#model/claim-routes'
-import { chooseRoute, hostOf, pickWeighted } from '#model/match'
+import { hostOf, pickWeighted } from '#model/match'
 import { locationOf, longestTarget } from '#model/rewrite'
-import type { Fault, Listener, Quota, Route, RouteTable, View } from '#model/view'
+import { accessFor, noTunnelHere, routeAt } from '#model/tunnel'
+import type { Access, Fault, Listener, Quota, Route, RouteTable, View } from '#model/view'
+import { namesHttp } from '#wire/http1'
 import { Affinity } from '../endpoints/affinity.ts'
 import { answer, answerAsConfigured, answerRedirect } from './answer.ts'
 import { Delivery } from './delivery.ts'
@@ -165,6 +167,9 @@ function hit(exchange: Exchange, permitted: Permitted, fault: Fault, view: View,
 /** Which route a request takes by a view; throws where there is none. */
 export function routeOf(exchange: Exchange, view: View): Route {
   const isDatagrams = exchange.upgrade?.toLowerCase() === connectUdp
+  // In it requests would pass that nobody judges, or a workload would take the proxy's word for whose they are.
+  if (exchange.upgrade !== undefined && namesHttp(exchange.upgrade))
+    throw new Failure('not-implemented', `a tunnel of ${exchange.upgrade}: HTTP and TLS are not upgraded to (RFC 9113 §3.1)`)
   if (isDatagrams || exchange.entry.listener.protocol === 'udp') return (exchange.route = routeOfDatagrams(exchange, view, isDatagrams))
   const table = view.routes[exchange.entry.listener.routes ?? '']
   // A port that the Gateway does not have any more, on a connection of before.
@@ -172,7 +177,12 @@ export function routeOf(exchange: Exchange, view: View): Route {
   if (table === undefined) throw new Failure('not-ready', `no routes yet for ${exchange.entry.listener.name}`)
   const { listener } = exchange.entry
   if (listener.tokens !== undefined || listener.logins !== undefined) hideClaims(exchange, view, table)
-  const route = chooseRoute(table, exchange)
+  const route = routeAt(listener.direction, table, exchange)
+  if (route === undefined && exchange.method === 'CONNECT' && listener.direction === 'gateway') {
+    // RFC 9110 §15.5.6: it says which methods are allowed; of what CONNECT names, none.
+    exchange.changeAnswer({ set: [{ name: 'Allow', value: '' }], add: [], remove: [] })
+    throw new Failure('tunnel-refused', noTunnelHere)
+  }
   if (route === undefined) throw new Failure('no-route', `${exchange.method} ${exchange.path} at ${exchange.entry.listener.service}`)
   exchange.route = route
   return route
@@ -209,6 +219,10 @@ const forwardTo = ({ name, backends, hash, access, egress }: Listener): Route =>
   ...(egress === undefined ? {} : { egress }),
 })
 
+/** What judges a CONNECT that takes this route. */
+export const accessOfTunnel = ({ entry: { listener }, method }: Exchange, route: Route, view: View): Access | undefined =>
+  accessFor(view.listeners[listener.name] ?? listener, route, method)
+
 declare const seal: unique symbol
 /** Policy admitted this request. Only `permit` makes one, so an unchecked request cannot be sent. */
 type Permitted = Route & { readonly [seal]: true }
@@ -222,7 +236,8 @@ function requireIdentity({ entry: { listener, peer } }: Exchange): void {
 /** Inbound ports of the mesh take callers with a proven identity only; what a rule answers itself is answered here. */
 function permit(exchange: Exchange, route: Route, { gate, exit }: Means): Permitted {
   requireIdentity(exchange)
-  if (route.access !== undefined) gate.admit(exchange, route.access)
+  const access = exchange.method === 'CONNECT' ? accessOfTunnel(exchange, route, exchange.entry.view()) : route.access
+  if (access !== undefined) gate.admit(exchange, access)
   if (route.egress !== undefined) exit.admit(exchange, route.egress)
   if (route.action.type === 'respond' && route.action.reason !== undefined) throw new Failure(route.action.reason, route.action.detail)
   return route as Permitted

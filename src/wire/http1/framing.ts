@@ -5,12 +5,20 @@ import type { Length, ResponseHead } from '../http1.ts'
 import { field } from './fields.ts'
 import type { Block, RequestLine, StatusLine } from './head.ts'
 
-export function requestLength({ method, minor }: RequestLine, block: Block): number | 'chunked' {
+export function requestLength({ method, target, minor }: RequestLine, block: Block): number | 'chunked' {
   if (block.hosts > 1 || (minor === 1 && block.hosts === 0))
     throw new Failure('bad-request', `RFC 9112 §3.2: ${block.hosts === 0 ? 'no' : 'several'} Host`)
   const length = declaredLength(minor, block) ?? 0
   if (method === 'CONNECT' && length !== 0) throw new Failure('bad-request', 'RFC 9110 §9.3.6: CONNECT has no content')
+  if (method === 'CONNECT' && block.hosts === 1 && !isHostOf(target, field(block.fields, 'host') ?? ''))
+    throw new Failure('bad-request', 'RFC 9112 §3.2: Host differs from the target of CONNECT')
   return length
+}
+
+/** Without a port it is let pass: no two programs understand another host. */
+function isHostOf(target: string, host: string): boolean {
+  const [named, asked] = [target.toLowerCase(), host.toLowerCase()]
+  return asked === named || asked === named.replace(/:[0-9]+$/, '')
 }
 
 /** RFC 9112 §6.3: `none` for what never has a body, whatever its fields say. */

@@ -108,7 +108,7 @@ export function parseBlock(text: string): Block {
     hosts,
     isClosing: options.includes('close'),
     isKeptAlive: options.includes('keep-alive'),
-    upgrade: upgrade !== '' && options.includes('upgrade') ? withoutH2c(upgrade) : undefined,
+    upgrade: upgrade !== '' && options.includes('upgrade') ? withoutHttp(upgrade) : undefined,
     expectsContinue,
   }
 }
@@ -185,8 +185,14 @@ function checkHost(value: string): void {
 
 let lastHost = ''
 
-/** RFC 9113 §3.1 withdrew the upgrade to cleartext HTTP/2: whoever offers it is served as if it had not. */
-function withoutH2c(offers: string): string | undefined {
-  const rest = listed(offers).filter(offer => offer.toLowerCase() !== 'h2c')
+/**
+ * RFC 9113 §3.1 withdrew the upgrade to cleartext HTTP/2, and that to TLS (RFC 2817) nobody speaks: whoever offers these is served as if it had not. In both
+ * requests would follow that no proxy sees.
+ */
+function withoutHttp(offers: string): string | undefined {
+  const rest = listed(offers).filter(offer => !namesHttp(offer))
   return rest.length === 0 ? undefined : rest.join(', ')
 }
+
+/** Whether the protocol of an upgrade (RFC 9110 §7.8), in whatever case and version, is HTTP or TLS; drafts of HTTP/2 too. */
+export const namesHttp = (protocol: string): boolean => /^\s*(?:h2c?|h3|https?|tls)(?:-[0-9]+)?(?![!#$%&'*+\-.^_`|~0-9a-z])/i.test(protocol)
