@@ -53,6 +53,25 @@ test('keys that cannot be read are left out of a ring', async () => {
   assert.equal((await KeyRing.of([jwk(), jwk({ x: '!' }), { kty: 'RSA', n: 'x', alg: 'RS256' }])).size, 1)
 })
 
+test('a token has one text: no other last character, and nothing in front of its JSON', async () => {
+  const ring = await KeyRing.of([jwk()])
+  const text = await sign()
+  const taken: string[] = []
+  for (const last of 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_') {
+    const other = text.slice(0, -1) + last
+    if ((await refused((async () => ring.verify(readJwt(other), expected, now))())) === 'taken') taken.push(other)
+  }
+  assert.deepEqual(taken, [text])
+  const part = (json: string) => Buffer.from(json).toString('base64url')
+  const [header, claims] = ['{"alg":"ES256"}', '{"iss":"i"}']
+  for (const [first, second, says] of [
+    [`\ufeff${header}`, claims, /its header is no JSON/],
+    [header, `\ufeff${claims}`, /its payload is no JSON/],
+  ] as const)
+    assert.match(await refused((async () => readJwt(`${part(first)}.${part(second)}.c2ln`))()), says)
+  assert.match(await refused((async () => readJwt(`${part(header)}.${part(claims)}.c2lnZh`))()), /three parts/)
+})
+
 test('what is wrong is said without a word of the token', async () => {
   const part = (text: string) => Buffer.from(text).toString('base64url')
   const says = (header: string, payload = '{"iss":"i"}', rest = '.c2ln') =>

@@ -48,12 +48,12 @@ export function readJwt(text: string): Unverified {
   return { text, alg, kid, issuer: claims['iss'] }
 }
 
-/** Without padding, and of a length that there is. */
-const isBase64url = (text: string): boolean => /^[\w-]*$/.test(text) && text.length % 4 !== 1
+/** Without padding, of a length that there is, and with no bit set that says nothing: else one token has many texts (RFC 4648 §3.5). */
+const isBase64url = (text: string): boolean => /^(?:[\w-]{4})*(?:[\w-][AQgw]|[\w-]{2}[AEIMQUYcgkosw048])?$/.test(text)
 
 function partOf(part: string, name: string): JwtClaims {
   try {
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(part, 'base64url'))
+    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.from(part, 'base64url'))
     const value: unknown = JSON.parse(text)
     if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new TokenRefused(`its ${name} is no object of JSON`)
     // RFC 7519 §4: of two of a name readers differ in which counts.

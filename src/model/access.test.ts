@@ -65,10 +65,25 @@ test('each value of a header is compared by itself, in one line or several', () 
   assert.deepEqual([judged(present).isAllowed, judged(present, ask('/', 'GET', { 'x-key': '' })).isAllowed], [false, true])
 })
 
-test('hosts are compared in lower case, without port and last dot', () => {
+test('what shuts out does so for a name of a header with underscores too, and what lets in is to the letter', () => {
+  const role = (not = false): AccessRule['to'] => [
+    [{ on: 'header', name: 'x-my-role', any: [{ type: 'exact', value: 'root' }], ...(not ? { not: true as const } : {}) }],
+  ]
+  const lets = (access: Access, name: string) => judged(access, ask('/', 'GET', { [name]: 'root' })).isAllowed
+  const names = ['x-my-role', 'x_my-role', 'x-my_role', 'x_my_role', 'xmyrole']
+  const each = (access: Access) => names.map(name => lets(access, name))
+  assert.deepEqual(each({ deny: [rule('d', [], role())] }), [false, false, false, false, true])
+  assert.deepEqual(each({ deny: [], allow: [rule('a', [], role())] }), [true, false, false, false, false])
+  assert.deepEqual(each({ deny: [], allow: [rule('a', [], role(true))] }), [false, false, false, false, true])
+  assert.deepEqual(each({ deny: [rule('d', [], role(true))] }), [true, false, false, false, false])
+  const many = Array.from({ length: 8 }, (_, nth) => rule(`d${nth}`, [], role()))
+  assert.deepEqual(each({ deny: many }), [false, false, false, false, true], 'of many rules')
+})
+
+test('hosts are compared in lower case, without port and last dots', () => {
   const access: Access = { deny: [], allow: [rule('a', [], [[{ on: 'host', any: [{ type: 'suffix', value: '.shop' }] }]])] }
   const allows = (host: string) => judged(access, ask('/', 'GET', {}, host)).isAllowed
-  assert.deepEqual(['API.shop:80', 'api.shop.', 'shop', 'api.shop.evil'].map(allows), [true, true, false, false])
+  assert.deepEqual(['API.shop:80', 'api.shop.', 'api.shop..', 'shop', 'api.shop.evil'].map(allows), [true, true, true, false, false])
 })
 
 test('networks of both families', () => {
@@ -104,6 +119,8 @@ test('a path has one spelling, and a second where servers disagree', () => {
     ['/public/..;/admin', '/public/..;/admin', '/admin'],
     ['/admin;jsessionid=1', '/admin;jsessionid=1', '/admin'],
     ['/a;x=1/b', '/a;x=1/b', '/a/b'],
+    ['/admin%3bx', '/admin%3Bx', '/admin'],
+    ['/x/..%3b/admin', '/x/..%3B/admin', '/admin'],
     ['/.hidden/..x', '/.hidden/..x'],
     ['/..', undefined],
     ['/a/../../admin', undefined],

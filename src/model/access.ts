@@ -11,9 +11,9 @@ import { readPath } from './access/path.ts'
 import { nearestOf, whyDenied } from './access/why.ts'
 import { accessNow, isTimed } from './access/window.ts'
 import type { RequestFacts } from './match.ts'
-import type { Access, AccessRule, TextMatch } from './view.ts'
+import type { Access, AccessCondition, AccessRule, TextMatch } from './view.ts'
 
-export type { Caller } from './access/condition.ts'
+export { type Caller, spellingsOf } from './access/condition.ts'
 export { networkOf } from './access/network.ts'
 export { readPath } from './access/path.ts'
 export { nextChange } from './access/window.ts'
@@ -150,21 +150,28 @@ function isEach(all: readonly Test[], asked: Asked): boolean {
 
 /** The rules that can still hold for a caller. */
 const leftOf = ({ deny, allow }: Pick<Access, 'deny' | 'allow'>, caller: Caller): Lefts => {
-  const narrow = (rules: readonly AccessRule[]): Listed => {
+  const narrow = (rules: readonly AccessRule[], denies: boolean): Listed => {
     const lefts = rules.flatMap((rule): readonly Left[] => {
       if (!canHold(rule, caller)) return []
       const asks = asksOf(rule, caller)
-      return [{ rule, asks, tests: testsOf(rule, asks), yes: { isAllowed: true, rule }, no: { isAllowed: false, rule } }]
+      return [{ rule, asks, tests: testsOf(rule, asks, denies), yes: { isAllowed: true, rule }, no: { isAllowed: false, rule } }]
     })
-    return { lefts, index: indexOf(lefts.map(({ asks }) => asks)) }
+    return {
+      lefts,
+      index: indexOf(
+        lefts.map(({ asks }) => asks),
+        denies,
+      ),
+    }
   }
-  return { deny: narrow(deny), allow: allow && narrow(allow) }
+  return { deny: narrow(deny, true), allow: allow && narrow(allow, false) }
 }
 
 const canHold = ({ from }: AccessRule, caller: Caller): boolean =>
   from.length === 0 || from.some(all => all.every(each => isCaller(each, caller)))
 
-const compiled = new WeakMap<AccessRule, readonly (readonly Test[])[]>()
+/** Of rules that deny, and of others. */
+const compiled = [new WeakMap<AccessRule, readonly (readonly Test[])[]>(), new WeakMap<AccessRule, readonly (readonly Test[])[]>()] as const
 
 /** What its requests must be: all of one alternative of `to`, and the claims of one of those of `from` that fit the caller. */
 function asksOf({ from, to }: AccessRule, caller: Caller): Left['asks'] {
@@ -175,10 +182,12 @@ function asksOf({ from, to }: AccessRule, caller: Caller): Left['asks'] {
   return anything ? claims : claims.flatMap(some => to.map(all => [...some, ...all]))
 }
 
-function testsOf(rule: AccessRule, asks: Left['asks']): Left['tests'] {
-  if (asks !== rule.to) return asks?.map(all => all.map(testOf))
-  let tests = compiled.get(rule)
-  if (tests === undefined) compiled.set(rule, (tests = asks.map(all => all.map(testOf))))
+function testsOf(rule: AccessRule, asks: Left['asks'], denies: boolean): Left['tests'] {
+  const made = (all: readonly AccessCondition[]): readonly Test[] => all.map(each => testOf(each, denies))
+  if (asks !== rule.to) return asks?.map(made)
+  const known = compiled[denies ? 0 : 1]
+  let tests = known.get(rule)
+  if (tests === undefined) known.set(rule, (tests = asks.map(made)))
   return tests
 }
 
@@ -236,7 +245,7 @@ export function tellWhy(
 
 const heldBy = (rule: AccessRule, caller: Caller, asked: Asked): boolean => {
   const asks = asksOf(rule, caller)
-  return asks === undefined || asks.some(all => all.every(each => testOf(each)(asked)))
+  return asks === undefined || asks.some(all => all.every(each => testOf(each, true)(asked)))
 }
 
 /**

@@ -156,11 +156,12 @@ export type TimeWindow = {
 }
 /**
  * One of `any` must fit; with `not` none of them. A header is compared value by value; without `any` it must be there. networks: CIDR.
+ * isWhole: the header is one value, commas and all, for it is written from a claim.
  * claim: of a verified token, the way into it; of a list any element, of `scope` any word. It stands in `from` only.
  */
 export type AccessCondition =
   | { readonly on: 'identity' | 'method' | 'path' | 'host'; readonly any: readonly TextMatch[]; readonly not?: true }
-  | { readonly on: 'header'; readonly name: string; readonly any: readonly TextMatch[]; readonly not?: true }
+  | { readonly on: 'header'; readonly name: string; readonly any: readonly TextMatch[]; readonly not?: true; readonly isWhole?: true }
   | { readonly on: 'address'; readonly networks: readonly string[]; readonly not?: true }
   | { readonly on: 'claim'; readonly path: readonly string[]; readonly any: readonly TextMatch[]; readonly not?: true }
 export type TextMatch = { readonly type: 'exact' | 'prefix' | 'suffix' | 'regex'; readonly value: string }

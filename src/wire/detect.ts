@@ -14,6 +14,7 @@ const maxLineBytes = 8_192
 
 /** RFC 9113 §3.4. */
 const preface = bytesOf('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
+const emptyLine = bytesOf('\r\n')
 const knownMethods = ['GET', 'POST', 'PUT', 'HEAD', 'DELETE', 'PATCH', 'OPTIONS', 'CONNECT', 'TRACE'].map(method => bytesOf(`${method} `))
 
 const LF = 10
@@ -23,7 +24,9 @@ export function detect(bytes: Uint8Array): Detected {
   if (bytes.length === 0) return { kind: 'more' }
   if (bytes[0] === 0x16) return readClientHello(bytes)
   if (agrees(bytes, preface)) return { kind: bytes.length >= preface.length ? 'http2' : 'more' }
-  return { kind: requestLine(bytes) }
+  // RFC 9112 §2.2: one empty line may stand before a request line.
+  if (!agrees(bytes, emptyLine)) return { kind: requestLine(bytes) }
+  return { kind: bytes.length <= emptyLine.length ? 'more' : requestLine(bytes.subarray(emptyLine.length)) }
 }
 
 /** Whether an HTTP connection begins in version 2; undefined: more bytes must tell. No method begins with PRI (RFC 9113 §3.4). */
@@ -34,7 +37,8 @@ export function beginsHttp2(bytes: Uint8Array): boolean | undefined {
 }
 
 /** Whether a first line is HTTP of no version and by no method: who sends it would not understand an answer in HTTP either. */
-export function isForeign(bytes: Uint8Array): boolean {
+export function isForeign(all: Uint8Array): boolean {
+  const bytes = all.length >= emptyLine.length && agrees(all, emptyLine) ? all.subarray(emptyLine.length) : all
   const end = bytes.indexOf(LF)
   if (end < 0 || knownMethods.some(method => agrees(bytes, method))) return false
   return !String.fromCharCode(...bytes.subarray(0, Math.min(end, maxLineBytes))).includes('HTTP/')

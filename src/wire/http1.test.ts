@@ -74,6 +74,27 @@ test('framing and connection fields that came with a message are not written aga
   assert.equal(told(clientCodec(), request('GET', 0, ['Host', 'a', ...fields]), end), 'GET / HTTP/1.1\r\nHost: a\r\nX-Kept: 1\r\n\r\n')
 })
 
+test('a host with an empty part is refused, in Host and in the target', () => {
+  const verdict = (line: string, host: string): string => {
+    const [event] = serverCodec().receive(bytes(`${line} HTTP/1.1\r\nHost: ${host}\r\n\r\n`))
+    return event?.type === 'failed' ? event.failure.detail : (event?.type ?? '')
+  }
+  for (const host of ['a.example..', '.a', 'a..b:80', '..', '.']) {
+    assert.match(verdict('GET /', host), /dots is empty/, host)
+    assert.match(verdict(`GET http://${host}/`, 'a'), /dots is empty/, host)
+  }
+  for (const target of ['/', '/a..b', 'http://a.example./..', 'http://a/?b=..'])
+    assert.equal(verdict(`GET ${target}`, 'a.example.:80'), 'request', target)
+})
+
+test('trailers lose what may stand before a body only', () => {
+  const server = serverCodec()
+  const body =
+    '0\r\nX-Sum: 1\r\nX-Forwarded-For: 10.9.9.9\r\nForwarded: for=a\r\nx-forwarded-client-cert: a\r\nIf-Match: a\r\nExpires: 0\r\n\r\n'
+  const events = server.receive(bytes(`POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n${body}`))
+  assert.deepEqual(events.at(-1), { type: 'end', trailers: ['X-Sum', '1'] })
+})
+
 test('a chunked response carries its pieces and its trailers, without those that trailers may not be', () => {
   const trailers = { type: 'end', trailers: ['X-Sum', '1', 'Content-Length', '9'] } as const
   const written = told(asked(), response(200, 'chunked'), data('hello'), data(''), data('0123456789abcdef'), trailers)

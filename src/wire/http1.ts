@@ -17,7 +17,7 @@ import type { Failure } from '#base/failure'
 
 export { serverCodec } from './http1/server.ts'
 export { clientCodec } from './http1/client.ts'
-export { namesHttp, neverTrailing } from './http1/head.ts'
+export { emptyLabel, isNeverTrailing, namesHttp } from './http1/head.ts'
 export { field, fieldValues, forwardable, listed, withField, withoutField } from './http1/fields.ts'
 
 /** Header fields in the order they came: name, value, name, value … Names keep the case of the peer. One flat array is the cheapest form on Node (72 ns a message against 283 for Map). */

@@ -67,6 +67,7 @@ describe('what a request must be (RFC 9113 §8), so that HTTP/1 can carry it on'
     ['an authority with a comma', [...get.slice(0, 6), ':authority', 'a,b']],
     ['an empty authority', [...get.slice(0, 6), ':authority', '']],
     ['Host that differs from :authority', [...get, 'host', 'b.example']],
+    ['a host with an empty part', [...get.slice(0, 6), ':authority', 'a.example..']],
     ['several Host', [...get.slice(0, 6), 'host', 'a', 'host', 'a']],
     ['an upper-case name', [...get, 'X-A', 'b']],
     ['an empty name', [...get, '', 'b']],
@@ -122,7 +123,10 @@ describe('what a request must be (RFC 9113 §8), so that HTTP/1 can carry it on'
     assert.match(verdict(post, false, headers(1, [':path', '/b'])), /^reset 1 1: .*trailers/)
     const codec = server()
     const events = codec.receive(
-      Buffer.concat([headers(1, post, false), headers(1, ['x-t', '1', 'content-length', '5', 'authorization', 'b'])]),
+      Buffer.concat([
+        headers(1, post, false),
+        headers(1, ['x-t', '1', 'content-length', '5', 'authorization', 'b', 'x-forwarded-for', 'c']),
+      ]),
     )
     assert.deepEqual(events.at(-1), { type: 'end', stream: 1, trailers: ['x-t', '1'] })
   })

@@ -27,7 +27,11 @@ const address: fc.Arbitrary<AccessCondition> = fc
   .map(([networks, more]) => ({ on: 'address', networks, ...more }))
 const header: fc.Arbitrary<AccessCondition> = fc
   .tuple(fc.constantFrom('x-a', 'x-b'), fc.array(match, { maxLength: 2 }), not)
-  .map(([name, any, more]) => ({ on: 'header', name, any, ...more }))
+  .map(([name, any, more]): AccessCondition => ({ on: 'header', name, any, ...more }))
+/** As the compiler has it: of what lets in. */
+const whole = fc
+  .array(match, { minLength: 1, maxLength: 2 })
+  .map((any): AccessCondition => ({ on: 'header', name: 'x-a-b', any, isWhole: true }))
 const all = (condition: fc.Arbitrary<AccessCondition>) => fc.array(fc.array(condition, { minLength: 1, maxLength: 2 }), { maxLength: 2 })
 const moments = fc.integer({ min: 0, max: 4_000_000_000 }).map(seconds => seconds * 1000)
 const window: fc.Arbitrary<TimeWindow> = fc
@@ -86,6 +90,24 @@ test('rules of requests and of connections come out as they went in', () => {
     }),
     { numRuns: 100 },
   )
+})
+
+test('Envoy takes a header with underscores for the same where it shuts out, and one of a claim for one value', () => {
+  fc.assert(
+    fc.property(rulesOf(all(whole)), allow => {
+      assert.deepEqual(decodeAccess(encodeAccess({ deny: [], allow }), at), { access: { deny: [], allow } })
+    }),
+    { numRuns: 50 },
+  )
+  const to: AccessRule['to'] = [[{ on: 'header', name: 'x-a-b', any: [{ type: 'exact', value: 'v' }] }]]
+  const rule: AccessRule = { name: 'n/p#0', from: [], to }
+  const both: Access = { deny: [rule], allow: [rule] }
+  const encoded = encodeAccess(both)
+  const namesIn = (filter: string) =>
+    JSON.stringify(anyUnpack(encoded[filter]!, RBACPerRouteSchema)?.rbac?.rules?.policies['n/p#0']?.permissions).match(/"x.a.b"/g)
+  assert.deepEqual(namesIn(accessFilters.deny), ['"x-a-b"', '"x-a_b"', '"x_a-b"', '"x_a_b"'])
+  assert.deepEqual(namesIn(accessFilters.allow), ['"x-a-b"'])
+  assert.deepEqual(decodeAccess(encoded, at), { access: both })
 })
 
 const byPath: Access = { deny: [], allow: [{ name: 'a/b#0', from: [], to: [[{ on: 'path', any: [{ type: 'prefix', value: '/a/' }] }]] }] }
@@ -159,7 +181,10 @@ test('what this proxy cannot do is refused with its place', () => {
       policy({
         rule: {
           case: 'header',
-          value: { name: 'x', headerMatchSpecifier: { case: 'stringMatch', value: { matchPattern: { case: 'exact', value: 'a' } } } },
+          value: {
+            name: ':authority',
+            headerMatchSpecifier: { case: 'stringMatch', value: { matchPattern: { case: 'exact', value: 'a' } } },
+          },
         },
       }),
       /each value is compared by itself/,

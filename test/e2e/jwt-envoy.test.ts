@@ -13,6 +13,7 @@ import { after, before, describe, test } from 'node:test'
 import { create, type JsonValue, toJson } from '@bufbuild/protobuf'
 import { presentEnvoy } from '../../bench/peers/envoy-binary.ts'
 import { pinnedKeys } from '../../src/model/jwks.ts'
+import { wholeClaims } from '../../src/model/claim-headers.ts'
 import type { Route, TokenPolicy } from '../../src/model/view.ts'
 import { httpFiltersOf } from '../../src/xds/encode/per-route.ts'
 import { encodeRouteTable } from '../../src/xds/encode/route.ts'
@@ -108,7 +109,7 @@ const at = (path: string, more: Partial<Route>): Route => ({
 })
 const routes: readonly Route[] = [
   at('/some', { tokens: 'shop/some' }),
-  at('/by-ann', { tokens: 'shop/some', access: { deny: [], allow: [userIs('ann')] } }),
+  at('/by-ann', { tokens: 'shop/some', access: wholeClaims({ deny: [], allow: [userIs('ann')] }, new Set(['x-user'])) }),
   at('/by-root', { tokens: 'shop/all', access: { deny: [], allow: [userIs('root')] } }),
   at('/keyless', { tokens: 'shop/keyless' }),
   at('/tier', {
@@ -283,12 +284,21 @@ describe('tokens, in two data planes', { timeout: 120_000 }, () => {
         assert.equal((await ask(plane, version, [...ann, 'x-user', 'root'], '/by-root')).status, 403, version)
         assert.equal((await ask(plane, version, [...ann, 'x-user', 'root'], '/by-ann')).status, 200, version)
       }
+      const several = ['authorization', `Bearer ${await token({ sub: 'bob, ann' })}`]
+      assert.equal((await ask(plane, 'http1', several, '/by-ann')).status, 403, 'one who has a comma in his name')
+      assert.equal((await ask(plane, 'http1', several, '/free')).seen['x-user'], 'bob, ann')
       if (plane === 'weft') assert.equal((await ask(plane, 'http1', ['x-user', 'ann'], '/by-ann')).status, 403, 'without a token')
     })
 
   test('what the workload could take for such a header is taken out too, and a token in the query or a cookie', async () => {
     const good = await token()
-    const { seen } = await ask('weft', 'http1', ['cookie', `a=1; session=${good}; b=2`, 'X_User', 'root', 'x_realm', 'root'], '/free')
+    const { seen } = await ask(
+      'weft',
+      'http1',
+      ['cookie', `a=1; session=${good}; b=2`, 'X_User', 'root', 'x_realm', 'root', 'X.User', 'root', "X'User", 'root'],
+      '/free',
+    )
+    assert.deepEqual([seen['x.user'], seen["x'user"]], [undefined, undefined])
     assert.deepEqual([seen['x_user'], seen['x_realm'], seen['x-user'], seen['cookie']], [undefined, undefined, 'ann', 'a=1; b=2'])
     const query = await ask('weft', 'http1', [], `/free?a=%20&tok%65n=${good}&b`)
     assert.deepEqual([query.status, query.seen[':path']], [200, '/free?a=%20&b'])

@@ -2,6 +2,7 @@
 
 import type { Guard, GuardRule, GuardTarget, Mesh } from '#model/mesh'
 import { strangersRule } from '#model/access'
+import { claimHeadersAt, wholeClaims } from '#model/claim-headers'
 import type { Access, AccessCondition, AccessRule } from '#model/view'
 import type { ProxyNode, Workload, WorkloadPort } from '#model/workload'
 import { portOf, selects } from '../services/services.ts'
@@ -35,9 +36,23 @@ export function accessAt(
   const judged: Access = { deny, ...(allow === undefined ? {} : { allow }), ...audit }
   const named = withoutStrangers({ ...judged, deny: blocked.length === 0 ? deny : [...blocked, ...deny] }, foreign)
   if (named.deny.length === 0 && named.allow === undefined && !('audit' in named)) return undefined
-  const http = isNameless ? blindTo(named, isIdentity, true) : named
+  const told = wholeClaims(named, claimHeadersIn(mesh))
+  const http = isNameless ? blindTo(told, isIdentity, true) : told
   // Tokens come with requests.
   return { http, opaque: blindTo(http, isClaim, false) }
+}
+
+const namesIn = new WeakMap<Mesh, ReadonlySet<string>>()
+
+/** Of all of the mesh: what a gateway told from a claim comes to workloads that look at no token. */
+function claimHeadersIn(mesh: Mesh): ReadonlySet<string> {
+  let found = namesIn.get(mesh)
+  if (found === undefined) {
+    const listeners = Object.values(mesh.gateways).flatMap(gateway => Object.values(gateway.listeners))
+    const here = Object.values(mesh.tokens).flatMap(all => all.map(({ policy }) => ({ tokens: [policy] })))
+    namesIn.set(mesh, (found = new Set([...listeners, ...here].flatMap(each => [...claimHeadersAt(each)]))))
+  }
+  return found
 }
 
 /** What holds for workloads of a namespace where no policy allows anything. */

@@ -56,6 +56,8 @@ function may(allow: readonly AccessRule[] | undefined): readonly boolean[] {
     access: 'allow',
     accessIn: {},
     blocked: [],
+    gateways: {},
+    tokens: {},
   } as unknown as Mesh
   const access = accessAt(mesh, node, port, false)!.opaque
   return [identity('weft.local'), identity('one.test'), identity('two.test'), undefined].map(

@@ -47,17 +47,20 @@ export function isCaller(condition: AccessCondition, { identity, address }: Call
 
 export const isClaim = ({ on }: AccessCondition): boolean => on === 'claim'
 
-/** A condition of a request. Of opaque bytes nothing is known, so that there must be none. */
-export function testOf(condition: AccessCondition): Test {
+/** A condition of a request. Of opaque bytes nothing is known, so that there must be none. denies: it stands in a rule that denies. */
+export function testOf(condition: AccessCondition, denies: boolean): Test {
   const isNot = condition.not === true
   if (condition.on === 'header') {
-    const { name } = condition
-    const fits = anyTest(condition.any)
+    // What would shut a caller out does so however the name is spelled and the value is cut; only to the letter does anything let it in.
+    const shuts = denies !== isNot
+    const fits = valueTest(condition, shuts)
+    const names = shuts ? spellingsOf(condition.name) : [condition.name]
     return asked => {
-      const joined = asked.header(name)
-      if (joined === undefined) return isNot
-      if (condition.any.length === 0) return !isNot
-      return valuesOf(joined).some(fits) !== isNot
+      for (const name of names) {
+        const joined = asked.header(name)
+        if (joined !== undefined && fits(joined)) return !isNot
+      }
+      return isNot
     }
   }
   if (condition.on === 'claim') {
@@ -70,6 +73,27 @@ export function testOf(condition: AccessCondition): Test {
   if (condition.on === 'method') return asked => fits(asked.method) !== isNot
   if (condition.on === 'path') return asked => fits(asked.path) !== isNot
   return asked => fits(bareHost(asked.host)) !== isNot
+}
+
+function valueTest({ any, isWhole }: Extract<AccessCondition, { on: 'header' }>, shuts: boolean): (joined: string) => boolean {
+  if (any.length === 0) return () => true
+  const fits = anyTest(any)
+  if (isWhole === true) return joined => fits(bare(joined))
+  return joined => valuesOf(joined).some(fits) || (shuts && fits(bare(joined)))
+}
+
+/** So many dashes are tried each by itself. */
+const mostDashes = 6
+
+/** A name of a header, and what servers of CGI's kind take for the same: with `_` for `-`, for some or for all of them. In lower case, as it is first. */
+export function spellingsOf(name: string): readonly string[] {
+  const parts = name.split(/[-_]/)
+  if (parts.length === 1) return [name]
+  const all =
+    parts.length - 1 > mostDashes
+      ? [parts.join('-'), parts.join('_')]
+      : parts.slice(1).reduce((made, part) => made.flatMap(each => [`${each}-${part}`, `${each}_${part}`]), [parts[0]!])
+  return [...new Set([name, ...all])]
 }
 
 function anyTest(matches: readonly TextMatch[]): (text: string) => boolean {
@@ -95,11 +119,11 @@ export function textTest({ type, value }: TextMatch): (text: string) => boolean 
   }
 }
 
-/** In lower case, without port and without the dot at its end. */
-export const bareHost = (host: string): string => host.replace(/:\d*$/, '').replace(/\.$/, '').toLowerCase()
+/** In lower case, without port and without dots at its end. */
+export const bareHost = (host: string): string => host.replace(/:\d*$/, '').replace(/\.+$/, '').toLowerCase()
 
 /** Of a header, each by itself. */
 export const valuesOf = (joined: string): readonly string[] => (joined.includes(',') ? joined.split(',').map(bare) : [bare(joined)])
 
 /** Without the white space of RFC 9110 §5.6.3 around it; what else Unicode calls white belongs to the value. */
-const bare = (value: string): string => value.replace(/^[ \t]+|[ \t]+$/g, '')
+export const bare = (value: string): string => value.replace(/^[ \t]+|[ \t]+$/g, '')

@@ -2,7 +2,7 @@
 
 import { textsAt } from '../claims.ts'
 import type { AccessCondition, TextMatch } from '../view.ts'
-import { type Asked, bareHost, valuesOf } from './condition.ts'
+import { type Asked, bare, bareHost, spellingsOf, valuesOf } from './condition.ts'
 
 /** Fewer are looked through faster. */
 const worthIt = 6
@@ -27,8 +27,8 @@ type Texts = { readonly exact: Places; readonly ends: Places }
 const order = ['path', 'header', 'claim', 'host', 'method'] as const
 type Key = AccessCondition & { readonly on: (typeof order)[number] }
 
-/** tos: the alternatives of each rule; undefined: it always holds. Undefined where there are few. */
-export function indexOf(tos: readonly (readonly (readonly AccessCondition[])[] | undefined)[]): Index | undefined {
+/** tos: the alternatives of each rule; undefined: it always holds. denies: so do the rules. Undefined where there are few. */
+export function indexOf(tos: readonly (readonly (readonly AccessCondition[])[] | undefined)[], denies: boolean): Index | undefined {
   if (tos.length < worthIt) return undefined
   const tables = new Map<string, Map<string, Place[]>>()
   const claims = new Map<string, readonly string[]>()
@@ -63,7 +63,11 @@ export function indexOf(tos: readonly (readonly (readonly AccessCondition[])[] |
     paths: texts('path'),
     hosts: texts('host'),
     methods: tables.get('method'),
-    headers: names.flatMap(name => (name.startsWith('header ') ? [{ name: name.slice(7), values: tables.get(name)! }] : [])),
+    headers: names.flatMap(table => {
+      if (!table.startsWith('header ')) return []
+      const [name, values] = [table.slice(7), tables.get(table)!]
+      return (denies ? spellingsOf(name) : [name]).map(each => ({ name: each, values }))
+    }),
     claims: [...claims].map(([name, path]) => ({ path, values: tables.get(name)! })),
     others,
   }
@@ -108,7 +112,9 @@ export function firstAt(index: Index, asked: Asked, holds: (place: Place) => boo
   }
   for (const { name, values } of headers) {
     const joined = asked.header(name)
-    if (joined !== undefined) for (const value of valuesOf(joined)) look(values.get(value))
+    if (joined === undefined) continue
+    for (const value of valuesOf(joined)) look(values.get(value))
+    if (joined.includes(',')) look(values.get(bare(joined)))
   }
   if (asked.claims !== undefined)
     for (const { path, values } of claims) for (const text of textsAt(asked.claims, path)) look(values.get(text))

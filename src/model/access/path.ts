@@ -2,7 +2,7 @@
 
 /**
  * path: what is compared, and what is sent on: unreserved characters without percent (RFC 3986 §6.2.2.2), dot segments followed (§5.2.4), slashes merged. Case is kept.
- * other: what some servers take it for: `%2F`, `%5C` and `\` as slashes, `;parameters` cut off each segment. A request must be allowed as both.
+ * other: what some servers take it for: `%2F`, `%5C` and `\` as slashes, `;parameters` (`%3B` too) cut off each segment. A request must be allowed as both.
  */
 export type Reading = { readonly path: string; readonly other?: string }
 
@@ -15,12 +15,12 @@ export function readPath(path: string): Reading | undefined {
   if (!path.startsWith('/') || isForbidden(path)) return undefined
   const once = follow(unescape(path))
   if (once === undefined) return undefined
-  if (!/[;\\]|%2F|%5C/.test(once)) return { path: once }
+  if (!/[;\\]|%2F|%5C|%3B/.test(once)) return { path: once }
   const other = follow(
     once
       .replaceAll(/%2F|%5C|\\/g, '/')
       .split('/')
-      .map(segment => segment.replace(/;.*$/, ''))
+      .map(segment => segment.replace(/(?:;|%3B).*$/, ''))
       .join('/'),
   )
   return other === undefined ? undefined : { path: once, other }

@@ -2,17 +2,18 @@
 
 import type { Access, AccessCondition, AccessRule, TextMatch } from '../view.ts'
 import { isRuleOpen, momentOf, tellWindow } from './window.ts'
-import { type Asked, type Caller, isCaller, isClaim, testOf, textTest } from './condition.ts'
+import { type Asked, type Caller, isCaller, isClaim, spellingsOf, testOf, textTest } from './condition.ts'
 
 /** What is compared with each condition. asked: of opaque bytes nothing. */
-type Call = { readonly caller: Caller; readonly asked: Asked; readonly isOpaque: boolean; readonly now: number }
+type Call = { readonly caller: Caller; readonly asked: Asked; readonly isOpaque: boolean; readonly now: number; readonly denies?: true }
 type Way = { readonly missing: number; readonly held: number; readonly first: AccessCondition | 'time' | undefined }
 
 /**
  * Of a rule that allows and did not: the first condition that did not hold, of its nearest alternatives; of one that denied: what held.
  * Values of headers and claims are not repeated, neither those of the call nor those of the rule: either may be a secret.
  */
-export function whyDenied(rule: AccessRule, call: Call): string {
+export function whyDenied(rule: AccessRule, of: Call): string {
+  const call = { ...of, denies: true } as const
   const told = [...heldOf(rule.from, call), ...heldOf(rule.to, call)].map(each => tellCondition(each, call, true))
   return told.length === 0 ? 'it is for everybody and everything' : told.slice(0, 3).join(', ')
 }
@@ -58,14 +59,14 @@ function best(alternatives: readonly (readonly AccessCondition[])[], call: Call)
 const heldOf = (alternatives: readonly (readonly AccessCondition[])[], call: Call): readonly AccessCondition[] =>
   alternatives.find(all => all.every(each => holds(each, call))) ?? []
 
-const holds = (condition: AccessCondition, { caller, asked }: Call): boolean =>
-  isOfCaller(condition) ? isCaller(condition, caller) : testOf(condition)(asked)
+const holds = (condition: AccessCondition, { caller, asked, denies }: Call): boolean =>
+  isOfCaller(condition) ? isCaller(condition, caller) : testOf(condition, denies === true)(asked)
 
 const isOfCaller = (condition: AccessCondition): boolean =>
   !isClaim(condition) && (condition.on === 'identity' || condition.on === 'address')
 
 /** isHeld: it holds. */
-function tellCondition(condition: AccessCondition, { caller, asked, isOpaque }: Call, isHeld: boolean): string {
+function tellCondition(condition: AccessCondition, { caller, asked, isOpaque, denies }: Call, isHeld: boolean): string {
   const isIn = isHeld !== (condition.not === true)
   const has = isIn ? 'is' : 'is not'
   switch (condition.on) {
@@ -81,7 +82,12 @@ function tellCondition(condition: AccessCondition, { caller, asked, isOpaque }: 
     }
     case 'header':
       if (isOpaque) return 'no HTTP is seen'
-      if (asked.header(condition.name) === undefined) return `header ${condition.name} is absent`
+      if (
+        spellingsOf(condition.name)
+          .slice(0, denies === true ? undefined : 1)
+          .every(name => asked.header(name) === undefined)
+      )
+        return `header ${condition.name} is absent`
       return condition.any.length === 0
         ? `header ${condition.name} is there`
         : `header ${condition.name} ${isIn ? 'has' : 'has none of'} the values that the rule names`

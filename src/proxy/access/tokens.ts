@@ -7,6 +7,7 @@
 import { Failure } from '#base/failure'
 import type { Log } from '#base/log'
 import { type KeyRing, readJwt, TokenRefused, type Verified } from '#identity/jwt'
+import { plainName } from '#model/claim-headers'
 import { type Claims, claimPath, headerOf } from '#model/claims'
 import type { NameValue, TokenIssuer, TokenPlace, TokenPolicy } from '#model/view'
 import type { Exchange } from '../requests/exchange.ts'
@@ -130,9 +131,9 @@ export function giveClaims(exchange: Exchange, all: readonly Telling[], { claims
 export function tellClaims(exchange: Exchange, all: readonly Telling[], set: readonly NameValue[]): void {
   const names = all.flatMap(({ claimsToHeaders }) => claimsToHeaders.map(({ header }) => header))
   if (names.length === 0) return
-  const own = new Set(names.map(plain))
+  const own = new Set(names.map(plainName))
   const { fields } = exchange.head
-  const remove = fields.flatMap((name, at) => (at % 2 === 0 && own.has(plain(name)) ? [name.toLowerCase()] : []))
+  const remove = fields.flatMap((name, at) => (at % 2 === 0 && own.has(plainName(name)) ? [name.toLowerCase()] : []))
   exchange.claimHeaders = new Map([
     ...(exchange.claimHeaders ?? []),
     ...[...names, ...remove].map(name => [name, undefined] as const),
@@ -140,11 +141,9 @@ export function tellClaims(exchange: Exchange, all: readonly Telling[], set: rea
   ])
   const before = exchange.requestChange
   // Who tells later has the last word, also where it says nothing.
-  const kept = (before?.set ?? []).filter(each => !own.has(plain(each.name)))
+  const kept = (before?.set ?? []).filter(each => !own.has(plainName(each.name)))
   exchange.requestChange = { set: [...kept, ...set], add: before?.add ?? [], remove: [...(before?.remove ?? []), ...remove] }
 }
-
-const plain = (name: string): string => name.toLowerCase().replaceAll('_', '-')
 
 /** RFC 6750 §3: with it, the answer says how to come. */
 function refusal(exchange: Exchange, thrown: unknown): unknown {

@@ -8,6 +8,7 @@ import type { HeaderChange, Route } from '#model/view'
 import type { Fields, Length, RequestHead, ResponseHead } from '#wire/http1'
 import { field } from '#wire/http1'
 import type { Entry } from '../telemetry/entry.ts'
+import { trailing } from './forwarding.ts'
 import type { Retries } from './retries.ts'
 import type { Shaper } from './shaper.ts'
 import type { Upstream } from '../upstreams/upstream.ts'
@@ -221,7 +222,8 @@ export class Exchange implements RequestFacts {
     }
   }
 
-  bodyEnd(trailers: Fields): void {
+  bodyEnd(all: Fields): void {
+    const trailers = all.length === 0 ? all : trailing(all, this.entry, this.claimHeaders)
     this.#trailers = trailers
     if (this.#taps !== undefined) for (const tap of this.#taps) tap.end(trailers)
     this.#gathered()

@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test'
 import { identityOf, inboundSide, materials, type OutboundSide, outboundSide, remote, type Side } from '../../../test/harness/pair.ts'
 import { emptyView, type Listener } from '../../model/view.ts'
 import { type Entry, nobody } from '../telemetry/entry.ts'
-import { answered, forwarded } from './forwarding.ts'
+import { answered, forwarded, trailing } from './forwarding.ts'
 
 const met = (direction: Listener['direction'], more: Partial<Entry> = {}, service = 'web.default'): Entry => ({
   listener: { name: 'l', direction, host: '127.0.0.1', port: 1, protocol: 'http', service },
@@ -81,6 +81,28 @@ describe('a request', () => {
 test('the answer of a workload loses what only proxies may say, all else is the same array', () => {
   assert.deepEqual(answered(['a', '1', 'X-Weft-Error', 'draining', 'x-b', '2']), ['a', '1', 'x-b', '2'])
   assert.equal(answered(plain), plain)
+})
+
+test('trailers of a request tell nothing that only proxies tell, nor what is told from a claim, in no spelling', () => {
+  const told = [
+    'X-Forwarded-For',
+    'a',
+    'x_forwarded_client_cert',
+    'a',
+    'Forwarded',
+    'a',
+    'x-weft-identity',
+    'a',
+    'X_User',
+    'a',
+    "x'user",
+    'a',
+  ]
+  const issuer = { name: 'i', issuer: 'i', audiences: [], keys: { type: 'inline', jwks: '' }, from: [], forward: false, skewMs: 0 } as const
+  const issuers = [{ ...issuer, claimsToHeaders: [{ claim: 'sub', header: 'x-user' }] }]
+  const { listener, ...rest } = met('inbound')
+  const entry: Entry = { ...rest, listener: { ...listener, tokens: [{ name: 't', issuers, isRequired: true }] } }
+  assert.deepEqual(trailing(['X-Sum', '1', ...told, 'X-Group', 'a'], entry, new Map([['x-group', undefined]])), ['X-Sum', '1'])
 })
 
 describe('through two proxies', () => {

@@ -1,5 +1,6 @@
 /** What a proxy tells the next hop of who called, and what it takes out because it cannot be believed. docs/reference/headers.md is the table of it. */
 
+import { claimHeadersAt, plainName } from '#model/claim-headers'
 import type { Fields } from '#wire/http1'
 import type { Entry } from '../telemetry/entry.ts'
 
@@ -32,6 +33,15 @@ export function forwarded(fields: Fields, entry: Entry, makeId: () => string = r
   return ends === undefined
     ? identified
     : [...identified, 'x-forwarded-for', ends.source.host, 'x-forwarded-proto', entry.isSecure ? 'https' : 'http']
+}
+
+/** The trailers of a request without what is told before its body, or by nobody but proxies: some servers merge them into the fields that stand there. told: in lower case. */
+export function trailing(fields: Fields, { listener }: Entry, told?: ReadonlyMap<string, unknown>): Fields {
+  const names = new Set([...claimHeadersAt(listener), ...[...(told?.keys() ?? [])].map(plainName)])
+  return fields.filter((_, at) => {
+    const plain = plainName(fields[at & ~1]!)
+    return !isAdded(plain) && !names.has(plain)
+  })
 }
 
 /** Whether a field is one that proxies of the mesh add to requests on their way: the id, the way it came, who called. */

@@ -64,6 +64,8 @@ function checkTarget(method: string, target: string): void {
       ? /^(?:\[[0-9A-Fa-f:.]+\]|[^\s/?#@:[\]]+):[0-9]{1,5}$/.test(target)
       : target.startsWith('/') || (target === '*' && method === 'OPTIONS') || /^[A-Za-z][A-Za-z0-9+.-]*:\/\/[^/?#@]+(?:[/?]|$)/.test(target)
   if (!isValid) throw new Failure('bad-request', `RFC 9112 §3.2: the request target has no form that ${method} may use`)
+  if (target.charCodeAt(0) !== 47 && /^(?:[^:/]+:\/\/)?(?:\.|[^/?]*\.\.)/.test(target))
+    throw new Failure('bad-request', 'RFC 1034 §3.1: a part of the host between dots is empty')
 }
 
 /** text: the field lines, each with its CRLF, without the empty line that ends them. */
@@ -135,14 +137,22 @@ export function parseTrailers(text: string): Fields {
   return trailers
 }
 
-/** What would frame, route or authenticate a message has no meaning behind it. */
-export const neverTrailing: ReadonlySet<string> = new Set(
-  'authorization cookie set-cookie content-encoding content-type content-range trailer max-forwards cache-control range location forwarded www-authenticate'.split(
-    ' ',
-  ),
+/** RFC 9110 §6.5.1: what would frame, route or authenticate a message, or says what its content is, has no meaning behind it. */
+const neverTrailing: ReadonlySet<string> = new Set(
+  [
+    // Routing, and what changes what is asked for.
+    'forwarded host max-forwards cache-control pragma range expect te if-match if-none-match if-modified-since if-unmodified-since if-range',
+    // Authentication.
+    'authorization cookie set-cookie www-authenticate proxy-authenticate proxy-authorization',
+    // What the content is, and what the answer means.
+    'content-length content-encoding content-type content-range transfer-encoding trailer age date expires location retry-after vary warning',
+  ].flatMap(names => names.split(' ')),
 )
 
-export const mayTrail = (name: Name): boolean => name.kind === 'plain' && !neverTrailing.has(name.lower)
+/** lower: the name in lower case. */
+export const isNeverTrailing = (lower: string): boolean => neverTrailing.has(lower) || lower.startsWith('x-forwarded-')
+
+export const mayTrail = (name: Name): boolean => name.kind === 'plain' && !isNeverTrailing(name.lower)
 
 /** Optional white space around a value (RFC 9110 §5.5) is not part of it. */
 function trimmed(text: string, from: number, to: number): string {
@@ -180,8 +190,12 @@ function checkHost(value: string): void {
   if (value === lastHost) return
   if (!/^(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})*)(?::[0-9]{0,5})?$/.test(value))
     throw new Failure('bad-request', 'RFC 9112 §3.2: Host is not a host name with an optional port')
+  if (emptyLabel.test(value)) throw new Failure('bad-request', 'RFC 1034 §3.1: a part of Host between dots is empty')
   if (value.length <= 255) lastHost = value
 }
+
+/** A name may end in one dot. What has more is no name, and would be another to whoever compares it. */
+export const emptyLabel = /^\.|\.\./
 
 let lastHost = ''
 

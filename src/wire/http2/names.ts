@@ -1,6 +1,6 @@
 /** Field names, interned: one object per spelling says whether it is valid, how it is written, and what the codec must do with it. */
 
-import { neverTrailing } from '../http1.ts'
+import { isNeverTrailing } from '../http1.ts'
 import { HeaderName } from '../hpack.ts'
 
 /** `plain`: carried as it is. `hop`: belongs to a connection of HTTP/1 (RFC 9113 §8.2.2). Those with a colon: RFC 9113 §8.3. The others are looked at. 0 is left for "not known yet". */
@@ -52,7 +52,7 @@ export class Name extends HeaderName {
     super(lower)
     this.text = text
     this.kind = kindOf.get(lower) ?? kinds.plain
-    this.mayTrail = this.kind === kinds.plain && !neverTrailing.has(lower)
+    this.mayTrail = this.kind === kinds.plain && !isNeverTrailing(lower)
   }
 }
 

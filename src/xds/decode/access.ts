@@ -4,6 +4,7 @@ import type { JsonObject } from '@bufbuild/protobuf'
 import type { Any } from '@bufbuild/protobuf/wkt'
 import { networkOf } from '#model/access'
 import type { Access, AccessCondition, AccessRule, Listener, TextMatch } from '#model/view'
+import { spellingsOf } from '#model/access'
 import { accessFilters, anyText, networkFilters, toldLabel, unclearPaths, wrapped } from '../encode/access.ts'
 import { escapeRegex } from '../encode/path.ts'
 import { windowsOf } from '../encode/windows.ts'
@@ -182,8 +183,14 @@ function merged(one: AccessCondition, other: AccessCondition, where: string): Ac
   const fits =
     one.on === other.on &&
     (one.on !== 'claim' || (other.on === 'claim' && JSON.stringify(one.path) === JSON.stringify(other.path))) &&
-    (one.on !== 'header' || (other.on === 'header' && one.name === other.name && one.any.length > 0 && other.any.length > 0))
+    (one.on !== 'header' ||
+      (other.on === 'header' &&
+        one.isWhole === other.isWhole &&
+        spellingsOf(one.name).includes(other.name) &&
+        one.any.length > 0 === other.any.length > 0))
   if (!fits || one.on === 'address' || other.on === 'address') return refuse(where, 'alternatives must be of one kind')
+  // The same of another spelling of the name, which whoever reads the rule adds by itself.
+  if (one.on === 'header' && other.on === 'header' && one.name !== other.name) return one
   return { ...one, any: [...one.any, ...other.any] }
 }
 
@@ -201,6 +208,7 @@ function headerOf(message: HeaderMatcher, where: string): AccessCondition {
   if (name === ':method') return { on: 'method', any: [value] }
   const kind = name === ':authority' || name === 'host' ? 'host' : 'header'
   const inner = unwrap(kind, value)
+  if (inner === undefined && kind === 'header') return { on: 'header', name, any: [value], isWhole: true }
   if (inner === undefined)
     return refuse(where, `only patterns of the shape ${wrapped[kind].join('…')} are carried out: each value is compared by itself`)
   return kind === 'host' ? { on: 'host', any: [inner] } : { on: 'header', name, any: [inner] }

@@ -5,6 +5,7 @@
 
 import { create, type JsonObject, type MessageInitShape } from '@bufbuild/protobuf'
 import { type Any, anyPack } from '@bufbuild/protobuf/wkt'
+import { spellingsOf } from '#model/access'
 import type { Access, AccessCondition, AccessRule, Listener, TextMatch } from '#model/view'
 import {
   type Permission,
@@ -34,7 +35,7 @@ export const unclearPaths = 'weft/unclear-path#0'
 /** As `readPath` has it: what has another spelling, what others read in another way, and what means nothing certain. */
 const unclear = [
   '//|/\\.|[;\\\\#\\x00-\\x20\\x7f]',
-  '%(?:[01][0-9A-F]|2[DEF]|3[0-9]|[46][1-9A-F]|[57][0-9A]|5[CF]|7[EF]|C[01]|F[5-9A-F])',
+  '%(?:[01][0-9A-F]|2[DEF]|3[0-9B]|[46][1-9A-F]|[57][0-9A]|5[CF]|7[EF]|C[01]|F[5-9A-F])',
   // Escaped twice.
   '%25(?:25)*(?:2[eEfF3]|5[cC]|3[bBfF]|[01][0-9a-fA-F]|7[fF]|[cC][01])',
   // In lower case it is another spelling of the same.
@@ -46,7 +47,7 @@ const unclearPattern = `.*(?:${unclear.join('|')}).*`
 /** What wraps a pattern, so that each of several values is compared by itself (RFC 9110 §5.3), and a host without its port. */
 export const wrapped = {
   header: ['(?:.*,)?[ \\t]*(?:', ')[ \\t]*(?:,.*)?'],
-  host: ['(?i)(?:', ')\\.?(?::[0-9]*)?'],
+  host: ['(?i)(?:', ')\\.*(?::[0-9]*)?'],
 } as const
 export const anyText = { header: '[^,]*', host: '[^:]*' } as const
 
@@ -121,7 +122,10 @@ const policiesOf = (rules: readonly AccessRule[], isDenied: boolean): Record<str
       name,
       create(PolicySchema, {
         principals: from.length === 0 ? [anybody] : from.map(all => principal({ case: 'andIds', value: { ids: all.map(who) } })),
-        permissions: to.length === 0 ? [anything] : to.map(all => permission({ case: 'andRules', value: { rules: all.map(what) } })),
+        permissions:
+          to.length === 0
+            ? [anything]
+            : to.map(all => permission({ case: 'andRules', value: { rules: all.map(each => what(each, isDenied)) } })),
         ...(when === undefined ? {} : { condition: encodeWindows(when, isDenied) }),
       }),
     ]),
@@ -155,13 +159,13 @@ function who(condition: AccessCondition): Principal {
   return condition.not === true ? principal({ case: 'notId', value: some }) : some
 }
 
-function what(condition: AccessCondition): Permission {
-  const rules = permissionsOf(condition)
+function what(condition: AccessCondition, isDenied: boolean): Permission {
+  const rules = permissionsOf(condition, isDenied)
   const some = permission({ case: 'orRules', value: { rules } })
   return condition.not === true ? permission({ case: 'notRule', value: some }) : some
 }
 
-function permissionsOf(condition: AccessCondition): Permission[] {
+function permissionsOf(condition: AccessCondition, isDenied: boolean): Permission[] {
   const header = (name: string, value: StringMatcher): Permission =>
     permission({ case: 'header', value: create(HeaderMatcherSchema, { name, headerMatchSpecifier: { case: 'stringMatch', value } }) })
   switch (condition.on) {
@@ -172,14 +176,14 @@ function permissionsOf(condition: AccessCondition): Permission[] {
     case 'path':
       return condition.any.map(match => permission({ case: 'urlPath', value: { rule: { case: 'path', value: matcher(match) } } }))
     case 'header': {
-      const { name, any } = condition
-      if (any.length > 0) return any.map(match => header(name, matcher({ type: 'regex', value: wrap('header', match) })))
-      return [
-        permission({
-          case: 'header',
-          value: create(HeaderMatcherSchema, { name, headerMatchSpecifier: { case: 'presentMatch', value: true } }),
-        }),
-      ]
+      const { any, isWhole } = condition
+      const names = isDenied === (condition.not === true) ? [condition.name] : spellingsOf(condition.name)
+      return names.flatMap(name => {
+        if (isWhole === true) return any.map(match => header(name, matcher(match)))
+        if (any.length > 0) return any.map(match => header(name, matcher({ type: 'regex', value: wrap('header', match) })))
+        const value = create(HeaderMatcherSchema, { name, headerMatchSpecifier: { case: 'presentMatch', value: true } })
+        return [permission({ case: 'header', value })]
+      })
     }
     default:
       return impossible(condition)

@@ -1,6 +1,7 @@
 /** Which strings may be a value, a method, a path … in a head: no more than HTTP/1 can carry. */
 
 import { isWritable } from '../../hpack.ts'
+import { emptyLabel } from '../../http1.ts'
 
 /** RFC 9113 §8.2.1 and RFC 9110 §5.5: no control character, no white space at either end. */
 export function isField(value: string): boolean {
@@ -29,7 +30,8 @@ export function isPath(value: string): boolean {
 /** RFC 3986 §3.2.2, without user information (RFC 9113 §8.3.1) and without a comma, which is what two Host lines become when somebody joined them. */
 export function isAuthority(value: string): boolean {
   if (value === last) return true
-  const isValid = /^(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})*)(?::[0-9]{0,5})?$/.test(value)
+  const isValid =
+    /^(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})*)(?::[0-9]{0,5})?$/.test(value) && !emptyLabel.test(value)
   if (isValid && value.length <= 255) last = value
   return isValid
 }
