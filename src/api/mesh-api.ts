@@ -77,6 +77,8 @@ export type ProxyStatus = {
   readonly identity: string // SPIFFE id
   readonly certificate?: { readonly notAfter: string; readonly serial: string }
   readonly admin?: string
+  /** Why its identity, or the certificate that it shows, is not believed any more: a sentence. Absent: it is. */
+  readonly revoked?: string
 }
 
 /** GET /weft/v1/proxies/ID/config: the view that the control plane compiled for it. */

@@ -209,7 +209,7 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
     serverCertificate: () => server.shown,
     certificates: () => [
       ...issuer.roots().map(root => told('root', root)),
-      ...living(issuer.intermediates(), clock.now()).map(certificate => told('intermediate', certificate)),
+      ...living(trusted(issuer), clock.now()).map(certificate => told('intermediate', certificate)),
       { use: 'control', subject: self, notAfter: new Date(server.issued.notAfter).toISOString() },
     ],
     ...(issuer.rotation === undefined ? {} : { rotation: issuer.rotation }),
@@ -230,6 +230,18 @@ function signerOf(crl: Crl, issuer: Issuer): string {
 function told(use: AuthorityCertificate['use'], certificate: Certificate): AuthorityCertificate {
   const notAfter = new Date(lifeOf(certificate).notAfter).toISOString()
   return { use, subject: certificate.subject.replaceAll('\n', ', '), notAfter }
+}
+
+/** Those that lead to a root, by themselves or through each other: after a root was retired its own sign revocation lists for a while, and nothing else. */
+function trusted(issuer: Issuer): readonly Certificate[] {
+  const all = issuer.intermediates()
+  const good = new Set<Certificate>()
+  const isBy = (one: Certificate, by: Certificate): boolean => one.checkIssued(by) && one.verify(by.publicKey)
+  for (let before = -1; before < good.size; ) {
+    before = good.size
+    for (const each of all) if (!good.has(each) && [...issuer.roots(), ...good].some(by => isBy(each, by))) good.add(each)
+  }
+  return good.size > 0 ? all.filter(each => good.has(each)) : all
 }
 
 /** Those that were replaced in time are of no interest once they have ended; that the last one has ended is. */

@@ -27,7 +27,7 @@ export type MeshParts = {
   readonly now: () => number
   readonly trust: () => TrustTold
   /** Why an identity is not believed any more; undefined: it is. */
-  readonly revoked: (identity: string) => string | undefined
+  readonly revoked: (identity: string, serial?: string) => string | undefined
 }
 
 export function meshRoutes(parts: MeshParts): ExtraRoute[] {
@@ -185,9 +185,15 @@ function statusOf(parts: MeshParts): ControlStatus {
 }
 
 /** A proxy that only counts is heard of too, and what it counts tells its certificate. */
-export const proxiesOf = ({ discovery, traffic }: Pick<MeshParts, 'discovery' | 'traffic'>): ControlStatus['proxies'] =>
-  discovery.proxies.map(proxy => {
-    const vitals = traffic.vitals(proxy.id)
+export const proxiesOf = ({
+  discovery,
+  traffic,
+  revoked,
+}: Pick<MeshParts, 'discovery' | 'traffic' | 'revoked'>): ControlStatus['proxies'] =>
+  discovery.proxies.map(known => {
+    const vitals = traffic.vitals(known.id)
+    const why = known.identity === '' ? undefined : revoked(known.identity, vitals?.certificate?.serial)
+    const proxy = why === undefined ? known : { ...known, revoked: why }
     if (vitals === undefined) return proxy
     const { lastAt, certificate } = vitals
     const heardAt = new Date(lastAt).toISOString()
@@ -196,7 +202,9 @@ export const proxiesOf = ({ discovery, traffic }: Pick<MeshParts, 'discovery' | 
       lastSeen: heardAt > proxy.lastSeen ? heardAt : proxy.lastSeen,
       ...(certificate === undefined
         ? {}
-        : { certificate: { notAfter: new Date(certificate.notAfter).toISOString(), serial: certificate.serial } }),
+        : {
+            certificate: { notAfter: new Date(Math.round(certificate.notAfter / 1000) * 1000).toISOString(), serial: certificate.serial },
+          }),
     }
   })
 

@@ -235,12 +235,13 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
   const rootEndsAt = () => Date.parse(authority.certificates().find(({ use }) => use === 'root')?.notAfter ?? '')
   owned.defer(tellRootEnd({ endsAt: rootEndsAt, isOwn: authority.issuer === 'BuiltIn', clock, log }))
 
+  const revoked = (identity: string, serial?: string) => withdrawn.why(identity, serial)
   const { rotation } = authority
   const watch =
     rotation &&
     new RotationWatch({
       rotation,
-      proxies: () => proxiesOf({ discovery, traffic }),
+      proxies: () => proxiesOf({ discovery, traffic, revoked }),
       leafLifeMs: authority.leafLifeMs,
       ...(options.bundle === undefined ? {} : { othersHearMs: (options.bundleRefreshS ?? 300) * 1000 }),
       clock,
@@ -264,7 +265,7 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
     xds: () => xds,
     now: () => clock.now(),
     trust: () => told(),
-    revoked: (identity: string) => withdrawn.why(identity),
+    revoked,
   }
   const operators = owned.use(
     await openOperators({

@@ -2,7 +2,7 @@
 
 import type { TrustTold } from '#api/mesh-api'
 import type { KnownDomain } from '#compiler'
-import type { Revocation, TrustDomain } from '#resources/weft'
+import { type Revocation, revocationStanding, type TrustDomain } from '#resources/weft'
 import type { Authority } from './authority.ts'
 import type { Store } from './store.ts'
 
@@ -18,7 +18,7 @@ const of = (kind: string) => ({ kind: { group: 'weft.dev', kind } })
 
 export function tellTrust({ store, authority, domains, now }: TrustParts): TrustTold {
   const known = domains()
-  const holds = ({ spec }: Revocation): boolean => spec?.until === undefined || Date.parse(spec.until) > now()
+  const holds = (revocation: Revocation): boolean => revocationStanding(revocation, now()) === 'holds'
   return {
     revocations: (store.list(of('Revocation')).items as readonly Revocation[]).filter(holds).map(({ metadata, spec }) => ({
       name: metadata.name,

@@ -44,7 +44,7 @@ export type { JWTPolicy, JWTPolicySpec, TokenProvider } from './weft/jwt-policy.
 export type { LoginPolicy, LoginPolicySpec } from './weft/login-policy.ts'
 export type { MeshResource, MeshSpec } from './weft/mesh.ts'
 export { keyOfWhen, type LimitBy, type RateLimitPolicy, type RateLimitPolicySpec } from './weft/rate-limit-policy.ts'
-export { type Revocation, type RevocationSpec, revocationReasons } from './weft/revocation.ts'
+export { type Revocation, type RevocationSpec, revocationReasons, revocationStanding } from './weft/revocation.ts'
 export type { Registration, RegistrationSpec } from './weft/registration.ts'
 export type { RouteFilter, RouteFilterSpec } from './weft/route-filter.ts'
 export type { RetrySpec, RoutePolicy, RoutePolicySpec } from './weft/route-policy.ts'

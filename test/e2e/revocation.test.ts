@@ -43,6 +43,7 @@ describe('revocation', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.r
     await shell?.[Symbol.asyncDispose]()
   }
 
+  type Told = { readonly use: string; readonly of: string; readonly serial?: string }
   type Line = { readonly what: string; readonly how: string; readonly at: number }
   /** Leaves connections of all kinds open in a shell. Returns what is said of them. */
   async function hold(shell: Shell, name: string): Promise<() => readonly Line[]> {
@@ -74,7 +75,7 @@ describe('revocation', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.r
     const own = await hold(friend, 'friend')
     const said = await weft('cert', 'revoke', 'thief.default', '--reason', 'key-compromise', '--comment', 'seen elsewhere')
     const since = Date.now()
-    assert.match(said, /revocation\/default-thief revokes spiffe:\/\/weft\.local\/ns\/default\/sa\/thief/)
+    assert.match(said, /revocation\/default-thief-[0-9a-f]{10} revokes spiffe:\/\/weft\.local\/ns\/default\/sa\/thief/)
     await mesh.until('all of the thief have ended', () => stolen().filter(({ how }) => how !== 'open').length === 5, 30_000)
     assert.ok(
       stolen().every(({ at }) => at - since < 10_000),
@@ -82,7 +83,7 @@ describe('revocation', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.r
     )
     assert.equal(own().length, 5, `those of others are as they were: ${JSON.stringify(own())}`)
     await mesh.until('the log of the called says why', () =>
-      /an open connection of a caller of inbound\/8080 was ended: spiffe:\/\/weft\.local\/ns\/default\/sa\/thief was revoked by Revocation default-thief \(KeyCompromise\)/.test(
+      /an open connection of a caller of inbound\/8080 was ended: spiffe:\/\/weft\.local\/ns\/default\/sa\/thief was revoked by Revocation default-thief-\w+ \(KeyCompromise\)/.test(
         mesh.logs(),
       ),
     )
@@ -113,9 +114,13 @@ describe('revocation', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.r
 
   test('weft cert revocations, weft cert doctor, weft explain request and weft audit tell of it', async () => {
     const explained = await mesh.weft('explain', 'request', '--from', 'thief', '--to', 'web:8080', 'GET', '/')
-    assert.match(explained.stderr, /no proxy "thief-\S+" is connected; \S+thief was revoked by Revocation default-thief/)
+    assert.match(explained.stderr, /proxy \S*thief-\S+ is (?:not )?connected.* \S+thief was revoked by Revocation default-thief/)
     assert.match((await mesh.weft('cert', 'doctor')).stdout, /1 revocation holds: default-thief/)
-    assert.match(await weft('cert', 'revocations'), /default-thief\s+spiffe:\S+thief\s+KeyCompromise\s.*seen elsewhere/)
+    assert.match((await mesh.weft('cert', 'doctor')).stdout, /proxy\s+thief-\S+\s.*\srevoked\n/)
+    const status = (await mesh.weft('status')).stdout
+    assert.match(status, /! thief-\S+ is revoked: \S+thief was revoked by Revocation default-thief/)
+    assert.doesNotMatch(status, /it serves with what it has/)
+    assert.match(await weft('cert', 'revocations'), /default-thief-\w+\s+spiffe:\S+thief\s+KeyCompromise\s.*seen elsewhere/)
     assert.match(await weft('audit'), /revocation\S*\s.*default-thief|default-thief/i)
   })
 
@@ -151,6 +156,55 @@ describe('revocation', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.r
   }
   const keptBy = (service: string): string =>
     execFileSync('sh', ['-c', `cat $(find ${mesh.folder}/state -path '*${service}*' -name certificate.pem | head -1)`]).toString()
+
+  test('another of the same name elsewhere is revoked beside it; said again, a revocation keeps what it said; what would do nothing is refused or told', async () => {
+    type Said = { readonly metadata: { readonly name: string }; readonly spec: Readonly<Record<string, unknown>> }
+    const revoke = async (...args: readonly string[]): Promise<Said> =>
+      JSON.parse(await weft('cert', 'revoke', ...args, '-o', 'json')) as Said
+    const again = await revoke('thief.default', '--until', '2h')
+    const { reason, comment, until } = again.spec
+    assert.deepEqual([reason, comment], ['KeyCompromise', 'seen elsewhere'])
+    assert.deepEqual((await revoke('spiffe://weft.local/ns/default/sa/thief', '--comment', 'again')).spec, {
+      ...again.spec,
+      comment: 'again',
+    })
+    assert.ok(Date.parse(String(until)) > Date.now())
+
+    const elsewhere = await mesh.weft('cert', 'revoke', 'spiffe://partner.example/ns/default/sa/thief')
+    assert.equal(elsewhere.code, 0, elsewhere.stderr)
+    assert.match(elsewhere.stderr, /the trust domain partner\.example is not believed anyway/)
+    assert.match(
+      await weft('cert', 'revocations'),
+      /weft\.local\/ns\/default\/sa\/thief[^]*partner|partner[^]*weft\.local\/ns\/default\/sa\/thief/,
+    )
+    const taken = await mesh.weft('cert', 'revoke', 'spiffe://weft.local/ns/none/*', '--name', again.metadata.name)
+    assert.match(taken.stderr, /is about somebody else: \S+sa\/thief; it stays as it is/)
+    assert.equal(taken.code, 1)
+    await weft('cert', 'revoke', 'spiffe://partner.example/ns/default/sa/thief', '--undo')
+
+    for (const [args, why] of [
+      [['web.default', '--until', '2020-01-01T00:00:00Z'], /has passed, so nobody would be revoked/],
+      [['a.b.c'], /"b\.c" cannot be a namespace/],
+      [['control.weft-system'], /is the control plane itself/],
+    ] as const) {
+      const { code, stderr } = await mesh.weft('cert', 'revoke', ...args)
+      assert.match(stderr, why)
+      assert.equal(code, 2)
+    }
+    const nobody = await mesh.weft('cert', 'revoke', 'web-v1.default', '--serial', 'aabb')
+    assert.equal(nobody.code, 0)
+    assert.match(nobody.stderr, /no known workload has the identity \S+web-v1; .*sa\/web\n.*serial aabb/)
+    await weft('cert', 'revoke', 'web-v1.default', '--serial', 'AA:BB', '--undo')
+
+    const ended = { identities: ['spiffe://weft.local/ns/none/*'], until: '2020-01-01T00:00:00Z' }
+    await mesh.client.create(
+      { group: 'weft.dev', version: 'v1alpha1', plural: 'revocations', namespaced: false },
+      { apiVersion: 'weft.dev/v1alpha1', kind: 'Revocation', metadata: { name: 'by-hand' }, spec: ended },
+    )
+    assert.doesNotMatch(await weft('cert', 'revocations'), /by-hand/)
+    assert.match(await weft('cert', 'revocations', '--all'), /by-hand\s.*ended/)
+    await weft('cert', 'revoke', 'spiffe://weft.local/ns/none/*', '--undo')
+  })
 
   test('taken back, the workload is in the mesh again by itself', async () => {
     await weft('cert', 'revoke', 'thief.default', '--undo')
@@ -204,7 +258,9 @@ describe('revocation', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.r
     const second = await dial(first.session)
     assert.deepEqual([second.isServed, second.isResumed], [true, true], 'a session may be resumed')
 
-    const serial = await serialOf('friend')
+    const doctor = JSON.parse((await mesh.weft('cert', 'doctor', '-o', 'json')).stdout) as { readonly findings: readonly Told[] }
+    const serial = doctor.findings.find(({ use, of }) => use === 'proxy' && of.startsWith('friend'))!.serial!
+    assert.equal(serial, await serialOf('friend'))
     await weft('cert', 'revoke', '--serial', serial.replaceAll(/..(?=.)/g, '$&:'), '--reason', 'Superseded')
     await mesh.until('it is refused', async () => !(await dial()).isServed, 30_000)
     const resumed = await dial(second.session)

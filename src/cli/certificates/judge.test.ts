@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { ControlStatus, TrustTold } from '#api/mesh-api'
+import type { ControlStatus, ProxyStatus, TrustTold } from '#api/mesh-api'
 import { judgeCertificates } from './judge.ts'
 
 const now = Date.parse('2026-06-01T00:00:00Z')
 const inDays = (days: number): string => new Date(now + days * 86_400_000).toISOString()
-const judged = (trust: Partial<TrustTold>, type = 'BuiltIn'): readonly string[] =>
+const findings = (
+  trust: Partial<TrustTold>,
+  type = 'BuiltIn',
+  proxies: readonly ProxyStatus[] = [],
+): ReturnType<typeof judgeCertificates> =>
   judgeCertificates(
     {
       version: '1',
@@ -15,12 +19,29 @@ const judged = (trust: Partial<TrustTold>, type = 'BuiltIn'): readonly string[] 
       store: { path: '', revision: 1 },
       authority: { type, leafLifeSeconds: 86_400 },
       certificates: [],
-      proxies: [],
+      proxies,
       mtls: { strict: 0, permissive: 0, disabled: 0, plaintext: 0 },
       trust: { revocations: [], lists: [], domains: [], ...trust },
     } satisfies ControlStatus,
     now,
-  ).map(({ use, of, verdict, remedy = '' }) => `${use} ${of} ${verdict}: ${remedy}`)
+  )
+const judged = (trust: Partial<TrustTold>, type?: string): readonly string[] =>
+  findings(trust, type).map(({ use, of, verdict, remedy = '' }) => `${use} ${of} ${verdict}: ${remedy}`)
+const proxy = (more: Partial<ProxyStatus>): ProxyStatus => ({
+  id: 'web-1.shop',
+  workload: 'web-1',
+  namespace: 'shop',
+  service: 'web',
+  version: '1',
+  state: 'synced',
+  lastSeen: inDays(0),
+  wanted: 1,
+  active: 1,
+  rejected: [],
+  health: 'healthy',
+  identity: 'spiffe://weft.local/ns/shop/sa/web',
+  ...more,
+})
 
 test('a revocation list is told of when it names somebody or has ended, and then with what that means', () => {
   const list = { issuer: 'CN=company', thisUpdate: inDays(-3), entries: 0 }
@@ -54,4 +75,22 @@ test('each root of another trust domain has its day, and a bundle that is not fe
     /is not fetched: .*does not answer; the last good one stays in use/,
   )
   assert.match(judged({ domains: [{ ...domain, failing, roots: [] }] })[0]!, /is not there: .*nobody of it is believed/)
+})
+
+test('the certificate of a proxy has its serial, and its day in whole seconds', () => {
+  const certificate = { notAfter: '2026-06-01T23:59:59.421Z', serial: '4f2a' }
+  assert.deepEqual(findings({}, 'BuiltIn', [proxy({ certificate })]), [
+    { of: 'web-1.shop', use: 'proxy', notAfter: '2026-06-01T23:59:59Z', serial: '4f2a', verdict: 'ok' },
+  ])
+})
+
+test('that a proxy is revoked is its verdict, also once its certificate has expired, and nothing to mend', () => {
+  const certificate = { notAfter: inDays(-1), serial: '4f2a' }
+  const [found] = findings({}, 'BuiltIn', [proxy({ certificate, state: 'disconnected', revoked: 'it was' })])
+  assert.deepEqual([found?.verdict, found?.remedy], ['revoked', undefined])
+})
+
+test('a bundle that was never there has no day', () => {
+  const [found] = findings({ domains: [{ name: 'partner', trustDomain: 'partner.test', failing: 'x', roots: [] }] })
+  assert.deepEqual([found?.verdict, found?.notAfter], ['is not there', undefined])
 })

@@ -6,11 +6,12 @@ type Trust = NonNullable<ControlStatus['trust']>
 
 const dayMs = 86_400_000
 
-/** notAfter: RFC 3339. verdict: `ok`, or in a few words what is wrong. remedy: a sentence, where there is something to do. */
+/** notAfter: RFC 3339, in whole seconds; absent: nothing is there yet. serial: of the certificate of a proxy, lower-case hex. verdict: `ok`, or in a few words what is wrong. remedy: a sentence, where there is something to do. */
 export type Finding = {
   readonly of: string
   readonly use: 'root' | 'intermediate' | 'control' | 'proxy' | 'list' | 'bundle'
-  readonly notAfter: string
+  readonly notAfter?: string
+  readonly serial?: string
   readonly verdict: string
   readonly remedy?: string
 }
@@ -41,12 +42,13 @@ export function judgeCertificates({ certificates, proxies, authority, trust }: C
       return { ...about, verdict: 'expires soon', remedy: `${cannotSign(foreign)}: the log of the control plane says why` }
     return { ...about, verdict: 'ok' }
   })
-  return [
+  const all = [
     ...found,
     ...(trust?.lists ?? []).flatMap(list => listFinding(list, foreign, now)),
     ...(trust?.domains ?? []).flatMap(domain => domainFindings(domain, now)),
     ...proxies.flatMap(proxy => proxyFinding(proxy, authority, now)),
   ]
+  return all.map(each => (each.notAfter === undefined ? each : { ...each, notAfter: each.notAfter.replace(/\.\d+Z$/, 'Z') }))
 }
 
 const cannotSign = (foreign: boolean): string =>
@@ -81,7 +83,7 @@ function listFinding({ issuer, nextUpdate, entries }: Trust['lists'][number], fo
 
 function domainFindings({ name, trustDomain, roots, url, failing }: Trust['domains'][number], now: number): readonly Finding[] {
   const [first] = roots.map(({ notAfter }) => notAfter).sort()
-  const about = { of: trustDomain, use: 'bundle' as const, notAfter: first ?? new Date(0).toISOString() }
+  const about = { of: trustDomain, use: 'bundle' as const, ...(first === undefined ? {} : { notAfter: first }) }
   if (failing !== undefined)
     return [
       {
@@ -103,14 +105,16 @@ function domainFindings({ name, trustDomain, roots, url, failing }: Trust['domai
 }
 
 function proxyFinding(
-  { id, certificate, state }: ControlStatus['proxies'][number],
+  { id, certificate, state, revoked }: ControlStatus['proxies'][number],
   { leafLifeSeconds }: ControlStatus['authority'],
   now: number,
 ): readonly Finding[] {
-  if (certificate === undefined) return []
-  const { notAfter } = certificate
+  if (certificate === undefined) return revoked === undefined ? [] : [{ of: id, use: 'proxy', verdict: 'revoked' }]
+  const { notAfter, serial } = certificate
   const left = Date.parse(notAfter) - now
-  const about = { of: id, use: 'proxy' as const, notAfter }
+  const about = { of: id, use: 'proxy' as const, notAfter, serial }
+  // As somebody wants it: it gets no other, and there is nothing to mend.
+  if (revoked !== undefined) return [{ ...about, verdict: 'revoked' }]
   const isAway = state === 'disconnected'
   if (left <= 0)
     return [

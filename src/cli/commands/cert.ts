@@ -37,7 +37,13 @@ export async function doctor(session: Session, { output = 'table', control }: Co
       { name: 'left' },
       { name: 'verdict', style: cell => (cell === 'ok' ? 'green' : 'red') },
     ],
-    findings.map(({ use, of, notAfter, verdict }) => [use, of, notAfter, tellLeft(notAfter, now), verdict]),
+    findings.map(({ use, of, notAfter, verdict }) => [
+      use,
+      of,
+      notAfter ?? '',
+      notAfter === undefined ? '' : tellLeft(notAfter, now),
+      verdict,
+    ]),
   )
   const revoked = current.trust?.revocations ?? []
   if (revoked.length > 0)

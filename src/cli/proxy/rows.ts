@@ -21,7 +21,7 @@ export const wideProxyHeadings: readonly Heading[] = [...proxyHeadings, { name: 
 
 /** revision: active, and behind a slash the wanted one when it is another. */
 export function proxyRow(
-  { id, service, namespace, version, state, health, active, wanted, certificate, lastSeen }: ProxyStatus,
+  { id, service, namespace, version, state, health, active, wanted, certificate, lastSeen, revoked }: ProxyStatus,
   now: number,
 ): readonly string[] {
   const left = certificate === undefined ? '' : Date.parse(certificate.notAfter) - now
@@ -30,7 +30,7 @@ export function proxyRow(
     id,
     `${service}.${namespace}`,
     version,
-    state,
+    revoked === undefined ? state : 'revoked',
     health,
     active === wanted ? String(active) : `${active}/${wanted}`,
     until,

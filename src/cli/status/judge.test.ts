@@ -58,3 +58,10 @@ test('certificates that were not renewed in time are told', () => {
     'the certificate of orders-1.default has expired',
   ])
 })
+
+test('one that is revoked is told so, and not that it serves with what it has', () => {
+  const revoked = 'spiffe://weft.local/ns/default/sa/orders was revoked by Revocation x (KeyCompromise)'
+  assert.deepEqual(concerns(status([proxy({ state: 'disconnected', lastSeen: inHours(-3), revoked })]), now), [
+    `orders-1.default is revoked: ${revoked}`,
+  ])
+})

@@ -20,7 +20,12 @@ export function concerns({ certificates, proxies }: ControlStatus, now: number):
   return found
 }
 
-function* concernsOf({ id, state, rejected, lastSeen, certificate }: ProxyStatus, now: number): Generator<string> {
+function* concernsOf({ id, state, rejected, lastSeen, certificate, revoked }: ProxyStatus, now: number): Generator<string> {
+  // It is cut off because of that, and nobody believes what it serves.
+  if (revoked !== undefined) {
+    yield `${id} is revoked: ${oneLine(revoked)}`
+    return
+  }
   if (state === 'rejected') {
     for (const { resource, reason } of rejected) yield `${id} refused ${oneLine(resource)}: ${oneLine(reason)}`
     if (rejected.length === 0) yield `${id} refused its configuration`

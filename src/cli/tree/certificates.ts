@@ -48,6 +48,7 @@ export function addCertificates(program: Command, session: Session, act: Act): v
   const revoked = cert
     .command('revocations')
     .description('who is not believed any more')
+    .option('--all', 'also those that have ended, and those that are refused')
     .addOption(outputFlag('table', 'json', 'yaml'))
     .addOption(controlFlag())
     .action(act(async (flags: object) => (await revoking()).revocations(session, flags)))

@@ -73,3 +73,15 @@ test('who is revoked is no endpoint; where nobody is, the inventory is the same 
   )
   assert.equal(withoutRevoked(inventory, find(made('two', { serials: ['aa'] })).revoked), inventory)
 })
+
+test('where it names the control plane it says that it is not carried out for it, and holds for the others', () => {
+  const control = 'spiffe://weft.local/ns/weft-system/sa/control'
+  const alone = find(made('one', { identities: [control] }))
+  assert.deepEqual([said(alone), alone.revoked, alone.rules], [['one Accepted False Invalid'], [], []])
+  const both = find(made('one', { identities: [control, 'spiffe://weft.local/ns/shop/sa/web'] }))
+  assert.deepEqual(said(both), ['one Accepted True Accepted', 'one PartiallyInvalid True UnsupportedValue'])
+  assert.deepEqual(both.revoked.length, 1)
+  const pattern = find(made('one', { identities: ['spiffe://weft.local/ns/weft-system/*'] }))
+  assert.deepEqual(said(pattern), ['one Accepted True Accepted', 'one PartiallyInvalid True UnsupportedValue'])
+  assert.match(JSON.stringify(pattern.statuses), /sa\/control is the control plane, for which it is not carried out/)
+})

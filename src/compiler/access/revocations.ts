@@ -1,5 +1,6 @@
 /** Revocations: whom no proxy believes any more, and what is said of each. */
 
+import { controlPath } from '#base/id-template'
 import type { AccessRule, Revoked, TextMatch } from '#model/view'
 import type { Inventory } from '#model/workload'
 import { isRevoked } from '#model/revoked'
@@ -21,7 +22,7 @@ export function findRevocations(all: readonly Revocation[], own: string, now: nu
   const revoked: Revoked[] = []
   const rules: AccessRule[] = []
   const statuses = all.map(revocation => {
-    const { identities = [], serials = [], trustDomains = [], reason = 'Unspecified', until } = revocation.spec ?? {}
+    const { identities: named = [], serials = [], trustDomains = [], reason = 'Unspecified', until } = revocation.spec ?? {}
     const told = (isAccepted: boolean, why: string, says: string, partly = '') =>
       statusFor(revocation, {
         conditions: [
@@ -37,6 +38,12 @@ export function findRevocations(all: readonly Revocation[], own: string, now: nu
         'Invalid',
         `spec.trustDomains[${trustDomains.indexOf(own)}]: ${own} is the mesh itself: revoke its namespaces, or replace its root with weft cert rotate-root`,
       )
+    const control = `spiffe://${own}${controlPath}`
+    const identities = named.filter(identity => identity !== control)
+    // Proxies know the control plane by its name, and what it says is what they go by: it cannot tell them not to believe it.
+    const itself = `is the control plane, for which it is not carried out: replace its root with weft cert rotate-root`
+    if (identities.length + serials.length + trustDomains.length === 0)
+      return told(false, 'Invalid', `spec.identities: ${control} ${itself}`)
     const by = revocation.metadata.name
     const matches: readonly TextMatch[] = [
       ...identities.map(patternOf),
@@ -47,8 +54,12 @@ export function findRevocations(all: readonly Revocation[], own: string, now: nu
       ...serials.map(serial => ({ by, reason, serial: serial.replaceAll(':', '').toLowerCase() })),
     )
     if (matches.length > 0) rules.push({ name: `Revocation/${by}#0`, from: [[{ on: 'identity', any: matches }]], to: [] })
-    const partly = serials.length > 0 && blind !== undefined ? `spec.serials: ${blind}` : ''
-    return told(true, 'Accepted', 'Nobody whom it names is believed', partly)
+    const isNamed = named.some(identity => isRevoked([{ by, reason, identity: patternOf(identity) }], control) !== undefined)
+    const partly = [
+      ...(isNamed ? [`spec.identities: ${control} ${itself}`] : []),
+      ...(serials.length > 0 && blind !== undefined ? [`spec.serials: ${blind}`] : []),
+    ]
+    return told(true, 'Accepted', 'Nobody whom it names is believed', partly.join('; '))
   })
   const ends = all.flatMap(({ spec }) => (spec?.until === undefined ? [] : [Date.parse(spec.until)])).filter(time => time > now)
   return { revoked, rules, statuses, ...(ends.length === 0 ? {} : { endsAt: Math.min(...ends) }) }

@@ -88,3 +88,15 @@ test('an intermediate that was replaced signs lists as long as what it signed ma
   )
   third.close()
 })
+
+test('the intermediate of a root that was retired is not told of any more, although it still signs lists', async () => {
+  await using folder = await temporaryFolder()
+  const { authority, close } = await open(folder.path, new TestClock(Date.now()))
+  const told = (): readonly string[] => authority.certificates().map(({ use }) => use)
+  await authority.rotation!.step()
+  await authority.rotation!.step()
+  assert.deepEqual(told(), ['root', 'root', 'intermediate', 'intermediate', 'control'])
+  await authority.rotation!.step()
+  assert.deepEqual(told(), ['root', 'intermediate', 'control'])
+  close()
+})

@@ -2,7 +2,7 @@
 
 import { z } from 'zod'
 import { age, atomicList, conditionColumn, conditions, rules } from '../fields.ts'
-import type { Kind, Resource } from '../kind.ts'
+import type { Condition, Kind, Resource } from '../kind.ts'
 
 /** The reasons of RFC 5280 §5.3.1 that one can have for a certificate of a workload, in the order of their codes. */
 export const revocationReasons = [
@@ -61,7 +61,14 @@ const spec = z
     }),
   )
 export type RevocationSpec = z.infer<typeof spec>
-export type Revocation = Resource<RevocationSpec>
+export type Revocation = Resource<RevocationSpec, { readonly conditions?: readonly Condition[] }>
+
+/** now: ms since the epoch. refused: the control plane does not carry it out, and its status says why. By the time, not by what was last said of it. */
+export function revocationStanding({ spec, status }: Revocation, now: number): 'holds' | 'ended' | 'refused' {
+  if (spec?.until !== undefined && Date.parse(spec.until) <= now) return 'ended'
+  const accepted = status?.conditions?.find(({ type }) => type === 'Accepted')
+  return accepted?.status === 'False' && accepted.reason !== 'Expired' ? 'refused' : 'holds'
+}
 
 /** In a line. */
 const what = ({ identities = [], serials = [], trustDomains = [] }: Partial<RevocationSpec> = {}): string =>
