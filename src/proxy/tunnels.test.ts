@@ -37,11 +37,13 @@ async function mesh(policies: Policies, gateway?: readonly Route['match'][]) {
   })
   const certificates = await materials('web', 'shop')
   const inside = await inboundSide('web', app.port, 'http', certificates['web']!)
-  const before = inside.core.view
-  const { access, ...more } = policies
-  const [name, listener] = Object.entries(before.listeners)[0]!
-  const routes = before.routes[name]!.hosts[0]!.routes.map(route => ({ ...route, ...(access === undefined ? {} : { access }) }))
-  inside.core.swap({ ...before, listeners: { [name]: { ...listener, ...more } }, routes: { [name]: table(name, routes) } })
+  const impose = ({ access, ...more }: Policies) => {
+    const before = inside.core.view
+    const [name, listener] = Object.entries(before.listeners)[0]!
+    const routes = before.routes[name]!.hosts[0]!.routes.map(route => ({ ...route, ...(access === undefined ? {} : { access }) }))
+    inside.core.swap({ ...before, listeners: { [name]: { ...listener, ...more } }, routes: { [name]: table(name, routes) } })
+  }
+  impose(policies)
   const target = remote('web', [inside.port])
   const outside = await outboundSide('shop', certificates['shop']!, 'http', {
     ...target,
@@ -51,6 +53,7 @@ async function mesh(policies: Policies, gateway?: readonly Route['match'][]) {
   return {
     port: door?.port ?? outside.port,
     heard,
+    impose,
     async [Symbol.asyncDispose]() {
       door?.stop()
       await outside[Symbol.asyncDispose]()
@@ -184,6 +187,18 @@ describe('CONNECT', { timeout: 30_000 }, () => {
     await using web = await mesh({ access: { deny: [rule('none', to(['CONNECT']))], allow: [rule('any', to(['CONNECT']))] } })
     assert.equal((await tunnel1(web.port)).status, 403)
     assert.deepEqual(web.heard, [])
+  })
+
+  test('that is under way ends when a policy comes that judges requests', async () => {
+    await using web = await mesh({})
+    const socket = net.connect(web.port, '127.0.0.1')
+    socket.on('error', () => {})
+    const closed = new Promise(done => socket.once('close', done))
+    socket.write('CONNECT web:80 HTTP/1.1\r\nHost: web:80\r\n\r\n')
+    assert.match(String((await once(socket, 'data'))[0]), / 200 /)
+    socket.resume()
+    web.impose({ tokens: [token] })
+    await closed
   })
 
   test('passes a Gateway by a route that names it only', async () => {
