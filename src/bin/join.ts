@@ -1,18 +1,19 @@
 /** How a workload comes to know the control plane: by a token it was given, by one it asks for, or by what it remembers from last time. */
 
-import { type Client, connect, Unreachable } from '#api/client'
+import { ApiError, type Client, connect, Unreachable } from '#api/client'
 import { systemClock } from '#base/clock'
 import { connectionBy } from '#cli/credentials'
 import type { OtherIdentity, RunOptions } from '#cli/options'
 import { pemBlocks } from '#identity/certificate'
 import { makeAttestation } from '#identity/rejoin'
 import { isSpiffeId, type SpiffeId, workloadId, workloadOf } from '#identity/spiffe'
-import { readToken } from '#identity/token'
+import { expectWhole, readToken, rootSha256 } from '#identity/token'
+import { readBundle } from '#identity/bundle'
 import { readText, readTextIfAny, writeAtomic } from '#io/files'
 import { type ClientTls, connectGrpc } from '#io/grpc'
 import { type Followed, followAgent } from '#proxy/agent-identity'
 import { askJoinTokens } from '#proxy/attested-join'
-import { type Attest, keepCertificate, type KeptCertificate, LateCertificate } from '#proxy/certificate'
+import { type Attest, keepCertificate, type KeptCertificate, LateCertificate, loadCertificate } from '#proxy/certificate'
 import type { RunWorld } from './world.ts'
 
 /** Where the control plane is, and who this workload is to it. token: absent when all is remembered. */
@@ -21,6 +22,8 @@ export type Invitation = {
   readonly port: number
   readonly identity: SpiffeId
   readonly token?: string
+  /** It was given by somebody, who hears of it when it is not needed. */
+  readonly isGiven?: true
   /** Another proof than a token. */
   readonly attest?: Attest
   /** The identity itself is somebody else's to give. */
@@ -37,8 +40,10 @@ const patienceMs = 10_000
 export async function invited(options: Member, world: RunWorld, folder: string): Promise<Invitation> {
   const { log } = world
   if (options.other !== undefined) return byOthers(options.other, options, world)
-  if (options.token !== undefined)
-    return remember(folder, forThis(options, fromToken(options.token), readToken(options.token, 0).idTemplate))
+  if (options.token !== undefined) {
+    expectWhole(options.token)
+    return remember(folder, forThis(options, { ...fromToken(options.token), isGiven: true }, readToken(options.token, 0).idTemplate))
+  }
   const client = connect(options.control.url, { ...(await connectionBy(options.control.credentials)), timeoutMs: 5000 })
   const { attestSocket } = options
   const ask = attestSocket === undefined ? () => askToken(client, options) : () => askAttested(attestSocket, options)
@@ -46,12 +51,16 @@ export async function invited(options: Member, world: RunWorld, folder: string):
   const until = Date.now() + patienceMs
   for (let attempt = 0; ; attempt++) {
     try {
-      return await remember(folder, fromToken(await ask()))
+      const known = attestSocket === undefined ? await knownHere(client, options, folder, log) : undefined
+      return await remember(folder, known ?? fromToken(await ask()))
     } catch (thrown) {
       if (!(thrown instanceof Unreachable || thrown instanceof LateCertificate)) throw thrown
       const remembered = await recall(folder)
       if (remembered !== undefined) {
-        log.warn('the control plane does not answer; joining with what is known from last time', { control: place })
+        log.warn('the control plane does not answer; joining with what is known from last time', {
+          control: place,
+          reason: thrown.message,
+        })
         return remembered
       }
       if (Date.now() > until) throw thrown
@@ -84,6 +93,33 @@ async function byOthers(
     return `weft-attest ${await makeAttestation({ key, cert: cert.join('') }, csr, Date.now())}`
   }
   return { ...xds, identity, attest: { identity, trustDomain, roots: trusted, prove } }
+}
+
+/**
+ * Whose certificate from last time is good in this mesh needs no token. Undefined: there is none, whoever asks may not read that, or something of that name or serial is
+ * revoked, and a token for it is refused with the reason.
+ */
+async function knownHere(
+  client: Client,
+  { namespace, service }: Member,
+  folder: string,
+  log: RunWorld['log'],
+): Promise<Invitation | undefined> {
+  const own = await loadCertificate(folder, log)
+  if (own === undefined || own.notAfter <= Date.now()) return undefined
+  try {
+    const [{ xds, trustDomain, idTemplate, trust }, bundle] = await Promise.all([client.status(), client.bundle()])
+    const identity = workloadId(trustDomain, { namespace, serviceAccount: service }, idTemplate)
+    const { roots } = readBundle(JSON.stringify(bundle))
+    const isOfThisMesh = own.identity === identity && own.roots.some(root => roots.some(each => rootSha256(each) === rootSha256(root)))
+    const isMaybeRevoked = trust?.revocations.some(({ revokes }) =>
+      revokes.some(each => each === identity || each.includes('*') || each.startsWith('serial ')),
+    )
+    return isOfThisMesh && isMaybeRevoked === false ? { ...xds, identity } : undefined
+  } catch (thrown) {
+    if (thrown instanceof ApiError) return undefined
+    throw thrown
+  }
 }
 
 const askToken = async (client: Client, { namespace, service }: Member): Promise<string> =>
@@ -143,7 +179,7 @@ export async function becomeMember(
   invitation: Invitation,
   options: { readonly folder: string; readonly world: RunWorld; readonly signal: AbortSignal; readonly onChange: () => void },
 ): Promise<Membership> {
-  const { host, port, identity, token, attest, agent } = invitation
+  const { host, port, identity, token, isGiven, attest, agent } = invitation
   const { folder, world, signal, onChange } = options
   if (agent !== undefined) {
     agent.follow(onChange)
@@ -158,6 +194,14 @@ export async function becomeMember(
     signal,
     patienceMs,
     ...(token === undefined ? {} : { token }),
+    ...(isGiven === undefined
+      ? {}
+      : {
+          onUnneeded: ({ notAfter }) =>
+            world.say(
+              `weft: the certificate from last time is used (good until ${new Date(notAfter).toISOString()}): the join token was not needed, and not tried`,
+            ),
+        }),
     ...(attest === undefined ? {} : { attest }),
     channel: tls => connectGrpc({ host, port, ...tls }),
   }).catch((thrown: unknown) => {

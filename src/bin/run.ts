@@ -30,6 +30,8 @@ import type { RunWorld } from './world.ts'
 const patienceMs = 30_000
 /** A command that ended before the mesh knew it waits so long for the verdict: a refused token is to be heard of. */
 const verdictMs = 1000
+/** And so long where the control plane is there and its verdict is out: another certificate may be asked for meanwhile. */
+const mostVerdictMs = 3000
 
 /** With the other workloads of one process. */
 export type Shared = {
@@ -170,6 +172,8 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
     await openAdmin(path => pageOf({ core, certificate: () => certificate.current(), interception }, path), options.adminPort),
   )
 
+  const denied = Promise.withResolvers<never>()
+  denied.promise.catch(() => {})
   const keep = keepView(folder, log)
   let hasView = false
   const link = new Link({
@@ -181,6 +185,7 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
     shelf: shared.shelf,
     probe: probe => launched.promise.then(running => askReadiness(probe, running, options.readyCommand)),
     onRefused: () => certificate.refused(),
+    onDenied: reason => denied.reject(new Error(`the control plane does not let this workload in: ${reason}`)),
     onView: view => {
       const hasNewRoots = allRoots(view.trust).join() !== allRoots(core.view.trust).join()
       hasView = true
@@ -205,12 +210,14 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
 
   if (workload === undefined) {
     // Not captured, the command must be told addresses, so the mesh must be known first.
-    await Promise.race([core.ready(), departure.isTold()])
+    await Promise.race([core.ready(), departure.isTold(), denied.promise])
     // Told to end before the mesh was known: there is nothing yet to pass it on to.
     if (departure.signal.aborted) return exitCodeOf({ code: null, signal: 'SIGTERM' })
     workload = await launch(owned.use(await openExplicit(core, log)).env)
   }
-  const exit = await workload.exited
+  const exit = await Promise.race([workload.exited, denied.promise])
+  const verdict = new Promise(resolve => setTimeout(resolve, mostVerdictMs).unref())
+  if (!departure.signal.aborted) await Promise.race([denied.promise, link.tried, verdict, departure.isTold()])
   link.leave()
   await core.drain(departure.leftMs(options.drainMs))
   await link.farewell()

@@ -82,7 +82,8 @@ export function tokenRoutes({ authority, tokens, store, make, jwks }: TokenParts
       path: '/weft/v1/tokens/:id',
       handle: (request, { id = '' }) => {
         const revoked = tokens.revoke(id)
-        if (revoked === undefined) throw new Refusal(404, 'NotFound', `no join token has the id "${id}"; GET /weft/v1/tokens lists them`)
+        if (revoked === undefined)
+          throw new Refusal(404, 'NotFound', `no join token has the id "${id}"; "weft token list" (GET /weft/v1/tokens) lists them`)
         store.note('revoked', joinToken(revoked.identity, authority.idTemplate), authorOf(request))
         return json(200, told(revoked))
       },

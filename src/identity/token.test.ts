@@ -4,7 +4,7 @@ import { defaultIdTemplate } from '#base/id-template'
 import { createRoot } from './issue.ts'
 import { newKey } from './key.ts'
 import { controlId, workloadId } from './spiffe.ts'
-import { BadToken, readToken, rootSha256, signToken, verifyToken } from './token.ts'
+import { BadToken, expectWhole, readToken, rootSha256, signToken, verifyToken } from './token.ts'
 
 const now = Date.parse('2026-01-01T00:00:00Z')
 const identity = workloadId('test.mesh', { namespace: 'default', serviceAccount: 'orders' })
@@ -63,6 +63,13 @@ const odd = [
     json => `a.${Buffer.from(json).toString('base64url')}.c`,
   ),
 ]
+test('a token that was cut or altered in its form is known by that, before anybody is asked', () => {
+  expectWhole(token)
+  expectWhole(` ${token}\n`)
+  for (const text of [token.slice(0, -1), `${token}x`, `x${token}`, token.replace(/[^.]*$/, ''), '', 'a.b.c'])
+    assert.throws(() => expectWhole(text), /the join token is malformed/, text)
+})
+
 test('whatever is no token is refused with one sentence', () => {
   for (const text of odd)
     assert.throws(

@@ -65,11 +65,22 @@ export function readToken(token: string, now: number): JoinToken {
     claims = JSON.parse(Buffer.from(parts[1]!, 'base64url').toString('utf8'))
     if (typeof claims !== 'object' || claims === null) throw new Error()
   } catch {
-    throw new BadToken(
-      `the join token is malformed (a token is three parts with dots between them); was it copied whole? Otherwise ${anew}`,
-    )
+    throw new BadToken(malformed)
   }
   return fromClaims(claims, now)
+}
+
+const malformed = `the join token is malformed (a token is three parts with dots between them); was it copied whole? Otherwise ${anew}`
+
+/** Throws BadToken where its form alone shows that a token was not copied whole: its head is no JSON, or its signature has not the 64 bytes of one. */
+export function expectWhole(token: string): void {
+  const [head = '', , signature = ''] = token.trim().split('.')
+  try {
+    JSON.parse(Buffer.from(head, 'base64url').toString('utf8'))
+  } catch {
+    throw new BadToken(malformed)
+  }
+  if (!/^[\w-]{86}$/.test(signature)) throw new BadToken(malformed)
 }
 
 /** For the authority: the token as readToken gives it, proved to be its own. Throws BadToken. */

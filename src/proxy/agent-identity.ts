@@ -129,7 +129,7 @@ export async function followAgent(options: AgentIdentity): Promise<Followed> {
     },
     // The agent knows by itself when its roots change.
     trusted: () => {},
-    refused: () => {},
+    refused: () => false,
     stop,
     follow: told => {
       onChange = told

@@ -14,7 +14,7 @@ import { type ClientTls, type GrpcChannel, type KeyAndChain, RpcError, rpcCodes 
 import { createCertificate } from '#xds/rpcs'
 import { adopt, loadCertificate, type OwnCertificate, saveCertificate } from './certificate/kept.ts'
 
-export type { OwnCertificate } from './certificate/kept.ts'
+export { loadCertificate, type OwnCertificate } from './certificate/kept.ts'
 
 export type KeepCertificate = {
   /** Where the last certificate and its key are kept, mode 0600. */
@@ -32,6 +32,8 @@ export type KeepCertificate = {
   readonly log: Log
   /** After every renewal; not for the first. */
   readonly onChange?: (own: OwnCertificate) => void
+  /** The kept one is good, and the token was not needed. */
+  readonly onUnneeded?: (own: OwnCertificate) => void
   /** Ends the wait for a first certificate. */
   readonly signal?: AbortSignal
   /** How long that wait may take; absent: for ever. Whoever was in the mesh before, and slept too long, waits for ever. */
@@ -58,8 +60,8 @@ export type KeptCertificate = {
   state(): RotationState
   /** The mesh trusts these now, what new certificates lead to first: where that is not what this one leads to, the next one is asked for soon. */
   trusted(roots: readonly string[]): void
-  /** The control plane does not believe this certificate any more: where there is a join token that is good, the next one is asked for by that, at once. */
-  refused(): void
+  /** The control plane does not believe this certificate (any more): where there is a join token that is good, the next one is asked for by that, at once. False: there is none, or it was of no use. */
+  refused(): boolean
   stop(): void
 }
 
@@ -88,7 +90,9 @@ export async function keepCertificate(options: KeepCertificate): Promise<KeptCer
 
   let own = usable
   let hasBegun = usable !== undefined && usable.notAfter > clock.now()
+  if (usable && hasBegun && options.token !== undefined) options.onUnneeded?.(usable)
   let isRefused = false
+  let isReplaced = false
   /** It brought this process its first certificate, or was tried in vain: most are good for one use. */
   let isTokenSpent = false
   const isValid = (): boolean => own !== undefined && own.notAfter > clock.now()
@@ -114,6 +118,7 @@ export async function keepCertificate(options: KeepCertificate): Promise<KeptCer
     // Asked without a certificate to show: by the token, if there is one.
     isTokenSpent ||= shown() === undefined
     hasBegun = true
+    isReplaced = isRefused
     isRefused = false
     own = next
     await saveCertificate(folder, next).catch((thrown: unknown) =>
@@ -179,11 +184,17 @@ export async function keepCertificate(options: KeepCertificate): Promise<KeptCer
   const trusted = ([first]: readonly string[]): void => {
     if (first !== undefined && !isSame(first, current().roots[0]!)) rotation.hurry(Math.random() * soonMs)
   }
-  const refused = (): void => {
-    if (isTokenSpent || options.token === undefined || readIfGood(options.token, clock) === undefined) return
+  const refused = (): boolean => {
+    // Asked already, and not answered yet; or answered just now, while the old one was being shown.
+    if (isRefused || isReplaced) {
+      isReplaced = false
+      return true
+    }
+    if (isTokenSpent || options.token === undefined || readIfGood(options.token, clock) === undefined) return false
     isTokenSpent = true
     isRefused = true
     rotation.hurry(0)
+    return true
   }
   return { current, tls, shown, state: rotation.state, trusted, refused, stop: rotation.stop }
 }

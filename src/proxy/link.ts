@@ -25,8 +25,10 @@ export type LinkOptions = {
   readonly probe: ConstructorParameters<typeof Prober>[0]
   readonly clock: Clock
   readonly log: Log
-  /** The certificate of this proxy is not believed. */
-  readonly onRefused?: () => void
+  /** The certificate of this proxy is not believed, or lets it be something else than it says; true: another one is being asked for. */
+  readonly onRefused?: () => boolean
+  /** The control plane, asked for the first time, says that this proxy may not be what it says it is: asking again is of no use. */
+  readonly onDenied?: (reason: string) => void
   /** Decoded resources, shared with other proxies of this process. */
   readonly shelf?: Shelf | undefined
 }
@@ -63,6 +65,8 @@ export class Link {
   #wasConnected = false
   #isClosed = false
   #isConnected = false
+  #wasEverConnected = false
+  readonly #tried = Promise.withResolvers<void>()
 
   constructor(options: LinkOptions) {
     this.#options = options
@@ -75,6 +79,11 @@ export class Link {
 
   get isConnected(): boolean {
     return this.#isConnected
+  }
+
+  /** Resolves when the control plane has said something for the first time, or cannot be reached. */
+  get tried(): Promise<void> {
+    return this.#tried.promise
   }
 
   #follow(): void {
@@ -108,6 +117,8 @@ export class Link {
       message: reply => {
         if (!this.#isConnected) log.info('the control plane is connected')
         this.#isConnected = true
+        this.#wasEverConnected = true
+        this.#tried.resolve()
         act(this.#ads.receive(reply, clock.now()))
       },
       over: () => {
@@ -173,6 +184,7 @@ export class Link {
         end: status => {
           this.#streams.delete(stream)
           on.over()
+          if (what === 'configuration' && this.#isDenied(status)) return
           if (this.#isClosed || this.#hasLeft) return
           const waitMs = backoffMs(status.code === 14 ? absence : backoff, attempt++, Math.random())
           log.debug(`the ${what} stream ended`, { code: status.code, details: status.details, againInMs: waitMs })
@@ -193,6 +205,17 @@ export class Link {
       on.begin(stream)
     }
     open()
+  }
+
+  /** True: it is of no use to ask again. */
+  #isDenied({ code, details }: { readonly code: number; readonly details: string }): boolean {
+    const { onRefused, onDenied } = this.#options
+    const isFirstWord = code === rpcCodes.permissionDenied && !this.#wasEverConnected && !this.#hasLeft && onDenied !== undefined
+    // By another certificate it is tried once more.
+    if (isFirstWord && onRefused?.() === true) return false
+    if (isFirstWord) onDenied(details)
+    this.#tried.resolve()
+    return isFirstWord
   }
 
   /** Says good-bye: the control plane takes the workload's endpoints away at once. */

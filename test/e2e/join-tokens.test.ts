@@ -97,21 +97,79 @@ suite('join tokens', () => {
 
   test('who joined by a token for some labels is in the mesh with these only, also with the certificate that it got', async () => {
     const token = await make('--service-account', 'cart', '-l', 'version=v2')
-    const wrong = mesh.run('cart', ['/bin/sleep', '60'], {
-      flags: ['--capture', 'proxy', '--token', token, '--app-version', 'v1'],
-      env: { XDG_STATE_HOME: join(mesh.folder, 'machine-wrong') },
-    })
-    await mesh.until('a reason', () =>
-      /its join token is for workloads with the labels version=v2, and this one has app=cart, version=v1/.test(wrong.stderr),
-    )
+    const machine = { env: { XDG_STATE_HOME: join(mesh.folder, 'machine-wrong') } }
+    const asV1 = ['--token', token, '--app-version', 'v1']
+    // Refused by the certificate of the token, and then by the kept one.
+    for (const say of ['a first', 'a second']) {
+      const wrong = await mesh.job('cart', ['/bin/echo', 'started'], { flags: ['--capture', 'proxy', ...asV1], ...machine })
+      assert.deepEqual([wrong.code, wrong.stdout], [1, ''], `${say} time: ${wrong.stderr}`)
+      assert.match(
+        wrong.stderr,
+        /does not let this workload in: its join token is for workloads with the labels version=v2, and this one has app=cart, version=v1/,
+      )
+    }
+    // Where it is captured the command starts at once, and is ended with it; a short one does not hide the reason.
+    for (const command of [
+      ['/bin/echo', 'started'],
+      ['/bin/sleep', '60'],
+    ]) {
+      const wrong = await mesh.job('cart', command, { flags: asV1, ...machine })
+      assert.equal(wrong.code, 1, wrong.stderr)
+      assert.match(wrong.stderr, /its join token is for workloads with the labels version=v2/)
+    }
     assert.deepEqual(await mesh.healthOf('cart'), [])
-    // Told to end while it is refused, it ends.
-    assert.equal((await wrong.stop()).code, 143)
     await using right = mesh.run('cart', ['/bin/sleep', '60'], {
       flags: ['--capture', 'proxy', '--token', token, '--app-version', 'v2'],
-      env: { XDG_STATE_HOME: join(mesh.folder, 'machine-wrong') },
+      ...machine,
     })
     await mesh.until('the workload', async () => (await mesh.healthOf('cart')).length === 1)
     assert.doesNotMatch(right.stderr, /its join token is for/)
+    // Another token, for any labels, takes the place of the certificate that is bound to some.
+    const other = await mesh.job('cart', ['/bin/echo', 'started'], {
+      flags: ['--capture', 'proxy', '--token', await make('--service-account', 'cart'), '--app-version', 'v1'],
+      ...machine,
+    })
+    assert.deepEqual([other.code, other.stdout], [0, 'started\n'], other.stderr)
+  })
+
+  test('whose certificate is kept hears that the token was not needed; what is no token is an error all the same', async () => {
+    const machine = { env: { XDG_STATE_HOME: join(mesh.folder, 'machine-kept') } }
+    const start = (...flags: readonly string[]): Promise<Done> =>
+      mesh.job('kept', ['/bin/echo', 'started'], { flags: ['--capture', 'proxy', ...flags], ...machine })
+    const token = await make('--service-account', 'kept', '--uses', '1')
+    const first = await start('--token', token)
+    assert.equal(first.code, 0, first.stderr)
+    assert.doesNotMatch(first.stderr, /not needed/)
+    const again = await start('--token', token)
+    assert.deepEqual([again.code, again.stdout], [0, 'started\n'], again.stderr)
+    assert.match(
+      again.stderr,
+      /^weft: the certificate from last time is used \(good until 20.*\): the join token was not needed, and not tried$/m,
+    )
+    for (const garbled of [token.slice(0, -5), `x${token}`, token.replace(/[^.]*$/, 'c2lnbmVk')]) {
+      const { code, stdout, stderr } = await start('--token', garbled)
+      assert.deepEqual([code, stdout], [1, ''], stderr)
+      assert.match(stderr, /the join token is malformed/)
+    }
+  })
+
+  test('a workload that may ask for a token asks for none while the certificate from last time is good', async () => {
+    const made = async (): Promise<number> => (await mesh.client.tokens()).filter(({ identity }) => identity.endsWith('/sa/again')).length
+    const start = async (): Promise<void> => {
+      const { code, stderr } = await mesh.job('again', ['/bin/true'], { flags: ['--capture', 'proxy'] })
+      assert.deepEqual([code, stderr], [0, ''])
+    }
+    await start()
+    assert.equal(await made(), 1)
+    await start()
+    assert.equal(await made(), 1)
+  })
+
+  test('a socket that is not there is said not to be there', async () => {
+    const socket = join(mesh.folder, 'no-such.sock')
+    const flags = ['--capture', 'proxy', '--attest-socket', socket]
+    const none = await mesh.job('nobody', ['/bin/echo', 'started'], { flags })
+    assert.deepEqual([none.code, none.stdout], [1, ''], none.stderr)
+    assert.match(none.stderr, /no such socket: .*no-such\.sock/)
   })
 })
