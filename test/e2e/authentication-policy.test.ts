@@ -176,7 +176,10 @@ describe('an AuthenticationPolicy', { skip }, () => {
     await mesh.until('safe', async () => (await report(...about, '--within', '2s')).code === 0)
     const second = await report(...about, '--within', '2s')
     assert.deepEqual([second.code, second.report.safe, second.report.ports[0]!.callers], [0, true, []])
-    assert.match((await mesh.weft('mtls', 'report', ...about, '--within', '2s')).stdout, /safe to go strict\? yes: nobody spoke plaintext/)
+    assert.match(
+      (await mesh.weft('mtls', 'report', ...about, '--within', '2s')).stdout,
+      /safe to go strict\? yes: nobody spoke plaintext in the last 2 s, by what proxies have reported/,
+    )
 
     // A connection that stays open is asked too.
     const { host, port } = await endpoint()
@@ -194,7 +197,13 @@ describe('an AuthenticationPolicy', { skip }, () => {
     assert.match(await plainly(), /.*code=403 identity-required$/s)
     assert.match(await calls(), /code=200 server$/)
     await mesh.until('it is told who was refused', async () => (await report(...about)).report.ports[0]!.refused.length > 0)
-    assert.equal((await report('--service', 'nobody')).code, 1)
+    const misspelt = await mesh.weft('mtls', 'report', '--service', 'servr')
+    assert.deepEqual([misspelt.code, misspelt.stdout], [2, ''])
+    assert.match(misspelt.stderr, /there is no Service "servr"; did you mean "server"\?/)
+    const portless = await mesh.weft('mtls', 'report', '--service', 'server', '--port', '9')
+    assert.equal(portless.code, 1)
+    assert.match(portless.stdout, /no workload behind a proxy has such a port/)
+    assert.doesNotMatch(portless.stdout, /watched for/)
     await remove(mesh, kind, 'server')
   })
 

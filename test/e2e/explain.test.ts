@@ -113,6 +113,12 @@ describe('what is explained', { skip: verdict.ok ? false : `${verdict.why}: ${ve
     assert.deepEqual([unknown.code, unknown.explanation.failure?.code], [1, 'no-listener'])
     const port = await explained('--to', 'front:1')
     assert.deepEqual([port.code, port.explanation.failure?.code], [1, 'no-listener'])
+    const away = await mesh.weft('explain', 'request', '--from', 'nobody', '--to', 'http://front:8080/')
+    assert.equal(away.code, 1)
+    assert.match(
+      away.stderr,
+      /no proxy "nobody": the caller must run .*: weft explain policy front:8080 --from nobody; services with proxies/,
+    )
     const wrong = await mesh.weft('explain', 'request', '--from', 'asker', '--to', 'front', 'lower', '-H', 'nothing')
     assert.equal(wrong.code, 2)
     assert.match(wrong.stderr, /neither a method[^]*is no "name: value"/)

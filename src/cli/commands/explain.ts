@@ -8,7 +8,7 @@ import { gatewayService } from '#model/workload'
 import type { Service } from '#resources/core'
 import { asCall, readQuestion } from '../explain/question.ts'
 import { storyOf, type Told } from '../explain/story.ts'
-import { badUsage, exit } from '../exit.ts'
+import { badUsage, exit, Stopped } from '../exit.ts'
 import { mapLimited } from '../limit.ts'
 import { printAs } from '../print.ts'
 import type { Session } from '../session.ts'
@@ -39,7 +39,9 @@ export async function explainRequest(session: Session, words: readonly string[],
   if (from === undefined || to === undefined) throw badUsage(missing.map(each => `${each} is needed`))
   const { question: asked, isPlain, place } = readQuestion({ to, words, headers: header, serverName, claims: claim, address: by, at })
   const { client, address } = await session.reach(flags.control)
-  const proxy = await chooseProxy(client, proxyOf(from), flags.namespace ?? address.namespace)
+  const remedy = whenAway(from, to)
+  const proxy = await chooseProxy(client, proxyOf(from), flags.namespace ?? address.namespace, remedy)
+  if (proxy.state === 'disconnected') throw new Stopped(`the proxy ${proxy.id} is not connected now: ${proxy.revoked ?? remedy}`)
   const [config, proxies] = await Promise.all([client.proxyConfig(proxy.id), client.proxies()])
   const caller: Known = { view: config.view, identity: proxy.identity }
 
@@ -56,6 +58,7 @@ export async function explainRequest(session: Session, words: readonly string[],
     request: { method: question.request.method, host: question.request.host, path: question.request.path, search: question.request.search },
     ...(await protocolOf(client, explanation)),
     ...(explanation.listener?.protocol === 'detect' ? { seen: await seenAt(client, proxy.id, explanation.listener.name) } : {}),
+    ...(await leftOut(client, explanation)),
     explanation,
   }
   if (output === 'text') for (const line of storyOf(session.say, told, session.now())) session.say.out(line)
@@ -66,6 +69,48 @@ export async function explainRequest(session: Session, words: readonly string[],
 
 /** `gateway/NAME` is where a request comes in from outside: its caller is the proxy of that Gateway. */
 const proxyOf = (from: string): string => (from.startsWith('gateway/') ? gatewayService(from.slice('gateway/'.length)) : from)
+
+/** Told is what its proxy was told, so there must be one. */
+function whenAway(from: string, to: string): string {
+  const must = 'the caller must run while it is asked about (start it with weft run), since what its proxy was told is looked at'
+  if (from.startsWith('gateway/')) return 'the Gateway must run (weft gateway) while it is asked about'
+  const called = to.replace(/^[a-z]+:\/\//, '').replace(/\/.*$/, '')
+  return `${must}; whether policies let it in is told without it: weft explain policy ${called} --from ${from}`
+}
+
+const slicesKind: Pick<ServedKind, 'group' | 'version' | 'plural' | 'namespaced'> = {
+  group: 'discovery.k8s.io',
+  version: 'v1',
+  plural: 'endpointslices',
+  namespaced: true,
+}
+
+/** Why EndpointSlices bring no endpoint to the backends that have none. */
+async function leftOut(client: Client, { shares }: Explanation): Promise<Pick<Told, 'slices'>> {
+  const empty = [
+    ...new Set(
+      shares.flatMap(({ backend, endpoints, failure }) =>
+        failure?.code === 'no-endpoint' && endpoints.length === 0 && backend !== undefined ? [backend.service] : [],
+      ),
+    ),
+  ]
+  const told = await Promise.all(
+    empty.map(async service => {
+      const [name = '', namespace = ''] = service.split('.')
+      const { items } = await client.list(slicesKind, { namespace, labelSelector: `kubernetes.io/service-name=${name}` })
+      return items.flatMap(({ metadata, status }) => {
+        const { conditions = [] } = (status ?? {}) as {
+          readonly conditions?: readonly { readonly status: string; readonly reason: string; readonly message: string }[]
+        }
+        return conditions
+          .filter(each => each.status === 'False')
+          .map(({ reason, message }) => ({ name: metadata.name, namespace, reason, message }))
+      })
+    }),
+  )
+  const slices = told.flat()
+  return slices.length === 0 ? {} : { slices }
+}
 
 async function knownTo(client: Client, proxies: readonly ProxyStatus[], workloads: readonly string[]): Promise<KnownOf> {
   const connected = new Map(proxies.filter(({ state }) => state !== 'disconnected').map(proxy => [proxy.id, proxy]))

@@ -1,7 +1,8 @@
 /** `weft mtls report`: who still speaks plaintext, and whether it is safe to refuse it. */
 
+import type { Client, ServedKind } from '#api/client'
 import type { MtlsPortReport, MtlsReport } from '#api/mesh-api'
-import { exit } from '../exit.ts'
+import { exit, Stopped } from '../exit.ts'
 import { Flags } from '../flags/collect.ts'
 import { tellAgo } from '../moment.ts'
 import { printAs } from '../print.ts'
@@ -18,8 +19,10 @@ type Given = {
 }
 
 const usualMs = 600_000
+/** Proxies tell what is new once a second: what came within this may not have been told yet. */
+const untoldSeconds = 2
 
-/** 0: safe to go strict; 1: not. */
+/** 0: safe to go strict; 1: not; 2: there is no such Service. */
 export async function mtlsReport(session: Session, given: Given): Promise<number> {
   const { say } = session
   const { output = 'table', service, port } = given
@@ -34,6 +37,7 @@ export async function mtlsReport(session: Session, given: Given): Promise<number
     ...(port === undefined ? {} : { port }),
     withinSeconds: Math.ceil(withinMs / 1000),
   })
+  if (report.ports.length === 0 && service !== undefined) await expectService(client, service, namespace)
   if (output !== 'table') await printAs(say, output, report)
   else {
     show(session, report)
@@ -43,6 +47,28 @@ export async function mtlsReport(session: Session, given: Given): Promise<number
     say.out(`weft apply -f - <<'END'\n${policies.join('\n---\n')}\nEND`)
   }
   return report.safe ? exit.ok : exit.failed
+}
+
+const servicesKind: Pick<ServedKind, 'group' | 'version' | 'plural' | 'namespaced'> = {
+  group: '',
+  version: 'v1',
+  plural: 'services',
+  namespaced: true,
+}
+
+/** Throws Stopped where neither a Service nor a workload is called so: the answer would be about nothing. */
+async function expectService(client: Pick<Client, 'list' | 'mtls'>, service: string, namespace: string | undefined): Promise<void> {
+  const [{ items }, { ports }] = await Promise.all([
+    client.list(servicesKind, namespace === undefined ? {} : { namespace }),
+    client.mtls(namespace === undefined ? {} : { namespace }),
+  ])
+  const known = [...new Set([...items.map(({ metadata }) => metadata.name), ...ports.map(each => each.service)])]
+  if (known.includes(service)) return
+  const { nearest } = await import('#resources/validate') // brings the schemas along, so only now
+  const near = nearest(service, known)
+  const where = namespace === undefined ? '' : ` in the namespace ${namespace}`
+  const remedy = near === undefined ? 'weft get services lists them' : `did you mean "${near}"?`
+  throw new Stopped(`there is no Service "${service}"${where}; ${remedy}`, exit.usage)
 }
 
 type Asked = { readonly namespace: string | undefined; readonly service: string | undefined; readonly port: string | undefined }
@@ -85,11 +111,15 @@ function show(session: Session, report: MtlsReport): void {
     )
   const { safe, why, watchedSeconds, withinSeconds } = report
   say.out('')
-  if (safe) say.out(`safe to go strict? ${say.paint('green', 'yes')}: nobody spoke plaintext in the last ${told(withinSeconds)}`)
+  if (safe)
+    say.out(
+      `safe to go strict? ${say.paint('green', 'yes')}: nobody spoke plaintext in the last ${told(withinSeconds)}, by what proxies have reported: of the last ${untoldSeconds} s it may not be all`,
+    )
   else {
     say.out(`safe to go strict? ${say.paint('red', 'no')}:`)
     for (const each of why) say.out(`  ${each}`)
   }
+  if (report.ports.length === 0) return
   const isShort = watchedSeconds < withinSeconds
   say.out(
     `watched for ${told(watchedSeconds)}${isShort ? `, which is less than the ${told(withinSeconds)} asked about: ask again later` : ''}`,

@@ -82,8 +82,8 @@ export async function proxyPart(
 
 const sorted = (proxies: readonly ProxyStatus[]): readonly ProxyStatus[] => [...proxies].sort((a, b) => (a.id < b.id ? -1 : 1))
 
-/** By WORKLOAD.NAMESPACE, workload, service or SERVICE.NAMESPACE; of a service the first connected one. Throws Stopped. */
-export async function chooseProxy(client: Pick<Client, 'proxies'>, name: string, namespace: string): Promise<ProxyStatus> {
+/** By WORKLOAD.NAMESPACE, workload, service or SERVICE.NAMESPACE; of a service the first connected one. remedy: what else to do where there is none, a clause. Throws Stopped. */
+export async function chooseProxy(client: Pick<Client, 'proxies'>, name: string, namespace: string, remedy = ''): Promise<ProxyStatus> {
   const proxies = sorted(await client.proxies())
   const here = proxies.filter(proxy => proxy.namespace === namespace)
   const found =
@@ -96,7 +96,8 @@ export async function chooseProxy(client: Pick<Client, 'proxies'>, name: string,
   if (elsewhere)
     throw new Stopped(`no proxy "${name}" in the namespace ${namespace}; there is one in ${elsewhere.namespace}: -n ${elsewhere.namespace}`)
   const known = [...new Set(proxies.map(({ service }) => service))]
-  throw new Stopped(`no proxy "${name}"; ${known.length === 0 ? 'none has connected yet' : `services with proxies: ${known.join(', ')}`}`)
+  const others = known.length === 0 ? 'none has connected yet' : `services with proxies: ${known.join(', ')}`
+  throw new Stopped(`no proxy "${name}"${remedy === '' ? '' : `: ${remedy}`}; ${others}`)
 }
 
 const connectedFirst = (proxies: readonly ProxyStatus[]): ProxyStatus | undefined =>

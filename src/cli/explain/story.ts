@@ -9,7 +9,7 @@ import type { Say } from '../say.ts'
 import { oneLine } from '../table.ts'
 import { filterTold, settingsOf } from './settings.ts'
 
-/** protocolBy: what says what the port speaks. seen: what was found out lately on a port of which nothing says it. */
+/** protocolBy: what says what the port speaks. slices: EndpointSlices whose endpoints are left out where there is none. seen: what was found out lately on a port of which nothing says it. */
 export type Told = {
   readonly from: ProxyStatus
   readonly to: string
@@ -18,6 +18,7 @@ export type Told = {
   readonly isSecure?: boolean
   readonly protocolBy?: string
   readonly seen?: readonly Detection[]
+  readonly slices?: readonly { readonly name: string; readonly namespace: string; readonly reason: string; readonly message: string }[]
   readonly explanation: Explanation
 }
 
@@ -49,7 +50,11 @@ export function storyOf(say: Paint, told: Told, now: number): readonly string[] 
     ...sharesTold(say, shares, from.identity),
     ...(opaque === undefined ? [] : [step('else', `what is not HTTP goes as opaque bytes to ${opaque.map(shareName).join(', ')}`)]),
   ]
-  return [...lines, ...verdict(say, explanation)]
+  const slices = (told.slices ?? []).map(
+    ({ name, namespace, reason, message }) =>
+      `  EndpointSlice ${namespace}/${name}: ${reason}: ${oneLine(message)}; see: weft describe endpointslice ${name} -n ${namespace}`,
+  )
+  return [...lines, ...verdict(say, explanation), ...slices]
 }
 
 const mark = (say: Paint, which: keyof typeof marks): string => say.paint(marks[which][0], marks[which][1])
