@@ -1,6 +1,6 @@
 /** `weft explain request`: what would become of a request, by what the control plane tells the proxies; nothing is sent. */
 
-import type { Client, ServedKind } from '#api/client'
+import { ApiError, type Client, type ServedKind } from '#api/client'
 import type { Detection, ProxyConfig, ProxyStatus } from '#api/mesh-api'
 import { toldProtocol } from '#compiler'
 import { explain, type Explanation, type Known, type KnownOf } from '#model/explain'
@@ -41,8 +41,11 @@ export async function explainRequest(session: Session, words: readonly string[],
   const { client, address } = await session.reach(flags.control)
   const remedy = whenAway(from, to)
   const proxy = await chooseProxy(client, proxyOf(from), flags.namespace ?? address.namespace, remedy)
-  if (proxy.state === 'disconnected') throw new Stopped(`the proxy ${proxy.id} is not connected now: ${proxy.revoked ?? remedy}`)
-  const [config, proxies] = await Promise.all([client.proxyConfig(proxy.id), client.proxies()])
+  const notConnected = (thrown: unknown): never => {
+    // The control plane says why, where its identity is revoked.
+    throw thrown instanceof ApiError && thrown.code === 404 ? new Stopped(`${thrown.message}; ${remedy}`) : thrown
+  }
+  const [config, proxies] = await Promise.all([client.proxyConfig(proxy.id).catch(notConnected), client.proxies()])
   const caller: Known = { view: config.view, identity: proxy.identity }
 
   const wanted = new Set<string>()
