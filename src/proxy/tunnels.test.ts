@@ -212,10 +212,10 @@ describe('CONNECT', { timeout: 30_000 }, () => {
     for (const { text } of [await tunnel1(open.port), await tunnel2(open.port)]) assert.match(text, /secret/)
   })
 
-  test('whose Host is another than its target is answered 400', async () => {
+  test('whose Host is another than its target is answered 421', async () => {
     await using web = await mesh({})
-    assert.match(await talk(web.port, 'CONNECT db:5432 HTTP/1.1\r\nHost: allowed:5432\r\n\r\n', body), /^HTTP\/1\.1 400 /)
-    assert.match(await talk(web.port, 'CONNECT db:5432 HTTP/1.1\r\nHost: db:80\r\n\r\n', body), /^HTTP\/1\.1 400 /)
+    assert.match(await talk(web.port, 'CONNECT db:5432 HTTP/1.1\r\nHost: allowed:5432\r\n\r\n', body), /^HTTP\/1\.1 421 /)
+    assert.match(await talk(web.port, 'CONNECT db:5432 HTTP/1.1\r\nHost: db:80\r\n\r\n', body), /^HTTP\/1\.1 421 /)
     assert.deepEqual(web.heard, [])
   })
 

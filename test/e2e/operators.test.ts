@@ -461,7 +461,7 @@ suite('a control plane that requires login', () => {
     const flags = ['--namespace', 'shop', '--capture', 'proxy']
     const done = await mesh.job('batch', ['true'], { flags, env: { WEFT_TOKEN: may } })
     assert.equal(done.code, 0, done.stderr)
-    const refused = await mesh.job('batch', ['true'], { flags, env: { WEFT_TOKEN: may2 } })
+    const refused = await mesh.job('nightly', ['true'], { flags, env: { WEFT_TOKEN: may2 } })
     assert.notEqual(refused.code, 0)
     assert.match(refused.stderr, /may not make join tokens in namespace "shop": that needs the role admin:shop/)
   })

@@ -11,7 +11,7 @@ export function requestLength({ method, target, minor }: RequestLine, block: Blo
   const length = declaredLength(minor, block) ?? 0
   if (method === 'CONNECT' && length !== 0) throw new Failure('bad-request', 'RFC 9110 §9.3.6: CONNECT has no content')
   if (method === 'CONNECT' && block.hosts === 1 && !isHostOf(target, field(block.fields, 'host') ?? ''))
-    throw new Failure('bad-request', 'RFC 9112 §3.2: Host differs from the target of CONNECT')
+    throw new Failure('misdirected', 'RFC 9112 §3.2: Host differs from the target of CONNECT')
   return length
 }
 
