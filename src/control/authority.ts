@@ -24,7 +24,6 @@ import type { Withdrawn } from './withdrawn.ts'
 
 export { openIssuedBook } from './authority/issued.ts'
 export { openIssuer } from './authority/open.ts'
-export { certificateService } from './authority/service.ts'
 export { type RootRotation, type RotationState, stages } from './authority/rotation.ts'
 
 export type TokenRequest = {

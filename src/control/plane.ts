@@ -17,7 +17,8 @@ import { keysOfAccounts } from './acme/accounts.ts'
 import { createOperatorApi } from './api.ts'
 import { type ApiPlace, apiNames, certificateFromFiles, servingOf } from './api-tls.ts'
 import { type BundlePlace, openOwnBundle, serveBundle } from './bundle-endpoint.ts'
-import { type AuthorityOptions, certificateService, openAuthority, openIssuedBook, openIssuer } from './authority.ts'
+import { type AuthorityOptions, openAuthority, openIssuedBook, openIssuer } from './authority.ts'
+import { certificateService } from './certificate-service.ts'
 import { openAttestedCertificates } from './attested-certificates.ts'
 import { openJwtKeys } from './authority/jwt-keys.ts'
 import { auditRoutes } from './audit.ts'
@@ -39,7 +40,9 @@ import { Withdrawn } from './withdrawn.ts'
 import { RotationWatch } from './root-rotation.ts'
 import { countersInMemory, countersInRedis, sharedLimits } from './shared-limits.ts'
 import { staticFiles } from './static-files.ts'
-import { openOperators, type Operators } from './operators.ts'
+import { openOperators } from './operators.ts'
+import { keepFirstAdmin } from './operators/first-admin.ts'
+import { namesOf, reachable, togetherOf } from './own-names.ts'
 import { openStore } from './store.ts'
 import { joinToken, tokenMaker, tokenRoutes } from './token-routes.ts'
 import { tellRegistrations } from './registration-status.ts'
@@ -364,27 +367,6 @@ function settledOf(gateway: string, workloads: readonly Workload[], discovery: D
     .filter(id => discovery.nodeOf(id) !== undefined)
   return ids.length === 0 ? undefined : ids.every(id => discovery.isSettled(id))
 }
-
-/** Where everybody has to log in, somebody must be able to, once. */
-async function keepFirstAdmin({ isRequired, firstAdmin }: Operators, folder: string): Promise<string | undefined> {
-  const token = isRequired ? firstAdmin() : undefined
-  if (token === undefined) return undefined
-  const path = `${folder}/admin.token`
-  await writeAtomic(path, `${token}\n`, { mode: 0o600 })
-  return path
-}
-
-type Names = { readonly dns?: readonly string[]; readonly ips?: readonly string[] }
-const togetherOf = (one: Names, other: Names): Names => ({
-  dns: [...(one.dns ?? []), ...(other.dns ?? [])],
-  ips: [...(one.ips ?? []), ...(other.ips ?? [])],
-})
-
-/** An address that means "all of them" is none that a proxy could call. */
-const reachable = (host: string): string => (host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host)
-
-const namesOf = (host: string): { dns?: string[]; ips?: string[] } =>
-  host === '0.0.0.0' || host === '::' || host === 'localhost' ? {} : /^[\d.]+$|:/.test(host) ? { ips: [host] } : { dns: [host] }
 
 const nobody: NonNullable<Mesh['trust']['revoked']> = []
 

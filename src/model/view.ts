@@ -1,4 +1,4 @@
-/** The mesh as one proxy sees it: plain data, the same in both planes. Swapped whole; a request keeps the view it began with. */
+/** The mesh as one proxy sees it: plain data, the same in both planes; a request keeps the view it began with. One file as a whole, for these types name each other. */
 
 import type { IdTemplates } from '#base/id-template'
 import type { Egress } from './egress.ts'

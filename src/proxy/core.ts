@@ -1,4 +1,4 @@
-/** The data plane of one workload: a view that is swapped whole, and everything that serves by it. */
+/** The data plane of one workload: a view that is swapped, and everything that serves by it. One file as a whole, for it holds what opens and ends together. */
 
 import type { Clock } from '#base/clock'
 import { Failure } from '#base/failure'

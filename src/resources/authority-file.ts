@@ -1,11 +1,8 @@
 /** The file that says which authority signs the certificates of the mesh: read by `weft control --authority`, told with line and field where it is wrong. */
 
-import { LineCounter, parseDocument } from 'yaml'
 import { z } from 'zod'
-import { BadInput, type Problem } from '#base/note'
 import { duration } from './fields.ts'
-import { placeAt } from './read/places.ts'
-import { foundIn, pathText } from './validate/says.ts'
+import { checkSettings, parseSettings } from './settings-file.ts'
 
 const path = () => z.string().min(1).max(4096)
 const url = () =>
@@ -138,28 +135,9 @@ const typeOf = (one: { readonly shape: { readonly type: z.ZodLiteral<AuthoritySe
 
 /** text: YAML or JSON. Throws BadInput with every problem. */
 export function readAuthorityFile(text: string, file: string): AuthoritySettings {
-  const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'silent' })
-  const [error] = document.errors
-  if (error) {
-    const { line, col } = lines.linePos(error.pos[0])
-    throw new BadInput([{ place: { file, line, column: col }, says: `not valid YAML: ${error.message}` }])
-  }
-  const value: unknown = document.toJS({ maxAliasCount: 10 })
+  const settings = parseSettings(text, file)
   // By the type it is known which fields there may be: only then can a misspelt one be told from a missing one.
-  const said = (value as { readonly type?: unknown } | null)?.type
+  const said = (settings.value as { readonly type?: unknown } | null)?.type
   const one = [files, vault, stepCA, command, kubernetes, workloadAPI].find(each => typeOf(each) === said) ?? schema
-  const parsed = one.safeParse(value)
-  if (parsed.success) return parsed.data
-  throw new BadInput(
-    parsed.error.issues
-      .flatMap(issue => foundIn(issue, value, one))
-      .map(
-        (found): Problem => ({
-          place: placeAt(document, lines, file, found.path, found.onKey),
-          path: pathText(found.path),
-          says: found.says,
-        }),
-      ),
-  )
+  return checkSettings(settings, one)
 }

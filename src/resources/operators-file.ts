@@ -1,10 +1,7 @@
 /** The file that says who may use the operator API beside users with tokens, and how much of it: read by `weft control --operators`, told with line and field where it is wrong. */
 
-import { LineCounter, parseDocument } from 'yaml'
 import { z } from 'zod'
-import { BadInput, type Problem } from '#base/note'
-import { placeAt } from './read/places.ts'
-import { foundIn, pathText } from './validate/says.ts'
+import { checkSettings, parseSettings } from './settings-file.ts'
 
 const path = () => z.string().min(1).max(4096)
 const name = () => z.string().min(1).max(253)
@@ -94,25 +91,6 @@ export const noOperators: OperatorsSettings = schema.parse({})
 
 /** text: YAML or JSON. Throws BadInput with every problem. */
 export function readOperatorsFile(text: string, file: string): OperatorsSettings {
-  const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'silent' })
-  const [error] = document.errors
-  if (error) {
-    const { line, col } = lines.linePos(error.pos[0])
-    throw new BadInput([{ place: { file, line, column: col }, says: `not valid YAML: ${error.message}` }])
-  }
-  const value: unknown = document.toJS({ maxAliasCount: 10 }) ?? {}
-  const parsed = schema.safeParse(value)
-  if (parsed.success) return parsed.data
-  throw new BadInput(
-    parsed.error.issues
-      .flatMap(issue => foundIn(issue, value, schema))
-      .map(
-        (found): Problem => ({
-          place: placeAt(document, lines, file, found.path, found.onKey),
-          path: pathText(found.path),
-          says: found.says,
-        }),
-      ),
-  )
+  const settings = parseSettings(text, file)
+  return checkSettings({ ...settings, value: settings.value ?? {} }, schema)
 }

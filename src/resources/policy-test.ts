@@ -1,12 +1,11 @@
 /** The file of `weft policy test`: what is expected of documents, told with line and field where it is wrong. */
 
-import { LineCounter, parseDocument } from 'yaml'
 import { z } from 'zod'
 import { failures } from '#base/failure'
-import { BadInput, type Place, type Problem } from '#base/note'
+import type { Place } from '#base/note'
 import { dnsLabel, idTemplate, portNumber, stringMap } from './fields.ts'
 import { placeAt } from './read/places.ts'
-import { foundIn, pathText } from './validate/says.ts'
+import { checkSettings, parseSettings } from './settings-file.ts'
 
 const port = z.strictObject({
   port: portNumber().describe('Where the program listens.'),
@@ -81,26 +80,7 @@ export type Expectation = PolicyTest['expect'][number]
 
 /** placeOf: where the expectation of this number stands. Throws BadInput with every problem. */
 export function readPolicyTest(source: string, file: string): { readonly test: PolicyTest; readonly placeOf: (at: number) => Place } {
-  const lines = new LineCounter()
-  const document = parseDocument(source, { lineCounter: lines, prettyErrors: false, logLevel: 'silent' })
-  const [error] = document.errors
-  if (error) {
-    const { line, col } = lines.linePos(error.pos[0])
-    throw new BadInput([{ place: { file, line, column: col }, says: `not valid YAML: ${error.message}` }])
-  }
-  const value: unknown = document.toJS({ maxAliasCount: 10 })
-  const parsed = schema.safeParse(value)
-  const placeOf = (at: number): Place => placeAt(document, lines, file, ['expect', at], false)
-  if (parsed.success) return { test: parsed.data, placeOf }
-  throw new BadInput(
-    parsed.error.issues
-      .flatMap(issue => foundIn(issue, value, schema))
-      .map(
-        (found): Problem => ({
-          place: placeAt(document, lines, file, found.path, found.onKey),
-          path: pathText(found.path),
-          says: found.says,
-        }),
-      ),
-  )
+  const settings = parseSettings(source, file)
+  const { document, lines } = settings
+  return { test: checkSettings(settings, schema), placeOf: at => placeAt(document, lines, file, ['expect', at], false) }
 }

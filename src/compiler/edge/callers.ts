@@ -2,9 +2,9 @@
 
 import type { Terminated } from '#model/view'
 import type { Gateway, ListenerShape } from '#resources/gateway-api'
-import { gatewayGroup } from '#resources/gateway-api'
 import type { Fault } from './certificates.ts'
 import type { Gathered } from '../gather.ts'
+import { isGranted } from '../grants.ts'
 import { nameOf, namespaceOf } from '../gather.ts'
 
 /** callers: absent where nobody is asked. refused: no authority is left, so that nobody may be let in. */
@@ -33,13 +33,7 @@ export function callersOf(
     const name = `${there}/${ref.name}`
     if (ref.group !== '' || ref.kind !== 'ConfigMap')
       return no('InvalidCACertificateKind', `the kind ${ref.kind} of group "${ref.group}" is not carried out: refer to a ConfigMap`)
-    const isGranted = grants.some(
-      grant =>
-        namespaceOf(grant) === there &&
-        (grant.spec?.from ?? []).some(each => each.group === gatewayGroup && each.kind === 'Gateway' && each.namespace === namespace) &&
-        (grant.spec?.to ?? []).some(each => each.group === '' && each.kind === 'ConfigMap' && (!each.name || each.name === ref.name)),
-    )
-    if (there !== namespace && !isGranted)
+    if (there !== namespace && !isGranted({ kind: 'Gateway', namespace }, there, ref, grants))
       return no('RefNotPermitted', `ConfigMap ${name} is in another namespace, which has no ReferenceGrant from Gateway in ${namespace}`)
     const found = configMaps.find(each => nameOf(each) === name)
     if (found === undefined) return no('InvalidCACertificateRef', `ConfigMap ${name} does not exist`)

@@ -2,8 +2,8 @@
 
 import type { Terminated } from '#model/view'
 import type { Gateway, ListenerSet, ListenerShape } from '#resources/gateway-api'
-import { gatewayGroup } from '#resources/gateway-api'
 import type { Gathered } from '../gather.ts'
+import { isGranted } from '../grants.ts'
 import { nameOf, namespaceOf } from '../gather.ts'
 import { issuerOf, whyNoOrder } from './issuers.ts'
 
@@ -38,13 +38,7 @@ export function certificatesOf(
       no('InvalidCertificateRef', `the kind ${ref.kind} of group "${ref.group}" is not carried out: refer to a Secret`)
       continue
     }
-    const isGranted = grants.some(
-      grant =>
-        namespaceOf(grant) === namespace &&
-        (grant.spec?.from ?? []).some(each => each.group === gatewayGroup && each.kind === holder.kind && each.namespace === own) &&
-        (grant.spec?.to ?? []).some(each => each.group === '' && each.kind === 'Secret' && (!each.name || each.name === ref.name)),
-    )
-    if (namespace !== own && !isGranted) {
+    if (namespace !== own && !isGranted({ kind: holder.kind, namespace: own }, namespace, ref, grants)) {
       no('RefNotPermitted', `Secret ${name} is in another namespace, which has no ReferenceGrant from ${holder.kind} in ${own}`)
       continue
     }

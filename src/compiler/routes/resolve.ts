@@ -1,10 +1,10 @@
 /** What a backendRef leads to, or why it leads nowhere. */
 
 import type { BackendRef, ParentRef, ReferenceGrant } from '#resources/gateway-api'
-import { gatewayGroup } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
 import { weftGroup } from '#resources/weft'
 import { namespaceOf } from '../gather.ts'
+import { isGranted } from '../grants.ts'
 import { isEdgeParent } from './parents.ts'
 import { carriesCalls, isHttp } from '../services/protocol.ts'
 import type { Services } from '../services/services.ts'
@@ -93,21 +93,3 @@ export function resolve(
     )
   return { backend: port.key }
 }
-
-/** Whether the namespace lets those objects of another one refer to one of this kind and name in it. */
-export const isGranted = (
-  from: { readonly group?: string; readonly kind: string; readonly namespace: string },
-  namespace: string,
-  { group, kind, name }: { readonly group: string; readonly kind: string; readonly name: string },
-  grants: readonly ReferenceGrant[],
-): boolean =>
-  grants.some(
-    grant =>
-      namespaceOf(grant) === namespace &&
-      (grant.spec?.from ?? []).some(
-        each => each.group === (from.group ?? gatewayGroup) && each.kind === from.kind && each.namespace === from.namespace,
-      ) &&
-      (grant.spec?.to ?? []).some(
-        each => each.group === group && each.kind === kind && (each.name === undefined || each.name === '' || each.name === name),
-      ),
-  )

@@ -9,7 +9,7 @@ import { weftGroup } from '#resources/weft'
 import type { Gathered } from '../gather.ts'
 import { nameOf, namespaceOf } from '../gather.ts'
 import { toldProtocol } from './protocol.ts'
-import { isGranted } from '../routes/resolve.ts'
+import { isGranted } from '../grants.ts'
 import type { ResourceStatus } from '../status.ts'
 import { state, statusFor } from '../status.ts'
 

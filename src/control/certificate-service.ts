@@ -7,12 +7,12 @@ import { controlId, isSpiffeId, type SpiffeId } from '#identity/spiffe'
 import { BadToken } from '#identity/token'
 import { type Call, RpcError, rpcCodes, type Service, unary } from '#io/grpc'
 import { createCertificate } from '#xds/rpcs'
-import type { Authority } from '../authority.ts'
-import type { AttestedCertificates } from '../attested-certificates.ts'
-import type { JoinTokens, JoinTokenUse } from '../join-tokens.ts'
-import { NobodyKnown } from '../registrations.ts'
-import { RevokedError } from '../withdrawn.ts'
-import { IssuerDown } from './issuer.ts'
+import type { Authority } from './authority.ts'
+import type { AttestedCertificates } from './attested-certificates.ts'
+import type { JoinTokens, JoinTokenUse } from './join-tokens.ts'
+import { NobodyKnown } from './registrations.ts'
+import { RevokedError } from './withdrawn.ts'
+import { IssuerDown } from './authority/issuer.ts'
 
 export type Joins = {
   readonly tokens: JoinTokens
