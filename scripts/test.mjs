@@ -1,7 +1,7 @@
 // `npm test`: makes the clone ready, checks types, rooms, lint, format and dead code, then runs every test; ends with one line of counts.
 import { spawn, spawnSync } from 'node:child_process'
 import { cpus, homedir, tmpdir } from 'node:os'
-import { delimiter, dirname, join, resolve } from 'node:path'
+import { basename, delimiter, dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { ready } from './ready.mjs'
 
@@ -52,43 +52,64 @@ function audit() {
   for (const line of lines) console.log(`  ${line}`)
 }
 
+/** Runs those files. Returns each file's outcome, the output, and whether all is well. */
+function run(files, concurrency) {
+  const folder = mkdtempSync(join(tmpdir(), 'weft-tests-'))
+  const outcomes = join(folder, 'outcomes')
+  const reporters = ['tap', join(root, 'scripts', 'by-file.mjs')].map(name => `--test-reporter=${name}`)
+  const to = ['stdout', outcomes].map(name => `--test-reporter-destination=${name}`)
+  const ends = join(root, 'test', 'harness', 'ends.ts')
+  const ran = spawnSync(node, ['--test', '--import', ends, `--test-concurrency=${concurrency}`, ...reporters, ...to, ...files], {
+    cwd: root,
+    env,
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+  })
+  const told = existsSync(outcomes) ? readFileSync(outcomes, 'utf8') : ''
+  rmSync(folder, { recursive: true })
+  return {
+    good: ran.status === 0,
+    outcomes: told.split('\n').flatMap(line => (line === '' ? [] : [JSON.parse(line)])),
+    stdout: ran.stdout,
+    stderr: ran.stderr,
+  }
+}
+
+const hasFailed = ({ failed, hasFailed }) => failed > 0 || hasFailed === true
+
+/** Files that failed beside others are run once more, alone; a machine of two cores under many processes is no fault of theirs. Both runs are told. */
+const mostRunAgain = 4
+
 function tests(name, files, concurrency) {
   if (files.length === 0) return
   const began = Date.now()
-  const folder = mkdtempSync(join(tmpdir(), 'weft-tests-'))
-  const slowest = join(folder, 'slowest')
-  const reporters = ['tap', join(root, 'scripts', 'slowest-files.mjs')].map(name => `--test-reporter=${name}`)
-  const to = ['stdout', slowest].map(name => `--test-reporter-destination=${name}`)
-  const ran = spawnSync(
-    node,
-    ['--test', '--import', join(root, 'test', 'harness', 'ends.ts'), `--test-concurrency=${concurrency}`, ...reporters, ...to, ...files],
-    {
-      cwd: root,
-      env,
-      encoding: 'utf8',
-      maxBuffer: 1 << 28,
-    },
-  )
-  const count = word => Number(new RegExp(`^# ${word} (\\d+)`, 'm').exec(ran.stdout)?.[1] ?? 0)
-  counts.passed += count('pass')
-  counts.failed += count('fail') + count('cancelled') + (ran.status !== 0 && count('fail') + count('cancelled') === 0 ? 1 : 0)
-  counts.skipped += count('skipped') + count('todo')
-  const good = ran.status === 0
+  const first = run(files, concurrency)
+  let { good, outcomes } = first
+  const failed = outcomes.filter(hasFailed).map(({ file }) => file)
+  const isAgain = !good && concurrency > 1 && failed.length > 0 && failed.length <= mostRunAgain
+  const again = isAgain ? run(failed, 1) : undefined
+  if (again !== undefined) {
+    good = again.good
+    outcomes = [...outcomes.filter(outcome => !hasFailed(outcome)), ...again.outcomes]
+  }
+  const sum = word => outcomes.reduce((total, outcome) => total + outcome[word], 0)
+  const count = { passed: sum('passed'), failed: good ? sum('failed') : sum('failed') || 1, skipped: sum('skipped') }
+  for (const word of ['passed', 'failed', 'skipped']) counts[word] += count[word]
   console.log(
-    `${good ? '✓' : '✗'} ${name}: ${count('pass')} passed, ${count('fail')} failed, ${count('skipped')} skipped (${((Date.now() - began) / 1000).toFixed(1)} s)`,
+    `${good ? '✓' : '✗'} ${name}: ${count.passed} passed, ${count.failed} failed, ${count.skipped} skipped (${((Date.now() - began) / 1000).toFixed(1)} s)`,
   )
-  console.log(`  slowest: ${readFileSync(slowest, 'utf8')}`)
-  rmSync(folder, { recursive: true })
-  for (const line of new Set(ran.stdout.match(/^.*# SKIP.*$/gm) ?? [])) console.log(`  ${line.trim()}`)
-  if (!good)
-    console.log(
-      ran.stdout
-        .split('\n')
-        .filter(line => !/^\s*(ok |duration_ms|type:|---|\.\.\.|# Subtest)/.test(line))
-        .slice(-400)
-        .join('\n'),
-      ran.stderr.slice(-8000),
-    )
+  const slowest = first.outcomes.toSorted((a, b) => b.seconds - a.seconds).slice(0, 24)
+  console.log(`  slowest: ${slowest.map(({ file, seconds }) => `${basename(file, '.test.ts')} ${seconds.toFixed(0)} s`).join(' · ')}`)
+  for (const line of new Set(first.stdout.match(/^.*# SKIP.*$/gm) ?? [])) console.log(`  ${line.trim()}`)
+  if (again !== undefined)
+    console.log(`  △ failed beside the others, so run once more alone, and then ${good ? 'passed' : 'failed again'}: ${failed.join(', ')}`)
+  if (!first.good) tell(first)
+  if (again?.good === false) tell(again)
+}
+
+function tell({ stdout, stderr }) {
+  const lines = stdout.split('\n').filter(line => !/^\s*(ok |duration_ms|type:|---|\.\.\.|# Subtest|\d+\.\.\d+$)/.test(line))
+  console.log(lines.slice(-400).join('\n'), stderr.slice(-8000))
 }
 
 /** What takes minutes: `npm test` is for those who wait for it. */

@@ -23,16 +23,17 @@ const capture = await captureHost({
     return encodeAnswer(incoming.query, isAddress ? { code: 'ok', addresses: ['240.77.0.99'], ttlSeconds: 1 } : { code: 'ok' })
   },
 })
+// Before it is told: whoever hears it may signal at once.
+process.once('SIGTERM', async () => {
+  await capture[Symbol.asyncDispose]()
+  process.exit(0)
+})
 tell({ type: 'captured', says: capture.says, cleaned: capture.cleaned })
 if (given.dial !== undefined) {
   const socket = net.connect(given.dial)
   socket.on('error', error => tell({ type: 'dialled', error: error.message }))
   socket.on('data', bytes => tell({ type: 'dialled', reply: String(bytes) }))
 }
-process.once('SIGTERM', async () => {
-  await capture[Symbol.asyncDispose]()
-  process.exit(0)
-})
 setInterval(() => {}, 1000)
 
 /** HTTP enough for curl. */
