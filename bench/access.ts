@@ -1,9 +1,9 @@
 /** What a decision about access costs: `node bench/access.ts [SECONDS]` prints nanoseconds for each, with no rules, with one up to thousands, what a new caller costs, and what memory grew by. */
 
 import process from 'node:process'
+import type { Access, AccessCondition, AccessRule } from '../src/model/access-rule.ts'
 import { accessOf } from '../src/model/access.ts'
 import type { RequestFacts } from '../src/model/match.ts'
-import type { Access, AccessCondition, AccessRule } from '../src/model/view.ts'
 
 const secondsEach = Number(process.argv[2] ?? 1)
 const caller = 'spiffe://weft.local/ns/shop/sa/web'

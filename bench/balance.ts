@@ -1,7 +1,7 @@
 /** Promise: choosing an endpoint costs less than a microsecond at any size, but for a scan of all. Nanoseconds of CPU for each pick, and microseconds to make a balancer; a row of `npm run bench`, or `node bench/balance.ts`. */
 
+import type { Endpoint } from '../src/model/backend.ts'
 import { hashOf, Latency, makeBalancer, type Policy } from '../src/model/balance.ts'
-import type { Endpoint } from '../src/model/view.ts'
 
 const sizes = [1, 2, 100, 10_000]
 const policies: readonly (readonly [string, Policy])[] = [

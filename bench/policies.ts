@@ -8,7 +8,12 @@ import process from 'node:process'
 import { Duplex } from 'node:stream'
 import { silent } from '../src/base/log.ts'
 import type { Socket } from '../src/io/net.ts'
-import type { Access, AccessRule, Authorizer, Backend, Listener, Route, RouteTable, View } from '../src/model/view.ts'
+import type { Access, AccessRule } from '../src/model/access-rule.ts'
+import type { Authorizer } from '../src/model/authorizer.ts'
+import type { Backend } from '../src/model/backend.ts'
+import type { Listener } from '../src/model/listener.ts'
+import type { Route, RouteTable } from '../src/model/route.ts'
+import type { View } from '../src/model/view.ts'
 import { Core } from '../src/proxy/core.ts'
 
 /** What differs from a listener with one route and nothing else. */

@@ -2,7 +2,7 @@
 
 import process from 'node:process'
 import { chooseRoute, type RequestFacts } from '../src/model/match.ts'
-import type { Match, RouteTable, VirtualHost } from '../src/model/view.ts'
+import type { Match, RouteTable, VirtualHost } from '../src/model/route.ts'
 
 const secondsEach = 0.5
 const rounds = 5

@@ -1,7 +1,8 @@
 /** What `weft run`, `weft control`, `weft proxy` and `weft demo` are asked to do: flags read and checked, every problem said together. */
 
 import type { Exclusions } from '#base/exclusions'
-import type { Locality, Protocol } from '#model/view'
+import type { Locality } from '#model/backend'
+import type { Protocol } from '#model/listener'
 import type { ProxyNode } from '#model/workload'
 import type { ControlAddress } from './context.ts'
 import { readExclusions, readUids } from './flags/capture.ts'

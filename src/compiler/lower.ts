@@ -1,7 +1,9 @@
 /** Fourth stage: service ports and the routes attached to them as listeners, route tables, backends and endpoints. */
 
+import type { Backend, EndpointSet } from '#model/backend'
+import type { Listener } from '#model/listener'
 import type { ClientMatch, Mesh, Near, Outbound } from '#model/mesh'
-import type { Backend, EndpointSet, HashOn, Listener, Route, RouteTable, WeightedBackend } from '#model/view'
+import type { HashOn, Route, RouteTable, WeightedBackend } from '#model/route'
 import type { GRPCRoute, HTTPRoute, TCPRoute, TLSRoute } from '#resources/gateway-api'
 import type { Attachment } from './routes/attach.ts'
 import { byCaller, type Hashes, recognisingRoute } from './policies/hashes.ts'

@@ -1,9 +1,15 @@
 /** One proxy's view, cut from the mesh: what its workload may call, and what is taken in for it. */
 
+import type { Access } from '#model/access-rule'
+import type { Authorizer } from '#model/authorizer'
+import type { Backend } from '#model/backend'
+import type { Listener, Protocol } from '#model/listener'
 import type { Limited, Limits, Mesh } from '#model/mesh'
 import { onLoopback } from '#model/loopback'
 import { inTls, portName } from '#model/port'
-import type { Access, Authorizer, Backend, Listener, Protocol, Route, RouteTable, TokenPolicy, View, WeightedBackend } from '#model/view'
+import type { Route, RouteTable, WeightedBackend } from '#model/route'
+import type { TokenPolicy } from '#model/token'
+import type { View } from '#model/view'
 import type { ProxyNode, WorkloadPort } from '#model/workload'
 import { accessAt } from './access/at.ts'
 import { modeAt, takenAt } from './access/authentication.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Mesh } from '#model/mesh'
-import { controlBackend } from '#model/view'
+import { controlBackend } from '#model/rate-limit'
 import { type LimitQuestion, type LimitReply, shouldRateLimit } from '#xds/rpcs'
 import { countersInMemory, sharedLimits } from './shared-limits.ts'
 

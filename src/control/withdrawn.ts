@@ -2,7 +2,7 @@
 
 import type { CrlEntry, CrlReason } from '#identity/crl'
 import { isRevoked, tellRevoked } from '#model/revoked'
-import type { Revoked } from '#model/view'
+import type { Revoked } from '#model/trust'
 import type { IssuedBook, IssuedTo } from './authority/issued.ts'
 
 /** Whoever asks is revoked; the message is one sentence. */

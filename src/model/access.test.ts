@@ -1,10 +1,10 @@
 /** The order of rules, what is decided once for a caller, values of headers, and the ways to spell a path. */
 
 import assert from 'node:assert/strict'
+import type { Access, AccessCondition, AccessRule, TextMatch } from './access-rule.ts'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { accessOf, CallerAccess, networkOf, readPath } from './access.ts'
-import type { Access, AccessCondition, AccessRule, TextMatch } from './view.ts'
 
 const web = 'spiffe://weft.local/ns/shop/sa/web'
 const rule = (name: string, from: AccessRule['from'], to: AccessRule['to'] = []): AccessRule => ({ name, from, to })

@@ -1,8 +1,8 @@
 /** About which requests an authorization service is asked, and what it may not touch. The same in the proxy that asks and in explanations. */
 
 import { CallerAccess } from './access.ts'
+import type { Authorizer } from './authorizer.ts'
 import type { RequestFacts } from './match.ts'
-import type { Authorizer } from './view.ts'
 
 /**
  * The headers by which messages are framed, hops are ruled and callers are known, of a whole name in lower case. In RE2 syntax, and short: Envoy takes no

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
+import type { Endpoint } from './backend.ts'
 import { test } from 'node:test'
 import { counted, endpoint, isHash, keys, policies, some, unevenness, World } from '../../test/harness/balancers.ts'
 import { makeBalancer, type Policy } from './balance.ts'
-import type { Endpoint } from './view.ts'
 
 // What one interface promises of every way of choosing, at every size; what each does besides is in balance.test.ts.
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
+import type { Endpoint, Health } from './backend.ts'
 import { test } from 'node:test'
 import { Random } from '../../fuzz/random.ts'
 import { counted, endpoint, inHealth, isHash, keys, policies, some, weighing, World } from '../../test/harness/balancers.ts'
 import { combined, hashOf, Latency, makeBalancer, type Policy } from './balance.ts'
-import type { Endpoint, Health } from './view.ts'
 
 /** Within four standard deviations of a binomial draw, and for ring hash within the unevenness of 160 places each. */
 function assertShares(got: readonly number[], parts: readonly number[], { called, balance }: Policy & { called: string }): void {

@@ -17,7 +17,7 @@ import { RoundRobin } from './balance/round-robin.ts'
 import { levelsOf } from './balance/serving.ts'
 import { SlowStart } from './balance/slow-start.ts'
 import { mixed } from './balance/hash.ts'
-import type { Backend, Endpoint } from './view.ts'
+import type { Backend, Endpoint } from './backend.ts'
 
 export { combined, hashOf } from './balance/hash.ts'
 export { Latency } from './balance/peak-ewma.ts'

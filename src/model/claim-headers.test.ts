@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
+import type { Access, AccessRule } from './access-rule.ts'
 import { test } from 'node:test'
 import { CallerAccess } from './access.ts'
 import { plainName, wholeClaims } from './claim-headers.ts'
-import type { Access, AccessRule } from './view.ts'
 
 const user = (value: string, not = false): AccessRule['to'] => [
   [{ on: 'header', name: 'x-user', any: [{ type: 'exact', value }], ...(not ? { not: true as const } : {}) }],

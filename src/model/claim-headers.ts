@@ -1,6 +1,7 @@
 /** Headers that are written from claims of verified tokens. Pure, the same in the compiler and the proxy. */
 
-import type { Access, AccessCondition, AccessRule, Listener } from './view.ts'
+import type { Access, AccessCondition, AccessRule } from './access-rule.ts'
+import type { Listener } from './listener.ts'
 
 /** What servers of CGI's kind take for the same name of a header (RFC 3875 §4.1.18, and what became of it): whatever is no letter and no digit is `_` to them. */
 export const plainName = (name: string): string => name.toLowerCase().replaceAll(/[^a-z0-9]/g, '-')

@@ -1,9 +1,10 @@
 /** Routes that claims choose: by headers that policies of the same host write claims to. Pure, the same in the compiler, the proxy and explanations. */
 
 import { claimPath, headerOf } from './claims.ts'
+import type { Listener } from './listener.ts'
 import { hostOf, type RequestFacts } from './match.ts'
+import type { RouteTable, VirtualHost } from './route.ts'
 import { routeAt } from './tunnel.ts'
-import type { Listener, RouteTable, VirtualHost } from './view.ts'
 
 type Policies = Pick<Listener, 'tokens' | 'logins'>
 type Found = {

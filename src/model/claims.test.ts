@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
+import type { Access, AccessCondition } from './access-rule.ts'
 import { test } from 'node:test'
 import { CallerAccess } from './access.ts'
 import { type Claims, claimPath, headerOf, textsAt } from './claims.ts'
 import { pinnedKeys } from './jwks.ts'
-import type { Access, AccessCondition } from './view.ts'
 
 test('a dot leads into a claim, and one that is escaped is part of its name', () => {
   assert.deepEqual(claimPath('realm.roles'), ['realm', 'roles'])

@@ -2,7 +2,7 @@
 
 import { isIn } from './access/network.ts'
 import { readPath } from './access/path.ts'
-import type { TextMatch } from './view.ts'
+import type { TextMatch } from './access-rule.ts'
 
 /** What is denied comes first, then what is allowed, then the default. policy: `NAMESPACE/NAME` of who gave the default; '' where nobody did. */
 export type Egress = {

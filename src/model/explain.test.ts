@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict'
+import type { Authorizer } from './authorizer.ts'
+import type { Backend, Endpoint } from './backend.ts'
 import { describe, test } from 'node:test'
 import { explain, type Known, type Question } from './explain.ts'
-import type { Authorizer, Backend, Endpoint, Listener, Route, View } from './view.ts'
+import type { Listener } from './listener.ts'
+import type { Route } from './route.ts'
+import type { View } from './view.ts'
 
 const callerId = 'spiffe://weft.local/ns/default/sa/web'
 const cartId = 'spiffe://weft.local/ns/default/sa/cart'

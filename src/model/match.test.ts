@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { Random } from '../../fuzz/random.ts'
 import { chooseRoute, failsAt, hasPrefix, pickWeighted, queryValue, type RequestFacts } from './match.ts'
-import type { Match, Route, WeightedBackend } from './view.ts'
+import type { Match, Route, WeightedBackend } from './route.ts'
 
 const asked = (target: string, headers: Record<string, string> = {}, method = 'GET'): RequestFacts => {
   const [path = '', search = ''] = target.split('?')

@@ -1,9 +1,9 @@
 /** Which route a request takes: pure, the same in the proxy, in explain and in the dashboard. */
 
 import type { Claims } from './claims.ts'
+import type { Match, Route, RouteTable, ValueMatch, VirtualHost, WeightedBackend } from './route.ts'
 import { hostAmong } from './match/hosts.ts'
 import { firstOf, indexRoutes, type RouteIndex } from './match/route-index.ts'
-import type { Match, Route, RouteTable, ValueMatch, VirtualHost, WeightedBackend } from './view.ts'
 
 /** What of a request decides its route. path and search as sent, percent-encoding kept; search without `?`. */
 export interface RequestFacts {

@@ -1,29 +1,16 @@
 /** The whole mesh as plain data: what the compiler makes of all resources, and from which each proxy's view is cut. */
 
+import type { AccessCondition, AccessRule, TextMatch } from './access-rule.ts'
+import type { Authorizer } from './authorizer.ts'
+import type { Backend, EndpointSet, Origination } from './backend.ts'
 import type { EgressTarget } from './egress.ts'
+import type { AdaptiveConcurrency, Listener, Protocol } from './listener.ts'
+import type { ConnectionLimit, LimitService, Quota, RateLimit } from './rate-limit.ts'
+import type { HashOn, Route, RouteTable } from './route.ts'
 import type { TlsProfile } from './tls.ts'
-import type {
-  AccessCondition,
-  AccessRule,
-  AdaptiveConcurrency,
-  Authorizer,
-  Backend,
-  DnsName,
-  EndpointSet,
-  HashOn,
-  Listener,
-  Origination,
-  Protocol,
-  ConnectionLimit,
-  LimitService,
-  Quota,
-  RateLimit,
-  Route,
-  RouteTable,
-  TextMatch,
-  TokenPolicy,
-  Trust,
-} from './view.ts'
+import type { TokenPolicy } from './token.ts'
+import type { Trust } from './trust.ts'
+import type { DnsName } from './view.ts'
 
 /** What clients call, keyed by name: a listener and, where HTTP is spoken, a route table for each service port. */
 export type Outbound = { readonly listeners: Readonly<Record<string, Listener>>; readonly routes: Readonly<Record<string, RouteTable>> }

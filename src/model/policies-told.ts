@@ -1,6 +1,7 @@
 /** What holds for the calls to a Service, field by field, and by whose word. Plain data: the operator API answers it, the command line and the dashboard show it. */
 
-import type { Match, Protocol } from './view.ts'
+import type { Protocol } from './listener.ts'
+import type { Match } from './route.ts'
 
 /**
  * value: as it is written in documents; text where nothing is written. by: `built in`, `Mesh default`, `KIND NAMESPACE/NAME`, or a rule of a route.

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
+import type { Listener } from './listener.ts'
 import { test } from 'node:test'
 import { withoutKeys } from './redact.ts'
-import { emptyView, type Listener } from './view.ts'
+import { emptyView } from './view.ts'
 
 test('a view is shown with certificates and without their keys, and as it is where there are none', () => {
   const listener: Listener = {

@@ -1,6 +1,8 @@
 /** A view as people may see it: without the private keys of Gateways and of client certificates, and without the secrets of logins. */
 
-import type { Backend, Listener, View } from './view.ts'
+import type { Backend } from './backend.ts'
+import type { Listener } from './listener.ts'
+import type { View } from './view.ts'
 
 const hidden = 'not shown'
 

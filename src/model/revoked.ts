@@ -1,6 +1,7 @@
 /** Who is revoked: the same answer in the control plane, which gives nothing more, and in each proxy, which believes nothing more. */
 
-import type { Revoked, TextMatch } from './view.ts'
+import type { TextMatch } from './access-rule.ts'
+import type { Revoked } from './trust.ts'
 
 /** The first entry that names the identity, or the certificate; undefined: none. serial: lower-case hex. */
 export function isRevoked(all: readonly Revoked[], identity: string, serial?: string): Revoked | undefined {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
+import type { Redirect } from './filter.ts'
 import { describe, test } from 'node:test'
 import { changeFields, changePath, locationOf, rewrite, substitute } from './rewrite.ts'
-import type { PathMatch, Redirect } from './view.ts'
+import type { PathMatch } from './route.ts'
 
 const none = { header: () => undefined }
 const prefix = (value: string): PathMatch => ({ type: 'prefix', value })

@@ -1,6 +1,7 @@
 /** What a route's filters make of a request: new path, host, header fields, or the place a redirect points to. Pure. */
 
-import type { Filter, HeaderChange, HostFrom, PathChange, PathMatch, Redirect, Substitution } from './view.ts'
+import type { Filter, HeaderChange, HostFrom, PathChange, Redirect, Substitution } from './filter.ts'
+import type { PathMatch } from './route.ts'
 
 /** Gateway API HTTPPathModifier. `prefix` replaces what the match's prefix covered; a trailing slash of either side is not doubled. */
 export function changePath(path: string, change: PathChange, match: PathMatch | undefined): string {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
+import type { Listener } from './listener.ts'
 import { test } from 'node:test'
 import { backendsFor } from './server-name.ts'
-import type { Listener } from './view.ts'
 
 const to = (backend: string) => [{ backend, weight: 1 }]
 const listener: Listener = {

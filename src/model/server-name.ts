@@ -1,6 +1,7 @@
 /** Where a TLS connection goes by the server name that its caller asks for, without being decrypted. */
 
-import type { Listener, ServerNames, Terminated, WeightedBackend } from './view.ts'
+import type { Listener, ServerNames, Terminated } from './listener.ts'
+import type { WeightedBackend } from './route.ts'
 
 type Index = ReadonlyMap<string, readonly WeightedBackend[]>
 const indexes = new WeakMap<readonly ServerNames[], Index>()

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
+import type { Access, AccessRule } from './access-rule.ts'
+import type { Listener } from './listener.ts'
+import type { Route } from './route.ts'
 import { test } from 'node:test'
 import { accessFor, noTunnel, routeAt, tellJudged } from './tunnel.ts'
-import type { Access, AccessRule, Listener, Route } from './view.ts'
 
 const route: Route = { name: 'r', origin: 'r', match: {}, filters: [], action: { type: 'forward', backends: [] } }
 const listener = {

@@ -1,8 +1,10 @@
 /** What becomes of CONNECT: a tunnel, in which no rule, token or authorizer sees anything, so that it is let through only where somebody said so. Pure, the same in the proxy and in explanations. */
 
+import type { Access, AccessCondition, AccessRule } from './access-rule.ts'
 import { placeOf, strangersRule, tellVerdict, type Verdict } from './access.ts'
+import type { Listener } from './listener.ts'
 import { chooseRoute, failsAt, hostOf, type RequestFacts } from './match.ts'
-import type { Access, AccessCondition, AccessRule, Listener, Route, RouteTable } from './view.ts'
+import type { Route, RouteTable } from './route.ts'
 
 /** Why a Gateway answers 405 `tunnel-refused`. */
 export const noTunnelHere = 'no rule of a route of this Gateway names method: CONNECT, which makes a tunnel that passes by all its rules'

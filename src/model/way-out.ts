@@ -1,8 +1,9 @@
 /** What leads out of the mesh in a view: the listener for what is no service, and which of its rules judge what is asked for by which name. */
 
 import { type Egress, forAddresses, forNames, forServices } from './egress.ts'
+import type { Listener } from './listener.ts'
 import { backendsFor } from './server-name.ts'
-import type { Listener, View } from './view.ts'
+import type { View } from './view.ts'
 
 /** The backends that mean: where an allowed name leads, and where the caller wanted to go. As the compiler names them. */
 const byName = 'external/named'

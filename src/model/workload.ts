@@ -1,6 +1,7 @@
 /** What is running where: the inventory that a platform gives to the compiler. Plain data. */
 
-import type { Health, Locality, Protocol } from './view.ts'
+import type { Health, Locality } from './backend.ts'
+import type { Protocol } from './listener.ts'
 
 /** port: where the process listens. bind: where its proxy listens for callers on the mesh; absent: reached directly, without mTLS. */
 export type WorkloadPort = {

@@ -1,7 +1,7 @@
 /** What every platform gives the control plane: who is running, and how that changes. Resources themselves are in the store. */
 
 import type { Problem } from '#base/note'
-import type { Health } from '#model/view'
+import type { Health } from '#model/backend'
 import type { Inventory, ProxyNode } from '#model/workload'
 import type { Resource } from '#resources/kind'
 import type { WorkloadStatus } from '#resources/weft'

@@ -11,7 +11,7 @@
 import type { Clock } from '#base/clock'
 import type { Log } from '#base/log'
 import { BadInput, type Problem } from '#base/note'
-import type { Health } from '#model/view'
+import type { Health } from '#model/backend'
 import type { Inventory, ProxyNode, Workload } from '#model/workload'
 import type { Service } from '#resources/core'
 import type { Resource } from '#resources/kind'
@@ -21,7 +21,7 @@ import type { Gateway } from '#resources/gateway-api'
 import { virtualAddress } from './universal/addresses.ts'
 import { gatewayKind, gatewayOf, markedBy, sameTexts, servesGateway } from './universal/gateways.ts'
 import { Services } from './universal/services.ts'
-import { idOf, isRegistered, resourceOf, statusOf, workloadKind, workloadOf } from './universal/workloads.ts'
+import { idOf, isRegistered, isShown, resourceOf, statusOf, workloadKind, workloadOf } from './universal/workloads.ts'
 
 export type UniversalOptions = {
   readonly store: ResourceStore

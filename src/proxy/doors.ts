@@ -3,7 +3,8 @@
 import type { Clock } from '#base/clock'
 import type { Log } from '#base/log'
 import type { Listening } from '#io/net'
-import type { Listener, View } from '#model/view'
+import type { Listener } from '#model/listener'
+import type { View } from '#model/view'
 import type { Core } from './core.ts'
 
 /** How long a port that another program has is waited for. */

@@ -2,9 +2,10 @@
 
 import type { Log } from '#base/log'
 import { edgeAcceptor, refuseName, type Socket } from '#io/net'
-import type { Listener, Terminated, View } from '#model/view'
+import type { Listener, Terminated } from '#model/listener'
 import { terminatedAt } from '#model/server-name'
 import { termsOf } from '#model/tls'
+import type { View } from '#model/view'
 import { detect } from '#wire/detect'
 import type { Acceptor } from './callers/accept.ts'
 import { firstBytes } from './callers/first-bytes.ts'

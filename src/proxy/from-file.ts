@@ -4,7 +4,7 @@ import { systemClock } from '#base/clock'
 import type { Log } from '#base/log'
 import { dialTcp, type Listening, type Socket } from '#io/net'
 import { watchFiles } from '#io/watch'
-import type { Listener } from '#model/view'
+import type { Listener } from '#model/listener'
 import { Core, type Listen } from './core.ts'
 import { type Certificate, load, type Loaded, type Place } from './from-file/load.ts'
 

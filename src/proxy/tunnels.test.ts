@@ -6,7 +6,12 @@ import net from 'node:net'
 import { describe, test } from 'node:test'
 import { forwardTo, inboundSide, materials, outboundSide, remote, table } from '../../test/harness/pair.ts'
 import { client, workload } from '../../test/harness/versions.ts'
-import type { Access, AccessRule, Authorizer, TokenPolicy, Listener, Route, View } from '#model/view'
+import type { Access, AccessRule } from '#model/access-rule'
+import type { Authorizer } from '#model/authorizer'
+import type { Listener } from '#model/listener'
+import type { Route } from '#model/route'
+import type { TokenPolicy } from '#model/token'
+import type { View } from '#model/view'
 
 type Policies = { readonly access?: Access; readonly tokens?: readonly TokenPolicy[]; readonly authorizers?: readonly Authorizer[] }
 

@@ -6,7 +6,7 @@ import net from 'node:net'
 import { after, before, test } from 'node:test'
 import { identityOf, inboundSide, materials, outboundSide, remote } from '../../test/harness/pair.ts'
 import type { TlsMaterial } from '../io/net.ts'
-import type { Listener } from '../model/view.ts'
+import type { Listener } from '../model/listener.ts'
 import type { Core } from './core.ts'
 
 let known: Record<string, TlsMaterial>

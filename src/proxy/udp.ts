@@ -2,9 +2,9 @@
 
 import type { Log } from '#base/log'
 import { type DatagramSession, dialUdp } from '#io/udp'
-import { listenerAt } from '#model/listener'
-import type { Listener, View } from '#model/view'
-import { isGivenOut } from '#model/virtual'
+import type { Listener } from '#model/listener'
+import type { View } from '#model/view'
+import { isGivenOut, listenerAt } from '#model/virtual'
 import type { Destination } from './telemetry/entry.ts'
 import type { Exit } from './exit.ts'
 import type { Meter } from './telemetry/meter.ts'

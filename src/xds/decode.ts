@@ -5,7 +5,10 @@
  * statistics, metadata of others) is left aside.
  */
 
-import type { Backend, DnsName, EndpointSet, Listener, RouteTable, View } from '#model/view'
+import type { Backend, EndpointSet } from '#model/backend'
+import type { Listener } from '#model/listener'
+import type { RouteTable } from '#model/route'
+import type { DnsName, View } from '#model/view'
 import { Rejected, read, refuse } from './decode/carried.ts'
 import { decodeBackend, decodeEndpoints } from './decode/cluster.ts'
 import { type Chain, decodeChain } from './decode/fallback.ts'

@@ -1,25 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import type {
-  Action,
-  Backend,
-  DnsName,
-  EndpointSet,
-  Filter,
-  HeaderChange,
-  Listener,
-  Match,
-  PathChange,
-  Retry,
-  Route,
-  RouteTable,
-  ServerNames,
-  ValueMatch,
-  View,
-  WeightedBackend,
-} from '#model/view'
-import { emptyView, retryConditions } from '#model/view'
+import type { Backend, EndpointSet } from '#model/backend'
+import type { Filter, HeaderChange, PathChange } from '#model/filter'
+import type { Listener, ServerNames } from '#model/listener'
+import { type Retry, retryConditions } from '#model/retry'
+import type { Action, Match, Route, RouteTable, ValueMatch, WeightedBackend } from '#model/route'
+import { type DnsName, emptyView, type View } from '#model/view'
 import { type Chain, decodeResource, joinChains } from './decode.ts'
 import { encodeView } from './encode.ts'
 

@@ -7,8 +7,11 @@
 
 import { type DescMessage, type MessageShape, toBinary } from '@bufbuild/protobuf'
 import { concat } from '#base/bytes'
+import type { Backend, EndpointSet } from '#model/backend'
+import type { Listener } from '#model/listener'
 import { ownLoopbackIn } from '#model/loopback'
-import type { Backend, DnsName, EndpointSet, Listener, RouteTable, View } from '#model/view'
+import type { RouteTable } from '#model/route'
+import type { DnsName, View } from '#model/view'
 import { encodeBackend, encodeEndpoints } from './encode/cluster.ts'
 import { encodeChain, encodeOwn, ownName } from './encode/fallback.ts'
 import { encodeDns, encodeListener } from './encode/listener.ts'

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { fromJson, type JsonObject } from '@bufbuild/protobuf'
 import { anyPack, StructSchema } from '@bufbuild/protobuf/wkt'
-import type { LoginPolicy } from '#model/view'
+import type { LoginPolicy } from '#model/login'
 import { decodeLogins } from './decode/logins.ts'
 import { encodeLogins } from './encode/logins.ts'
 

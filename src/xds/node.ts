@@ -2,7 +2,7 @@
 
 import { create, type JsonObject, type JsonValue } from '@bufbuild/protobuf'
 import { BadInput, type Problem } from '#base/note'
-import type { Protocol } from '#model/view'
+import type { Protocol } from '#model/listener'
 import type { ProbeTimes, ProxyNode, ReadinessProbe, WorkloadPort } from '#model/workload'
 import { type Node, NodeSchema } from './gen/envoy/config/core/v3/base_pb.ts'
 

@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import type { TlsMaterial } from '../../src/io/net.ts'
-import type { Backend } from '../../src/model/view.ts'
+import type { Backend } from '../../src/model/backend.ts'
 import { inboundSide, materials, outboundSide, remote, type Side } from '../harness/pair.ts'
 
 const lacks = (program: string, ...version: readonly string[]): string | false =>

@@ -1,8 +1,8 @@
 /** The one suite of all ways of choosing: the table of them, a world that they choose in, and how even their choices must be. */
 
 import { Random } from '../../fuzz/random.ts'
+import type { Endpoint, Health } from '../../src/model/backend.ts'
 import { type Balancer, hashOf, type Latency, type Policy, type Surroundings } from '../../src/model/balance.ts'
-import type { Endpoint, Health } from '../../src/model/view.ts'
 
 export const endpoint = (at: number, more: Partial<Endpoint> = {}): Endpoint => ({
   host: `10.0.${at >> 8}.${at & 255}`,

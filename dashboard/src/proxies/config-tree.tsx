@@ -3,7 +3,10 @@
 import { Badge } from '@mantine/core'
 import type { ReactNode } from 'react'
 import { useState } from 'react'
-import type { Action, Filter, Listener, Match, Route, View, WeightedBackend } from '../../../src/model/view.ts'
+import type { Filter } from '../../../src/model/filter.ts'
+import type { Listener } from '../../../src/model/listener.ts'
+import type { Action, Match, Route, WeightedBackend } from '../../../src/model/route.ts'
+import type { View } from '../../../src/model/view.ts'
 import css from './config-tree.module.css'
 
 export function ConfigTree({ view }: { view: View }): ReactNode {

@@ -1,7 +1,9 @@
 /** What a rule does to requests on their way, a sentence for each; settings that have none as they are. */
 
+import type { Abort, Fault } from '#model/fault'
+import type { Filter } from '#model/filter'
 import { tellHost, tellPath } from '#model/rewrite'
-import type { Abort, Fault, Filter, Route } from '#model/view'
+import type { Route } from '#model/route'
 
 const isTold = new Set(['name', 'origin', 'match', 'action'])
 const percent = (millionths: number): string => `${millionths / 10_000} %`

@@ -2,7 +2,7 @@
 
 import type { Detection, ProxyStatus } from '#api/mesh-api'
 import type { EndpointTold, Explanation, FailureTold, RuleTold, ShareTold, TlsTold } from '#model/explain'
-import type { Match } from '#model/view'
+import type { Match } from '#model/route'
 import { tellAgo } from '../moment.ts'
 import { tellMatch } from '../proxy/rows.ts'
 import type { Say } from '../say.ts'

@@ -1,6 +1,7 @@
 /** The flags of `weft run` that hold more than one value: ports, labels, readiness, published ports. */
 
-import type { Locality, Protocol } from '#model/view'
+import type { Locality } from '#model/backend'
+import type { Protocol } from '#model/listener'
 import type { Read } from './collect.ts'
 
 export type RunPort = { readonly name: string; readonly port: number; readonly protocol: Protocol }

@@ -2,7 +2,8 @@
 
 import type { ProxyStatus } from '#api/mesh-api'
 import { tellPath } from '#model/rewrite'
-import type { Match, Route, View } from '#model/view'
+import type { Match, Route } from '#model/route'
+import type { View } from '#model/view'
 import { tellAgo, tellSpan } from '../moment.ts'
 import { type LeftOut, leftOutKey } from './left-out.ts'
 import { judgeStyle, type Heading } from '../table.ts'

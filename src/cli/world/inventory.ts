@@ -1,7 +1,7 @@
 /** Who runs, of documents alone: the Workloads among them, and for each Service without one a workload as its selector wants it. */
 
 import { defaultIdTemplate, idBy } from '#base/id-template'
-import type { Protocol } from '#model/view'
+import type { Protocol } from '#model/listener'
 import type { GatewayPlace, ProxyNode, Workload, WorkloadPort } from '#model/workload'
 import type { Service } from '#resources/core'
 import type { Resource } from '#resources/kind'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { AccessCondition } from '#model/access-rule'
 import type { Mesh } from '#model/mesh'
-import type { AccessCondition } from '#model/view'
 import type { ProxyNode, WorkloadPort } from '#model/workload'
 import { accessAt } from './at.ts'
 

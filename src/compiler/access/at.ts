@@ -2,8 +2,8 @@
 
 import type { Guard, GuardRule, GuardTarget, Mesh } from '#model/mesh'
 import { strangersRule } from '#model/access'
+import type { Access, AccessCondition, AccessRule } from '#model/access-rule'
 import { claimHeadersAt, wholeClaims } from '#model/claim-headers'
-import type { Access, AccessCondition, AccessRule } from '#model/view'
 import type { ProxyNode, Workload, WorkloadPort } from '#model/workload'
 import { portOf, selects } from '../services/services.ts'
 

@@ -1,7 +1,7 @@
 /** AuthenticationPolicies: what each port of each workload takes, mutual TLS or plaintext, and what callers speak to it; both from the same answer. */
 
+import type { EndpointSet } from '#model/backend'
 import type { Mesh, MtlsMode, MtlsModes, MtlsPlace, MtlsPort, Spoken } from '#model/mesh'
-import type { EndpointSet } from '#model/view'
 import type { Workload, WorkloadPort } from '#model/workload'
 import type { AuthenticationPolicy, AuthenticationPolicySpec } from '#resources/weft'
 import type { Nameless } from './policies.ts'

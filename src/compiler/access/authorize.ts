@@ -1,7 +1,10 @@
 /** ExternalAuthorizationPolicies and the filter ExternalAuth of routes: what is said of each, and who is asked about the requests and connections of workloads and Gateways. */
 
+import type { AccessRule } from '#model/access-rule'
+import type { Authorizer, AuthorizerQuestion } from '#model/authorizer'
+import type { Listener } from '#model/listener'
 import type { Mesh, Outbound, SelectedAuthorizer } from '#model/mesh'
-import type { AccessRule, Authorizer, AuthorizerQuestion, Listener, Route } from '#model/view'
+import type { Route } from '#model/route'
 import { durationMs } from '#resources/duration'
 import type { HTTPFilter, ParentRef, ReferenceGrant } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'

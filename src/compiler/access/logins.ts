@@ -1,9 +1,11 @@
 /** LoginPolicies: what is said of each, and at which routes of Gateways callers must have logged in. */
 
 import { matchedClaims } from '#model/claim-routes'
+import type { LoginPolicy as Login } from '#model/login'
 import type { Mesh, Outbound } from '#model/mesh'
+import type { Route, RouteTable, VirtualHost } from '#model/route'
+import type { TokenPolicy } from '#model/token'
 import type { Workload } from '#model/workload'
-import type { LoginPolicy as Login, Route, RouteTable, TokenPolicy, VirtualHost } from '#model/view'
 import { durationMs } from '#resources/duration'
 import type { ParentRef } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'

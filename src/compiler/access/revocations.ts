@@ -1,9 +1,10 @@
 /** Revocations: whom no proxy believes any more, and what is said of each. */
 
 import { controlPath } from '#base/id-template'
-import type { AccessRule, Revoked, TextMatch } from '#model/view'
+import type { AccessRule, TextMatch } from '#model/access-rule'
 import type { Inventory } from '#model/workload'
 import { isRevoked } from '#model/revoked'
+import type { Revoked } from '#model/trust'
 import type { Revocation } from '#resources/weft'
 import { patternOf } from './rules.ts'
 import { type ResourceStatus, state, statusFor } from '../status.ts'

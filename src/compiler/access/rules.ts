@@ -2,9 +2,9 @@
 
 import { defaultIdTemplate, idBy, idPattern, type IdTemplates, templateOf } from '#base/id-template'
 import { networkOf, readPath } from '#model/access'
+import type { AccessCondition, TextMatch, TimeWindow } from '#model/access-rule'
 import { claimPath } from '#model/claims'
 import type { GuardOperation, GuardRule } from '#model/mesh'
-import type { AccessCondition, TextMatch, TimeWindow } from '#model/view'
 import type { AccessOperation, AccessPath, AccessPolicy, AccessSource, AccessWindow } from '#resources/weft'
 import { nameOf, namespaceOf } from '../gather.ts'
 

@@ -1,8 +1,11 @@
 /** JWTPolicies: what is said of each, and which tokens the called workloads and the routes of Gateways ask for. */
 
+import type { Backend } from '#model/backend'
 import { noKeys, pinnedKeys } from '#model/jwks'
 import type { Mesh, SelectedTokens } from '#model/mesh'
-import type { Backend, Route, RouteTable, TokenIssuer, TokenPlace, TokenPolicy, View } from '#model/view'
+import type { Route, RouteTable } from '#model/route'
+import type { TokenIssuer, TokenPlace, TokenPolicy } from '#model/token'
+import type { View } from '#model/view'
 import { durationMs } from '#resources/duration'
 import type { ParentRef } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'

@@ -3,9 +3,10 @@
  * speak TLS to such a Service themselves.
  */
 
+import type { Origination } from '#model/backend'
 import type { Mesh, Outbound } from '#model/mesh'
 import { inTls } from '#model/port'
-import type { Origination, Route } from '#model/view'
+import type { Route } from '#model/route'
 import type { BackendTLSPolicy } from '#resources/gateway-api'
 import { gatewayGroup } from '#resources/gateway-api'
 import type { Certificate } from './certificates.ts'

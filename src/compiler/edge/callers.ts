@@ -1,6 +1,6 @@
 /** Whose certificates the callers of a listener must show, or why that cannot be told (GEP-91). */
 
-import type { Terminated } from '#model/view'
+import type { Terminated } from '#model/listener'
 import type { Gateway, ListenerShape } from '#resources/gateway-api'
 import type { Fault } from './certificates.ts'
 import type { Gathered } from '../gather.ts'

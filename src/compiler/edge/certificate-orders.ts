@@ -1,7 +1,7 @@
 /** Which certificates CertificateIssuers are to get for listeners of Gateways, what is said of each, and the answers to challenges on the way. */
 
 import type { Outbound } from '#model/mesh'
-import type { Route, RouteTable, VirtualHost } from '#model/view'
+import type { Route, RouteTable, VirtualHost } from '#model/route'
 import type { Gateway } from '#resources/gateway-api'
 import { type CertificateIssuer, issuerAnnotation } from '#resources/weft'
 import { covers } from './hosts.ts'

@@ -1,6 +1,6 @@
 /** The certificates to which a listener of a Gateway refers, or why one cannot be used. */
 
-import type { Terminated } from '#model/view'
+import type { Terminated } from '#model/listener'
 import type { Gateway, ListenerSet, ListenerShape } from '#resources/gateway-api'
 import type { Gathered } from '../gather.ts'
 import { isGranted } from '../grants.ts'

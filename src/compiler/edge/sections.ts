@@ -1,7 +1,7 @@
 /** Which route tables of a Gateway belong to which of its listeners, for policies that name one. */
 
 import type { Outbound } from '#model/mesh'
-import type { Route } from '#model/view'
+import type { Route } from '#model/route'
 
 /** Those of listeners that end TLS; each has one of its own, while those of a clear port share one. */
 export const securedTables = ({ listeners }: Outbound): ReadonlySet<string> =>

@@ -1,8 +1,9 @@
 /** The route tables of a Gateway's ports: a virtual host for each host, in it the routes of all hosts that hold for it, the most specific first. */
 
+import type { Listener, Protocol, ServerNames, Terminated } from '#model/listener'
 import type { Outbound } from '#model/mesh'
 import { portName } from '#model/port'
-import type { Listener, Protocol, Route, RouteTable, ServerNames, Terminated, VirtualHost, WeightedBackend } from '#model/view'
+import type { Route, RouteTable, VirtualHost, WeightedBackend } from '#model/route'
 import type { Gateway, TCPRoute, TLSRoute } from '#resources/gateway-api'
 import { bySpecificity, commonHost, covers, ownerOf } from './hosts.ts'
 import type { EdgeListener } from './listeners.ts'

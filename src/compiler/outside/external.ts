@@ -1,7 +1,8 @@
 /** Each port of each host of each ExternalService: as a port of a Service, but that it leads out of the mesh. */
 
-import type { Endpoint, Origination, Protocol } from '#model/view'
+import type { Endpoint, Origination } from '#model/backend'
 import { isHost } from '#model/egress'
+import type { Protocol } from '#model/listener'
 import { portName } from '#model/port'
 import type { ExternalService } from '#resources/weft'
 import type { JudgeCertificate } from '../edge/certificates.ts'

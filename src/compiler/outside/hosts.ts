@@ -1,8 +1,11 @@
 /** The way out of the mesh as one proxy is told it: hosts of ExternalServices that have no address of their own, and what may be called besides. */
 
+import type { Backend } from '#model/backend'
 import { allowedHosts, type Egress, forAddresses, forNames, forServices, openEgress, withoutNames } from '#model/egress'
+import type { Listener, ServerNames } from '#model/listener'
 import type { Mesh } from '#model/mesh'
-import type { Backend, Listener, Route, RouteTable, ServerNames, View, VirtualHost } from '#model/view'
+import type { Route, RouteTable, VirtualHost } from '#model/route'
+import type { View } from '#model/view'
 import { isCovered } from './external.ts'
 import { isHttp, isOpaque } from '../services/protocol.ts'
 

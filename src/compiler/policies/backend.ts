@@ -1,8 +1,8 @@
 /** What holds for the calls to a service port, for everybody or for some clients: the Mesh's defaults, and BackendPolicies from the widest to the narrowest. */
 
+import type { Backend } from '#model/backend'
 import type { Layer } from '#model/mesh'
 import type { TlsProfile } from '#model/tls'
-import type { Backend } from '#model/view'
 import { durationMs } from '#resources/duration'
 import type { BackendPolicy, BackendPolicySpec, MeshResource } from '#resources/weft'
 import { type Choosing, choosingOf } from './balance.ts'

@@ -1,7 +1,8 @@
 /** How the endpoints of a service port are chosen: what a BackendPolicy says of it in the words of the view, and which of them are near a proxy. */
 
+import type { Backend, Balancing, Endpoint, EndpointSet, Locality } from '#model/backend'
 import type { Near } from '#model/mesh'
-import type { Backend, Balancing, Endpoint, EndpointSet, HashOn, Locality } from '#model/view'
+import type { HashOn } from '#model/route'
 import { durationMs } from '#resources/duration'
 import type { BackendPolicySpec, MeshSpec } from '#resources/weft'
 

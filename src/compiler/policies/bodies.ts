@@ -1,8 +1,8 @@
 /** What RoutePolicies say of bodies and of maintenance: as callers' proxies and Gateways carry it out, and as the called side does. */
 
-import { usualCompressible } from '#model/compressible'
+import { type Compression, usualCompressible } from '#model/compression'
 import type { Mesh, SelectedBodies } from '#model/mesh'
-import type { Compression, Route, Sizes } from '#model/view'
+import type { Route, Sizes } from '#model/route'
 import { durationMs } from '#resources/duration'
 import type { RoutePolicy, RoutePolicySpec } from '#resources/weft'
 import { specOf } from './fields.ts'

@@ -1,7 +1,7 @@
 /** The adaptiveConcurrency of BackendPolicies as the model has it, for the workloads behind a port: it is they who are spared, whoever calls. */
 
+import type { AdaptiveConcurrency } from '#model/listener'
 import type { Mesh } from '#model/mesh'
-import type { AdaptiveConcurrency } from '#model/view'
 import { durationMs } from '#resources/duration'
 import type { BackendPolicySpec } from '#resources/weft'
 import { specOf } from './fields.ts'

@@ -1,6 +1,6 @@
 /** FaultPolicies: where one can be carried out, and what is left of them when their time is over. */
 
-import type { Abort, Fault, Spread } from '#model/view'
+import type { Abort, Fault, Spread } from '#model/fault'
 import { durationMs } from '#resources/duration'
 import type { FaultPolicy, FaultPolicySpec } from '#resources/weft'
 import { nameOf } from '../gather.ts'

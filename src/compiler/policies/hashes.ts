@@ -1,7 +1,8 @@
 /** By what requests are recognised, put where it is needed: at each route and listener that leads to a backend which chooses by hash. */
 
+import type { Listener } from '#model/listener'
 import type { Outbound } from '#model/mesh'
-import type { HashOn, Listener, Route, WeightedBackend } from '#model/view'
+import type { HashOn, Route, WeightedBackend } from '#model/route'
 
 /** By name of the backend; those that do not choose by hash are absent. */
 export type Hashes = ReadonlyMap<string, readonly HashOn[]>

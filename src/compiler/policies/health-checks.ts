@@ -1,6 +1,8 @@
 /** The healthCheck of a BackendPolicy as the model has it, for the ports that can be asked so. */
 
-import type { Backend, HealthCheck, HealthQuestion, Protocol } from '#model/view'
+import type { Backend } from '#model/backend'
+import type { HealthCheck, HealthQuestion } from '#model/endpoint-health'
+import type { Protocol } from '#model/listener'
 import { durationMs } from '#resources/duration'
 import { type BackendPolicySpec, statusRange } from '#resources/weft'
 import { carriesCalls, isHttp } from '../services/protocol.ts'

@@ -1,7 +1,8 @@
 /** Who counts for all proxies: the control plane, a Service of the mesh, or an address outside it. */
 
+import type { Backend, EndpointSet } from '#model/backend'
 import type { Mesh } from '#model/mesh'
-import { type Backend, controlBackend, type EndpointSet, type LimitService } from '#model/view'
+import { controlBackend, type LimitService } from '#model/rate-limit'
 import { durationMs } from '#resources/duration'
 import type { MeshResource } from '#resources/weft'
 import type { Services } from '../services/services.ts'

@@ -1,7 +1,9 @@
 /** What of the mesh is meant for one client: routes and settings that name it, in place of those for everybody. */
 
+import type { Backend } from '#model/backend'
 import type { ClientMatch, Mesh, Near, Outbound } from '#model/mesh'
-import type { Backend, HashOn, View } from '#model/view'
+import type { HashOn } from '#model/route'
+import type { View } from '#model/view'
 import { type Client, isMeant } from '../clients.ts'
 import { byCaller, recognisingRoute } from './hashes.ts'
 import { layersFor } from './layers.ts'

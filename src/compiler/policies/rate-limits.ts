@@ -2,18 +2,8 @@
 
 import { defaultIdTemplate, idBy } from '#base/id-template'
 import type { Limited, LimitedRoute, Limits, Mesh, PlaceLimit } from '#model/mesh'
-import type {
-  DescriptorEntry,
-  LimitKey,
-  LimitKeyType,
-  LimitService,
-  Quota,
-  Rate,
-  RateLimit,
-  RateOverride,
-  Route,
-  RouteTable,
-} from '#model/view'
+import type { DescriptorEntry, LimitKey, LimitKeyType, LimitService, Quota, Rate, RateLimit, RateOverride } from '#model/rate-limit'
+import type { Route, RouteTable } from '#model/route'
 import { gatewayService, type Workload } from '#model/workload'
 import { durationMs } from '#resources/duration'
 import type { ParentRef } from '#resources/gateway-api'

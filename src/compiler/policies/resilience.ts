@@ -1,6 +1,7 @@
 /** The retryConstraint, limits and outlierDetection of BackendPolicies as the model has them: each is taken whole from the narrowest policy that says it. */
 
-import type { Backend, EjectionCause } from '#model/view'
+import type { Backend } from '#model/backend'
+import type { EjectionCause } from '#model/endpoint-health'
 import { durationMs } from '#resources/duration'
 import type { BackendPolicySpec } from '#resources/weft'
 

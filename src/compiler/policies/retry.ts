@@ -1,6 +1,7 @@
 /** The `retry` of a RoutePolicy, or of a rule in its words, as the proxy carries it out, and Envoy: conditions spelled out, pauses bounded. */
 
-import type { Retry, RetryOn, Route } from '#model/view'
+import type { Retry, RetryOn } from '#model/retry'
+import type { Route } from '#model/route'
 import { durationMs } from '#resources/duration'
 import type { RetrySpec } from '#resources/weft'
 

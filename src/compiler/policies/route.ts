@@ -1,7 +1,9 @@
 /** RoutePolicies and FaultPolicies: what they, and the rules of routes themselves, come to at one route or at one listener of opaque bytes. */
 
+import type { Fault } from '#model/fault'
+import type { Listener } from '#model/listener'
 import type { Layer } from '#model/mesh'
-import type { Fault, Listener, Route } from '#model/view'
+import type { Route } from '#model/route'
 import { durationMs } from '#resources/duration'
 import type { HTTPRule } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'

@@ -1,7 +1,8 @@
 /** Where policies of requests and connections come into what clients call: settled in place for everybody, and kept in layers where they differ by client. */
 
+import type { Listener } from '#model/listener'
 import type { Layer, Mesh, Outbound } from '#model/mesh'
-import type { Listener, Route } from '#model/view'
+import type { Route } from '#model/route'
 import type { FaultPolicy, RoutePolicy } from '#resources/weft'
 import { layerOf, layersFor, namesClients } from './layers.ts'
 import { isOpaque } from '../services/protocol.ts'

@@ -2,7 +2,8 @@
 
 import type { Layer, Mesh, SelectedTokens } from '#model/mesh'
 import type { FieldTold, GatewayTold } from '#model/policies-told'
-import type { Route, RouteTable, TokenPolicy } from '#model/view'
+import type { Route, RouteTable } from '#model/route'
+import type { TokenPolicy } from '#model/token'
 import type { Workload, WorkloadPort } from '#model/workload'
 import type { JWTPolicy, LoginPolicy } from '#resources/weft'
 import { layerOf } from './layers.ts'

@@ -1,9 +1,10 @@
 /** What holds for the calls to a Service and by whose word: the same layers that the mesh is made of, merged by the same rule. */
 
+import type { Listener } from '#model/listener'
 import { chooseRoute, type RequestFacts } from '#model/match'
 import type { Layer, Mesh, MtlsMode } from '#model/mesh'
 import type { ClientTold, FieldTold, PoliciesTold, PortTold, RouteTold } from '#model/policies-told'
-import type { Listener, Route } from '#model/view'
+import type { Route } from '#model/route'
 import type { Workload, WorkloadPort } from '#model/workload'
 import type {
   AccessPolicy,

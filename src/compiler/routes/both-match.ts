@@ -1,7 +1,7 @@
 /** What two matches come to that must both hold. */
 
 import { hasPrefix } from '#model/match'
-import type { Match, PathMatch } from '#model/view'
+import type { Match, PathMatch } from '#model/route'
 
 /** undefined: nothing can match both. A sentence: what both match cannot be said. */
 export function bothMatch(one: Match, other: Match): Match | undefined | string {

@@ -1,6 +1,6 @@
 /** A CORS filter (Gateway API HTTPCORSFilter) as the proxy carries it out. */
 
-import type { Cors } from '#model/view'
+import type { Cors } from '#model/route'
 import type { HTTPFilter } from '#resources/gateway-api'
 
 /** Nobody is allowed what is not said. */

@@ -1,6 +1,6 @@
 /** A backendRef of kind HTTPRoute: what a rule hands on to, and what such a rule may not ask for itself. */
 
-import type { Filter } from '#model/view'
+import type { Filter } from '#model/filter'
 import type { HTTPRoute } from '#resources/gateway-api'
 import { gatewayGroup } from '#resources/gateway-api'
 import type { Unsupported } from './filters.ts'

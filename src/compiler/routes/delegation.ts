@@ -5,8 +5,9 @@
  * them before or behind its neighbours. So who is given `/team` rules over that, and over nothing else, whatever it writes.
  */
 
+import type { Filter } from '#model/filter'
 import type { Layer } from '#model/mesh'
-import type { Filter, Route } from '#model/view'
+import type { Route } from '#model/route'
 import type { HTTPRoute, ParentRef, ReferenceGrant } from '#resources/gateway-api'
 import { gatewayGroup } from '#resources/gateway-api'
 import { type Delegate, isDelegate } from './delegate.ts'

@@ -1,7 +1,8 @@
 /** RouteFilters: what each of them does, for the rules that name it, and why some cannot be carried out. */
 
-import type { Action, Filter, NameValue, Substitution } from '#model/view'
+import type { Filter, NameValue, Substitution } from '#model/filter'
 import { partsOf } from '#model/rewrite'
+import type { Action } from '#model/route'
 import { durationMs } from '#resources/duration'
 import { type RouteFilter, weftGroup } from '#resources/weft'
 import { nameOf } from '../gather.ts'

@@ -1,6 +1,7 @@
 /** Filters of a rule or a backendRef as the proxy applies them; those that are not carried out yet are named, never left out in silence. */
 
-import type { Action, Cors, Filter, HeaderChange, NameValue, PathChange, Redirect } from '#model/view'
+import type { Filter, HeaderChange, NameValue, PathChange, Redirect } from '#model/filter'
+import type { Action, Cors } from '#model/route'
 import type { HTTPFilter, PathModifier } from '#resources/gateway-api'
 import { lowerCors } from './cors.ts'
 import type { RefReason } from './resolve.ts'

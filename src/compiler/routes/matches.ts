@@ -1,6 +1,6 @@
 /** What a rule matches, as the proxy compares it: the matches of HTTPRoutes and GRPCRoutes, each with its rank. */
 
-import type { Match, PathMatch, ValueMatch } from '#model/view'
+import type { Match, PathMatch, ValueMatch } from '#model/route'
 import type { GRPCMatch, HTTPMatch } from '#resources/gateway-api'
 import type { Unsupported } from './filters.ts'
 import type { Rank } from './order.ts'

@@ -1,6 +1,6 @@
 /** Where a rule's copies go: RequestMirror filters as the proxy carries them out. One that leads nowhere is left out and said, as Gateway API has it. */
 
-import type { Mirror } from '#model/view'
+import type { Mirror } from '#model/route'
 import type { HTTPFilter, ReferenceGrant } from '#resources/gateway-api'
 import { millionths } from '../policies/faults.ts'
 import type { RefReason } from './resolve.ts'

@@ -1,6 +1,6 @@
 /** In which order routes are tried: the precedence of Gateway API (HTTPRouteRule.matches, GRPCRouteRule.matches). */
 
-import type { Match, Route } from '#model/view'
+import type { Match, Route } from '#model/route'
 import type { Delegate } from './delegate.ts'
 
 /** What makes one match more specific than another: numbers of which the first that differs decides, the greater first. All ranks of one table are of one kind. */

@@ -1,7 +1,8 @@
 /** The rules of one HTTPRoute or GRPCRoute as routes of the model: not yet in order, and not yet attached to anything. */
 
+import type { Authorizer } from '#model/authorizer'
 import type { Layer } from '#model/mesh'
-import type { Action, Authorizer, Route, Session, WeightedBackend } from '#model/view'
+import type { Action, Route, Session, WeightedBackend } from '#model/route'
 import type { GRPCRoute, HTTPRoute, HTTPRule, ReferenceGrant } from '#resources/gateway-api'
 import { lowerExternalAuth } from '../access/authorize.ts'
 import { type Delegate, isDelegate, unfit } from './delegate.ts'

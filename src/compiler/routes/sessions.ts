@@ -1,6 +1,6 @@
 /** The sessionPersistence of a rule (GEP-1619) as the proxy keeps it: what names the endpoint in the answer and in later requests. */
 
-import type { Session } from '#model/view'
+import type { Session } from '#model/route'
 import { durationMs } from '#resources/duration'
 import type { HTTPRule } from '#resources/gateway-api'
 import type { Unsupported } from './filters.ts'

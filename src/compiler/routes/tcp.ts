@@ -1,6 +1,7 @@
 /** Routes of connections and datagrams that are not looked into: the backends of one TCPRoute, TLSRoute or UDPRoute by weight, and which server name of a port leads where. */
 
-import type { ServerNames, WeightedBackend } from '#model/view'
+import type { ServerNames } from '#model/listener'
+import type { WeightedBackend } from '#model/route'
 import type { ReferenceGrant, TCPRoute, TLSRoute, UDPRoute } from '#resources/gateway-api'
 import type { Unsupported } from './filters.ts'
 import type { LoweredRoute } from './rules.ts'

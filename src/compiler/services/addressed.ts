@@ -1,6 +1,6 @@
 /** Workloads that are called themselves, at addresses of their own: each port as one of a Service that has this workload only, and that no route or policy of a Service is about. */
 
-import type { Protocol } from '#model/view'
+import type { Protocol } from '#model/listener'
 import { portName } from '#model/port'
 import type { Inventory, Workload, WorkloadPort } from '#model/workload'
 import type { MeshResource } from '#resources/weft'

@@ -1,6 +1,7 @@
 /** What a service port speaks: said by appProtocol, else by the port's name, else by its workloads, else found out. */
 
-import type { Backend, Protocol } from '#model/view'
+import type { Backend } from '#model/backend'
+import type { Protocol } from '#model/listener'
 
 const byAppProtocol: Readonly<Record<string, Protocol>> = {
   http: 'http',

@@ -1,7 +1,8 @@
 /** Second stage: each TCP and UDP port of each Service, with its virtual address, its protocol and the workloads behind it. */
 
+import type { Backend, Endpoint } from '#model/backend'
+import type { Protocol } from '#model/listener'
 import { portName } from '#model/port'
-import type { Backend, Endpoint, Protocol } from '#model/view'
 import type { Inventory, Workload, WorkloadPort } from '#model/workload'
 import type { Service, ServiceSpec } from '#resources/core'
 import type { ServiceSubset } from '#resources/weft'

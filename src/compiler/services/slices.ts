@@ -1,6 +1,7 @@
 /** EndpointSlices: endpoints of Services without a selector, each found among the workloads of the mesh by its address, or else outside it; and what is reported of each. */
 
-import type { Endpoint, Health, Protocol } from '#model/view'
+import type { Endpoint, Health } from '#model/backend'
+import type { Protocol } from '#model/listener'
 import { isGivenOut } from '#model/virtual'
 import type { Inventory, Workload, WorkloadPort } from '#model/workload'
 import type { Service } from '#resources/core'

@@ -1,8 +1,8 @@
 /** One condition of a rule: whether a caller or a request fits it. */
 
+import type { AccessCondition, TextMatch } from '../access-rule.ts'
 import { textsAt } from '../claims.ts'
 import type { RequestFacts } from '../match.ts'
-import type { AccessCondition, TextMatch } from '../view.ts'
 import { isIn } from './network.ts'
 
 /** identity: the SPIFFE id that it proved. address: from where it connected. */

@@ -1,7 +1,7 @@
 /** Many rules: found by what a request says, and not looked through. What a rule asks of the path, a header, a claim, the host or the method is its key. */
 
+import type { AccessCondition, TextMatch } from '../access-rule.ts'
 import { textsAt } from '../claims.ts'
-import type { AccessCondition, TextMatch } from '../view.ts'
 import { type Asked, bare, bareHost, spellingsOf, valuesOf } from './condition.ts'
 
 /** Fewer are looked through faster. */

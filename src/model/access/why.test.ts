@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Access, AccessCondition, AccessRule } from '../access-rule.ts'
 import { CallerAccess, tellWhy } from '../access.ts'
-import type { Access, AccessCondition, AccessRule } from '../view.ts'
 
 const web = 'spiffe://weft.local/ns/shop/sa/web'
 const is = (value: string): AccessCondition => ({ on: 'identity', any: [{ type: 'exact', value }] })

@@ -1,6 +1,6 @@
 /** Why rules denied a call, by the condition that decided: of a rule that denies what held, of those that allow the nearest one and what of it did not hold. */
 
-import type { Access, AccessCondition, AccessRule, TextMatch } from '../view.ts'
+import type { Access, AccessCondition, AccessRule, TextMatch } from '../access-rule.ts'
 import { isRuleOpen, momentOf, tellWindow } from './window.ts'
 import { type Asked, type Caller, isCaller, isClaim, spellingsOf, testOf, textTest } from './condition.ts'
 

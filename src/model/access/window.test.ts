@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import type { Access, AccessRule, TimeWindow } from '../access-rule.ts'
 import { CallerAccess } from '../access.ts'
-import type { Access, AccessRule, TimeWindow } from '../view.ts'
 import { accessNow, changesAfter, isOpen, nextChange } from './window.ts'
 
 const at = (text: string): number => Date.parse(text)

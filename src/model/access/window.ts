@@ -5,7 +5,7 @@
  * that it shows twice is in a window twice.
  */
 
-import type { Access, AccessRule, TimeWindow } from '../view.ts'
+import type { Access, AccessRule, TimeWindow } from '../access-rule.ts'
 import { shiftBetween, type Wall, wallAt } from './zone.ts'
 
 const dayMs = 86_400_000

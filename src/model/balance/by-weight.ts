@@ -1,6 +1,6 @@
 /** What those have in common that draw endpoints by weight, and pass over one that has just come as often as its slow start says. */
 
-import type { Endpoint } from '../view.ts'
+import type { Endpoint } from '../backend.ts'
 import { type Avoid, others, type Picker, type Surroundings, sumsOf } from './picker.ts'
 import type { SlowStart } from './slow-start.ts'
 

@@ -1,6 +1,6 @@
 /** The one with the least under way for its weight: of a few drawn at random, or of all. */
 
-import type { Endpoint } from '../view.ts'
+import type { Endpoint } from '../backend.ts'
 import { ByWeight } from './by-weight.ts'
 import { type Avoid, drawn, others, type Picker, type Surroundings } from './picker.ts'
 import type { SlowStart } from './slow-start.ts'

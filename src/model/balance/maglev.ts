@@ -1,6 +1,6 @@
 /** Maglev (Eisenbud 2016, §3.4): a table filled in turns, each endpoint by an order of its own; a key looks up its slot. */
 
-import type { Endpoint } from '../view.ts'
+import type { Endpoint } from '../backend.ts'
 import { hashOf, mixed } from './hash.ts'
 import type { Avoid, Picker, Surroundings } from './picker.ts'
 

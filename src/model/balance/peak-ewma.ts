@@ -3,7 +3,7 @@
  * way there (peak-EWMA, as Finagle and Linkerd have it). A slower answer counts at once, a faster one little by little.
  */
 
-import type { Endpoint } from '../view.ts'
+import type { Endpoint } from '../backend.ts'
 import { ByWeight } from './by-weight.ts'
 import { drawn } from './picker.ts'
 

@@ -1,6 +1,6 @@
 /** What all ways of choosing have in common: what they are told, and what they do when some endpoints are to be avoided. */
 
-import type { Endpoint } from '../view.ts'
+import type { Endpoint } from '../backend.ts'
 import type { Latency } from './peak-ewma.ts'
 
 /** A set of endpoints is one. */

@@ -1,6 +1,6 @@
 /** Any one, heavier ones more often. */
 
-import type { Endpoint } from '../view.ts'
+import type { Endpoint } from '../backend.ts'
 import { type Avoid, drawn, others, type Picker, type Surroundings, sumsOf } from './picker.ts'
 
 export class Random implements Picker {

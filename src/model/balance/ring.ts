@@ -1,6 +1,6 @@
 /** Ring hash (Karger 1997, as ketama has it): each endpoint stands at many places of a ring, and a key goes to the next place. */
 
-import type { Endpoint } from '../view.ts'
+import type { Endpoint } from '../backend.ts'
 import { hashOf, mixed } from './hash.ts'
 import type { Avoid, Picker, Surroundings } from './picker.ts'
 

@@ -1,6 +1,6 @@
 /** One after the other; heavier ones more often, spread evenly. */
 
-import type { Endpoint } from '../view.ts'
+import type { Endpoint } from '../backend.ts'
 import { ByWeight } from './by-weight.ts'
 import { drawn } from './picker.ts'
 

@@ -5,7 +5,7 @@
  * carries all, below that the next level helps.
  */
 
-import type { Endpoint } from '../view.ts'
+import type { Endpoint } from '../backend.ts'
 
 const overprovisioning = 1.4
 

@@ -1,6 +1,6 @@
 /** Slow start: an endpoint that has just come is given its full part only at the end of a window, so that it can warm up. */
 
-import type { Endpoint } from '../view.ts'
+import type { Endpoint } from '../backend.ts'
 import type { Surroundings } from './picker.ts'
 
 /** What a new endpoint is given at least, of its full part; Envoy's own default. */

@@ -1,12 +1,16 @@
 /** The last part of the way: the called proxy takes the request in, by mutual TLS, and hands it to its workload. */
 
 import type { FailureCode } from '#base/failure'
+import type { Access } from '../access-rule.ts'
 import { type Caller, CallerAccess, placeOf, tellVerdict, tellWhy, type Verdict } from '../access.ts'
 import { isAskedAbout } from '../authorize.ts'
+import type { Backend, Endpoint } from '../backend.ts'
 import type { RequestFacts } from '../match.ts'
 import { accessFor, routeAt, tellJudged } from '../tunnel.ts'
-import type { Access, Backend, Endpoint, Listener, Route, View } from '../view.ts'
 import type { KnownOf } from '../explain.ts'
+import type { Listener } from '../listener.ts'
+import type { Route } from '../route.ts'
+import type { View } from '../view.ts'
 
 /** proxy: whether the called proxy is known; `none`: the workload is reached without one. identity: what it proves. expected: of what it must prove one. route: its rule, for people. to: the port of the workload. */
 export type WayIn = {

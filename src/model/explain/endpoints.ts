@@ -1,7 +1,7 @@
 /** Which endpoints of a backend may be picked now, and why the others are left out. */
 
+import type { Backend, Endpoint, EndpointSet } from '../backend.ts'
 import { makeBalancer, type Surroundings } from '../balance.ts'
-import type { Backend, Endpoint, EndpointSet } from '../view.ts'
 import type { WayIn } from './arrive.ts'
 
 /** why: it is left out. way: how it goes on there. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Listener, View } from '../view.ts'
+import type { Listener } from '../listener.ts'
+import type { View } from '../view.ts'
 import { enter, isEdge } from './enter.ts'
 
 const gateway = (port: number, more: Partial<Listener>): Listener => ({

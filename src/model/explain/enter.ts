@@ -2,8 +2,9 @@
 
 import type { FailureCode } from '#base/failure'
 import { terminatedAt } from '../server-name.ts'
-import type { Listener, Terminated, View } from '../view.ts'
 import type { Question } from '../explain.ts'
+import type { Listener, Terminated } from '../listener.ts'
+import type { View } from '../view.ts'
 
 /** name: the server name that the caller asks for. entry: of the listener's names, the one that takes it. */
 export type TlsTold = {

@@ -1,6 +1,7 @@
 /** Who stands in for a backend none of whose endpoints may serve, as far as a view tells: what a proxy itself leaves out, and limits that are used up, are not in it. */
 
-import type { Backend, View } from '../view.ts'
+import type { Backend } from '../backend.ts'
+import type { View } from '../view.ts'
 
 /** The backend itself where it can serve, or where nobody can for it. */
 export function helperOf(own: Backend, view: View): Backend {

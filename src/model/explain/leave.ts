@@ -1,9 +1,11 @@
 /** Whether a request may leave the mesh, and by whose word: the same rules as the proxy of its caller keeps. */
 
 import { isIn } from '../access/network.ts'
+import type { Backend, Endpoint, EndpointSet } from '../backend.ts'
 import { type Egress, judgeEgress, tellEgress } from '../egress.ts'
+import type { Listener } from '../listener.ts'
 import type { RequestFacts } from '../match.ts'
-import type { Endpoint, EndpointSet, Listener, View, Backend } from '../view.ts'
+import type { View } from '../view.ts'
 import { rulesFor } from '../way-out.ts'
 
 /** says: which rule, or whose default. */

@@ -1,9 +1,10 @@
 /** Which rule of a route table a request takes, and of each that is tried before it the condition that failed. */
 
+import type { Listener } from '../listener.ts'
 import type { FailedAt, RequestFacts } from '../match.ts'
 import { failsAt, hostOf, queryValue } from '../match.ts'
+import type { Route, RouteTable } from '../route.ts'
 import { routeAt } from '../tunnel.ts'
-import type { Listener, Route, RouteTable } from '../view.ts'
 
 /** outcome: `later` was not tried, since one before it was taken. has: what the request has in the place of the condition that failed. */
 export type RuleTold = { readonly route: Route } & (

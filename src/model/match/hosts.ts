@@ -1,6 +1,6 @@
 /** Which virtual host a name leads to: the name itself, else the longest suffix, else all names. */
 
-import type { VirtualHost } from '../view.ts'
+import type { VirtualHost } from '../route.ts'
 import { hashBackwards, mixed, seed } from './hash.ts'
 
 type Suffix = { readonly text: string; readonly host: VirtualHost } // `.example.org`

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { chooseRoute, failsAt, hostOf, type RequestFacts } from '../match.ts'
-import type { Match, Route, RouteTable, ValueMatch, VirtualHost } from '../view.ts'
+import type { Match, Route, RouteTable, ValueMatch, VirtualHost } from '../route.ts'
 import { firstOf, indexRoutes } from './route-index.ts'
 
 /** From few words, so that routes meet and requests hit them. */

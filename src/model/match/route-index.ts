@@ -9,7 +9,7 @@
  * routes ask for values of one header (a tenant, a version) is split by that value once more. Costs: bench/routes.ts.
  */
 
-import type { Match, PathMatch, Route } from '../view.ts'
+import type { Match, PathMatch, Route } from '../route.ts'
 import { hashOf, mixed, seed } from './hash.ts'
 
 interface Asked {

@@ -1,6 +1,6 @@
 /** A Workload document ↔ the workload of the inventory. */
 
-import type { Health, Locality } from '#model/view'
+import type { Health, Locality } from '#model/backend'
 import type { ProxyNode, Workload } from '#model/workload'
 import type { WorkloadResource, WorkloadStatus } from '#resources/weft'
 import { madeBy } from './services.ts'
@@ -60,11 +60,20 @@ export function statusOf(
         message: messages[health],
         lastTransitionTime: before?.status === status ? before.lastTransitionTime : time,
       },
+      ...(old?.conditions ?? []).filter(({ type }) => type !== 'Ready'),
     ],
     ...(old?.meshAddress === undefined ? {} : { meshAddress: old.meshAddress }),
     proxy,
+    ...(old?.certificate === undefined ? {} : { certificate: old.certificate }),
   }
 }
+
+/**
+ * Whether it stays listed without its proxy: whoever looks for one that was revoked is told why it is gone, until its certificate ends. now: ms since the epoch.
+ */
+export const isShown = ({ status }: WorkloadResource, now: number): boolean =>
+  status?.conditions?.some(({ type, status: holds }) => type === 'Revoked' && holds === 'True') === true &&
+  Date.parse(status.certificate?.notAfter ?? '') > now
 
 const messages: Readonly<Record<Health, string>> = {
   healthy: 'it answers its probe',

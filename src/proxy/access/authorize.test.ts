@@ -4,7 +4,8 @@ import http from 'node:http'
 import { after, test } from 'node:test'
 import { inboundSide, materials, outboundSide, remote, forwardTo, table } from '../../../test/harness/pair.ts'
 import { type Handler, type Workload, workload } from '../../../test/harness/versions.ts'
-import type { Authorizer, Listener } from '#model/view'
+import type { Authorizer } from '#model/authorizer'
+import type { Listener } from '#model/listener'
 
 const ends: (() => PromiseLike<unknown>)[] = []
 after(async () => {

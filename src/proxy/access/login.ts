@@ -11,8 +11,9 @@
 import { Failure } from '#base/failure'
 import type { Log } from '#base/log'
 import { begin, type Granted, LoginRefused, logoutUrl, type Provider, redeem, renew } from '#identity/openid'
+import type { NameValue } from '#model/filter'
+import type { LoginPolicy } from '#model/login'
 import { metricNames } from '#model/metrics'
-import type { LoginPolicy, NameValue } from '#model/view'
 import { answerEmpty, answerPage } from '../requests/answer.ts'
 import type { Exchange } from '../requests/exchange.ts'
 import {

@@ -5,7 +5,9 @@
  */
 
 import { Failure } from '#base/failure'
-import type { Listener, Route, View } from '#model/view'
+import type { Listener } from '#model/listener'
+import type { Route } from '#model/route'
+import type { View } from '#model/view'
 import { answer } from '../requests/answer.ts'
 import type { Exchange } from '../requests/exchange.ts'
 import type { Logins } from './login.ts'

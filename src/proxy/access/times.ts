@@ -2,7 +2,8 @@
 
 import { type Clock, longestTimerMs } from '#base/clock'
 import { nextChange } from '#model/access'
-import type { Access, View } from '#model/view'
+import type { Access } from '#model/access-rule'
+import type { View } from '#model/view'
 
 export class Times {
   readonly #clock: Clock

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { Failure } from '#base/failure'
 import { silent } from '#base/log'
 import type { Unverified } from '#identity/jwt'
-import type { TokenIssuer } from '#model/view'
+import type { TokenIssuer } from '#model/token'
 import { TokenKeys } from './token-keys.ts'
 
 const jwk = { ...createPublicKey(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey).export({ format: 'jwk' }) }

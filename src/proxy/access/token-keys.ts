@@ -5,7 +5,7 @@ import type { Log } from '#base/log'
 import { KeyRing, type Unverified } from '#identity/jwt'
 import { askHttp } from '#io/ask-http'
 import { pinnedKeys } from '#model/jwks'
-import type { FetchedKeys, TokenIssuer } from '#model/view'
+import type { FetchedKeys, TokenIssuer } from '#model/token'
 
 /** After a question, whether it was answered or not, the next one for a token that no key fits waits so long: anybody can write tokens. */
 const leastPauseMs = 5_000

@@ -1,7 +1,7 @@
 /** Where in a request a token stands, and the request without it. */
 
 import { TokenRefused } from '#identity/jwt'
-import type { TokenPlace } from '#model/view'
+import type { TokenPlace } from '#model/token'
 import type { Exchange } from '../requests/exchange.ts'
 
 export type Found = { readonly text: string; readonly place: TokenPlace }

@@ -6,7 +6,7 @@ import tls from 'node:tls'
 import { after, before, describe, test } from 'node:test'
 import { inboundSide, materials, outboundSide, remote, type Side } from '../../../test/harness/pair.ts'
 import { dialTcp, secureClient, secureContext, type TlsMaterial } from '../../io/net.ts'
-import type { Listener } from '../../model/view.ts'
+import type { Listener } from '../../model/listener.ts'
 
 /** What a plaintext caller hears until the connection ends; says: what it sends at once. */
 function call(port: number, says: string, isOver: (heard: string) => boolean = () => false): Promise<string> {

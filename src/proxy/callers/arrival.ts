@@ -2,7 +2,7 @@
 
 import type { Failure } from '#base/failure'
 import { closeInOrder, type Socket } from '#io/net'
-import type { Listener } from '#model/view'
+import type { Listener } from '#model/listener'
 import { detect } from '#wire/detect'
 
 /** The handshake record of TLS (RFC 8446 §5.1), with which a ClientHello begins. */

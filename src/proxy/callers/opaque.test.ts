@@ -6,7 +6,8 @@ import { after, before, describe, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { identityOf, inboundSide, materials, type OutboundSide, outboundSide, remote, type Side } from '../../../test/harness/pair.ts'
 import { listen, type TlsMaterial } from '../../io/net.ts'
-import type { Listener, View } from '../../model/view.ts'
+import type { Listener } from '../../model/listener.ts'
+import type { View } from '../../model/view.ts'
 
 /** Says who it is, with the first bytes that it got; reads on. */
 async function teller(name: string): Promise<net.Server> {

@@ -1,7 +1,7 @@
 /** Opaque bytes both ways between two sockets, with half-close, back-pressure, counts, and the reason why it ended. */
 
 import { breakOff, type Count, pour, type Socket } from '#io/net'
-import type { Fault } from '#model/view'
+import type { Fault } from '#model/fault'
 import { Pace } from './pace.ts'
 
 /** '': both ends were done. `caller-gone`, `upstream-reset`: the accepted or the dialled connection broke, and the other was broken off. */

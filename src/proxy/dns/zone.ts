@@ -1,6 +1,7 @@
 /** What the mesh itself knows: addresses, services and names of virtual addresses, out of a view. */
 
-import type { Listener, View } from '#model/view'
+import type { Listener } from '#model/listener'
+import type { View } from '#model/view'
 import { isGivenOut } from '#model/virtual'
 import { type Answer, dnsTypes, type Question } from '#wire/dns'
 

@@ -4,7 +4,9 @@ import http2 from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import { forwardTo, inboundSide, materials, type OutboundSide, outboundSide, remote, type Side, table } from '../../../test/harness/pair.ts'
-import type { AdaptiveConcurrency, OutlierDetection, View } from '../../model/view.ts'
+import type { OutlierDetection } from '../../model/endpoint-health.ts'
+import type { AdaptiveConcurrency } from '../../model/listener.ts'
+import type { View } from '../../model/view.ts'
 
 type Reply = { readonly status: number; readonly headers?: http.OutgoingHttpHeaders; readonly afterMs?: number }
 /** number: of the request at this server, from 1. */

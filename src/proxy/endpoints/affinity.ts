@@ -1,8 +1,10 @@
 /** By what a request is recognised, so that it goes where others like it went: a hash of parts of it, or the session that its client holds. */
 
+import type { Endpoint } from '#model/backend'
 import { combined, hashOf } from '#model/balance'
 import { pickWeighted } from '#model/match'
-import type { Action, Endpoint, HashOn, Session, View, WeightedBackend } from '#model/view'
+import type { Action, HashOn, Session, WeightedBackend } from '#model/route'
+import type { View } from '#model/view'
 import type { Fields, ResponseHead } from '#wire/http1'
 import { addressOf } from './balancers.ts'
 import type { Entry } from '../telemetry/entry.ts'

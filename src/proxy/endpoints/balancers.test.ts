@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Backend, Endpoint, EndpointSet, Health } from '#model/view'
+import type { Backend, Endpoint, EndpointSet, Health } from '#model/backend'
 import { addressOf, Balancers } from './balancers.ts'
 import type { Pools } from '../upstreams/pool.ts'
 

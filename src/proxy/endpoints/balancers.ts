@@ -1,7 +1,7 @@
 /** The balancers of one proxy: made once for each set of endpoints and policy, with what is remembered when either changes. */
 
+import type { Backend, Endpoint, EndpointSet } from '#model/backend'
 import { type Balancer, makeBalancer, type Surroundings, type Usage } from '#model/balance'
-import type { Backend, Endpoint, EndpointSet } from '#model/view'
 import type { Pools } from '../upstreams/pool.ts'
 
 type Known = { readonly backend: Backend; readonly out: ReadonlySet<string>; readonly balancer: Balancer }

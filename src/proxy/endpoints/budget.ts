@@ -1,6 +1,6 @@
 /** How many further tries a backend bears: a share of the requests of the last seconds, or a rate that is always allowed (Gateway API GEP-3388). */
 
-import type { RetryConstraint } from '#model/view'
+import type { RetryConstraint } from '#model/retry'
 
 /** Where nobody says otherwise: as Gateway API has it. */
 export const defaultConstraint: RetryConstraint = { percent: 20, intervalMs: 10_000, least: { count: 10, intervalMs: 1000 } }

@@ -6,8 +6,9 @@
  * What was found out is forgotten with the last of it: who has not looked for a while knows nothing.
  */
 
+import type { Backend, EndpointSet } from '#model/backend'
 import { checkLabels, failingLabels, metricNames } from '#model/metrics'
-import type { Backend, EndpointSet, View } from '#model/view'
+import type { View } from '#model/view'
 import { addressOf } from './balancers.ts'
 import type { Standing } from './checks/standing.ts'
 import { type CheckOptions, Watched } from './checks/watched.ts'

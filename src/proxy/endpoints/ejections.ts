@@ -1,8 +1,9 @@
 /** Carries out what outlier detection finds for one backend: who is left out of the choice, the timers that take them back and compare them, and what is counted of it. */
 
 import { longestTimerMs } from '#base/clock'
+import type { Backend, Endpoint } from '#model/backend'
+import type { OutlierDetection } from '#model/endpoint-health'
 import { ejectedLabels, ejectionEndLabels, ejectionLabels, metricNames } from '#model/metrics'
-import type { Backend, Endpoint, OutlierDetection } from '#model/view'
 import { addressOf } from './balancers.ts'
 import { type Ejection, type LeftOut, Outliers } from './outliers.ts'
 import type { Family, Registry } from '../registry.ts'

@@ -3,7 +3,9 @@ import http from 'node:http'
 import net, { type AddressInfo } from 'node:net'
 import { after, before, beforeEach, describe, test } from 'node:test'
 import { forwardTo, inboundSide, materials, type OutboundSide, outboundSide, remote, type Side, table } from '../../../test/harness/pair.ts'
-import type { Backend, Endpoint, OutlierDetection, View } from '../../model/view.ts'
+import type { Backend, Endpoint } from '../../model/backend.ts'
+import type { OutlierDetection } from '../../model/endpoint-health.ts'
+import type { View } from '../../model/view.ts'
 
 const outlierDetection: OutlierDetection = {
   consecutive5xx: 2,

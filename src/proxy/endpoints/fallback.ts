@@ -1,6 +1,7 @@
 /** Who stands in for a backend that names another: while none of its own endpoints may serve, or as much is under way there as its policy allows. */
 
-import type { Backend, View } from '#model/view'
+import type { Backend } from '#model/backend'
+import type { View } from '#model/view'
 import type { Pools } from '../upstreams/pool.ts'
 
 type Reason = 'no-endpoint' | 'backend-limit'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { AdaptiveConcurrency } from '#model/view'
+import type { AdaptiveConcurrency } from '#model/listener'
 import { Gradient } from './gradient.ts'
 
 const settings: AdaptiveConcurrency = {

@@ -7,7 +7,7 @@
  * grows, and when they take twice as long it is halved.
  */
 
-import type { AdaptiveConcurrency } from '#model/view'
+import type { AdaptiveConcurrency } from '#model/listener'
 
 /** Of so many answers of an interval at most the time is remembered, the newest. */
 const mostSamples = 2048

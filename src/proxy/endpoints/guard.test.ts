@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Backend, Endpoint } from '#model/view'
+import type { Backend, Endpoint } from '#model/backend'
 import { Guards } from './guard.ts'
 import { Registry } from '../registry.ts'
 

@@ -1,8 +1,10 @@
 /** What is remembered of each backend for the good of its endpoints: further tries, failures on end, and what is under way. It outlives views, for a change of configuration makes nobody healthy. */
 
 import { Failure } from '#base/failure'
+import type { Backend, Endpoint, Limits } from '#model/backend'
+import type { OutlierDetection } from '#model/endpoint-health'
 import { backendLimitLabels, fallbackLabels, hedgeLabels, metricNames, retryLabels } from '#model/metrics'
-import type { Backend, Endpoint, Limits, OutlierDetection, View } from '#model/view'
+import type { View } from '#model/view'
 import { Budget, defaultConstraint } from './budget.ts'
 import { type Absent, type EjectionFamilies, ejectionFamilies, Ejections, type LeaveOut } from './ejections.ts'
 import type { Family, Registry, Sample } from '../registry.ts'

@@ -3,7 +3,7 @@ import http from 'node:http'
 import net, { type AddressInfo } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import { forwardTo, inboundSide, materials, type OutboundSide, outboundSide, remote, type Side, table } from '../../../test/harness/pair.ts'
-import type { Route } from '../../model/view.ts'
+import type { Route } from '../../model/route.ts'
 
 describe('a route with timeouts', () => {
   let app: http.Server

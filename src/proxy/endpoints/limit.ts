@@ -2,7 +2,7 @@
 
 import { longestTimerMs } from '#base/clock'
 import { Failure } from '#base/failure'
-import type { Route } from '#model/view'
+import type { Route } from '#model/route'
 import type { Exchange } from '../requests/exchange.ts'
 import { timeoutOf } from '../requests/grpc.ts'
 import type { Upstream } from '../upstreams/upstream.ts'

@@ -4,7 +4,8 @@ import http from 'node:http'
 import net, { type AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import { inboundSide, materials, outboundSide, remote } from '../../../test/harness/pair.ts'
-import type { Backend, View } from '../../model/view.ts'
+import type { Backend } from '../../model/backend.ts'
+import type { View } from '../../model/view.ts'
 
 const portOf = (server: net.Server): number => (server.address() as AddressInfo).port
 const withPolicy = (parts: Pick<View, 'backends' | 'endpoints'>, policy: Partial<Backend>): Pick<View, 'backends' | 'endpoints'> => ({

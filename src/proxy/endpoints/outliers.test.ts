@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { OutlierDetection } from '#model/view'
+import type { OutlierDetection } from '#model/endpoint-health'
 import { Outliers } from './outliers.ts'
 
 const settings: OutlierDetection = {

@@ -1,6 +1,6 @@
 /** Which endpoints of one backend are left out for a while because they keep failing, stand out among the others or ask to be spared (Envoy's outlier detection). Owns no clock and no timer. */
 
-import type { EjectionCause, OutlierDetection } from '#model/view'
+import type { EjectionCause, OutlierDetection } from '#model/endpoint-health'
 import { type Tally, Tallies } from './outlier-tallies.ts'
 
 /** cause: what it did. forMs: how long it is left out; undefined where too many are out already (forbidden), or where chance spares it. */

@@ -1,8 +1,11 @@
 /** What one request may go to: a backend with the endpoints that may serve now, and the choice among them. */
 
 import { Failure } from '#base/failure'
+import type { Backend, Endpoint, EndpointSet } from '#model/backend'
 import { type Balancer, Latency } from '#model/balance'
-import type { Backend, Endpoint, EndpointSet, Filter, View, WeightedBackend } from '#model/view'
+import type { Filter } from '#model/filter'
+import type { WeightedBackend } from '#model/route'
+import type { View } from '#model/view'
 import type { ResponseHead } from '#wire/http1'
 import type { Affinity } from './affinity.ts'
 import type { Entry } from '../telemetry/entry.ts'

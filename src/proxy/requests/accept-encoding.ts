@@ -1,6 +1,6 @@
 /** Which coding an answer gets (RFC 9110 §12.5.3). */
 
-import type { Coding } from '#model/view'
+import type { Coding } from '#model/compression'
 
 const aliases: Readonly<Record<string, string>> = { 'x-gzip': 'gzip' }
 

@@ -2,7 +2,7 @@
 
 import { Failure, type FailureCode, failures } from '#base/failure'
 import { changeFields } from '#model/rewrite'
-import type { Route } from '#model/view'
+import type { Route } from '#model/route'
 import { field, type ResponseHead, withoutField } from '#wire/http1'
 import type { Exchange } from './exchange.ts'
 import { grpcOf } from './grpc.ts'

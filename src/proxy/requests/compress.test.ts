@@ -13,7 +13,7 @@ import {
 } from 'node:zlib'
 import { forwardTo, table } from '../../../test/harness/pair.ts'
 import { client, combinations, type Pair, pairTo, type Workload, workload } from '../../../test/harness/versions.ts'
-import type { Route } from '../../model/view.ts'
+import type { Route } from '../../model/route.ts'
 
 const decoders = { gzip: gunzipSync, br: brotliDecompressSync, zstd: zstdDecompressSync }
 const encoders = { gzip: gzipSync, br: brotliCompressSync, zstd: zstdCompressSync }

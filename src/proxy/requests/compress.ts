@@ -2,7 +2,7 @@
 
 import { Failure } from '#base/failure'
 import { type Coder, type CodedOut, compressing, decompressing } from '#io/coding'
-import type { Coding, Compressible, Compression } from '#model/view'
+import type { Coding, Compressible, Compression } from '#model/compression'
 import { type Fields, field, type Length, type ResponseHead } from '#wire/http1'
 import { chooseCoding } from './accept-encoding.ts'
 import type { BodySink, Exchange } from './exchange.ts'

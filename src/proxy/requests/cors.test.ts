@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Cors, Listener } from '#model/view'
+import type { Listener } from '#model/listener'
+import type { Cors } from '#model/route'
 import { emptyView } from '#model/view'
 import type { ResponseHead } from '#wire/http1'
 import { answeredPreflight } from './cors.ts'

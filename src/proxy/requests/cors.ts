@@ -1,6 +1,7 @@
 /** Cross-origin requests (Fetch standard, "CORS protocol"): preflights are answered here, and answers say whose pages may read them. */
 
-import type { Cors, NameValue } from '#model/view'
+import type { NameValue } from '#model/filter'
+import type { Cors } from '#model/route'
 import { answerEmpty } from './answer.ts'
 import type { Exchange } from './exchange.ts'
 

@@ -2,7 +2,8 @@
 
 import { longestTimerMs } from '#base/clock'
 import { Failure } from '#base/failure'
-import type { Endpoint, Route } from '#model/view'
+import type { Endpoint } from '#model/backend'
+import type { Route } from '#model/route'
 import type { RequestHead, ResponseHead } from '#wire/http1'
 import { answer } from './answer.ts'
 import type { Exchange } from './exchange.ts'

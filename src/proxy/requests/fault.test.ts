@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import net from 'node:net'
 import { test } from 'node:test'
-import type { Fault } from '#model/view'
+import type { Fault } from '#model/fault'
 import { inboundSide, materials, outboundSide, remote } from '../../../test/harness/pair.ts'
 import { counted } from '../../../test/harness/versions.ts'
 import { delayedBy, hitBy } from './fault.ts'

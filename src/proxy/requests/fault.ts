@@ -1,7 +1,8 @@
 /** Faults on purpose: a request is held up, answered or broken off here in place of its endpoint. */
 
 import { Failure } from '#base/failure'
-import type { Abort, Fault, Route, Spread } from '#model/view'
+import type { Abort, Fault, Spread } from '#model/fault'
+import type { Route } from '#model/route'
 import { answer } from './answer.ts'
 import { slowDown } from './bandwidth.ts'
 import type { Exchange } from './exchange.ts'

@@ -1,7 +1,8 @@
 /** One call of gRPC that the proxy itself makes to a backend: by the same ways, balancers and identities as the requests of its workload. */
 
 import { Failure } from '#base/failure'
-import type { Route, View } from '#model/view'
+import type { Route } from '#model/route'
+import type { View } from '#model/view'
 import type { Fields, ResponseHead } from '#wire/http1'
 import { field } from '#wire/http1'
 import { answer } from './answer.ts'

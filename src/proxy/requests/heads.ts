@@ -2,7 +2,7 @@
 
 import { Failure } from '#base/failure'
 import { changeFields, longestTarget, rewrite } from '#model/rewrite'
-import type { Route } from '#model/view'
+import type { Route } from '#model/route'
 import { type Fields, forwardable, type RequestHead, type ResponseHead, withField } from '#wire/http1'
 import type { Exchange } from './exchange.ts'
 import { answered, forwarded } from './forwarding.ts'

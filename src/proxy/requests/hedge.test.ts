@@ -4,7 +4,9 @@ import http2 from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { after, before, beforeEach, describe, test } from 'node:test'
 import { forwardTo, inboundSide, materials, type OutboundSide, outboundSide, remote, type Side, table } from '../../../test/harness/pair.ts'
-import type { Backend, Hedge, Route } from '../../model/view.ts'
+import type { Backend } from '../../model/backend.ts'
+import type { Hedge } from '../../model/retry.ts'
+import type { Route } from '../../model/route.ts'
 
 type Answering = (stream: http2.ServerHttp2Stream, body: string) => void
 type App = { readonly server: http2.Http2Server; readonly seen: string[]; readonly reset: string[]; answering: Answering }

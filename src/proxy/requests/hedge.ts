@@ -8,7 +8,8 @@
 
 import { longestTimerMs } from '#base/clock'
 import { Failure } from '#base/failure'
-import type { Hedge as Settings, Route } from '#model/view'
+import type { Hedge as Settings } from '#model/retry'
+import type { Route } from '#model/route'
 import { type Fields, field, type Length, type ResponseHead } from '#wire/http1'
 import { answer } from './answer.ts'
 import { Delivery } from './delivery.ts'

@@ -2,7 +2,8 @@
 
 import { concat } from '#base/bytes'
 import { Failure } from '#base/failure'
-import type { Route, View } from '#model/view'
+import type { Route } from '#model/route'
+import type { View } from '#model/view'
 import type { Fields, RequestHead, ResponseHead } from '#wire/http1'
 import { field } from '#wire/http1'
 import { answer, errorField } from './answer.ts'

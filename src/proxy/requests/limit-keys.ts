@@ -1,6 +1,6 @@
 /** What limits tell requests apart by. */
 
-import type { LimitKey } from '#model/view'
+import type { LimitKey } from '#model/rate-limit'
 import type { Exchange } from './exchange.ts'
 
 /** What a caller may make a bucket of: what is longer is one with all that begin alike. */

@@ -1,7 +1,8 @@
 /** Copies of requests to other backends: fire and forget. A copy never delays or fails its original; its answer is read and dropped, and it is counted apart. */
 
 import { Failure, type FailureCode } from '#base/failure'
-import type { Mirror, Route, View } from '#model/view'
+import type { Mirror, Route } from '#model/route'
+import type { View } from '#model/view'
 import type { Fields } from '#wire/http1'
 import { answer } from './answer.ts'
 import { Delivery } from './delivery.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import type { RateLimit } from '#model/view'
+import type { RateLimit } from '#model/rate-limit'
 import { Limiter } from './rate-limit.ts'
 
 const limit: RateLimit = { name: 'default/api', requests: 10, intervalMs: 1000, burst: 5 }

@@ -2,8 +2,18 @@
 
 import { Failure } from '#base/failure'
 import { Buckets, type Taken } from '#base/token-bucket'
-import { bucketName, limitField, noValue, policyField, rateFor, seconds } from '#model/limits'
-import type { ConnectionLimit, NameValue, Rate, RateLimit } from '#model/view'
+import type { NameValue } from '#model/filter'
+import {
+  bucketName,
+  type ConnectionLimit,
+  limitField,
+  noValue,
+  policyField,
+  type Rate,
+  rateFor,
+  type RateLimit,
+  seconds,
+} from '#model/rate-limit'
 import type { Exchange } from './exchange.ts'
 import { valueAt } from './limit-keys.ts'
 import type { LimitOutcome, LimitScope } from '../telemetry/meter.ts'

@@ -4,7 +4,8 @@ import http2 from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { after, before, beforeEach, describe, test } from 'node:test'
 import { forwardTo, inboundSide, materials, type OutboundSide, outboundSide, remote, type Side, table } from '../../../test/harness/pair.ts'
-import type { Retry, RetryConstraint, Route } from '../../model/view.ts'
+import type { Retry, RetryConstraint } from '../../model/retry.ts'
+import type { Route } from '../../model/route.ts'
 import { retryAfterMs } from './retries.ts'
 
 type App = { readonly server: http.Server; readonly seen: string[] }

@@ -2,7 +2,8 @@
 
 import { backoffMs } from '#base/backoff'
 import { Failure } from '#base/failure'
-import type { Retry, RetryOn, Route } from '#model/view'
+import type { Retry, RetryOn } from '#model/retry'
+import type { Route } from '#model/route'
 import { field, type ResponseHead } from '#wire/http1'
 import type { Exchange } from './exchange.ts'
 import { httpOf } from './grpc.ts'

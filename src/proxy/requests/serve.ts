@@ -9,11 +9,16 @@
  */
 
 import { Failure } from '#base/failure'
+import type { Access } from '#model/access-rule'
 import { claimHeadersOf } from '#model/claim-routes'
+import type { Fault } from '#model/fault'
+import type { Listener } from '#model/listener'
 import { hostOf, pickWeighted } from '#model/match'
+import type { Quota } from '#model/rate-limit'
 import { locationOf, longestTarget } from '#model/rewrite'
+import type { Route, RouteTable } from '#model/route'
 import { accessFor, noTunnelHere, routeAt } from '#model/tunnel'
-import type { Access, Fault, Listener, Quota, Route, RouteTable, View } from '#model/view'
+import type { View } from '#model/view'
 import { namesHttp } from '#wire/http1'
 import { Affinity } from '../endpoints/affinity.ts'
 import { answer, answerAsConfigured, answerRedirect } from './answer.ts'

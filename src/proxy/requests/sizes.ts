@@ -1,7 +1,7 @@
 /** How large a request may be, where its route says so: what is told beforehand is refused before anything of it goes on, what comes without a length as soon as it is too much. */
 
 import { Failure } from '#base/failure'
-import type { Sizes } from '#model/view'
+import type { Sizes } from '#model/route'
 import type { Fields } from '#wire/http1'
 import type { Exchange } from './exchange.ts'
 import { isAdded } from './forwarding.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Listener } from '#model/view'
+import type { Listener } from '#model/listener'
 import { Calls, isCall } from './calls.ts'
 import type { Entry } from './entry.ts'
 import { Registry } from '../registry.ts'

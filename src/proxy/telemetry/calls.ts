@@ -3,8 +3,8 @@
 import { type FailureCode, failures } from '#base/failure'
 import { readPath } from '#model/access'
 import { anyPath, pathKind } from '#model/calls'
+import type { Listener } from '#model/listener'
 import { callLabels, metricNames } from '#model/metrics'
-import type { Listener } from '#model/view'
 import type { Entry } from './entry.ts'
 import type { Family, Registry, Sample } from '../registry.ts'
 

@@ -1,7 +1,9 @@
 /** Where a connection came in: the listener it met, who is calling, and the view it began with. */
 
 import { workloadIn } from '#base/id-template'
-import type { Listener, Trust, View } from '#model/view'
+import type { Listener } from '#model/listener'
+import type { Trust } from '#model/trust'
+import type { View } from '#model/view'
 import type { Ends } from '#wire/proxy-protocol'
 
 /** The end of an edge that is known before the request is read. */

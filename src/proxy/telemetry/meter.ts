@@ -2,7 +2,7 @@
 
 import type { Clock } from '#base/clock'
 import { placeOf } from '#model/access'
-import type { AccessRule } from '#model/view'
+import type { AccessRule } from '#model/access-rule'
 import {
   accessLabels,
   authorizedLabels,

@@ -3,8 +3,8 @@
 import { Failure } from '#base/failure'
 import { dialUdp, type UdpFlow, type UdpHandlers } from '#io/udp'
 import { dialTcp, isIp, originate } from '#io/net'
+import type { Backend, Endpoint } from '#model/backend'
 import { termsOf } from '#model/tls'
-import type { Backend, Endpoint } from '#model/view'
 import type { Connected, Reach } from './connect.ts'
 import { opened } from './opened.ts'
 

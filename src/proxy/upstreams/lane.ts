@@ -1,7 +1,7 @@
 /** The connections to one endpoint for callers of one kind: a few that carry many exchanges where both ends speak HTTP/2, otherwise idle ones kept for the next request. */
 
 import { Failure } from '#base/failure'
-import type { Backend, Endpoint } from '#model/view'
+import type { Backend, Endpoint } from '#model/backend'
 import type { Ends } from '#wire/proxy-protocol'
 import { connect, openFlow, type Reach } from './connect.ts'
 import { hopAlpn } from './hop.ts'

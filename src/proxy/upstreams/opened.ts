@@ -3,8 +3,8 @@
 import { longestTimerMs } from '#base/clock'
 import { Failure } from '#base/failure'
 import type { Socket } from '#io/net'
+import type { Endpoint } from '#model/backend'
 import type { TlsProfile } from '#model/tls'
-import type { Endpoint } from '#model/view'
 
 /** profile: one that was asked for, which may be why it does not come to be. */
 export function opened(

@@ -9,7 +9,7 @@ import { type Proven, readIdentity, type Refused, verifyPeer } from '#identity/v
 import { isSpiffeId, spiffeParts } from '#identity/spiffe'
 import { peerCertificate, peerChain, type TlsSocket } from '#io/net'
 import { isRevoked, tellRevoked } from '#model/revoked'
-import type { Trust } from '#model/view'
+import type { Trust } from '#model/trust'
 
 /** ids: it must be one of them; absent: anyone of the mesh, or of a trust domain that it believes. role: of the peer on this connection. */
 type Wanted = { readonly ids?: readonly string[]; readonly role: 'client' | 'server' }

@@ -2,7 +2,7 @@
 
 import type { TlsSocket } from '#io/net'
 import type { Refused } from '#identity/verify'
-import type { Trust } from '#model/view'
+import type { Trust } from '#model/trust'
 import { type Peer, provenBy, whyWithdrawn } from './peer.ts'
 
 /** where: name of the listener, or of the backend. */

@@ -1,8 +1,8 @@
 /** Ways to endpoints: what connects to each, and how many requests are in flight there, for the balancer. */
 
 import { systemClock } from '#base/clock'
+import type { Backend, Endpoint } from '#model/backend'
 import type { Latency } from '#model/balance'
-import type { Backend, Endpoint } from '#model/view'
 import type { Ends } from '#wire/proxy-protocol'
 import { Balancers } from '../endpoints/balancers.ts'
 import { asking, Checks } from '../endpoints/checks.ts'

@@ -1,7 +1,10 @@
 /** What a client has received, and what of it may be put to use: the difference is what still waits for something it needs. */
 
-import type { Backend, DnsName, EndpointSet, Listener, RouteTable, Trust, View, WeightedBackend } from '#model/view'
-import { emptyView } from '#model/view'
+import type { Backend, EndpointSet } from '#model/backend'
+import type { Listener } from '#model/listener'
+import type { RouteTable, WeightedBackend } from '#model/route'
+import type { Trust } from '#model/trust'
+import { type DnsName, emptyView, type View } from '#model/view'
 import type { Part } from '../decode.ts'
 import { type Chain, joinChains } from '../decode/fallback.ts'
 import type { ToldBeside } from '../decode/revoked.ts'

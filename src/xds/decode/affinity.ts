@@ -1,7 +1,8 @@
 /** Hash policies and the stateful session of a route → by what requests are recognised. */
 
 import type { Any } from '@bufbuild/protobuf/wkt'
-import type { HashOn, Listener, Session } from '#model/view'
+import type { Listener } from '#model/listener'
+import type { HashOn, Session } from '#model/route'
 import {
   type RouteAction_HashPolicy,
   RouteAction_HashPolicy_CookieSchema,

@@ -1,8 +1,9 @@
 /** Envoy's ext_authz → who is asked whether requests and connections may go on: what else it asks is refused by name. */
 
 import type { Any } from '@bufbuild/protobuf/wkt'
+import type { AccessRule } from '#model/access-rule'
 import { untouchable } from '#model/authorize'
-import type { AccessRule, Authorizer, AuthorizerQuestion } from '#model/view'
+import type { Authorizer, AuthorizerQuestion } from '#model/authorizer'
 import { authorizeFilter, whenFilter, whenKey, whenMetadata } from '../encode/authorize.ts'
 import { HeaderMutationRulesSchema } from '../gen/envoy/config/common/mutation_rules/v3/mutation_rules_pb.ts'
 import type { GrpcService } from '../gen/envoy/config/core/v3/grpc_service_pb.ts'

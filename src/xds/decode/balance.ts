@@ -1,6 +1,6 @@
 /** The fields of a Cluster that say how an endpoint is chosen → Balancing. */
 
-import type { Backend, Balancing } from '#model/view'
+import type { Backend, Balancing } from '#model/backend'
 import { peakEwma } from '../encode/balance.ts'
 import {
   type Cluster,

@@ -1,7 +1,8 @@
 /** Typed per-route configs of Envoy's buffer and of ours → how large requests may be, and what is compressed. */
 
 import type { Any } from '@bufbuild/protobuf/wkt'
-import { type Coding, codings, type Compression, type Route, type Sizes } from '#model/view'
+import { type Coding, codings, type Compression } from '#model/compression'
+import type { Route, Sizes } from '#model/route'
 import { bodyFilters } from '../encode/bodies.ts'
 import { BufferPerRouteSchema } from '../gen/envoy/extensions/filters/http/buffer/v3/buffer_pb.ts'
 import { refuse, unpack } from './carried.ts'

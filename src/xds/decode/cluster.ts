@@ -1,6 +1,6 @@
 /** Cluster → Backend and ClusterLoadAssignment → EndpointSet. */
 
-import type { Backend, Endpoint, EndpointSet, Health } from '#model/view'
+import type { Backend, Endpoint, EndpointSet, Health } from '#model/backend'
 import { httpOptions } from '../encode/cluster.ts'
 import { namesKept } from '../encode/egress.ts'
 import { nameOfOwn } from '../encode/fallback.ts'

@@ -1,7 +1,7 @@
 /** envoy.filters.http.adaptive_concurrency → the concurrency limit that is found out. */
 
 import type { Any } from '@bufbuild/protobuf/wkt'
-import type { AdaptiveConcurrency } from '#model/view'
+import type { AdaptiveConcurrency } from '#model/listener'
 import {
   AdaptiveConcurrencySchema,
   GradientControllerConfig_ConcurrencyLimitCalculationParamsSchema,

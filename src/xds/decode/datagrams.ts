@@ -1,7 +1,8 @@
 /** Envoy's UDP proxy that tunnels, and HTTP/2 that takes CONNECT-UDP, → a listener of datagrams. */
 
 import type { JsonObject } from '@bufbuild/protobuf'
-import type { Listener, WeightedBackend } from '#model/view'
+import type { Listener } from '#model/listener'
+import type { WeightedBackend } from '#model/route'
 import { upgradeType } from '../encode/datagrams.ts'
 import { SocketAddress_Protocol } from '../gen/envoy/config/core/v3/address_pb.ts'
 import { TrafficDirection } from '../gen/envoy/config/core/v3/base_pb.ts'

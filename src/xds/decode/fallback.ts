@@ -1,6 +1,6 @@
 /** An aggregate of Clusters → the backend of that name, with what helps out where none of its own endpoints may serve. */
 
-import type { Backend } from '#model/view'
+import type { Backend } from '#model/backend'
 import { aggregate, nameOfOwn, ownName } from '../encode/fallback.ts'
 import { type Cluster, Cluster_LbPolicy, ClusterSchema } from '../gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { ClusterConfigSchema } from '../gen/envoy/extensions/clusters/aggregate/v3/cluster_pb.ts'

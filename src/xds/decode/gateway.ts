@@ -1,7 +1,8 @@
 /** Envoy's listener for callers outside the mesh → ours: what it asks of TLS beside certificates by server name is refused. */
 
 import type { Any } from '@bufbuild/protobuf/wkt'
-import type { LimitService, Listener, Terminated } from '#model/view'
+import type { Listener, Terminated } from '#model/listener'
+import type { LimitService } from '#model/rate-limit'
 import { type FilterChain, FilterChainMatchSchema, FilterChainSchema } from '../gen/envoy/config/listener/v3/listener_components_pb.ts'
 import type { Listener as EnvoyListener } from '../gen/envoy/config/listener/v3/listener_pb.ts'
 import {

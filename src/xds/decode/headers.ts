@@ -1,6 +1,6 @@
 /** Header changes of a route or a share of it → Filters. */
 
-import type { Filter, HeaderChange, NameValue } from '#model/view'
+import type { Filter, HeaderChange, NameValue } from '#model/filter'
 import { HeaderValueOption_HeaderAppendAction as Append, type HeaderValueOption } from '../gen/envoy/config/core/v3/base_pb.ts'
 import { refuse } from './carried.ts'
 

@@ -1,6 +1,7 @@
 /** The HealthCheck of a Cluster → how its endpoints are asked. */
 
-import type { Backend, HealthCheck, HealthMethod, HealthQuestion } from '#model/view'
+import type { Backend } from '#model/backend'
+import type { HealthCheck, HealthMethod, HealthQuestion } from '#model/endpoint-health'
 import { methods, neverMs } from '../encode/health-check.ts'
 import { RequestMethod } from '../gen/envoy/config/core/v3/base_pb.ts'
 import type { Cluster } from '../gen/envoy/config/cluster/v3/cluster_pb.ts'

@@ -1,7 +1,7 @@
 /** HedgePolicy and RetryPolicy of a RouteAction → when a request is sent again, after another try or beside it. */
 
 import type { JsonObject } from '@bufbuild/protobuf'
-import type { Hedge, Retry } from '#model/view'
+import type { Hedge, Retry } from '#model/retry'
 import { HedgePolicySchema, type RouteAction } from '../gen/envoy/config/route/v3/route_components_pb.ts'
 import { carries, refuse } from './carried.ts'
 import { decodeRetry } from './retry.ts'

@@ -1,6 +1,5 @@
 /** envoy.config.listener.v3.Listener → Listener, or the DNS table. */
 
-import type { Access, Authorizer, ConnectionLimit, DnsName, Fault, Listener } from '#model/view'
 import { udpProxyFilter } from '../encode/datagrams.ts'
 import { httpNames, payloadsOf, proxyProtocolFilter } from '../encode/listener.ts'
 import { perRoute } from '../encode/per-route.ts'
@@ -27,7 +26,13 @@ import { type Http, httpOf, type Tcp, tcpOf } from './network-filters.ts'
 import { decodeConnectionFault } from './per-route.ts'
 import { decodeConnectionLimit } from './rate-limit.ts'
 import { decodeOutside } from './outside.ts'
+import type { Access } from '#model/access-rule'
+import type { Authorizer } from '#model/authorizer'
+import type { Fault } from '#model/fault'
+import type { Listener } from '#model/listener'
+import type { ConnectionLimit } from '#model/rate-limit'
 import type { TlsProfile } from '#model/tls'
+import type { DnsName } from '#model/view'
 import { checkDownstream } from './tls.ts'
 import { withLabels } from './tokens.ts'
 

@@ -2,7 +2,7 @@
 
 import { toJson } from '@bufbuild/protobuf'
 import { type Any, StructSchema } from '@bufbuild/protobuf/wkt'
-import type { LoginPolicy } from '#model/view'
+import type { LoginPolicy } from '#model/login'
 import { refuse, unpack } from './carried.ts'
 
 type Shape = Readonly<Record<string, unknown>>

@@ -1,6 +1,6 @@
 /** RouteMatch → Match. What Envoy can say and the model cannot is turned into an equal pattern where there is one, and refused where not. */
 
-import type { Match, PathMatch, ValueMatch } from '#model/view'
+import type { Match, PathMatch, ValueMatch } from '#model/route'
 import { escapeRegex } from '../encode/path.ts'
 import {
   type HeaderMatcher,

@@ -1,7 +1,10 @@
 /** The two filters that may end a chain: HTTP by a route table, opaque bytes by weight. */
 
 import type { Any } from '@bufbuild/protobuf/wkt'
-import type { AccessRule, Authorizer, Listener, WeightedBackend } from '#model/view'
+import type { AccessRule } from '#model/access-rule'
+import type { Authorizer } from '#model/authorizer'
+import type { Listener } from '#model/listener'
+import type { WeightedBackend } from '#model/route'
 import {
   HttpConnectionManager_ForwardClientCertDetails as Certificate,
   HttpConnectionManager_SetCurrentClientCertDetailsSchema,

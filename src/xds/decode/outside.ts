@@ -1,8 +1,10 @@
 /** Clusters outside the mesh, and what leads there: taken where the filters of Envoy are what follows from the rules in the labels. */
 
 import { clone, create, toBinary } from '@bufbuild/protobuf'
+import type { Backend, Origination } from '#model/backend'
 import type { Egress } from '#model/egress'
-import type { Backend, Listener, Origination, Route, ServerNames, WeightedBackend } from '#model/view'
+import type { Listener, ServerNames } from '#model/listener'
+import type { Route, WeightedBackend } from '#model/route'
 import { egressFilters, encodeEgress } from '../encode/egress.ts'
 import { encodeListener } from '../encode/listener.ts'
 import { machineRoots, namedCluster } from '../encode/outside.ts'

@@ -2,7 +2,9 @@
 
 import type { Any } from '@bufbuild/protobuf/wkt'
 import { type Struct, StructSchema } from '@bufbuild/protobuf/wkt'
-import type { Abort, Cors, Fault, Mirror, RateLimit, Route, Spread } from '#model/view'
+import type { Abort, Fault, Spread } from '#model/fault'
+import type { RateLimit } from '#model/rate-limit'
+import type { Cors, Mirror, Route } from '#model/route'
 import { perRoute } from '../encode/per-route.ts'
 import type { RuntimeFractionalPercent } from '../gen/envoy/config/core/v3/base_pb.ts'
 import {

@@ -2,7 +2,7 @@
 
 import { type JsonValue, toJson } from '@bufbuild/protobuf'
 import { type Any, StructSchema } from '@bufbuild/protobuf/wkt'
-import type { ConnectionLimit, DescriptorEntry, LimitKey, LimitService, Quota, Rate, RateLimit, RateOverride } from '#model/view'
+import type { ConnectionLimit, DescriptorEntry, LimitKey, LimitService, Quota, Rate, RateLimit, RateOverride } from '#model/rate-limit'
 import { expressions, orElse, stages } from '../encode/rate-limit.ts'
 import { ApiVersion } from '../gen/envoy/config/core/v3/config_source_pb.ts'
 import {

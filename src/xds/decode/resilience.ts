@@ -1,7 +1,9 @@
 /** CircuitBreakers and OutlierDetection of a Cluster → what keeps a backend's endpoints from harm. */
 
 import type { JsonObject } from '@bufbuild/protobuf'
-import type { Backend, EjectionCause, RetryConstraint } from '#model/view'
+import type { Backend } from '#model/backend'
+import type { EjectionCause } from '#model/endpoint-health'
+import type { RetryConstraint } from '#model/retry'
 import {
   CircuitBreakers_Thresholds_RetryBudgetSchema,
   type CircuitBreakers_Thresholds,

@@ -1,6 +1,6 @@
 /** RetryPolicy → when a request is sent again. */
 
-import { type Retry, type RetryOn, retryConditions } from '#model/view'
+import { type Retry, retryConditions, type RetryOn } from '#model/retry'
 import { alwaysOn, byCodes } from '../encode/retry.ts'
 import {
   RetryPolicy_RateLimitedRetryBackOffSchema,

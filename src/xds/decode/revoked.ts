@@ -1,7 +1,8 @@
 /** Whom no proxy is to believe, read from the generic secret that encode/revoked.ts makes. */
 
 import { type IdTemplates, whyNotIdTemplate } from '#base/id-template'
-import type { Revoked, TextMatch, Trust } from '#model/view'
+import type { TextMatch } from '#model/access-rule'
+import type { Revoked, Trust } from '#model/trust'
 import { type Secret, SecretSchema } from '../gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts'
 import { carries, refuse, textOf } from './carried.ts'
 

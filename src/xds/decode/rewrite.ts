@@ -2,7 +2,8 @@
 
 import type { Any } from '@bufbuild/protobuf/wkt'
 import { StructSchema } from '@bufbuild/protobuf/wkt'
-import type { HostFrom, Match, PathChange, Substitution } from '#model/view'
+import type { HostFrom, PathChange, Substitution } from '#model/filter'
+import type { Match } from '#model/route'
 import { fullPattern, prefixPattern } from '../encode/path.ts'
 import { FilterConfigSchema } from '../gen/envoy/config/route/v3/route_components_pb.ts'
 import type { RegexMatchAndSubstitute } from '../gen/envoy/type/matcher/v3/regex_pb.ts'

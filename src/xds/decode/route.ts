@@ -1,7 +1,8 @@
 /** RouteConfiguration → RouteTable. */
 
 import type { JsonObject } from '@bufbuild/protobuf'
-import type { Action, Filter, HostFrom, PathChange, Route, RouteTable, Session, WeightedBackend } from '#model/view'
+import type { Filter, HostFrom, PathChange } from '#model/filter'
+import type { Action, Route, RouteTable, Session, WeightedBackend } from '#model/route'
 import { sessionFilter } from '../encode/affinity.ts'
 import { shareRewrite } from '../encode/route.ts'
 import {

@@ -2,8 +2,9 @@
 
 import type { JsonObject } from '@bufbuild/protobuf'
 import type { Any } from '@bufbuild/protobuf/wkt'
+import type { AccessCondition, TextMatch } from '#model/access-rule'
 import { noKeys, pinnedKeys } from '#model/jwks'
-import type { AccessCondition, TextMatch, TokenIssuer, TokenPlace, TokenPolicy } from '#model/view'
+import type { TokenIssuer, TokenPlace, TokenPolicy } from '#model/token'
 import { algorithmsLabel, boundLabel, claimsKey, tokenFilter } from '../encode/tokens.ts'
 import {
   JwtAuthenticationSchema,

@@ -6,7 +6,8 @@
 import { create, type JsonObject, type MessageInitShape } from '@bufbuild/protobuf'
 import { type Any, anyPack } from '@bufbuild/protobuf/wkt'
 import { spellingsOf } from '#model/access'
-import type { Access, AccessCondition, AccessRule, Listener, TextMatch } from '#model/view'
+import type { Access, AccessCondition, AccessRule, TextMatch } from '#model/access-rule'
+import type { Listener } from '#model/listener'
 import {
   type Permission,
   PermissionSchema,

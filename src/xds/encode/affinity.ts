@@ -2,7 +2,8 @@
 
 import { create } from '@bufbuild/protobuf'
 import { type Any, anyPack } from '@bufbuild/protobuf/wkt'
-import type { Action, HashOn, Listener, Session } from '#model/view'
+import type { Listener } from '#model/listener'
+import type { Action, HashOn, Session } from '#model/route'
 import { type RouteAction_HashPolicy, RouteAction_HashPolicySchema } from '../gen/envoy/config/route/v3/route_components_pb.ts'
 import {
   StatefulSessionPerRouteSchema,

@@ -3,7 +3,7 @@
 import { create } from '@bufbuild/protobuf'
 import { type Any, anyPack, StructSchema } from '@bufbuild/protobuf/wkt'
 import { untouchable } from '#model/authorize'
-import type { Authorizer, AuthorizerQuestion } from '#model/view'
+import type { Authorizer, AuthorizerQuestion } from '#model/authorizer'
 import { ApiVersion } from '../gen/envoy/config/core/v3/config_source_pb.ts'
 import {
   CheckSettingsSchema,

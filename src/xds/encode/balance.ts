@@ -1,7 +1,7 @@
 /** How an endpoint is chosen, in Envoy's fields of a Cluster; peak-EWMA, for which Envoy has none, is an extension that it passes over for the next in the list. */
 
 import { create, type JsonObject, type MessageInitShape } from '@bufbuild/protobuf'
-import type { Backend, Balancing } from '#model/view'
+import type { Backend, Balancing } from '#model/backend'
 import { Cluster_LbPolicy, type ClusterSchema, type LoadBalancingPolicy_PolicySchema } from '../gen/envoy/config/cluster/v3/cluster_pb.ts'
 import {
   LeastRequest_SelectionMethod,

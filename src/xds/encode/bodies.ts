@@ -2,8 +2,8 @@
 
 import { create, type JsonObject } from '@bufbuild/protobuf'
 import { type Any, anyPack } from '@bufbuild/protobuf/wkt'
-import { usualCompressible } from '#model/compressible'
-import type { Coding, Compression, Route } from '#model/view'
+import { type Coding, type Compression, usualCompressible } from '#model/compression'
+import type { Route } from '#model/route'
 import { HttpFilterSchema } from '../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
 import { BrotliSchema } from '../gen/envoy/extensions/compression/brotli/compressor/v3/brotli_pb.ts'
 import { GzipSchema } from '../gen/envoy/extensions/compression/gzip/compressor/v3/gzip_pb.ts'

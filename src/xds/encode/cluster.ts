@@ -1,7 +1,7 @@
 /** Backend → Cluster and EndpointSet → ClusterLoadAssignment. Mutual TLS is chosen per endpoint, by its metadata. */
 
 import { create } from '@bufbuild/protobuf'
-import type { Backend, Endpoint, EndpointSet, Health } from '#model/view'
+import type { Backend, Endpoint, EndpointSet, Health } from '#model/backend'
 import { type Cluster, Cluster_DiscoveryType, ClusterSchema } from '../gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { SocketAddress_Protocol } from '../gen/envoy/config/core/v3/address_pb.ts'
 import { HealthStatus } from '../gen/envoy/config/core/v3/health_check_pb.ts'

@@ -1,7 +1,7 @@
 /** The concurrency limit that is found out → envoy.filters.http.adaptive_concurrency, in front of what a port takes in. */
 
 import { create } from '@bufbuild/protobuf'
-import type { AdaptiveConcurrency } from '#model/view'
+import type { AdaptiveConcurrency } from '#model/listener'
 import { AdaptiveConcurrencySchema } from '../gen/envoy/extensions/filters/http/adaptive_concurrency/v3/adaptive_concurrency_pb.ts'
 import { duration, typed } from './source.ts'
 

@@ -1,7 +1,7 @@
 /** A listener of datagrams → Envoy's: outbound its UDP proxy, which tunnels them to the other proxy; inbound HTTP/2 that takes CONNECT-UDP and leads it to the workload's port. */
 
 import { create } from '@bufbuild/protobuf'
-import type { Listener } from '#model/view'
+import type { Listener } from '#model/listener'
 import { SocketAddress_Protocol } from '../gen/envoy/config/core/v3/address_pb.ts'
 import { TrafficDirection } from '../gen/envoy/config/core/v3/base_pb.ts'
 import { type Listener as EnvoyListener, ListenerSchema } from '../gen/envoy/config/listener/v3/listener_pb.ts'

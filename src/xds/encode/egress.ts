@@ -7,8 +7,9 @@
 
 import { create, type MessageInitShape } from '@bufbuild/protobuf'
 import { type Any, anyPack } from '@bufbuild/protobuf/wkt'
+import type { TextMatch } from '#model/access-rule'
 import { type Egress, type EgressRule, type EgressTarget, forAddresses, forNames, forServices } from '#model/egress'
-import type { Listener, TextMatch } from '#model/view'
+import type { Listener } from '#model/listener'
 import {
   type Permission,
   PermissionSchema,

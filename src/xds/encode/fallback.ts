@@ -1,7 +1,8 @@
 /** A backend with a fallback → two Clusters: its own endpoints by another name, and by its name an aggregate of these and of those that help out. */
 
 import { create } from '@bufbuild/protobuf'
-import type { Backend, View } from '#model/view'
+import type { Backend } from '#model/backend'
+import type { View } from '#model/view'
 import { type Cluster, Cluster_LbPolicy, ClusterSchema } from '../gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { ClusterConfigSchema } from '../gen/envoy/extensions/clusters/aggregate/v3/cluster_pb.ts'
 import { encodeBackend } from './cluster.ts'

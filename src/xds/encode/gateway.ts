@@ -1,8 +1,8 @@
 /** A listener for callers outside the mesh → Envoy's: plaintext by one chain, TLS by one chain for each set of server names, with its certificates where it ends there. */
 
 import { create } from '@bufbuild/protobuf'
+import type { Listener, Terminated } from '#model/listener'
 import { termsOf } from '#model/tls'
-import type { Listener, Terminated } from '#model/view'
 import { TrafficDirection, type TransportSocket, TransportSocketSchema } from '../gen/envoy/config/core/v3/base_pb.ts'
 import {
   type Filter,

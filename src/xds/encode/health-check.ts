@@ -1,7 +1,8 @@
 /** How callers ask a backend's endpoints → the HealthCheck of its Cluster. */
 
 import { create, type MessageInitShape } from '@bufbuild/protobuf'
-import type { Backend, HealthCheck, HealthMethod } from '#model/view'
+import type { Backend } from '#model/backend'
+import type { HealthCheck, HealthMethod } from '#model/endpoint-health'
 import { RequestMethod } from '../gen/envoy/config/core/v3/base_pb.ts'
 import {
   type HealthCheck as Check,

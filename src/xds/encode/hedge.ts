@@ -1,7 +1,7 @@
 /** A second try beside the first → HedgePolicy and the RetryPolicy that goes with it. Envoy has one time and one number for both: what differs is said in a label. */
 
 import { create, type JsonObject } from '@bufbuild/protobuf'
-import type { Route } from '#model/view'
+import type { Route } from '#model/route'
 import { HedgePolicySchema, type RetryPolicy, RetryPolicySchema } from '../gen/envoy/config/route/v3/route_components_pb.ts'
 import { alwaysOn, elsewhere, encodeRetry } from './retry.ts'
 import { duration } from './source.ts'

@@ -1,7 +1,8 @@
 /** Listener → envoy.config.listener.v3.Listener: one filter chain per way of speaking (TLS or not, HTTP or opaque), and the DNS table as a UDP listener. */
 
 import { create, type MessageInitShape } from '@bufbuild/protobuf'
-import type { DnsName, Listener, ServerNames } from '#model/view'
+import type { Listener, ServerNames } from '#model/listener'
+import type { DnsName } from '#model/view'
 import { SocketAddress_Protocol } from '../gen/envoy/config/core/v3/address_pb.ts'
 import { TrafficDirection } from '../gen/envoy/config/core/v3/base_pb.ts'
 import {

@@ -5,7 +5,7 @@
 
 import { fromJson, type JsonObject } from '@bufbuild/protobuf'
 import { StructSchema } from '@bufbuild/protobuf/wkt'
-import type { Listener } from '#model/view'
+import type { Listener } from '#model/listener'
 import { typed } from './source.ts'
 
 export const loginFilter = 'dev.weft.login'

@@ -1,8 +1,8 @@
 /** Clusters outside the mesh: by host names, by the name that the caller asks for, by its original destination; and TLS that the proxy itself begins. */
 
 import { create, type MessageInitShape } from '@bufbuild/protobuf'
+import type { Backend, Origination } from '#model/backend'
 import { termsOf } from '#model/tls'
-import type { Backend, Origination } from '#model/view'
 import { Cluster_DiscoveryType, type ClusterSchema, Cluster_LbPolicy } from '../gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { DataSourceSchema, type TransportSocket, TransportSocketSchema } from '../gen/envoy/config/core/v3/base_pb.ts'
 import { ClusterConfigSchema } from '../gen/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.ts'

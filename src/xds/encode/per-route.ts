@@ -2,7 +2,9 @@
 
 import { create, type JsonObject } from '@bufbuild/protobuf'
 import { type Any, anyPack, StructSchema, ValueSchema } from '@bufbuild/protobuf/wkt'
-import type { Cors, Direction, Fault, Listener, Mirror, Route } from '#model/view'
+import type { Fault } from '#model/fault'
+import type { Direction, Listener } from '#model/listener'
+import type { Cors, Mirror, Route } from '#model/route'
 import { FilterConfigSchema, type RouteAction_RequestMirrorPolicy } from '../gen/envoy/config/route/v3/route_components_pb.ts'
 import { RouteAction_RequestMirrorPolicySchema } from '../gen/envoy/config/route/v3/route_components_pb.ts'
 import { type CorsPolicy, CorsPolicySchema, CorsSchema } from '../gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts'

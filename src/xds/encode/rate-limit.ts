@@ -2,7 +2,7 @@
 
 import { create, fromJson, type JsonObject } from '@bufbuild/protobuf'
 import { type Any, anyPack, StructSchema } from '@bufbuild/protobuf/wkt'
-import type { ConnectionLimit, DescriptorEntry, LimitService, Quota, Rate, RateLimit } from '#model/view'
+import type { ConnectionLimit, DescriptorEntry, LimitService, Quota, Rate, RateLimit } from '#model/rate-limit'
 import { ApiVersion } from '../gen/envoy/config/core/v3/config_source_pb.ts'
 import {
   FilterConfigSchema,

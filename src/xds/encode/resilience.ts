@@ -1,7 +1,8 @@
 /** What keeps a backend's endpoints from harm → CircuitBreakers and OutlierDetection of its Cluster; what Envoy has no field for → labels. */
 
 import { create, type JsonObject } from '@bufbuild/protobuf'
-import type { Backend, EjectionCause } from '#model/view'
+import type { Backend } from '#model/backend'
+import type { EjectionCause } from '#model/endpoint-health'
 import { type CircuitBreakers, CircuitBreakersSchema } from '../gen/envoy/config/cluster/v3/circuit_breaker_pb.ts'
 import type { Cluster } from '../gen/envoy/config/cluster/v3/cluster_pb.ts'
 import { type OutlierDetection, OutlierDetectionSchema } from '../gen/envoy/config/cluster/v3/outlier_detection_pb.ts'

@@ -1,7 +1,7 @@
 /** When a request is sent again → RetryPolicy. */
 
 import { create } from '@bufbuild/protobuf'
-import type { Retry } from '#model/view'
+import type { Retry } from '#model/retry'
 import {
   RetryPolicy_ResetHeaderFormat as Format,
   type RetryPolicy,

@@ -1,7 +1,7 @@
 /** Whom no proxy is to believe, and how ids of whom it believes are read: a generic secret with JSON in it, for Envoy has no message that says it of a TLS handshake. */
 
 import { create } from '@bufbuild/protobuf'
-import type { Trust } from '#model/view'
+import type { Trust } from '#model/trust'
 import { type Secret, SecretSchema } from '../gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts'
 import { revokedSecret } from '../types.ts'
 

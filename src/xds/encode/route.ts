@@ -2,20 +2,8 @@
 
 import { create, type JsonObject } from '@bufbuild/protobuf'
 import { anyPack, StructSchema } from '@bufbuild/protobuf/wkt'
-import type {
-  Action,
-  Filter,
-  HeaderChange,
-  HostFrom,
-  Match,
-  PathChange,
-  Redirect,
-  Route,
-  RouteTable,
-  Substitution,
-  ValueMatch,
-  WeightedBackend,
-} from '#model/view'
+import type { Filter, HeaderChange, HostFrom, PathChange, Redirect, Substitution } from '#model/filter'
+import type { Action, Match, Route, RouteTable, ValueMatch, WeightedBackend } from '#model/route'
 import {
   HeaderValueOption_HeaderAppendAction as Append,
   type HeaderValueOption,

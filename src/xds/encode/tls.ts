@@ -2,7 +2,7 @@
 
 import { create } from '@bufbuild/protobuf'
 import { meshTermsOf, type TlsProfile } from '#model/tls'
-import type { Trust } from '#model/view'
+import type { Trust } from '#model/trust'
 import { DataSourceSchema, type TransportSocket, TransportSocketSchema } from '../gen/envoy/config/core/v3/base_pb.ts'
 import { ApiConfigSource_ApiType, ApiVersion, ConfigSourceSchema } from '../gen/envoy/config/core/v3/config_source_pb.ts'
 import {

@@ -2,8 +2,10 @@
 
 import { create, type JsonObject, type MessageInitShape } from '@bufbuild/protobuf'
 import { type Any, anyPack, EmptySchema } from '@bufbuild/protobuf/wkt'
+import type { AccessCondition } from '#model/access-rule'
 import { noKeys } from '#model/jwks'
-import type { AccessCondition, Listener, TokenIssuer, TokenPolicy } from '#model/view'
+import type { Listener } from '#model/listener'
+import type { TokenIssuer, TokenPolicy } from '#model/token'
 import { type Principal, PrincipalSchema } from '../gen/envoy/config/rbac/v3/rbac_pb.ts'
 import {
   JwtAuthenticationSchema,

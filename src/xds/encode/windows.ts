@@ -6,7 +6,7 @@
 
 import { create, equals, type MessageInitShape } from '@bufbuild/protobuf'
 import { lastKnown, offsetsOf } from '#model/access'
-import type { TimeWindow } from '#model/view'
+import type { TimeWindow } from '#model/access-rule'
 import { type Expr, ExprSchema } from '../gen/google/api/expr/v1alpha1/syntax_pb.ts'
 
 type Node = MessageInitShape<typeof ExprSchema>

@@ -1,7 +1,8 @@
 /** Names that lead nowhere: over xDS what is missing may still come, in a file it never does. */
 
 import type { Problem } from '#base/note'
-import type { View, WeightedBackend } from '#model/view'
+import type { WeightedBackend } from '#model/route'
+import type { View } from '#model/view'
 
 /** origins: the place of each resource, by `listeners/NAME`, `routes/NAME`, `backends/NAME`. */
 export function dangling(view: View, origins: ReadonlyMap<string, Problem['place']>): readonly Problem[] {

@@ -3,7 +3,7 @@
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
 import { timestampFromMs } from '@bufbuild/protobuf/wkt'
 import type { Rpc } from '#base/rpc'
-import type { NameValue } from '#model/view'
+import type { NameValue } from '#model/filter'
 import type { AddressSchema } from '../gen/envoy/config/core/v3/address_pb.ts'
 import { type HeaderValueOption, HeaderValueOption_HeaderAppendAction as Action } from '../gen/envoy/config/core/v3/base_pb.ts'
 import { CheckRequestSchema, CheckResponseSchema } from '../gen/envoy/service/auth/v3/external_auth_pb.ts'

@@ -2,7 +2,7 @@
 
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import type { Rpc } from '#base/rpc'
-import type { NameValue } from '#model/view'
+import type { NameValue } from '#model/filter'
 import {
   RateLimitRequestSchema,
   RateLimitResponse_Code as Code,

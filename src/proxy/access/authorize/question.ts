@@ -1,6 +1,6 @@
 /** What an authorization service is shown of a request: as the workload would see it, or of that what is chosen. */
 
-import type { AuthorizerQuestion } from '#model/view'
+import type { AuthorizerQuestion } from '#model/authorizer'
 import { changeFields } from '#model/rewrite'
 import { forwardable } from '#wire/http1'
 import type { CheckPeer, CheckQuestion } from '#xds/rpcs'

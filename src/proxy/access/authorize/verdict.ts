@@ -1,7 +1,8 @@
 /** What the answer of an authorization service comes to, within the bounds of what it may say. */
 
 import { isUntouchable } from '#model/authorize'
-import type { AuthorizerQuestion, HeaderChange, NameValue } from '#model/view'
+import type { AuthorizerQuestion } from '#model/authorizer'
+import type { HeaderChange, NameValue } from '#model/filter'
 import { type Fields, forwardable } from '#wire/http1'
 import type { CheckField, CheckReply } from '#xds/rpcs'
 import type { HttpReply } from '../../requests/http-call.ts'

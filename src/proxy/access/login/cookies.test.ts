@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { LoginPolicy } from '#model/view'
+import type { LoginPolicy } from '#model/login'
 import { clearSession, cookiesIn, isOwn, pendingIn, sessionIn, writePending, writeSession } from './cookies.ts'
 
 const policy = { cookie: { name: 'weft-login-a', sameSite: 'Lax' } } as unknown as LoginPolicy

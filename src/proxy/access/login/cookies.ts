@@ -1,6 +1,6 @@
 /** The cookies of a login (RFC 6265bis): a session that may need several, and one for each login under way. */
 
-import type { LoginPolicy } from '#model/view'
+import type { LoginPolicy } from '#model/login'
 import type { Fields } from '#wire/http1'
 
 /** Browsers take 4,096 bytes of name, value and attributes together. */

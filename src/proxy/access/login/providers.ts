@@ -5,7 +5,8 @@ import { readJwt, TokenRefused, type Verified } from '#identity/jwt'
 import { type Ask, discover, LoginRefused, type Provider } from '#identity/openid'
 import { Failure } from '#base/failure'
 import { askHttp } from '#io/ask-http'
-import type { LoginPolicy, TokenIssuer } from '#model/view'
+import type { LoginPolicy } from '#model/login'
+import type { TokenIssuer } from '#model/token'
 import { type Fetch, TokenKeys } from '../token-keys.ts'
 
 /** What a provider says of itself is asked for again so often; while it does not answer, what was said before holds. */

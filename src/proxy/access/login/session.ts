@@ -2,7 +2,7 @@
 
 import { Sealer } from '#identity/sealed'
 import type { Claims } from '#model/claims'
-import type { LoginPolicy } from '#model/view'
+import type { LoginPolicy } from '#model/login'
 
 /**
  * until: what it was given for holds so long, ms since the epoch; endsAt: no renewal goes beyond. Tokens only where the workload or a renewal needs them;

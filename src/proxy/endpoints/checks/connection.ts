@@ -2,7 +2,8 @@
 
 import { Failure } from '#base/failure'
 import type { Socket } from '#io/net'
-import type { Backend, Endpoint, HealthQuestion } from '#model/view'
+import type { Backend, Endpoint } from '#model/backend'
+import type { HealthQuestion } from '#model/endpoint-health'
 import { connect, type Reach } from '../../upstreams/connect.ts'
 import { failed, type Verdict } from './verdict.ts'
 

@@ -1,6 +1,7 @@
 /** The exchanges that ask an endpoint whether it serves, and what their answers say. */
 
-import type { Backend, HealthQuestion } from '#model/view'
+import type { Backend } from '#model/backend'
+import type { HealthQuestion } from '#model/endpoint-health'
 import { emptyView } from '#model/view'
 import { type Fields, field, type RequestHead, type ResponseHead } from '#wire/http1'
 import { nobody } from '../../telemetry/entry.ts'

@@ -1,6 +1,6 @@
 /** What the answers to its health checks make of one endpoint. Owns no clock and no socket. */
 
-import type { HealthCheck } from '#model/view'
+import type { HealthCheck } from '#model/endpoint-health'
 
 //   serving ──so many failures on end──▶ failing ──so many successes on end──▶ serving
 /** against: how many of the last answers on end speak against the state. */

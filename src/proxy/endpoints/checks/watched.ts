@@ -1,7 +1,8 @@
 /** The endpoints of one backend that is asked: when each is asked next, what was answered, and who is left out for it. */
 
 import type { Clock } from '#base/clock'
-import type { Backend, Endpoint, EndpointSet, HealthCheck } from '#model/view'
+import type { Backend, Endpoint, EndpointSet } from '#model/backend'
+import type { HealthCheck } from '#model/endpoint-health'
 import { addressOf } from '../balancers.ts'
 import type { Family, Registry } from '../../registry.ts'
 import type { Ask } from './ask.ts'
