@@ -79,6 +79,8 @@ export type ProxyStatus = {
   readonly admin?: string
   /** Why its identity, or the certificate that it shows, is not believed any more: a sentence. Absent: it is. */
   readonly revoked?: string
+  /** Since when, where its Workload is still listed: RFC 3339. */
+  readonly revokedAt?: string
 }
 
 /** GET /weft/v1/proxies/ID/config: the view that the control plane compiled for it. */

@@ -28,6 +28,8 @@ export type MeshParts = {
   readonly trust: () => TrustTold
   /** Why an identity is not believed any more; undefined: it is. */
   readonly revoked: (identity: string, serial?: string) => string | undefined
+  /** Since when that is told of the workload of a proxy; RFC 3339. */
+  readonly revokedAt: (id: string) => string | undefined
 }
 
 export function meshRoutes(parts: MeshParts): ExtraRoute[] {
@@ -189,11 +191,13 @@ export const proxiesOf = ({
   discovery,
   traffic,
   revoked,
-}: Pick<MeshParts, 'discovery' | 'traffic' | 'revoked'>): ControlStatus['proxies'] =>
+  revokedAt,
+}: Pick<MeshParts, 'discovery' | 'traffic' | 'revoked' | 'revokedAt'>): ControlStatus['proxies'] =>
   discovery.proxies.map(known => {
     const vitals = traffic.vitals(known.id)
     const why = known.identity === '' ? undefined : revoked(known.identity, vitals?.certificate?.serial)
-    const proxy = why === undefined ? known : { ...known, revoked: why }
+    const since = why === undefined ? undefined : revokedAt(known.id)
+    const proxy = why === undefined ? known : { ...known, revoked: why, ...(since === undefined ? {} : { revokedAt: since }) }
     if (vitals === undefined) return proxy
     const { lastAt, certificate } = vitals
     const heardAt = new Date(lastAt).toISOString()

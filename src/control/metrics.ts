@@ -8,8 +8,8 @@ import { proxyNodeOf } from '#xds/node'
 import { streamMetrics } from '#xds/rpcs'
 import { refusalOf } from './discovery/identity.ts'
 
-/** For serveGrpc. idTemplate: of the ids of the mesh. A proxy says who it is in its first message and must be who its certificate says. */
-export function metricsService(traffic: Traffic, clock: Clock, idTemplate: string): Service {
+/** For serveGrpc. idTemplate: of the ids of the mesh. told: after each push of a proxy, with its id. A proxy says who it is in its first message and must be who its certificate says. */
+export function metricsService(traffic: Traffic, clock: Clock, idTemplate: string, told: (id: string) => void): Service {
   return stream(streamMetrics, (out, call) => {
     let source: MetricSource | undefined
     let id = ''
@@ -30,6 +30,7 @@ export function metricsService(traffic: Traffic, clock: Clock, idTemplate: strin
         }
         if (source === undefined) return out.end({ code: 9, details: 'the first message of a metrics stream must tell the node' })
         traffic.ingest(id, source, families, clock.now())
+        told(id)
       },
       end: () => {
         if (source !== undefined) traffic.leave(id, clock.now())

@@ -46,6 +46,7 @@ import { namesOf, reachable, togetherOf } from './own-names.ts'
 import { openStore } from './store.ts'
 import { joinToken, tokenMaker, tokenRoutes } from './token-routes.ts'
 import { tellRegistrations } from './registration-status.ts'
+import { tellWorkloadTrust } from './workload-trust.ts'
 import { registrationsIn } from './registrations.ts'
 import { AttestedApi } from './workload-api.ts'
 
@@ -206,6 +207,15 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
   })
   owned.defer(() => orders?.close())
   const traffic = new Traffic({ since: startedAt })
+  const workloadTrust = tellWorkloadTrust({
+    store,
+    revocationOf: (identity, serial) => withdrawn.find(identity, serial),
+    certificateOf: id => traffic.vitals(id)?.certificate,
+    leafLifeMs: authority.leafLifeMs,
+    clock,
+    log,
+  })
+  withdrawn.onChange(() => workloadTrust.tellAll())
   const redis = options.redis && owned.use(await openRedis({ ...options.redis, timeoutMs: 1000, log }))
   const counters = redis === undefined ? countersInMemory(() => performance.now()) : countersInRedis(redis, `weft:${trustDomain}:limit:`)
   const limits = sharedLimits({ loop, counters, log })
@@ -219,7 +229,7 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
     services: [
       ...discovery.services,
       healthService({ platform, log, idTemplate }),
-      metricsService(traffic, clock, idTemplate),
+      metricsService(traffic, clock, idTemplate, id => workloadTrust.heard(id)),
       certificateService(authority, log, {
         tokens,
         certificates,
@@ -239,12 +249,13 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
   owned.defer(tellRootEnd({ endsAt: rootEndsAt, isOwn: authority.issuer === 'BuiltIn', clock, log }))
 
   const revoked = (identity: string, serial?: string) => withdrawn.why(identity, serial)
+  const revokedAt = (id: string) => workloadTrust.revokedAt(id)
   const { rotation } = authority
   const watch =
     rotation &&
     new RotationWatch({
       rotation,
-      proxies: () => proxiesOf({ discovery, traffic, revoked }),
+      proxies: () => proxiesOf({ discovery, traffic, revoked, revokedAt }),
       leafLifeMs: authority.leafLifeMs,
       ...(options.bundle === undefined ? {} : { othersHearMs: (options.bundleRefreshS ?? 300) * 1000 }),
       clock,
@@ -269,6 +280,7 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
     now: () => clock.now(),
     trust: () => told(),
     revoked,
+    revokedAt,
   }
   const operators = owned.use(
     await openOperators({

@@ -40,9 +40,14 @@ export class Withdrawn {
     this.#book.add(one)
   }
 
+  /** What revokes it; undefined: nothing does. serial: as below. */
+  find(identity: string, serial?: string): Revoked | undefined {
+    return isRevoked(this.#revoked, identity, serial)
+  }
+
   /** A sentence; undefined: it is not revoked. serial: of the certificate by which it is known, lower-case hex. */
   why(identity: string, serial?: string): string | undefined {
-    const found = isRevoked(this.#revoked, identity, serial)
+    const found = this.find(identity, serial)
     if (found === undefined) return undefined
     return 'serial' in found
       ? `the certificate ${found.serial} of ${identity} ${tellRevoked(found)}: get another by a new join token`

@@ -5,6 +5,7 @@ import { silent } from '#base/log'
 import type { ProxyNode } from '#model/workload'
 import type { Service } from '#resources/core'
 import type { Resource } from '#resources/kind'
+import type { WorkloadResource, WorkloadStatus } from '#resources/weft'
 import type { KindName, Operation, ResourceName, ResourceStore } from './platform.ts'
 import { Universal } from './universal.ts'
 
@@ -167,6 +168,28 @@ test('a proxy that comes back within the grace keeps its workload, degraded unti
   clock.advance(60_000)
   platform.report('a.default', 'healthy')
   assert.deepEqual(healths(platform), ['a healthy'])
+})
+
+test('a revoked workload whose proxy is gone stays listed, given no traffic, until its certificate ends or it is believed again', () => {
+  for (const isUndone of [false, true]) {
+    const { platform, store, clock } = start()
+    platform.register(node('a'), identity)
+    const name = { group: 'weft.dev', kind: 'Workload', namespace: 'default', name: 'a' }
+    const shown = () => store.get(name) as WorkloadResource | undefined
+    const mark = (conditions: NonNullable<WorkloadStatus['conditions']>): void => {
+      const certificate = { serial: 'aa', notAfter: new Date(clock.now() + 600_000).toISOString(), lateFrom: '' }
+      const resource = { ...shown()!, status: { ...shown()!.status, conditions, certificate } }
+      store.transact([{ type: 'update-status', resource }])
+    }
+    mark([{ type: 'Revoked', status: 'True', reason: 'Superseded', message: '', lastTransitionTime: '' }])
+    platform.disconnect('a.default')
+    clock.advance(60_000)
+    const { health, conditions, proxy } = shown()!.status!
+    assert.deepEqual([health, conditions?.map(({ type }) => type), proxy?.connected], ['unhealthy', ['Ready', 'Revoked'], false])
+    if (isUndone) mark([])
+    clock.advance(isUndone ? 60_000 : 600_000)
+    assert.equal(shown(), undefined)
+  }
 })
 
 test('a workload that takes its leave is removed at once', () => {

@@ -116,7 +116,7 @@ export class Universal implements Platform {
     if (known === undefined || this.#leaving.has(id)) return
     this.#leaving.set(
       id,
-      this.#clock.after(this.#graceMs, () => this.#remove(id)),
+      this.#clock.after(this.#graceMs, () => this.#end(id)),
     )
     const { health = 'unhealthy', proxy } = known.resource.status ?? {}
     const gone = { ...proxy, connected: false, ...(lastSeen === undefined ? {} : { lastSeen }) }
@@ -163,6 +163,16 @@ export class Universal implements Platform {
   #setStatus(resource: WorkloadResource, health: Health, proxy: Parameters<typeof statusOf>[2]): void {
     const status = statusOf(resource.status, health, proxy, this.#clock.now())
     this.#store.transact([{ type: 'update-status', resource: { ...resource, status } }])
+  }
+
+  #end(id: string): void {
+    const known = this.#workloads.get(id)
+    if (known === undefined || !isShown(known.resource, this.#clock.now())) return this.#remove(id)
+    this.#attempt(() => this.#setStatus(known.resource, 'unhealthy', known.resource.status?.proxy ?? { connected: false }))
+    this.#leaving.set(
+      id,
+      this.#clock.after(this.#graceMs, () => this.#end(id)),
+    )
   }
 
   #remove(id: string): void {

@@ -46,7 +46,8 @@ export type Column = {
   readonly type: 'string' | 'integer' | 'date' | 'boolean'
   readonly description: string
   readonly priority?: number
-  readonly value: (resource: Resource) => string | number | boolean | undefined
+  /** now: ms since the epoch. */
+  readonly value: (resource: Resource, now: number) => string | number | boolean | undefined
 }
 
 export type Kind = {

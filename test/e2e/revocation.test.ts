@@ -115,6 +115,12 @@ describe('revocation', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.r
   test('weft cert revocations, weft cert doctor, weft explain request and weft audit tell of it', async () => {
     const explained = await mesh.weft('explain', 'request', '--from', 'thief', '--to', 'web:8080', 'GET', '/')
     assert.match(explained.stderr, /proxy \S*thief-\S+ is (?:not )?connected.* \S+thief was revoked by Revocation default-thief/)
+    assert.match(await weft('get', 'workloads'), /\nthief-\S+\s.*\srevoked \S+ ago: KeyCompromise\s/)
+    assert.match(await weft('get', 'workloads'), /\nweb-\S+\s.*\sok\s/)
+    const { stdout: listed } = await mesh.weft('get', 'workloads', '-o', 'name')
+    const described = await weft('describe', listed.split('\n').find(line => line.includes('/thief-'))!)
+    assert.match(described, /Revoked\s+True\s+KeyCompromise\s.*its identity was revoked by Revocation default-thief-\w+ .*: seen elsewhere/)
+    assert.match((await proxy('thief')).revokedAt ?? '', /^\d{4}-/)
     assert.match((await mesh.weft('cert', 'doctor')).stdout, /1 revocation holds: default-thief/)
     assert.match((await mesh.weft('cert', 'doctor')).stdout, /proxy\s+thief-\S+\s.*\srevoked\n/)
     const status = (await mesh.weft('status')).stdout
@@ -211,6 +217,7 @@ describe('revocation', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.r
     assert.match(await weft('cert', 'revocations'), /nobody is revoked/)
     await mesh.until('it is synced', async () => (await proxy('thief'))?.state === 'synced', 30_000)
     await mesh.until('it is served', async () => '200 web' in (await tally(thief)), 30_000)
+    await mesh.until('its workload says so', async () => /\nthief-\S+\s.*\sok\s/.test(await weft('get', 'workloads')), 30_000)
   })
 
   test('a revoked service is called by nobody any more, and what is open to it ends at the callers', async () => {

@@ -3,7 +3,7 @@
 import { Badge, Tooltip } from '@mantine/core'
 import type { ReactNode } from 'react'
 import type { ProxyStatus, SyncState } from '../api/queries.ts'
-import { left, span } from '../shared/format.ts'
+import { ago, left, span } from '../shared/format.ts'
 
 const sync: Readonly<Record<SyncState, { readonly colour: string; readonly says: string }>> = {
   synced: { colour: 'teal', says: 'It runs with the newest configuration.' },
@@ -12,7 +12,21 @@ const sync: Readonly<Record<SyncState, { readonly colour: string; readonly says:
   disconnected: { colour: 'gray', says: 'It has no connection to the control plane and runs with what it has.' },
 }
 
-export const SyncBadge = ({ proxy }: { proxy: Pick<ProxyStatus, 'state'> }): ReactNode => (
+export const SyncBadge = ({ proxy }: { proxy: Pick<ProxyStatus, 'state' | 'revoked' | 'revokedAt'> }): ReactNode =>
+  proxy.revoked === undefined ? <StateBadge proxy={proxy} /> : <RevokedBadge proxy={proxy} />
+
+/** Since when, and why when it is pointed at. */
+export function RevokedBadge({ proxy: { revoked, revokedAt } }: { proxy: Pick<ProxyStatus, 'revoked' | 'revokedAt'> }): ReactNode {
+  return (
+    <Tooltip label={revoked} multiline maw={480}>
+      <Badge variant="filled" color="red" data-testid="revoked" tabIndex={0}>
+        revoked{revokedAt === undefined ? '' : ` ${ago(revokedAt)}`}
+      </Badge>
+    </Tooltip>
+  )
+}
+
+const StateBadge = ({ proxy }: { proxy: Pick<ProxyStatus, 'state'> }): ReactNode => (
   <Tooltip label={sync[proxy.state]?.says ?? proxy.state}>
     <Badge variant="light" color={sync[proxy.state]?.colour ?? 'gray'} data-testid="sync" tabIndex={0}>
       {proxy.state}

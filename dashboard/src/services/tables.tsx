@@ -3,8 +3,9 @@
 import { Badge } from '@mantine/core'
 import { Link } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
-import type { TopologyEdge, TopologyService } from '../api/queries.ts'
+import type { ProxyStatus, TopologyEdge, TopologyService } from '../api/queries.ts'
 import { useProxies } from '../api/queries.ts'
+import { CertificateLeft, RevokedBadge } from '../proxies/badges.tsx'
 import { latency, percent, rate } from '../shared/format.ts'
 import type { Column } from '../shared/table.tsx'
 import { Table } from '../shared/table.tsx'
@@ -63,9 +64,21 @@ export function Edges({ edges, end, none }: { edges: readonly TopologyEdge[]; en
   )
 }
 
+/** Why it is revoked is said in full, where there is no pointer too. */
+function Trust({ of }: { of: ProxyStatus | undefined }): ReactNode {
+  if (of?.revoked === undefined) return <CertificateLeft notAfter={of?.certificate?.notAfter} />
+  return (
+    <>
+      <RevokedBadge proxy={of} /> <span className="soft">{of.revoked}</span>
+    </>
+  )
+}
+
 export function Workloads({ service, inbound }: { service: TopologyService; inbound: readonly TopologyEdge[] }): ReactNode {
   const proxies = useProxies().data ?? []
   type Row = TopologyService['workloads'][number]
+  const proxyOf = (row: Row): ProxyStatus | undefined =>
+    proxies.find(proxy => proxy.id === row.name || proxy.id === `${row.name}.${service.namespace}`)
   const rateOf = (row: Row): number =>
     inbound
       .flatMap(edge => edge.versions)
@@ -79,7 +92,7 @@ export function Workloads({ service, inbound }: { service: TopologyService; inbo
       name: 'Workload',
       value: row => row.name,
       show: row => {
-        const id = proxies.find(proxy => proxy.id === row.name || proxy.id === `${row.name}.${service.namespace}`)?.id
+        const id = proxyOf(row)?.id
         return id ? (
           <Link to="/proxies/$proxy" params={{ proxy: id }}>
             {row.name}
@@ -95,6 +108,13 @@ export function Workloads({ service, inbound }: { service: TopologyService; inbo
       name: 'Health',
       value: row => row.health,
       show: row => <span className={row.health === 'healthy' ? 'ok' : row.health === 'unhealthy' ? 'bad' : 'warn'}>{row.health}</span>,
+    },
+    {
+      id: 'trust',
+      name: 'Trust',
+      value: row => (proxyOf(row)?.revoked === undefined ? (proxyOf(row)?.certificate?.notAfter ?? '') : ''),
+      show: row => <Trust of={proxyOf(row)} />,
+      hint: 'Whether others believe it: revoked since when, or how long its certificate lasts',
     },
     { id: 'rate', name: 'Rate', end: true, value: rateOf, show: row => rate(rateOf(row)) },
   ]

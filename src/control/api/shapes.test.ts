@@ -1,7 +1,7 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { kinds } from '#resources/registry'
-import { tellDuration } from './age.ts'
+import { tellDuration } from '#resources/age'
 import { catalogOf } from './catalog.ts'
 import { shapeOf } from './negotiate.ts'
 import { readProtobuf } from './protobuf.ts'

@@ -1,7 +1,7 @@
 /** Objects as the table that `kubectl get` prints: meta.k8s.io Table. */
 
 import type { Column, Kind, Resource } from '#resources/kind'
-import { ageOf } from './age.ts'
+import { ageOf } from '#resources/age'
 
 export type TableOptions = { readonly version: string; readonly includeObject: string; readonly now: number }
 
@@ -54,7 +54,7 @@ export function columnsOf({ columns }: Kind): readonly Column[] {
 }
 
 function cell(column: Column, resource: Resource, now: number): string | number | boolean {
-  const value = column.value(resource)
+  const value = column.value(resource, now)
   if (column.type === 'date') return ageOf(typeof value === 'string' ? value : undefined, now)
   return value ?? ''
 }

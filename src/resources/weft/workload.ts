@@ -1,6 +1,7 @@
 /** Workload: one running instance in the mesh, written by its proxy's registration. */
 
 import { z } from 'zod'
+import { ageOf, tellDuration } from '../age.ts'
 import { age, conditionColumn, conditions, dnsLabel, mapList, objectName, portNumber, rules } from '../fields.ts'
 import type { Kind, Resource } from '../kind.ts'
 
@@ -65,7 +66,7 @@ export type WorkloadSpec = z.infer<typeof spec>
 
 const status = z.strictObject({
   health: z.enum(['healthy', 'degraded', 'unhealthy', 'draining']).optional().describe('Whether it is given traffic.'),
-  conditions: conditions().optional().describe('Ready.'),
+  conditions: conditions().optional().describe('Ready; and Revoked of one that is believed no more.'),
   meshAddress: z
     .string()
     .regex(/^240\.80\.\d{1,3}\.\d{1,3}$/, { message: 'must be of 240.80.0.0/16' })
@@ -80,9 +81,28 @@ const status = z.strictObject({
     })
     .optional()
     .describe('State of its proxy.'),
+  certificate: z
+    .strictObject({
+      serial: z.string().describe('Its serial number, in hexadecimal.'),
+      notAfter: z.string().meta({ format: 'date-time' }).describe('When it ends.'),
+      lateFrom: z.string().meta({ format: 'date-time' }).describe('When its proxy should long have got another.'),
+    })
+    .optional()
+    .describe('The certificate that its proxy last said to show.'),
 })
 export type WorkloadStatus = z.infer<typeof status>
 export type WorkloadResource = Resource<WorkloadSpec, WorkloadStatus>
+
+/** Whether others believe it: of whom is revoked since when and why, of whom is late with its certificate until when. Empty: it never said which it shows. */
+function trustOf({ status }: WorkloadResource, now: number): string {
+  const revoked = status?.conditions?.find(({ type, status: holds }) => type === 'Revoked' && holds === 'True')
+  if (revoked !== undefined) return `revoked ${ageOf(revoked.lastTransitionTime, now)} ago: ${revoked.reason}`
+  const { notAfter, lateFrom } = status?.certificate ?? {}
+  if (notAfter === undefined || lateFrom === undefined) return ''
+  const left = Date.parse(notAfter) - now
+  if (left <= 0) return `expired ${tellDuration(-left)} ago`
+  return Date.parse(lateFrom) <= now ? `ends in ${tellDuration(left)}` : 'ok'
+}
 
 export const workload: Kind = {
   group: 'weft.dev',
@@ -120,7 +140,20 @@ export const workload: Kind = {
       description: 'Whether its proxy is connected',
       value: r => (r as WorkloadResource).status?.proxy?.connected ?? false,
     },
+    {
+      name: 'Trust',
+      type: 'string',
+      description: 'Whether others believe it: revoked since when and why, or how long its certificate lasts where another is late',
+      value: (r, now) => trustOf(r as WorkloadResource, now),
+    },
     age,
+    {
+      name: 'Certificate Until',
+      type: 'string',
+      description: 'When its certificate ends',
+      priority: 1,
+      value: r => (r as WorkloadResource).status?.certificate?.notAfter,
+    },
     {
       name: 'Address',
       type: 'string',
