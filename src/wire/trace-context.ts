@@ -1,0 +1,59 @@
+/**
+ * How a request says which trace it belongs to: read from its fields and written into them, as W3C Trace Context (level 1) and as B3 (openzipkin/b3-propagation).
+ * Whatever stands there that is not valid counts as absent: the trace then begins anew, and no request is ever refused for it.
+ */
+
+import type { Fields } from './http1.ts'
+import { type B3, b3Fields, isB3, readB3 } from './trace-context/b3.ts'
+import { isW3c, readW3c, w3cFields } from './trace-context/w3c.ts'
+
+export type TraceFormat = 'w3c' | 'b3'
+
+/**
+ * What came with a request. traceId: 32 hexadecimal digits in lower case, spanId 16; both are absent where there is only a decision, which B3 can say.
+ * isSampled: undefined: whoever reads it decides. state: tracestate, '' for none. b3: how it was written, where it was.
+ */
+export type Incoming = {
+  readonly traceId?: string
+  readonly spanId?: string
+  readonly isSampled: boolean | undefined
+  readonly state: string
+  readonly b3?: B3
+}
+
+/** What a request takes along: whose span sends it. parentId: of that span, '' for none. */
+export type Outgoing = {
+  readonly traceId: string
+  readonly spanId: string
+  readonly parentId: string
+  readonly isSampled: boolean
+  readonly state: string
+  readonly b3?: B3 | undefined
+}
+
+/** The first of these formats in which it says something valid. */
+export function readTrace(fields: Fields, formats: readonly TraceFormat[]): Incoming | undefined {
+  for (const format of formats) {
+    const found = format === 'w3c' ? readW3c(fields) : readB3(fields)
+    if (found !== undefined) return found
+  }
+  return undefined
+}
+
+/** The fields with this in all of these formats, in place of what stood there in them. */
+export function withTrace(fields: Fields, trace: Outgoing, formats: readonly TraceFormat[]): Fields {
+  const made: string[] = []
+  for (let at = 0; at < fields.length; at += 2) {
+    const name = fields[at]!
+    if (mayBeOurs(name) && formats.some(format => (format === 'w3c' ? isW3c : isB3)(name.toLowerCase()))) continue
+    made.push(name, fields[at + 1]!)
+  }
+  for (const format of formats) made.push(...(format === 'w3c' ? w3cFields(trace) : b3Fields(trace)))
+  return made
+}
+
+/** By the first letter, for all but a few: b, t, x. */
+const mayBeOurs = (name: string): boolean => {
+  const first = name.charCodeAt(0) | 0x20
+  return first === 0x74 || first === 0x62 || first === 0x78
+}
