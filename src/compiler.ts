@@ -53,6 +53,7 @@ import { findLimitService } from './compiler/policies/limit-service.ts'
 import { judgingLimits, limitAtGateways, Limiting, lowerPlaceLimits, lowerRateLimits, spendersOf } from './compiler/policies/rate-limits.ts'
 import { reportRoute } from './compiler/report.ts'
 import { findRouteFilters } from './compiler/routes/extras.ts'
+import { findTelemetry, judgingTelemetry } from './compiler/policies/telemetry.ts'
 import { judgingRoutes } from './compiler/policies/route.ts'
 import { Settling } from './compiler/policies/settle.ts'
 import { type LoweredRoute, lowerRules } from './compiler/routes/rules.ts'
@@ -233,6 +234,7 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
   )
   const loggingIn = findTargets(gathered.loginPolicies, { ...ground, gateways: ourGateways }, judgingLogins)
   const logins = new Logins(gathered)
+  const telling = findTargets(gathered.telemetryPolicies, ground, judgingTelemetry)
   const limiting = new Limiting(limitService, options)
   const byKey = new Map(ports.map(port => [port.key, port]))
   const own = new Map([...httpLowered.values()].flatMap(each => [...each.own]))
@@ -311,6 +313,7 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
     sharedLimits: limiting.shared(rateLimitPolicies, spendersOf(limited, inventory.workloads, options)),
     tokens: lowerTokens(populated, services.ports, asking, tokens),
     authorizers: lowerAuthorizers(populated, services.ports, deciding, authorizing),
+    telemetry: findTelemetry(gathered.telemetryPolicies, telling),
     limitService: limitService.service,
     guards: guarding.guards,
     access: guarding.access,
@@ -351,6 +354,7 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
     ...logins.told(gathered.loginPolicies, loggingIn.statuses),
     ...guarding.statuses,
     ...authentication.statuses,
+    ...telling.statuses,
     ...gateways.statuses,
     ...externals.statuses,
     ...egress.statuses,

@@ -31,6 +31,7 @@ import type {
   MeshResource,
   RateLimitPolicy,
   ServiceSubset,
+  TelemetryPolicy,
   Revocation,
   RouteFilter,
   RoutePolicy,
@@ -65,6 +66,7 @@ export type Gathered = {
   readonly routePolicies: readonly RoutePolicy[]
   readonly rateLimitPolicies: readonly RateLimitPolicy[]
   readonly externalAuthorizationPolicies: readonly ExternalAuthorizationPolicy[]
+  readonly telemetryPolicies: readonly TelemetryPolicy[]
   readonly jwtPolicies: readonly JWTPolicy[]
   readonly loginPolicies: readonly LoginPolicy[]
   readonly backendTLSPolicies: readonly BackendTLSPolicy[]
@@ -119,6 +121,7 @@ export function gather(resources: readonly Resource[]): Gathered {
     routePolicies: of(weftGroup, 'RoutePolicy'),
     rateLimitPolicies: of(weftGroup, 'RateLimitPolicy'),
     externalAuthorizationPolicies: of(weftGroup, 'ExternalAuthorizationPolicy'),
+    telemetryPolicies: of(weftGroup, 'TelemetryPolicy'),
     jwtPolicies: of(weftGroup, 'JWTPolicy'),
     loginPolicies: of(weftGroup, 'LoginPolicy'),
     backendTLSPolicies: of(gatewayGroup, 'BackendTLSPolicy'),

@@ -8,6 +8,7 @@ import type { Limited, Limits, Mesh } from '#model/mesh'
 import { onLoopback } from '#model/loopback'
 import { inTls, portName } from '#model/port'
 import type { Route, RouteTable, WeightedBackend } from '#model/route'
+import type { Telemetry } from '#model/telemetry'
 import type { TokenPolicy } from '#model/token'
 import type { View } from '#model/view'
 import type { ProxyNode, WorkloadPort } from '#model/workload'
@@ -21,6 +22,7 @@ import { byName } from './services/names.ts'
 import { inOrder, rankOfRequest } from './routes/order.ts'
 import { withWayOut } from './outside/hosts.ts'
 import { backendsFor, classOf, nearFor, outboundFor, settledFor } from './policies/per-client.ts'
+import { telemetryOf, tracingBackends, withTelemetry } from './policies/telemetry.ts'
 import { keyBackends } from './access/tokens.ts'
 import { backendProtocol, isHttp, isOpaque } from './services/protocol.ts'
 import { portOf, selects } from './services/services.ts'
@@ -32,10 +34,11 @@ const shared = new WeakMap<Mesh, Map<string, Shared>>()
 /** previous: the view that this proxy had; what did not change is the same object in the new one. */
 export function viewFor(mesh: Mesh, node: ProxyNode, previous?: View): View {
   if (node.gateway !== undefined) return keep<View>(previous, gatewayView(mesh, node, node.gateway.name))
-  const { listeners, routes, backends, dns } = sharedBy(mesh, node)
+  const telemetry = telemetryOf(mesh, node)
+  const { listeners, routes, backends, dns } = sharedBy(mesh, node, telemetry)
   const inbound = node.ports.flatMap(port => (port.bind === undefined ? [] : [takeIn(mesh, node, port, port.bind)]))
   const view: View = {
-    listeners: { ...listeners, ...Object.fromEntries(inbound.map(each => [each.listener.name, each.listener])) },
+    listeners: { ...listeners, ...withTelemetry(Object.fromEntries(inbound.map(each => [each.listener.name, each.listener])), telemetry) },
     routes: { ...routes, ...Object.fromEntries(inbound.flatMap(({ table }) => (table === undefined ? [] : [[table.name, table]]))) },
     backends: {
       ...backends,
@@ -55,11 +58,12 @@ function gatewayView(mesh: Mesh, node: ProxyNode, name: string): View {
   const { listeners, routes } = settledFor(mesh, node, mesh.gateways[`${namespace}/${name}`] ?? { listeners: {}, routes: {} })
   const backends = backendsFor(mesh, node, ownBackends(mesh, namespace))
   const endpoints = endpointsFor(mesh, node)
+  const telemetry = telemetryOf(mesh, node)
   const inside = insideTls(mesh.inside[`${namespace}/${name}`] ?? {}, backends, endpoints)
   return {
-    listeners,
+    listeners: withTelemetry(listeners, telemetry),
     routes,
-    backends: { ...backends, ...inside.backends, ...keyBackends(listeners) },
+    backends: { ...backends, ...inside.backends, ...keyBackends(listeners), ...tracingBackends(telemetry) },
     endpoints: { ...endpoints, ...inside.endpoints },
     dns: [],
     trust: mesh.trust,
@@ -86,20 +90,20 @@ function insideTls(
   }
 }
 
-function sharedBy(mesh: Mesh, node: ProxyNode): Shared {
+function sharedBy(mesh: Mesh, node: ProxyNode, telemetry: Telemetry | undefined): Shared {
   const { namespace } = node
   const known = shared.get(mesh) ?? new Map<string, Shared>()
   shared.set(mesh, known)
   const egress = egressOf(mesh, node)
-  const key = [JSON.stringify(egress ?? ''), namespace, classOf(mesh, node)].join('\n')
+  const key = [JSON.stringify(egress ?? ''), JSON.stringify(telemetry ?? ''), namespace, classOf(mesh, node)].join('\n')
   const before = known.get(key)
   if (before) return before
   const { listeners, routes } = settledFor(mesh, node, outboundFor(mesh, node))
   const ways = withWayOut(mesh, listeners, routes, egress)
   const made: Shared = {
-    listeners: ways.listeners,
+    listeners: withTelemetry(ways.listeners, telemetry),
     routes: ways.routes,
-    backends: backendsFor(mesh, node, { ...ownBackends(mesh, namespace), ...ways.backends }),
+    backends: { ...backendsFor(mesh, node, { ...ownBackends(mesh, namespace), ...ways.backends }), ...tracingBackends(telemetry) },
     dns: namesFor(mesh, namespace),
   }
   known.set(key, made)

@@ -7,6 +7,7 @@ import type { Fault } from './fault.ts'
 import type { LoginPolicy } from './login.ts'
 import type { ConnectionLimit, LimitService } from './rate-limit.ts'
 import type { WeightedBackend } from './route.ts'
+import type { Telemetry } from './telemetry.ts'
 import type { TlsProfile } from './tls.ts'
 import type { TokenPolicy } from './token.ts'
 
@@ -70,6 +71,8 @@ export type Listener = {
   readonly tellsWhy?: readonly TextMatch[]
   /** Outbound: it leads out of the mesh, and this is what may be called where the bytes are opaque, TLS or datagrams; of requests the routes say it. */
   readonly egress?: Egress
+  /** What is told of its requests and connections; absent: only metrics. */
+  readonly telemetry?: Telemetry
 }
 
 /** names: as of ServerNames; empty: any. certificates: PEM, of one of each kind of key; none: TLS is not ended, and its bytes go to the backends. Either routes or backends. */

@@ -149,6 +149,13 @@ export type MtlsPort = { readonly selector: Readonly<Record<string, string>>; re
 /** Absent: all workloads of the namespace; all ports. */
 export type MtlsPlace = Partial<MtlsPort> & { readonly mode: MtlsMode }
 
+/** What one TelemetryPolicy says of proxies, by name of the field as it is written there. namespace: absent: of all; selector: absent: of all workloads there. */
+export type TelemetryLayer = {
+  readonly namespace?: string
+  readonly selector?: Readonly<Record<string, string>>
+  readonly layer: Layer
+}
+
 /** Objects that did not change between two compiles are the same objects, so that their encoding can be kept. */
 export type Mesh = {
   readonly trust: Trust
@@ -201,6 +208,8 @@ export type Mesh = {
   readonly tokens: Readonly<Record<string, readonly SelectedTokens[]>>
   /** By namespace of the called workloads, what counts most first. */
   readonly authorizers: Readonly<Record<string, readonly SelectedAuthorizer[]>>
+  /** What proxies tell of what passes, what counts most first; all of them that select a proxy are merged. */
+  readonly telemetry: readonly TelemetryLayer[]
   /** Who counts for all proxies. */
   readonly limitService: LimitService
   /** Who may call: those of older policies first. */

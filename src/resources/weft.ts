@@ -18,6 +18,7 @@ import { revocation } from './weft/revocation.ts'
 import { routeFilter } from './weft/route-filter.ts'
 import { routePolicy } from './weft/route-policy.ts'
 import { serviceSubset } from './weft/service-subset.ts'
+import { telemetryPolicy } from './weft/telemetry-policy.ts'
 import { trustDomain } from './weft/trust-domain.ts'
 import { workload } from './weft/workload.ts'
 
@@ -50,6 +51,7 @@ export type { RouteFilter, RouteFilterSpec } from './weft/route-filter.ts'
 export type { RetrySpec, RoutePolicy, RoutePolicySpec } from './weft/route-policy.ts'
 export type { PolicyTarget, TargetKind } from './weft/route-targets.ts'
 export type { ServiceSubset } from './weft/service-subset.ts'
+export type { TelemetryPolicy, TelemetryPolicySpec } from './weft/telemetry-policy.ts'
 export type { TrustDomain, TrustDomainSpec, TrustDomainStatus } from './weft/trust-domain.ts'
 export type { WorkloadResource, WorkloadSpec, WorkloadStatus } from './weft/workload.ts'
 
@@ -68,6 +70,7 @@ export const weftKinds: readonly Kind[] = [
   jwtPolicy,
   loginPolicy,
   externalAuthorizationPolicy,
+  telemetryPolicy,
   externalService,
   egressPolicy,
   registration,

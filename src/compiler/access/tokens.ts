@@ -1,6 +1,5 @@
 /** JWTPolicies: what is said of each, and which tokens the called workloads and the routes of Gateways ask for. */
 
-import type { Backend } from '#model/backend'
 import { noKeys, pinnedKeys } from '#model/jwks'
 import type { Mesh, SelectedTokens } from '#model/mesh'
 import type { Route, RouteTable } from '#model/route'
@@ -13,6 +12,7 @@ import type { JWTPolicy, TokenProvider } from '#resources/weft'
 import { isMisdirected, sectionOf, securedTables } from '../edge/sections.ts'
 import type { Gathered } from '../gather.ts'
 import { nameOf, namespaceOf } from '../gather.ts'
+import { outsideBackend } from '../outside/backend.ts'
 import { type ServicePort, whyNobody } from '../services/services.ts'
 import type { ResourceStatus } from '../status.ts'
 import { state } from '../status.ts'
@@ -204,27 +204,9 @@ const backendName = (url: string): string => `keys/${new URL(url).origin}`
 /** Where keys are got by Envoy, which gets them as it gets everything: by a cluster. Our proxies ask by themselves. */
 export function keyBackends(listeners: View['listeners']): View['backends'] {
   const found = Object.values(listeners).flatMap(({ tokens = [] }) =>
-    tokens.flatMap(({ issuers }) => issuers.flatMap(({ keys }) => (keys.type === 'url' ? [backendOf(keys.url)] : []))),
+    tokens.flatMap(({ issuers }) =>
+      issuers.flatMap(({ keys }) => (keys.type === 'url' ? [outsideBackend(backendName(keys.url), new URL(keys.url))] : [])),
+    ),
   )
   return Object.fromEntries(found.map(each => [each.name, each]))
-}
-
-function backendOf(url: string): Backend {
-  const { protocol, hostname, port } = new URL(url)
-  const isSecure = protocol === 'https:'
-  const host = hostname.replace(/^\[|\]$/g, '')
-  const number = port === '' ? (isSecure ? 443 : 80) : Number(port)
-  return {
-    name: backendName(url),
-    service: host,
-    type: 'hosts',
-    hosts: [{ host, port: number, weight: 1, health: 'healthy', mtls: false, workload: host }],
-    isExternal: true,
-    port: number,
-    protocol: 'http1',
-    balance: 'round-robin',
-    connectTimeoutMs: 5000,
-    identities: [],
-    ...(isSecure ? { tls: { serverName: host } } : {}),
-  }
 }

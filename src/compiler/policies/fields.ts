@@ -15,7 +15,10 @@ const together: Readonly<Record<string, readonly (readonly string[])[]>> = {
   BackendPolicy: [['balance', 'choices', 'hash', 'slowStart']],
 }
 /** Of these each key is a field, `timeouts.request`. */
-const apart: Readonly<Record<string, readonly string[]>> = { RoutePolicy: ['timeouts', 'compression', 'limits'] }
+const apart: Readonly<Record<string, readonly string[]>> = {
+  RoutePolicy: ['timeouts', 'compression', 'limits'],
+  TelemetryPolicy: ['accessLog', 'tracing'],
+}
 /** The whole of these is one field: half of a fault and half of another would be a third that nobody wrote. */
 const whole: Readonly<Record<string, string>> = {
   FaultPolicy: 'fault',

@@ -1,0 +1,128 @@
+/** TelemetryPolicies: what each proxy tells of what passes, merged field by field, and put on its listeners. */
+
+import { logFields, partsOf } from '#base/log-fields'
+import type { Backend } from '#model/backend'
+import type { Listener } from '#model/listener'
+import type { Mesh, TelemetryLayer } from '#model/mesh'
+import type { AccessLog, LogCondition, SpanAttribute, Telemetry, Tracing } from '#model/telemetry'
+import type { ProxyNode } from '#model/workload'
+import { durationMs } from '#resources/duration'
+import type { TelemetryPolicy, TelemetryPolicySpec } from '#resources/weft'
+import { namespaceOf } from '../gather.ts'
+import { outsideBackend } from '../outside/backend.ts'
+import { selects } from '../services/services.ts'
+import { millionths } from './faults.ts'
+import { specOf } from './fields.ts'
+import { layerOf } from './layers.ts'
+import { merge } from './merge.ts'
+import type { Judging, Targets } from './targets.ts'
+
+/** Every proxy can tell of everything; what Envoy cannot is said by `findTelemetry`. */
+export const judgingTelemetry: Judging<TelemetryPolicy> = { unable: () => undefined }
+
+/** What counts most first. */
+export function findTelemetry(policies: readonly TelemetryPolicy[], targets: Targets<TelemetryPolicy>): Mesh['telemetry'] {
+  if (targets.isEmpty) return []
+  const namespaces = [...new Set(policies.map(namespaceOf))].sort()
+  const narrow = namespaces.flatMap(namespace =>
+    targets
+      .ofPlace(namespace)
+      .filter(({ level }) => level !== 'Mesh')
+      .map((placed): TelemetryLayer => {
+        const selector = placed.labels === undefined ? {} : { selector: placed.labels }
+        return { namespace, ...selector, layer: layerOf(placed) }
+      }),
+  )
+  const wide = targets.ofPlace('').filter(({ level }) => level === 'Mesh')
+  return [...narrow, ...wide.map(placed => ({ layer: layerOf(placed) }))]
+}
+
+/** Undefined where nobody says anything that holds for this proxy. */
+export function telemetryOf(mesh: Mesh, node: ProxyNode): Telemetry | undefined {
+  const layers = layersAt(mesh, node)
+  if (layers.length === 0) return undefined
+  const { accessLog, tracing } = specOf('TelemetryPolicy', merge(layers.map(each => each.layer))) as Partial<TelemetryPolicySpec>
+  const log = accessLog === undefined || accessLog.mode === 'Disabled' ? undefined : logOf(accessLog)
+  const spans = tracing === undefined || tracing.mode === 'Disabled' ? undefined : tracingOf(tracing)
+  if (log === undefined && spans === undefined) return undefined
+  return { ...(log === undefined ? {} : { accessLog: log }), ...(spans === undefined ? {} : { tracing: spans }) }
+}
+
+/** What selects this proxy. */
+const layersAt = ({ telemetry }: Mesh, node: Pick<ProxyNode, 'namespace' | 'service' | 'labels'>): readonly TelemetryLayer[] =>
+  telemetry.filter(
+    ({ namespace, selector }) =>
+      (namespace === undefined || namespace === node.namespace) && (selector === undefined || selects(selector, node)),
+  )
+
+type Said<Field extends 'accessLog' | 'tracing'> = NonNullable<TelemetryPolicySpec[Field]>
+
+function logOf({ destination, format, sampling, when }: Said<'accessLog'>): AccessLog {
+  const share = sampling === undefined ? 1_000_000 : millionths(sampling)
+  return {
+    ...(destination?.path === undefined ? {} : { path: destination.path }),
+    format:
+      format?.type === 'Text'
+        ? { type: 'text', parts: partsOf(format.template ?? usualText) }
+        : { type: 'json', fields: format?.fields ?? logFields },
+    ...(share === 1_000_000 ? {} : { share }),
+    ...(when === undefined ? {} : { when: when.map(conditionOf) }),
+  }
+}
+
+const usualText =
+  '{time} {direction} {source} -> {destination} "{method} {path} {protocol}" {status} {reason} {bytesReceived} {bytesSent} {duration}ms {route} {endpoint} {decision} {policy} {traceId}'
+
+const outcomes = { Failed: 'failed', Denied: 'denied' } as const
+const conditionOf = ({ statusAtLeast, statuses, outcome, slowerThan }: NonNullable<Said<'accessLog'>['when']>[number]): LogCondition => ({
+  ...(statusAtLeast === undefined ? {} : { statusAtLeast }),
+  ...(statuses === undefined ? {} : { statuses }),
+  ...(outcome === undefined ? {} : { outcome: outcomes[outcome] }),
+  ...(slowerThan === undefined ? {} : { slowerThanMs: durationMs(slowerThan) }),
+})
+
+/** Undefined where nobody says where spans go. */
+function tracingOf({ exporter, sampling, propagation = ['W3C'], customAttributes = [] }: Said<'tracing'>): Tracing | undefined {
+  if (exporter === undefined) return undefined
+  const { endpoint, protocol } = exporter.otlp
+  const url = new URL(endpoint)
+  if (url.pathname === '/') url.pathname = '/v1/traces'
+  const share = sampling === undefined ? 1_000_000 : millionths(sampling)
+  return {
+    url: url.href,
+    backend: backendName(url),
+    encoding: protocol === 'HTTPJSON' ? 'json' : 'protobuf',
+    ...(share === 1_000_000 ? {} : { share }),
+    propagation: propagation.map(each => (each === 'W3C' ? 'w3c' : 'b3')),
+    attributes: customAttributes.map(
+      ({ name, value, header, default: absent }): SpanAttribute =>
+        header === undefined
+          ? { name, value: value ?? '' }
+          : { name, header: header.toLowerCase(), ...(absent === undefined ? {} : { absent }) },
+    ),
+  }
+}
+
+const backendName = ({ origin }: URL): string => `tracing/${origin}`
+
+/** The same listeners where nothing is told. Spans are of requests: where none are seen there are none. */
+export function withTelemetry(
+  listeners: Readonly<Record<string, Listener>>,
+  telemetry: Telemetry | undefined,
+): Readonly<Record<string, Listener>> {
+  if (telemetry === undefined) return listeners
+  const { accessLog } = telemetry
+  const ofBytes = accessLog === undefined ? {} : { telemetry: { accessLog } }
+  const seesRequests = ({ routes, terminates = [] }: Listener): boolean =>
+    routes !== undefined || terminates.some(each => each.routes !== undefined)
+  return Object.fromEntries(
+    Object.entries(listeners).map(([name, listener]) => [name, { ...listener, ...(seesRequests(listener) ? { telemetry } : ofBytes) }]),
+  )
+}
+
+/** By which spans go to the collector. */
+export function tracingBackends(telemetry: Telemetry | undefined): Readonly<Record<string, Backend>> {
+  if (telemetry?.tracing === undefined) return {}
+  const { backend, url } = telemetry.tracing
+  return { [backend]: outsideBackend(backend, new URL(url)) }
+}
