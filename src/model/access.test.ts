@@ -80,6 +80,19 @@ test('what shuts out does so for a name of a header with underscores too, and wh
   assert.deepEqual(each({ deny: many }), [false, false, false, false, true], 'of many rules')
 })
 
+test('what shuts out does so whichever case the method is in, and what lets in is to the letter', () => {
+  const method = (not = false): AccessRule['to'] => [
+    [{ on: 'method', any: [{ type: 'exact', value: 'DELETE' }], ...(not ? { not: true as const } : {}) }],
+  ]
+  const each = (access: Access) => ['DELETE', 'delete', 'Delete', 'GET'].map(name => judged(access, ask('/', name)).isAllowed)
+  assert.deepEqual(each({ deny: [rule('d', [], method())] }), [false, false, false, true])
+  assert.deepEqual(each({ deny: [], allow: [rule('a', [], method())] }), [true, false, false, false])
+  assert.deepEqual(each({ deny: [], allow: [rule('a', [], method(true))] }), [false, false, false, true])
+  assert.deepEqual(each({ deny: [rule('d', [], method(true))] }), [true, false, false, false])
+  const many = Array.from({ length: 8 }, (_, nth) => rule(`d${nth}`, [], method()))
+  assert.deepEqual(each({ deny: many }), [false, false, false, true], 'of many rules')
+})
+
 test('hosts are compared in lower case, without port and last dots', () => {
   const access: Access = { deny: [], allow: [rule('a', [], [[{ on: 'host', any: [{ type: 'suffix', value: '.shop' }] }]])] }
   const allows = (host: string) => judged(access, ask('/', 'GET', {}, host)).isAllowed
@@ -241,7 +254,7 @@ test('many rules are found as few are by looking through them, and the first tha
   )
   const request = fc.record({
     path: fc.constantFrom('/a', '/a/', '/a/b', '/b/', '/', '/c.json', '/a/b/c', '/A', '//a', '/x/../a/b'),
-    method: fc.constantFrom('GET', 'PUT'),
+    method: fc.constantFrom('GET', 'PUT', 'put'),
     host: fc.constantFrom('api.shop', 'API.shop:80', 'shop', 'x.api.shop.', '.shop', 'other'),
     a: header,
     b: header,

@@ -110,6 +110,25 @@ test('Envoy takes a header with underscores for the same where it shuts out, and
   assert.deepEqual(decodeAccess(encoded, at), { access: both })
 })
 
+test('Envoy takes a method in any case of letters for the same where it shuts out, and to the letter where it lets in', () => {
+  const of = (not: boolean): AccessRule => ({
+    name: 'n/p#0',
+    from: [],
+    to: [[{ on: 'method', any: [{ type: 'exact', value: 'DELETE' }], ...(not ? { not: true as const } : {}) }]],
+  })
+  for (const [access, filter, ignores] of [
+    [{ deny: [of(false)] }, accessFilters.deny, true],
+    [{ deny: [of(true)] }, accessFilters.deny, false],
+    [{ deny: [], allow: [of(false)] }, accessFilters.allow, false],
+    [{ deny: [], allow: [of(true)] }, accessFilters.allow, true],
+  ] as const) {
+    const encoded = encodeAccess(access)
+    const text = JSON.stringify(anyUnpack(encoded[filter]!, RBACPerRouteSchema)?.rbac?.rules?.policies['n/p#0']?.permissions)
+    assert.equal(text.includes('"ignoreCase":true'), ignores, text)
+    assert.deepEqual(decodeAccess(encoded, at), { access })
+  }
+})
+
 const byPath: Access = { deny: [], allow: [{ name: 'a/b#0', from: [], to: [[{ on: 'path', any: [{ type: 'prefix', value: '/a/' }] }]] }] }
 
 test('Envoy denies what it could read in another way where paths count, and nothing more where they do not', () => {

@@ -182,7 +182,7 @@ const questionOf = ({ protocol, grpc, http }: Provider): AuthorizerQuestion =>
 
 /** What cannot be compared is left out, so that more is asked about. */
 function rulesOf(policy: Policy, when: NonNullable<NonNullable<Policy['spec']>['when']>): readonly AccessRule[] {
-  const to = when.map((each, at) => lowerOperation(each, `spec.when[${at}]`).filter(condition => typeof condition !== 'string'))
+  const to = when.map((each, at) => lowerOperation(each, false, `spec.when[${at}]`).filter(condition => typeof condition !== 'string'))
   return [{ name: `${nameOf(policy)}#0`, from: [], to: to.some(all => all.length === 0) ? [] : to }]
 }
 

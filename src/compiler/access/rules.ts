@@ -29,7 +29,7 @@ export function lowerRules(policy: AccessPolicy, trustDomain: string, idTemplate
       return all === undefined ? [] : [all]
     })
     const to = (rule.to ?? []).flatMap((operation, nth): readonly GuardOperation[] => {
-      const http = kept(lowerOperation(operation, `${path}.to[${nth}]`))
+      const http = kept(lowerOperation(operation, isAllow, `${path}.to[${nth}]`))
       return http === undefined ? [] : [{ ports: operation.ports ?? [], notPorts: operation.notPorts ?? [], http }]
     })
     if ((rule.from !== undefined && from.length === 0) || (rule.to !== undefined && to.length === 0)) return []
@@ -144,9 +144,10 @@ export function patternOf(pattern: string): TextMatch {
 const escaped = (text: string): string =>
   text.replaceAll(/[\\^$.*+?()[\]{}|/-]/g, char => (char === '/' || char === '-' ? char : `\\${char}`))
 
-/** Texts are what is wrong. */
+/** isAllow: it lets in. Texts are what is wrong. */
 export function lowerOperation(
   operation: Omit<AccessOperation, 'ports' | 'notPorts'>,
+  isAllow: boolean,
   path: string,
 ): readonly (AccessCondition | string)[] {
   const { methods, paths, hosts, headers, grpc, notMethods, notPaths, notHosts } = operation
@@ -162,6 +163,7 @@ export function lowerOperation(
     if (bad >= 0) return [`${path}.${field}[${bad}].value: "${list[bad]!.value}" is not in normal form: no request is compared as such`]
     return [{ on: 'path', any: list.flatMap(lowerPath), ...(isNot ? { not: true as const } : {}) }]
   }
+  // A call is a POST; but some servers of gRPC carry out whatever method comes, so that what shuts out does not look at it.
   const calls = (grpc ?? []).map(
     ({ service, method }): TextMatch =>
       method === undefined ? { type: 'prefix', value: `/${service}/` } : { type: 'exact', value: `/${service}/${method}` },
@@ -171,7 +173,7 @@ export function lowerOperation(
     ...(notMethods === undefined ? [] : [on('method', exact(notMethods), true)]),
     ...pathsOf(paths, 'paths', false),
     ...pathsOf(notPaths, 'notPaths', true),
-    ...(calls.length === 0 ? [] : [{ on: 'path' as const, any: calls }, on('method', exact(['POST']))]),
+    ...(calls.length === 0 ? [] : [{ on: 'path' as const, any: calls }, ...(isAllow ? [on('method', exact(['POST']))] : [])]),
     ...(hosts === undefined ? [] : [on('host', hosts.map(hostMatch))]),
     ...(notHosts === undefined ? [] : [on('host', notHosts.map(hostMatch), true)]),
     ...(headers ?? []).flatMap(({ name, values, notValues }): readonly AccessCondition[] => {

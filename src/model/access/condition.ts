@@ -70,7 +70,12 @@ export function testOf(condition: AccessCondition, denies: boolean): Test {
   }
   if (condition.on === 'address' || condition.on === 'identity') throw new Error(`${condition.on} is a condition of the caller`)
   const fits = anyTest(condition.any)
-  if (condition.on === 'method') return asked => fits(asked.method) !== isNot
+  if (condition.on === 'method') {
+    // Some servers take `delete` for DELETE: what shuts a caller out does so in any case of letters.
+    if (denies === isNot) return asked => fits(asked.method) !== isNot
+    const shuts = anyTest(condition.any.map(upper))
+    return asked => shuts(asked.method.toUpperCase()) !== isNot
+  }
   if (condition.on === 'path') return asked => fits(asked.path) !== isNot
   return asked => fits(bareHost(asked.host)) !== isNot
 }
@@ -95,6 +100,9 @@ export function spellingsOf(name: string): readonly string[] {
       : parts.slice(1).reduce((made, part) => made.flatMap(each => [`${each}-${part}`, `${each}_${part}`]), [parts[0]!])
   return [...new Set([name, ...all])]
 }
+
+const upper = (match: TextMatch): TextMatch =>
+  match.type === 'regex' ? { type: 'regex', value: `(?i:${match.value})` } : { type: match.type, value: match.value.toUpperCase() }
 
 function anyTest(matches: readonly TextMatch[]): (text: string) => boolean {
   const exact = new Set(matches.flatMap(({ type, value }) => (type === 'exact' ? [value] : [])))

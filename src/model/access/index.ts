@@ -16,6 +16,8 @@ export type Index = {
   readonly paths: Texts | undefined
   readonly hosts: Texts | undefined
   readonly methods: Places | undefined
+  /** Methods are in capitals there, and looked up so. */
+  readonly isAnyCase: boolean
   readonly headers: readonly { readonly name: string; readonly values: Places }[]
   readonly claims: readonly { readonly path: readonly string[]; readonly values: Places }[]
   /** Those that have none of it, in order. */
@@ -51,7 +53,8 @@ export function indexOf(tos: readonly (readonly (readonly AccessCondition[])[] |
       }
       const name = key.on === 'header' ? `header ${key.name}` : key.on === 'claim' ? `claim ${JSON.stringify(key.path)}` : key.on
       if (key.on === 'claim') claims.set(name, key.path)
-      for (const { type, value } of key.any) add(type === 'exact' ? name : `${name} ends`, value, place)
+      for (const { type, value } of key.any)
+        add(type === 'exact' ? name : `${name} ends`, denies && key.on === 'method' ? value.toUpperCase() : value, place)
     }
   }
   const texts = (name: string): Texts | undefined => {
@@ -63,6 +66,7 @@ export function indexOf(tos: readonly (readonly (readonly AccessCondition[])[] |
     paths: texts('path'),
     hosts: texts('host'),
     methods: tables.get('method'),
+    isAnyCase: denies,
     headers: names.flatMap(table => {
       if (!table.startsWith('header ')) return []
       const [name, values] = [table.slice(7), tables.get(table)!]
@@ -103,7 +107,7 @@ export function firstAt(index: Index, asked: Asked, holds: (place: Place) => boo
       if (holds(place)) first = place.at
     }
   }
-  const { paths, hosts, methods, headers, claims, others } = index
+  const { paths, hosts, methods, isAnyCase, headers, claims, others } = index
   if (paths !== undefined) {
     const { path } = asked
     look(paths.exact.get(path))
@@ -124,7 +128,7 @@ export function firstAt(index: Index, asked: Asked, holds: (place: Place) => boo
     if (hosts.ends.size > 0)
       for (let dot = host.indexOf('.'); dot >= 0; dot = host.indexOf('.', dot + 1)) look(hosts.ends.get(host.slice(dot)))
   }
-  if (methods !== undefined) look(methods.get(asked.method))
+  if (methods !== undefined) look(methods.get(isAnyCase ? asked.method.toUpperCase() : asked.method))
   look(others)
   return first
 }

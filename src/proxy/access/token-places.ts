@@ -20,8 +20,9 @@ export function findTokens(exchange: Exchange, places: readonly TokenPlace[]): r
     if (value === undefined) return []
     if (place.type !== 'header') return [{ text: value, place }]
     const { prefix } = place
-    // The scheme of Authorization has no case (RFC 9110 §11.1).
-    if (value.length < prefix.length || value.slice(0, prefix.length).toLowerCase() !== prefix.toLowerCase()) return []
+    // The scheme of Authorization has no case (RFC 9110 §11.1), and some servers take a tab behind it for a space: what they might read as a token is one.
+    if (value.length < prefix.length || value.slice(0, prefix.length).replaceAll('\t', ' ').toLowerCase() !== prefix.toLowerCase())
+      return []
     return [{ text: value.slice(prefix.length).trim(), place }]
   })
 }

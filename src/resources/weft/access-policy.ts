@@ -151,13 +151,13 @@ const method = () => z.string().regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}$/, { m
 
 export const plainOperation = z.strictObject({
   ports: list(portNumber()).optional().describe('Ports on which the workload itself listens.'),
-  methods: list(method()).optional().describe('Methods of HTTP; case counts.'),
+  methods: list(method()).optional().describe('Methods of HTTP; case counts where it lets in, and not where it shuts out.'),
   paths: list(path).optional().describe('Paths of HTTP, normalised before they are compared.'),
   hosts: list(hostname()).optional().describe('Hosts of HTTP, without port; *.example for all names below it.'),
   headers: list(header).optional().describe('Headers of HTTP: all of these.'),
   grpc: list(grpc).optional().describe('Calls of gRPC.'),
   notPorts: list(portNumber()).optional().describe('As ports: none of these.'),
-  notMethods: list(method()).optional().describe('As methods: none of these.'),
+  notMethods: list(method()).optional().describe('As methods: none of these; case counts where it shuts out, and not where it lets in.'),
   notPaths: list(path).optional().describe('As paths: none of these.'),
   notHosts: list(hostname()).optional().describe('As hosts: none of these.'),
 })

@@ -117,7 +117,7 @@ function ruleOf(key: string, policy: Policy, isDenied: boolean, where: string): 
   const { principals, permissions, condition } = policy
   if (principals.length === 0 || permissions.length === 0) refuse(where, 'principals and permissions are needed')
   const from = principals.map((each, at) => whoOf(each, `${where}.principals[${at}]`))
-  const to = permissions.map((each, at) => whatOf(each, `${where}.permissions[${at}]`))
+  const to = permissions.map((each, at) => whatOf(each, isDenied, `${where}.permissions[${at}]`))
   return {
     name: /#\d+$/.test(key) ? key : `${key}#0`,
     from: from.some(all => all.length === 0) ? [] : from,
@@ -159,12 +159,12 @@ function whoOf({ identifier }: Principal, where: string): readonly AccessConditi
   return [any.length > 0 ? { on: 'identity', any } : { on: 'address', networks }]
 }
 
-/** Empty: anything. */
-function whatOf({ rule }: Permission, where: string): readonly AccessCondition[] {
+/** Empty: anything. shuts: what fits shuts out. */
+function whatOf({ rule }: Permission, shuts: boolean, where: string): readonly AccessCondition[] {
   if (rule.case === 'any') return []
-  if (rule.case === 'andRules') return rule.value.rules.flatMap((each, at) => whatOf(each, `${where}.and_rules[${at}]`))
+  if (rule.case === 'andRules') return rule.value.rules.flatMap((each, at) => whatOf(each, shuts, `${where}.and_rules[${at}]`))
   if (rule.case === 'notRule') {
-    const [only, ...more] = whatOf(rule.value, `${where}.not_rule`)
+    const [only, ...more] = whatOf(rule.value, !shuts, `${where}.not_rule`)
     if (only === undefined || more.length > 0 || only.not === true) refuse(`${where}.not_rule`, 'only of one or several of the same kind')
     return [{ ...only, not: true }]
   }
@@ -174,7 +174,7 @@ function whatOf({ rule }: Permission, where: string): readonly AccessCondition[]
       if (one.value.rule.case !== 'path') refuse(where, 'url_path needs a path')
       return { on: 'path', any: [textOf(one.value.rule.value, where)] }
     }
-    if (one.case === 'header') return headerOf(one.value, where)
+    if (one.case === 'header') return headerOf(one.value, shuts, where)
     return refuse(where, `${one.case ?? 'nothing'} is not carried out here`)
   })
   return [found.reduce((one, other) => merged(one, other, where))]
@@ -195,14 +195,14 @@ function merged(one: AccessCondition, other: AccessCondition, where: string): Ac
   return { ...one, any: [...one.any, ...other.any] }
 }
 
-function headerOf(message: HeaderMatcher, where: string): AccessCondition {
+function headerOf(message: HeaderMatcher, shuts: boolean, where: string): AccessCondition {
   checkHeader(message, where)
   const name = message.name.toLowerCase()
   const { headerMatchSpecifier: match } = message
   if (match.case === 'presentMatch' && match.value && !name.startsWith(':')) return { on: 'header', name, any: [] }
   const value: TextMatch =
     match.case === 'stringMatch'
-      ? textOf(match.value, where)
+      ? textOf(match.value, where, shuts && name === ':method')
       : match.case === 'exactMatch'
         ? { type: 'exact', value: match.value }
         : refuse(where, 'string_match, exact_match or present_match is needed')
@@ -229,8 +229,9 @@ function unwrap(kind: keyof typeof wrapped, { type, value }: TextMatch): TextMat
   return escapeRegex(plain) === escaped ? { type: shape, value: plain } : { type: 'regex', value: body }
 }
 
-function textOf(message: StringMatcher, where: string): TextMatch {
-  if (message.ignoreCase) refuse(`${where}.ignore_case`, 'not carried out by this proxy')
+/** isAnyCase: whoever reads the rule compares so anyway. */
+function textOf(message: StringMatcher, where: string, isAnyCase = false): TextMatch {
+  if (message.ignoreCase && !isAnyCase) refuse(`${where}.ignore_case`, 'not carried out by this proxy')
   const { matchPattern: match } = message
   if (match.case === 'exact' || match.case === 'prefix' || match.case === 'suffix') return { type: match.case, value: match.value }
   if (match.case !== 'safeRegex') return refuse(where, 'exact, prefix, suffix or safe_regex is needed')

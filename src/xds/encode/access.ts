@@ -171,7 +171,8 @@ function permissionsOf(condition: AccessCondition, isDenied: boolean): Permissio
     permission({ case: 'header', value: create(HeaderMatcherSchema, { name, headerMatchSpecifier: { case: 'stringMatch', value } }) })
   switch (condition.on) {
     case 'method':
-      return condition.any.map(match => header(':method', matcher(match)))
+      // As `testOf` has it: what shuts out does so in any case of letters.
+      return condition.any.map(match => header(':method', matcher(match, isDenied !== (condition.not === true))))
     case 'host':
       return condition.any.map(match => header(':authority', matcher({ type: 'regex', value: wrap('host', match) })))
     case 'path':
@@ -201,8 +202,9 @@ function wrap(kind: keyof typeof wrapped, { type, value }: TextMatch): string {
   return `${before}${type === 'suffix' ? anyText[kind] : ''}${body}${type === 'prefix' ? anyText[kind] : ''}${after}`
 }
 
-function matcher({ type, value }: TextMatch): StringMatcher {
+function matcher({ type, value }: TextMatch, isAnyCase = false): StringMatcher {
   return create(StringMatcherSchema, {
+    ignoreCase: isAnyCase && type !== 'regex',
     matchPattern: type === 'regex' ? { case: 'safeRegex', value: { regex: value } } : { case: type, value },
   })
 }

@@ -82,6 +82,8 @@ export async function cases(): Promise<readonly Case[]> {
       lines: bearer(await token(admin, { key: curve.privateKey, alg: 'ES256', header: { kid: 'ec' } })),
       weft: 'ok',
     },
+    { name: 'a tab behind the scheme', lines: ['authorization', `Bearer\t${good}`], weft: 'ok', envoy: 401 },
+    { name: 'a bad token behind a tab', lines: ['authorization', 'Bearer\tx.y.z'], weft: 'token-invalid' },
     { name: 'EdDSA', lines: bearer(await token(admin, { key: edwards.privateKey, alg: 'EdDSA', header: { kid: 'ed' } })), weft: 'ok' },
     { name: 'PS256 without a kid', lines: bearer(await token(admin, { alg: 'PS256', header: { kid: undefined } })), weft: 'ok' },
     { name: 'several audiences, one of them ours', lines: bearer(await token({ ...admin, aud: ['other', audience] })), weft: 'ok' },
