@@ -22,7 +22,9 @@ import { meshTermsOf, type TlsProfile, type TlsTerms } from '#model/tls'
 import { emptyView, type View } from '#model/view'
 import { everywhere } from '#model/way-out'
 import type { WorkloadPort } from '#model/workload'
-import { Acceptor, defaultLimits, type Limits } from './callers/accept.ts'
+import { Acceptor } from './callers/accept.ts'
+import { Carriers } from './callers/carriers.ts'
+import { defaultLimits, type Limits, type Place } from './place.ts'
 import { Gate } from './access/access.ts'
 import { arrival } from './callers/arrival.ts'
 import type { Reach } from './upstreams/connect.ts'
@@ -92,6 +94,7 @@ export class Core implements AsyncDisposable {
   readonly dialOutside: (host: string, port: number, on: UdpHandlers) => UdpFlow
   readonly #options: CoreOptions
   readonly #acceptor: Acceptor
+  readonly #carriers: Carriers
   readonly #edge: Edge
   readonly #pools: Pools
   readonly #listening: Listening[] = []
@@ -135,7 +138,7 @@ export class Core implements AsyncDisposable {
     this.dialOutside = (host, port, on) => flowOutside({ host, port }, reach, on, true)
     this.#pools = new Pools(reach, this.meter.registry)
     this.meter.watch(() => this.#pools.standings())
-    this.#acceptor = new Acceptor({
+    const place: Place = {
       view: () => this.#view,
       ready: () => this.ready(),
       isReady: () => this.#isReady,
@@ -149,7 +152,9 @@ export class Core implements AsyncDisposable {
       control: options.control,
       detectMs: options.detectMs,
       limits: options.limits ?? defaultLimits,
-    })
+    }
+    this.#carriers = new Carriers(place)
+    this.#acceptor = new Acceptor(place, this.#carriers)
     this.#edge = new Edge({
       handshakes: this.#handshakes,
       acceptor: this.#acceptor,
@@ -157,14 +162,14 @@ export class Core implements AsyncDisposable {
       log,
       caught: (work, socket) => this.#caught(work, socket),
     })
-    this.#times = new Times(unheld, () => this.#acceptor.judgeAgain())
+    this.#times = new Times(unheld, () => this.#carriers.judgeAgain())
     this.#sweeper = setInterval(() => this.sweep(performance.now()), 5000).unref()
   }
 
   /** Ends what stands still or idles too long. now: performance.now(). */
   sweep(now: number): void {
     this.#pools.sweep(Date.now())
-    this.#acceptor.sweep(now)
+    this.#carriers.sweep(now)
   }
 
   get view(): View {
@@ -187,8 +192,8 @@ export class Core implements AsyncDisposable {
     return this.#pools.guards.limits()
   }
   /** Ports of the workload whose requests at once are limited by what it bears. */
-  get concurrency(): Acceptor['concurrency'] {
-    return this.#acceptor.concurrency
+  get concurrency(): Carriers['concurrency'] {
+    return this.#carriers.concurrency
   }
   /** Connections with TLS, and what was agreed on. */
   get secured(): Handshakes['now'] {
@@ -210,7 +215,7 @@ export class Core implements AsyncDisposable {
     if (hasOtherTerms(before, view)) this.#renewTerms()
     if (before.listeners[everywhere]?.egress !== view.listeners[everywhere]?.egress) this.#pools.retireOutside()
     if (before.trust !== view.trust) this.#partWithdrawn()
-    this.#acceptor.rejudge(before)
+    this.#carriers.rejudge(before)
     this.#times.follow(view)
     this.#settle()
   }
@@ -283,7 +288,7 @@ export class Core implements AsyncDisposable {
 
   /** A flow of datagrams to a service; see `listenerAt`. */
   datagrams(session: DatagramSession, listener: Listener): void {
-    this.#acceptor.datagrams(session, listener)
+    this.#carriers.datagrams(session, listener)
   }
 
   /** Opens a listener of datagrams at an address of its own, for senders that are not captured but come to it; port 0: any free one. */
@@ -295,7 +300,7 @@ export class Core implements AsyncDisposable {
     } = await listenSessions(host, port, session => {
       const listener = this.#view.listeners[name]
       if (listener === undefined) session.close()
-      else this.#acceptor.datagrams(session, listener)
+      else this.#carriers.datagrams(session, listener)
     })
     const listening = { host, port: bound, stop, resume, [Symbol.asyncDispose]: async () => stop() }
     this.#listening.push(listening)
@@ -309,7 +314,7 @@ export class Core implements AsyncDisposable {
 
   /** A connection that speaks HTTP and names the place of each request itself. */
   http(socket: Socket, entryOf: EntryOf, first: Uint8Array): void {
-    this.#acceptor.http(socket, entryOf, first)
+    this.#carriers.http(socket, entryOf, first)
   }
 
   /** A listener as this workload's requests meet it; view: other than the newest. */
@@ -458,14 +463,14 @@ export class Core implements AsyncDisposable {
   async quiet(haveHeard: boolean, deadlineMs: number): Promise<void> {
     const end = performance.now() + deadlineMs
     if (haveHeard) await pause(Math.min(deadlineMs, leadMs))
-    while (!this.#acceptor.isQuiet(haveHeard ? silenceMs : 0, performance.now()) && performance.now() < end) await pause(10)
+    while (!this.#carriers.isQuiet(haveHeard ? silenceMs : 0, performance.now()) && performance.now() < end) await pause(10)
   }
 
   /** Stops taking callers, lets what runs end, at most this long; then the rest is closed and counted. The workload may still call out meanwhile. */
   async drain(deadlineMs: number): Promise<void> {
     this.#isDraining = true
     for (const listening of this.#listening) listening.stop()
-    this.#acceptor.drain()
+    this.#carriers.drain()
     await this.#emptied(deadlineMs)
   }
 
@@ -475,22 +480,22 @@ export class Core implements AsyncDisposable {
    */
   async retire(deadlineMs: number): Promise<void> {
     for (const listening of this.#listening) listening.stop()
-    this.#acceptor.retire()
+    this.#carriers.retire()
     await this.#emptied(deadlineMs)
   }
 
   async #emptied(deadlineMs: number): Promise<void> {
     const end = performance.now() + deadlineMs
-    const isServing = (now: number) => this.#acceptor.openConnections + this.#callers.size + this.#acceptor.busySessions(now) > 0
+    const isServing = (now: number) => this.#carriers.openConnections + this.#callers.size + this.#carriers.busySessions(now) > 0
     for (let now = performance.now(); now < end && isServing(now); now = performance.now()) await pause(20)
-    this.#acceptor.cut('drain-deadline')
+    this.#carriers.cut('drain-deadline')
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#sweeper)
     this.#times.end()
     for (const listening of this.#listening) listening.stop()
-    this.#acceptor.endSessions()
+    this.#carriers.endSessions()
     this.#pools.close()
   }
 }

@@ -10,7 +10,7 @@ import type { Protocol } from '../../src/model/listener.ts'
 import { portName } from '../../src/model/port.ts'
 import type { Route } from '../../src/model/route.ts'
 import type { View } from '../../src/model/view.ts'
-import { defaultLimits, type Limits } from '../../src/proxy/callers/accept.ts'
+import { defaultLimits, type Limits } from '../../src/proxy/place.ts'
 import { Core } from '../../src/proxy/core.ts'
 
 export const trustDomain = 'weft.test'

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import http from 'node:http'
 import http2 from 'node:http2'
 import net, { type AddressInfo } from 'node:net'
-import type { Limits } from '../../src/proxy/callers/accept.ts'
+import type { Limits } from '../../src/proxy/place.ts'
 import { inboundSide, materials, type OutboundSide, outboundSide, remote, type Side } from './pair.ts'
 
 export type Version = 'http1' | 'http2'
