@@ -1,45 +1,36 @@
-/** The data plane of one workload: a view that is swapped, and everything that serves by it. One file as a whole, for it holds what opens and ends together. */
+/** The data plane of one workload: a view that is swapped, and everything that serves by it, opened and ended together. */
 
 import type { Clock } from '#base/clock'
-import { Failure } from '#base/failure'
 import type { Log } from '#base/log'
 import { allowLinearRegex } from '#io/linear-regex'
-import {
-  listen,
-  type Listening,
-  type SecureAcceptor,
-  type SecureContext,
-  secureAcceptor,
-  secureContext,
-  type Socket,
-  type TlsMaterial,
-} from '#io/net'
+import { listen, type Listening, type Socket, type TlsMaterial } from '#io/net'
 import { type Lookup, machineLookup } from '#io/resolver'
-import { type DatagramSession, dialUdp, listenSessions, type UdpFlow, type UdpHandlers, type UdpSessions } from '#io/udp'
-import type { Listener, Protocol } from '#model/listener'
-import { portName } from '#model/port'
-import { meshTermsOf, type TlsProfile, type TlsTerms } from '#model/tls'
+import { type DatagramSession, dialUdp, type UdpFlow, type UdpHandlers, type UdpSessions } from '#io/udp'
+import type { Listener } from '#model/listener'
 import { emptyView, type View } from '#model/view'
 import { everywhere } from '#model/way-out'
 import type { WorkloadPort } from '#model/workload'
+import { Gate } from './access/access.ts'
+import { Times } from './access/times.ts'
 import { Acceptor } from './callers/accept.ts'
 import { Carriers } from './callers/carriers.ts'
-import { defaultLimits, type Limits, type Place } from './place.ts'
-import { Gate } from './access/access.ts'
-import { arrival } from './callers/arrival.ts'
-import type { Reach } from './upstreams/connect.ts'
-import type { OutsideNames } from './dns.ts'
 import type { EntryOf } from './callers/downstream.ts'
-import { Edge } from './edge.ts'
-import type { Entry, Party } from './telemetry/entry.ts'
-import { flowOutside } from './upstreams/dial-outside.ts'
+import { Edge } from './callers/edge.ts'
+import { type Listen, Ports } from './callers/ports.ts'
+import { hasOtherTerms } from './callers/view-change.ts'
+import { Credentials } from './credentials.ts'
+import { Departure } from './departure.ts'
+import type { OutsideNames } from './dns.ts'
 import { Exit } from './exit.ts'
-import { hopAlpn } from './upstreams/hop.ts'
+import { Patience } from './patience.ts'
+import { defaultLimits, type Limits, type Place } from './place.ts'
+import type { Entry, Party } from './telemetry/entry.ts'
 import { Meter } from './telemetry/meter.ts'
-import { Handshakes, whyRefused } from './upstreams/handshakes.ts'
+import type { Reach } from './upstreams/connect.ts'
+import { flowOutside } from './upstreams/dial-outside.ts'
+import { Handshakes } from './upstreams/handshakes.ts'
 import { Peers } from './upstreams/peers.ts'
 import { Pools } from './upstreams/pool.ts'
-import { Times } from './access/times.ts'
 
 export type CoreOptions = {
   /** False: it may speak plaintext only, and is ready without a certificate. */
@@ -63,17 +54,6 @@ export type CoreOptions = {
   readonly detectMs?: number
 }
 
-export type Listen = (host: string, port: number, onSocket: (socket: Socket) => void, name: string) => Promise<Listening>
-
-/** Within this time callers learn that a workload goes, when nothing is slow. */
-const leadMs = 150
-/** So long without a new request means that the callers have learnt it. */
-const silenceMs = 100
-
-/** What the TLS hello of a caller may agree on: opaque bytes agree on nothing. */
-const alpnOf = (protocol: Protocol | undefined): readonly string[] =>
-  protocol === 'tcp' || protocol === 'tls' ? [] : [hopAlpn, 'h2', 'http/1.1']
-
 /** The system's clock, by which no process is kept alive. */
 const unheld: Clock = {
   now: Date.now,
@@ -82,8 +62,6 @@ const unheld: Clock = {
     return () => clearTimeout(timer)
   },
 }
-
-const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
 
 export class Core implements AsyncDisposable {
   readonly meter: Meter
@@ -95,31 +73,22 @@ export class Core implements AsyncDisposable {
   readonly #options: CoreOptions
   readonly #acceptor: Acceptor
   readonly #carriers: Carriers
-  readonly #edge: Edge
+  readonly #ports: Ports
+  readonly #departure: Departure
   readonly #pools: Pools
-  readonly #listening: Listening[] = []
-  readonly #acceptors: { readonly name: string; readonly acceptor: SecureAcceptor }[] = []
-  readonly #listen: Listen
-  /** Every connection of a caller, from before it is known what it speaks. */
-  readonly #callers = new Set<Socket>()
-  /** By port of the workload: who meets its callers. */
-  readonly #doors = new Map<number, (socket: Socket) => void>()
-  readonly #waiting = new Set<() => void>()
+  readonly #credentials = new Credentials()
+  readonly #patience: Patience
   readonly #sweeper: NodeJS.Timeout
   readonly #times: Times
   readonly #peers = new Peers(() => this.#view.trust)
   #view: View = emptyView
-  #isReady = false
-  /** By profile. */
-  readonly #credentials = new Map<TlsProfile, SecureContext>()
-  #material: TlsMaterial | undefined
   #isDraining = false
 
   constructor(options: CoreOptions) {
     // Paths of callers are rewritten by expressions of operators.
     allowLinearRegex()
     this.#options = options
-    this.#listen = options.listen ?? listen
+    this.#patience = new Patience(options.patienceMs)
     this.meter = new Meter(options.self, Date.now())
     this.#handshakes = new Handshakes(this.meter.registry)
     const dialLocalUdp = options.dialLocalUdp ?? ((port: number, on: UdpHandlers) => dialUdp('127.0.0.1', port, on))
@@ -127,7 +96,7 @@ export class Core implements AsyncDisposable {
     const exit = new Exit(this.meter, log, options.outside)
     this.exit = exit
     const reach: Reach = {
-      credentials: profile => this.#context(profile),
+      credentials: profile => this.#credentials.context(profile),
       agreed: (socket, side, peer) => this.#handshakes.agreed(socket, side, peer),
       dialLocal: options.dialLocal,
       dialLocalUdp,
@@ -140,8 +109,8 @@ export class Core implements AsyncDisposable {
     this.meter.watch(() => this.#pools.standings())
     const place: Place = {
       view: () => this.#view,
-      ready: () => this.ready(),
-      isReady: () => this.#isReady,
+      ready: () => this.#patience.wait(),
+      isReady: () => this.#patience.isOver,
       self,
       pools: this.#pools,
       reach,
@@ -155,13 +124,20 @@ export class Core implements AsyncDisposable {
     }
     this.#carriers = new Carriers(place)
     this.#acceptor = new Acceptor(place, this.#carriers)
-    this.#edge = new Edge({
-      handshakes: this.#handshakes,
-      acceptor: this.#acceptor,
-      view: () => this.#view,
-      log,
-      caught: (work, socket) => this.#caught(work, socket),
+    const caught = (work: Promise<void>, socket: Socket): void => this.#caught(work, socket)
+    const [acceptor, handshakes] = [this.#acceptor, this.#handshakes]
+    this.#ports = new Ports({
+      place,
+      listen: options.listen ?? listen,
+      acceptor,
+      carriers: this.#carriers,
+      edge: new Edge({ handshakes, acceptor, view: place.view, log, caught }),
+      credentials: this.#credentials,
+      peers: this.#peers,
+      handshakes,
+      caught,
     })
+    this.#departure = new Departure(this.#carriers, this.#ports)
     this.#times = new Times(unheld, () => this.#carriers.judgeAgain())
     this.#sweeper = setInterval(() => this.sweep(performance.now()), 5000).unref()
   }
@@ -200,7 +176,7 @@ export class Core implements AsyncDisposable {
     return this.#handshakes.now
   }
   get isReady(): boolean {
-    return this.#isReady
+    return this.#patience.isOver
   }
   get isDraining(): boolean {
     return this.#isDraining
@@ -232,53 +208,25 @@ export class Core implements AsyncDisposable {
 
   /** New connections use the new certificate and roots; open ones go on. */
   present(material: TlsMaterial): void {
-    this.#material = material
+    this.#credentials.present(material)
     this.#renewTerms()
     this.#settle()
   }
 
-  /** What is kept was made with another certificate, or agreed on otherwise than the mesh wants it now. */
   #renewTerms(): void {
-    this.#credentials.clear()
+    this.#credentials.forget()
     this.#pools.retire()
-    if (this.#material !== undefined) for (const { name, acceptor } of this.#acceptors) acceptor.renew(this.#material, this.#termsAt(name))
-  }
-
-  #termsAt(listener: string): TlsTerms {
-    return meshTermsOf[this.#view.listeners[listener]?.tls?.profile ?? 'modern']
-  }
-
-  /** Made when it is first needed: it takes 50 KB, and many a workload of a node calls nobody. */
-  #context(profile: TlsProfile = 'modern'): SecureContext | undefined {
-    const known = this.#credentials.get(profile)
-    if (known !== undefined || this.#material === undefined) return known
-    const made = secureContext(this.#material, meshTermsOf[profile])
-    this.#credentials.set(profile, made)
-    return made
+    this.#ports.renew()
   }
 
   /** The first view and the first certificate are there. Rejects with `not-ready` when patience ends. */
   ready(): Promise<void> {
-    if (this.#isReady) return Promise.resolve()
-    return new Promise((resolve, reject) => {
-      const done = () => {
-        clearTimeout(timer)
-        resolve()
-      }
-      const timer = setTimeout(() => {
-        this.#waiting.delete(done)
-        reject(new Failure('not-ready'))
-      }, this.#options.patienceMs)
-      this.#waiting.add(done)
-    })
+    return this.#patience.wait()
   }
 
   #settle(): void {
-    const isKnown = this.#material !== undefined || this.#options.needsCertificate === false
-    if (this.#isReady || this.#view === emptyView || !isKnown) return
-    this.#isReady = true
-    for (const done of this.#waiting) done()
-    this.#waiting.clear()
+    const isKnown = this.#credentials.material !== undefined || this.#options.needsCertificate === false
+    if (!this.#patience.isOver && this.#view !== emptyView && isKnown) this.#patience.end()
   }
 
   /** A connection that the workload made. */
@@ -292,19 +240,8 @@ export class Core implements AsyncDisposable {
   }
 
   /** Opens a listener of datagrams at an address of its own, for senders that are not captured but come to it; port 0: any free one. */
-  async openDatagrams(name: string, host: string, port: number): Promise<Listening & Pick<UdpSessions, 'resume'>> {
-    const {
-      port: bound,
-      stop,
-      resume,
-    } = await listenSessions(host, port, session => {
-      const listener = this.#view.listeners[name]
-      if (listener === undefined) session.close()
-      else this.#carriers.datagrams(session, listener)
-    })
-    const listening = { host, port: bound, stop, resume, [Symbol.asyncDispose]: async () => stop() }
-    this.#listening.push(listening)
-    return listening
+  openDatagrams(name: string, host: string, port: number): Promise<Listening & Pick<UdpSessions, 'resume'>> {
+    return this.#ports.openDatagrams(name, host, port)
   }
 
   /** A connection that the workload made and that is left out of the mesh. */
@@ -323,125 +260,23 @@ export class Core implements AsyncDisposable {
   }
 
   /** Opens the port on which callers of the mesh reach one port of the workload; at: which, 0 for any free one. Mutual TLS is the listener's to demand. */
-  async bind(port: Omit<WorkloadPort, 'bind'>, host: string, at = 0): Promise<WorkloadPort> {
-    const name = `inbound/${portName(port.port, port.protocol)}`
-    const alpn = alpnOf(port.protocol)
-    let acceptor: SecureAcceptor | undefined
-    const secure = () => {
-      if (acceptor === undefined) this.#acceptors.push({ name, acceptor: (acceptor = this.#secure(name, alpn)) })
-      return acceptor
-    }
-    const arrived = (socket: Socket) => this.#caught(this.#arrived(socket, name, secure), socket)
-    if (port.protocol !== 'udp') this.#doors.set(port.port, arrived)
-    const listening = await this.#openFor(name, host, at, arrived)
-    return { ...port, bind: { host, port: listening.port } }
+  bind(port: Omit<WorkloadPort, 'bind'>, host: string, at = 0): Promise<WorkloadPort> {
+    return this.#ports.bind(port, host, at)
   }
 
   /** A caller that dialled the workload's own port and was captured on its way: it is met as at the port of the mesh. */
   intercepted(socket: Socket, port: number): void {
-    const arrived = this.#doors.get(port)
-    if (arrived === undefined) return void socket.destroy()
-    this.#callers.add(socket)
-    socket.once('close', () => this.#callers.delete(socket))
-    socket.on('error', () => {})
-    arrived(socket)
-  }
-
-  async #openFor(name: string, host: string, port: number, onSocket: (socket: Socket) => void): Promise<Listening> {
-    const arrive = (socket: Socket) => {
-      this.#callers.add(socket)
-      socket.once('close', () => this.#callers.delete(socket))
-      socket.on('error', () => {})
-      onSocket(socket)
-    }
-    const listening = await this.#listen(host, port, arrive, name)
-    this.#listening.push(listening)
-    return listening
+    this.#ports.intercepted(socket, port)
   }
 
   /** Opens a listener of the view at an address of its own, for callers that are not captured but come to it; port 0: any free one. */
-  async open(name: string, host: string, port: number): Promise<Listening> {
-    const acceptors = new Map<string, SecureAcceptor>()
-    const secure = () => {
-      const alpn = alpnOf(this.#view.listeners[name]?.protocol)
-      const known = acceptors.get(alpn.join())
-      if (known !== undefined) return known
-      const fresh = this.#secure(name, alpn)
-      this.#acceptors.push({ name, acceptor: fresh })
-      acceptors.set(alpn.join(), fresh)
-      return fresh
-    }
-    return this.#openFor(name, host, port, socket => {
-      this.#caught(this.#arrived(socket, name, secure), socket)
-    })
-  }
-
-  /** Mutual TLS or plaintext: what the listener takes is asked for each connection, for it may change at any time. */
-  async #arrived(socket: Socket, name: string, secure: () => SecureAcceptor): Promise<void> {
-    if (!(await this.#isReadyFor(socket))) return
-    const listener = this.#view.listeners[name]
-    if (listener === undefined) return void socket.destroy()
-    if (listener.direction === 'gateway') return this.#edge.arrived(socket, listener)
-    const ends = listener.proxyProtocol === true ? await this.#acceptor.announced(socket, listener) : undefined
-    if (listener.proxyProtocol === true && ends === undefined) return
-    if (listener.tls === undefined) return this.#acceptor.inbound(socket, name, undefined, null, ends)
-    const arrived = await arrival(socket, listener)
-    if (arrived === undefined) return void socket.destroy()
-    if (arrived.kind === 'tls') return secure().accept(socket)
-    if (listener.tls?.mode === 'strict') return this.#acceptor.refuse(socket, listener, arrived.first)
-    await this.#acceptor.inbound(socket, name, undefined, null, ends)
-  }
-
-  #secure(name: string, alpn: readonly string[]): SecureAcceptor {
-    const failed = (why: string, reason: string) => {
-      this.#handshakes.refused(name, reason)
-      this.#options.log.warn(`a caller of ${name} was refused: ${why}`, { reason: 'identity-required' })
-    }
-    return secureAcceptor(
-      this.#material!,
-      alpn,
-      secure => {
-        secure.on('error', () => {})
-        const proven = this.#peers.caller(secure, name)
-        if ('refused' in proven) {
-          failed(proven.refused, proven.code)
-          return void secure.destroy()
-        }
-        this.#handshakes.agreed(secure, 'inbound', proven.peer)
-        this.#caught(this.#acceptor.inbound(secure, name, proven.peer, secure.alpnProtocol), secure)
-      },
-      code => {
-        const [reason, why] = whyRefused(code)
-        failed(why, reason)
-      },
-      this.#termsAt(name),
-    )
+  open(name: string, host: string, port: number): Promise<Listening> {
+    return this.#ports.open(name, host, port)
   }
 
   /** A plaintext door for callers outside the mesh, such as a browser on this machine: leads to the same inbound listener, without an identity. demandsHeader: behind a balancer that speaks the PROXY protocol. */
-  async publish(host: string, port: number, workloadPort: number, demandsHeader = false): Promise<Listening> {
-    return this.#openFor(`published/${workloadPort}`, host, port, socket =>
-      this.#caught(this.#published(socket, `inbound/${workloadPort}`, demandsHeader), socket),
-    )
-  }
-
-  async #published(socket: Socket, name: string, demandsHeader: boolean): Promise<void> {
-    if (!demandsHeader) return this.#acceptor.published(socket, name)
-    if (!(await this.#isReadyFor(socket))) return
-    const listener = this.#view.listeners[name]
-    if (listener === undefined) return void socket.destroy()
-    const ends = await this.#acceptor.announced(socket, listener)
-    if (ends !== undefined) await this.#acceptor.published(socket, name, ends)
-  }
-
-  async #isReadyFor(socket: Socket): Promise<boolean> {
-    try {
-      if (!this.#isReady) await this.ready()
-      return !socket.destroyed
-    } catch {
-      socket.destroy()
-      return false
-    }
+  publish(host: string, port: number, workloadPort: number, demandsHeader = false): Promise<Listening> {
+    return this.#ports.publish(host, port, workloadPort, demandsHeader)
   }
 
   #caught(work: Promise<void>, socket: Socket): void {
@@ -461,17 +296,13 @@ export class Core implements AsyncDisposable {
    * be told to end without losing one. haveHeard: false where callers cannot learn of it; then only what is under way is waited for.
    */
   async quiet(haveHeard: boolean, deadlineMs: number): Promise<void> {
-    const end = performance.now() + deadlineMs
-    if (haveHeard) await pause(Math.min(deadlineMs, leadMs))
-    while (!this.#carriers.isQuiet(haveHeard ? silenceMs : 0, performance.now()) && performance.now() < end) await pause(10)
+    await this.#departure.quiet(haveHeard, deadlineMs)
   }
 
   /** Stops taking callers, lets what runs end, at most this long; then the rest is closed and counted. The workload may still call out meanwhile. */
   async drain(deadlineMs: number): Promise<void> {
     this.#isDraining = true
-    for (const listening of this.#listening) listening.stop()
-    this.#carriers.drain()
-    await this.#emptied(deadlineMs)
+    await this.#departure.drain(deadlineMs)
   }
 
   /**
@@ -479,32 +310,14 @@ export class Core implements AsyncDisposable {
    * with its next answer that it should connect anew. At most this long; then the rest is closed and counted.
    */
   async retire(deadlineMs: number): Promise<void> {
-    for (const listening of this.#listening) listening.stop()
-    this.#carriers.retire()
-    await this.#emptied(deadlineMs)
-  }
-
-  async #emptied(deadlineMs: number): Promise<void> {
-    const end = performance.now() + deadlineMs
-    const isServing = (now: number) => this.#carriers.openConnections + this.#callers.size + this.#carriers.busySessions(now) > 0
-    for (let now = performance.now(); now < end && isServing(now); now = performance.now()) await pause(20)
-    this.#carriers.cut('drain-deadline')
+    await this.#departure.retire(deadlineMs)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#sweeper)
     this.#times.end()
-    for (const listening of this.#listening) listening.stop()
+    this.#ports.stop()
     this.#carriers.endSessions()
     this.#pools.close()
   }
-}
-
-/** Whether mutual TLS of the mesh agrees on something else than before. */
-function hasOtherTerms(before: View, now: View): boolean {
-  for (const [name, { tls }] of Object.entries(now.listeners)) {
-    const was = before.listeners[name]
-    if (was !== undefined && was.tls?.profile !== tls?.profile) return true
-  }
-  return false
 }

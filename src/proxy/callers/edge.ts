@@ -7,10 +7,10 @@ import { terminatedAt } from '#model/server-name'
 import { termsOf } from '#model/tls'
 import type { View } from '#model/view'
 import { detect } from '#wire/detect'
-import type { Acceptor } from './callers/accept.ts'
-import { firstBytes } from './callers/first-bytes.ts'
-import { type Handshakes, whyRefused } from './upstreams/handshakes.ts'
-import { endsOf } from './callers/proxy-header.ts'
+import type { Acceptor } from './accept.ts'
+import { firstBytes } from './first-bytes.ts'
+import { type Handshakes, whyRefused } from '../upstreams/handshakes.ts'
+import { endsOf } from './proxy-header.ts'
 
 /** As long as a handshake may take as a whole. */
 const helloMs = 10_000
