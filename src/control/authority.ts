@@ -180,6 +180,7 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
       const { publicKey, uris } = readCsr(csr)
       if (uris.some(uri => uri !== identity))
         throw new BadCsr(`the certificate request asks for ${uris.join(', ')}, but its sender is ${identity}`)
+      if (identity === self) throw new BadCsr(`${identity} is the control plane itself: nobody else gets its certificate`)
       withdrawn?.admit(identity)
       const life = lifeMs > 0 ? Math.min(lifeMs, leafLifeMs) : leafLifeMs
       const issued = await issuer.sign({ csr, publicKey, identity, lifeMs: life })

@@ -1,7 +1,7 @@
 /** What a Registration comes to, in its status: whether this control plane attests in the way that it asks for, and which identity it gives. */
 
 import type { Clock } from '#base/clock'
-import { workloadId } from '#identity/spiffe'
+import { controlId, workloadId } from '#identity/spiffe'
 import type { Registration } from '#resources/weft'
 import type { Store } from './store.ts'
 
@@ -32,15 +32,19 @@ function tell({ store, trustDomain, idTemplate, processes, certificates, clock }
   const { spec, metadata, status } = resource
   if (spec === undefined) return
   const namespace = metadata.namespace ?? 'default'
+  const identity = workloadId(trustDomain, { namespace, serviceAccount: spec.serviceAccount }, idTemplate)
+  const isOwn = identity === controlId(trustDomain)
   const isServed = spec.process === undefined ? certificates : processes
   const flag = spec.process === undefined ? '--attest-roots' : '--attest-socket'
   const said = {
     type: 'Accepted',
-    status: isServed ? ('True' as const) : ('False' as const),
-    reason: isServed ? 'Accepted' : 'NotAttested',
-    message: isServed
-      ? `Who proves this is ${workloadId(trustDomain, { namespace, serviceAccount: spec.serviceAccount }, idTemplate)}`
-      : `Nobody gets an identity by this: the control plane runs without ${flag}`,
+    status: isServed && !isOwn ? ('True' as const) : ('False' as const),
+    reason: isOwn ? 'Reserved' : isServed ? 'Accepted' : 'NotAttested',
+    message: isOwn
+      ? `Nobody gets an identity by this: ${identity} is the control plane itself`
+      : isServed
+        ? `Who proves this is ${identity}`
+        : `Nobody gets an identity by this: the control plane runs without ${flag}`,
     ...(metadata.generation === undefined ? {} : { observedGeneration: metadata.generation }),
   }
   const before = status?.conditions?.find(({ type }) => type === said.type)

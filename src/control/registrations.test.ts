@@ -6,7 +6,7 @@ import { tellProblem } from '#base/note'
 import { TestClock } from '#base/clock'
 import type { Resource } from '#resources/kind'
 import { tellRegistrations } from './registration-status.ts'
-import { fits } from './registrations.ts'
+import { fits, registrationsIn } from './registrations.ts'
 import { openStore } from './store.ts'
 
 const idTemplate = '/ns/{namespace}/sa/{serviceAccount}'
@@ -95,4 +95,34 @@ test('the status of a Registration says which identity it gives, or that nobody 
   end()
   tellRegistrations({ store, trustDomain: 'test.mesh', idTemplate, processes: true, certificates: false, clock: new TestClock() })()
   assert.equal(store.revision, revision, 'what is said already is not said again')
+})
+
+test('no Registration makes anybody the control plane, in whichever form ids are, and its status says so', () => {
+  for (const [template, namespace, serviceAccount] of [
+    [idTemplate, 'weft-system', 'control'],
+    ['/ns/{serviceAccount}/sa/{namespace}', 'control', 'weft-system'],
+  ] as const) {
+    using store = openStore({ path: ':memory:' })
+    const certificate = { spiffeId: 'spiffe://partner.example/it' }
+    const make = (name: string, account: string): Resource => ({
+      apiVersion: 'weft.dev/v1alpha1',
+      kind: 'Registration',
+      metadata: { name, namespace },
+      spec: { serviceAccount: account, certificate },
+    })
+    store.create(make('root', serviceAccount))
+    const registrations = registrationsIn(store, { trustDomain: 'test.mesh', idTemplate: template })
+    assert.throws(() => registrations.ofCertificate(certificate.spiffeId), /no Registration has the certificate/)
+    store.create(make('web', 'web'))
+    assert.deepEqual(
+      registrations.ofCertificate(certificate.spiffeId).map(({ hint }) => hint),
+      ['web'],
+    )
+    const attesting = { store, trustDomain: 'test.mesh', idTemplate: template, processes: true, certificates: true, clock: new TestClock() }
+    tellRegistrations(attesting)()
+    const told = store.get({ group: 'weft.dev', kind: 'Registration', namespace, name: 'root' })!.status as {
+      conditions: { status: string; reason: string }[]
+    }
+    assert.deepEqual([told.conditions[0]!.status, told.conditions[0]!.reason], ['False', 'Reserved'])
+  }
 })

@@ -1,6 +1,6 @@
 /** Which identities a process of this machine, or the holder of a certificate of others, is given: by the Registrations that fit. */
 
-import { type SpiffeId, workloadId } from '#identity/spiffe'
+import { controlId, type SpiffeId, workloadId } from '#identity/spiffe'
 import type { PeerProcess, ProcessFacts } from '#io/attest'
 import type { Registration } from '#resources/weft'
 import type { Authority } from './authority.ts'
@@ -20,10 +20,12 @@ export type Registrations = {
 }
 
 export function registrationsIn(store: Store, { trustDomain, idTemplate }: Pick<Authority, 'trustDomain' | 'idTemplate'>): Registrations {
+  // Whoever had the certificate of the control plane could be it to every proxy.
   const all = (): readonly Registration[] =>
-    (store.list({ kind: { group: 'weft.dev', kind: 'Registration' } }).items as readonly Registration[]).toSorted((a, b) =>
-      placeOf(a) < placeOf(b) ? -1 : 1,
-    )
+    (store.list({ kind: { group: 'weft.dev', kind: 'Registration' } }).items as readonly Registration[])
+      .filter(each => entitled(each).identity !== self)
+      .toSorted((a, b) => (placeOf(a) < placeOf(b) ? -1 : 1))
+  const self = controlId(trustDomain)
   const entitled = ({ metadata, spec }: Registration): Entitled => ({
     identity: workloadId(trustDomain, { namespace: metadata.namespace ?? 'default', serviceAccount: spec!.serviceAccount }, idTemplate),
     hint: metadata.name,

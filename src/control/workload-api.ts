@@ -176,8 +176,7 @@ export class AttestedApi {
     const { authority, clock, log, registrations, admit } = this.#parts
     let last: { readonly of: string; readonly reply: SvidReply; readonly until: number } | undefined
     return async () => {
-      const all = await registrations.ofProcess(peer)
-      for (const { identity } of all) admit?.(identity)
+      const all = believed(await registrations.ofProcess(peer), admit)
       const roots = authority.roots()
       const federated = this.#federated()
       const of = JSON.stringify([all, roots, this.#parts.federated?.()])
@@ -209,13 +208,13 @@ export class AttestedApi {
     if (audience.length === 0 || audience.includes(''))
       throw new RpcError(rpcCodes.invalidArgument, 'a token needs an audience: say for whom it is')
     const all = await who().catch(refuse)
-    const wanted = id === '' ? all : all.filter(({ identity }) => identity === id)
+    const asked = id === '' ? all : all.filter(({ identity }) => identity === id)
+    const wanted = await Promise.try(() => believed(asked, admit)).catch(refuse)
     if (wanted.length === 0)
       throw new RpcError(rpcCodes.permissionDenied, `the caller is ${all.map(({ identity }) => identity).join(' or ')}, and not ${id}`)
     const now = clock.now()
     const svids = []
     for (const { identity, hint } of wanted) {
-      admit?.(identity)
       const isJoin = audience.includes(joinAudience)
       if (isJoin && (audience.length > 1 || call.peer !== undefined))
         throw new RpcError(rpcCodes.invalidArgument, `a token for "${joinAudience}" is for nobody else, and for who is not in the mesh yet`)
@@ -242,6 +241,23 @@ export class AttestedApi {
   #jwtBundles(): BundlesReply {
     return { bundles: { [trustDomainId(this.#parts.authority.trustDomain)]: new TextEncoder().encode(this.#parts.jwt.jwks()) } }
   }
+}
+
+/** Without those that are revoked, unless all are: then it throws why. One that is taken back takes no others with it. */
+function believed(all: readonly Entitled[], admit: WorkloadApiParts['admit']): readonly Entitled[] {
+  let why: RevokedError | undefined
+  const good = all.filter(({ identity }) => {
+    try {
+      admit?.(identity)
+      return true
+    } catch (thrown) {
+      if (!(thrown instanceof RevokedError)) throw thrown
+      why = thrown
+      return false
+    }
+  })
+  if (good.length === 0 && why !== undefined) throw why
+  return good
 }
 
 /** §4.2 of the specification: a caller that was led astray by somebody else's page does not send it. */

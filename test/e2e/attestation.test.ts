@@ -15,6 +15,7 @@ const program = 'path' in found ? realpathSync(found.path) : ''
 const skip = process.platform !== 'linux' ? 'there is no SO_PEERCRED here' : 'missing' in found ? found.missing : false
 const uid = process.getuid?.() ?? 0
 const registrations = { group: 'weft.dev', version: 'v1alpha1', plural: 'registrations', namespaced: true } as const
+const revocations = { group: 'weft.dev', version: 'v1alpha1', plural: 'revocations', namespaced: false } as const
 
 suite('attestation of processes', { skip }, () => {
   let mesh: Mesh
@@ -68,6 +69,18 @@ suite('attestation of processes', { skip }, () => {
     )
     await mesh.client.delete(registrations, 'web-as-shop')
     assert.equal((await ask(client, 'all')).stdout, `${idOf('web')} web\n`)
+  })
+
+  test('an identity that is revoked takes the others of the process with it neither as certificates nor as tokens, and alone it is refused', async () => {
+    await register('web-as-thief', { uid, path: client }, 'thief')
+    const revocation = { apiVersion: 'weft.dev/v1alpha1', kind: 'Revocation', metadata: { name: 'thief' } }
+    await mesh.client.apply(revocations, { ...revocation, spec: { identities: [idOf('thief')] } })
+    await mesh.until('the revocation', async () => (await ask(client, 'jwt', 'somewhere', idOf('thief'))).code !== 0)
+    assert.equal((await ask(client, 'all')).stdout, `${idOf('web')} web\n`)
+    assert.equal((await ask(client, 'jwt', 'somewhere')).stdout.trim().split('\n').length, 1)
+    assert.match((await ask(client, 'jwt', 'somewhere', idOf('thief'))).stdout, /PermissionDenied.*thief/)
+    await mesh.client.delete(revocations, 'thief')
+    await mesh.client.delete(registrations, 'web-as-thief')
   })
 
   test('another user, another program, a link of the right name, the right name with other content: nobody is anybody', async () => {

@@ -145,6 +145,23 @@ suite('a control plane that requires login', () => {
     assert.equal((await call('/weft/v1/tokens', { method: 'POST', token, body: 'nonsense' })).status, 403)
   })
 
+  test('a Registration gives identities as a join token does: it is for the admin of the namespace', async () => {
+    const body = JSON.stringify({
+      apiVersion: 'weft.dev/v1alpha1',
+      kind: 'Registration',
+      metadata: { name: 'all-of-root' },
+      spec: { serviceAccount: 'web', process: { uid: 0 } },
+    })
+    const path = '/apis/weft.dev/v1alpha1/namespaces/shop/registrations'
+    const post = (token: string) => call(path, { method: 'POST', token, body })
+    const editor = await tokenOf('shop-registrar', 'editor:shop')
+    assert.match(statusIn(await post(editor)).message, /may not create registrations.weft.dev .*needs the role admin:shop/)
+    const admin = await tokenOf('shop-owner', 'admin:shop')
+    assert.equal((await post(admin)).status, 201)
+    assert.equal((await call(`${path}/all-of-root`, { method: 'DELETE', token: editor })).status, 403)
+    assert.equal((await call(`${path}/all-of-root`, { method: 'DELETE', token: admin })).status, 200)
+  })
+
   test('a token that is revoked holds no more: neither for requests nor for a watch that is open', async () => {
     const { token } = await asAdmin.createUser({ name: 'gone', roles: ['viewer'] })
     const watch = await fetch(`${mesh.url}/api/v1/namespaces/shop/services?watch=1`, { headers: { authorization: `Bearer ${token}` } })

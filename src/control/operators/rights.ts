@@ -91,8 +91,8 @@ export const verbRights: Readonly<Record<Verb, Right>> = {
   deletecollection: 'edit',
 }
 
-/** Kinds for which to change them is more than to edit: a namespace goes with all that is in it. */
-export const administered: readonly string[] = ['revocations', 'trustdomains', 'namespaces', 'certificateissuers']
+/** Kinds for which to change them is more than to edit: a namespace goes with all that is in it, and a Registration gives identities, as a join token does. */
+export const administered: readonly string[] = ['revocations', 'trustdomains', 'namespaces', 'certificateissuers', 'registrations']
 
 /** What a request needs. namespace: asked only of who is known, since it may be in the body; absent: in the whole mesh. what: as it is said when it is refused. */
 export type Needed = Pick<Entry, 'right'> & {
