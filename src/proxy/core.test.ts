@@ -202,6 +202,9 @@ describe('two proxies with mutual TLS between them', () => {
   test('a target in absolute form is sent on in origin form, and its authority replaces Host', async () => {
     const answer = await ask(outside.port, 'http://inner:81/hello', { headers: { host: 'other' } })
     assert.deepEqual([answer.headers['x-seen'], JSON.parse(answer.body).headers.host], ['GET /hello', 'inner:81'])
+    // RFC 9110 §4.2.3: without a path it is that of the root, whatever stands in the query.
+    const root = await ask(outside.port, 'http://inner:81?next=/admin', { headers: { host: 'other' } })
+    assert.deepEqual([root.headers['x-seen'], JSON.parse(root.body).headers.host], ['GET /?next=/admin', 'inner:81'])
   })
 
   test('weights and headers decide the backend, header changes and rewrites are carried out', async () => {

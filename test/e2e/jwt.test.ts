@@ -247,26 +247,36 @@ describe('tokens', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.remed
       const { resource } = await mesh.client.apply(path, document as Resource, { force: true })
       await active(mesh, Number(resource.metadata.resourceVersion))
     }
-    const told = `require('node:http').createServer((q, s) => s.end(JSON.stringify(q.headers))).listen(8080)`
+    const told = `const all = []
+      require('node:http').createServer((q, s) => {
+        if (q.url === '/seen') return s.end(JSON.stringify(all))
+        if (q.url === '/mine') all.push(q.headers)
+        q.resume().on('end', () => s.end(JSON.stringify(q.headers)))
+      }).listen(8080)`
     mesh.run('told', [process.execPath, '-e', told], { flags: ['--port', '8080/http'] })
     await mesh.healthy('told')
     const listeners = [{ name: 'web', port, protocol: 'HTTP' }]
     await put('Gateway', 'gateways', 'edge', { gatewayClassName: 'weft', addresses: [{ value: '127.0.0.1' }], listeners })
     const cors = { type: 'CORS', cors: { allowOrigins: ['https://shop.example'], allowMethods: ['PUT'], allowHeaders: ['authorization'] } }
     const backendRefs = [{ name: 'told', port: 8080 }]
+    const mirror = { type: 'RequestMirror', requestMirror: { backendRef: { name: 'told', port: 8080 } } }
     const adding = (value: string) => ({ type: 'RequestHeaderModifier', requestHeaderModifier: { set: [{ name: 'x-chosen', value }] } })
     await put('HTTPRoute', 'httproutes', 'edge', {
       parentRefs: [{ name: 'edge' }],
-      rules: [{ name: 'mine', matches: [{ path: { value: '/mine' } }], filters: [cors], backendRefs }, { backendRefs }],
+      rules: [{ name: 'mine', matches: [{ path: { value: '/mine' } }], filters: [cors, mirror], backendRefs }, { backendRefs }],
     })
+    const mineRule = { group: 'gateway.networking.k8s.io', kind: 'HTTPRoute', name: 'edge', sectionName: 'mine' }
+    const compression = { requests: { algorithm: 'gzip', minBytes: 1 } }
+    await apply(mesh, 'RoutePolicy', 'small', { targetRefs: [mineRule], compression })
     const claimsToHeaders = [{ claim: 'sub', header: 'X-User' }]
     await policy({
-      targetRefs: [{ group: 'gateway.networking.k8s.io', kind: 'HTTPRoute', name: 'edge', sectionName: 'mine' }],
+      targetRefs: [mineRule],
       providers: [provider({ claimsToHeaders })],
     })
     mesh.gateway('edge')
-    const ask = async (path: string, headers: Readonly<Record<string, string>> = {}, method = 'GET') => {
-      const reply = await fetch(`http://127.0.0.1:${port}${path}`, { method, headers: { connection: 'close', ...headers } })
+    const ask = async (path: string, headers: Readonly<Record<string, string>> = {}, method = 'GET', body?: string) => {
+      const sent = { method, headers: { connection: 'close', ...headers }, ...(body === undefined ? {} : { body }) }
+      const reply = await fetch(`http://127.0.0.1:${port}${path}`, sent)
       return { status: reply.status, code: reply.headers.get('x-weft-error'), body: await reply.text(), headers: reply.headers }
     }
     await mesh.until('the gateway serves', async () => (await ask('/').catch(() => undefined))?.status === 200)
@@ -280,6 +290,19 @@ describe('tokens', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.remed
     assert.equal(mine.status, 200, mine.body)
     const seenThere = JSON.parse(mine.body) as Record<string, string>
     assert.deepEqual([seenThere['x-user'], seenThere['x_user'], seenThere['authorization']], ['ann', undefined, undefined])
+    const lies = { authorization: `Bearer ${good}`, 'x-user': 'root', x_user: 'root', 'content-type': 'text/plain' }
+    const coded = JSON.parse((await ask('/mine', lies, 'POST', 'a'.repeat(2000))).body) as Record<string, string>
+    const oneWord = ({ authorization, x_user: other, 'x-user': user, 'content-encoding': coding }: Record<string, string>) => [
+      user,
+      other,
+      authorization,
+      coding,
+    ]
+    assert.deepEqual(oneWord(coded), ['ann', undefined, undefined, 'gzip'], 'a body in another coding changes nothing of it')
+    const everywhere = async () => JSON.parse((await ask('/seen')).body) as Record<string, string>[]
+    await mesh.until('both copies are there', async () => (await everywhere()).length === 4)
+    const told4 = (await everywhere()).map(each => oneWord(each).slice(0, 3))
+    assert.deepEqual(new Set(told4.map(each => JSON.stringify(each))), new Set(['["ann",null,null]']), 'a copy tells no more, and no lies')
     const preflight = { origin: 'https://shop.example', 'access-control-request-method': 'PUT' }
     assert.ok([200, 204].includes((await ask('/mine', preflight, 'OPTIONS')).status))
     assert.equal((await ask('/mine', { origin: 'https://shop.example' }, 'OPTIONS')).status, 401)
@@ -333,6 +356,7 @@ describe('tokens', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.remed
       /from outside, at Gateway default\/edge by HTTPRoute default\/edge rule 0[\s\S]*tokens .*JWTPolicy default\/staff/,
     )
     await remove(mesh, 'JWTPolicy', 'staff')
+    await remove(mesh, 'RoutePolicy', 'small')
     assert.equal((await ask('/mine')).status, 200)
   })
 

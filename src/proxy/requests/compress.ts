@@ -61,7 +61,7 @@ function change(
   exchange: Exchange,
   { set, remove }: { readonly set: readonly { readonly name: string; readonly value: string }[]; readonly remove: readonly string[] },
 ): void {
-  exchange.requestChange = { set, add: [], remove }
+  exchange.codingChange = { set, add: [], remove }
   exchange.sentLength = 'chunked'
 }
 

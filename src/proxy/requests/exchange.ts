@@ -41,6 +41,12 @@ export interface Caller {
   abort(code?: number): void
 }
 
+/** Where the path of an absolute target begins; -1: it has none. mark: where its query does. */
+function slashOf(target: string, mark: number): number {
+  const slash = target.indexOf('/', target.indexOf('://') + 3)
+  return mark >= 0 && slash > mark ? -1 : slash
+}
+
 const repeatable = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
 
 export class Exchange implements RequestFacts {
@@ -92,6 +98,8 @@ export class Exchange implements RequestFacts {
   sentSearch: string | undefined
   /** The path in the spelling by which it was let in: so it is sent on. */
   judgedPath: string | undefined
+  /** What its head says of its body, which goes on in another coding. */
+  codingChange: HeaderChange | undefined
   /** Set by whoever relays the answer: the caller reads again, or holds nothing any more. */
   onWritable: (() => void) | undefined
   /** More of the body was handed to an upstream than is remembered, so the request cannot be sent again. */
@@ -147,15 +155,25 @@ export class Exchange implements RequestFacts {
     this.startedAt = now
     this.isHttp1 = isHttp1
     const target = head.target
-    // absolute-form (RFC 9112 §3.2.2): from clients that were given this proxy by HTTP_PROXY
-    const slash = target.charCodeAt(0) === 47 ? 0 : target.indexOf('/', target.indexOf('://') + 3)
     const mark = target.indexOf('?')
+    // absolute-form (RFC 9112 §3.2.2): from clients that were given this proxy by HTTP_PROXY
+    const isAbsolute = target.charCodeAt(0) !== 47
+    const slash = isAbsolute ? slashOf(target, mark) : 0
     this.path = slash < 0 ? (target === '*' ? '*' : '/') : target.slice(slash, mark < 0 ? undefined : mark)
     this.search = mark < 0 ? '' : target.slice(mark + 1)
     this.host =
-      slash > 0 || (slash < 0 && target !== '*')
-        ? target.slice(head.method === 'CONNECT' ? 0 : target.indexOf('://') + 3, slash < 0 ? undefined : slash)
+      isAbsolute && target !== '*'
+        ? target.slice(head.method === 'CONNECT' ? 0 : target.indexOf('://') + 3, slash >= 0 ? slash : mark >= 0 ? mark : undefined)
         : (field(head.fields, 'host') ?? '')
+  }
+
+  /** It is another one's request, sent once more: what was settled about that holds for it. */
+  settleAs({ judgedPath, sentSearch, requestChange, claims, claimHeaders }: Exchange): void {
+    this.judgedPath = judgedPath
+    this.sentSearch = sentSearch
+    this.requestChange = requestChange
+    this.claims = claims
+    this.claimHeaders = claimHeaders
   }
 
   get method(): string {

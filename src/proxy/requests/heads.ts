@@ -21,6 +21,7 @@ export function requestHead(exchange: Exchange, route: Route, share: Share): Req
   }
   if (exchange.judgedPath !== undefined || exchange.sentSearch !== undefined) target = (exchange.judgedPath ?? exchange.path) + search
   if (exchange.requestChange !== undefined) fields = changeFields(fields, exchange.requestChange)
+  if (exchange.codingChange !== undefined) fields = changeFields(fields, exchange.codingChange)
   const filters = share.filters.length > 0 ? [...route.filters, ...share.filters] : route.filters
   if (filters.length > 0) {
     for (const filter of filters) if (filter.type === 'request-headers') fields = changeFields(fields, filter.change)

@@ -86,8 +86,8 @@ export class Hedge implements BodySink {
     const exchange = new Exchange(head, length, undefined, expectsContinue, entry, caller, startedAt, isHttp1)
     exchange.route = this.#exchange.route
     exchange.sentLength = this.#exchange.sentLength
-    exchange.judgedPath = this.#exchange.judgedPath
-    exchange.requestChange = this.#exchange.requestChange
+    exchange.settleAs(this.#exchange)
+    exchange.codingChange = this.#exchange.codingChange
     exchange.answerChange = this.#exchange.answerChange
     const leg: Leg = { exchange, delivery: new Delivery(exchange, route, this.#share, this.#pools, this.#onBug), isOver: false }
     caller.leg = leg

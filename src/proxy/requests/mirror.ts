@@ -50,6 +50,8 @@ export class Mirrors {
       drop.over()
     }
     copy.route = route
+    // Nor does who gets a copy see a token, or take the caller's word for claims.
+    copy.settleAs(original)
     this.#underWay++
     try {
       if (this.#underWay > maxUnderWay) throw new Failure('overload', `${maxUnderWay} copies at once`)

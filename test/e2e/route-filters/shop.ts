@@ -57,6 +57,7 @@ const pathOf: Readonly<Record<string, KindPath>> = {
   RateLimitPolicy: { group: 'weft.dev', version: 'v1alpha1', plural: 'ratelimitpolicies', namespaced: true },
   ExternalAuthorizationPolicy: { group: 'weft.dev', version: 'v1alpha1', plural: 'externalauthorizationpolicies', namespaced: true },
   JWTPolicy: { group: 'weft.dev', version: 'v1alpha1', plural: 'jwtpolicies', namespaced: true },
+  RoutePolicy: { group: 'weft.dev', version: 'v1alpha1', plural: 'routepolicies', namespaced: true },
   Mesh: { group: 'weft.dev', version: 'v1alpha1', plural: 'meshes', namespaced: false },
 }
 
