@@ -21,6 +21,10 @@ const leftOut =
  */
 const roots = [
   'envoy.config.cluster.v3.Cluster',
+  'envoy.config.trace.v3.OpenTelemetryConfig',
+  'envoy.extensions.access_loggers.file.v3.FileAccessLog',
+  'envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter',
+  'envoy.extensions.access_loggers.stream.v3.StdoutAccessLog',
   'envoy.config.route.v3.FilterConfig',
   'envoy.config.endpoint.v3.ClusterLoadAssignment',
   'envoy.config.listener.v3.Listener',

@@ -31,6 +31,8 @@ export type LogCondition = {
  * without a decision of their own, in millionths; absent: of all. propagation: what is passed on; the first that a request brings is believed.
  */
 export type Tracing = {
+  /** As whom spans are told: the service of the proxy's workload. */
+  readonly service: string
   readonly url: string
   readonly backend: string
   readonly encoding: 'protobuf' | 'json'

@@ -43,7 +43,7 @@ export function telemetryOf(mesh: Mesh, node: ProxyNode): Telemetry | undefined 
   if (layers.length === 0) return undefined
   const { accessLog, tracing } = specOf('TelemetryPolicy', merge(layers.map(each => each.layer))) as Partial<TelemetryPolicySpec>
   const log = accessLog === undefined || accessLog.mode === 'Disabled' ? undefined : logOf(accessLog)
-  const spans = tracing === undefined || tracing.mode === 'Disabled' ? undefined : tracingOf(tracing)
+  const spans = tracing === undefined || tracing.mode === 'Disabled' ? undefined : tracingOf(tracing, node.service)
   if (log === undefined && spans === undefined) return undefined
   return { ...(log === undefined ? {} : { accessLog: log }), ...(spans === undefined ? {} : { tracing: spans }) }
 }
@@ -82,13 +82,17 @@ const conditionOf = ({ statusAtLeast, statuses, outcome, slowerThan }: NonNullab
 })
 
 /** Undefined where nobody says where spans go. */
-function tracingOf({ exporter, sampling, propagation = ['W3C'], customAttributes = [] }: Said<'tracing'>): Tracing | undefined {
+function tracingOf(
+  { exporter, sampling, propagation = ['W3C'], customAttributes = [] }: Said<'tracing'>,
+  service: string,
+): Tracing | undefined {
   if (exporter === undefined) return undefined
   const { endpoint, protocol } = exporter.otlp
   const url = new URL(endpoint)
   if (url.pathname === '/') url.pathname = '/v1/traces'
   const share = sampling === undefined ? 1_000_000 : millionths(sampling)
   return {
+    service,
     url: url.href,
     backend: backendName(url),
     encoding: protocol === 'HTTPJSON' ? 'json' : 'protobuf',

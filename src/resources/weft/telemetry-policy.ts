@@ -123,7 +123,7 @@ const attribute = z
       .string()
       .regex(/^[A-Za-z][A-Za-z0-9_.-]{0,254}$/, { message: 'must be a name such as deployment.ring' })
       .describe('Name of the attribute of the span.'),
-    value: z.string().max(1024).optional().describe('The same for all spans.'),
+    value: z.string().min(1).max(1024).optional().describe('The same for all spans.'),
     header: headerName().optional().describe('What this header of the request says.'),
     default: z.string().max(1024).optional().describe('For requests without the header; absent: then they have no such attribute.'),
   })

@@ -6,6 +6,7 @@ import type { Address } from '../gen/envoy/config/core/v3/address_pb.ts'
 import { SocketAddress_Protocol } from '../gen/envoy/config/core/v3/address_pb.ts'
 import type { DataSource, Metadata } from '../gen/envoy/config/core/v3/base_pb.ts'
 import type { ConfigSource } from '../gen/envoy/config/core/v3/config_source_pb.ts'
+import { type FractionalPercent, FractionalPercent_DenominatorType as Denominator } from '../gen/envoy/type/v3/percent_pb.ts'
 import { weftMetadata } from '../types.ts'
 
 /** Why a resource is not taken; `reason` begins with the field. */
@@ -90,3 +91,11 @@ export const labelsOf = (metadata: Metadata | undefined): JsonObject => metadata
 
 export const textLabel = (labels: JsonObject, name: string): string | undefined =>
   typeof labels[name] === 'string' ? labels[name] : undefined
+
+const perOne = { [Denominator.HUNDRED]: 10_000, [Denominator.TEN_THOUSAND]: 100, [Denominator.MILLION]: 1 } as const
+
+/** In millionths. */
+export function shareOf(percent: FractionalPercent | undefined, otherwise: number): number {
+  if (percent === undefined) return otherwise
+  return Math.min(1_000_000, percent.numerator * (perOne[percent.denominator as keyof typeof perOne] ?? 0))
+}

@@ -50,6 +50,8 @@ const checkProxy = carries(UdpProxyConfigSchema, [
   'upstream_socket_config',
   'session_filters',
   'tunneling_config',
+  // Read by telemetry.ts.
+  'access_log',
 ])
 const checkInbound = carries(ListenerSchema, [
   'name',
@@ -74,6 +76,7 @@ const checkManager = carries(HttpConnectionManagerSchema, [
   'upgrade_configs',
   'generate_request_id',
   'use_remote_address',
+  'access_log',
 ])
 const checkOptions = carries(Http2ProtocolOptionsSchema, ['allow_connect'])
 const checkTable = carries(RouteConfigurationSchema, ['name', 'virtual_hosts', 'ignore_port_in_host_matching'])

@@ -33,6 +33,7 @@ import type { Listener } from '#model/listener'
 import type { ConnectionLimit } from '#model/rate-limit'
 import type { TlsProfile } from '#model/tls'
 import type { DnsName } from '#model/view'
+import { decodeTelemetry } from './telemetry.ts'
 import { checkDownstream } from './tls.ts'
 import { withLabels } from './tokens.ts'
 
@@ -74,6 +75,14 @@ export type DecodedListener =
   | { readonly type: 'dns'; readonly value: readonly DnsName[] }
 
 export function decodeListener(message: EnvoyListener): DecodedListener {
+  const decoded = decodeCarried(message)
+  if (decoded.type === 'dns') return decoded
+  const telemetry = decodeTelemetry(message, decoded.value.direction)
+  return telemetry === undefined ? decoded : { type: 'listener', value: { ...decoded.value, telemetry } }
+}
+
+/** But for what is told of it. */
+function decodeCarried(message: EnvoyListener): DecodedListener {
   const unruled = (of: EnvoyListener): Listener => {
     const { type, value } = decodeListener(of)
     return type === 'listener' ? value : refuse('listener_filters', 'names of DNS have no egress rules')

@@ -44,6 +44,9 @@ const checkHttp = carries(HttpConnectionManagerSchema, [
   'use_remote_address',
   'forward_client_cert_details',
   'set_current_client_cert_details',
+  // Read by telemetry.ts.
+  'access_log',
+  'tracing',
 ])
 const checkUpgrade = carries(HttpConnectionManager_UpgradeConfigSchema, ['upgrade_type', 'enabled'])
 const checkDetails = carries(HttpConnectionManager_SetCurrentClientCertDetailsSchema, ['uri'])
@@ -52,7 +55,7 @@ const checkSleepingFault = carries(HTTPFaultSchema, [])
 const checkSleepingLimit = carries(LocalRateLimitSchema, ['stat_prefix'])
 const checkSleepingSession = carries(StatefulSessionSchema, [])
 const checkSleepingAccess = carries(AccessSchema, [])
-const checkTcp = carries(TcpProxySchema, ['stat_prefix', 'cluster', 'weighted_clusters', 'idle_timeout', 'hash_policy'])
+const checkTcp = carries(TcpProxySchema, ['stat_prefix', 'cluster', 'weighted_clusters', 'idle_timeout', 'hash_policy', 'access_log'])
 const checkWeight = carries(TcpProxy_WeightedCluster_ClusterWeightSchema, ['name', 'weight'])
 
 export type Http = { readonly routes: string; readonly codec: number } & Pick<

@@ -22,6 +22,7 @@ import { CommonTlsContextSchema, UpstreamTlsContextSchema } from '../gen/envoy/e
 import { AnySchema } from '@bufbuild/protobuf/wkt'
 import { weftMetadata } from '../types.ts'
 import { carries, hostAndPort, labelsOf, refuse, textLabel, textOf, typeName, unpack } from './carried.ts'
+import { decodeTelemetry } from './telemetry.ts'
 import { profileOf } from './terms.ts'
 import { httpOf, tcpOf } from './network-filters.ts'
 
@@ -111,7 +112,9 @@ export function decodeOutside(message: EnvoyListener, plain: (message: EnvoyList
   if (egress === undefined) return undefined
   const isWayOut = message.address?.address.case === 'socketAddress' && message.address.address.value.address === '0.0.0.0'
   const found = isWayOut ? wayOut(message, textLabel(labels, 'service') ?? '', egress) : { ...plain(withoutRules(message)), egress }
-  if (!isSame(toBinary(ListenerSchema, encodeListener(found)), toBinary(ListenerSchema, message)))
+  const telemetry = decodeTelemetry(message, found.direction)
+  const whole = telemetry === undefined ? found : { ...found, telemetry }
+  if (!isSame(toBinary(ListenerSchema, encodeListener(whole)), toBinary(ListenerSchema, message)))
     refuse('filter_chains', 'are not what follows from the rules in the label egress')
   return found
 }

@@ -16,11 +16,10 @@ import { type FaultDelay, FaultDelaySchema, type FaultRateLimit } from '../gen/e
 import { CorsPolicySchema } from '../gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts'
 import { type FaultAbort, FaultAbortSchema, HTTPFaultSchema } from '../gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts'
 import { LocalRateLimitSchema } from '../gen/envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit_pb.ts'
-import { type FractionalPercent, FractionalPercent_DenominatorType as Denominator } from '../gen/envoy/type/v3/percent_pb.ts'
 import { decodeAccess } from './access.ts'
 import { decodeAsked, isAuthorizer } from './authorize.ts'
 import { decodeBodies } from './bodies.ts'
-import { carries, msOf, refuse, unpack } from './carried.ts'
+import { carries, msOf, refuse, shareOf, unpack } from './carried.ts'
 import { decodeText } from './match.ts'
 import { decodeOwnLimit, decodeOwnQuota, rateOf } from './rate-limit.ts'
 import { decodeTokenRoute } from './tokens.ts'
@@ -87,14 +86,6 @@ export function decodePerRoute(
 function textIn(own: Readonly<Record<string, string | number>>, name: string, where: string): string {
   const said = own[name]
   return typeof said === 'string' ? said : refuse(`${where}.${name}`, 'missing')
-}
-
-const perOne = { [Denominator.HUNDRED]: 10_000, [Denominator.TEN_THOUSAND]: 100, [Denominator.MILLION]: 1 } as const
-
-/** In millionths. */
-function shareOf(percent: FractionalPercent | undefined, otherwise: number): number {
-  if (percent === undefined) return otherwise
-  return Math.min(1_000_000, percent.numerator * (perOne[percent.denominator as keyof typeof perOne] ?? 0))
 }
 
 function runtimeShare(percent: RuntimeFractionalPercent | undefined, otherwise: number, where: string): number {

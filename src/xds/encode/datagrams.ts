@@ -25,6 +25,7 @@ import { encodeUdpHash } from './affinity.ts'
 import { egressLabel } from './egress.ts'
 import { bytesFault } from './per-route.ts'
 import { duration, labels, typed } from './source.ts'
+import { encodeAccessLog, telemetryLabels } from './telemetry.ts'
 import { downstreamTls } from './tls.ts'
 
 export const udpProxyFilter = 'envoy.filters.udp_listener.udp_proxy'
@@ -50,6 +51,7 @@ function encodeOutbound(listener: Listener): EnvoyListener {
     routeSpecifier: { case: 'cluster', value: backends.toSorted((a, b) => b.weight - a.weight)[0]?.backend ?? invalidCluster },
     ...(idleMs === undefined ? {} : { idleTimeout: duration(idleMs) }),
     ...encodeUdpHash(listener),
+    ...encodeAccessLog(listener, 'connections'),
     sessionFilters: [
       ...(listener.fault === undefined ? [] : [bytesFault(listener.fault)]),
       { name: capsuleFilter, configType: typed(HttpCapsuleSchema, create(HttpCapsuleSchema)) },
@@ -72,6 +74,7 @@ function encodeOutbound(listener: Listener): EnvoyListener {
     metadata: labels({
       service,
       protocol: 'udp',
+      ...telemetryLabels(listener),
       ...(direction === 'gateway' ? { direction } : {}),
       ...(only ? {} : { backends: backends.map(({ backend, weight }) => ({ backend: backend ?? invalidCluster, weight })) }),
       ...egressLabel(listener.egress),
@@ -111,6 +114,7 @@ function encodeInbound(listener: Listener): EnvoyListener {
     },
     httpFilters: [...httpAccess(access), { name: 'envoy.filters.http.router', configType: typed(RouterSchema, create(RouterSchema)) }],
     upgradeConfigs: [{ upgradeType }],
+    ...encodeAccessLog(listener, 'connections'),
   })
   return create(ListenerSchema, {
     name,
@@ -123,6 +127,6 @@ function encodeInbound(listener: Listener): EnvoyListener {
         filters: [{ name: 'envoy.filters.network.http_connection_manager', configType: typed(HttpConnectionManagerSchema, manager) }],
       },
     ],
-    metadata: labels({ service, protocol: 'udp' }),
+    metadata: labels({ service, protocol: 'udp', ...telemetryLabels(listener) }),
   })
 }

@@ -38,6 +38,7 @@ import { type StringMatcher, StringMatcherSchema } from '../gen/envoy/type/match
 import { anyText, unclearPaths, unclearPolicy, wrapped } from './access.ts'
 import { escapeRegex } from './path.ts'
 import { duration, labels, typed } from './source.ts'
+import { telemetryLabels } from './telemetry.ts'
 
 export const egressFilters = { deny: 'envoy.filters.http.rbac.egress.deny', allow: 'envoy.filters.http.rbac.egress.allow' } as const
 
@@ -242,7 +243,7 @@ export function encodeWayOut(listener: Listener, egress: Egress, { inspectors, h
     listenerFilters: [...inspectors],
     listenerFiltersTimeout: duration(500),
     continueOnListenerFiltersTimeout: true,
-    metadata: labels({ service, protocol, ...egressLabel(egress) }),
+    metadata: labels({ service, protocol, ...telemetryLabels(listener), ...egressLabel(egress) }),
   })
 }
 

@@ -17,6 +17,7 @@ import {
 } from '../gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts'
 import { CommonTlsContextSchema, DownstreamTlsContextSchema } from '../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts'
 import { duration, labels, typed } from './source.ts'
+import { telemetryLabels } from './telemetry.ts'
 import { encodeTerms } from './terms.ts'
 import { tokenLabels } from './tokens.ts'
 
@@ -24,11 +25,12 @@ type ChainEnd = Partial<Filter> & Pick<Filter, 'name'>
 
 /** httpFilter: the filter that goes by a route table; tcpFilter: the one that looks into nothing. */
 export function encodeGateway(
-  { name, host, port, protocol, service, routes, terminates, tokens }: Listener,
+  listener: Listener,
   tlsInspector: ListenerFilter,
   httpFilter: (routes: string) => ChainEnd,
   tcpFilter: (end: Pick<Terminated, 'backends' | 'hash'>) => ChainEnd,
 ): EnvoyListener {
+  const { name, host, port, protocol, service, routes, terminates, tokens } = listener
   return create(ListenerSchema, {
     name,
     address: { address: { case: 'socketAddress', value: { address: host, portSpecifier: { case: 'portValue', value: port } } } },
@@ -46,7 +48,7 @@ export function encodeGateway(
             }),
           ),
     ...(terminates === undefined ? {} : { listenerFilters: [tlsInspector], listenerFiltersTimeout: duration(10_000) }),
-    metadata: labels({ service, protocol, direction: 'gateway', ...tokenLabels(tokens) }),
+    metadata: labels({ service, protocol, direction: 'gateway', ...tokenLabels(tokens), ...telemetryLabels(listener) }),
   })
 }
 

@@ -35,6 +35,7 @@ import { encodeGateway } from './gateway.ts'
 import { connectionFilters, httpFiltersOf } from './per-route.ts'
 import { encodeLimitService } from './rate-limit.ts'
 import { duration, fromAds, labels, typed } from './source.ts'
+import { encodeAccessLog, encodeTracing, telemetryLabels } from './telemetry.ts'
 import { downstreamTls } from './tls.ts'
 import { tokenLabels } from './tokens.ts'
 
@@ -140,15 +141,18 @@ function encodeByName(listener: Listener, serverNames: readonly ServerNames[]): 
   })
 }
 
-const labelsFor = ({ service, protocol, direction, egress, tokens, tellsWhy }: Listener) =>
-  labels({
+const labelsFor = (listener: Listener) => {
+  const { service, protocol, direction, egress, tokens, tellsWhy } = listener
+  return labels({
     service,
     protocol,
+    ...telemetryLabels(listener),
     ...tokenLabels(tokens),
     ...toldLabels(tellsWhy),
     ...(direction === 'gateway' ? { direction } : {}),
     ...egressLabel(egress),
   })
+}
 
 const place = ({ name, host, port, direction, isBound }: Listener) => ({
   name,
@@ -212,6 +216,8 @@ function httpFilter(listener: Listener, more: NonNullable<MessageInitShape<typeo
     // What comes from outside speaks for itself: who called is written from the address it came from.
     ...(listener.direction === 'gateway' ? { useRemoteAddress: true } : {}),
     upgradeConfigs: [{ upgradeType: 'websocket' }],
+    ...encodeAccessLog(listener, 'requests'),
+    ...encodeTracing(listener),
   })
   return { name: 'envoy.filters.network.http_connection_manager', configType: typed(HttpConnectionManagerSchema, manager) }
 }
@@ -231,6 +237,7 @@ function tcpFilter(listener: Listener) {
           },
     ...(listener.idleMs === undefined ? {} : { idleTimeout: duration(listener.idleMs) }),
     ...encodeTcpHash(listener),
+    ...encodeAccessLog(listener, 'connections'),
   })
   return { name: 'envoy.filters.network.tcp_proxy', configType: typed(TcpProxySchema, proxy) }
 }
