@@ -1,6 +1,7 @@
 /** `weft envoy`: an Envoy as the proxy of a workload, and the agent beside it that gets its certificates, starts it and lets it leave in order. */
 
 import { hostname } from 'node:os'
+import { systemClock } from '#base/clock'
 import type { EnvoyOptions } from '#cli/options'
 import { controlId } from '#identity/spiffe'
 import { makeFolder, temporaryFolder, userState, writeAtomic } from '#io/files'
@@ -9,9 +10,12 @@ import { listen } from '#io/net'
 import { startBeside } from '#io/process'
 import type { ProxyNode, WorkloadPort } from '#model/workload'
 import { claimBlock } from '#proxy/block'
-import { envoyBootstrap, serveOwnSecrets, takeLeave } from '#proxy/envoy'
-import { becomeMember, invited } from './join.ts'
+import { askAdmission, envoyBootstrap, serveOwnSecrets, takeLeave } from '#proxy/envoy'
+import { becomeMember, invited, notLetIn } from './join.ts'
 import type { EnvoyWorld } from './world.ts'
+
+/** How long Envoy waits for the word whether its workload is let in. */
+const verdictMs = 3000
 
 export async function envoy(options: EnvoyOptions, world: EnvoyWorld): Promise<number> {
   try {
@@ -52,6 +56,24 @@ async function serve(options: EnvoyOptions, world: EnvoyWorld): Promise<number> 
   for (const port of options.ports) ports.push({ ...port, bind: { host, port: await freePort(host) } })
   const adminPort = options.adminPort === 0 ? await freePort('127.0.0.1') : options.adminPort
   const node = nodeOf(options, ports, claimed.block, `http://127.0.0.1:${adminPort}`)
+  const gone = new AbortController()
+  owned.defer(() => gone.abort())
+  let isHeard = false
+  const answer = askAdmission({
+    channel,
+    node,
+    onRefused: () => certificate.refused(),
+    onHeard: () => (isHeard = true),
+    clock: systemClock,
+    signal: AbortSignal.any([told.signal, gone.signal]),
+  })
+  const denied = new Promise<never>((_, reject) => {
+    void answer.then(reason => reason !== undefined && reject(notLetIn('workload', reason)))
+  })
+  denied.catch(() => {})
+  // Without a word for so long the control plane is away, and Envoy waits for it.
+  await Promise.race([denied, answer, new Promise(resolve => setTimeout(resolve, verdictMs).unref())])
+  if (isHeard) await Promise.race([denied, answer])
   const bootstrap = `${place.path}/bootstrap.json`
   const content = envoyBootstrap({
     node,
@@ -66,7 +88,8 @@ async function serve(options: EnvoyOptions, world: EnvoyWorld): Promise<number> 
   )
   if (options.agentOnly) {
     world.print(`${bootstrap}\n`)
-    if (!told.signal.aborted) await new Promise(resolve => told.signal.addEventListener('abort', resolve, { once: true }))
+    const isTold = new Promise(resolve => told.signal.addEventListener('abort', resolve, { once: true }))
+    if (!told.signal.aborted) await Promise.race([isTold, denied])
     return 0
   }
   const running = await startBeside(command, world.env).catch((thrown: unknown) => {
@@ -81,7 +104,9 @@ async function serve(options: EnvoyOptions, world: EnvoyWorld): Promise<number> 
     void drained(adminPort, options).then(() => running.signal('SIGTERM'))
   }
   if (told.signal.aborted) running.signal('SIGTERM')
+  denied.catch(() => running.signal('SIGTERM'))
   const { code, signal } = await running.exited
+  await Promise.race([denied, undefined])
   await takeLeave(channel, node)
   return told.signal.aborted ? 0 : (code ?? (signal === 'SIGKILL' ? 137 : 143))
 }

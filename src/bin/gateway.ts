@@ -11,7 +11,7 @@ import { Core } from '#proxy/core'
 import { Doors } from '#proxy/doors'
 import { fallBackTo, keepView } from '#proxy/kept-view'
 import { Link } from '#proxy/link'
-import { becomeMember, invited } from './join.ts'
+import { becomeMember, invited, notLetIn } from './join.ts'
 import type { RunWorld } from './world.ts'
 
 export async function gateway(options: GatewayOptions, world: RunWorld): Promise<number> {
@@ -61,6 +61,8 @@ async function carryOut(options: GatewayOptions, world: RunWorld): Promise<numbe
   const doors = new Doors({ core, clock: systemClock, log, say: world.say })
   owned.defer(() => doors.close())
 
+  const denied = Promise.withResolvers<never>()
+  denied.promise.catch(() => {})
   const keep = keepView(folder, log)
   let hasView = false
   const link = new Link({
@@ -85,6 +87,7 @@ async function carryOut(options: GatewayOptions, world: RunWorld): Promise<numbe
       if (!hasView || !doors.isOpen) throw new Error('a port of the Gateway is not open')
     },
     onRefused: () => certificate.refused(),
+    onDenied: reason => denied.reject(notLetIn('Gateway', reason)),
     onView: view => {
       const hasNewRoots = allRoots(view.trust).join() !== allRoots(core.view.trust).join()
       hasView = true
@@ -108,7 +111,8 @@ async function carryOut(options: GatewayOptions, world: RunWorld): Promise<numbe
     }),
   )
 
-  if (!end.signal.aborted) await new Promise(resolve => end.signal.addEventListener('abort', resolve, { once: true }))
+  const isTold = new Promise(resolve => end.signal.addEventListener('abort', resolve, { once: true }))
+  if (!end.signal.aborted) await Promise.race([isTold, denied.promise])
   link.leave()
   doors.close()
   await core.drain(options.drainMs)

@@ -171,6 +171,10 @@ async function recall(folder: string): Promise<Invitation | undefined> {
   }
 }
 
+/** Said of a refusal that waiting does not mend. */
+export const notLetIn = (what: 'workload' | 'Gateway', reason: string): Error =>
+  new Error(`the control plane does not let this ${what} in: ${reason}`)
+
 /** The workload's certificate, and a way to reach the control plane that shows it. */
 export type Membership = { readonly certificate: KeptCertificate; readonly tls: ClientTls }
 

@@ -23,7 +23,7 @@ import { askReadiness } from '#proxy/readiness'
 import { Datagrams } from '#proxy/udp'
 import { adoptHost } from './capture.ts'
 import { offerIdentity } from './identity-socket.ts'
-import { becomeMember, invited } from './join.ts'
+import { becomeMember, invited, notLetIn } from './join.ts'
 import type { RunWorld } from './world.ts'
 
 /** How long a connection of the workload waits for the proxy's first configuration. */
@@ -185,7 +185,7 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
     shelf: shared.shelf,
     probe: probe => launched.promise.then(running => askReadiness(probe, running, options.readyCommand)),
     onRefused: () => certificate.refused(),
-    onDenied: reason => denied.reject(new Error(`the control plane does not let this workload in: ${reason}`)),
+    onDenied: reason => denied.reject(notLetIn('workload', reason)),
     onView: view => {
       const hasNewRoots = allRoots(view.trust).join() !== allRoots(core.view.trust).join()
       hasView = true

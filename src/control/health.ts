@@ -8,26 +8,30 @@ import type { ProxyNode } from '#model/workload'
 import type { Platform } from '#platforms/platform'
 import { proxyNodeOf } from '#xds/node'
 import { type HealthOrders, type HealthReport, type Probe, type ProbeResult, streamHealthCheck } from '#xds/rpcs'
-import { refusalOf } from './discovery/identity.ts'
+import { refusalOf, unboundRefusal } from './discovery/identity.ts'
 
-/** idTemplate: of the ids of the mesh, where it is not the default. */
-export type HealthOptions = { readonly platform: Platform; readonly log: Log; readonly idTemplate?: string }
+export type HealthOptions = {
+  readonly platform: Platform
+  readonly log: Log
+  /** Of the ids of the mesh, where it is not the default. */
+  readonly idTemplate?: string
+  /** The labels that the holder of a certificate must have; absent: any. */
+  readonly boundTo?: (serial: string) => string | undefined
+}
 
 /** Until the first success a start is awaited, so the probe is quick; after that it only guards. */
 const eagerMs = 200
 const guardMs = 1000
 
 /** For serveGrpc. */
-export function healthService({ platform, log, idTemplate = defaultIdTemplate }: HealthOptions): Service {
-  return stream(streamHealthCheck, (out, call) => watchHealth(out, call, platform, log, idTemplate))
+export function healthService(options: HealthOptions): Service {
+  return stream(streamHealthCheck, (out, call) => watchHealth(out, call, options))
 }
 
 function watchHealth(
   out: GrpcStream<HealthOrders>,
   call: Call,
-  platform: Platform,
-  log: Log,
-  idTemplate: string,
+  { platform, log, idTemplate = defaultIdTemplate, boundTo }: HealthOptions,
 ): StreamEvents<HealthReport> {
   let node: ProxyNode | undefined
   let health: 'healthy' | 'unhealthy' | undefined
@@ -44,7 +48,8 @@ function watchHealth(
           if (thrown instanceof BadInput) return refuse(rpcCodes.invalidArgument, thrown.message)
           throw thrown
         }
-        const reason = refusalOf(node, call.peer, idTemplate)
+        const bound = call.certificate && boundTo?.(call.certificate.serial)
+        const reason = refusalOf(node, call.peer, idTemplate) ?? unboundRefusal(node, bound)
         if (reason !== undefined) return refuse(rpcCodes.permissionDenied, reason)
         return void out.send(ordersFor(node, true))
       }

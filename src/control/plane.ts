@@ -228,7 +228,7 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
     identify: certificates => authority.identify(certificates),
     services: [
       ...discovery.services,
-      healthService({ platform, log, idTemplate }),
+      healthService({ platform, log, idTemplate, boundTo: serial => tokens.boundTo(serial) }),
       metricsService(traffic, clock, idTemplate, id => workloadTrust.heard(id)),
       certificateService(authority, log, {
         tokens,

@@ -5,7 +5,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
-import { type Done, Mesh } from '../harness/mesh.ts'
+import { type Done, Mesh, weft } from '../harness/mesh.ts'
 
 suite('join tokens', () => {
   let mesh: Mesh
@@ -130,6 +130,33 @@ suite('join tokens', () => {
       ...machine,
     })
     assert.deepEqual([other.code, other.stdout], [0, 'started\n'], other.stderr)
+  })
+
+  test('a Gateway and an Envoy that may not come in by their token end with 1 and say why and what to do', async () => {
+    // Envoy is not even started: that it cannot be is not what is said.
+    const lines = { 'front-weft': ['gateway', '--name', 'front'], cart: ['envoy', '--name', 'cart', '--envoy', '/no/such/envoy'] }
+    for (const [account, line] of Object.entries(lines)) {
+      const states = Array.from({ length: 2 }, () => join(mesh.folder, `machine-${machines++}`))
+      const enterBy = async (token: string, state = states[0]!): Promise<string> => {
+        mkdirSync(state, { recursive: true })
+        const env = { WEFT_CONTROL: mesh.url, XDG_STATE_HOME: state }
+        const { code, stderr } = await mesh.spawn([...weft, ...line, '--token', token], { env }).exited
+        assert.equal(code, 1, stderr)
+        assert.doesNotMatch(stderr, /Envoy does not start/)
+        return stderr
+      }
+      const bound = await make('--service-account', account, '-l', 'version=v2', '--uses', '1')
+      const unbound =
+        /^weft: the control plane does not let this (workload|Gateway) in: its join token is for workloads with the labels version=v2, .*start it with these labels/m
+      assert.match(await enterBy(bound), unbound)
+      assert.match(await enterBy(bound), unbound, 'nor by the certificate that it got')
+      assert.match(await enterBy(bound, states[1]), /^weft: .*join token was used already \(at .*weft token create/m)
+      const other = await make('--service-account', 'other')
+      assert.match(await enterBy(other), /^weft: the token is for \S+\/sa\/other, not for the service "\S+".*weft token create/m)
+      const revoked = await make('--service-account', account)
+      await mesh.weft('token', 'revoke', revoked)
+      assert.match(await enterBy(revoked, states[1]), /^weft: .*the join token was revoked at 20/m)
+    }
   })
 
   test('whose certificate is kept hears that the token was not needed; what is no token is an error all the same', async () => {

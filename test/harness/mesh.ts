@@ -11,7 +11,12 @@ import type { KindPath } from '../../src/api/client.ts'
 
 export const root = join(import.meta.dirname, '..', '..')
 /** WEFT_TEST_PROGRAM=dist/bin/main.js: the same tests of the bundle. */
-const weft = [process.execPath, '--disable-warning=ExperimentalWarning', process.env['WEFT_TEST_PROGRAM'] ?? join(root, 'src/bin/weft.ts')]
+/** The line that starts Weft. */
+export const weft = [
+  process.execPath,
+  '--disable-warning=ExperimentalWarning',
+  process.env['WEFT_TEST_PROGRAM'] ?? join(root, 'src/bin/weft.ts'),
+]
 /** Where programs are looked for: Debian keeps servers where an ordinary user's PATH does not lead. */
 export const path = [process.env['PATH'], '/usr/sbin', '/sbin', '/usr/lib/postgresql/15/bin'].join(delimiter)
 
