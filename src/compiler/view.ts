@@ -1,33 +1,25 @@
 /** One proxy's view, cut from the mesh: what its workload may call, and what is taken in for it. */
 
-import type { Access } from '#model/access-rule'
-import type { Authorizer } from '#model/authorizer'
 import type { Backend } from '#model/backend'
-import type { Listener, Protocol } from '#model/listener'
-import type { Limited, Limits, Mesh } from '#model/mesh'
+import type { Mesh } from '#model/mesh'
 import { onLoopback } from '#model/loopback'
-import { inTls, portName } from '#model/port'
-import type { Route, RouteTable, WeightedBackend } from '#model/route'
+import { inTls } from '#model/port'
 import type { Telemetry } from '#model/telemetry'
-import type { TokenPolicy } from '#model/token'
 import type { View } from '#model/view'
-import type { ProxyNode, WorkloadPort } from '#model/workload'
-import { accessAt } from './access/at.ts'
-import { modeAt, takenAt } from './access/authentication.ts'
+import type { ProxyNode } from '#model/workload'
+import { takeIn } from './inbound.ts'
 import { byNearness } from './policies/balance.ts'
 import { egressOf } from './outside/egress.ts'
 import type { Client } from './clients.ts'
 import { keep } from './keep.ts'
 import { byName } from './services/names.ts'
-import { inOrder, rankOfRequest } from './routes/order.ts'
 import { withWayOut } from './outside/hosts.ts'
 import { backendsFor, classOf, nearFor, outboundFor, settledFor } from './policies/per-client.ts'
 import { telemetryOf, tracingBackends, withTelemetry } from './policies/telemetry.ts'
 import { keyBackends } from './access/tokens.ts'
-import { backendProtocol, isHttp, isOpaque } from './services/protocol.ts'
-import { portOf, selects } from './services/services.ts'
 
 type Shared = Pick<View, 'listeners' | 'routes' | 'backends' | 'dns'>
+
 /** What is the same for all clients of a namespace that the same policies and routes are meant for, made once for each mesh. */
 const shared = new WeakMap<Mesh, Map<string, Shared>>()
 
@@ -146,197 +138,3 @@ export function endpointsFor(mesh: Mesh, node: Client & Pick<ProxyNode, 'localit
   }
   return found
 }
-
-type TakenIn = { readonly listener: Listener; readonly table: RouteTable | undefined; readonly backend: Backend }
-
-/** The way from the mesh to one port of the workload: `inbound/PORT` leads to `local/PORT`, with `/udp` behind both for UDP. */
-function takeIn(mesh: Mesh, node: ProxyNode, port: WorkloadPort, bind: { readonly host: string; readonly port: number }): TakenIn {
-  const protocol = spokenAt(mesh, node, port)
-  const place = portName(port.port, protocol)
-  const name = `inbound/${place}`
-  const backends = [{ backend: `local/${place}`, weight: 1 }]
-  const service = `${node.service}.${node.namespace}`
-  // Datagrams come by other proxies only.
-  const mode = protocol === 'udp' ? 'strict' : takenAt(mesh, node, port)
-  const access = accessAt(mesh, node, port, protocol === 'udp', protocol !== 'udp' && modeAt(mesh, node, port) === 'disabled')
-  const tokens = isHttp(protocol) ? tokensAt(mesh, node, port) : undefined
-  const authorizer = protocol === 'udp' ? undefined : authorizerAt(mesh, node, port)
-  const asked: Pick<Route, 'tokens' | 'access' | 'authorize'> = {
-    ...(tokens === undefined ? {} : { tokens: tokens.name }),
-    ...(access === undefined ? {} : { access: access.http }),
-    ...(authorizer === undefined ? {} : { authorize: [authorizer.name] }),
-  }
-  const routes = isHttp(protocol) ? routesTo(mesh, node, port, backends, asked) : []
-  return {
-    listener: {
-      name,
-      direction: 'inbound',
-      ...bind,
-      protocol,
-      ...(mode === 'disabled' ? {} : { tls: { mode, ...(mesh.profile === undefined ? {} : { profile: mesh.profile }) } }),
-      ...(isHttp(protocol) ? { routes: name } : {}),
-      ...(isOpaque(protocol) ? { backends } : {}),
-      service,
-      ...(isHttp(protocol) ? concurrencyAt(mesh, node, port) : {}),
-      ...limitsOfListener(mesh, node, port, protocol, routes),
-      ...(tokens === undefined ? {} : { tokens: [tokens] }),
-      ...(authorizer === undefined || !isHttp(protocol) ? {} : { authorizers: [authorizer] }),
-      ...(isOpaque(protocol) && authorizer?.ask.type === 'grpc' ? { connectionAuthorizer: ofConnections(authorizer) } : {}),
-      ...(isOpaque(protocol) ? opaqueAccess(access?.opaque, tokens?.isRequired === true || isBlind(protocol, authorizer)) : {}),
-      ...(access === undefined || !isHttp(protocol) || mesh.tellsWhy.length === 0 ? {} : { tellsWhy: mesh.tellsWhy }),
-    },
-    table: isHttp(protocol)
-      ? {
-          name,
-          hosts: [
-            {
-              name: '*',
-              domains: ['*'],
-              routes,
-            },
-          ],
-        }
-      : undefined,
-    backend: {
-      name: `local/${place}`,
-      service,
-      type: 'local',
-      port: port.port,
-      protocol: backendProtocol(protocol),
-      balance: 'round-robin',
-      connectTimeoutMs: 5000,
-      identities: [],
-      ...headerFor(mesh, node, port),
-    },
-  }
-}
-
-function concurrencyAt(mesh: Mesh, node: ProxyNode, port: WorkloadPort): Pick<Listener, 'concurrency'> {
-  const found = (mesh.concurrency[node.namespace] ?? []).find(
-    each => selects(each.selector, node) && portOf(node, each.target)?.port === port.port,
-  )
-  return found === undefined ? {} : { concurrency: found.concurrency }
-}
-
-/** Where requests are judged by more than rules, bytes that are not taken for requests are not: else to look like something else would be a way past it. */
-const opaqueAccess = (access: Access | undefined, isShut: boolean): Pick<Listener, 'access'> =>
-  isShut ? { access: { deny: access?.deny ?? [], allow: [] } } : access === undefined ? {} : { access }
-
-/** Of requests somebody is asked who cannot be asked of connections. */
-const isBlind = (protocol: Protocol, authorizer: Authorizer | undefined): boolean => isHttp(protocol) && authorizer?.ask.type === 'http'
-
-/** All of them are asked about, and nothing is shown but who calls whom. */
-const ofConnections = ({ name, backend, timeoutMs, failsOpen }: Authorizer): Authorizer => ({
-  name,
-  backend,
-  timeoutMs,
-  failsOpen,
-  ask: { type: 'grpc' },
-})
-
-/** Who is asked about calls is not asked about the calls by which he is. */
-function authorizerAt(mesh: Mesh, node: ProxyNode, port: WorkloadPort): Authorizer | undefined {
-  const found = (mesh.authorizers[node.namespace] ?? []).find(
-    ({ selector, target }) =>
-      (selector === undefined || selects(selector, node)) && (target === undefined || portOf(node, target)?.port === port.port),
-  )
-  if (found?.provider === undefined) return found?.authorizer
-  const { namespace, selector, target } = found.provider
-  const isIt = namespace === node.namespace && selects(selector, node) && portOf(node, target)?.port === port.port
-  return isIt ? undefined : found.authorizer
-}
-
-const tokensAt = (mesh: Mesh, node: ProxyNode, port: WorkloadPort): TokenPolicy | undefined =>
-  (mesh.tokens[node.namespace] ?? []).find(
-    ({ selector, target }) =>
-      (selector === undefined || selects(selector, node)) && (target === undefined || portOf(node, target)?.port === port.port),
-  )?.policy
-
-const limitedAt = (mesh: Mesh, node: ProxyNode, port: WorkloadPort): readonly Limited[] =>
-  (mesh.rateLimits[node.namespace] ?? []).filter(each => selects(each.selector, node) && portOf(node, each.target)?.port === port.port)
-
-/** For what comes by no route that has limits of its own. */
-function limitsAt(mesh: Mesh, node: ProxyNode, port: WorkloadPort): Limits | undefined {
-  const place = (mesh.placeLimits[node.namespace] ?? []).find(each => each.selector === undefined || selects(each.selector, node))
-  return (limitedAt(mesh, node, port).find(each => each.limits !== undefined) ?? place)?.limits
-}
-
-const ofRequests = ({ rateLimit, quota }: Limits = {}): Pick<Route, 'rateLimit' | 'quota'> => ({
-  ...(rateLimit === undefined ? {} : { rateLimit }),
-  ...(quota === undefined ? {} : { quota }),
-})
-
-/** What the listener itself must know of limits: of opaque connections, and whom to ask. */
-function limitsOfListener(
-  mesh: Mesh,
-  node: ProxyNode,
-  port: WorkloadPort,
-  protocol: Protocol,
-  routes: readonly Route[],
-): Pick<Listener, 'connectionLimit' | 'limitService'> {
-  const connectionLimit = isOpaque(protocol) && protocol !== 'udp' ? limitsAt(mesh, node, port)?.connectionLimit : undefined
-  return {
-    ...(connectionLimit === undefined ? {} : { connectionLimit }),
-    ...(routes.some(route => route.quota !== undefined) ? { limitService: mesh.limitService } : {}),
-  }
-}
-
-const bodiesAt = (mesh: Mesh, node: ProxyNode, port: WorkloadPort): Pick<Route, 'sizes' | 'compression'> =>
-  (mesh.bodies[node.namespace] ?? []).find(each => selects(each.selector, node) && portOf(node, each.target)?.port === port.port)?.bodies ??
-  {}
-
-/** One for all requests; where limits are kept by route, those routes before it. Of two Services before one port, the limit of the first counts. */
-function routesTo(
-  mesh: Mesh,
-  node: ProxyNode,
-  port: WorkloadPort,
-  backends: readonly WeightedBackend[],
-  asked: Pick<Route, 'tokens' | 'access' | 'authorize'>,
-): readonly Route[] {
-  const action = { type: 'forward', backends } as const
-  const limited = limitedAt(mesh, node, port)
-  const whole = limitsAt(mesh, node, port)
-  const limit = {
-    ...bodiesAt(mesh, node, port),
-    ...ofRequests(whole),
-    ...asked,
-  }
-  const routes = limited
-    .flatMap(each => each.routes)
-    .map(
-      ({ limits, ...route }): Route => ({
-        ...ofRequests(limits ?? whole),
-        ...asked,
-        ...route,
-        filters: [],
-        action,
-      }),
-    )
-  return [
-    ...(limited.length > 1 ? inOrder(routes.map(route => ({ route, rank: rankOfRequest(route.match) }))) : routes),
-    {
-      name: `Workload/${node.namespace}/${node.workload}/${port.port}`,
-      origin: `Workload ${node.namespace}/${node.workload} port ${port.port}`,
-      match: {},
-      filters: [],
-      action,
-      ...limit,
-    },
-  ]
-}
-
-/** What the workload says; where it says nothing, what the Services say that select it, if they agree: so a server that speaks first is not waited for. */
-function spokenAt(mesh: Mesh, node: ProxyNode, port: WorkloadPort): Protocol {
-  if (port.protocol !== 'detect') return port.protocol
-  const said = new Set(declaredOf(mesh, node, port).flatMap(each => (each.protocol === 'detect' ? [] : [each.protocol])))
-  return said.size === 1 ? [...said][0]! : 'detect'
-}
-
-/** Where one Service wants version 1 and another version 2, it is 2: whoever reads that reads both. */
-function headerFor(mesh: Mesh, node: ProxyNode, port: WorkloadPort): Pick<Backend, 'proxyProtocol'> {
-  const said = port.protocol === 'udp' ? [] : declaredOf(mesh, node, port).flatMap(each => each.proxyProtocol ?? [])
-  return said.length === 0 ? {} : { proxyProtocol: said.includes('v2') ? 'v2' : 'v1' }
-}
-
-const declaredOf = (mesh: Mesh, node: ProxyNode, port: WorkloadPort): Mesh['declared'][string] =>
-  (mesh.declared[node.namespace] ?? []).filter(each => selects(each.selector, node) && portOf(node, each.target)?.port === port.port)
