@@ -44,7 +44,7 @@ import { type Client, isMeant } from './compiler/clients.ts'
 import { keep } from './compiler/keep.ts'
 import type { ByPort, PortRoutes, RequestRoute } from './compiler/lower.ts'
 import { type Audience, audienceKey, holding, lowerBackends, lowerPorts } from './compiler/lower.ts'
-import { claimsChoosing, gatewaysOf, judgingLogins, Logins, loginsAtGateways } from './compiler/access/logins.ts'
+import { claimsChoosing, judgingLogins, Logins, loginsAtGateways } from './compiler/access/logins.ts'
 import { findNames } from './compiler/services/names.ts'
 import { isOurs, type Verdict } from './compiler/routes/parents.ts'
 import { findPolicies, judgingBackends } from './compiler/policies/backend.ts'
@@ -77,7 +77,7 @@ export type { Enforced } from './compiler/access/enforced.ts'
 export { joinStatus } from './compiler/status.ts'
 export type { PolicyQuestion } from './compiler/policies/tell.ts'
 export { modeAt } from './compiler/access/authentication.ts'
-export { endpointsFor, viewFor } from './compiler/view.ts'
+export { endpointsFor, lackingIn, viewFor } from './compiler/view.ts'
 
 /**
  * roots: PEM certificates of the accepted roots. now: ms since the epoch; absent: before anything ends. judgeCertificate: what is wrong with a
@@ -276,7 +276,6 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
         tokensAtGateways(limitAtGateways(guardedEdges, limits, limiting, limitService.service), asking, tokens),
         loggingIn,
         logins,
-        gatewaysOf(inventory.workloads, options.envoys ?? []),
       ),
     ),
     rateLimits: lowerRateLimits(tablesOf(outbound), services.ports, limits, limiting),
@@ -400,7 +399,13 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
     statuses,
     ordered: orders.ordered,
     enforced: findEnforced(
-      [...gathered.accessPolicies, ...gathered.jwtPolicies, ...gathered.loginPolicies, ...gathered.authenticationPolicies],
+      [
+        ...gathered.accessPolicies,
+        ...gathered.jwtPolicies,
+        ...gathered.loginPolicies,
+        ...externalAuthorizationPolicies,
+        ...gathered.authenticationPolicies,
+      ],
       requests,
       services,
       inventory.workloads,

@@ -73,6 +73,13 @@ export type ProxyStatus = {
   readonly wanted: number
   readonly active: number
   readonly rejected: readonly { readonly type: string; readonly resource: string; readonly reason: string; readonly at: string }[]
+  /** Of an Envoy: what it has no means for, by which document (name: `NAMESPACE/NAME`; '': not known), and what becomes of it. Absent: nothing. */
+  readonly lacking?: readonly {
+    readonly kind: string
+    readonly name: string
+    readonly fate: 'closed' | 'partly' | 'without' | 'less'
+    readonly says: string
+  }[]
   readonly health: 'healthy' | 'degraded' | 'unhealthy' | 'draining'
   readonly identity: string // SPIFFE id
   readonly certificate?: { readonly notAfter: string; readonly serial: string }

@@ -1,12 +1,14 @@
 /** One proxy's view, cut from the mesh: what its workload may call, and what is taken in for it. */
 
 import type { Backend } from '#model/backend'
+import { forEnvoy, type Lack } from '#model/envoy'
 import type { Mesh } from '#model/mesh'
 import { onLoopback } from '#model/loopback'
-import { inTls } from '#model/port'
+import { inTls, portName } from '#model/port'
 import type { Telemetry } from '#model/telemetry'
 import type { View } from '#model/view'
 import type { ProxyNode } from '#model/workload'
+import { selectedBodies } from './at-port.ts'
 import { takeIn } from './inbound.ts'
 import { byNearness } from './policies/balance.ts'
 import { egressOf } from './outside/egress.ts'
@@ -25,7 +27,25 @@ const shared = new WeakMap<Mesh, Map<string, Shared>>()
 
 /** previous: the view that this proxy had; what did not change is the same object in the new one. */
 export function viewFor(mesh: Mesh, node: ProxyNode, previous?: View): View {
-  if (node.gateway !== undefined) return keep<View>(previous, gatewayView(mesh, node, node.gateway.name))
+  const view = node.gateway === undefined ? workloadView(mesh, node) : gatewayView(mesh, node, node.gateway.name)
+  if (node.isEnvoy !== true) return keep<View>(previous, view)
+  const around = node.gateway === undefined ? { egress: egressOf(mesh, node), bodies: bodyPolicies(mesh, node) } : {}
+  const made = forEnvoy(view, around)
+  const kept = keep<View>(previous, made.view)
+  lacks.set(kept, made.lacking)
+  return kept
+}
+
+const lacks = new WeakMap<View, readonly Lack[]>()
+
+/** What the proxy of this view does not carry out, for it is an Envoy. */
+export const lackingIn = (view: View): readonly Lack[] => lacks.get(view) ?? []
+
+/** By whose word bodies are judged, by name of the table. */
+const bodyPolicies = (mesh: Mesh, node: ProxyNode): Readonly<Record<string, readonly string[]>> =>
+  Object.fromEntries(node.ports.map(port => [`inbound/${portName(port.port, port.protocol)}`, selectedBodies(mesh, node, port)?.by ?? []]))
+
+function workloadView(mesh: Mesh, node: ProxyNode): View {
   const telemetry = telemetryOf(mesh, node)
   const { listeners, routes, backends, dns } = sharedBy(mesh, node, telemetry)
   const inbound = node.ports.flatMap(port => (port.bind === undefined ? [] : [takeIn(mesh, node, port, port.bind)]))
@@ -41,7 +61,7 @@ export function viewFor(mesh: Mesh, node: ProxyNode, previous?: View): View {
     dns,
     trust: mesh.trust,
   }
-  return keep<View>(previous, node.loopback === undefined ? view : onLoopback(view, node.loopback))
+  return node.loopback === undefined ? view : onLoopback(view, node.loopback)
 }
 
 /** What comes from outside, and all that it may lead to; its proxies call nobody by themselves. */

@@ -18,6 +18,8 @@ import {
   type Note,
   type OrderedCertificate,
   type PolicyQuestion,
+  type ResourceStatus,
+  type Stated,
   tellPolicies,
   viewFor,
 } from '#compiler'
@@ -29,7 +31,7 @@ import type { Platform } from '#platforms/platform'
 import type { Resource } from '#resources/kind'
 import { apiVersionOf } from '#resources/kind'
 import { kindOf, kinds } from '#resources/registry'
-import { Enforcement, keyOf } from './enforcement.ts'
+import { Enforcement, keyOf, lackCondition } from './enforcement.ts'
 import { MtlsMoves, type Settled } from './mtls-moves.ts'
 import type { Operation, Store } from './store.ts'
 
@@ -72,6 +74,8 @@ export class CompileLoop {
   #cancelRestate: (() => void) | undefined
   #proxies: () => readonly ProxyStatus[] = () => []
   readonly #enforcement = new Enforcement()
+  /** Documents that some proxy does not carry out, as was last told. */
+  #lacked: ReadonlySet<string> = new Set()
   #firstAt = 0
   #lastAt = 0
   #tookMs = 0
@@ -99,7 +103,9 @@ export class CompileLoop {
   cut(node: ProxyNode, before?: Cut): Cut | undefined {
     const mesh = this.#current?.mesh
     if (mesh === undefined || before?.mesh === mesh) return before
-    if (before !== undefined && onlyEndpointsDiffer(before.mesh, mesh))
+    // What a Gateway reaches by TLS, and what an Envoy may reach, is cut from the endpoints of the mesh.
+    const isPlain = node.gateway === undefined && node.isEnvoy !== true
+    if (before !== undefined && isPlain && onlyEndpointsDiffer(before.mesh, mesh))
       return { mesh, view: { ...before.view, endpoints: endpointsFor(mesh, node) } }
     return { mesh, view: viewFor(mesh, node, before?.view) }
   }
@@ -116,7 +122,7 @@ export class CompileLoop {
 
   /** A proxy came, went, acknowledged or refused: in a moment the statuses that tell of it are written again. */
   restate(): void {
-    if (this.#compiled === undefined || this.#compiled.enforced.length === 0) return
+    if (this.#compiled === undefined) return
     this.#cancelRestate ??= this.#options.clock.after(restateMs, () => {
       this.#cancelRestate = undefined
       this.#writeStatuses(true)
@@ -215,11 +221,15 @@ export class CompileLoop {
     const now = new Date(clock.now()).toISOString().replace(/\.\d+Z$/, 'Z')
     const { statuses, enforced } = this.#compiled!
     const policies = new Map(enforced.map(each => [keyOf(each), each]))
-    const proxies = new Map(policies.size === 0 ? [] : this.#proxies().map(each => [each.id, each]))
+    const proxies = new Map(this.#proxies().map(each => [each.id, each]))
+    const envoys = [...proxies.values()].filter(({ lacking }) => lacking !== undefined)
+    const lacked = new Set(envoys.flatMap(({ lacking = [] }) => lacking.map(({ kind, name }) => `${kind} ${name}`)))
+    const before = this.#lacked
+    this.#lacked = lacked
     const operations = statuses.flatMap((plain): Operation[] => {
       const policy = policies.get(keyOf(plain))
-      if (policy === undefined && isOfProxies) return []
-      const said = policy === undefined ? plain : this.#enforcement.told(plain, policy, proxies)
+      if (policy === undefined && isOfProxies && !lacked.has(keyOf(plain)) && !before.has(keyOf(plain))) return []
+      const said = policy === undefined ? withLacks(plain, envoys) : this.#enforcement.told(plain, policy, proxies)
       const kind = kindOf(said.apiVersion, said.kind)
       const group = said.apiVersion.includes('/') ? said.apiVersion.split('/')[0]! : ''
       const resource = store.get({ group, kind: said.kind, namespace: said.namespace ?? '', name: said.name })
@@ -235,6 +245,25 @@ export class CompileLoop {
     }
   }
 }
+
+function withLacks(said: ResourceStatus, envoys: readonly ProxyStatus[]): ResourceStatus {
+  const condition = envoys.length === 0 ? undefined : lackCondition(said, envoys)
+  if (condition === undefined) return said
+  const { parents, ancestors } = said
+  const told = <Entry extends { readonly conditions: readonly Stated[] }>(list: readonly Entry[]): readonly Entry[] =>
+    list.map(each => ({
+      ...each,
+      conditions: [...each.conditions, { ...condition, ...generationIn(each.conditions) }],
+    }))
+  return {
+    ...said,
+    ...(parents === undefined ? {} : { parents: told(parents) }),
+    ...(ancestors === undefined ? {} : { ancestors: told(ancestors) }),
+  }
+}
+
+const generationIn = ([first]: readonly Stated[]): Pick<Stated, 'observedGeneration'> =>
+  first?.observedGeneration === undefined ? {} : { observedGeneration: first.observedGeneration }
 
 /** The commonest change by far: an endpoint came, went, or is in other health. */
 const onlyEndpointsDiffer = (before: Mesh, now: Mesh): boolean =>

@@ -106,7 +106,7 @@ export class Discovery {
 
   /** Ids of connected proxies that are Envoys, in order. */
   get envoys(): readonly string[] {
-    return [...this.#connections.values()].flatMap(({ node }) => (node.loopback === undefined ? [] : [node.id])).sort()
+    return [...this.#connections.values()].flatMap(({ node }) => (node.isEnvoy === true ? [node.id] : [])).sort()
   }
 
   /** Whether this proxy has all that was compiled for it; absent: all that are connected. */

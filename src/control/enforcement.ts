@@ -10,9 +10,10 @@ import type { Enforced, ResourceStatus, Stated } from '#compiler'
 const mostNamed = 64
 const mostTold = 5
 
-type Why = 'ProxyRefuses' | 'NoProxy' | 'ProxyAway' | 'Pending'
+type Why = 'ProxyRefuses' | 'ProxyLacks' | 'NoProxy' | 'ProxyAway' | 'Pending'
 type Missing = { readonly proxy: string; readonly reason: Why; readonly message: string }
-type Standing = { readonly by: readonly string[]; readonly not: readonly Missing[] }
+/** less: what those who keep it do otherwise. */
+type Standing = { readonly by: readonly string[]; readonly not: readonly Missing[]; readonly less: readonly string[] }
 
 export class Enforcement {
   /** By policy: as which generation, and in which revision of the mesh that came first. */
@@ -30,14 +31,14 @@ export class Enforcement {
 
   /** The status of such a policy with who keeps it. proxies: all that are known, by id. */
   told(said: ResourceStatus, policy: Enforced, proxies: ReadonlyMap<string, ProxyStatus>): ResourceStatus {
-    const { by, not } = this.#standing(policy, proxies)
+    const { by, not, less } = this.#standing(policy, proxies)
     const enforcement = {
       proxies: by.length + not.length,
       enforcing: by.length,
       ...(by.length === 0 ? {} : { by: by.slice(0, mostNamed) }),
       ...(not.length === 0 ? {} : { not: not.slice(0, mostNamed) }),
     }
-    const condition = conditionOf(by, not, policy.generation)
+    const condition = conditionOf(by, not, less, policy.generation)
     const refusing = not.filter(({ reason }) => reason === 'ProxyRefuses')
     return {
       ...said,
@@ -60,17 +61,22 @@ export class Enforcement {
     const since = this.#since.get(keyOf(policy))?.revision ?? Infinity
     const by: string[] = []
     const not: Missing[] = []
+    const less: string[] = []
     for (const { id, isBare } of policy.workloads) {
-      const why = whyNot(proxies.get(id), since, isBare)
-      if (why === undefined) by.push(id)
-      else not.push({ proxy: id, ...why })
+      const lacking = lacksOf(proxies.get(id), policy)
+      const why = whyNot(proxies.get(id), since, isBare, lacking)
+      if (why !== undefined) not.push({ proxy: id, ...why })
+      else {
+        by.push(id)
+        for (const { says } of lacking) less.push(`${id}: ${says}`)
+      }
     }
-    return { by, not: not.sort((one, other) => weight[one.reason] - weight[other.reason]) }
+    return { by, not: not.sort((one, other) => weight[one.reason] - weight[other.reason]), less }
   }
 }
 
 /** What is worse goes first. */
-const weight: Readonly<Record<Why, number>> = { ProxyRefuses: 0, NoProxy: 1, ProxyAway: 2, Pending: 3 }
+const weight: Readonly<Record<Why, number>> = { ProxyRefuses: 0, ProxyLacks: 1, NoProxy: 2, ProxyAway: 3, Pending: 4 }
 
 export const keyOf = ({ kind, namespace = '', name }: Pick<ResourceStatus, 'kind' | 'namespace' | 'name'>): string =>
   `${kind} ${namespace}/${name}`
@@ -78,7 +84,30 @@ export const keyOf = ({ kind, namespace = '', name }: Pick<ResourceStatus, 'kind
 /** A policy that holds nowhere is kept by nobody. */
 const isHeld = (conditions: readonly Stated[]): boolean => conditions.some(({ type, status }) => type === 'Accepted' && status === 'True')
 
-function whyNot(proxy: ProxyStatus | undefined, since: number, isBare: boolean): Omit<Missing, 'proxy'> | undefined {
+type Lacks = NonNullable<ProxyStatus['lacking']>
+
+const lacksOf = (proxy: ProxyStatus | undefined, { kind, namespace, name }: Pick<Enforced, 'kind' | 'namespace' | 'name'>): Lacks =>
+  proxy?.lacking?.filter(each => each.kind === kind && each.name === `${namespace}/${name}`) ?? []
+
+/** In place of a policy that nobody is known to have to keep: what the proxies that do not carry it out do; undefined: there are none. */
+export function lackCondition(
+  said: Pick<ResourceStatus, 'kind' | 'namespace' | 'name'>,
+  proxies: Iterable<ProxyStatus>,
+): Stated | undefined {
+  const { kind, namespace = '', name } = said
+  const found = [...proxies].flatMap(proxy => lacksOf(proxy, { kind, namespace, name }).map(each => ({ ...each, proxy: proxy.id })))
+  if (found.length === 0) return undefined
+  const isKept = found.every(({ fate }) => fate === 'less')
+  const told = found.slice(0, mostTold).map(({ proxy, says }) => `${proxy}: ${says}`)
+  return {
+    type: 'Enforced',
+    status: isKept ? 'True' : 'False',
+    reason: isKept ? 'Enforced' : 'ProxyLacks',
+    message: `${told.join('; ')}${found.length > mostTold ? `; and ${found.length - mostTold} more` : ''}`,
+  }
+}
+
+function whyNot(proxy: ProxyStatus | undefined, since: number, isBare: boolean, lacking: Lacks): Omit<Missing, 'proxy'> | undefined {
   if (isBare && (proxy === undefined || proxy.state === 'disconnected'))
     return { reason: 'NoProxy', message: 'it is reached without a proxy, which would keep the policy: run it by weft run' }
   if (proxy === undefined || proxy.state === 'disconnected')
@@ -86,19 +115,26 @@ function whyNot(proxy: ProxyStatus | undefined, since: number, isBare: boolean):
   const refused = proxy.rejected.find(({ resource }) => isOfCallers(resource))
   if (refused !== undefined && proxy.active < since)
     return { reason: 'ProxyRefuses', message: `it refuses ${refused.resource}: ${refused.reason}` }
+  const lacks = lacking.filter(({ fate }) => fate !== 'less')
+  if (lacks.length > 0) return { reason: 'ProxyLacks', message: lacks.map(({ says }) => says).join('; ') }
   return proxy.active >= since ? undefined : { reason: 'Pending', message: 'it has not acknowledged this version yet' }
 }
 
-/** Listeners and routes of the side that is called. */
-const isOfCallers = (resource: string): boolean => /^(inbound|gateway)\//.test(resource)
+/** Listeners and routes of the side that is called; a reply that was refused as a whole may have had any. */
+const isOfCallers = (resource: string): boolean => resource === '*' || /^(inbound|gateway)\//.test(resource)
 
 /** Undefined: there is nobody to keep it. */
-function conditionOf(by: readonly string[], not: readonly Missing[], observedGeneration: number): Stated | undefined {
+function conditionOf(
+  by: readonly string[],
+  not: readonly Missing[],
+  less: readonly string[],
+  observedGeneration: number,
+): Stated | undefined {
   const all = by.length + not.length
   if (all === 0) return undefined
   const told = not.slice(0, mostTold).map(({ proxy, message }) => `${proxy}: ${message}`)
   const more = not.length > mostTold ? `; and ${not.length - mostTold} more` : ''
-  const what = `${by.length} of ${all} ${all === 1 ? 'proxy keeps' : 'proxies keep'} it`
+  const what = [`${by.length} of ${all} ${all === 1 ? 'proxy keeps' : 'proxies keep'} it`, ...less.slice(0, mostTold)].join('; ')
   return {
     type: 'Enforced',
     status: not.length === 0 ? 'True' : 'False',

@@ -85,6 +85,8 @@ export type SelectedBodies = {
   readonly selector: Readonly<Record<string, string>>
   readonly target: number | string
   readonly bodies: Pick<Route, 'sizes' | 'compression'>
+  /** Names of the RoutePolicies that say anything of it. */
+  readonly by: readonly string[]
 }
 
 /** Whom one policy judges: the workloads of the namespace (absent: of all) that the selector selects (absent: all), at one port of theirs (absent: at all). */

@@ -67,6 +67,8 @@ export type ProxyNode = {
   readonly gateway?: GatewayPlace
   /** It is bound to addresses of services on loopback, those of this block: 127.BLOCK.x.y. Absent: connections are brought to it. */
   readonly loopback?: number
+  /** It is an Envoy, which has no means for some of what a view may say. */
+  readonly isEnvoy?: true
   readonly admin?: string // URL of the proxy's admin and metrics, reachable from the control plane's host only
   readonly version: string // of Weft
 }

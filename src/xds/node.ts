@@ -11,7 +11,7 @@ export type { Node }
 const key = 'WEFT'
 
 export function nodeOf(proxy: ProxyNode): Node {
-  const { id, version, locality, ...rest } = proxy
+  const { id, version, locality, isEnvoy: _, ...rest } = proxy
   return create(NodeSchema, {
     id,
     cluster: `${proxy.service}.${proxy.namespace}`,
@@ -100,6 +100,7 @@ export function proxyNodeOf(node: Node): ProxyNode {
         }
       : {}),
     ...loopbackOf(said['loopback'], bad),
+    ...(said['loopback'] !== undefined || /^envoy/i.test(node.userAgentName) ? { isEnvoy: true as const } : {}),
     ...(said['admin'] === undefined ? {} : { admin: text(said, 'admin', 'admin') }),
     version: versionOf(node),
   }

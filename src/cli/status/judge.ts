@@ -20,7 +20,7 @@ export function concerns({ certificates, proxies }: ControlStatus, now: number):
   return found
 }
 
-function* concernsOf({ id, state, rejected, lastSeen, certificate, revoked }: ProxyStatus, now: number): Generator<string> {
+function* concernsOf({ id, state, rejected, lacking = [], lastSeen, certificate, revoked }: ProxyStatus, now: number): Generator<string> {
   // It is cut off because of that, and nobody believes what it serves.
   if (revoked !== undefined) {
     yield `${id} is revoked: ${oneLine(revoked)}`
@@ -30,6 +30,8 @@ function* concernsOf({ id, state, rejected, lastSeen, certificate, revoked }: Pr
     for (const { resource, reason } of rejected) yield `${id} refused ${oneLine(resource)}: ${oneLine(reason)}`
     if (rejected.length === 0) yield `${id} refused its configuration`
   }
+  for (const { kind, name, fate, says } of lacking)
+    if (fate !== 'less') yield `${id} does not carry out ${name === '' ? `a ${kind}` : `${kind} ${name}`}: ${oneLine(says)}`
   if (state === 'disconnected') yield `${id} is disconnected, last seen ${tellAgo(lastSeen, now)}; it serves with what it has`
   if (certificate && Date.parse(certificate.notAfter) < now) yield `the certificate of ${id} has expired`
 }

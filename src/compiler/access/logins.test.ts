@@ -3,18 +3,32 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { Route } from '#model/route'
-import type { Inventory } from '#model/workload'
+import type { View } from '#model/view'
+import type { Inventory, ProxyNode } from '#model/workload'
 import { readDocuments } from '#resources/read'
 import { admit } from '#resources/validate'
-import { compile } from '../../compiler.ts'
+import { compile, lackingIn, viewFor } from '../../compiler.ts'
 
 const folder = join(import.meta.dirname, '../../../test/cases/compiler/logins')
 const { resources } = readDocuments(readFileSync(join(folder, 'input.yaml'), 'utf8'), 'input.yaml')
 const inventory = JSON.parse(readFileSync(join(folder, 'inventory.json'), 'utf8')) as Inventory
 const options = { trustDomain: 'weft.local', roots: ['ROOT'] }
-const compiled = (envoys: readonly string[] = []) => compile(resources.map(admit), inventory, { ...options, envoys })
+const compiled = () => compile(resources.map(admit), inventory, options)
+const routesIn = (routes: View['routes'], table: string, host: string): readonly Route[] =>
+  routes[`gateway/shop/web:${table}`]!.hosts.find(each => each.domains[0] === host)!.routes
 const routesAt = ({ mesh }: ReturnType<typeof compiled>, table: string, host: string): readonly Route[] =>
-  mesh.gateways['shop/web']!.routes[`gateway/shop/web:${table}`]!.hosts.find(each => each.domains[0] === host)!.routes
+  routesIn(mesh.gateways['shop/web']!.routes, table, host)
+const gatewayNode: ProxyNode = {
+  id: 'web-1.shop',
+  workload: 'web-1',
+  namespace: 'shop',
+  service: 'gateway-web',
+  labels: {},
+  ports: [],
+  probe: { type: 'none' },
+  gateway: { name: 'web', address: '127.0.0.1' },
+  version: '',
+}
 const loginsOf = (routes: readonly Route[]) => Object.fromEntries(routes.map(({ name, login }) => [name, login]))
 const told = ({ statuses }: ReturnType<typeof compiled>, name: string): string =>
   JSON.stringify(statuses.find(({ kind, name: own }) => kind === 'LoginPolicy' && own === name))
@@ -53,14 +67,22 @@ test('what cannot be carried out is refused by name: clear listeners, Gateways t
   assert.match(people, /its redirectPath or logoutPath is that of LoginPolicy shop\/admins at host one\.example\.org too/)
 })
 
-test('where a proxy of the Gateway is an Envoy such routes are answered 503, and the status says why', () => {
-  const outcome = compiled(['web-1.shop'])
-  for (const { name, action, login } of routesAt(outcome, '443/one', 'one.example.org')) {
+test('where a proxy of the Gateway is an Envoy such routes are answered 503 by it, and by no other', () => {
+  const { mesh } = compiled()
+  const node = { ...gatewayNode, isEnvoy: true as const }
+  const view = viewFor(mesh, node)
+  for (const { name, action, login } of routesIn(view.routes, '443/one', 'one.example.org')) {
     assert.equal(login, undefined, name)
     assert.equal(action.type === 'respond' && action.status, 503, name)
   }
-  assert.equal(outcome.mesh.gateways['shop/web']!.listeners['gateway/443']!.logins, undefined)
-  assert.match(told(outcome, 'people'), /is an Envoy, which cannot carry out a login/)
+  assert.equal(view.listeners['gateway/443']!.logins, undefined)
+  assert.deepEqual(
+    [...new Set(lackingIn(view).map(({ what, kind, name }) => `${what} ${kind} ${name}`))],
+    ['login LoginPolicy shop/admins', 'login LoginPolicy shop/people', 'login LoginPolicy shop/second'],
+  )
+  const own = viewFor(mesh, gatewayNode)
+  assert.equal(own.listeners['gateway/443']!.logins?.length, 3)
+  assert.deepEqual(lackingIn(own), [])
 })
 
 test('a JWTPolicy holds for a Gateway, a listener that ends TLS, and its routes alike', () => {

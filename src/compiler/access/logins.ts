@@ -5,7 +5,6 @@ import type { LoginPolicy as Login } from '#model/login'
 import type { Mesh, Outbound } from '#model/mesh'
 import type { Route, RouteTable, VirtualHost } from '#model/route'
 import type { TokenPolicy } from '#model/token'
-import type { Workload } from '#model/workload'
 import { durationMs } from '#resources/duration'
 import type { ParentRef } from '#resources/gateway-api'
 import type { Resource } from '#resources/kind'
@@ -153,31 +152,13 @@ const lengthOf = (base64: string): number => bytesOf(base64).length
 const textOf = (base64 = ''): string =>
   new TextDecoder().decode(Uint8Array.from(bytesOf(base64), each => each.charCodeAt(0))).replace(/\r?\n$/, '')
 
-/**
- * At routes that a policy holds for; the paths of the login itself go before all routes of a host. envoys: Gateways of which a proxy is an Envoy, by name:
- * it cannot carry out a login, and would go on as before, so that such routes are answered 503 there.
- */
-export function loginsAtGateways(
-  gateways: Mesh['gateways'],
-  targets: Targets<LoginPolicy>,
-  logins: Logins,
-  envoys: ReadonlySet<string>,
-): Mesh['gateways'] {
+/** At routes that a policy holds for; the paths of the login itself go before all routes of a host. */
+export function loginsAtGateways(gateways: Mesh['gateways'], targets: Targets<LoginPolicy>, logins: Logins): Mesh['gateways'] {
   if (targets.isEmpty) return gateways
-  return Object.fromEntries(
-    Object.entries(gateways).map(([name, gateway]) => [name, atGateway(name, gateway, targets, logins, envoys.has(name))]),
-  )
+  return Object.fromEntries(Object.entries(gateways).map(([name, gateway]) => [name, atGateway(name, gateway, targets, logins)]))
 }
 
-/** Gateways of which a proxy is an Envoy. ids: of proxies. */
-export const gatewaysOf = (workloads: readonly Workload[], ids: readonly string[]): ReadonlySet<string> =>
-  new Set(
-    workloads.flatMap(({ name, namespace, gateway }) =>
-      gateway !== undefined && ids.includes(`${name}.${namespace}`) ? [`${namespace}/${gateway.name}`] : [],
-    ),
-  )
-
-function atGateway(name: string, gateway: Outbound, targets: Targets<LoginPolicy>, logins: Logins, isEnvoy: boolean): Outbound {
+function atGateway(name: string, gateway: Outbound, targets: Targets<LoginPolicy>, logins: Logins): Outbound {
   const byTable = new Map<string, Map<string, Login>>()
   const secured = securedTables(gateway)
   const asking = (key: string, table: RouteTable): RouteTable => {
@@ -194,10 +175,6 @@ function atGateway(name: string, gateway: Outbound, targets: Targets<LoginPolicy
         const policy = (own ?? ofPlace[0])?.policy
         if (policy === undefined) return route
         const lowered = logins.of(policy)
-        if (isEnvoy) {
-          logins.clashes.set(lowered.name, `a proxy of Gateway ${name} is an Envoy, which cannot carry out a login`)
-          return { ...route, filters: [], action: { type: 'respond', status: 503, detail: 'a login is needed here, and Envoy has none' } }
-        }
         used.set(lowered.name, lowered)
         return { ...route, login: lowered.name }
       })

@@ -10,6 +10,7 @@ import { layerOf, layersFor } from './layers.ts'
 import { merge } from './merge.ts'
 import { isHttp } from '../services/protocol.ts'
 import { type ServicePort, whyNobody } from '../services/services.ts'
+import { nameOf } from '../gather.ts'
 import type { Objection, Targets } from './targets.ts'
 
 type Said = Partial<Pick<RoutePolicySpec, 'compression' | 'limits' | 'maintenance'>>
@@ -53,14 +54,16 @@ export function findBodies(ports: readonly ServicePort[], targets: Targets<Route
   if (targets.isEmpty) return found
   for (const port of ports) {
     if (!isHttp(port.protocol) || port.external !== undefined) continue
-    const { compression, limits } = specOf('RoutePolicy', merge(layersFor(targets.ofPort(port).map(layerOf), undefined))) as Said
+    const placed = targets.ofPort(port)
+    const { compression, limits } = specOf('RoutePolicy', merge(layersFor(placed.map(layerOf), undefined))) as Said
     const coded = takenIn(compression)
     const bodies: Pick<Route, 'sizes' | 'compression'> = {
       ...(limits === undefined ? {} : { sizes: sizesOf(limits) }),
       ...(Object.keys(coded).length === 0 ? {} : { compression: coded }),
     }
     const { namespace, selector, target } = port
-    if (Object.keys(bodies).length > 0) (found[namespace] ??= []).push({ selector, target, bodies })
+    const by = placed.filter(({ policy: { spec } }) => (spec?.limits ?? spec?.compression) !== undefined).map(each => nameOf(each.policy))
+    if (Object.keys(bodies).length > 0) (found[namespace] ??= []).push({ selector, target, bodies, by })
   }
   return found
 }

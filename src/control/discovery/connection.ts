@@ -2,6 +2,8 @@
 
 import type { ProxyStatus } from '#api/mesh-api'
 import type { Clock } from '#base/clock'
+import { lackingIn } from '#compiler'
+import { lacks, tellLack } from '#model/envoy'
 import type { View } from '#model/view'
 import type { ProxyNode } from '#model/workload'
 import { type AdsServer, type Progress, type Rejection, snapshotOf } from '#xds/server'
@@ -95,6 +97,7 @@ export class Connection {
         reason,
         at: this.#refusedAt.get(`${typeUrl} ${resource}`) ?? this.#lastSeen,
       })),
+      ...lackingOf(this.view),
       health,
       identity: this.#options.identity,
       ...(admin === undefined ? {} : { admin }),
@@ -104,4 +107,10 @@ export class Connection {
   #now(): string {
     return new Date(this.#options.clock.now()).toISOString()
   }
+}
+
+function lackingOf(view: View | undefined): Pick<ProxyStatus, 'lacking'> {
+  const lacking = view === undefined ? [] : lackingIn(view)
+  if (lacking.length === 0) return {}
+  return { lacking: lacking.map(lack => ({ kind: lack.kind, name: lack.name, fate: lacks[lack.what].fate, says: tellLack(lack) })) }
 }

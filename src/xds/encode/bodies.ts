@@ -3,6 +3,7 @@
 import { create, type JsonObject } from '@bufbuild/protobuf'
 import { type Any, anyPack } from '@bufbuild/protobuf/wkt'
 import { type Coding, type Compression, usualCompressible } from '#model/compression'
+import { canCompress, isCountable, isUsual } from '#model/envoy'
 import type { Route } from '#model/route'
 import { HttpFilterSchema } from '../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
 import { BrotliSchema } from '../gen/envoy/extensions/compression/brotli/compressor/v3/brotli_pb.ts'
@@ -48,16 +49,13 @@ export const sleepingBodies = [
   compressor('gzip', typed(GzipSchema, create(GzipSchema))),
 ]
 
-/** Envoy counts in 32 bits. */
-const mostBytes = 2 ** 32 - 1
-
 /** ours: an extension of our own. */
 export function encodeBodies(
   { sizes, compression }: Pick<Route, 'sizes' | 'compression'>,
   ours: (isOptional: boolean, fields: JsonObject) => Any,
 ): Record<string, Any> {
   const { bodyBytes, ...more } = sizes ?? {}
-  const isEnvoys = bodyBytes !== undefined && bodyBytes <= mostBytes
+  const isEnvoys = bodyBytes !== undefined && isCountable(bodyBytes)
   const own = { ...more, ...(bodyBytes === undefined || isEnvoys ? {} : { bodyBytes }) }
   return {
     ...(isEnvoys
@@ -78,20 +76,15 @@ const wakened = anyPack(
   create(CompressorPerRouteSchema, { override: { case: 'overrides', value: { responseDirectionConfig: {} } } }),
 )
 
-function encodeCompression(
-  { answers, requests, takesCoded }: Compression,
-  ours: (isOptional: boolean, fields: JsonObject) => Any,
-): Record<string, Any> {
-  const isUsual =
-    answers !== undefined && answers.minBytes === usualCompressible.minBytes && answers.types.join() === usualCompressible.types.join()
-  const isEnvoys = isUsual && requests === undefined && takesCoded === undefined
-  const own = ours(isEnvoys, {
+function encodeCompression(compression: Compression, ours: (isOptional: boolean, fields: JsonObject) => Any): Record<string, Any> {
+  const { answers, requests, takesCoded } = compression
+  const own = ours(canCompress(compression), {
     ...(answers === undefined ? {} : { codings: answers.codings.join(), minBytes: answers.minBytes, types: answers.types.join() }),
     ...(requests === undefined
       ? {}
       : { requestCoding: requests.coding, requestMinBytes: requests.minBytes, requestTypes: requests.types.join() }),
     ...(takesCoded === undefined ? {} : { takesCodedBytes: takesCoded.maxBytes }),
   })
-  const envoys = isUsual ? answers.codings.map(coding => [bodyFilters[coding], wakened] as const) : []
+  const envoys = isUsual(answers) ? answers.codings.map(coding => [bodyFilters[coding], wakened] as const) : []
   return { ...Object.fromEntries(envoys), [bodyFilters.weftCompression]: own }
 }

@@ -2,6 +2,7 @@
 
 import { create, type JsonObject } from '@bufbuild/protobuf'
 import { type Any, anyPack, StructSchema, ValueSchema } from '@bufbuild/protobuf/wkt'
+import { canBreak, isKilobytes } from '#model/envoy'
 import type { Fault } from '#model/fault'
 import type { Direction, Listener } from '#model/listener'
 import type { Cors, Mirror, Route } from '#model/route'
@@ -146,11 +147,12 @@ function encodeCors(cors: Cors): CorsPolicy {
   })
 }
 
-function encodeFault({ policy, endsAt, delay, abort, bandwidth }: Fault): Record<string, Any> {
+function encodeFault(fault: Fault): Record<string, Any> {
+  const { policy, endsAt, delay, abort, bandwidth } = fault
   const envoys = abort !== undefined && 'status' in abort ? abort : undefined
-  const isKilobytes = bandwidth?.requestsBps === undefined && bandwidth?.answersBps !== undefined && bandwidth.answersBps % 1024 === 0
-  const fault: HTTPFault = create(HTTPFaultSchema, {
-    ...(isKilobytes
+  const isSlow = isKilobytes(bandwidth)
+  const message: HTTPFault = create(HTTPFaultSchema, {
+    ...(isSlow
       ? {
           responseRateLimit: {
             limitType: { case: 'fixedLimit', value: { limitKbps: BigInt(bandwidth!.answersBps! / 1024) } },
@@ -170,16 +172,15 @@ function encodeFault({ policy, endsAt, delay, abort, bandwidth }: Fault): Record
           },
         }),
   })
-  const isMore = delay?.jitterMs !== undefined || abort?.type === 'reset' || (bandwidth !== undefined && !isKilobytes)
   return {
-    ...(delay === undefined && envoys === undefined && !isKilobytes ? {} : { [perRoute.fault]: anyPack(HTTPFaultSchema, fault) }),
-    [perRoute.weftFault]: ours(!isMore, {
+    ...(delay === undefined && envoys === undefined && !isSlow ? {} : { [perRoute.fault]: anyPack(HTTPFaultSchema, message) }),
+    [perRoute.weftFault]: ours(canBreak(fault), {
       policy,
       ...(endsAt === undefined ? {} : { endsAt }),
       ...(delay?.jitterMs === undefined ? {} : { jitterMs: delay.jitterMs }),
       ...(abort?.type === 'reset' ? { reset: abort.share } : {}),
       ...(delay?.spread === undefined ? {} : { spread: delay.spread }),
-      ...(isKilobytes ? {} : lineOf(bandwidth)),
+      ...(isSlow ? {} : lineOf(bandwidth)),
     }),
   }
 }

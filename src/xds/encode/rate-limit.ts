@@ -3,6 +3,7 @@
 import { create, fromJson, type JsonObject } from '@bufbuild/protobuf'
 import { type Any, anyPack, StructSchema } from '@bufbuild/protobuf/wkt'
 import type { ConnectionLimit, DescriptorEntry, LimitService, Quota, Rate, RateLimit } from '#model/rate-limit'
+import { canCount, canLimit } from '#model/envoy'
 import { ApiVersion } from '../gen/envoy/config/core/v3/config_source_pb.ts'
 import {
   FilterConfigSchema,
@@ -37,7 +38,7 @@ const bucketOf = ({ requests, intervalMs, burst }: Rate) => ({
 
 /** Envoy has one bucket for each route: where there is to be one for each caller, or one for several routes, it must not take that for the same. */
 export function encodeRateLimit(limit: RateLimit, isShared: boolean): Record<string, Any> {
-  if (limit.by !== undefined || isShared) return { [limitNames.ours]: refusedByEnvoy(limit as unknown as JsonObject) }
+  if (!canLimit(limit, isShared)) return { [limitNames.ours]: refusedByEnvoy(limit as unknown as JsonObject) }
   const message = create(LocalRateLimitSchema, {
     statPrefix: limit.name,
     tokenBucket: bucketOf(limit),
@@ -106,23 +107,12 @@ export const orElse = (entry: { readonly type: 'identity' | 'header'; readonly n
     ? `connection.mtls ? ${expressions.identity} : '${absent}'`
     : `'${entry.name}' in request.headers ? ${expressions.header(entry.name!)} : '${absent}'`
 
-/** Of a query Envoy has no value to give, and no route of it tells a service what the limit is. */
-const isEnvoys = ({ descriptors, rate }: Quota): boolean =>
-  rate === undefined &&
-  descriptors.every(entries =>
-    entries.every(
-      entry =>
-        entry.type === 'constant' ||
-        (entry.type !== 'query' && (entry.type !== 'address' || entry.key === 'remote_address') && !/'/.test(entry.absent ?? '')),
-    ),
-  )
-
 export const encodeQuotaConfig = (quota: Quota): Record<string, Any> =>
-  isEnvoys(quota) ? {} : { [limitNames.ourQuota]: refusedByEnvoy(quota as unknown as JsonObject) }
+  canCount(quota) ? {} : { [limitNames.ourQuota]: refusedByEnvoy(quota as unknown as JsonObject) }
 
 /** For the action of a route. */
 export const encodeQuota = (quota: Quota | undefined): RouteLimit[] =>
-  quota === undefined || !isEnvoys(quota)
+  quota === undefined || !canCount(quota)
     ? []
     : quota.descriptors.map(entries =>
         create(RouteLimitSchema, { stage: quota.failsOpen ? stages.open : stages.closed, actions: entries.map(actionOf) }),

@@ -2,6 +2,7 @@
 
 import { create, type JsonObject } from '@bufbuild/protobuf'
 import { anyPack, StructSchema } from '@bufbuild/protobuf/wkt'
+import { beyondShares, sharedBuckets } from '#model/envoy'
 import type { Filter, HeaderChange, HostFrom, PathChange, Redirect, Substitution } from '#model/filter'
 import type { Action, Match, Route, RouteTable, ValueMatch, WeightedBackend } from '#model/route'
 import {
@@ -63,15 +64,6 @@ function longestBody({ hosts }: RouteTable): number {
   for (const { routes } of hosts)
     for (const { action } of routes) if (action.type === 'respond' && 3 * action.detail.length > longest) longest = 3 * action.detail.length
   return longest
-}
-
-/** Names of the limits that several routes keep together. */
-function sharedBuckets({ hosts }: RouteTable): ReadonlySet<string> {
-  const seen = new Set<string>()
-  const shared = new Set<string>()
-  for (const { routes } of hosts)
-    for (const { rateLimit } of routes) if (rateLimit !== undefined) (seen.has(rateLimit.name) ? shared : seen).add(rateLimit.name)
-  return shared
 }
 
 function encodeRoute(route: Route, shared: ReadonlySet<string>): EnvoyRoute {
@@ -160,9 +152,8 @@ function forward(route: Route, action: Action & { type: 'forward' }): RouteActio
 function share(backend: WeightedBackend) {
   const filters = backend.filters ?? []
   const rewrite = filters.find(filter => filter.type === 'rewrite')
-  const path: JsonObject = rewrite?.path === undefined ? {} : { ...rewrite.path }
-  const from = typeof rewrite?.host === 'object' ? hostFields(rewrite.host) : {}
-  const own = { ...path, ...from }
+  const { path, host: from } = beyondShares(rewrite ?? {})
+  const own: JsonObject = { ...path, ...(from === undefined ? {} : hostFields(from)) }
   const unknown =
     Object.keys(own).length === 0
       ? undefined
