@@ -45,6 +45,23 @@ describe('a request', () => {
   test('of the workload keeps what it says of the way, and loses who it claims to be', () => {
     assert.deepEqual(forwarded([...plain, ...spoofed], met('outbound'), made), [...plain, ...spoofed.slice(4)])
   })
+  test('cannot say in another spelling of a name what only proxies say, for servers of CGI\u2019s kind read both as one', () => {
+    const other = ['X_Forwarded_Client_Cert', 'URI=admin', 'x.weft.identity', 'admin', 'x-forwarded_client-cert', 'URI=admin']
+    const way = ['x_forwarded_for', '10.9.9.9', 'X_Real-IP', '10.9.9.9', 'x_request_id', 'mine']
+    assert.deepEqual(forwarded([...plain, ...other, ...way, 'x-request-id', '1'], met('outbound'), made), [
+      ...plain,
+      ...way,
+      'x-request-id',
+      '1',
+    ])
+    assert.deepEqual(names(forwarded([...plain, ...other, ...way], met('inbound', { ends }), made)), [
+      ...names(plain),
+      'x-request-id',
+      'x-forwarded-for',
+      'x-forwarded-proto',
+    ])
+    assert.deepEqual(trailing([...other, 'x-sum', '1'], met('inbound')), ['x-sum', '1'])
+  })
   test('of the workload gets an id where it has none, but not towards hosts outside the mesh', () => {
     assert.deepEqual(forwarded(plain, met('outbound'), made), [...plain, 'x-request-id', 'made'])
     assert.equal(forwarded(plain, met('outbound', {}, 'external'), made), plain)

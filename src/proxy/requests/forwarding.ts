@@ -6,6 +6,7 @@ import type { Entry } from '../telemetry/entry.ts'
 
 /** Fields that only proxies of the mesh may set. */
 const ownPrefix = 'x-weft-'
+const certificateName = 'x-forwarded-client-cert'
 
 /**
  * The fields of a request for its next hop; the same array where nothing changes. Whom a caller claims to speak for is believed from the workload
@@ -28,7 +29,7 @@ export function forwarded(fields: Fields, entry: Entry, makeId: () => string = r
   const base = kept ?? fields
   const identified = hasId || service === 'external' ? base : [...base, 'x-request-id', makeId()]
   if (direction === 'outbound') return identified
-  if (entry.peer !== undefined) return [...identified, 'x-forwarded-client-cert', certificateField(entry.own ?? '', entry.peer)]
+  if (entry.peer !== undefined) return [...identified, certificateName, certificateField(entry.own ?? '', entry.peer)]
   const ends = entry.ends?.()
   return ends === undefined
     ? identified
@@ -57,15 +58,25 @@ export function answered(fields: Fields): Fields {
 /** own: of the mesh. certificate: who the caller is. path: which way it came. id: of the request. */
 type Role = 'own' | 'certificate' | 'path' | 'id' | 'other'
 
-/** Told from the first letter for all but a few: this is asked for every field of every request. */
+/**
+ * In any spelling that servers of CGI's kind take for the same (`X_Forwarded_For`), but for the id, which nobody is known by: that one only passes for none of
+ * ours. Told from two letters for all but a few: this is asked for every field of every request.
+ */
 function roleOf(name: string): Role {
   const first = name.charCodeAt(0) | 0x20
-  if (first !== 0x78 && first !== 0x66) return 'other' // x, f
+  if (first === 0x66) return name.length === 9 && name.toLowerCase() === 'forwarded' ? 'path' : 'other'
+  if (first !== 0x78) return 'other'
+  const third = name.charCodeAt(2) | 0x20
+  if (third !== 0x66 && third !== 0x72 && third !== 0x77) return 'other' // x-f, x-r, x-w
   const lower = name.toLowerCase()
   if (lower === 'x-request-id') return 'id'
-  if (lower === 'x-forwarded-client-cert') return 'certificate'
+  if (lower === certificateName) return 'certificate'
   if (lower.startsWith(ownPrefix)) return 'own'
-  return lower === 'forwarded' || lower === 'x-real-ip' || lower.startsWith('x-forwarded-') ? 'path' : 'other'
+  if (lower.startsWith('x-forwarded-') && lower.length !== certificateName.length) return 'path'
+  const plain = plainName(lower)
+  if (plain === certificateName) return 'certificate'
+  if (plain.startsWith(ownPrefix)) return 'own'
+  return plain === 'x-real-ip' || plain === 'x-request-id' || plain.startsWith('x-forwarded-') ? 'path' : 'other'
 }
 
 let last = { own: '', peer: '', field: '' }
