@@ -38,6 +38,7 @@ export const metricNames = {
   logins: 'weft_logins_total',
   calls: 'weft_calls_total',
   egress: 'weft_egress_decisions_total',
+  spans: 'weft_spans_total',
   failed: 'weft_connections_failed_total',
   upstreamConnections: 'weft_upstream_connections',
   upstreamStreams: 'weft_upstream_streams',
@@ -150,6 +151,8 @@ export const ejectionEndLabels = [...ejectedLabels, 'address', 'cause'] as const
 export const backendLimitLabels = ['destination_service', 'limit'] as const
 /** The port of this workload whose requests under way are limited by how fast they are answered. */
 export const concurrencyLabels = ['listener'] as const
+/** outcome: exported; dropped: too many waited; refused: by the collector; failed: it did not answer, or the proxy ended before. */
+export const spanLabels = ['outcome'] as const
 /** Requests that went to the Service named as fallback. reason: no-endpoint, or backend-limit. */
 export const fallbackLabels = ['destination_service', 'fallback', 'reason'] as const
 /** outcome: passed or failed. reason: '' where it passed, else a failure code, `status`, `not-serving`, `unexpected-bytes` or `closed`. */

@@ -26,6 +26,7 @@ import { Patience } from './patience.ts'
 import { defaultLimits, type Limits, type Place } from './place.ts'
 import type { Entry, Party } from './telemetry/entry.ts'
 import { Meter } from './telemetry/meter.ts'
+import { Tracer } from './telemetry/tracer.ts'
 import type { Reach } from './upstreams/connect.ts'
 import { flowOutside } from './upstreams/dial-outside.ts'
 import { Handshakes } from './upstreams/handshakes.ts'
@@ -63,6 +64,9 @@ const unheld: Clock = {
   },
 }
 
+/** How long a process that ends waits for its collector. */
+const lastSpansMs = 1_000
+
 export class Core implements AsyncDisposable {
   readonly meter: Meter
   readonly #handshakes: Handshakes
@@ -78,6 +82,7 @@ export class Core implements AsyncDisposable {
   readonly #pools: Pools
   readonly #credentials = new Credentials()
   readonly #patience: Patience
+  readonly #tracer: Tracer
   readonly #sweeper: NodeJS.Timeout
   readonly #times: Times
   readonly #peers = new Peers(() => this.#view.trust)
@@ -107,6 +112,7 @@ export class Core implements AsyncDisposable {
     this.dialOutside = (host, port, on) => flowOutside({ host, port }, reach, on, true)
     this.#pools = new Pools(reach, this.meter.registry)
     this.meter.watch(() => this.#pools.standings())
+    this.#tracer = new Tracer({ view: () => this.#view, self, pools: this.#pools, registry: this.meter.registry, log, clock: unheld })
     const place: Place = {
       view: () => this.#view,
       ready: () => this.#patience.wait(),
@@ -115,6 +121,7 @@ export class Core implements AsyncDisposable {
       pools: this.#pools,
       reach,
       meter: this.meter,
+      tracer: this.#tracer,
       log,
       gate: new Gate(this.meter, log),
       exit,
@@ -193,6 +200,7 @@ export class Core implements AsyncDisposable {
     if (before.trust !== view.trust) this.#partWithdrawn()
     this.#carriers.rejudge(before)
     this.#times.follow(view)
+    this.#tracer.follow(view)
     this.#settle()
   }
 
@@ -303,6 +311,7 @@ export class Core implements AsyncDisposable {
   async drain(deadlineMs: number): Promise<void> {
     this.#isDraining = true
     await this.#departure.drain(deadlineMs)
+    await this.#tracer.flush(lastSpansMs)
   }
 
   /**
@@ -311,6 +320,7 @@ export class Core implements AsyncDisposable {
    */
   async retire(deadlineMs: number): Promise<void> {
     await this.#departure.retire(deadlineMs)
+    await this.#tracer.flush(lastSpansMs)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

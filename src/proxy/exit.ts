@@ -81,12 +81,13 @@ export class Exit {
   }
 
   /** Why a request may not go there; undefined where it may. */
-  judge({ entry, method, path, host }: Exchange, egress: Egress): Failure | undefined {
+  judge(exchange: Exchange, egress: Egress): Failure | undefined {
+    const { entry, method, path, host } = exchange
     const { destination, listener } = entry
     const asked = bare(host)
     const port = destination?.port ?? listener.port
     const request = listener.protocol === 'udp' ? undefined : { method, path }
-    return this.#judged(egress, entry, { name: asked, address: destination?.address, port, request }, asked)
+    return this.#judged(egress, entry, { name: asked, address: destination?.address, port, request }, asked, true, exchange)
   }
 
   /** Where a connection whose bytes are not looked into goes, by the listener of now; throws `egress-denied`. sni: the server name that it asks for. isTold: counted and logged. */
@@ -125,7 +126,7 @@ export class Exit {
     return this.#judged(egress, entry, { name: destination?.name, address: destination?.address, port }, destination?.name, isTold)
   }
 
-  #judged(egress: Egress, entry: Entry, asked: Asked, name: string | undefined, isTold = true): Failure | undefined {
+  #judged(egress: Egress, entry: Entry, asked: Asked, name: string | undefined, isTold = true, exchange?: Exchange): Failure | undefined {
     const verdict = judgeEgress(egress, asked)
     const { destination, listener } = entry
     const place = destination === undefined ? listener.service : this.placeOf({ ...destination, ...(name === undefined ? {} : { name }) })
@@ -133,6 +134,10 @@ export class Exit {
     if (verdict.isAllowed) return undefined
     const why = tellEgress(egress, verdict)
     if (isTold) this.#tell(place, why)
+    if (exchange !== undefined) {
+      const [policy = '', rule = ''] = (verdict.rule ?? egress.policy).split('#')
+      exchange.denial = { decision: '', policy, rule, condition: () => why }
+    }
     return new Failure('egress-denied', `${place}: ${why}`)
   }
 

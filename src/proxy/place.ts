@@ -6,6 +6,7 @@ import type { Gate } from './access/access.ts'
 import type { Exit } from './exit.ts'
 import type { Party } from './telemetry/entry.ts'
 import type { Meter } from './telemetry/meter.ts'
+import type { Tracer } from './telemetry/tracer.ts'
 import type { Reach } from './upstreams/connect.ts'
 import type { Pools } from './upstreams/pool.ts'
 
@@ -18,6 +19,7 @@ export type Place = {
   readonly pools: Pools
   readonly reach: Reach
   readonly meter: Meter
+  readonly tracer: Tracer
   readonly log: Log
   readonly gate: Gate
   /** How long a connection may be silent before it counts as opaque; absent: 60 ms. */

@@ -61,7 +61,7 @@ function writeSpan(span: Span): void {
   const { error } = span
   if (error !== undefined)
     writer.message(15, () => {
-      writer.text(2, error)
+      if (error !== '') writer.text(2, error)
       writer.number(3, isError)
     })
   writer.fixed32(16, flagsOf(span))

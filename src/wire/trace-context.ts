@@ -18,7 +18,7 @@ export type Incoming = {
   readonly spanId?: string
   readonly isSampled: boolean | undefined
   readonly state: string
-  readonly b3?: B3
+  readonly b3?: B3 | undefined
 }
 
 /** What a request takes along: whose span sends it. parentId: of that span, '' for none. */

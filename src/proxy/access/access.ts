@@ -70,7 +70,8 @@ export class Gate {
     if (verdict.badPath === true) return new Failure('bad-request', tellVerdict(verdict))
     const { listener, peer, ends, view } = entry
     const toCaller = peer !== undefined && isNamed(view().listeners[listener.name]?.tellsWhy, peer)
-    const why = (): string => whyOf(entry, access, verdict, exchange)
+    let told: string | undefined
+    const why = (): string => (told ??= whyOf(entry, access, verdict, exchange))
     this.#meter.decision(rule, 'deny')
     const decision = `${this.#run}-${((this.#denied = (this.#denied + 1) % 0x3fff_ffff)).toString(36)}`
     this.#tell(() => `${what} to ${listener.service} was denied: ${why()}`, {
@@ -80,6 +81,7 @@ export class Gate {
       by: peer ?? `nobody known, from ${ends?.()?.source.host ?? 'somewhere'}`,
       listener: listener.name,
     })
+    if (exchange !== undefined) exchange.denial = { decision, policy: '', rule: '', ...(rule && placeOf(rule)), condition: why }
     // Of a tunnel it tells nothing of the rules, only that there are some.
     const isTunnel = rule === undefined && exchange?.method === 'CONNECT'
     return new Failure(

@@ -38,7 +38,7 @@ export class UnderWay {
 
   constructor(place: Place, { limiter, authorizations, concurrency }: Shared) {
     this.#place = place
-    const { pools, meter, gate, exit, log, self } = place
+    const { pools, meter, gate, exit, log, self, tracer } = place
     const means: Means = {
       pools,
       meter,
@@ -57,6 +57,7 @@ export class UnderWay {
         exchange.id = this.#last = (this.#last % 0x3fff_ffff) + 1
         this.#exchanges.set(exchange.id, exchange)
         if (exchange.entry.listener.direction === 'inbound') this.#lastCalledAt = exchange.startedAt
+        if (tracer.isOn) tracer.begin(exchange)
         const refused = this.#whyNot(exchange)
         if (refused !== undefined) return answer(exchange, refused)
         serve(exchange, means, bug => {
@@ -69,7 +70,9 @@ export class UnderWay {
         this.#exchanges.delete(exchange.id)
         exchange.over()
         if (exchange.bug !== undefined) this.#tellBug(exchange)
-        meter.request(exchange, performance.now())
+        const now = performance.now()
+        meter.request(exchange, now)
+        if (exchange.trace !== undefined) tracer.end(exchange, now)
       },
       refused: (entry, failure, status) => {
         meter.refused(entry, failure.code, status)

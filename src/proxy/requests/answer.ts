@@ -13,6 +13,7 @@ export const errorField = 'x-weft-error'
 /** Answers with the failure's status or the one given, a machine-readable code in a header, and a body for people. Breaks off instead when an answer has begun. */
 export function answer(exchange: Exchange, failure: Failure, status: number = failure.status): void {
   exchange.reason = failure.code
+  exchange.detail = failure.detail
   if (exchange.isGone) return
   if (exchange.status !== 0) return breakOffAnswer(exchange, failure)
   if (exchange.isGrpc) return answerGrpc(exchange, failure)
@@ -95,6 +96,7 @@ const changedBy = ({ filters }: Route, fields: readonly string[]): readonly stri
  */
 export function breakOffAnswer(exchange: Exchange, failure: Failure, code?: number): void {
   exchange.reason = failure.code
+  exchange.detail = failure.detail
   if (exchange.isGone) return
   if (!exchange.isGrpc || code !== undefined) return exchange.caller.abort(code)
   exchange.stopBody()

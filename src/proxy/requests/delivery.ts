@@ -90,6 +90,9 @@ export class Delivery implements Outcome {
     const endpoint = pickEndpoint(this.#share, this.#tried)
     exchange.service = backend.service
     exchange.workload = endpoint?.workload ?? ''
+    exchange.backend = backend.name
+    exchange.endpoint = endpoint
+    exchange.tries++
     this.#tries++
     this.#upstream = undefined
     this.#endpoint = endpoint
@@ -164,12 +167,18 @@ export class Delivery implements Outcome {
     if (this.#guard !== undefined) this.#judge(this.#guard, failure)
     if (failure === undefined) return
     const isHeldBack = failure === heldBack
+    this.#note(isHeldBack ? String(this.#retries!.heldStatus) : failure.code)
     const isFree = !isHeldBack && this.#tries < maxTries && mayTryAgain(failure, this.#exchange, this.#upstream, this.#broken)
     if (!isFree && !isHeldBack && this.#retries?.grants(failure) !== true) return answer(this.#exchange, failure)
     if (failure.fate === 'reused') this.#broken = this.#upstream?.isReused === true ? 'kept' : 'fresh'
     if (this.#endpoint !== undefined) this.#tried = [...this.#tried, this.#endpoint]
     if (isFree) this.#again()
     else this.#pause()
+  }
+
+  /** For its trace. */
+  #note(why: string): void {
+    this.#exchange.trace?.failed(this.#share.backend.name, this.#endpoint, why, performance.now())
   }
 
   /** Nothing of the body is taken meanwhile; a caller that goes away is not waited for. */

@@ -2,12 +2,15 @@
 
 import { concat } from '#base/bytes'
 import { Failure } from '#base/failure'
+import type { Endpoint } from '#model/backend'
 import type { Claims } from '#model/claims'
 import type { HeaderChange } from '#model/filter'
 import type { RequestFacts } from '#model/match'
 import type { Route } from '#model/route'
 import { field, type Fields, type Length, type RequestHead, type ResponseHead } from '#wire/http1'
+import type { Denial } from '../telemetry/denial.ts'
 import type { Entry } from '../telemetry/entry.ts'
+import type { RequestTrace } from '../telemetry/trace.ts'
 import { trailing } from './forwarding.ts'
 import type { Retries } from './retries.ts'
 import type { Shaper } from './shaper.ts'
@@ -60,7 +63,8 @@ export class Exchange implements RequestFacts {
   readonly startedAt: number
   /** The version that the caller's own program speaks. */
   readonly isHttp1: boolean
-  readonly path: string
+  /** As it came, but at a Gateway, which reads all spellings of a path as one. */
+  path: string
   readonly search: string
   readonly host: string
 
@@ -73,6 +77,16 @@ export class Exchange implements RequestFacts {
   identity: string | undefined
   status = 0
   reason = ''
+  /** Beside the reason: what the failure itself says. */
+  detail = ''
+  /** By which policy it was denied, where one says more than the reason. */
+  denial: Denial | undefined
+  /** Where it was sent last: a backend of the view, and which of its endpoints; undefined for the workload behind this proxy. How often it was sent anywhere. */
+  backend = ''
+  endpoint: Endpoint | undefined
+  tries = 0
+  /** Of which trace it is; undefined: nobody wants to know. */
+  trace: RequestTrace | undefined
   /** Of a gRPC answer, when it is known. */
   grpcStatus: number | undefined
   receivedBytes = 0

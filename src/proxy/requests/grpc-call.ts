@@ -8,6 +8,7 @@ import { field } from '#wire/http1'
 import { answer } from './answer.ts'
 import { Delivery } from './delivery.ts'
 import type { Entry, Party } from '../telemetry/entry.ts'
+import type { RequestTrace } from '../telemetry/trace.ts'
 import { type Caller, Exchange } from './exchange.ts'
 import type { Pools } from '../upstreams/pool.ts'
 import { shareOf } from '../endpoints/share.ts'
@@ -23,6 +24,8 @@ export type GrpcCall = {
   readonly message: Uint8Array
   readonly timeoutMs: number
   readonly source: Party
+  /** Of the request that it is made for. */
+  readonly trace?: RequestTrace | undefined
 }
 
 const maxReplyBytes = 1_048_576
@@ -44,6 +47,7 @@ export function callGrpc(call: GrpcCall, pools: Pools, done: (reply: Uint8Array 
   const exchange = new Exchange(head, framed.length, undefined, false, entry, caller, performance.now(), false)
   const route = routeTo(backend, timeoutMs)
   exchange.route = route
+  exchange.trace = call.trace?.lent()
   const bug = (thrown: unknown): void => caller.settle({ why: thrown instanceof Error ? thrown.message : String(thrown) })
   try {
     const share = shareOf({ backend, weight: 1 }, view, route.origin, pools)

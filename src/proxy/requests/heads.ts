@@ -34,6 +34,8 @@ export function requestHead(exchange: Exchange, route: Route, share: Share): Req
         throw new Failure('uri-too-long', `${route.origin} makes more than ${longestTarget} characters of it`)
     }
   }
+  // Last, for whoever else names a trace would tear it.
+  if (exchange.trace !== undefined) fields = exchange.trace.written(fields)
   return { method: exchange.head.method, target, minor: 1, fields }
 }
 

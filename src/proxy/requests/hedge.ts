@@ -85,6 +85,7 @@ export class Hedge implements BodySink {
     const caller = new LegCaller(this, this.#legs.length === 0 ? this.#exchange : undefined)
     const exchange = new Exchange(head, length, undefined, expectsContinue, entry, caller, startedAt, isHttp1)
     exchange.route = this.#exchange.route
+    exchange.trace = this.#exchange.trace
     exchange.sentLength = this.#exchange.sentLength
     exchange.settleAs(this.#exchange)
     exchange.codingChange = this.#exchange.codingChange
@@ -174,9 +175,14 @@ export class Hedge implements BodySink {
   }
 
   /** What the try knows of its answer by now. */
-  copy({ exchange: { reason, grpcStatus } }: Leg): void {
-    this.#exchange.reason = reason
-    this.#exchange.grpcStatus = grpcStatus
+  copy({ exchange: { reason, detail, grpcStatus, backend, endpoint } }: Leg): void {
+    const exchange = this.#exchange
+    exchange.reason = reason
+    exchange.detail = detail
+    exchange.grpcStatus = grpcStatus
+    exchange.backend = backend
+    exchange.endpoint = endpoint
+    exchange.tries = this.#legs.reduce((tries, leg) => tries + leg.exchange.tries, 0)
   }
 
   isWinner(leg: Leg): boolean {

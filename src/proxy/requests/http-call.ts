@@ -9,6 +9,7 @@ import { field } from '#wire/http1'
 import { answer, errorField } from './answer.ts'
 import { Delivery } from './delivery.ts'
 import type { Entry, Party } from '../telemetry/entry.ts'
+import type { RequestTrace } from '../telemetry/trace.ts'
 import { type Caller, Exchange } from './exchange.ts'
 import type { NoReply } from './grpc-call.ts'
 import type { Pools } from '../upstreams/pool.ts'
@@ -24,6 +25,8 @@ export type HttpCall = {
   readonly body: Uint8Array
   readonly timeoutMs: number
   readonly source: Party
+  /** Of the request that it is made for, or of none. */
+  readonly trace?: RequestTrace | undefined
 }
 export type HttpReply = { readonly status: number; readonly fields: Fields; readonly body: Uint8Array }
 
@@ -45,6 +48,7 @@ export function callHttp(call: HttpCall, pools: Pools, done: (reply: HttpReply |
   const exchange = new Exchange(head, body.length, undefined, false, entry, caller, performance.now())
   const route = routeTo(backend, timeoutMs)
   exchange.route = route
+  exchange.trace = call.trace?.lent()
   const bug = (thrown: unknown): void => caller.settle({ why: thrown instanceof Error ? thrown.message : String(thrown) })
   try {
     const share = shareOf({ backend, weight: 1 }, view, route.origin, pools)

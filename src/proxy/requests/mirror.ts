@@ -52,6 +52,7 @@ export class Mirrors {
     copy.route = route
     // Nor does who gets a copy see a token, or take the caller's word for claims.
     copy.settleAs(original)
+    copy.trace = original.trace?.lent()
     this.#underWay++
     try {
       if (this.#underWay > maxUnderWay) throw new Failure('overload', `${maxUnderWay} copies at once`)

@@ -70,7 +70,14 @@ export class Quotas {
     standing.nextAt = now + askAgainMs
     exchange.wasHeldUp = true
     const message = shouldRateLimit.request.encode({ domain: service.domain, descriptors, hits: 1 })
-    const asked = { backend: service.backend, path: shouldRateLimit.path, message, timeoutMs: service.timeoutMs, source: self() }
+    const asked = {
+      backend: service.backend,
+      path: shouldRateLimit.path,
+      message,
+      timeoutMs: service.timeoutMs,
+      source: self(),
+      trace: exchange.trace,
+    }
     callGrpc({ ...asked, view: this.#viewWith(service, view) }, pools, reply => {
       try {
         const told = 'why' in reply ? reply : decoded(reply)

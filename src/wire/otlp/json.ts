@@ -21,7 +21,7 @@ export function jsonOf(of: Span | { readonly attributes: Attributes }): Readonly
       ? {}
       : { events: events.map(each => ({ timeUnixNano: `${each.atUs}000`, name: each.name, attributes: attributesOf(each.attributes) })) }),
     ...(droppedEvents === undefined ? {} : { droppedEventsCount: droppedEvents }),
-    ...(error === undefined ? {} : { status: { code: isError, message: error } }),
+    ...(error === undefined ? {} : { status: { code: isError, ...(error === '' ? {} : { message: error }) } }),
   }
 }
 

@@ -5,7 +5,7 @@ export type OtlpValue = string | number | boolean
 /** Numbers are whole. */
 export type Attributes = readonly (readonly [name: string, value: OtlpValue])[]
 
-/** Ids in hexadecimal; parentId '' for none. Times are microseconds since the epoch. error: says that it failed, and how; absent: nothing is said. */
+/** Ids in hexadecimal; parentId '' for none. Times are microseconds since the epoch. error: it failed, and how, where that is to be said; absent: nothing is said of it. */
 export type Span = {
   readonly traceId: string
   readonly spanId: string
