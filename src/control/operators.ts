@@ -24,8 +24,8 @@ import type { Store } from './store.ts'
 
 export type OperatorsOptions = {
   readonly store: Store
-  /** Where users are kept, or `:memory:`. */
-  readonly path: string
+  /** Where users and sessions are kept, or `:memory:`. */
+  readonly path: { readonly users: string; readonly sessions: string }
   /** Of settings; absent: users with tokens alone. */
   readonly file?: string
   readonly isRequired: boolean
@@ -65,7 +65,7 @@ export async function openOperators(options: OperatorsOptions): Promise<Operator
   const { store, file, isRequired, clock, log } = options
   let held = await read(file, clock)
   const listeners: (() => void)[] = []
-  const users = openUsers({ path: options.path, clock })
+  const users = openUsers({ path: options.path.users, clock })
   const again = async (): Promise<void> => {
     try {
       const before = held
@@ -78,13 +78,13 @@ export async function openOperators(options: OperatorsOptions): Promise<Operator
     }
   }
   const end = file === undefined ? () => {} : watchFiles([file, ...filesOf(held.settings)], lookEveryMs, () => void again())
-  const sessions = new Sessions<Principal>(() => clock.now())
   const limits = new CallerLimits(
     () => held.settings.limits,
     () => performance.now(),
   )
   const now = () => clock.now()
-  const identify = new Identify({
+  const sessions: Sessions<Principal> = new Sessions({ path: options.path.sessions, whoIs: proof => identify.remembered(proof), now })
+  const identify: Identify = new Identify({
     isRequired,
     users,
     sessions,
@@ -123,6 +123,7 @@ export async function openOperators(options: OperatorsOptions): Promise<Operator
     async [Symbol.asyncDispose]() {
       end()
       held.ended.abort()
+      sessions[Symbol.dispose]()
       users[Symbol.dispose]()
     },
   }

@@ -285,7 +285,7 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
   const operators = owned.use(
     await openOperators({
       store,
-      path: `${folder}/users.db`,
+      path: { users: `${folder}/users.db`, sessions: `${folder}/sessions.db` },
       ...(options.operators === undefined ? {} : { file: options.operators }),
       isRequired: options.requireLogin === true || !isLoopback(options.api.host),
       identifyMember: chain => authority.identify(chain),

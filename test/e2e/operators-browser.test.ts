@@ -197,6 +197,12 @@ grants:
       items.map(({ action, how }) => [action, how]),
       [['logged in', 'oidc']],
     )
+    await mesh.control.stop()
+    await mesh.startControl()
+    await page.goto(`${mesh.url}/#/proxies`)
+    await page.reload()
+    await page.getByTestId('who').waitFor()
+    assert.match((await page.getByTestId('who').textContent())!, /ann.*viewer, editor:default/, 'a restart logs nobody out')
     await logOut()
     await context.clearCookies()
     await enter('bob')

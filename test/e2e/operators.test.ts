@@ -44,6 +44,20 @@ suite('a control plane that requires login', () => {
     assert.equal((await asAdmin.users()).length, 1 + tokens.size)
   })
 
+  test('who is logged in stays so over a restart of the control plane, until the user is revoked', async () => {
+    const { token } = await asAdmin.createUser({ name: 'lasting', roles: ['viewer'] })
+    const login = await call('/weft/v1/login', { method: 'POST', body: JSON.stringify({ token }) })
+    const cookie = String(login.headers['set-cookie']).split(';')[0]!
+    const see = async () => (await call('/weft/v1/status', { headers: { cookie } })).status
+    assert.equal(await see(), 200)
+    await mesh.control.stop()
+    await mesh.startControl()
+    assert.equal(await see(), 200)
+    assert.equal(statSync(join(mesh.folder, 'control', 'sessions.db')).mode & 0o777, 0o600)
+    await asAdmin.revokeUser('lasting')
+    assert.equal(await see(), 401)
+  })
+
   test('each route refuses who is nobody, and each who has not the right, by a Status that says which is missing', async () => {
     const viewer = await tokenOf('viewer', 'viewer')
     const elsewhere = await tokenOf('elsewhere', 'editor:bank')

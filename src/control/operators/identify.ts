@@ -12,13 +12,14 @@
 import { readCertificate, type Certificate } from '#identity/certificate'
 import { TokenRefused } from '#identity/jwt'
 import { LoginRefused } from '#identity/openid'
+import { hashOf } from '#identity/secret-text'
 import type { SignIn } from '#identity/sign-in'
 import { readIdentity } from '#identity/verify'
 import type { HttpRequest } from '#io/http-server'
 import type { OperatorsSettings } from '#resources/operators-file'
 import { Refusal } from '../api/refusal.ts'
 import { anybody, type Principal } from './principal.ts'
-import { cookieOf, sessionCookie, type Sessions } from './sessions.ts'
+import { cookieOf, type Proof, sessionCookie, type Sessions } from './sessions.ts'
 import { tokenPrefix, type Users } from './users.ts'
 
 export type IdentifyOptions = {
@@ -96,6 +97,25 @@ export class Identify {
     const said = claims[oidc!.groupsClaim]
     const groups = (Array.isArray(said) ? (said as unknown[]) : [said]).filter(each => typeof each === 'string')
     return { ...this.named('oidc', name, groups), until }
+  }
+
+  /** What a session is to remember of whoever has just proved to be this, by this token where it was one of ours. */
+  proofOf({ how, name, groups }: Principal, token: string | undefined): Proof {
+    return how === 'token' && token !== undefined ? { how, hash: hashOf(token) } : { how: 'oidc', provider: this.#provider(), name, groups }
+  }
+
+  /** Who that is now; undefined: a user who is gone, whom no role is left, or whom another provider named. */
+  remembered(proof: Proof): Principal | undefined {
+    if (proof.how === 'token') return this.#options.users.findByHash(proof.hash)
+    if (proof.provider !== this.#provider()) return undefined
+    const principal = this.named('oidc', proof.name, proof.groups)
+    return principal.grants.length === 0 ? undefined : principal
+  }
+
+  /** The same name by another claim may be somebody else. */
+  #provider(): string {
+    const { oidc } = this.#options.settings()
+    return oidc === undefined ? '' : JSON.stringify([oidc.issuer, oidc.clientId, oidc.userClaim, oidc.groupsClaim])
   }
 
   /** Of whoever is called so, by whatever they would prove it. */

@@ -42,10 +42,9 @@ export function loginRoutes(parts: LoginParts): ExtraRoute[] {
   const { identify, sessions, limits, store, signIn, now } = parts
   const pending = new Map<string, { readonly what: Pending; readonly until: number }>()
 
-  const begin = (by: Principal, request: HttpRequest, reply: (cookie: string) => HttpReply): HttpReply => {
-    const isGone = (): boolean => by.ended?.aborted === true || (by.until !== undefined && by.until <= now())
-    // Roles may change with the settings: then the session is over, as watches are.
-    const session = sessions.begin(() => (isGone() ? undefined : by), by.until)
+  /** token: by which it was proved; absent: by the provider itself. */
+  const begin = (by: Principal, token: string | undefined, request: HttpRequest, reply: (cookie: string) => HttpReply): HttpReply => {
+    const session = sessions.begin(identify.proofOf(by, token), by.until)
     store.note('logged in', { group: '', kind: 'Session', namespace: '', name: by.name }, apiAuthor(request, by))
     const lifeMs = Math.min(session.until - now(), sessionLifeMs)
     return reply(setCookie(sessionCookie(request.isSecure), session.value, { isSecure: request.isSecure, lifeMs }))
@@ -75,7 +74,8 @@ export function loginRoutes(parts: LoginParts): ExtraRoute[] {
         const token = tokenIn(new TextDecoder().decode(await request.body()))
         // A token of ours is refused at once, one of the provider later: both are a failed login.
         const by = await Promise.try(() => identify.ofToken(token)).catch((thrown: unknown) => fail(thrown, request))
-        return begin(by, request, cookie => json(200, told(by), { 'set-cookie': cookie }))
+        if (by.grants.length === 0) throw new Refusal(403, 'Forbidden', withoutRole(by))
+        return begin(by, token, request, cookie => json(200, told(by), { 'set-cookie': cookie }))
       },
     },
     {
@@ -119,10 +119,13 @@ export function loginRoutes(parts: LoginParts): ExtraRoute[] {
         try {
           const { claims, until } = await provider.finish(request.query, found.what)
           const by = identify.ofClaims(claims, until)
-          if (by.grants.length === 0) return back(request, `${by.name} is known, and has no role here: an admin gives one`)
+          if (by.grants.length === 0) return back(request, withoutRole(by))
           // The ID token says who it was a moment ago; the session is ours, and lasts as long as sessions do.
           const { until: _, ...lasting } = by
-          return begin(lasting, request, cookie => ({ status: 302, headers: { location: '/', 'set-cookie': [cookie, forget(request)] } }))
+          return begin(lasting, undefined, request, cookie => ({
+            status: 302,
+            headers: { location: '/', 'set-cookie': [cookie, forget(request)] },
+          }))
         } catch (thrown) {
           if (thrown instanceof TokenRefused || thrown instanceof LoginRefused || thrown instanceof Refusal)
             return back(request, thrown.message)
@@ -140,6 +143,8 @@ export function loginRoutes(parts: LoginParts): ExtraRoute[] {
     throw thrown
   }
 }
+
+const withoutRole = ({ name }: Principal): string => `${name} is known, and has no role here: an admin gives one`
 
 const forget = ({ isSecure }: HttpRequest): string => setCookie(loginCookie(isSecure), '', { isSecure, lifeMs: 0, sameSite: 'Lax' })
 

@@ -1,14 +1,20 @@
 /** Users, sessions, limits and the gate by their own, with a clock that stands. */
 
 import assert from 'node:assert/strict'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { mayDo, readGrant, tellGrant } from '#api/rights'
 import type { HttpRequest } from '#io/http-server'
 import { kinds } from '#resources/registry'
 import { catalogOf } from '../api/catalog.ts'
+import { noOperators, type OperatorsSettings } from '#resources/operators-file'
+import { Identify } from './identify.ts'
 import { CallerLimits } from './limits.ts'
+import type { Principal } from './principal.ts'
 import { neededFor } from './rights.ts'
-import { cookieOf, Sessions, setCookie } from './sessions.ts'
+import { cookieOf, type Proof, Sessions, setCookie } from './sessions.ts'
 import { openUsers } from './users.ts'
 
 const clockAt = (now: number) => {
@@ -64,22 +70,101 @@ test('a user is found by the token until it expires, and is then no longer in th
   assert.equal(users.find(other.token), undefined)
 })
 
+const ada: Proof = { how: 'token', hash: 'of-ada' }
+const bob: Proof = { how: 'oidc', provider: 'p', name: 'bob', groups: ['ops'] }
+
 test('a session ends with its time, with its proof, or when it is ended', () => {
   let now = 0
-  let proof: string | undefined = 'ada'
-  const sessions = new Sessions<string>(() => now)
-  const [first, second, third] = [sessions.begin(() => proof, 1000), sessions.begin(() => 'bob'), sessions.begin(() => proof)]
+  let isAda = true
+  using sessions = new Sessions({
+    path: ':memory:',
+    whoIs: proof => (proof.how === 'oidc' ? proof.name : isAda ? 'ada' : undefined),
+    now: () => now,
+  })
+  const [first, second, third] = [sessions.begin(ada, 1000), sessions.begin(bob), sessions.begin(ada)]
   assert.equal(sessions.find(first.value)?.who, 'ada')
   now = 1000
   assert.equal(sessions.find(first.value), undefined)
   sessions.end(second.value)
   assert.equal(sessions.find(second.value), undefined)
-  proof = undefined
+  isAda = false
   assert.equal(sessions.find(third.value), undefined)
-  proof = 'ada'
+  isAda = true
   assert.equal(sessions.find(third.value), undefined, 'what is over stays over')
   now = 13 * 3_600_000
-  assert.equal(sessions.find(sessions.begin(() => 'eve', 1).value), undefined)
+  assert.equal(sessions.find(sessions.begin(ada, 1).value), undefined)
+})
+
+test('sessions outlive a restart, their cookies stand in no file, and what ended or expired before does not come back', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'weft-sessions-'))
+  try {
+    const path = join(folder, 'sessions.db')
+    let now = 0
+    const whoIs = (proof: Proof) => (proof.how === 'oidc' ? `${proof.name} of ${proof.groups.join()}` : proof.hash)
+    const open = () => new Sessions({ path, whoIs, now: () => now })
+    const first = open()
+    const [lasting, ended, short, oidc] = [first.begin(ada), first.begin(ada), first.begin(ada, 1000), first.begin(bob)]
+    first.end(ended.value)
+    first[Symbol.dispose]()
+    const kept = readdirSync(folder)
+      .map(name => readFileSync(join(folder, name), 'latin1'))
+      .join('')
+    for (const { value } of [lasting, ended, short, oidc]) assert.ok(!kept.includes(value))
+    now = 1000
+    using again = open()
+    assert.deepEqual(
+      [lasting, ended, short, oidc].map(({ value }) => again.find(value)?.who),
+      ['of-ada', undefined, undefined, 'bob of ops'],
+    )
+    assert.equal(again.find(oidc.value)!.until, oidc.until)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
+
+test("who begins session after session ends the oldest of his own, and nobody else's", () => {
+  using sessions = new Sessions({ path: ':memory:', whoIs: () => 'somebody', now: () => 0 })
+  const other = sessions.begin(bob)
+  const own = Array.from({ length: 60 }, () => sessions.begin(ada).value)
+  assert.deepEqual(
+    own.map(value => sessions.find(value) !== undefined),
+    own.map((_, at) => at >= 10),
+  )
+  assert.ok(sessions.find(other.value))
+})
+
+test('of whom a provider named is remembered what the settings say now, and nobody without a role, or named by another', () => {
+  const oidc = { name: 'one', issuer: 'https://one.test', clientId: 'weft', userClaim: 'sub', groupsClaim: 'groups', scopes: [] }
+  let settings: OperatorsSettings = { ...noOperators, oidc, grants: [{ role: 'viewer', oidcGroup: 'ops' }] }
+  using users = openUsers({ path: ':memory:', clock: clockAt(0) })
+  const identify = new Identify({
+    isRequired: true,
+    users,
+    sessions: new Sessions<Principal>({ path: ':memory:', whoIs: () => undefined, now: () => 0 }),
+    settings: () => settings,
+    settled: () => new AbortController().signal,
+    signIn: () => undefined,
+    identifyMember: () => ({ refused: 'nobody' }),
+    now: () => 0,
+  })
+  const proof = identify.proofOf(identify.named('oidc', 'ann', ['ops']), undefined)
+  assert.deepEqual(identify.remembered(proof)?.grants, [{ role: 'viewer' }])
+  settings = { ...settings, grants: [{ role: 'admin', oidcUser: 'ann' }] }
+  assert.deepEqual(identify.remembered(proof)?.grants, [{ role: 'admin' }])
+  const kept = settings
+  settings = { ...kept, grants: [] }
+  assert.equal(identify.remembered(proof), undefined)
+  for (const other of [{ issuer: 'https://two.test' }, { clientId: 'other' }, { userClaim: 'email' }]) {
+    settings = { ...kept, oidc: { ...oidc, ...other } }
+    assert.equal(identify.remembered(proof), undefined, JSON.stringify(other))
+  }
+
+  const { token } = users.create({ name: 'ada', grants: [{ role: 'editor' }], madeBy: 'me' })
+  const byToken = identify.proofOf(users.find(token)!, token)
+  assert.equal(identify.remembered(byToken)?.name, 'ada')
+  users.revoke('ada')
+  users.create({ name: 'ada', grants: [{ role: 'editor' }], madeBy: 'me' })
+  assert.equal(identify.remembered(byToken), undefined, 'another user of the same name')
 })
 
 test('a cookie is found by its whole name among others, as it was set', () => {

@@ -1,43 +1,97 @@
-/** Sessions of the dashboard: a cookie stands for what somebody proved once. In memory: who restarts the control plane logs everybody out. */
+/** Sessions of the dashboard: a cookie stands for what somebody proved once. Kept on disk, by the SHA-256 of the cookie, so that a restart logs nobody out. */
 
 import { hashOf, newSecretText } from '#identity/secret-text'
 import type { HttpRequest } from '#io/http-server'
+import { openDatabase } from '#io/sqlite'
 
-/** Who it is now; undefined: the proof holds no more. */
-type Proof<Who> = () => Who | undefined
+/** What was proved: a token of ours, by its SHA-256; or who the OpenID provider says it is. provider: which one, and how it names people. */
+export type Proof =
+  | { readonly how: 'token'; readonly hash: string }
+  | { readonly how: 'oidc'; readonly provider: string; readonly name: string; readonly groups: readonly string[] }
+
+export type SessionsOptions<Who> = {
+  /** A file of its own, or `:memory:`. */
+  readonly path: string
+  /** Who it is now, asked each time; undefined: nobody any more, and the session is over. */
+  readonly whoIs: (proof: Proof) => Who | undefined
+  /** Milliseconds since the epoch. */
+  readonly now: () => number
+}
 
 /** A working day; whoever comes back the next morning logs in again. */
 export const sessionLifeMs = 12 * 3_600_000
-/** The oldest goes when there are more. */
+/** The oldest goes when there are more: first of the same person, who can then end nobody else's. */
+const mostOfOne = 50
 const mostSessions = 10_000
 
-export class Sessions<Who> {
-  readonly #now: () => number
-  readonly #by = new Map<string, { readonly proof: Proof<Who>; readonly until: number }>()
-  constructor(now: () => number) {
-    this.#now = now
+const tables = `CREATE TABLE IF NOT EXISTS sessions (
+  hash TEXT PRIMARY KEY, proof TEXT NOT NULL, begun_at INTEGER NOT NULL, until INTEGER NOT NULL
+) WITHOUT ROWID`
+
+type Session = { readonly proof: Proof; readonly until: number }
+
+export class Sessions<Who> implements Disposable {
+  readonly #options: SessionsOptions<Who>
+  /** By hash, oldest first. */
+  readonly #by = new Map<string, Session>()
+  readonly #database
+  readonly #put
+  readonly #remove
+
+  /** Throws DatabaseError. */
+  constructor(options: SessionsOptions<Who>) {
+    this.#options = options
+    this.#database = openDatabase({ path: options.path })
+    this.#database.exec(tables)
+    this.#put = this.#database.prepare('INSERT INTO sessions VALUES (?, ?, ?, ?)')
+    this.#remove = this.#database.prepare('DELETE FROM sessions WHERE hash = ?')
+    for (const row of this.#database.prepare('SELECT * FROM sessions ORDER BY begun_at').all())
+      this.#by.set(String(row['hash']), { proof: JSON.parse(String(row['proof'])) as Proof, until: Number(row['until']) })
+    this.#sweep()
   }
 
   /** What the cookie is to say. until: not longer than that, ms since the epoch. */
-  begin(proof: Proof<Who>, until = Number.POSITIVE_INFINITY): { readonly value: string; readonly until: number } {
-    if (this.#by.size >= mostSessions) this.#by.delete(this.#by.keys().next().value!)
+  begin(proof: Proof, until = Number.POSITIVE_INFINITY): { readonly value: string; readonly until: number } {
+    this.#sweep()
+    const whose = personOf(proof)
+    const own = [...this.#by].filter(([, session]) => personOf(session.proof) === whose)
+    if (own.length >= mostOfOne) this.#forget(own[0]![0])
+    if (this.#by.size >= mostSessions) this.#forget(this.#by.keys().next().value!)
     const value = newSecretText()
-    const ends = Math.min(until, this.#now() + sessionLifeMs)
+    const now = this.#options.now()
+    const ends = Math.min(until, now + sessionLifeMs)
+    this.#put.run(hashOf(value), JSON.stringify(proof), now, ends)
     this.#by.set(hashOf(value), { proof, until: ends })
     return { value, until: ends }
   }
 
   find(value: string): { readonly who: Who; readonly until: number } | undefined {
     const session = this.#by.get(hashOf(value))
-    const who = session && session.until > this.#now() ? session.proof() : undefined
-    if (session && who === undefined) this.end(value)
-    return session && who !== undefined ? { who, until: session.until } : undefined
+    if (session === undefined) return undefined
+    const who = session.until > this.#options.now() ? this.#options.whoIs(session.proof) : undefined
+    if (who === undefined) this.end(value)
+    return who === undefined ? undefined : { who, until: session.until }
   }
 
   end(value: string): void {
-    this.#by.delete(hashOf(value))
+    this.#forget(hashOf(value))
+  }
+
+  [Symbol.dispose](): void {
+    this.#database.close()
+  }
+
+  #forget(hash: string): void {
+    if (this.#by.delete(hash)) this.#remove.run(hash)
+  }
+
+  #sweep(): void {
+    const now = this.#options.now()
+    for (const [hash, { until }] of this.#by) if (until <= now) this.#forget(hash)
   }
 }
+
+const personOf = (proof: Proof): string => (proof.how === 'token' ? proof.hash : `${proof.provider} ${proof.name}`)
 
 /** Over TLS the name itself says that no other host and no plain page set it (RFC 6265bis §4.1.3.2). */
 export const sessionCookie = (isSecure: boolean): string => (isSecure ? '__Host-weft-session' : 'weft-session')

@@ -26,6 +26,8 @@ export type Users = Disposable & {
   /** Whose token it is; undefined: of nobody, or no longer. */
   find(token: string): Principal | undefined
   named(name: string): Principal | undefined
+  /** The same as `find`, for who kept only the SHA-256 of the token: it is no use of it. */
+  findByHash(hash: string): Principal | undefined
 }
 
 type Kept = { readonly user: User; readonly hash: string; readonly ended: AbortController; usedAt: number | undefined; savedAt: number }
@@ -107,6 +109,10 @@ export function openUsers({ path, clock }: { readonly path: string; readonly clo
         kept.savedAt = kept.usedAt
       }
       return principalOf(kept)
+    },
+    findByHash(hash) {
+      const kept = byHash.get(hash)
+      return kept && !isOver(kept) ? principalOf(kept) : undefined
     },
     named(name) {
       const kept = byName.get(name)
