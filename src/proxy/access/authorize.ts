@@ -99,12 +99,27 @@ export class Authorizations {
   #question(exchange: Exchange, authorizer: Authorizer, body: Uint8Array | undefined, view: View, done: (verdict: Verdict) => void): void {
     const { ask, backend, timeoutMs } = authorizer
     if (ask.type === 'grpc')
-      return this.#check(questionOf(exchange, ask.headers, body), authorizer, view, name => exchange.header(name) !== undefined, done)
+      return this.#check(
+        questionOf(exchange, ask.headers, body),
+        authorizer,
+        view,
+        name => exchange.header(name) !== undefined,
+        done,
+        exchange,
+      )
     if (backend === undefined) return done({ type: 'none', why: 'it does not exist' })
     // To send it on as it is would be to open a tunnel to the service.
     if (exchange.method === 'CONNECT') return done({ type: 'invalid', why: 'by HTTP nobody can be asked about CONNECT' })
     const { pools, self } = this.#options
-    const request = { ...requestOf(exchange, ask), backend, view, timeoutMs, body: body ?? new Uint8Array(0), source: self() }
+    const request = {
+      ...requestOf(exchange, ask),
+      backend,
+      view,
+      timeoutMs,
+      body: body ?? new Uint8Array(0),
+      source: self(),
+      trace: exchange.trace,
+    }
     callHttp(request, pools, reply => done('why' in reply ? { type: 'none', why: reply.why } : verdictOfHttp(reply, ask)))
   }
 
@@ -114,11 +129,13 @@ export class Authorizations {
     view: View,
     hasHeader: (name: string) => boolean,
     done: (verdict: Verdict) => void,
+    exchange?: Exchange,
   ): void {
     if (backend === undefined) return done({ type: 'none', why: 'it does not exist' })
     const { pools, self } = this.#options
     const message = checkAuthorization.request.encode(question)
-    callGrpc({ view, backend, path: checkAuthorization.path, message, timeoutMs, source: self() }, pools, reply => {
+    const call = { view, backend, path: checkAuthorization.path, message, timeoutMs, source: self(), trace: exchange?.trace }
+    callGrpc(call, pools, reply => {
       const said = 'why' in reply ? reply : decoded(reply)
       done('why' in said ? { type: 'none', why: said.why } : verdictOf(said, hasHeader))
     })

@@ -107,7 +107,7 @@ export class Tracer {
     const { clock, self } = this.#options
     return new SpanExporter({
       encoding: tracing.encoding,
-      resource: () => resourceOf(self()),
+      resource: () => resourceOf(self(), tracing.service),
       post: (body, done) => this.#post(tracing, body, done),
       count: (outcome: SpanOutcome, spans: number) => {
         this.#spans.sample([outcome]).value += spans
@@ -166,8 +166,8 @@ function isDenial({ denial, reason }: Exchange): boolean {
 }
 
 /** Semantic conventions, "Service". */
-const resourceOf = ({ service, namespace, workload, version }: Party): Attributes => [
-  ['service.name', service],
+const resourceOf = ({ service: own, namespace, workload, version }: Party, service: string): Attributes => [
+  ['service.name', service || own],
   ...(namespace === '' ? [] : ([['service.namespace', namespace]] as const)),
   ['service.instance.id', workload],
   ...(version === '' ? [] : ([['service.version', version]] as const)),
