@@ -3,7 +3,7 @@
 import type { Authorizer } from '#model/authorizer'
 import type { Backend } from '#model/backend'
 import type { Listener, Protocol } from '#model/listener'
-import type { Limited, Limits, Mesh } from '#model/mesh'
+import type { Limited, Limits, Mesh, SelectedBodies } from '#model/mesh'
 import type { Route } from '#model/route'
 import type { TokenPolicy } from '#model/token'
 import type { ProxyNode, WorkloadPort } from '#model/workload'
@@ -43,9 +43,11 @@ export function limitsAt(mesh: Mesh, node: ProxyNode, port: WorkloadPort): Limit
   return (limitedAt(mesh, node, port).find(each => each.limits !== undefined) ?? place)?.limits
 }
 
+export const selectedBodies = (mesh: Mesh, node: ProxyNode, port: WorkloadPort): SelectedBodies | undefined =>
+  (mesh.bodies[node.namespace] ?? []).find(each => selects(each.selector, node) && portOf(node, each.target)?.port === port.port)
+
 export const bodiesAt = (mesh: Mesh, node: ProxyNode, port: WorkloadPort): Pick<Route, 'sizes' | 'compression'> =>
-  (mesh.bodies[node.namespace] ?? []).find(each => selects(each.selector, node) && portOf(node, each.target)?.port === port.port)?.bodies ??
-  {}
+  selectedBodies(mesh, node, port)?.bodies ?? {}
 
 /** What the workload says; where it says nothing, what the Services say that select it, if they agree: so a server that speaks first is not waited for. */
 export function spokenAt(mesh: Mesh, node: ProxyNode, port: WorkloadPort): Protocol {

@@ -2,54 +2,19 @@
 
 import type { Backend, EndpointSet } from '#model/backend'
 import type { Listener } from '#model/listener'
-import type { ClientMatch, Mesh, Near, Outbound } from '#model/mesh'
+import type { Mesh, Near, Outbound } from '#model/mesh'
 import type { HashOn, Route, RouteTable, WeightedBackend } from '#model/route'
-import type { GRPCRoute, HTTPRoute, TCPRoute, TLSRoute } from '#resources/gateway-api'
-import type { Attachment } from './routes/attach.ts'
+import type { TCPRoute, TLSRoute } from '#resources/gateway-api'
 import { byCaller, type Hashes, recognisingRoute } from './policies/hashes.ts'
 import { inOrder } from './routes/order.ts'
 import { layersFor, namesClients } from './policies/layers.ts'
 import { callingAt, type Policies } from './policies/backend.ts'
 import { backendProtocol, isHttp, isOpaque } from './services/protocol.ts'
+import type { ByPort } from './routes/audiences.ts'
+import type { RequestRoute } from './routes/routes.ts'
 import type { LoweredRoute } from './routes/rules.ts'
 import type { ServicePort } from './services/services.ts'
 import { lowerNames } from './routes/tcp.ts'
-
-export type RequestRoute = HTTPRoute | GRPCRoute
-/** Routes that hold on one port for one scope, of one kind only; tcp: at most one, which for a port of UDP is a UDPRoute. */
-export type PortRoutes = { readonly http: readonly RequestRoute[]; readonly tls: readonly TLSRoute[]; readonly tcp: TCPRoute | undefined }
-export type ByPort = ReadonlyMap<string, PortRoutes>
-
-/** http: those of the more specific kind, GRPCRoute, first. */
-export type AttachedRoutes = {
-  readonly http: readonly Attachment<RequestRoute>[]
-  readonly tls: readonly Attachment<TLSRoute>[]
-  readonly tcp: readonly Attachment<TCPRoute>[]
-}
-
-/** Whom routes are for: those of one scope, and of these all (from absent) or only some. */
-export type Audience = { readonly scope: string | undefined; readonly from?: readonly ClientMatch[] | undefined }
-export const audienceKey = ({ scope = '', from }: Audience): string => (from === undefined ? scope : JSON.stringify([scope, from]))
-
-/** Of each kind what holds on each port, for one audience: the more specific kind wins, and of TCPRoutes the oldest; TLSRoutes share it by name (GEP-1294, GEP-1426 Route types). */
-export function holding({ http, tls, tcp }: AttachedRoutes, audience: Audience): ByPort {
-  const found = new Map<string, PortRoutes>()
-  const key = audienceKey(audience)
-  const isFor = (each: Audience): boolean => audienceKey(each) === key
-  for (const { route, port } of http.filter(isFor)) {
-    const before = found.get(port.key)?.http ?? []
-    if (before.length > 0 && before[0]!.kind !== route.kind) continue
-    if (!before.includes(route)) found.set(port.key, { ...none, http: [...before, route] })
-  }
-  for (const { route, port } of tls.filter(isFor)) {
-    const before = found.get(port.key) ?? none
-    if (before.http.length === 0 && !before.tls.includes(route)) found.set(port.key, { ...none, tls: [...before.tls, route] })
-  }
-  for (const { route, port } of tcp.filter(isFor)) if (!found.has(port.key)) found.set(port.key, { ...none, tcp: route })
-  return found
-}
-
-const none: PortRoutes = { http: [], tls: [], tcp: undefined }
 
 type Lowered = {
   readonly http: ReadonlyMap<RequestRoute, LoweredRoute>
@@ -66,7 +31,7 @@ export function lowerPorts(ports: readonly ServicePort[], byPort: ByPort, lowere
   for (const port of ports) {
     const isWild = port.external?.host.startsWith('*.') === true
     if (port.host === undefined && !isWild) continue
-    const { http, tls, tcp } = byPort.get(port.key) ?? none
+    const { http, tls, tcp } = byPort.get(port.key) ?? { http: [], tls: [], tcp: undefined }
     const itself: readonly WeightedBackend[] = [{ backend: port.key, weight: 1 }]
     // a TCPRoute takes every connection, so nothing is looked into; with TLSRoutes the first message is
     const protocol = tls.length > 0 ? 'tls' : tcp === undefined || port.protocol === 'udp' ? port.protocol : 'tcp'

@@ -9,7 +9,7 @@ import { bySpecificity, commonHost, covers, ownerOf } from './hosts.ts'
 import type { EdgeListener } from './listeners.ts'
 import { endsTls } from './listeners.ts'
 import { nameOf, namespaceOf } from '../gather.ts'
-import type { RequestRoute } from '../lower.ts'
+import type { RequestRoute } from '../routes/routes.ts'
 import type { Ranked } from '../routes/order.ts'
 import { inOrder } from '../routes/order.ts'
 
