@@ -16,7 +16,7 @@ import { helperOf } from './explain/helper.ts'
 import type { RuleTold } from './explain/rules.ts'
 import { tellRules } from './explain/rules.ts'
 import type { Backend } from './backend.ts'
-import { noTunnelHere } from './tunnel.ts'
+import { noTunnelHere, routeAt } from './tunnel.ts'
 import { type EgressTold, endpointsOf, judgeRequest, judgeTls, mayBeOutside } from './explain/leave.ts'
 import type { RequestFacts } from './match.ts'
 import { asChosenBy } from './claim-routes.ts'
@@ -25,6 +25,7 @@ import type { Listener } from './listener.ts'
 import { locationOf, rewrite } from './rewrite.ts'
 import type { Route, WeightedBackend } from './route.ts'
 import { backendsFor } from './server-name.ts'
+import { spellAtEdge } from './spelling.ts'
 import type { View } from './view.ts'
 import { listenerAt } from './virtual.ts'
 import { wayOutAt } from './way-out.ts'
@@ -155,6 +156,13 @@ function along(
   }
   const opaque = listener.backends === undefined ? {} : { opaque: sharesOf(listener.backends) }
   if (table === undefined) return fails({ ...told, ...opaque }, 'not-ready', `no routes yet for ${listener.name}`)
+  if (listener.direction === 'gateway') {
+    const { request } = asked
+    const spelled = spellAtEdge(request, each => routeAt('gateway', table, asChosenBy(table, listener, each)))
+    if ('why' in spelled) return fails({ ...told, ...opaque }, 'bad-request', spelled.why)
+    if (spelled.path !== request.path)
+      return along(so, listener, { ...asked, request: { ...request, path: spelled.path } }, caller, knownOf)
+  }
   const { rules, route } = tellRules(table, asChosenBy(table, listener, asked.request), listener.direction)
   const tried = { ...told, ...opaque, rules }
   if (route === undefined && listener.direction === 'gateway' && asked.request.method === 'CONNECT')

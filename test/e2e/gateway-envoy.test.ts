@@ -125,6 +125,13 @@ test('Envoy carries out the listeners of a Gateway as they are compiled for our 
     leads('UDPRoute', 'time', 'time', 123),
     route('exact', ['a.example.org', 'b.example.org']),
     route('wide', ['*.example.org']),
+    named(group, 'HTTPRoute', 'guarded', {
+      spec: {
+        parentRefs: [{ name: 'edge' }],
+        hostnames: ['spelled.example.org'],
+        rules: [{ matches: [{ path: { value: '/guarded' } }] }, { backendRefs: [{ name: 'app', port: 80 }] }],
+      },
+    }),
   ]
   const challenges = [{ gateway: 'default/edge', host: 'a.example.org', token: 'abc', answer: 'abc.key' }]
   const { mesh } = compile(resources, { workloads: [] }, { trustDomain: 'weft.test', roots: [], challenges })
@@ -190,6 +197,10 @@ test('Envoy carries out the listeners of a Gateway as they are compiled for our 
   const answer = execFileSync('curl', ['-sS', '--max-time', '10', '-H', 'Host: a.example.org', challenge], { encoding: 'utf8' })
   assert.equal(answer, 'abc.key', 'what an ACME server looks for')
   assert.equal(await plain('example.com', '/wide'), '404 1.1')
+  const spelled = (path: string) => curl('--path-as-is', '-H', 'Host: spelled.example.org.', `http://127.0.0.1:${web}${path}`)
+  assert.equal(await spelled('/x'), '200 1.1')
+  for (const path of ['/guarded', '/x/../guarded', '//guarded', '/%67uarded', '/x/%2e%2E/guarded', '/./guarded'])
+    assert.equal(await spelled(path), '500 1.1', path)
   assert.equal(await tls('a', 'a.example.org', '/exact'), '200 2')
   assert.equal(await tls('b', 'b.example.org', '/wide'), '200 2')
   assert.equal(await tls('ended', 'any.test', '/'), '200 1.1', 'what is in it goes on as bytes')

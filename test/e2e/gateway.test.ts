@@ -169,6 +169,33 @@ describe('a Gateway', { skip }, () => {
     await mesh.until('two attached routes', async () => (await gatewayStatus()).listeners[0]!.attachedRoutes === 2)
   })
 
+  test('reads a path as whoever stands behind it may, chooses the route by that, and sends it on so', async () => {
+    const rules = [{ matches: [{ path: { value: '/guarded' } }], backendRefs: [{ name: 'blog', port: 8080 }] }, ...to('shop')]
+    await apply(route('spelled', { hostnames: ['spelled.example.com'], rules }))
+    const reads = async (path: string, ...more: readonly string[]): Promise<string> => {
+      const { status, body, error } = await asks('spelled.example.com', path, '--path-as-is', ...more)
+      const said = status === 200 ? (JSON.parse(body) as Echo) : undefined
+      return said === undefined ? `${status} ${error}` : `${said.instance} ${said.path}`
+    }
+    for (const version of ['--http1.1', '--http2-prior-knowledge']) {
+      for (const path of [
+        '/guarded?a=/../b',
+        '/x/../guarded?a=/../b',
+        '//guarded?a=/../b',
+        '/%67uarded/./?a=/../b',
+        '/x/%2e%2E/guarded?a=/../b',
+      ])
+        assert.equal(await reads(path, version), path.endsWith('./?a=/../b') ? 'blog /guarded/?a=/../b' : 'blog /guarded?a=/../b', path)
+      assert.equal(await reads('/files/a%2Fb;v=1', version), 'shop /files/a%2Fb;v=1')
+      for (const path of ['/x/..%2fguarded', '/x/..;/guarded', '/guarded;v=1', '/../guarded', '/guarded%00'])
+        assert.equal(await reads(path, version), '400 bad-request', path)
+    }
+    const explained = await mesh.weft('explain', 'request', '--from', 'gateway/edge', '--to', `http://spelled.example.com:${web}//guarded`)
+    assert.match(explained.stdout, /default\/blog/)
+    assert.equal(await who(`spelled.example.com.:${web}`), 'shop', 'the dot of a full name')
+    await mesh.client.delete(kinds.httpRoute, 'spelled', { namespace: 'default' })
+  })
+
   test('speaks HTTP/2 too, and believes nothing of what callers say of where they come from', async () => {
     const { status, version } = await asks('shop.example.com', '/', '--http2-prior-knowledge')
     assert.deepEqual([status, version], [200, '2'])

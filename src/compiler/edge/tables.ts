@@ -4,6 +4,7 @@ import type { Listener, Protocol, ServerNames, Terminated } from '#model/listene
 import type { Outbound } from '#model/mesh'
 import { portName } from '#model/port'
 import type { Route, RouteTable, VirtualHost, WeightedBackend } from '#model/route'
+import { matchAtEdge } from '#model/spelling'
 import type { Gateway, TCPRoute, TLSRoute } from '#resources/gateway-api'
 import { bySpecificity, commonHost, covers, ownerOf } from './hosts.ts'
 import type { EdgeListener } from './listeners.ts'
@@ -152,7 +153,14 @@ export const hostsOfRoute = ({ hostname }: Pick<EdgeListener, 'hostname'>, route
 
 function inPrecedence(list: readonly RequestRoute[], lowered: Lowered): readonly Route[] {
   const of = (kind: string) => inOrder(list.filter(each => each.kind === kind).flatMap(each => lowered.requests(each)))
-  return [...of('GRPCRoute'), ...of('HTTPRoute')]
+  return [...of('GRPCRoute'), ...of('HTTPRoute')].map(asSpelled)
+}
+
+/** Requests come to it in one spelling of their paths. */
+function asSpelled(route: Route): Route {
+  const { path } = route.match
+  const spelled = path && matchAtEdge(path)
+  return spelled === path ? route : { ...route, match: { ...route.match, path: spelled! } }
 }
 
 const isRequest = (route: EdgeRoute): route is RequestRoute => route.kind === 'HTTPRoute' || route.kind === 'GRPCRoute'

@@ -8,10 +8,11 @@ export type Reading = { readonly path: string; readonly other?: string }
 
 /** What could be read in two ways; almost no path of a well-behaved caller has any of it. */
 const odd = /\/\/|\/\.|[%;\\#\x00-\x20\x7f]/
+export const isOdd = (path: string): boolean => path.charCodeAt(0) !== 47 || odd.test(path)
 
 /** Undefined: no two servers would agree on it, or nobody means well with it. */
 export function readPath(path: string): Reading | undefined {
-  if (path === '*' || (path.charCodeAt(0) === 47 && !odd.test(path))) return { path }
+  if (path === '*' || !isOdd(path)) return { path }
   if (!path.startsWith('/') || isForbidden(path)) return undefined
   const once = follow(unescape(path))
   if (once === undefined) return undefined
@@ -30,14 +31,14 @@ export function readPath(path: string): Reading | undefined {
 const isForbidden = (path: string): boolean =>
   /[\x00-\x20\x7f#]|%(?![0-9a-f]{2})|%(?:[01][0-9a-f]|7f|c[01]|f[5-9a-f])|%25(?:25)*(?:2e|2f|5c|3b|23|3f|[01][0-9a-f]|7f|c[01])/i.test(path)
 
-const unescape = (path: string): string =>
+export const unescape = (path: string): string =>
   path.replaceAll(/%[0-9a-f]{2}/gi, escaped => {
     const char = String.fromCharCode(Number.parseInt(escaped.slice(1), 16))
     return /[A-Za-z0-9._~-]/.test(char) ? char : escaped.toUpperCase()
   })
 
 /** Undefined: it leads above the root. */
-function follow(path: string): string | undefined {
+export function follow(path: string): string | undefined {
   const segments: string[] = []
   const all = path.split('/')
   for (const [at, segment] of all.entries()) {

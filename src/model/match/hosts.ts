@@ -57,5 +57,8 @@ function indexOf(hosts: readonly VirtualHost[]): Index {
   return { names, suffixes, all }
 }
 
-/** In lower case, without port; brackets of IPv6 stay. */
-const bare = (host: string): string => host.replace(/:\d*$/, '').toLowerCase()
+/** In lower case, without port and the dot of a full name (RFC 1034 §3.1); brackets of IPv6 stay. */
+function bare(host: string): string {
+  const name = host.replace(/:\d*$/, '').toLowerCase()
+  return name.endsWith('.') ? name.slice(0, -1) : name
+}

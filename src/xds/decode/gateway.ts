@@ -125,7 +125,7 @@ function readChain(chain: FilterChain, where: string): Chain {
 
 function endOf(any: Any, where: string): { readonly asked: Asked; readonly end: Pick<Terminated, 'routes' | 'backends' | 'hash'> } {
   if (typeName(any) !== TcpProxySchema.typeName) {
-    const { routes, codec: _, concurrency: __, ...asked } = httpOf(any, where)
+    const { routes, codec: _, concurrency: __, ...asked } = httpOf(any, where, true)
     return { asked, end: { routes } }
   }
   const { backends, idleMs, hash } = tcpOf(any, where)

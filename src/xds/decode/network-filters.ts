@@ -33,7 +33,7 @@ import { decodeLogins } from './logins.ts'
 import { decodeTokens } from './tokens.ts'
 
 // server_header_transformation, generate_request_id and use_remote_address decide what Envoy adds to headers; what this proxy adds is always the same.
-const checkHttp = carries(HttpConnectionManagerSchema, [
+const http = [
   'codec_type',
   'stat_prefix',
   'rds',
@@ -47,6 +47,15 @@ const checkHttp = carries(HttpConnectionManagerSchema, [
   // Read by telemetry.ts.
   'access_log',
   'tracing',
+] as const
+const checkHttp = carries(HttpConnectionManagerSchema, http)
+// How a Gateway spells paths and hosts is always the same too.
+const checkEdge = carries(HttpConnectionManagerSchema, [
+  ...http,
+  'normalize_path',
+  'merge_slashes',
+  'path_with_escaped_slashes_action',
+  'strip_trailing_host_dot',
 ])
 const checkUpgrade = carries(HttpConnectionManager_UpgradeConfigSchema, ['upgrade_type', 'enabled'])
 const checkDetails = carries(HttpConnectionManager_SetCurrentClientCertDetailsSchema, ['uri'])
@@ -63,9 +72,10 @@ export type Http = { readonly routes: string; readonly codec: number } & Pick<
   'concurrency' | 'limitService' | 'tokens' | 'logins' | 'authorizers'
 >
 
-export function httpOf(any: Any, where: string): Http {
+export function httpOf(any: Any, where: string, isEdge = false): Http {
   const manager = unpack(any, HttpConnectionManagerSchema, where)
-  checkHttp(manager, where)
+  const check = isEdge ? checkEdge : checkHttp
+  check(manager, where)
   const { routeSpecifier } = manager
   if (routeSpecifier.case !== 'rds' || routeSpecifier.value.routeConfigName === '')
     refuse(`${where}.rds`, 'a route table by name is needed')

@@ -20,6 +20,7 @@ import { TlsInspectorSchema } from '../gen/envoy/extensions/filters/listener/tls
 import {
   HttpConnectionManager_CodecType,
   HttpConnectionManager_ForwardClientCertDetails as Certificate,
+  HttpConnectionManager_PathWithEscapedSlashesAction as Escaped,
   HttpConnectionManager_ServerHeaderTransformation,
   HttpConnectionManagerSchema,
 } from '../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
@@ -214,13 +215,22 @@ function httpFilter(listener: Listener, more: NonNullable<MessageInitShape<typeo
       ? { forwardClientCertDetails: Certificate.SANITIZE_SET, setCurrentClientCertDetails: { uri: true } }
       : {}),
     // What comes from outside speaks for itself: who called is written from the address it came from.
-    ...(listener.direction === 'gateway' ? { useRemoteAddress: true } : {}),
+    ...(listener.direction === 'gateway' ? atEdge(listener) : {}),
     upgradeConfigs: [{ upgradeType: 'websocket' }],
     ...encodeAccessLog(listener, 'requests'),
     ...encodeTracing(listener),
   })
   return { name: 'envoy.filters.network.http_connection_manager', configType: typed(HttpConnectionManagerSchema, manager) }
 }
+
+/** As `spellAtEdge` has it. It does not ask by which route the other reading of a path would go: where routes guard something, what has one is refused. */
+const atEdge = ({ tokens = [], logins = [], authorizers = [] }: Listener) => ({
+  useRemoteAddress: true,
+  normalizePath: true,
+  mergeSlashes: true,
+  stripTrailingHostDot: true,
+  pathWithEscapedSlashesAction: [...tokens, ...logins, ...authorizers].length > 0 ? Escaped.REJECT_REQUEST : Escaped.KEEP_UNCHANGED,
+})
 
 function tcpFilter(listener: Listener) {
   // Envoy takes no weight of zero here; such a backend gets nothing either way.
