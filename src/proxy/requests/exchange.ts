@@ -1,4 +1,7 @@
-/** One request and its answer, as the steps of `serve` see it, whatever protocol carries it. */
+/**
+ * One request and its answer, as the steps of `serve` see it, whatever protocol carries it.
+ * One file as a whole: what is known of a request and where its body stands are one state, that all steps read.
+ */
 
 import { concat } from '#base/bytes'
 import { Failure } from '#base/failure'
