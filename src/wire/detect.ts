@@ -1,20 +1,18 @@
 /** What a connection speaks, told from its first bytes: HTTP/1, HTTP/2, TLS (with the name and protocols that its client asks for) or anything else. */
 
 import { readClientHello } from './detect/client-hello.ts'
+import type { Detected } from './detect/detected.ts'
 
-/** `more`: not decided yet, ask again with more bytes. `sni` (lower case) and `alpn` only with `tls`, and only if the client named them. */
-export type Detected = {
-  readonly kind: 'http1' | 'http2' | 'tls' | 'opaque' | 'more'
-  readonly sni?: string
-  readonly alpn?: readonly string[]
-}
+export type { Detected } from './detect/detected.ts'
 
 /** Longest first line that is waited for before the bytes count as opaque. */
 const maxLineBytes = 8_192
 
 /** RFC 9113 §3.4. */
 const preface = bytesOf('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
+
 const emptyLine = bytesOf('\r\n')
+
 const knownMethods = ['GET', 'POST', 'PUT', 'HEAD', 'DELETE', 'PATCH', 'OPTIONS', 'CONNECT', 'TRACE'].map(method => bytesOf(`${method} `))
 
 const LF = 10

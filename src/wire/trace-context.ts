@@ -4,32 +4,13 @@
  */
 
 import type { Fields } from './http1.ts'
-import { type B3, b3Fields, isB3, readB3 } from './trace-context/b3.ts'
+import { b3Fields, isB3, readB3 } from './trace-context/b3.ts'
+import type { Incoming, Outgoing } from './trace-context/trace.ts'
 import { isW3c, readW3c, w3cFields } from './trace-context/w3c.ts'
 
+export type { Incoming, Outgoing } from './trace-context/trace.ts'
+
 export type TraceFormat = 'w3c' | 'b3'
-
-/**
- * What came with a request. traceId: 32 hexadecimal digits in lower case, spanId 16; both are absent where there is only a decision, which B3 can say.
- * isSampled: undefined: whoever reads it decides. state: tracestate, '' for none. b3: how it was written, where it was.
- */
-export type Incoming = {
-  readonly traceId?: string
-  readonly spanId?: string
-  readonly isSampled: boolean | undefined
-  readonly state: string
-  readonly b3?: B3 | undefined
-}
-
-/** What a request takes along: whose span sends it. parentId: of that span, '' for none. */
-export type Outgoing = {
-  readonly traceId: string
-  readonly spanId: string
-  readonly parentId: string
-  readonly isSampled: boolean
-  readonly state: string
-  readonly b3?: B3 | undefined
-}
 
 /** The first of these formats in which it says something valid. */
 export function readTrace(fields: Fields, formats: readonly TraceFormat[]): Incoming | undefined {

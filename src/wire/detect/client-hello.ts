@@ -1,6 +1,6 @@
 /** The TLS ClientHello as far as a mesh must know it before it decides (RFC 8446 §4.1.2): the server name (RFC 6066 §3) and the protocols offered (RFC 7301). */
 
-import type { Detected } from '../detect.ts'
+import type { Detected } from './detected.ts'
 
 /** A longer hello is still TLS, but nobody waits for its names: the largest of a browser, with a post-quantum key share, have 2 KiB. */
 const maxHelloBytes = 16_384

@@ -1,7 +1,7 @@
 /** The calling side of an HTTP/1.x connection: writes requests, reads responses, one exchange after the other. */
 
 import { Failure } from '#base/failure'
-import type { ClientCodec, ClientCommand, ClientEvent, Fields } from '../http1.ts'
+import type { ClientCodec, ClientCommand, ClientEvent, Fields } from './message.ts'
 import { field, fieldValues } from './fields.ts'
 import { opensTunnel, requestFraming, responseLength } from './framing.ts'
 import { parseStatusLine } from './head.ts'

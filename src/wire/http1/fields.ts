@@ -1,6 +1,6 @@
 /** Reading and changing header fields: the flat array of names and values, never edited in place. */
 
-import type { Fields } from '../http1.ts'
+import type { Fields } from './message.ts'
 import { mayBeSpecial, nameOf } from './names.ts'
 
 const same = (name: string, lowerName: string): boolean =>

@@ -1,7 +1,7 @@
 /** How long a message's body is and how that is said: RFC 9112 §6, read from the head of one message and written into the head of another. */
 
 import { Failure } from '#base/failure'
-import type { Length, ResponseHead } from '../http1.ts'
+import type { Length, ResponseHead } from './message.ts'
 import { field } from './fields.ts'
 import type { Block, RequestLine, StatusLine } from './head.ts'
 

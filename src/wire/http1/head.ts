@@ -1,7 +1,7 @@
 /** The head of a message, from text whose lines and characters were checked while it was scanned: first line, fields, and what they say about framing. */
 
 import { Failure } from '#base/failure'
-import type { Fields } from '../http1.ts'
+import type { Fields } from './message.ts'
 import { listed } from './fields.ts'
 import { type Name, nameOf, token } from './names.ts'
 

@@ -2,7 +2,7 @@
 
 import { noBytes } from '#base/bytes'
 import { Failure } from '#base/failure'
-import type { Fields } from '../http1.ts'
+import type { Fields } from './message.ts'
 import { ChunkedBody } from './chunked.ts'
 import { type Block, parseBlock, parseTrailers } from './head.ts'
 import type { Limits } from './limits.ts'

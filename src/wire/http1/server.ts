@@ -2,7 +2,7 @@
 
 import { noBytes } from '#base/bytes'
 import { Failure } from '#base/failure'
-import type { Fields, ResponseHead, ServerCodec, ServerCommand, ServerEvent } from '../http1.ts'
+import type { Fields, ResponseHead, ServerCodec, ServerCommand, ServerEvent } from './message.ts'
 import { field } from './fields.ts'
 import { bodilessFraming, framingLine, isBodiless, lengthFor, opensTunnel, requestLength } from './framing.ts'
 import { parseRequestLine } from './head.ts'

@@ -2,7 +2,7 @@
 
 import { reasonOf } from './reasons.ts'
 import { noBytes } from '#base/bytes'
-import type { Fields, Length, RequestHead, ResponseHead } from '../http1.ts'
+import type { Fields, Length, RequestHead, ResponseHead } from './message.ts'
 import { mayTrail } from './head.ts'
 import { nameOf, token } from './names.ts'
 import { putLatin1 } from '../text.ts'

@@ -1,6 +1,6 @@
 /** Second chapter of a connection: DATA as it comes in, and the windows that let more come. RFC 9113 §6.1, §6.9. */
 
-import type { BodyEvent2 } from '../http2.ts'
+import type { BodyEvent2 } from './codec.ts'
 import { errorCodes, Fault } from './codes.ts'
 import { writeWindowUpdate } from './frames/write.ts'
 import { Life } from './life.ts'

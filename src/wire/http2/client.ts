@@ -1,7 +1,7 @@
 /** The calling side of an HTTP/2 connection: writes requests, reads responses, many at once. */
 
 import { type Fields, fieldValues } from '../http1.ts'
-import type { ClientCodec2, ClientCommand2, ClientEvent2, Length2, Request2 } from '../http2.ts'
+import type { ClientCodec2, ClientCommand2, ClientEvent2, Length2, Request2 } from './codec.ts'
 import { errorCodes, Fault, largestStream } from './codes.ts'
 import { Connection } from './connection.ts'
 import { isMethod, isPath } from './head/check.ts'

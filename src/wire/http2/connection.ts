@@ -3,7 +3,7 @@
 import { noBytes } from '#base/bytes'
 import { Failure } from '#base/failure'
 import type { Fields } from '../http1.ts'
-import type { BodyCommand2, BodyEvent2 } from '../http2.ts'
+import type { BodyCommand2, BodyEvent2 } from './codec.ts'
 import { Block } from './block.ts'
 import { errorCodes, Fault, flags, frameTypes, largestStream } from './codes.ts'
 import { Control, read32 } from './control.ts'

@@ -2,7 +2,7 @@
 
 import { Failure } from '#base/failure'
 import { Decoder, Encoder } from '../hpack.ts'
-import type { BodyEvent2 } from '../http2.ts'
+import type { BodyEvent2 } from './codec.ts'
 import { type ErrorCode, errorCodes, Fault, largestStream } from './codes.ts'
 import { writeGoaway, writeReset } from './frames/write.ts'
 import { Guard } from './guard.ts'

@@ -2,7 +2,7 @@
 
 import type { Fields, ResponseHead } from '../http1.ts'
 import { field } from '../http1.ts'
-import type { Length2, ServerCodec2, ServerCommand2, ServerEvent2 } from '../http2.ts'
+import type { Length2, ServerCodec2, ServerCommand2, ServerEvent2 } from './codec.ts'
 import { errorCodes, Fault } from './codes.ts'
 import { Connection } from './connection.ts'
 import { writeReset } from './frames/write.ts'

@@ -1,7 +1,7 @@
 /** Version 1: one line of text, at most 107 bytes with its CRLF. */
 
 import { addressBytes, addressText } from '../dns/address.ts'
-import type { Address, Ends, ProxyRead } from '../proxy-protocol.ts'
+import type { Address, Ends, ProxyRead } from './header.ts'
 
 const start = 'PROXY '
 const maxBytes = 107

@@ -1,7 +1,7 @@
 /** Version 2: sixteen bytes, then addresses and TLVs of the length that they announce. */
 
 import { addressBytes, addressText } from '../dns/address.ts'
-import type { Ends, ProxyHeader, ProxyRead } from '../proxy-protocol.ts'
+import type { Ends, ProxyHeader, ProxyRead } from './header.ts'
 import { crc32c } from './crc32c.ts'
 
 export const signature = Uint8Array.of(0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a)

@@ -1,12 +1,9 @@
 /** B3 of Zipkin (https://github.com/openzipkin/b3-propagation): in one header, `b3`, or in several, `x-b3-*`. */
 
 import type { Fields } from '../http1.ts'
-import type { Incoming, Outgoing } from '../trace-context.ts'
+import type { B3, Incoming, Outgoing } from './trace.ts'
 import { valuesOf } from './fields.ts'
 import { isSpanId, isTraceId } from './ids.ts'
-
-/** In how many headers, and whether the request is to be looked into by all, which stands in place of a decision. */
-export type B3 = { readonly form: 'single' | 'multi'; readonly isDebug: boolean }
 
 const names = new Set(['b3', 'x-b3-traceid', 'x-b3-spanid', 'x-b3-parentspanid', 'x-b3-sampled', 'x-b3-flags'])
 export const isB3 = (lower: string): boolean => names.has(lower)

@@ -1,7 +1,7 @@
 /** W3C Trace Context, level 1 (https://www.w3.org/TR/trace-context-1/): traceparent and tracestate. */
 
 import type { Fields } from '../http1.ts'
-import type { Incoming, Outgoing } from '../trace-context.ts'
+import type { Incoming, Outgoing } from './trace.ts'
 import { valuesOf } from './fields.ts'
 import { isSpanId, isTraceId } from './ids.ts'
 
