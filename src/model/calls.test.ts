@@ -24,4 +24,5 @@ test('a path is known by its first two segments, without what names one thing', 
   for (const [path, kind] of kinds) assert.equal(pathKind(path), kind, path)
   assert.equal(pathKind('/shop.v1.Cart2/Get123', true), '/shop.v1.Cart2/Get123')
   assert.equal(pathKind(pathLike('/orders/*')), '/orders/any')
+  assert.equal(pathLike('*'), '*', 'of OPTIONS for the whole server')
 })

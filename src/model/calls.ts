@@ -87,4 +87,4 @@ function wordEnd(path: string, start: number): number {
 }
 
 /** A path that is of this kind, for asking what rules make of it. */
-export const pathLike = (kind: string): string => kind.replace(/\*$/, 'any')
+export const pathLike = (kind: string): string => (kind === '*' ? kind : kind.replace(/\*$/, 'any'))

@@ -3,6 +3,7 @@
 import type { CallSeen, ProxyStatus } from '#api/mesh-api'
 import type { Service } from '#resources/core'
 import type { Resource } from '#resources/kind'
+import type { MeshSpec } from '#resources/weft'
 import { Flags } from '../flags/collect.ts'
 import { exit, Stopped } from '../exit.ts'
 import { tellSpan } from '../moment.ts'
@@ -142,6 +143,8 @@ export async function lockdown(session: Session, given: LockdownFlags): Promise<
     say.err(denied.length === 0 ? 'of what was seen, nothing would be denied' : 'this was let in, and would be denied:')
     for (const { call, says } of denied.slice(0, mostTold)) say.err(`  ${tellCall(call)}: ${says}`)
     if (denied.length > mostTold) say.err(`  and ${denied.length - mostTold} more`)
+    for (const name of openOf(live.world.resources))
+      say.err(`what no policy is about stays open in the namespace ${name}: spec.access.namespaces of the Mesh says Allow there`)
     for (const says of unsafe) say.err(`${say.paint('red', '!')} ${says}`)
   }
   if (isAlready) {
@@ -194,6 +197,12 @@ const denyingMesh: Resource = {
 const isMesh = ({ kind, metadata }: Resource): boolean => kind === 'Mesh' && metadata.name === 'default'
 const accessOf = ({ spec }: Resource): unknown =>
   (spec as { readonly access?: { readonly default?: unknown } } | undefined)?.access?.default
+
+/** Namespaces with a default of their own that lets in. */
+const openOf = (resources: readonly Resource[]): readonly string[] => {
+  const { access } = (resources.find(isMesh)?.spec ?? {}) as Partial<MeshSpec>
+  return (access?.namespaces ?? []).flatMap(({ name, default: each }) => (each === 'Allow' ? [name] : []))
+}
 
 /** With all else that the Mesh says. */
 function denyingOf(resources: readonly Resource[]): Resource {

@@ -96,6 +96,28 @@ test('paths of which nothing is known, bytes beside requests, and more than a po
   )
 })
 
+test('what callers make up makes no policy that is refused, nor one for two services', () => {
+  const long = 'a'.repeat(60)
+  const odd = [
+    seen(id('web'), 'POST /a;b', { protocol: 'grpc' }),
+    seen(id('web'), `POST /x/${'%E4'.repeat(400)}`, { protocol: 'grpc' }),
+    seen(id('web'), 'OPTIONS *'),
+    seen(id('web'), 'GET /a', { service: `${long}b.shop` }),
+    seen(id('web'), 'GET /a', { service: `${long}c.shop` }),
+  ]
+  const made = suggestPolicies(odd, options)
+  assert.equal(new Set(made.map(({ metadata }) => metadata.name)).size, 3)
+  for (const each of made) assert.deepEqual(check(each).found, [])
+  const resources = [service, ...made]
+  const world = new World(resources, {
+    trustDomain: 'weft.local',
+    workloads: workloadsWithout(resources, [], 'weft.local', 'shop'),
+    now: 0,
+  })
+  assert.deepEqual(deniedBy(world, odd.slice(2, 3)), [])
+  assert.match(deniedBy(world, [seen('', 'GET /zzz')])[0]!.says, /the caller proves no identity/)
+})
+
 test('what is suggested allows every call that it was made of and no other, by the code of the proxies', () => {
   const calls = [
     seen(id('web'), 'GET /items/*'),

@@ -1,7 +1,7 @@
 /** From calls that were seen to the AccessPolicies that allow them and nothing else: pure. */
 
 import { defaultIdTemplate, otherThanDefault, workloadIn } from '#base/id-template'
-import { anyPath, type CallSeen } from '#model/calls'
+import { anyPath, type CallSeen, pathKind } from '#model/calls'
 import type { Service } from '#resources/core'
 import type { Resource } from '#resources/kind'
 import type { AccessOperation, AccessPolicySpec, AccessSource } from '#resources/weft'
@@ -44,7 +44,7 @@ function policyOf(service: string, calls: readonly CallSeen[], options: SuggestO
   return {
     apiVersion: 'weft.dev/v1alpha1',
     kind: 'AccessPolicy',
-    metadata: { name: `suggested-${name}`.slice(0, 63), namespace },
+    metadata: { name: `suggested-${name}`, namespace },
     spec: { targetRefs: [targetOf(name, namespace, calls, services)], action: 'Allow', rules },
   }
 }
@@ -82,7 +82,7 @@ function sourcesOf(
 /** Of one caller, in one order whatever came first. */
 function operationsOf(calls: readonly CallSeen[], paths: boolean): AccessOperation[] {
   if (!paths) return [{ ports: ascending(calls.map(({ port }) => port)) }]
-  const made = [...Map.groupBy(calls, ({ port }) => port)]
+  const made = [...Map.groupBy(calls.map(plain), ({ port }) => port)]
     .sort(([a], [b]) => a - b)
     .flatMap(([port, own]): AccessOperation[] => {
       // Bytes of a port that is HTTP to others: a rule that names HTTP would shut them out.
@@ -97,6 +97,9 @@ function operationsOf(calls: readonly CallSeen[], paths: boolean): AccessOperati
     })
   return made.length > mostEntries ? [{ ports: ascending(calls.map(({ port }) => port)).slice(0, mostEntries) }] : made
 }
+
+/** What calls of gRPC are not is told as other paths are: one that a caller made up may be none that a policy can name. */
+const plain = (call: CallSeen): CallSeen => (isGrpc(call) || call.path === '' ? call : { ...call, path: pathKind(call.path) })
 
 const grpcPath = /^\/([A-Za-z_][\w.]*)\/([A-Za-z_]\w*)$/
 const isGrpc = ({ protocol, path }: CallSeen): boolean => protocol === 'grpc' && grpcPath.test(path)

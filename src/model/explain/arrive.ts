@@ -70,7 +70,12 @@ export function arrive(
         detail: `the proxy of ${endpoint.workload} takes nothing in at ${endpoint.host}:${endpoint.port}`,
       },
     }
-  return { ...so, listener: listener.name, protocol: listener.protocol, ...taken(view, listener, request, caller) }
+  return {
+    ...so,
+    listener: listener.name,
+    protocol: listener.protocol,
+    ...taken(view, listener, request, caller === '' ? undefined : caller),
+  }
 }
 
 function taken(
