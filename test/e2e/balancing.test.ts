@@ -174,8 +174,8 @@ describe('choosing an endpoint', { skip: verdict.ok ? false : `${verdict.why}: $
       spec: {
         parentRefs: [{ group: '', kind: 'Service', name: 'web', port: 8080 }],
         rules: [
-          rule('/cookie', { cookie: { name: 'at', lifetimeType: 'Permanent' }, absoluteTimeout: '1h' }),
-          rule('/header', { type: 'Header', header: { name: 'X-Session' } }),
+          rule('/cookie', { sessionName: 'at', cookieConfig: { lifetimeType: 'Permanent' }, absoluteTimeout: '1h' }),
+          rule('/header', { type: 'Header', sessionName: 'X-Session' }),
         ],
       },
     } as Resource

@@ -11,15 +11,16 @@ export type LoweredSession = { readonly session?: Session; readonly unsupported:
 export function lowerSession({ sessionPersistence: said }: Pick<HTTPRule, 'sessionPersistence'>, at: string, id: string): LoweredSession {
   if (said === undefined) return { unsupported: [] }
   const path = `${at}.sessionPersistence`
-  const isPermanent = said.cookie?.lifetimeType === 'Permanent'
-  if (said.absoluteTimeout !== undefined && !isPermanent)
+  const { type, sessionName, cookieConfig, cookie, header, absoluteTimeout } = said
+  const isPermanent = (cookie ?? cookieConfig)?.lifetimeType === 'Permanent'
+  if (absoluteTimeout !== undefined && !isPermanent)
     return {
       unsupported: [
-        { path: `${path}.absoluteTimeout`, says: 'is carried out for Permanent cookies only: set cookie.lifetimeType, or take it away' },
+        { path: `${path}.absoluteTimeout`, says: 'is carried out for Permanent cookies only: set their lifetimeType, or take it away' },
       ],
     }
-  if (said.header !== undefined) return { session: { type: 'header', name: said.header.name.toLowerCase() }, unsupported: [] }
-  const { name = `weft-${id.replaceAll(/[^A-Za-z0-9]+/g, '-')}`, path: cookiePath = '/' } = said.cookie ?? {}
-  const ttlMs = isPermanent ? durationMs(said.absoluteTimeout ?? '0s') : 0
-  return { session: { type: 'cookie', name, path: cookiePath, ttlMs }, unsupported: [] }
+  const made = `weft-${id.replaceAll(/[^A-Za-z0-9]+/g, '-')}`
+  if (type === 'Header') return { session: { type: 'header', name: (header?.name ?? sessionName ?? made).toLowerCase() }, unsupported: [] }
+  const ttlMs = isPermanent ? durationMs(absoluteTimeout ?? '0s') : 0
+  return { session: { type: 'cookie', name: cookie?.name ?? sessionName ?? made, path: cookie?.path ?? '/', ttlMs }, unsupported: [] }
 }
