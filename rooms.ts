@@ -1,6 +1,6 @@
 /** Who lives where, and whom they may call. ARCHITECTURE.md prints this table; `npm test` enforces it. */
 export const rooms = {
-  base: { may: [], node: [] },
+  base: { may: [], node: [], npm: ['yaml'] },
   wire: { may: ['base'], node: [] },
   model: { may: ['base'], node: [] },
   identity: { may: ['base', 'wire'], node: ['crypto', 'util'], npm: ['jose', 'oauth4webapi'] },

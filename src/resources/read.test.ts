@@ -6,7 +6,7 @@ import { BadInput, tellProblem } from '#base/note'
 import type { HTTPRouteSpec } from './gateway-api.ts'
 import type { Resource } from './kind.ts'
 import { readDocuments } from './read.ts'
-import { limits } from './read/limits.ts'
+import { limits } from '#base/yaml'
 import { kinds } from './registry.ts'
 import { admit, validate } from './validate.ts'
 
@@ -66,7 +66,7 @@ test('aliases that multiply, and nesting without end, are refused and not follow
     'a: &a [x,x,x,x,x,x,x,x,x]',
     ...'bcdefghi'.split('').map((key, at) => `${key}: &${key} [${Array(9).fill(`*${'abcdefgh'[at]}`).join()}]`),
   ].join('\n')
-  assert.match(told(laughs).join(), /aliases stand for too much/)
+  assert.match(told(laughs).join(), /has aliases that stand for too much/)
   for (const depth of [limits.maxDepth + 10, 50_000])
     assert.match(told('['.repeat(depth) + ']'.repeat(depth)).join(), /nested deeper than 64 levels/)
   assert.match(told(`a: ${'x'.repeat(limits.maxChars)}`).join(), /is larger than/)

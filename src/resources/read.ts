@@ -1,11 +1,10 @@
 /** Reads what people write, YAML or JSON, into resources, and says of every mistake where it is and what to do. */
 
-import { LineCounter, parseAllDocuments, type Document, type YAMLError } from 'yaml'
+import type { Document, LineCounter, YAMLError } from 'yaml'
 import type { Place, Problem } from '#base/note'
+import { limits, parseYamls, plainOf, TooMuchYaml, type YamlText } from '#base/yaml'
 import type { Resource } from './kind.ts'
-import { isTooDeep, limits } from './read/limits.ts'
 import { placeAt } from './read/places.ts'
-import { duplicateKeys } from './read/unique.ts'
 import type { FieldPath } from './validate.ts'
 import { check, nameOf, pathText } from './validate.ts'
 
@@ -19,52 +18,42 @@ export type ReadResult = {
   readonly placeOf: (resource: Resource, path?: FieldPath) => Place | undefined
 }
 
+/** Of 20,000 documents. */
+const mostParts = 5_000_000
+
 /** file: for the places, `-` for standard input. defaultNamespace: where resources without one go, for telling duplicates. */
 export function readDocuments(text: string, file: string, defaultNamespace = 'default'): ReadResult {
   const problems: Problem[] = []
   const start: Place = { file, line: 1, column: 1 }
   const nothing = { resources: [], problems, placeOf: () => undefined }
-  if (text.length > limits.maxChars) {
-    problems.push({ place: start, says: `is larger than ${limits.maxChars} characters: split it` })
-    return nothing
-  }
-  const lines = new LineCounter()
-  let documents: readonly Document[]
+  let read: YamlText
   try {
-    const parsed = parseAllDocuments(text.startsWith('\uFEFF') ? text.slice(1) : text, {
-      lineCounter: lines,
-      prettyErrors: false,
-      merge: true,
-      uniqueKeys: false,
-      logLevel: 'silent',
-    })
-    documents = Array.isArray(parsed) ? (parsed as Document[]) : []
+    read = parseYamls(text, { merge: true, maxParts: mostParts, maxAliases: Number.POSITIVE_INFINITY })
   } catch (thrown) {
-    if (!(thrown instanceof RangeError)) throw thrown // the stack is full
-    problems.push({ place: start, says: `is nested deeper than ${limits.maxDepth} levels` })
+    if (!(thrown instanceof TooMuchYaml)) throw thrown
+    problems.push({ place: start, says: thrown.message })
     return nothing
   }
+  const { documents, lines } = read
 
   const resources: Resource[] = []
   const homes = new Map<Resource, { readonly document: Document; readonly base: FieldPath }>()
   const taken = new Map<string, Place>()
-  for (const document of documents) {
+  for (const { document, mistakes } of documents) {
     const at = (path: FieldPath, onKey = false): Place => placeAt(document, lines, file, path, onKey)
-    const errors = [...document.errors, ...document.warnings, ...duplicateKeys(document)]
-    if (errors.length > 0) {
-      // what follows the first syntax error is mostly its echo; a key written twice is not
-      const first = errors.find(error => error.code !== 'DUPLICATE_KEY')
-      problems.push(
-        ...errors.filter(error => error === first || error.code === 'DUPLICATE_KEY').map(error => tellSyntax(error, lines, file, text)),
-      )
+    if (mistakes.length > 0) {
+      problems.push(...mistakes.map(mistake => tellSyntax(mistake, lines, file, text)))
       continue
     }
-    const read = plain(document)
-    if (typeof read === 'string') {
-      problems.push({ place: at([]), says: read })
+    let whole: unknown
+    try {
+      whole = plainOf(document)
+    } catch (thrown) {
+      if (!(thrown instanceof TooMuchYaml)) throw thrown
+      problems.push({ place: at([]), says: thrown.message })
       continue
     }
-    for (const { value, base } of expand(read.value)) {
+    for (const { value, base } of expand(whole)) {
       if (resources.length >= limits.maxDocuments) {
         problems.push({ place: at(base), says: `there are more than ${limits.maxDocuments} documents: split the input` })
         return { ...nothing, problems }
@@ -103,18 +92,6 @@ export function readDocuments(text: string, file: string, defaultNamespace = 'de
       const home = homes.get(resource)
       return home && placeAt(home.document, lines, file, [...home.base, ...path], false)
     },
-  }
-}
-
-/** The document as plain values, or what forbids it. */
-function plain(document: Document): { readonly value: unknown } | string {
-  try {
-    const value: unknown = document.toJS({ maxAliasCount: limits.maxAliases })
-    return isTooDeep(value) ? `is nested deeper than ${limits.maxDepth} levels, or an alias contains itself` : { value }
-  } catch (thrown) {
-    if (thrown instanceof ReferenceError) return 'its aliases stand for too much: write the repeated parts out'
-    if (thrown instanceof RangeError) return `is nested deeper than ${limits.maxDepth} levels`
-    throw thrown
   }
 }
 

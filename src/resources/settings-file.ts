@@ -1,10 +1,10 @@
 /** A file of settings, YAML or JSON, read by its schema: every problem with its place. */
 
-import { type Document, LineCounter, parseDocument } from 'yaml'
+import type { Document, LineCounter } from 'yaml'
 import type { z } from 'zod'
 import { BadInput, type Problem } from '#base/note'
+import { parseYaml, plainOf, TooMuchYaml } from '#base/yaml'
 import { placeAt } from './read/places.ts'
-import { duplicateKeys } from './read/unique.ts'
 import { foundIn, pathText } from './validate/says.ts'
 
 /** What was read, and what it takes to say where something of it stands. */
@@ -12,14 +12,15 @@ export type SettingsText = { readonly value: unknown; readonly document: Documen
 
 /** Throws BadInput with the first mistake of the YAML. */
 export function parseSettings(text: string, file: string): SettingsText {
-  const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'silent', uniqueKeys: false })
-  const [error] = [...document.errors, ...duplicateKeys(document)].sort((a, b) => a.pos[0] - b.pos[0])
-  if (error) {
-    const { line, col } = lines.linePos(error.pos[0])
-    throw new BadInput([{ place: { file, line, column: col }, says: `not valid YAML: ${error.message}` }])
+  try {
+    const { document, lines, mistakes } = parseYaml(text)
+    const [mistake] = mistakes
+    if (mistake === undefined) return { value: plainOf(document), document, lines, file }
+    const { line, col } = lines.linePos(mistake.pos[0])
+    throw new BadInput([{ place: { file, line, column: col }, says: `not valid YAML: ${mistake.message}` }])
+  } catch (thrown) {
+    throw thrown instanceof TooMuchYaml ? new BadInput([{ place: { file, line: 1, column: 1 }, says: thrown.message }]) : thrown
   }
-  return { value: document.toJS({ maxAliasCount: 10 }) as unknown, document, lines, file }
 }
 
 /** Throws BadInput with every problem. */

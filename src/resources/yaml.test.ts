@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { tellProblem } from '#base/note'
-import { limits } from './read/limits.ts'
+import { limits } from '#base/yaml'
 import { readDocuments } from './read.ts'
 import { readYaml } from './yaml.ts'
 
@@ -54,7 +54,7 @@ test('a key written twice is found at its second place, at every level, in every
 
 test('a body of too many parts, or of aliases, is refused before it is read; one long text is not', () => {
   for (const text of ['- \n'.repeat(limits.maxParts), '#\n'.repeat(limits.maxParts), `[${'[],'.repeat(limits.maxParts / 2)}]`])
-    assert.throws(() => readYaml(text), /it has more than 300000 keys, values, marks and lines: split it, or send JSON/)
+    assert.throws(() => readYaml(text), /it has more than 300000 keys, values, marks and lines: split it \(or send JSON\)/)
   assert.throws(() => readYaml(`a: &a []\nb:\n${'- *a\n'.repeat(1001)}`), /more than 1000 aliases: write the repeated parts out/)
   const long = '- *a: [b]\n'.repeat(limits.maxParts)
   assert.deepEqual(readYaml(`a: |\n  ${long.replaceAll('\n', '\n  ')}\n`), { a: long })

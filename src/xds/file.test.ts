@@ -215,5 +215,8 @@ test('what belongs to a control plane is refused with what to do instead', () =>
 
 test('YAML that is none, and a file without a listener, are told with their place', () => {
   assert.match(problemsOf('static_resources: [').join(), /^mesh\.yaml:\d+:\d+: not valid YAML/)
+  assert.match(problemsOf('node: {}\nnode: {}\n').join(), /^mesh\.yaml:2:1: not valid YAML: Map keys must be unique/)
+  assert.deepEqual(problemsOf('? '.repeat(1 << 19)), ['mesh.yaml:1:1: is nested deeper than 64 levels'])
+  assert.match(problemsOf(`static_resources: [${'a,'.repeat(1 << 19)}]`).join(), /^mesh\.yaml:1:1: has more than 1000000 keys/)
   assert.match(problemsOf('static_resources: {}').join(), /^mesh\.yaml:1:1: it has no listener/)
 })

@@ -1,6 +1,7 @@
 /** The file of `weft node`: workloads, each with what the flags of `weft run` say. */
 
-import { parseDocument } from 'yaml'
+import { BadInput, tellProblem } from '#base/note'
+import { parseSettings } from '#resources/settings-file'
 import { badUsage, Stopped } from '../exit.ts'
 import type { Raw } from '../options.ts'
 
@@ -53,14 +54,20 @@ type Entry = Readonly<Record<string, unknown>>
 
 /** Throws Stopped with every problem, each with the file and the workload. */
 export function readWorkloads(text: string, file: string): readonly FileWorkload[] {
-  const document = parseDocument(text)
-  if (document.errors.length > 0) throw badUsage(document.errors.map(({ message }) => `${file}: ${message}`))
-  const list = (document.toJS() as { workloads?: unknown } | null)?.workloads
+  const list = (valueOf(text, file) as { workloads?: unknown } | null)?.workloads
   if (!Array.isArray(list) || list.length === 0) throw badUsage([`${file}: it must have "workloads", a list with one entry for each`])
   const problems: string[] = []
   const read = list.map((entry: unknown, at) => readEntry(entry, says => problems.push(`${file}: workload ${at + 1}: ${says}`)))
   if (problems.length > 0) throw badUsage(problems)
   return read
+}
+
+function valueOf(text: string, file: string): unknown {
+  try {
+    return parseSettings(text, file).value
+  } catch (thrown) {
+    throw thrown instanceof BadInput ? badUsage(thrown.problems.map(tellProblem)) : thrown
+  }
 }
 
 function readEntry(entry: unknown, wrong: (says: string) => void): FileWorkload {

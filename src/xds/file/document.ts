@@ -1,7 +1,8 @@
 /** The YAML of a file of resources: plain values, and where in the text each of them stands. */
 
-import { isAlias, isMap, isScalar, isSeq, type Document, LineCounter, type Node, parseAllDocuments } from 'yaml'
+import { type Document, isAlias, isMap, isScalar, isSeq, type Node } from 'yaml'
 import { BadInput, type Place, type Problem } from '#base/note'
+import { parseYamls, TooMuchYaml, plainOf } from '#base/yaml'
 
 /** Steps into a document: keys of maps, indices of lists. */
 export type Path = readonly (string | number)[]
@@ -12,26 +13,30 @@ export type FileDocument = {
   readonly placeOf: (path: Path) => Place
 }
 
-const most = { chars: 16 * 1024 * 1024, aliases: 200 } as const
+/** Six megabytes of configuration. */
+const maxParts = 1_000_000
 
 /** file: its name, for places. Throws BadInput with every mistake of the YAML itself. */
 export function readDocuments(file: string, text: string): readonly FileDocument[] {
-  if (text.length > most.chars)
-    throw new BadInput([{ place: { file, line: 1, column: 1 }, says: `larger than ${most.chars} characters: no file for one proxy` }])
-  const lines = new LineCounter()
-  const parsed = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, logLevel: 'silent', merge: true })
+  const inFile = <T>(work: () => T): T => {
+    try {
+      return work()
+    } catch (thrown) {
+      throw thrown instanceof TooMuchYaml ? new BadInput([{ place: { file, line: 1, column: 1 }, says: thrown.message }]) : thrown
+    }
+  }
+  const { documents, lines } = inFile(() => parseYamls(text, { merge: true, maxParts }))
   const placeAt = (offset: number): Place => {
     const { line, col } = lines.linePos(offset)
     return { file, line: Math.max(1, line), column: Math.max(1, col) }
   }
-  const documents: readonly Document[] = 'empty' in parsed ? [] : parsed
-  const problems = documents.flatMap(({ errors }) =>
-    errors.map((error): Problem => ({ place: placeAt(error.pos[0]), says: `not valid YAML: ${error.message}` })),
+  const problems = documents.flatMap(({ mistakes }) =>
+    mistakes.map((mistake): Problem => ({ place: placeAt(mistake.pos[0]), says: `not valid YAML: ${mistake.message}` })),
   )
   if (problems.length > 0) throw new BadInput(problems)
   return documents
-    .map(document => ({
-      value: document.toJS({ maxAliasCount: most.aliases }) as unknown,
+    .map(({ document }) => ({
+      value: inFile(() => plainOf(document)),
       placeOf: (path: Path) => placeAt(offsetOf(document, path)),
     }))
     .filter(({ value }) => value !== null && value !== undefined)

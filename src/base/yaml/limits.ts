@@ -7,9 +7,9 @@ export const limits = {
   maxDocuments: 20_000,
   /** Levels of nesting; the deepest kind has 14. */
   maxDepth: 64,
-  /** Keys, values, marks and lines in one YAML body of the API: some 100,000 nodes. */
+  /** Keys, values, marks and lines in one YAML text: some 100,000 nodes. */
   maxParts: 300_000,
-  /** Aliases that may be written in one YAML body of the API. */
+  /** Aliases that may be written in one YAML text. */
   maxWrittenAliases: 1_000,
   /** Nodes that aliases may stand for, counted as the yaml package does ("billion laughs"). */
   maxAliases: 200,
