@@ -113,7 +113,7 @@ export type Detection = {
 export type { ClientTold, FieldTold, PoliciesTold, PortTold, RouteTold } from '#model/policies-told'
 
 /**
- * GET /weft/v1/resilience[?service=NAME.NAMESPACE]: what proxies do now so that what is ill or full does no harm, as they last said. leftOut: who is not
+ * GET /weft/v1/resilience[?service=NAME.NAMESPACE]: what proxies do now so that what is ill or full does no harm, as they last said. backend: the port, or part, of the service in question. leftOut: who is not
  * called, by which proxy, why, until when (RFC 3339). limits: of BackendPolicies, of each calling proxy. concurrency: what the proxy gives its own
  * workload at once, found by how long an answer takes with few under way (0: not measured yet).
  */
@@ -121,6 +121,7 @@ export type Resilience = {
   readonly leftOut: readonly {
     readonly proxy: string
     readonly service: string
+    readonly backend: string
     readonly workload: string
     readonly address: string
     readonly cause: string
@@ -129,6 +130,7 @@ export type Resilience = {
   readonly limits: readonly {
     readonly proxy: string
     readonly service: string
+    readonly backend: string
     readonly limit: string
     readonly most: number
     readonly used: number

@@ -128,7 +128,8 @@ export const upstreamLabels = ['destination_service', 'destination_workload', 'a
 export const retryLabels = ['destination_service', 'route', 'cause', 'outcome'] as const
 /** cause: the threshold of outlierDetection that was reached. outcome: ejected, forbidden where too many are left out already, or spared where chance (`enforcing`) has it. */
 export const ejectionLabels = ['destination_service', 'destination_workload', 'cause', 'outcome'] as const
-export const ejectedLabels = ['destination_service', 'destination_workload'] as const
+/** backend: name of the one in question, for a Service has one for each port and each ServiceSubset. */
+export const ejectedLabels = ['destination_service', 'backend', 'destination_workload'] as const
 /** reason: a failure code or ''. */
 export const closedLabels = [...edgeLabels, 'reason'] as const
 /** code_class: `2xx`…`5xx`. */
@@ -147,8 +148,8 @@ export const durationBuckets: readonly number[] = [
   0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
 ]
 export const ejectionEndLabels = [...ejectedLabels, 'address', 'cause'] as const
-/** limit: connections, pendingRequests, requests or retries of the BackendPolicy. */
-export const backendLimitLabels = ['destination_service', 'limit'] as const
+/** backend: as of ejectedLabels. limit: connections, pendingRequests, requests or retries of the BackendPolicy. */
+export const backendLimitLabels = ['destination_service', 'backend', 'limit'] as const
 /** The port of this workload whose requests under way are limited by how fast they are answered. */
 export const concurrencyLabels = ['listener'] as const
 /** outcome: exported; dropped: too many waited; refused: by the collector; failed: it did not answer, or the proxy ended before. */

@@ -9,8 +9,14 @@ const gauge = (name: string, labels: Readonly<Record<string, string>>, value: nu
   type: 'gauge',
   metrics: [{ labels, value }],
 })
-const out = { destination_service: 'web.default', destination_workload: 'web-2.default', address: '10.0.0.2:80', cause: 'successRate' }
-const limit = { destination_service: 'web.default', limit: 'requests' }
+const out = {
+  destination_service: 'web.default',
+  backend: 'default/web:80',
+  destination_workload: 'web-2.default',
+  address: '10.0.0.2:80',
+  cause: 'successRate',
+}
+const limit = { destination_service: 'web.default', backend: 'default/web:80', limit: 'requests' }
 
 test('whom a proxy leaves out and what of its limits is used stands as it last said, until its time or its proxy is over', () => {
   const traffic = new Traffic({ since: 0 })
@@ -31,13 +37,16 @@ test('whom a proxy leaves out and what of its limits is used stands as it last s
     {
       proxy: 'shop-1.default',
       service: 'web.default',
+      backend: 'default/web:80',
       workload: 'web-2.default',
       address: '10.0.0.2:80',
       cause: 'successRate',
       until: 40_000,
     },
   ])
-  assert.deepEqual(told.limits, [{ proxy: 'shop-1.default', service: 'web.default', limit: 'requests', most: 5, used: 5 }])
+  assert.deepEqual(told.limits, [
+    { proxy: 'shop-1.default', service: 'web.default', backend: 'default/web:80', limit: 'requests', most: 5, used: 5 },
+  ])
   assert.deepEqual(told.concurrency, [{ proxy: 'web-1.default', listener: 'inbound/80', limit: 12, used: 3, roundTripMs: 0 }])
   assert.deepEqual(traffic.spared('other.default', 11_000), { leftOut: [], limits: [], concurrency: [] })
   assert.equal(traffic.spared(undefined, 41_000).leftOut.length, 0)

@@ -46,18 +46,18 @@ const columns: readonly Column<Row>[] = [
 ]
 
 function rowsOf({ leftOut, limits, concurrency }: Resilience): readonly Row[] {
-  const out = leftOut.map(({ workload, address, proxy, cause, until }) => ({
-    id: `out ${proxy} ${address} ${cause}`,
+  const out = leftOut.map(({ workload, address, backend, proxy, cause, until }) => ({
+    id: `out ${proxy} ${backend} ${address} ${cause}`,
     what: cause,
-    where: `${workload} (${address})`,
+    where: `${workload} (${address}) of ${backend}`,
     proxy,
     state: `left out until ${new Date(until).toLocaleTimeString()}`,
     isBad: true,
   }))
-  const bounds = limits.map(({ limit, service, proxy, most, used, isOpen }) => ({
-    id: `limit ${proxy} ${service} ${limit}`,
+  const bounds = limits.map(({ limit, backend, proxy, most, used, isOpen }) => ({
+    id: `limit ${proxy} ${backend} ${limit}`,
     what: `limits.${limit}`,
-    where: `all endpoints of ${service}`,
+    where: `all endpoints of ${backend}`,
     proxy,
     state: `${used} of ${most}${isOpen ? ', open' : ''}`,
     isBad: isOpen,

@@ -17,12 +17,12 @@ export async function sparingLines(
 
 export const linesOf = ({ leftOut, limits, concurrency }: Resilience, now: number): readonly string[] => [
   ...leftOut.map(
-    ({ workload, address, cause, proxy, until }) =>
-      `${workload} (${address}) is left out by ${proxy} for ${tellSpan(Math.max(0, Date.parse(until) - now))} more: ${cause}`,
+    ({ workload, address, backend, cause, proxy, until }) =>
+      `${workload} (${address}) of ${backend} is left out by ${proxy} for ${tellSpan(Math.max(0, Date.parse(until) - now))} more: ${cause}`,
   ),
   ...limits.map(
-    ({ limit, service, proxy, most, used, isOpen }) =>
-      `limits.${limit} of ${proxy} to ${service}: ${used} of ${most}${isOpen ? ', no more is taken' : ''}`,
+    ({ limit, backend, proxy, most, used, isOpen }) =>
+      `limits.${limit} of ${proxy} to ${backend}: ${used} of ${most}${isOpen ? ', no more is taken' : ''}`,
   ),
   ...concurrency.map(
     ({ proxy, listener, limit, used, roundTripMs }) =>

@@ -33,15 +33,27 @@ export type Policies = {
 const builtIn: Calling = { balance: 'least-request', hash: [], near: undefined, connectTimeoutMs: 5000 }
 
 export const judgingBackends: Judging<BackendPolicy> = {
-  unable: ({ spec }, field, { port }) => {
+  unable: ({ spec }, field, { port, carriers }) => {
     if (field === 'sessionPersistence') return 'a session is kept by a route: write sessionPersistence there'
     if (port === undefined) return undefined
+    if (!carriers.includes('requests')) {
+      if (field === 'balance' && spec?.hash?.every(each => each.sourceIP === undefined) === true)
+        return 'nothing of a request is seen there: only sourceIP can be in hash'
+      if (field === 'retryConstraint') return 'it is for requests of HTTP, which are not seen there'
+      // A session of datagrams counts as one request.
+      if (field === 'limits' && carriers.includes('connections') && isWithout(spec?.limits, 'connections'))
+        return 'requests are not seen there: only limits.connections can be kept'
+    }
     if (field === 'healthCheck') return whyNoCheck(spec?.healthCheck, port.protocol)
     if (field === 'fallback') return whyNotAt(spec?.fallback as unknown as LedTo, port.protocol)
     if (field !== 'adaptiveConcurrency') return undefined
     return isHttp(port.protocol) ? whyNobody(port) : 'requests are not told apart there'
   },
 }
+
+/** Limits that say something, but not this one; with none at all they take back what is said more widely. */
+const isWithout = (limits: BackendPolicySpec['limits'], one: keyof NonNullable<BackendPolicySpec['limits']>): boolean =>
+  limits !== undefined && Object.values(limits).some(each => each !== undefined) && limits[one] === undefined
 
 /** meshes: the one that counts is named `default`. */
 export function findPolicies(meshes: readonly MeshResource[], targets: Targets<BackendPolicy>, trustDomain: string): Policies {

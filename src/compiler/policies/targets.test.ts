@@ -78,3 +78,51 @@ test('attempts of 0 take back the further tries that are asked for more widely, 
   assert.deepEqual(triesOf(), [undefined, 3])
   assert.deepEqual(triesOf(retrying('narrow', { kind: 'Service', name: 'web' }, { attempts: 0 })), [undefined, undefined])
 })
+
+test('what a port of TCP cannot keep is refused by its field: limits of requests, a budget of further tries, a hash of what requests have', () => {
+  const opaque: Resource = {
+    ...service,
+    spec: {
+      clusterIP: '240.77.1.1',
+      selector: { app: 'web' },
+      ports: [
+        { name: 'tcp', port: 80, appProtocol: 'tcp' },
+        { name: 'http', port: 81, appProtocol: 'http' },
+      ],
+    },
+  }
+  const said = (sectionName: string | undefined, spec: object): string =>
+    compile(
+      [
+        opaque,
+        {
+          apiVersion: 'weft.dev/v1alpha1',
+          kind: 'BackendPolicy',
+          metadata: { name: 'a', namespace: 'shop' },
+          spec: { targetRefs: [{ name: 'web', ...(sectionName === undefined ? {} : { sectionName }) }], ...spec },
+        },
+      ].map(admit),
+      { workloads: [] },
+      { trustDomain: 'weft.local', roots: [] },
+    )
+      .statuses.filter(({ kind }) => kind === 'BackendPolicy')
+      .flatMap(({ ancestors }) => ancestors?.[0]?.conditions ?? [])
+      .map(({ type, status, message }) => `${type} ${status}: ${message}`)
+      .join('; ')
+  for (const [spec, why] of [
+    [{ limits: { requests: 1 } }, /spec\.limits: port 80 of Service shop\/web speaks tcp: .*only limits\.connections can be kept/],
+    [{ retryConstraint: { budget: { percent: 1 } } }, /spec\.retryConstraint: port 80 .*requests of HTTP, which are not seen there/],
+    [{ balance: 'Maglev', hash: [{ header: 'x' }] }, /spec\.balance: port 80 .*only sourceIP can be in hash/],
+  ] as const) {
+    assert.match(said('tcp', spec), why)
+    assert.match(said('tcp', spec), /^Accepted False/)
+    assert.equal(said('http', spec), 'Accepted True: The policy holds')
+    assert.equal(said(undefined, spec), 'Accepted True: The policy holds')
+  }
+  for (const spec of [
+    { limits: { connections: 1, requests: 1 } },
+    { limits: {} },
+    { balance: 'Maglev', hash: [{ header: 'x' }, { sourceIP: true }] },
+  ])
+    assert.equal(said('tcp', spec), 'Accepted True: The policy holds')
+})

@@ -77,6 +77,7 @@ export function lowerRules(
         path: `${at}.backendRefs`,
         says: 'get nothing, for a RouteFilter of the rule answers itself (directResponse): remove them or the filter',
       })
+    else if (handedOn < 0 && isWeightless(rule.backendRefs ?? [])) unsupported.push(weightless(at))
     if (unsupported.length > 0) invalid.set(index, unsupported)
     refs.push(...missing)
     // A filter that is not there must not be skipped (Gateway API HTTPRouteFilter.extensionRef).
@@ -145,6 +146,14 @@ type Rule = Omit<HTTPRule, 'matches'>
 const isCalls = (route: HTTPRoute | GRPCRoute): route is GRPCRoute => route.kind === 'GRPCRoute'
 const orAll = <M>(matches: readonly M[], all: M): readonly M[] => (matches.length > 0 ? matches : [all])
 
+/** Gateway API BackendRef.weight: traffic is shared in proportion to the sum, and of nothing there is no share. */
+export const isWeightless = (refs: readonly { readonly weight: number }[]): boolean =>
+  refs.length > 0 && refs.every(({ weight }) => weight === 0)
+export const weightless = (at: string): Unsupported => ({
+  path: `${at}.backendRefs`,
+  says: 'no weight is above 0, so none of them gets anything: give at least one of them a weight of 1 or more',
+})
+
 const withSession = (action: Action, session: Session | undefined): Action =>
   session === undefined || action.type !== 'forward' ? action : { ...action, session }
 
@@ -152,6 +161,5 @@ const withSession = (action: Action, session: Session | undefined): Action =>
 function forward(backends: readonly WeightedBackend[], at: string): Action {
   const no = (detail: string): Action => ({ type: 'respond', status: 500, reason: 'backend-invalid', detail })
   if (backends.length === 0) return no(`${at} has no backendRefs`)
-  if (backends.every(backend => backend.weight === 0)) return no(`${at}.backendRefs: no weight is above 0`)
   return { type: 'forward', backends }
 }

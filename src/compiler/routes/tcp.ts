@@ -4,7 +4,7 @@ import type { ServerNames } from '#model/listener'
 import type { WeightedBackend } from '#model/route'
 import type { ReferenceGrant, TCPRoute, TLSRoute, UDPRoute } from '#resources/gateway-api'
 import type { Unsupported } from './filters.ts'
-import type { LoweredRoute } from './rules.ts'
+import { isWeightless, type LoweredRoute, weightless } from './rules.ts'
 import { fromOf, resolve } from './resolve.ts'
 import type { Services } from '../services/services.ts'
 
@@ -32,8 +32,9 @@ export function lowerTCP(route: TCPRoute | TLSRoute | UDPRoute, services: Servic
     if (found.backend === undefined) refs.push({ ...found, path: `spec.rules[0].backendRefs[${at}]` })
     return { backend: found.backend, weight: ref.weight }
   })
-  const leads = backends.some(each => each.weight > 0)
-  return { backends: leads ? backends : [{ backend: undefined, weight: 1 }], refs, invalid: new Map() }
+  if (backends.some(each => each.weight > 0)) return { backends, refs, invalid: new Map() }
+  const invalid = isWeightless(rules[0]!.backendRefs) ? new Map([[0, [weightless('spec.rules[0]')]]]) : new Map<number, never>()
+  return { backends: [{ backend: undefined, weight: 1 }], refs, invalid }
 }
 
 /** routes: of one port, the oldest first, which takes a name that several ask for. unnamed: the one that takes what nobody names. */

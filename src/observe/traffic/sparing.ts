@@ -3,10 +3,11 @@
 import type { MetricFamily } from '#model/metrics'
 import { metricNames } from '#model/metrics'
 
-/** until: ms since the epoch. */
+/** backend: name of the one in question, such as a port of the service. until: ms since the epoch. */
 export type LeftOut = {
   readonly proxy: string
   readonly service: string
+  readonly backend: string
   readonly workload: string
   readonly address: string
   readonly cause: string
@@ -15,6 +16,7 @@ export type LeftOut = {
 export type LimitUsed = {
   readonly proxy: string
   readonly service: string
+  readonly backend: string
   readonly limit: string
   readonly most: number
   readonly used: number
@@ -76,6 +78,7 @@ export class Sparing {
         const {
           destination_service: to = '',
           destination_workload: workload = '',
+          backend = '',
           address = '',
           cause = '',
           limit = '',
@@ -87,9 +90,9 @@ export class Sparing {
         // A limit may be 0; where there is none any more it is infinite.
         if (!isOf || (value === 0 && name !== metricNames.backendLimit) || value === Number.POSITIVE_INFINITY) continue
         if (name === metricNames.ejectionEnds && value * 1000 > now)
-          leftOut.push({ proxy, service: to, workload, address, cause, until: value * 1000 })
+          leftOut.push({ proxy, service: to, backend, workload, address, cause, until: value * 1000 })
         else if (name === metricNames.backendLimit)
-          limits.push({ proxy, service: to, limit, most: value, used: at(metricNames.backendLimitUsed, labels) })
+          limits.push({ proxy, service: to, backend, limit, most: value, used: at(metricNames.backendLimitUsed, labels) })
         else if (name === metricNames.concurrencyLimit)
           concurrency.push({
             proxy,

@@ -81,8 +81,8 @@ export class Ejections {
     const workload = this.#workloads.get(address) ?? ''
     this.#families.ejections.sample([service, workload, cause, outcome]).value++
     if (forMs === undefined) return
-    const ejected = this.#families.ejected.sample([service, workload])
-    const ends = this.#families.ends.sample([service, workload, address, cause])
+    const ejected = this.#families.ejected.sample([service, name, workload])
+    const ends = this.#families.ends.sample([service, name, workload, address, cause])
     ejected.value = 1
     ends.value = Math.round((performance.timeOrigin + now + forMs) / 1000)
     this.#leaveOut(name, this.#outliers.out(now))
@@ -112,7 +112,7 @@ export class Ejections {
     this.#isOver = true
     clearTimeout(this.#comparing)
     for (const { samples } of [this.#families.ejected, this.#families.ends])
-      for (const sample of samples.values()) if (sample.labels[0] === this.#backend.service) sample.value = 0
+      for (const sample of samples.values()) if (sample.labels[1] === this.#backend.name) sample.value = 0
     this.#leaveOut(this.#backend.name, new Set())
   }
 }

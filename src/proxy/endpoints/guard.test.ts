@@ -107,6 +107,33 @@ test('what a new view does not ask for any more ends at once, without a request 
   assert.deepEqual(guards.limits(), [])
 })
 
+test('limits and ejections of two ports of one service are told apart, and an end of one says nothing of the other', () => {
+  const registry = new Registry()
+  const guards = new Guards(registry, () => {})
+  const others = { ...backend, limits: { requests: 3 }, outlierDetection: { ...outlierDetection, maxEjectionPercent: 100 } }
+  const [one, two] = [guards.of(others), guards.of({ ...others, name: 'default/web:81', port: 81 })]
+  for (let count = 0; count < 3; count++) one.enter()
+  for (const guard of [one, two]) for (let count = 0; count < 2; count++) guard.answered(endpoint, 503, 2, undefined)
+  const now = (name: string) =>
+    registry
+      .collect('all')
+      .find(each => each.name === name)
+      ?.metrics.map(({ labels, value }) => [labels['backend'], value])
+  assert.deepEqual(now('weft_backend_limit_used'), [
+    ['default/web:80', 3],
+    ['default/web:81', 0],
+  ])
+  assert.deepEqual(now('weft_backend_limit'), [
+    ['default/web:80', 3],
+    ['default/web:81', 3],
+  ])
+  guards.adopt({ [backend.name]: backend, 'default/web:81': { ...others, name: 'default/web:81', port: 81 } })
+  assert.deepEqual(now('weft_endpoints_ejected'), [
+    ['default/web:80', 0],
+    ['default/web:81', 1],
+  ])
+})
+
 test('a limit of 0 is told as 0, and is not the same as none', () => {
   const registry = new Registry()
   const guards = new Guards(registry, () => {})

@@ -55,12 +55,10 @@ export class Guards {
       // What has no limit any more is not limited to nothing.
       for (const sample of limit.samples.values()) sample.value = Number.POSITIVE_INFINITY
       for (const sample of used.samples.values()) sample.value = 0
-      for (const { service, limits } of this.limits())
+      for (const { backend, service, limits } of this.limits())
         for (const each of limits) {
-          const known = limit.has([service, each.limit])
-          const sample = limit.sample([service, each.limit])
-          sample.value = (known && sample.value !== Number.POSITIVE_INFINITY ? sample.value : 0) + each.most
-          used.sample([service, each.limit]).value += each.used
+          limit.sample([service, backend, each.limit]).value = each.most
+          used.sample([service, backend, each.limit]).value = each.used
         }
     })
   }

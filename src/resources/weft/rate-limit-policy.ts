@@ -52,10 +52,22 @@ const by = z
   )
 export type LimitBy = z.infer<typeof by>
 
+/** Why no request has such a value: a limit for it would hold for nobody, without a word. */
+function whyNever(type: LimitBy['type'], value: string): string | undefined {
+  if (value === '-') return undefined
+  if (type === 'Identity' && !/^(spiffe:\/\/[^\s/]+\/\S+|[^\s/]+\/[^\s/]+)$/.test(value))
+    return 'must be a SPIFFE id such as spiffe://weft.local/ns/shop/sa/web, NAMESPACE/SERVICEACCOUNT, or "-" for callers without one'
+  if (type === 'Path' && (!value.startsWith('/') || value.includes('?'))) return 'must be a path, without its query: it begins with "/"'
+  if (type === 'Method' && usualMethods.has(value.toUpperCase()) && value !== value.toUpperCase())
+    return `never comes: methods are told apart by case, write ${value.toUpperCase()}`
+  return undefined
+}
+const usualMethods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'CONNECT'])
+
 const when = z.strictObject({
   type: z.enum(keyTypes).describe('A type of spec.by.'),
   name: z.string().min(1).max(256).optional().describe('Of the header or query parameter, where spec.by has several of the type.'),
-  values: atomicList(z.string().min(1).max(2048))
+  values: atomicList(z.string().min(1).max(256))
     .min(1)
     .max(64)
     .describe('One of these. Of an identity: a SPIFFE id, or NAMESPACE/SERVICEACCOUNT. Of what is not there: "-".'),
@@ -119,9 +131,14 @@ const spec = z
       for (const [at, name] of names.entries())
         if (names.indexOf(name) < at) yield { path: ['by', at], says: 'repeats an earlier entry: remove one' }
       for (const [at, each] of overrides.entries()) {
-        for (const [place, condition] of each.when.entries())
+        for (const [place, condition] of each.when.entries()) {
           if (keyOfWhen(by, condition) < 0)
             yield { path: ['overrides', at, 'when', place], says: 'must be about something that spec.by names: add it there' }
+          for (const [index, value] of condition.values.entries()) {
+            const why = whyNever(condition.type, value)
+            if (why !== undefined) yield { path: ['overrides', at, 'when', place, 'values', index], says: why }
+          }
+        }
         if (each.local !== undefined && local === undefined)
           yield { path: ['overrides', at, 'local'], says: 'is in place of spec.local, which is not there' }
         if (each.global !== undefined && global?.requests === undefined)

@@ -85,6 +85,8 @@ export const tooManyRequests = z
     }),
   )
 
+const usualLocalOriginFailures = 5
+
 export const outlierDetection = z
   .strictObject({
     consecutive5xx: z.int().min(0).max(1_000_000).default(5).describe('After so many answers of 5xx on end; 0: never for that.'),
@@ -104,7 +106,7 @@ export const outlierDetection = z
       .int()
       .min(0)
       .max(1_000_000)
-      .default(5)
+      .default(usualLocalOriginFailures)
       .describe('With splitLocalOrigin: after so many requests on end that it gave no answer to; 0: never for that.'),
     interval: interval('an interval')
       .default('10s')
@@ -134,7 +136,16 @@ export const outlierDetection = z
       .describe('How many of the endpoints may be left out at once. Of two endpoints one is 50.'),
   })
   .check(
-    rules(function* ({ baseEjectionTime, maxEjectionTime, splitLocalOrigin, successRate, failurePercentage }) {
+    rules(function* ({
+      baseEjectionTime,
+      maxEjectionTime,
+      splitLocalOrigin,
+      consecutiveLocalOriginFailures,
+      successRate,
+      failurePercentage,
+    }) {
+      if (!splitLocalOrigin && consecutiveLocalOriginFailures !== usualLocalOriginFailures)
+        yield { path: ['consecutiveLocalOriginFailures'], says: 'needs splitLocalOrigin: true' }
       for (const [name, said] of Object.entries({ successRate, failurePercentage }))
         if (said?.enforcingLocalOrigin !== undefined && !splitLocalOrigin)
           yield { path: [name, 'enforcingLocalOrigin'], says: 'needs splitLocalOrigin: true' }
