@@ -41,6 +41,14 @@ test('what only looks like much is read: one long text, long lists of one level,
   assert.deepEqual([value.a.length, value.b.length, value.c], [6 * Math.floor(mega / 6) + 1, 20_000, '- - [['])
 })
 
+test('where one document is asked for a second one is a mistake', () => {
+  const { mistakes } = parseYaml('a: 1\n---\nb: 1\n')
+  assert.deepEqual(
+    mistakes.map(({ code }) => code),
+    ['MULTIPLE_DOCS'],
+  )
+})
+
 test('of many mistakes the first is told, and each key written twice', () => {
   const { mistakes } = parseYaml('a: 1\na: 2\nb: }\nc: }\n')
   assert.deepEqual(

@@ -29,12 +29,12 @@ export function parseYamls(text: string, options: YamlOptions = {}): YamlText {
   })
 }
 
-/** One document, of which nothing is written when the text is empty; a second one is a mistake. Throws TooMuchYaml. */
+/** One document; a second one is a mistake, of which the yaml package is silent where it is told to be. Throws TooMuchYaml. */
 export function parseYaml(
   text: string,
   options: YamlOptions = {},
 ): { readonly document: Document } & YamlText['documents'][number] & Pick<YamlText, 'lines'> {
-  const { documents, lines } = bounded(text, options, settings => [parseDocument(text, settings)])
+  const { documents, lines } = bounded(text, options, settings => [parseDocument(text, { ...settings, logLevel: 'error' })])
   return { ...documents[0]!, lines }
 }
 
