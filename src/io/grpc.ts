@@ -8,7 +8,8 @@
 
 export { type CallOptions, connectGrpc, connectLocal, type ConnectGrpcOptions, type GrpcChannel } from './grpc/connect.ts'
 export { serveAttested, serveEach } from './grpc/attested.ts'
-export { type GrpcServer, type Identified, serveGrpc, type ServeGrpcOptions } from './grpc/serve.ts'
+export { type GrpcServer, serveGrpc, type ServeGrpcOptions } from './grpc/serve.ts'
+export type { Identified } from './grpc/proved.ts'
 export { type LocalServer, serveLocal } from './grpc/local.ts'
 export { type Call, type Service, type ServiceOptions, serverStream, stream, unary } from './grpc/service.ts'
 export { RpcError, type RpcMetadata, type RpcStatus, rpcCodes } from './grpc/status.ts'

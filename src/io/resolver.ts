@@ -1,13 +1,15 @@
 /** Asks the machine's own DNS servers, for names that are not of the mesh. */
 
-import { randomInt } from 'node:crypto'
 import dgram from 'node:dgram'
 import net from 'node:net'
-import { DnsStream, dnsCodes, encodeQuery, framed, parseReply, type Query, type Question } from '#wire/dns'
+import { randomInt } from 'node:crypto'
+import { dnsCodes, DnsStream, encodeQuery, framed, parseReply, type Query, type Question } from '#wire/dns'
+import type { AskOutside } from './resolver/ask.ts'
 import { machineServers } from './resolver/servers.ts'
 
 export { type Lookup, lookupBy, machineLookup } from './resolver/lookup.ts'
 export { machineServers } from './resolver/servers.ts'
+export type { AskOutside } from './resolver/ask.ts'
 
 export type ResolverOptions = {
   /** `host`, `host:port` or `[host]:port`, in order; asked anew for each question. Default: the machine's, as they are then. */
@@ -16,11 +18,9 @@ export type ResolverOptions = {
   readonly patienceMs?: number
 }
 
-/** The reply of the first server that has one, checked to be the answer to this question; undefined when none answers. Never rejects. */
-export type AskOutside = (question: Question, wantsDnssec?: boolean) => Promise<Uint8Array | undefined>
-
 /** Each server is asked twice before it is given up (resolv.conf(5): attempts). */
 const attempts = 2
+
 /** Fits every path without fragments (DNS Flag Day 2020); what does not fit comes over TCP. */
 const udpBytes = 1232
 
@@ -42,6 +42,7 @@ export function hostResolver({ servers = machineServers(), patienceMs = 1500 }: 
 }
 
 const codeOf = (reply: Uint8Array): number => reply[3]! & 0xf
+
 const isTruncated = (reply: Uint8Array): boolean => (reply[2]! & 0x02) !== 0
 
 type Place = { readonly host: string; readonly port: number }

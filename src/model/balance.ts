@@ -20,7 +20,7 @@ import { mixed } from './balance/hash.ts'
 import type { Backend, Endpoint } from './backend.ts'
 
 export { combined, hashOf } from './balance/hash.ts'
-export { Latency } from './balance/peak-ewma.ts'
+export { Latency } from './balance/latency.ts'
 export type { Avoid, Surroundings, Usage } from './balance/picker.ts'
 
 export interface Balancer {

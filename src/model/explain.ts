@@ -7,18 +7,15 @@
  */
 
 import { Failure, type FailureCode } from '#base/failure'
-import type { WayIn } from './explain/arrive.ts'
-import { arrive, askedFor, loginAskedFor } from './explain/arrive.ts'
-import type { EndpointTold } from './explain/endpoints.ts'
-import { tellEndpoints } from './explain/endpoints.ts'
+import { arrive, askedFor, loginAskedFor, type WayIn } from './explain/arrive.ts'
+import { type EndpointTold, tellEndpoints } from './explain/endpoints.ts'
 import { enter, isEdge, type TlsTold } from './explain/enter.ts'
 import { helperOf } from './explain/helper.ts'
-import type { RuleTold } from './explain/rules.ts'
-import { tellRules } from './explain/rules.ts'
+import type { Known, KnownOf, Question } from './explain/question.ts'
+import { type RuleTold, tellRules } from './explain/rules.ts'
 import type { Backend } from './backend.ts'
 import { noTunnelHere, routeAt } from './tunnel.ts'
 import { type EgressTold, endpointsOf, judgeRequest, judgeTls, mayBeOutside } from './explain/leave.ts'
-import type { RequestFacts } from './match.ts'
 import { asChosenBy } from './claim-routes.ts'
 import type { Filter } from './filter.ts'
 import type { Listener } from './listener.ts'
@@ -35,21 +32,7 @@ export type { TlsTold } from './explain/enter.ts'
 export type { EndpointTold } from './explain/endpoints.ts'
 export type { RuleTold } from './explain/rules.ts'
 export type { EgressTold } from './explain/leave.ts'
-
-/** name: as the program calls it, or an address; at a Gateway the host. port: absent: the only one there is, else 80. serverName: of TLS; at a Gateway absent: the host. isSecure: by TLS, at a Gateway. */
-export type Question = {
-  readonly name: string
-  readonly port?: number
-  readonly transport?: 'tcp' | 'udp'
-  readonly serverName?: string
-  readonly isSecure?: true
-  readonly request: RequestFacts
-}
-/** A proxy as the control plane knows it. */
-export type Known = { readonly view: View; readonly identity: string }
-
-/** away: its proxy is not connected. unasked: nobody looked. */
-export type KnownOf = (workload: string) => Known | 'away' | 'unasked'
+export type { Known, KnownOf, Question } from './explain/question.ts'
 
 /** grpc: the status that a gRPC call gets. */
 export type FailureTold = {
@@ -59,6 +42,7 @@ export type FailureTold = {
   readonly says: string
   readonly hint: string
 }
+
 /** part: of all requests that take this rule, 0 to 1. sent: what of the request goes out changed. */
 export type ShareTold = {
   readonly part: number
@@ -70,8 +54,10 @@ export type ShareTold = {
   readonly endpoints: readonly EndpointTold[]
   readonly failure?: FailureTold
 }
+
 /** asHttp: whether its requests are looked at. opaque: where bytes go that turn out not to be HTTP, of a port of which that is found out. */
 export type ListenerTold = Listener & { readonly asHttp: boolean }
+
 /** arrives: `partly` where some share or endpoint fails it. answered: by the mesh, as somebody configured. */
 export type Explanation = {
   readonly address?: string

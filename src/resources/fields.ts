@@ -3,7 +3,7 @@
 import { z } from 'zod'
 import { whyNotIdTemplate } from '#base/id-template'
 import { durationMs } from './duration.ts'
-import type { Column, Resource } from './kind.ts'
+import type { Broken, Column, Resource } from './kind.ts'
 
 const label = '[a-z0-9]([-a-z0-9]*[a-z0-9])?'
 const subdomain = `${label}(\\.${label})*`
@@ -101,8 +101,7 @@ function isNetwork(text: string): boolean {
 export const stringMap = () => z.record(z.string(), z.string())
 export const intOrString = () => z.union([z.int32(), z.string()]).meta({ 'x-kubernetes-int-or-string': true })
 
-/** A rule over a whole object: gives the path, relative to the object, and what to do; nothing when it holds. */
-export type Broken = { readonly path: readonly (string | number)[]; readonly says: string }
+/** Rules over a whole object. */
 export const rules =
   <T>(...all: readonly ((value: T) => Iterable<Broken>)[]) =>
   (context: { value: T; issues: unknown[] }): void => {

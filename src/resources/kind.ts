@@ -1,7 +1,6 @@
 /** What a resource kind declares, once: schema, names, columns. Validator, OpenAPI, kubectl tables, reference pages and forms derive from it. */
 
 import type { z } from 'zod'
-import type { Broken } from './fields.ts'
 
 export type ObjectMeta = {
   readonly name: string
@@ -49,6 +48,9 @@ export type Column = {
   /** now: ms since the epoch. */
   readonly value: (resource: Resource, now: number) => string | number | boolean | undefined
 }
+
+/** What breaks a rule over a whole object: the path, relative to the object, and what to do. */
+export type Broken = { readonly path: readonly (string | number)[]; readonly says: string }
 
 export type Kind = {
   readonly group: string // '' for core

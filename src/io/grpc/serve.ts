@@ -6,14 +6,10 @@ import { createServer, type SecureContextOptions, type TLSSocket } from 'node:tl
 import type { Log } from '#base/log'
 import { listenError } from '../net.ts'
 import { leave } from '../net/leave.ts'
+import type { Identified, Proved } from './proved.ts'
 import type { Door, Service } from './service.ts'
-import { RpcError, rpcCodes } from './status.ts'
+import { rpcCodes, RpcError } from './status.ts'
 import { type KeyAndChain, presented } from './tls.ts'
-
-/** What the owner makes of a client's certificate. notAfter: milliseconds since the epoch; later calls on the connection are refused. */
-export type Identified = Proved | { readonly refused: string }
-/** serial: lower-case hex. */
-export type Proved = { readonly peer: string; readonly notAfter: number; readonly serial: string }
 
 export type GrpcServer = {
   readonly host: string
@@ -42,7 +38,9 @@ export type ServeGrpcOptions = {
 }
 
 const noCertificate = 'this call needs a client certificate and none was presented; get one with a join token first'
+
 const maxReplyBytes = 64 * 1024 * 1024
+
 /** Less than a reply: callers without a certificate may send one too. */
 const maxRequestBytes = 16 * 1024 * 1024
 

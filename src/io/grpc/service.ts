@@ -3,7 +3,7 @@
 import type { sendUnaryData, Server, ServerDuplexStream, ServerUnaryCall, ServerWritableStream } from '@grpc/grpc-js'
 import type { Log } from '#base/log'
 import type { Rpc } from '#base/rpc'
-import type { Proved } from './serve.ts'
+import type { Proved } from './proved.ts'
 import { fromMetadata, RpcError, type RpcMetadata, type RpcStatus, rpcCodes, statusOf, toMetadata } from './status.ts'
 import { asBuffer, type GrpcStream, type StreamEvents, streamOver } from './stream.ts'
 

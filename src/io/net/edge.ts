@@ -1,7 +1,7 @@
 /** TLS for callers outside the mesh: certificates of the operator, and certificates of callers only where somebody asks for them. */
 
+import type { Socket } from 'node:net'
 import tls from 'node:tls'
-import type { Socket } from '../net.ts'
 import { leave } from './leave.ts'
 import { optionsOf, type Terms } from './terms.ts'
 

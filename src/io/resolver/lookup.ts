@@ -3,7 +3,7 @@
 import { lookup } from 'node:dns/promises'
 import net from 'node:net'
 import { dnsTypes, parseReply } from '#wire/dns'
-import type { AskOutside } from '../resolver.ts'
+import type { AskOutside } from './ask.ts'
 
 /** IPv4 first; empty: there is no such name, or nobody answers. Never rejects. */
 export type Lookup = (name: string) => Promise<readonly string[]>

@@ -1,7 +1,7 @@
 /** What all ways of choosing have in common: what they are told, and what they do when some endpoints are to be avoided. */
 
 import type { Endpoint } from '../backend.ts'
-import type { Latency } from './peak-ewma.ts'
+import type { Latency } from './latency.ts'
 
 /** A set of endpoints is one. */
 export type Avoid = { has(endpoint: Endpoint): boolean }

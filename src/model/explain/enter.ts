@@ -2,7 +2,7 @@
 
 import type { FailureCode } from '#base/failure'
 import { terminatedAt } from '../server-name.ts'
-import type { Question } from '../explain.ts'
+import type { Question } from './question.ts'
 import type { Listener, Terminated } from '../listener.ts'
 import type { View } from '../view.ts'
 

@@ -2,8 +2,7 @@
 
 import { z } from 'zod'
 import { age, conditions, dnsLabel, intOrString, mapList, portNumber, stringMap, atomicList, rules } from '../fields.ts'
-import type { Broken } from '../fields.ts'
-import type { Kind, Resource } from '../kind.ts'
+import type { Broken, Kind, Resource } from '../kind.ts'
 
 const port = z.strictObject({
   name: dnsLabel()

@@ -1,8 +1,8 @@
 /** discovery.k8s.io/v1 EndpointSlice: endpoints of a Service that somebody wrote down, in place of a selector. */
 
 import { z } from 'zod'
-import { age, atomicList, type Broken, conditionColumn, conditions, dnsLabel, portNumber, setList, stringMap } from '../fields.ts'
-import type { Kind, Resource } from '../kind.ts'
+import { age, atomicList, conditionColumn, conditions, dnsLabel, portNumber, setList, stringMap } from '../fields.ts'
+import type { Broken, Kind, Resource } from '../kind.ts'
 
 export const discoveryGroup = 'discovery.k8s.io'
 /** The label that names the Service. */

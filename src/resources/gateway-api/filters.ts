@@ -1,7 +1,7 @@
 /** The filters of HTTPRoute and GRPCRoute rules and backendRefs, with the rules of Gateway API's CRDs. */
 
 import { z } from 'zod'
-import type { Broken } from '../fields.ts'
+import type { Broken } from '../kind.ts'
 import { atomicList, headerName, headerValue, hostname, mapList, portNumber, rules, setList } from '../fields.ts'
 import { backendObject, localObject } from './references.ts'
 

@@ -1,9 +1,8 @@
 /** GRPCRoute: which gRPC calls go where. */
 
 import { z } from 'zod'
-import type { Broken } from '../fields.ts'
+import type { Broken, Kind, Resource } from '../kind.ts'
 import { age, atomicList, headerName, hostname, mapList, rules } from '../fields.ts'
-import type { Kind, Resource } from '../kind.ts'
 import { grpcFilters } from './filters.ts'
 import { hostnamesColumn } from './http-route.ts'
 import { distinctNames, filteredBackendRef, gatewayGroup, parentRefs, routeStatus, ruleName, useDefaultGateways } from './references.ts'

@@ -1,9 +1,8 @@
 /** HTTPRoute: which HTTP requests go where, and how they are changed on the way. */
 
 import { z } from 'zod'
-import type { Broken } from '../fields.ts'
+import type { Broken, Kind, Resource } from '../kind.ts'
 import { age, atomicList, duration, headerName, headerValue, hostname, isLonger, mapList, rules, setList } from '../fields.ts'
-import type { Kind, Resource } from '../kind.ts'
 import { durationMs } from '../duration.ts'
 import type { HTTPFilter } from './filters.ts'
 import { httpFilters, httpMethod } from './filters.ts'

@@ -1,7 +1,7 @@
 /** Listeners as Gateway and ListenerSet declare them, with the rules of their CRDs. */
 
 import { z } from 'zod'
-import type { Broken } from '../fields.ts'
+import type { Broken } from '../kind.ts'
 import { atomicList, conditions, dnsName, groupName, hostname, kindName, labelSelector, mapList, portNumber, rules } from '../fields.ts'
 import { gatewayGroup, secretRef } from './references.ts'
 

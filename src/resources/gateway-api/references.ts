@@ -1,7 +1,7 @@
 /** How routes name their parents and their backends: the references of Gateway API, with the defaults and rules of its CRDs. */
 
 import { z } from 'zod'
-import type { Broken } from '../fields.ts'
+import type { Broken } from '../kind.ts'
 import { atomicList, controllerName, conditions, dnsLabel, dnsName, groupName, kindName, objectName, portNumber, rules } from '../fields.ts'
 
 export const gatewayGroup = 'gateway.networking.k8s.io'

@@ -1,7 +1,7 @@
 /** AccessPolicy: who may call what, kept by the proxy of the called workload. */
 
 import { z } from 'zod'
-import type { Broken } from '../fields.ts'
+import type { Broken, Kind, Resource } from '../kind.ts'
 import {
   age,
   atomicList,
@@ -18,7 +18,6 @@ import {
   stringMap,
 } from '../fields.ts'
 import { parentRef } from '../gateway-api/references.ts'
-import type { Kind, Resource } from '../kind.ts'
 import { enforcedColumn, enforcement } from './enforcement.ts'
 
 /** Where policies for the whole mesh live: who may write there may shut everything. */

@@ -1,7 +1,7 @@
 /** How an endpoint of a Service is chosen: the part of BackendPolicy that says so. */
 
 import { z } from 'zod'
-import type { Broken } from '../fields.ts'
+import type { Broken } from '../kind.ts'
 import { atomicList, duration, headerName, intOrString } from '../fields.ts'
 
 const algorithms = ['RoundRobin', 'Random', 'LeastRequest', 'PeakEWMA', 'RingHash', 'Maglev'] as const

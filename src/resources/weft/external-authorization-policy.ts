@@ -2,10 +2,9 @@
 
 import { z } from 'zod'
 import { durationMs } from '../duration.ts'
-import type { Broken } from '../fields.ts'
+import type { Broken, Kind, Resource } from '../kind.ts'
 import { age, atomicList, duration, headerName, rules } from '../fields.ts'
 import { backendObject } from '../gateway-api/references.ts'
-import type { Kind, Resource } from '../kind.ts'
 import { plainOperation } from './access-policy.ts'
 import { policyStatus, policyTargets, targetsColumn } from './route-targets.ts'
 

@@ -2,7 +2,8 @@
 
 import { z } from 'zod'
 import { durationMs } from '../duration.ts'
-import { atomicList, type Broken, duration, headerName, headerValue, hostname, intOrString, isLonger, rules } from '../fields.ts'
+import { atomicList, duration, headerName, headerValue, hostname, intOrString, isLonger, rules } from '../fields.ts'
+import type { Broken } from '../kind.ts'
 
 const span = (field: string, leastMs: number) =>
   duration().check(

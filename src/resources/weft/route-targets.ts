@@ -1,7 +1,7 @@
 /** What policies hold for: the mesh, namespaces, workloads, Services, their ports, routes, their rules. The shapes that policies share. */
 
 import { z } from 'zod'
-import type { Broken } from '../fields.ts'
+import type { Broken } from '../kind.ts'
 import { atomicList, conditions, controllerName, dnsName, objectName, rules, stringMap } from '../fields.ts'
 import { gatewayGroup, parentRef } from '../gateway-api/references.ts'
 import { rootNamespace } from './access-policy.ts'
