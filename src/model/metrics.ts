@@ -39,6 +39,7 @@ export const metricNames = {
   calls: 'weft_calls_total',
   egress: 'weft_egress_decisions_total',
   spans: 'weft_spans_total',
+  logLines: 'weft_access_log_lines_total',
   failed: 'weft_connections_failed_total',
   upstreamConnections: 'weft_upstream_connections',
   upstreamStreams: 'weft_upstream_streams',
@@ -154,6 +155,8 @@ export const backendLimitLabels = ['destination_service', 'backend', 'limit'] as
 export const concurrencyLabels = ['listener'] as const
 /** outcome: exported; dropped: too many waited; refused: by the collector; failed: it did not answer, or the proxy ended before. */
 export const spanLabels = ['outcome'] as const
+/** outcome: written; dropped: too many waited, or its file could not be written. */
+export const logLabels = ['outcome'] as const
 /** Requests that went to the Service named as fallback. reason: no-endpoint, or backend-limit. */
 export const fallbackLabels = ['destination_service', 'fallback', 'reason'] as const
 /** outcome: passed or failed. reason: '' where it passed, else a failure code, `status`, `not-serving`, `unexpected-bytes` or `closed`. */

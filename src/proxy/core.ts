@@ -24,6 +24,7 @@ import type { OutsideNames } from './dns.ts'
 import { Exit } from './exit.ts'
 import { Patience } from './patience.ts'
 import { defaultLimits, type Limits, type Place } from './place.ts'
+import { AccessLogs } from './telemetry/access-logs.ts'
 import type { Entry, Party } from './telemetry/entry.ts'
 import { Meter } from './telemetry/meter.ts'
 import { Tracer } from './telemetry/tracer.ts'
@@ -66,6 +67,8 @@ const unheld: Clock = {
 
 /** How long a process that ends waits for its collector. */
 const lastSpansMs = 1_000
+/** The same of its access log. */
+const lastLinesMs = 1_000
 
 export class Core implements AsyncDisposable {
   readonly meter: Meter
@@ -83,6 +86,7 @@ export class Core implements AsyncDisposable {
   readonly #credentials = new Credentials()
   readonly #patience: Patience
   readonly #tracer: Tracer
+  readonly #accessLogs: AccessLogs
   readonly #sweeper: NodeJS.Timeout
   readonly #times: Times
   readonly #peers = new Peers(() => this.#view.trust)
@@ -113,6 +117,7 @@ export class Core implements AsyncDisposable {
     this.#pools = new Pools(reach, this.meter.registry)
     this.meter.watch(() => this.#pools.standings())
     this.#tracer = new Tracer({ view: () => this.#view, self, pools: this.#pools, registry: this.meter.registry, log, clock: unheld })
+    this.#accessLogs = new AccessLogs({ view: () => this.#view, self, registry: this.meter.registry, log })
     const place: Place = {
       view: () => this.#view,
       ready: () => this.#patience.wait(),
@@ -122,6 +127,7 @@ export class Core implements AsyncDisposable {
       reach,
       meter: this.meter,
       tracer: this.#tracer,
+      accessLogs: this.#accessLogs,
       log,
       gate: new Gate(this.meter, log),
       exit,
@@ -201,6 +207,7 @@ export class Core implements AsyncDisposable {
     this.#carriers.rejudge(before)
     this.#times.follow(view)
     this.#tracer.follow(view)
+    this.#accessLogs.follow(view)
     this.#settle()
   }
 
@@ -329,5 +336,6 @@ export class Core implements AsyncDisposable {
     this.#ports.stop()
     this.#carriers.endSessions()
     this.#pools.close()
+    await this.#accessLogs.flush(lastLinesMs)
   }
 }

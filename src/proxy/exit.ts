@@ -11,6 +11,7 @@ import { backendsFor } from '#model/server-name'
 import type { View } from '#model/view'
 import { everywhere, rulesFor, wayOutAt } from '#model/way-out'
 import type { OutsideNames } from './dns.ts'
+import { Denied, type Denial } from './telemetry/denial.ts'
 import type { Destination, Entry } from './telemetry/entry.ts'
 import type { Exchange } from './requests/exchange.ts'
 import type { Meter } from './telemetry/meter.ts'
@@ -138,7 +139,7 @@ export class Exit {
       const [policy = '', rule = ''] = (verdict.rule ?? egress.policy).split('#')
       exchange.denial = { decision: '', policy, rule, condition: () => why }
     }
-    return new Failure('egress-denied', `${place}: ${why}`)
+    return new Denied('egress-denied', `${place}: ${why}`, denialBy(verdict.rule ?? egress.policy, why))
   }
 
   /** Why an address may not be reached, whoever leads there. isNamed: by a name of the caller's own choice, among those that are allowed. */
@@ -151,7 +152,7 @@ export class Exit {
     const why = tellEgress(egress!, { isAllowed: false, rule })
     this.#meter.egress(rule, 'deny', this.placeOf({ host, port }))
     this.#tell(`${host}:${port}`, why)
-    return new Failure('egress-denied', `${host} is ${address}: ${why}`)
+    return new Denied('egress-denied', `${host} is ${address}: ${why}`, denialBy(rule, why))
   }
 
   #ownLoopback(host: string, address: string, port: number): Failure {
@@ -169,6 +170,12 @@ export class Exit {
     this.#told.set(key, now)
     this.#log.warn(`a call to ${place} outside the mesh was denied: ${why}`, { reason: 'egress-denied' })
   }
+}
+
+/** by: `NAMESPACE/POLICY#RULE`, the policy alone for its default, or ''. */
+function denialBy(by: string, why: string): Denial {
+  const [policy = '', rule = ''] = by.split('#')
+  return { decision: '', policy, rule, condition: () => why }
 }
 
 type Asked = Parameters<typeof judgeEgress>[1]

@@ -5,6 +5,7 @@ import type { View } from '#model/view'
 import type { Gate } from './access/access.ts'
 import type { Exit } from './exit.ts'
 import type { Party } from './telemetry/entry.ts'
+import type { AccessLogs } from './telemetry/access-logs.ts'
 import type { Meter } from './telemetry/meter.ts'
 import type { Tracer } from './telemetry/tracer.ts'
 import type { Reach } from './upstreams/connect.ts'
@@ -20,6 +21,7 @@ export type Place = {
   readonly reach: Reach
   readonly meter: Meter
   readonly tracer: Tracer
+  readonly accessLogs: AccessLogs
   readonly log: Log
   readonly gate: Gate
   /** How long a connection may be silent before it counts as opaque; absent: 60 ms. */

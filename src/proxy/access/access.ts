@@ -5,6 +5,7 @@ import type { Log } from '#base/log'
 import { accessOf, type Caller, type CallerAccess, isNamed, placeOf, tellVerdict, tellWhy, type Verdict } from '#model/access'
 import type { Access } from '#model/access-rule'
 import { noTunnel, tellJudged } from '#model/tunnel'
+import { Denied } from '../telemetry/denial.ts'
 import type { Entry } from '../telemetry/entry.ts'
 import type { Exchange } from '../requests/exchange.ts'
 import type { Meter } from '../telemetry/meter.ts'
@@ -81,12 +82,14 @@ export class Gate {
       by: peer ?? `nobody known, from ${ends?.()?.source.host ?? 'somewhere'}`,
       listener: listener.name,
     })
-    if (exchange !== undefined) exchange.denial = { decision, policy: '', rule: '', ...(rule && placeOf(rule)), condition: why }
+    const denial = { decision, policy: '', rule: '', ...(rule && placeOf(rule)), condition: why }
+    if (exchange !== undefined) exchange.denial = denial
     // Of a tunnel it tells nothing of the rules, only that there are some.
     const isTunnel = rule === undefined && exchange?.method === 'CONNECT'
-    return new Failure(
+    return new Denied(
       'access-denied',
       toCaller ? `decision ${decision}: ${why()}` : isTunnel ? `decision ${decision}: ${noTunnel}` : `decision ${decision}`,
+      denial,
     )
   }
 

@@ -9,6 +9,7 @@ import type { Ends } from '#wire/proxy-protocol'
 import { asksForBytes } from '../exit.ts'
 import type { Place } from '../place.ts'
 import { type Entry, outside, partyOf } from '../telemetry/entry.ts'
+import { agreedOf } from '../upstreams/handshakes.ts'
 import { refusePlaintext } from './arrival.ts'
 import { Arrivals } from './arrivals.ts'
 import type { Carriers } from './carriers.ts'
@@ -81,7 +82,7 @@ export class Acceptor {
     const settled: Listener =
       listener.protocol === 'detect' && peer !== undefined ? { ...listener, protocol: typeof via === 'string' ? 'http' : 'tcp' } : listener
     const source = listener.direction === 'outbound' ? self() : partyOf(peer, view().trust)
-    await this.#carriers.carry(socket, { listener: settled, view, peer, source, own: self().identity, ends }, via)
+    await this.#carriers.carry(socket, { listener: settled, view, peer, source, own: self().identity, ends, agreed: agreedOf(socket) }, via)
   }
 
   #met(socket: Socket, listener: string, peer: string | undefined, ends: () => Ends | undefined): void {
@@ -93,7 +94,7 @@ export class Acceptor {
   refuse(socket: Socket, listener: Listener, first: Uint8Array): void {
     const failure = new Failure('identity-required', listener.name)
     this.#arrivals.refused(socket, listener.name)
-    this.#refused(listener, failure, 'it speaks plaintext')
+    this.#refused(listener, failure, 'it speaks plaintext', () => endsOf(socket))
     refusePlaintext(socket, first, failure)
   }
 
@@ -104,16 +105,19 @@ export class Acceptor {
       return () => ends
     } catch (thrown) {
       if (!(thrown instanceof Failure)) throw thrown
-      this.#refused(listener, thrown, thrown.says)
+      this.#refused(listener, thrown, thrown.says, () => endsOf(socket))
       breakOff(socket)
       return undefined
     }
   }
 
-  #refused(listener: Listener, { code }: Failure, why: string): void {
-    const { view, meter, log } = this.#place
-    const entry: Entry = { listener, view, peer: undefined, source: outside }
-    meter.connection(entry, { service: listener.service, workload: '', identity: undefined }, code).close(code)
+  #refused(listener: Listener, failure: Failure, why: string, ends?: () => Ends | undefined): void {
+    const { code } = failure
+    const { view, meter, log, accessLogs } = this.#place
+    const entry: Entry = { listener, view, peer: undefined, source: outside, ...(ends === undefined ? {} : { ends }) }
+    const to = { service: listener.service, workload: '', identity: undefined }
+    meter.connection(entry, to, code).close(code)
+    if (accessLogs.isOn) accessLogs.refused(entry, failure, to, performance.now())
     log.warn(`a caller of ${listener.name} was refused: ${why}`, { reason: code })
   }
 
@@ -132,7 +136,7 @@ export class Acceptor {
     const { view } = this.#place
     await this.#carriers.carry(
       socket,
-      { listener, view, peer: undefined, source: outside, ends, isSecure: via !== undefined },
+      { listener, view, peer: undefined, source: outside, ends, isSecure: via !== undefined, agreed: agreedOf(socket) },
       via ?? undefined,
     )
   }

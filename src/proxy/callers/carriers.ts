@@ -138,8 +138,10 @@ export class Carriers {
 
   /** Counted with the reason. */
   turnAway(socket: Socket, entry: Entry, failure: Failure, close: (socket: Socket) => void = breakOff): void {
-    const { meter, log } = this.#place
-    meter.connection(entry, { service: entry.listener.service, workload: '', identity: undefined }, failure.code).close(failure.code)
+    const { meter, log, accessLogs } = this.#place
+    const to = { service: entry.listener.service, workload: '', identity: undefined }
+    meter.connection(entry, to, failure.code).close(failure.code)
+    if (accessLogs.isOn) accessLogs.refused(entry, failure, to, performance.now())
     log.warn(`a connection to ${entry.listener.service} was refused: ${failure.says}`, { reason: failure.code })
     socket.on('error', () => {})
     close(socket)

@@ -1,7 +1,7 @@
 /** Connections of which only the bytes matter: to which endpoint each goes, what is counted of it, how many there are. */
 
 import { Failure, type FailureCode } from '#base/failure'
-import { breakOff, type Socket } from '#io/net'
+import { breakOff, type Count, type Socket } from '#io/net'
 import type { Access } from '#model/access-rule'
 import type { Backend, Endpoint } from '#model/backend'
 import type { Fault } from '#model/fault'
@@ -17,6 +17,7 @@ import { callerOf } from '../access/access.ts'
 import { Ahead } from './ahead.ts'
 import type { Authorizations } from '../access/authorize.ts'
 import { connect, type Connected } from '../upstreams/connect.ts'
+import { denialOf, type Denial } from '../telemetry/denial.ts'
 import type { Destination, Entry, Party } from '../telemetry/entry.ts'
 import { type Hit, hitBy } from '../requests/fault.ts'
 import { firstBytes } from './first-bytes.ts'
@@ -34,7 +35,7 @@ const outsideMs = 10_000
 /** TLS alert unrecognized_name, fatal (RFC 6066 §3, RFC 8446 §6): the caller learns why. */
 const unrecognizedName = Uint8Array.of(21, 3, 3, 0, 2, 2, 112)
 
-type Carried = { readonly entry: Entry; readonly end: (reason: FailureCode) => void }
+type Carried = { readonly entry: Entry; readonly end: (reason: FailureCode, by?: Denial) => void }
 type Reached = { readonly connected: Connected; readonly endpoint: Endpoint | undefined; readonly backend: Backend }
 
 export class Opaque {
@@ -64,7 +65,7 @@ export class Opaque {
   rejudge(): void {
     for (const { entry, end } of this.#carried.values()) {
       const failure = this.#whyNoMore(entry)
-      if (failure !== undefined) end(failure.code)
+      if (failure !== undefined) end(failure.code, denialOf(failure))
     }
   }
 
@@ -94,6 +95,7 @@ export class Opaque {
 
   /** To one of the listener's backends, of those that its server name has where it goes by names. first: what was read off the socket already. ahead: the way, where it was begun. */
   async carry(socket: Socket, entry: Entry, first?: Uint8Array, ahead?: Ahead<Reached>): Promise<void> {
+    const startedAt = performance.now()
     socket.on('error', () => {})
     const { listener } = entry
     const hello = listener.serverNames === undefined ? first : (first ?? (await firstBytes(socket, helloMs)))
@@ -112,11 +114,12 @@ export class Opaque {
       const backends =
         led !== undefined ? led.backends : listener.serverNames === undefined ? listener.backends : backendsByName(listener, hello)
       const met = led?.entry ?? entry
-      const { connected, endpoint, backend } = await (begun ?? this.#reachOne(pickWeighted(backends ?? [], drawFor(entry)), met))
+      const reached = await (begun ?? this.#reachOne(pickWeighted(backends ?? [], drawFor(entry)), met))
+      const { endpoint, backend } = reached
       // The balancer counts a connection as a request under way.
       const pool = this.#place.pools.of(backend, endpoint)
       pool.inFlight++
-      await this.#relay(socket, connected, met, { service: backend.service, workload: endpoint?.workload ?? '' }, hello, hit?.line)
+      await this.#relay(socket, reached, met, { service: backend.service, workload: endpoint?.workload ?? '' }, startedAt, hello, hit?.line)
       pool.inFlight--
     } catch (thrown) {
       if (!(thrown instanceof Failure)) throw thrown
@@ -129,7 +132,7 @@ export class Opaque {
       )
         ahead?.drop()
       const workload = entry.destination === undefined ? '' : this.#place.exit.placeOf(entry.destination)
-      this.#refuse(socket, entry, thrown, { service: listener.service, workload }, hello)
+      this.#refuse(socket, entry, thrown, { service: listener.service, workload }, startedAt, hello)
     }
   }
 
@@ -175,9 +178,17 @@ export class Opaque {
   }
 
   /** Counted with the reason. A caller that spoke TLS to no known name is told so in TLS, others by a reset. */
-  #refuse(socket: Socket, entry: Entry, failure: Failure, to: { service: string; workload: string }, first?: Uint8Array): void {
-    const { meter, log } = this.#place
+  #refuse(
+    socket: Socket,
+    entry: Entry,
+    failure: Failure,
+    to: { service: string; workload: string },
+    startedAt: number,
+    first?: Uint8Array,
+  ): void {
+    const { meter, log, accessLogs } = this.#place
     meter.connection(entry, { ...to, identity: undefined }, failure.code).close(failure.code)
+    if (accessLogs.isOn) accessLogs.refused(entry, failure, { ...to, identity: undefined }, startedAt)
     log.warn(`connection to ${to.workload || to.service} ended: ${failure.says}`, { reason: failure.code, hint: failure.hint })
     if (failure.code !== 'no-route' || first === undefined || detect(first).kind !== 'tls') return breakOff(socket)
     socket.end(unrecognizedName)
@@ -187,26 +198,48 @@ export class Opaque {
 
   async #relay(
     socket: Socket,
-    connected: Connected,
+    reached: Reached,
     entry: Entry,
     to: { service: string; workload: string },
+    startedAt: number,
     first?: Uint8Array,
     line?: Fault['bandwidth'],
   ): Promise<void> {
-    const samples = this.#place.meter.connection(entry, { ...to, identity: connected.identity })
+    const { connected, backend, endpoint } = reached
+    const { meter, accessLogs } = this.#place
+    const { identity } = connected
+    const samples = meter.connection(entry, { ...to, identity })
     let reason: FailureCode | '' = ''
-    const end = (why: FailureCode): void => {
+    let denial: Denial | undefined
+    const end = (why: FailureCode, by?: Denial): void => {
       reason = why
+      denial = by
       breakOff(socket)
       connected.socket.destroy()
     }
     this.#carried.set(socket, { entry, end })
     // While the way was made, the rules may have changed.
     const failure = this.#whyNoMore(entry)
-    if (failure !== undefined) end(failure.code)
-    const ended = await carry(socket, connected.socket, samples, entry.listener.idleMs ?? usualIdleMs, first, line)
+    if (failure !== undefined) end(failure.code, denialOf(failure))
+    const own = accessLogs.isOn ? { sent: new OwnCount(samples.sent), received: new OwnCount(samples.received) } : undefined
+    const ended = await carry(socket, connected.socket, own ?? samples, entry.listener.idleMs ?? usualIdleMs, first, line)
     this.#carried.delete(socket)
     samples.close(reason || ended)
+    if (!accessLogs.isOn) return
+    // Of one that began before anybody wanted to know.
+    const bytes = { bytesReceived: own?.sent.value, bytesSent: own?.received.value }
+    accessLogs.connection({
+      entry,
+      startedAt,
+      reason: reason || ended,
+      detail: '',
+      denial,
+      ...to,
+      identity,
+      backend: backend.name,
+      endpoint,
+      ...bytes,
+    })
   }
 
   async #reachOne(picked: WeightedBackend | undefined, entry: Entry): Promise<Reached> {
@@ -240,17 +273,35 @@ export class Opaque {
 
   /** Not a service of the mesh: on to where the workload wanted to go, counted as `external` with that place as the workload. entry: from `outOfMesh`. */
   async passThrough(socket: Socket, entry: Entry): Promise<void> {
+    const startedAt = performance.now()
     const { exit, reach } = this.#place
     socket.on('error', () => {})
     const destination = entry.destination!
     const to = { service: 'external', workload: exit.placeOf(destination) }
     try {
-      const connected = await connect(anywhere, { ...unknown, host: destination.host, port: destination.port }, reach, [])
-      await this.#relay(socket, connected, entry, to)
+      const endpoint = { ...unknown, host: destination.host, port: destination.port }
+      const connected = await connect(anywhere, endpoint, reach, [])
+      await this.#relay(socket, { connected, endpoint, backend: anywhere }, entry, to, startedAt)
     } catch (thrown) {
       if (!(thrown instanceof Failure)) throw thrown
-      this.#refuse(socket, entry, thrown, to)
+      this.#refuse(socket, entry, thrown, to, startedAt)
     }
+  }
+}
+
+/** What passes on one connection, counted for that of all of its kind too. */
+class OwnCount implements Count {
+  readonly #all: Count
+  #own = 0
+  constructor(all: Count) {
+    this.#all = all
+  }
+  get value(): number {
+    return this.#own
+  }
+  set value(now: number) {
+    this.#all.value += now - this.#own
+    this.#own = now
   }
 }
 

@@ -14,6 +14,7 @@ import { Mirrors } from '../requests/mirror.ts'
 import { Quotas } from '../requests/quota.ts'
 import type { Limiter } from '../requests/rate-limit.ts'
 import { accessOfTunnel, type Means, routeOf, serve } from '../requests/serve.ts'
+import { denialOf } from '../telemetry/denial.ts'
 import type { Entry } from '../telemetry/entry.ts'
 import { connectUdp } from './caller-udp.ts'
 import type { OnExchange } from './downstream.ts'
@@ -38,7 +39,7 @@ export class UnderWay {
 
   constructor(place: Place, { limiter, authorizations, concurrency }: Shared) {
     this.#place = place
-    const { pools, meter, gate, exit, log, self, tracer } = place
+    const { pools, meter, gate, exit, log, self, tracer, accessLogs } = place
     const means: Means = {
       pools,
       meter,
@@ -58,6 +59,7 @@ export class UnderWay {
         this.#exchanges.set(exchange.id, exchange)
         if (exchange.entry.listener.direction === 'inbound') this.#lastCalledAt = exchange.startedAt
         if (tracer.isOn) tracer.begin(exchange)
+        if (accessLogs.isOn) exchange.isLogged = true
         const refused = this.#whyNot(exchange)
         if (refused !== undefined) return answer(exchange, refused)
         serve(exchange, means, bug => {
@@ -73,9 +75,18 @@ export class UnderWay {
         const now = performance.now()
         meter.request(exchange, now)
         if (exchange.trace !== undefined) tracer.end(exchange, now)
+        if (accessLogs.isOn) accessLogs.request(exchange, now)
       },
       refused: (entry, failure, status) => {
         meter.refused(entry, failure.code, status)
+        if (accessLogs.isOn)
+          accessLogs.refused(
+            entry,
+            failure,
+            { service: entry.listener.service, workload: '', identity: undefined },
+            performance.now(),
+            status,
+          )
         this.#tellOnce(entry, `a request to ${entry.listener.service} was refused: ${failure.says}`, failure)
       },
       failed: (entry, failure) => {
@@ -172,6 +183,8 @@ export class UnderWay {
 /** What is under way does not go on. A tunnel has no other end than to be broken off. */
 function end(exchange: Exchange, failure: Failure): void {
   exchange.reason ||= failure.code
+  exchange.detail ||= failure.detail
+  exchange.denial ??= denialOf(failure)
   if (!exchange.isTunnel || exchange.upgrade === connectUdp) return exchange.expire(failure)
   exchange.callerGone()
   exchange.caller.abort()

@@ -4,6 +4,7 @@ import { Failure, type FailureCode, failures } from '#base/failure'
 import { changeFields } from '#model/rewrite'
 import type { Route } from '#model/route'
 import { field, type ResponseHead, withoutField } from '#wire/http1'
+import { denialOf } from '../telemetry/denial.ts'
 import type { Exchange } from './exchange.ts'
 import { grpcOf } from './grpc.ts'
 
@@ -14,6 +15,7 @@ export const errorField = 'x-weft-error'
 export function answer(exchange: Exchange, failure: Failure, status: number = failure.status): void {
   exchange.reason = failure.code
   exchange.detail = failure.detail
+  exchange.denial ??= denialOf(failure)
   if (exchange.isGone) return
   if (exchange.status !== 0) return breakOffAnswer(exchange, failure)
   if (exchange.isGrpc) return answerGrpc(exchange, failure)
@@ -97,6 +99,7 @@ const changedBy = ({ filters }: Route, fields: readonly string[]): readonly stri
 export function breakOffAnswer(exchange: Exchange, failure: Failure, code?: number): void {
   exchange.reason = failure.code
   exchange.detail = failure.detail
+  exchange.denial ??= denialOf(failure)
   if (exchange.isGone) return
   if (!exchange.isGrpc || code !== undefined) return exchange.caller.abort(code)
   exchange.stopBody()

@@ -88,6 +88,10 @@ export class Exchange implements RequestFacts {
   backend = ''
   endpoint: Endpoint | undefined
   tries = 0
+  /** The access log wants to know of it: when the endpoint began to answer (performance.now(), 0: not yet), and by which id it was asked. */
+  isLogged = false
+  firstByteAt = 0
+  sentId: string | undefined
   /** Of which trace it is; undefined: nobody wants to know. */
   trace: RequestTrace | undefined
   /** Of a gRPC answer, when it is known. */
@@ -429,6 +433,7 @@ export class Exchange implements RequestFacts {
   /** The endpoint's answer begins: it is this one and no other. */
   answeredBy(status: number): void {
     this.status = status
+    if (this.isLogged) this.firstByteAt = performance.now()
     this.#forget()
   }
 }

@@ -3,7 +3,7 @@
 import { Failure } from '#base/failure'
 import { changeFields, longestTarget, rewrite } from '#model/rewrite'
 import type { Route } from '#model/route'
-import { type Fields, forwardable, type RequestHead, type ResponseHead, withField } from '#wire/http1'
+import { field, type Fields, forwardable, type RequestHead, type ResponseHead, withField } from '#wire/http1'
 import type { Exchange } from './exchange.ts'
 import { answered, forwarded } from './forwarding.ts'
 import type { Share } from '../endpoints/share.ts'
@@ -34,6 +34,7 @@ export function requestHead(exchange: Exchange, route: Route, share: Share): Req
         throw new Failure('uri-too-long', `${route.origin} makes more than ${longestTarget} characters of it`)
     }
   }
+  if (exchange.isLogged) exchange.sentId = field(fields, 'x-request-id')
   // Last, for whoever else names a trace would tear it.
   if (exchange.trace !== undefined) fields = exchange.trace.written(fields)
   return { method: exchange.head.method, target, minor: 1, fields }

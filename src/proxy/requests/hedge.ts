@@ -86,6 +86,7 @@ export class Hedge implements BodySink {
     const exchange = new Exchange(head, length, undefined, expectsContinue, entry, caller, startedAt, isHttp1)
     exchange.route = this.#exchange.route
     exchange.trace = this.#exchange.trace
+    exchange.isLogged = this.#exchange.isLogged
     exchange.sentLength = this.#exchange.sentLength
     exchange.settleAs(this.#exchange)
     exchange.codingChange = this.#exchange.codingChange
@@ -175,13 +176,14 @@ export class Hedge implements BodySink {
   }
 
   /** What the try knows of its answer by now. */
-  copy({ exchange: { reason, detail, grpcStatus, backend, endpoint } }: Leg): void {
+  copy({ exchange: { reason, detail, grpcStatus, backend, endpoint, sentId } }: Leg): void {
     const exchange = this.#exchange
     exchange.reason = reason
     exchange.detail = detail
     exchange.grpcStatus = grpcStatus
     exchange.backend = backend
     exchange.endpoint = endpoint
+    exchange.sentId = sentId
     exchange.tries = this.#legs.reduce((tries, leg) => tries + leg.exchange.tries, 0)
   }
 

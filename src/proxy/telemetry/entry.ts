@@ -1,6 +1,7 @@
 /** Where a connection came in: the listener it met, who is calling, and the view it began with. */
 
 import { workloadIn } from '#base/id-template'
+import type { Agreed } from '#io/net'
 import type { Listener } from '#model/listener'
 import type { Trust } from '#model/trust'
 import type { View } from '#model/view'
@@ -28,6 +29,8 @@ export type Entry = {
   readonly own?: string
   /** Who called whom by address: the ends of the connection, or those that a balancer in front of it names. Asked for where it is needed: the kernel is asked for each. */
   readonly ends?: () => Ends | undefined
+  /** What the TLS in which it came agreed on; absent: plaintext, or of the workload itself. */
+  readonly agreed?: Agreed | undefined
   /** Where it wants to go that is no service of the mesh. */
   readonly destination?: Destination
   /** At a Gateway: it came by TLS. */

@@ -4,7 +4,6 @@
  */
 
 import type { Clock } from '#base/clock'
-import { failures, type FailureCode } from '#base/failure'
 import type { Log } from '#base/log'
 import { metricNames, spanLabels } from '#model/metrics'
 import type { Tracing } from '#model/telemetry'
@@ -15,6 +14,7 @@ import type { Pools } from '../upstreams/pool.ts'
 import type { Family, Registry } from '../registry.ts'
 import type { Exchange } from '../requests/exchange.ts'
 import { callHttp } from '../requests/http-call.ts'
+import { isDenied } from './denial.ts'
 import type { Party } from './entry.ts'
 import { spanOf } from './span.ts'
 import { type Posted, SpanExporter, type SpanOutcome } from './span-exporter.ts'
@@ -74,7 +74,7 @@ export class Tracer {
   /** It is over. now: performance.now(). */
   end(exchange: Exchange, now: number): void {
     const { trace } = exchange
-    if (trace === undefined || (!trace.isSampled && !(isDenial(exchange) && this.#isRoom(now)))) return
+    if (trace === undefined || (!trace.isSampled && !(isDenied(exchange.reason, exchange.denial) && this.#isRoom(now)))) return
     const { tracing } = trace
     this.#exporterOf(tracing).add(encodeSpan(spanOf(exchange, trace, this.#options.self(), now), tracing.encoding))
   }
@@ -156,14 +156,6 @@ export class Tracer {
 }
 
 const keyOf = ({ url, backend, encoding }: Tracing): string => `${encoding} ${backend} ${url}`
-
-/** A rule, a token, a login, a missing identity or somebody who was asked kept it out. */
-function isDenial({ denial, reason }: Exchange): boolean {
-  if (denial !== undefined) return true
-  if (reason === '' || !Object.hasOwn(failures, reason)) return false
-  const { status, blame } = failures[reason as FailureCode]
-  return blame === 'policy' && (status === 401 || status === 403)
-}
 
 /** Semantic conventions, "Service". */
 const resourceOf = ({ service: own, namespace, workload, version }: Party, service: string): Attributes => [

@@ -1,6 +1,6 @@
 /** What became of TLS handshakes: what was agreed on, kept for as long as the connection is open; and callers that were refused before they could say a word, by why. */
 
-import { type Agreed, agreedOn, type TlsSocket } from '#io/net'
+import { type Agreed, agreedOn, type Socket, type TlsSocket } from '#io/net'
 import { agreedLabels, handshakeLabels, metricNames } from '#model/metrics'
 import type { Family, Registry } from '../registry.ts'
 
@@ -12,6 +12,11 @@ export type SecureConnection = Agreed & { readonly side: Side; readonly address:
 
 /** One that is asked about shows so many connections. */
 const mostTold = 1000
+
+/** Also when it is closed. */
+const agreements = new WeakMap<Socket, Agreed>()
+/** What was agreed on; undefined: it speaks no TLS. */
+export const agreedOf = (socket: Socket): Agreed | undefined => agreements.get(socket)
 
 export class Handshakes {
   readonly #refused: Family
@@ -34,6 +39,7 @@ export class Handshakes {
   agreed(socket: TlsSocket, side: Side, peer?: string): void {
     const agreed = agreedOn(socket)
     this.#agreed.sample([side, agreed.version, agreed.group, agreed.cipher]).value++
+    agreements.set(socket, agreed)
     this.#open.set(socket, { side, peer, agreed, at: Date.now() })
     socket.once('close', () => this.#open.delete(socket))
   }

@@ -48,7 +48,7 @@ export function operatorOf(field: LogField, { direction, of }: LogPlace): string
     case 'route':
       return '%ROUTE_NAME%'
     case 'sourceIdentity':
-      return direction === 'inbound' ? '%DOWNSTREAM_PEER_URI_SAN%' : '%UPSTREAM_LOCAL_URI_SAN%'
+      return direction === 'outbound' ? '%UPSTREAM_LOCAL_URI_SAN%' : '%DOWNSTREAM_PEER_URI_SAN%'
     case 'destinationIdentity':
       return direction === 'inbound' ? '%DOWNSTREAM_LOCAL_URI_SAN%' : '%UPSTREAM_PEER_URI_SAN%'
     case 'sourceAddress':

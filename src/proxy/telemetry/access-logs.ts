@@ -1,0 +1,146 @@
+/**
+ * The access log: a line for each request and each connection that is over, where its listener asks for one, by the view of that moment. Lines go where
+ * nobody waits for them (`Lines`). While no listener asks for any, requests cost one look at `isOn`.
+ */
+
+import type { Failure } from '#base/failure'
+import type { Log } from '#base/log'
+import { Lines } from '#io/lines'
+import { logLabels, metricNames } from '#model/metrics'
+import type { AccessLog, LogCondition } from '#model/telemetry'
+import type { View } from '#model/view'
+import type { Family, Registry } from '../registry.ts'
+import type { Exchange } from '../requests/exchange.ts'
+import { denialOf, isDenied, type Denial } from './denial.ts'
+import type { Entry, Party } from './entry.ts'
+import type { Destination } from './meter.ts'
+import { connectionFields, type ConnectionTold, requestFields } from './log-fields.ts'
+import { writerOf } from './log-format.ts'
+
+export type AccessLogsOptions = {
+  readonly view: () => View
+  readonly self: () => Party
+  readonly registry: Registry
+  readonly log: Log
+  /** Absent: by Node's own. In [0, 1). */
+  readonly random?: () => number
+}
+
+/** How often it is said that a log cannot be written. */
+const tellAgainMs = 60_000
+/** How long a log that nobody wants any more may take to be written. */
+const lastLinesMs = 1000
+
+const requestLine = writerOf(requestFields)
+const connectionLine = writerOf(connectionFields)
+
+export class AccessLogs {
+  readonly #options: AccessLogsOptions
+  readonly #lines: Family
+  readonly #random: () => number
+  /** By path; '' is standard output. */
+  readonly #sinks = new Map<string, Lines>()
+  readonly #toldAt = new Map<string, number>()
+  /** Whether any listener of the view asks for lines. */
+  isOn = false
+
+  constructor(options: AccessLogsOptions) {
+    this.#options = options
+    this.#random = options.random ?? Math.random
+    this.#lines = options.registry.family(metricNames.logLines, 'counter', 'Lines of the access log, by what became of them', logLabels)
+  }
+
+  /** Files that the view names no more are closed when what waits for them is written. */
+  follow(view: View): void {
+    const wanted = new Set<string>()
+    for (const { telemetry } of Object.values(view.listeners))
+      if (telemetry?.accessLog !== undefined) wanted.add(telemetry.accessLog.path ?? '')
+    this.isOn = wanted.size > 0
+    for (const [path, lines] of this.#sinks) {
+      if (wanted.has(path)) continue
+      this.#sinks.delete(path)
+      void lines.close(lastLinesMs)
+    }
+  }
+
+  /** A request is over. now: performance.now(). */
+  request(exchange: Exchange, now: number): void {
+    const log = this.#at(exchange.entry)
+    if (log === undefined) return
+    const { status, reason, denial, startedAt } = exchange
+    if (!this.#fits(log, { status, reason, denial, ms: now - startedAt })) return
+    this.#write(log, requestLine(log.format)({ exchange, self: this.#options.self(), endedAt: now }))
+  }
+
+  /** A connection is over. `self` and `endedAt` are of now. */
+  connection(told: Omit<ConnectionTold, 'self' | 'endedAt'>): void {
+    const log = this.#at(told.entry)
+    if (log === undefined) return
+    const endedAt = performance.now()
+    const { status = 0, reason, denial, startedAt } = told
+    if (!this.#fits(log, { status, reason, denial, ms: endedAt - startedAt })) return
+    this.#write(log, connectionLine(log.format)({ ...told, self: this.#options.self(), endedAt }))
+  }
+
+  /** A connection, or a stream, that came to nothing. startedAt: performance.now(). status: what a stream was answered. */
+  refused(entry: Entry, failure: Failure, to: Destination, startedAt: number, status?: number): void {
+    const { code: reason, detail } = failure
+    const nowhere = { backend: '', endpoint: undefined, bytesReceived: undefined, bytesSent: undefined }
+    const answered = status === undefined ? {} : { status }
+    this.connection({ entry, startedAt, reason, detail, denial: denialOf(failure), ...to, ...nowhere, ...answered })
+  }
+
+  /** By the listener of now: a connection may be older than the view. */
+  #at({ listener, view }: Entry): AccessLog | undefined {
+    return (view().listeners[listener.name] ?? listener).telemetry?.accessLog
+  }
+
+  #fits({ when, share }: AccessLog, facts: Facts): boolean {
+    if (when !== undefined && !when.some(condition => fits(condition, facts))) return false
+    return share === undefined || this.#random() * 1_000_000 < share
+  }
+
+  #write({ path }: AccessLog, line: string): void {
+    const key = path ?? ''
+    let lines = this.#sinks.get(key)
+    if (lines === undefined) {
+      const count = (outcome: 'written' | 'dropped', more: number): void => void (this.#lines.sample([outcome]).value += more)
+      const tell = (wrong: string | undefined): void => this.#tell(key, wrong)
+      this.#sinks.set(key, (lines = new Lines({ ...(path === undefined ? {} : { path }), count, tell })))
+    }
+    lines.write(line)
+  }
+
+  #tell(path: string, wrong: string | undefined): void {
+    const now = performance.now()
+    const toldAt = this.#toldAt.get(path)
+    if (wrong === undefined) {
+      if (toldAt !== undefined) this.#options.log.info(`the access log ${path} is written again`)
+      return void this.#toldAt.delete(path)
+    }
+    if (toldAt !== undefined && now - toldAt < tellAgainMs) return
+    this.#toldAt.set(path, now)
+    this.#options.log.warn(`the access log is not written: ${wrong}; requests go on, and its lines are dropped and counted`, {
+      reason: 'access-log',
+    })
+  }
+
+  /** What waits is written, within this time; what comes later too, where the process lives that long. */
+  async flush(forMs: number): Promise<void> {
+    const sinks = [...this.#sinks.values()]
+    this.#sinks.clear()
+    await Promise.all(sinks.map(lines => lines.close(forMs)))
+  }
+}
+
+type Facts = { readonly status: number; readonly reason: string; readonly denial: Denial | undefined; readonly ms: number }
+
+/** Of one condition all must hold. */
+function fits({ statusAtLeast, statuses, outcome, slowerThanMs }: LogCondition, { status, reason, denial, ms }: Facts): boolean {
+  if (statusAtLeast !== undefined && status < statusAtLeast) return false
+  if (statuses !== undefined && !statuses.includes(status)) return false
+  if (slowerThanMs !== undefined && ms < slowerThanMs) return false
+  if (outcome === undefined) return true
+  const isByPolicy = isDenied(reason, denial)
+  return outcome === 'denied' ? isByPolicy : status >= 500 || (reason !== '' && !isByPolicy)
+}

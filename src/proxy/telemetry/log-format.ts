@@ -1,0 +1,63 @@
+/** How a line of the access log is put together: as JSON or by a template, from functions that give each field; nothing that a caller says can end a line or forge a field. */
+
+import type { LogField } from '#base/log-fields'
+import type { LogFormat } from '#model/telemetry'
+
+/** What a field is of something; undefined: it has none. Text is as it came, numbers are milliseconds, bytes or counts. */
+export type LogValue = string | number | undefined
+export type Fields<Of> = Readonly<Record<LogField, (of: Of) => LogValue>>
+
+/** A value is cut after so many characters. */
+const mostCharacters = 4096
+
+/** The same writer for the same format, made once. */
+export function writerOf<Of>(fields: Fields<Of>): (format: LogFormat) => (of: Of) => string {
+  const made = new WeakMap<LogFormat, (of: Of) => string>()
+  return format => {
+    let writer = made.get(format)
+    if (writer === undefined)
+      made.set(format, (writer = format.type === 'json' ? jsonWriter(format.fields, fields) : textWriter(format.parts, fields)))
+    return writer
+  }
+}
+
+/** What there is not is left out. */
+function jsonWriter<Of>(wanted: readonly LogField[], fields: Fields<Of>): (of: Of) => string {
+  const parts = wanted.map(field => ({ key: `"${field}":`, get: fields[field] }))
+  return of => {
+    let line = '{'
+    for (const { key, get } of parts) {
+      const value = get(of)
+      if (value === undefined || value === '') continue
+      if (line.length > 1) line += ','
+      line += key + (typeof value === 'number' ? String(value) : `"${escaped(value)}"`)
+    }
+    return `${line}}`
+  }
+}
+
+/** What there is not is `-`. */
+function textWriter<Of>(wanted: Extract<LogFormat, { type: 'text' }>['parts'], fields: Fields<Of>): (of: Of) => string {
+  const parts = wanted.map(part => (typeof part === 'string' ? part : fields[part.field]))
+  return of => {
+    let line = ''
+    for (const part of parts) {
+      if (typeof part === 'string') line += part
+      else {
+        const value = part(of)
+        line += value === undefined || value === '' ? '-' : typeof value === 'number' ? String(value) : escaped(value)
+      }
+    }
+    return line
+  }
+}
+
+/** In JSON's own way, which is good for text too: quotes, backslashes, control characters, halves of surrogates. */
+function escaped(text: string): string {
+  const short = text.length > mostCharacters ? `${text.slice(0, mostCharacters)}…` : text
+  const plain = JSON.stringify(short).slice(1, -1)
+  // JSON lets these stand, but terminals obey some of them, and some readers take others for the end of a line.
+  return isOdd.test(plain) ? plain.replace(odd, found => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`) : plain
+}
+const isOdd = /[\u007f-\u009f\u2028\u2029]/
+const odd = /[\u007f-\u009f\u2028\u2029]/g
