@@ -9,16 +9,18 @@ import { temporaryFolder } from '#io/files'
 import { connectGrpc, type GrpcChannel, type GrpcStream, serveGrpc } from '#io/grpc'
 import type { View } from '#model/view'
 import type { ProxyNode } from '#model/workload'
+import { Traffic } from '#observe/traffic'
 import { Universal } from '#platforms/universal'
 import { admit } from '#resources/validate'
 import { AdsClient, type ClientEvent } from '#xds/client'
 import type { DeltaRequest } from '#xds/messages'
 import { nodeOf } from '#xds/node'
-import { callDelta, streamHealthCheck } from '#xds/rpcs'
+import { callDelta, streamHealthCheck, streamMetrics } from '#xds/rpcs'
 import { openAuthority } from './authority.ts'
 import { CompileLoop } from './compile-loop.ts'
 import { Discovery } from './discovery.ts'
 import { healthService } from './health.ts'
+import { metricsService } from './metrics.ts'
 import { openStore } from './store.ts'
 
 const node = (workload: string, service: string, more: Partial<ProxyNode> = {}): ProxyNode => ({
@@ -53,7 +55,11 @@ async function start() {
     certificate: () => authority.serverCertificate(),
     clientRoots: () => authority.roots(),
     identify: certificates => authority.identify(certificates),
-    services: [...discovery.services, healthService({ platform, log: silent })],
+    services: [
+      ...discovery.services,
+      healthService({ platform, log: silent }),
+      metricsService(new Traffic({ since: 0 }), platform, systemClock, authority.idTemplate, () => {}),
+    ],
     log: silent,
   })
   const opened: { close(): void }[] = []
@@ -278,6 +284,34 @@ test('what a proxy says of its probes decides whether its workload gets traffic'
   say('timeout')
   await until('it is unhealthy', () => health() === 'unhealthy')
   stream.cancel()
+})
+
+test('what another identity says of a workload, by its probes or its counters, counts for nothing and ends its stream', async () => {
+  await using plane = await start()
+  const of = node('orders-1', 'orders', { probe: { type: 'none' } })
+  const proxy = (await plane.proxy(of)).open()
+  await until('it is registered', () => plane.platform.inventory.workloads.length === 1)
+  const own = proxy.channel.stream(streamHealthCheck, { message: () => {}, end: () => {} })
+  own.send({ type: 'hello', node: nodeOf(of) })
+  own.send({ type: 'results', results: [] })
+  const health = () => plane.platform.inventory.workloads[0]?.health
+  await until('it is healthy', () => health() === 'healthy')
+
+  const claimed = nodeOf(node('orders-1', 'shop', { probe: { type: 'tcp' } }))
+  const { channel } = await plane.proxy(node('shop-1', 'shop'))
+  let ended: { readonly code: number; readonly details: string } | undefined
+  const end = (status: typeof ended): void => void (ended = status)
+  const probes = channel.stream(streamHealthCheck, { message: () => {}, end })
+  probes.send({ type: 'hello', node: claimed })
+  probes.send({ type: 'results', results: [{ name: 'probe/8080', host: '127.0.0.1', port: 8080, status: 'timeout' }] })
+  await until('the probes are refused', () => ended !== undefined)
+  assert.deepEqual([ended!.code, /registered by .*sa\/orders, not by .*sa\/shop/.test(ended!.details)], [7, true])
+  assert.equal(health(), 'healthy')
+
+  ended = undefined
+  channel.stream(streamMetrics, { message: () => {}, end }).send({ node: claimed, families: [] })
+  await until('the counters are refused', () => ended !== undefined)
+  assert.equal(ended!.code, 7)
 })
 
 test('a control plane that was started again tells of the proxies it waits for what it knew of them', async () => {

@@ -8,7 +8,7 @@ import type { ProxyNode } from '#model/workload'
 import type { Platform } from '#platforms/platform'
 import { proxyNodeOf } from '#xds/node'
 import { type HealthOrders, type HealthReport, type Probe, type ProbeResult, streamHealthCheck } from '#xds/rpcs'
-import { refusalOf, unboundRefusal } from './discovery/identity.ts'
+import { refusalOf, strangerRefusal, unboundRefusal } from './discovery/identity.ts'
 
 export type HealthOptions = {
   readonly platform: Platform
@@ -56,6 +56,8 @@ function watchHealth(
       if (node === undefined) return refuse(rpcCodes.failedPrecondition, 'the first message of a health stream must tell the node')
       const found = judge(report.results)
       if (found === undefined) return
+      const stranger = strangerRefusal(node.id, call.peer, platform.identityOf(node.id))
+      if (stranger !== undefined) return refuse(rpcCodes.permissionDenied, stranger)
       platform.report(node.id, found) // said again each time: the proxy may have registered only now
       if (found !== health) out.send(ordersFor(node, found !== 'healthy'))
       health = found

@@ -229,7 +229,7 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
     services: [
       ...discovery.services,
       healthService({ platform, log, idTemplate, boundTo: serial => tokens.boundTo(serial) }),
-      metricsService(traffic, clock, idTemplate, id => workloadTrust.heard(id)),
+      metricsService(traffic, platform, clock, idTemplate, id => workloadTrust.heard(id)),
       certificateService(authority, log, {
         tokens,
         certificates,

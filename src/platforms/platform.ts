@@ -13,6 +13,8 @@ export interface Platform {
   onChange(told: () => void): () => void
   /** A proxy is connected. Throws BadInput where the node cannot be taken. identity: the SPIFFE id that its connection proved. */
   register(node: ProxyNode, identity: string): void
+  /** The SPIFFE id of whom a workload is; undefined: no such workload is known. */
+  identityOf(id: string): string | undefined
   /** How the workload is, as its probes say. Unknown ids are passed over. */
   report(id: string, health: Health): void
   /** Its proxy is gone without a word: it may come back. */

@@ -97,6 +97,10 @@ export class Universal implements Platform {
     this.#leaving.delete(node.id)
   }
 
+  identityOf(id: string): string | undefined {
+    return this.#workloads.get(id)?.resource.spec?.identity
+  }
+
   report(id: string, health: Health): void {
     const known = this.#workloads.get(id)
     if (known === undefined || known.resource.status?.health === health) return

@@ -4,6 +4,10 @@ import { workloadOf } from '#identity/spiffe'
 import { gatewayService, type ProxyNode } from '#model/workload'
 import { labelsPredicate } from '../store/selector.ts'
 
+/** owner: whose workload it is, as registered; undefined: nobody's yet. What others say of it counts for nothing. Undefined: it may. */
+export const strangerRefusal = (id: string, peer: string | undefined, owner: string | undefined): string | undefined =>
+  owner === undefined || owner === peer ? undefined : `workload ${id} is registered by ${owner}, not by ${peer}`
+
 /** boundTo: the labels that the join token of this certificate demands; absent: any. Undefined: it has them. */
 export function unboundRefusal(node: ProxyNode, boundTo: string | undefined): string | undefined {
   if (boundTo === undefined || labelsPredicate(boundTo)(node.labels)) return undefined
