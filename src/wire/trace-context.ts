@@ -1,5 +1,5 @@
 /**
- * How a request says which trace it belongs to: read from its fields and written into them, as W3C Trace Context (level 1) and as B3 (openzipkin/b3-propagation).
+ * How a request says which trace it belongs to: read from its fields and written into them, as W3C Trace Context (level 2) and as B3 (openzipkin/b3-propagation).
  * Whatever stands there that is not valid counts as absent: the trace then begins anew, and no request is ever refused for it.
  */
 

@@ -20,6 +20,7 @@ export class RequestTrace implements Outgoing {
   readonly spanId: string
   readonly parentId: string
   readonly isSampled: boolean
+  readonly isRandom: Incoming['isRandom']
   readonly state: string
   readonly b3: Incoming['b3']
   failedTries: FailedTry[] | undefined
@@ -31,6 +32,7 @@ export class RequestTrace implements Outgoing {
     this.parentId = came?.spanId ?? ''
     this.spanId = spanId
     this.isSampled = isSampled
+    this.isRandom = came?.isRandom
     this.state = came?.state ?? ''
     this.b3 = came?.b3
   }
@@ -43,9 +45,9 @@ export class RequestTrace implements Outgoing {
 
   /** For another request that this one causes: of the same span, which notes nothing of it. */
   lent(): RequestTrace {
-    const { tracing, traceId, parentId, isSampled, state, b3, spanId } = this
+    const { tracing, traceId, parentId, isSampled, isRandom, state, b3, spanId } = this
     const parent = parentId === '' ? {} : { spanId: parentId }
-    return new RequestTrace(tracing, { traceId, ...parent, isSampled, state, b3 }, isSampled, spanId)
+    return new RequestTrace(tracing, { traceId, ...parent, isSampled, isRandom, state, b3 }, isSampled, spanId)
   }
 
   /** What goes on, in place of what came. */

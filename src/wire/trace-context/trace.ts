@@ -2,12 +2,13 @@
 
 /**
  * What came with a request. traceId: 32 hexadecimal digits in lower case, spanId 16; both are absent where there is only a decision, which B3 can say.
- * isSampled: undefined: whoever reads it decides. state: tracestate, '' for none. b3: how it was written, where it was.
+ * isSampled: undefined: whoever reads it decides. isRandom: who began the trace says that its id is by chance. state: tracestate, '' for none. b3: how it was written, where it was.
  */
 export type Incoming = {
   readonly traceId?: string
   readonly spanId?: string
   readonly isSampled: boolean | undefined
+  readonly isRandom?: true | undefined
   readonly state: string
   readonly b3?: B3 | undefined
 }
@@ -18,6 +19,7 @@ export type Outgoing = {
   readonly spanId: string
   readonly parentId: string
   readonly isSampled: boolean
+  readonly isRandom?: true | undefined
   readonly state: string
   readonly b3?: B3 | undefined
 }
