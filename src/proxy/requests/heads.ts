@@ -7,6 +7,7 @@ import { field, type Fields, forwardable, type RequestHead, type ResponseHead, w
 import type { Exchange } from './exchange.ts'
 import { answered, forwarded } from './forwarding.ts'
 import type { Share } from '../endpoints/share.ts'
+import type { RequestTrace } from '../telemetry/trace.ts'
 
 /** The head that goes out: hop-by-hop fields dropped, the target in origin-form, the route's changes made. */
 export function requestHead(exchange: Exchange, route: Route, share: Share): RequestHead {
@@ -36,9 +37,12 @@ export function requestHead(exchange: Exchange, route: Route, share: Share): Req
   }
   if (exchange.isLogged) exchange.sentId = field(fields, 'x-request-id')
   // Last, for whoever else names a trace would tear it.
-  if (exchange.trace !== undefined) fields = exchange.trace.written(fields)
+  if (exchange.trace !== undefined && !isOfNoConcern(exchange.trace, share)) fields = exchange.trace.written(fields)
   return { method: exchange.head.method, target, minor: 1, fields }
 }
+
+/** Hosts outside the mesh that nobody declared learn of no trace that the workload itself does not tell them of. */
+const isOfNoConcern = ({ parentId }: RequestTrace, { backend }: Share): boolean => backend.type === 'original' && parentId === ''
 
 const asIs = (head: ResponseHead): ResponseHead => ({
   status: head.status,
