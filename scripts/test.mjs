@@ -78,7 +78,7 @@ function run(files, concurrency) {
 const hasFailed = ({ failed, hasFailed }) => failed > 0 || hasFailed === true
 
 /** Files that failed beside others are run once more, alone; a machine of two cores under many processes is no fault of theirs. Both runs are told. */
-const mostRunAgain = 4
+const mostRunAgain = 8
 
 function tests(name, files, concurrency) {
   if (files.length === 0) return

@@ -44,7 +44,7 @@ describe('access policies', { skip: verdict.ok ? false : `${verdict.why}: ${verd
   }
   const tally = async (shell: Shell, question: object = {}) => (await call(shell, { times: 3, width: 1, ...question })).tally
   const bytes = async (shell: Shell): Promise<unknown> =>
-    (JSON.parse(await shell.says(`${process.execPath} ${script('route-filters', 'connect.mjs')} raw 7000 3`)) as { tally: unknown }).tally
+    JSON.parse(await shell.says(`${process.execPath} ${script('authorization', 'connect.mjs')} raw 7000 3`))
   const friends = { from: [{ serviceAccounts: ['friend'] }] }
 
   test('without a policy everybody may call, and nothing is decided', async () => {
@@ -165,9 +165,9 @@ describe('access policies', { skip: verdict.ok ? false : `${verdict.why}: ${verd
   test('connections of opaque bytes are reset before the workload sees them; a rule of HTTP allows nothing there, and its status says so', async () => {
     assert.deepEqual(await bytes(stranger), { hello: 3 })
     await policy('friends', { targetRefs: [{ name: 'raw' }], rules: [friends] })
-    assert.deepEqual([await bytes(friend), await bytes(stranger)], [{ hello: 3 }, { ECONNRESET: 3 }])
+    assert.deepEqual([await bytes(friend), await bytes(stranger)], [{ hello: 3 }, { refused: 3 }])
     await policy('friends', { targetRefs: [{ name: 'raw' }], rules: [{ ...friends, to: [{ methods: ['GET'] }] }] })
-    assert.deepEqual(await bytes(friend), { ECONNRESET: 3 })
+    assert.deepEqual(await bytes(friend), { refused: 3 })
     assert.match(
       (await verdicts(mesh, 'AccessPolicy', 'friends')).join(),
       /^Invalid: spec\.rules\[0\]\.to\[0\]\.methods: port 7000 of Service default\/raw speaks tcp/,
@@ -176,7 +176,7 @@ describe('access policies', { skip: verdict.ok ? false : `${verdict.why}: ${verd
       targetRefs: [{ kind: 'Workload', labels: { app: 'raw' } }],
       rules: [{ from: [{ claims: [{ name: 'sub', values: ['ann'] }] }] }],
     })
-    assert.deepEqual(await bytes(friend), { ECONNRESET: 3 })
+    assert.deepEqual(await bytes(friend), { refused: 3 })
     assert.match(
       (await verdicts(mesh, 'AccessPolicy', 'friends')).join(),
       /^Invalid: spec\.rules\[0\]\.from\[0\]\.claims: port 7000 of workload raw-\w+\.default speaks tcp/,
@@ -200,13 +200,12 @@ describe('access policies', { skip: verdict.ok ? false : `${verdict.why}: ${verd
       createServer(s => s.on('error', () => {}).once('data', b => s.end(/HTTP/.test(b) ? 'HTTP/1.1 200 OK\\r\\nx-answered-by: any\\r\\ncontent-length: 0\\r\\n\\r\\n' : b))).listen(7000, '127.0.0.1')`
     mesh.run('any', [process.execPath, '-e', server], { flags: ['--port', 'any:7000/detect'] })
     await mesh.healthy('any')
-    const connect = async () =>
-      (JSON.parse(await friend.says(`${process.execPath} ${script('route-filters', 'connect.mjs')} any 7000 2`)) as { tally: unknown })
-        .tally
+    const connect = async (): Promise<unknown> =>
+      JSON.parse(await friend.says(`${process.execPath} ${script('authorization', 'connect.mjs')} any 7000 2`))
     const to = 'http://any:7000'
     assert.deepEqual([await tally(friend, { to }), await connect()], [{ '200 any': 3 }, { hello: 2 }])
     await policy('gets', { targetRefs: [{ name: 'any' }], rules: [{ ...friends, to: [{ methods: ['GET'] }] }] })
-    assert.deepEqual([await tally(friend, { to }), await connect()], [{ '200 any': 3 }, { ECONNRESET: 2 }])
+    assert.deepEqual([await tally(friend, { to }), await connect()], [{ '200 any': 3 }, { refused: 2 }])
     assert.deepEqual(await tally(friend, { to, method: 'PUT' }), { '403 access-denied': 3 })
     await clear()
   })
@@ -262,7 +261,7 @@ describe('access policies', { skip: verdict.ok ? false : `${verdict.why}: ${verd
     )
     await mesh.client.apply(policies, document, { force: true })
     await mesh.until('strangers are kept out', async () => Object.keys(await tally(stranger, { times: 1 })).join() === '403 access-denied')
-    assert.deepEqual([await tally(friend), await bytes(stranger)], [{ '200 web': 3 }, { ECONNRESET: 3 }])
+    assert.deepEqual([await tally(friend), await bytes(stranger)], [{ '200 web': 3 }, { refused: 3 }])
     await mesh.client.delete(policies, 'everybody', { namespace: 'weft-system' })
     await mesh.until('they are let in again', async () => Object.keys(await tally(stranger, { times: 1 })).join() === '200 web')
     await clear()

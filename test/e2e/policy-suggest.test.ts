@@ -36,7 +36,7 @@ describe('least privilege', { skip: verdict.ok ? false : `${verdict.why}: ${verd
 
   const tally = async (shell: Shell, question: object = {}) => (await call(shell, { times: 3, width: 1, ...question })).tally
   const bytes = async (shell: Shell): Promise<unknown> =>
-    (JSON.parse(await shell.says(`${process.execPath} ${script('route-filters', 'connect.mjs')} raw 7000 2`)) as { tally: unknown }).tally
+    JSON.parse(await shell.says(`${process.execPath} ${script('authorization', 'connect.mjs')} raw 7000 2`))
   const datagrams = async (shell: Shell) => shell.says(`${process.execPath} ${script('access', 'ask.mjs')} quote 7000`)
   const file = (name: string, text: string): string => {
     const path = join(mesh.folder, name)
@@ -97,7 +97,7 @@ describe('least privilege', { skip: verdict.ok ? false : `${verdict.why}: ${verd
     assert.deepEqual(await tally(friend, { path: '/health' }), { '403 access-denied': 3 })
     assert.deepEqual(await tally(friend, { path: '/shop.Cart/Empty', by: 'grpc' }), { 'grpc 7 access-denied': 3 })
     assert.deepEqual(await tally(stranger, { path: '/orders/17', by: '2' }), { '403 access-denied': 3 })
-    assert.deepEqual(await bytes(stranger), { ECONNRESET: 2 })
+    assert.deepEqual(await bytes(stranger), { refused: 2 })
     assert.equal(await datagrams(friend), 'ECONNREFUSED ECONNREFUSED ECONNREFUSED\n')
   })
 
@@ -233,7 +233,7 @@ describe('least privilege', { skip: verdict.ok ? false : `${verdict.why}: ${verd
     assert.deepEqual(await needed(), well)
     const late = mesh.shell('late')
     assert.deepEqual(await tally(late), { '403 access-denied': 3 })
-    assert.deepEqual(await bytes(late), { ECONNRESET: 2 })
+    assert.deepEqual(await bytes(late), { refused: 2 })
     await late[Symbol.asyncDispose]()
     const again = await mesh.weft('lockdown', '--apply', '--min-watch', '1s')
     assert.deepEqual([again.code, again.stderr.includes('the mesh is locked down already')], [0, true], again.stderr)

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
 import { after, before, describe, test } from 'node:test'
@@ -51,7 +51,7 @@ describe('revocation', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.r
     await shell.says(`${process.execPath} ${script('access', 'hold.mjs')} raw wait >> ${file} 2>&1 & true`)
     await shell.says(`${process.execPath} ${script('revocation', 'datagrams.mjs')} echo 7001 >> ${file} 2>&1 & true`)
     const told = (): readonly Line[] =>
-      readFileSync(file, 'utf8')
+      (existsSync(file) ? readFileSync(file, 'utf8') : '')
         .split('\n')
         .slice(0, -1)
         .map(line => JSON.parse(line) as Line)

@@ -9,6 +9,7 @@ for (let left = Number(times); left > 0; left--) {
   const said = await new Promise(resolve => {
     const socket = connect(Number(port), host, () => socket.write('hello'))
     socket.on('error', error => resolve(error.code))
+    socket.on('close', () => resolve('closed'))
     socket.once('data', bytes => {
       resolve(String(bytes))
       socket.destroy()
