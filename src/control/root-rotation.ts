@@ -16,6 +16,8 @@ export type KnownProxy = {
   readonly id: string
   readonly state: 'synced' | 'pending' | 'rejected' | 'disconnected'
   readonly certificate?: { readonly notAfter: string; readonly serial: string }
+  /** Why nobody believes it any more: it need not be waited for. */
+  readonly revoked?: string
 }
 
 export type WatchOptions = {
@@ -101,6 +103,7 @@ export class RotationWatch {
     const { proxies, clock, rotation, leafLifeMs, othersHearMs = 0 } = this.#options
     const now = clock.now()
     if (stage === 'steady') return []
+    const believed = proxies().filter(({ revoked }) => revoked === undefined)
     const found: string[] = []
     if (now - since < settleMs) found.push('the last step was taken a moment ago')
     if (stage === 'introduced') {
@@ -108,13 +111,13 @@ export class RotationWatch {
         found.push(
           `other meshes ask for the bundle of this one every ${Math.round(othersHearMs / 1000)} s: some may not have the new root yet`,
         )
-      for (const { id, state } of proxies())
-        if (state === 'pending' || state === 'rejected') found.push(`proxy ${id} has not taken the new root yet (it is ${state})`)
+      for (const { id, state } of believed)
+        if (state !== 'synced') found.push(`proxy ${id} has not taken the new root yet (it is ${state})`)
       return found
     }
     const oldEndsAt = since + leafLifeMs
     if (now > oldEndsAt) return found
-    for (const { id, state, certificate } of proxies()) {
+    for (const { id, state, certificate } of believed) {
       if (state === 'disconnected') found.push(`proxy ${id} is disconnected: its certificate may be one of the old root`)
       else if (certificate === undefined) found.push(`proxy ${id} has not told which certificate it has`)
       else if (rotation.isCurrent(certificate.serial) !== true)

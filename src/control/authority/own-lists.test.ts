@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readdir } from 'node:fs/promises'
+import { copyFile, readdir, rm } from 'node:fs/promises'
 import { test } from 'node:test'
 import { TestClock } from '#base/clock'
 import { silent } from '#base/log'
@@ -99,4 +99,41 @@ test('the intermediate of a root that was retired is not told of any more, altho
   await authority.rotation!.step()
   assert.deepEqual(told(), ['root', 'intermediate', 'control'])
   close()
+})
+
+test('a step of the root that a crash breaks off is gone on with: what was signed before can still be revoked, and no key of a root stays behind', async () => {
+  await using folder = await temporaryFolder()
+  const clock = new TestClock(Date.now())
+  const ca = `${folder.path}/ca`
+  const roots = async () => (await readdir(ca)).filter(name => /^root.*pem$/.test(name))
+  const first = await open(folder.path, clock)
+  const { serial, chain } = await first.authority.issue(makeCsr(await newKey(), web), web)
+  const before = readCertificate(chain[1]!)
+  await first.authority.rotation!.step()
+  first.close()
+  assert.equal((await roots()).length, 2)
+  for (const name of [...(await roots()), 'intermediate.pem']) await copyFile(`${ca}/${name}`, `${folder.path}/${name}`)
+
+  // The index says that the new root signs, and the intermediate is not made yet.
+  const second = await open(folder.path, clock)
+  await second.authority.rotation!.step()
+  second.close()
+  for (const name of await readdir(ca)) if (name.startsWith('former-')) await rm(`${ca}/${name}`)
+  await copyFile(`${folder.path}/intermediate.pem`, `${ca}/intermediate.pem`)
+  const third = await open(folder.path, clock)
+  assert.equal(third.authority.rotation!.state().stage, 'signing')
+  third.withdrawn.set([{ by: 'lost', reason: 'KeyCompromise', serial }])
+  const list = readCrls(third.authority.lists().pem.join('')).find(crl => crl.isSignedBy(before))
+  assert.deepEqual([...(list?.entries.keys() ?? [])], [serial])
+  const after = await third.authority.issue(makeCsr(await newKey(), cart), cart)
+  assert.ok('peer' in third.authority.identify(after.chain.map(pem => readCertificate(pem).raw)))
+
+  // The old root is trusted no more, and its key is not yet destroyed.
+  await third.authority.rotation!.step()
+  third.close()
+  const [kept] = await roots()
+  await copyFile(`${folder.path}/root.pem`, `${ca}/root.pem`)
+  const fourth = await open(folder.path, clock)
+  assert.deepEqual([fourth.authority.rotation!.state().stage, await roots()], ['steady', [kept]])
+  fourth.close()
 })

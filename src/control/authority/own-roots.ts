@@ -5,7 +5,7 @@ import { lifeOf } from '#identity/certificate'
 import { createRoot, crossSign, openSigner, type Signer } from '#identity/issue'
 import { newKey } from '#identity/key'
 import { trustDomainId } from '#identity/spiffe'
-import { fileMode, readTextIfAny, removeFile, writeAtomic } from '#io/files'
+import { fileMode, listFolder, readTextIfAny, removeFile, writeAtomic } from '#io/files'
 import { broken, type Keeping, readPair, within, writePair } from './kept.ts'
 import type { Stage } from './rotation.ts'
 
@@ -34,12 +34,14 @@ export async function openRoots(place: RootsPlace): Promise<Roots> {
   const kept = await readIndex(place)
   if (kept === undefined) {
     const root = (await openRoot(place, firstFile)) ?? (await firstRoot(place))
+    await removeOthers(place, { root: firstFile })
     return { stage: 'steady', since: lifeOf(root.certificate).notBefore, isAutomatic: false, file: firstFile, root }
   }
   const root = await openRoot(place, kept.root)
   const other = kept.other === undefined ? undefined : await openRoot(place, kept.other)
   if (root === undefined || (kept.other !== undefined && other === undefined))
     throw broken(`${folder}/${index}`, `it names ${root === undefined ? kept.root : kept.other}, which does not exist`)
+  await removeOthers(place, kept)
   if (kept.stage !== 'steady') log.info('the root certificate is being replaced', { stage: kept.stage, since: kept.since, trustDomain })
   return {
     stage: kept.stage,
@@ -101,6 +103,17 @@ async function readIndex({ folder }: RootsPlace): Promise<Kept | undefined> {
       throw new RangeError('it does not say which root signs, or at which stage its replacement is')
     return said as Kept
   })
+}
+
+/** Roots that a step was broken off beside: one that was retired, or that nobody was told of. Their keys are to be nowhere. */
+async function removeOthers({ folder, log }: RootsPlace, { root, other }: Pick<Kept, 'root' | 'other'>): Promise<void> {
+  for (const { name } of (await listFolder(folder)) ?? []) {
+    if (name === root || name === other || !/^root(?:-[0-9a-f]{12})?\.pem$/.test(name)) continue
+    await removeFile(`${folder}/${name}`)
+    log.warn('a root that is neither used nor trusted is removed: the control plane ended in the middle of a step', {
+      path: `${folder}/${name}`,
+    })
+  }
 }
 
 async function firstRoot(place: RootsPlace): Promise<Signer> {

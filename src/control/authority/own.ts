@@ -120,6 +120,11 @@ const isDue = ({ certificate }: Signer, { root }: Roots, clock: Clock): boolean 
 async function openIntermediate(place: RootsPlace, roots: Roots): Promise<Signer> {
   const pair = await readPair(place, file)
   if (pair === undefined) return makeIntermediate(place, roots)
+  /** What it signed may have to be revoked still. */
+  const replace = async (before: Signer): Promise<Signer> => {
+    await keepFormer(place, before)
+    return makeIntermediate(place, roots)
+  }
   const path = `${place.folder}/${file}`
   const open = (root: Signer): Signer => within(path, () => openSigner(place.trustDomain, pair.key, pair.certificate, root.root))
   let signer: Signer
@@ -128,9 +133,9 @@ async function openIntermediate(place: RootsPlace, roots: Roots): Promise<Signer
   } catch (thrown) {
     if (roots.other === undefined && roots.file === 'root.pem') throw thrown
     // Of the root that signed before the step that was taken last.
-    return makeIntermediate(place, roots)
+    return roots.other === undefined ? makeIntermediate(place, roots) : replace(open(roots.other))
   }
-  return isDue(signer, roots, place.clock) ? makeIntermediate(place, roots) : signer
+  return isDue(signer, roots, place.clock) ? replace(signer) : signer
 }
 
 async function makeIntermediate(place: RootsPlace, { root }: Roots): Promise<Signer> {
