@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { defaultLimits as proxy } from '../src/proxy/callers/accept.ts'
+import { defaultLimits as proxy } from '../src/proxy/place.ts'
 import { hopLimits } from '../src/proxy/upstreams/hop.ts'
 import { defaultLimits as http1 } from '../src/wire/http1/limits.ts'
 import { defaultLimits as http2 } from '../src/wire/http2/limits.ts'

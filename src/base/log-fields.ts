@@ -75,3 +75,14 @@ export function logTemplateProblem(template: string): string | undefined {
   }
   return template.includes('{') && partsOf(template).some(each => typeof each !== 'string') ? undefined : 'names no field, such as {method}'
 }
+
+/**
+ * Why a file may not be a log; undefined: it may. Whoever writes policies says what stands in it, and is not to reach other files of the proxy's user: so it
+ * must be called a log.
+ */
+export function logPathProblem(path: string): string | undefined {
+  if (!path.startsWith('/') || path.includes('\0')) return 'must be an absolute path of a file'
+  return /[^/]\.(log|jsonl|ndjson)$/.test(path)
+    ? undefined
+    : 'must end in .log, .jsonl or .ndjson, so that nothing but logs can be written to'
+}

@@ -149,6 +149,7 @@ describe('the access log', { skip: verdict.ok ? false : `${verdict.why}: ${verdi
     assert.equal(out['tlsVersion'], undefined, 'the workload speaks to its own proxy')
     assert.deepEqual([within['tlsVersion'], within['protocol']], ['TLSv1.3', 'HTTP/1.1'])
     assert.match(String(within['tlsGroup']), /\w/)
+    assert.deepEqual([within['policy'], within['rule']], ['default/friends', '0'], 'who let it in')
     assert.doesNotMatch(readFileSync(file, 'utf8'), /s3cret/)
   })
 

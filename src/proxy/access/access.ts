@@ -35,6 +35,7 @@ export class Gate {
     const verdict = callerOf(exchange.entry, access).judge(exchange)
     if (verdict.isAllowed) {
       if (verdict.path !== undefined) exchange.judgedPath = verdict.path
+      if (exchange.isLogged) exchange.allowedBy = verdict.rule
       return this.#count(verdict)
     }
     if (verdict.badPath !== true) this.#meter.called(exchange, true)

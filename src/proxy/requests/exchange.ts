@@ -5,47 +5,21 @@
 
 import { concat } from '#base/bytes'
 import { Failure } from '#base/failure'
+import type { AccessRule } from '#model/access-rule'
 import type { Endpoint } from '#model/backend'
 import type { Claims } from '#model/claims'
 import type { HeaderChange } from '#model/filter'
 import type { RequestFacts } from '#model/match'
 import type { Route } from '#model/route'
-import { field, type Fields, type Length, type RequestHead, type ResponseHead } from '#wire/http1'
+import { field, type Fields, type Length, type RequestHead } from '#wire/http1'
 import type { Denial } from '../telemetry/denial.ts'
 import type { Entry } from '../telemetry/entry.ts'
 import type { RequestTrace } from '../telemetry/trace.ts'
+import type { BodySink, Caller, Relay, Shape, Weigher } from './ends.ts'
 import { trailing } from './forwarding.ts'
-import type { Retries } from './retries.ts'
-import type { Shaper } from './shaper.ts'
-import type { Upstream } from '../upstreams/upstream.ts'
-
-/** Takes a request body as it arrives; `flush` says that no more comes in this turn, so write what you hold. */
-export interface BodySink {
-  data(bytes: Uint8Array): void
-  end(trailers: Fields): void
-  flush(): void
-  /** The caller is gone before the exchange was complete. code: of RFC 9113 §7, where it gave one. */
-  gone(code?: number): void
-  /** Of one that holds something back: nothing of it is wanted any more. */
-  stop?(): void
-}
 
 /** Of a request body that is handed on so much is remembered until the answer begins, so that a request which was not taken can be sent elsewhere. */
 const maxKeptBytes = 65_536
-
-/** The caller's side of an exchange: implemented per protocol. */
-export interface Caller {
-  respond(head: ResponseHead, length: Length): void
-  informational(head: ResponseHead): void
-  data(bytes: Uint8Array): void
-  end(trailers: Fields): void
-  /** Writes what was handed over; false when the caller reads too slowly: `onWritable` is called when it goes on, or when the exchange is over. */
-  flush(): boolean
-  /** Lets body bytes come, or holds them back. */
-  readBody(open: boolean): void
-  /** Breaks the answer off: the caller must see that it is not whole. code: of RFC 9113 §7, where the endpoint gave one. */
-  abort(code?: number): void
-}
 
 /** Where the path of an absolute target begins; -1: it has none. mark: where its query does. */
 function slashOf(target: string, mark: number): number {
@@ -92,6 +66,8 @@ export class Exchange implements RequestFacts {
   isLogged = false
   firstByteAt = 0
   sentId: string | undefined
+  /** By which rule it was let in, where there are any. */
+  allowedBy: AccessRule | undefined
   /** Of which trace it is; undefined: nobody wants to know. */
   trace: RequestTrace | undefined
   /** Of a gRPC answer, when it is known. */
@@ -126,7 +102,7 @@ export class Exchange implements RequestFacts {
   /** More of the body was handed to an upstream than is remembered, so the request cannot be sent again. */
   isBodySpent = false
   /** Who relays it now. */
-  upstream: Pick<Upstream, 'expire' | 'close'> | undefined
+  upstream: Relay | undefined
   /** Called once when it is over, however it went. */
   onOver: (() => void) | undefined
   /** What could not be written on although it was read: two codecs disagree. */
@@ -147,7 +123,7 @@ export class Exchange implements RequestFacts {
   isBodyHeld = false
   #changeBody: ((sink: BodySink) => BodySink) | undefined
   /** Next to the caller; who stands behind it is told by it. */
-  #shaper: Shaper | undefined
+  #shaper: Shape | undefined
   /** What the request says besides on its way on. */
   requestChange: HeaderChange | undefined
   /** What its answer says besides, whoever gives it. */
@@ -212,7 +188,7 @@ export class Exchange implements RequestFacts {
   }
   hasSecondChance = false
   /** Where its route asks for further tries: looks at each answer before it is passed on. */
-  retries: Pick<Retries, 'weigh'> | undefined
+  retries: Weigher | undefined
 
   /** gRPC over HTTP/2, not gRPC-Web: what it is answered is a gRPC status. */
   get isGrpc(): boolean {
@@ -412,7 +388,7 @@ export class Exchange implements RequestFacts {
   }
 
   /** The answer goes by it, and by those that stand there already. */
-  wrap(shaper: Shaper): void {
+  wrap(shaper: Shape): void {
     if (this.#shaper === undefined) this.#shaper = shaper
     else this.#shaper.addOuter(shaper)
     this.caller = shaper

@@ -10,7 +10,8 @@ import type { Listener } from '#model/listener'
 import type { AccessLog } from '#model/telemetry'
 import { emptyView, type View } from '#model/view'
 import { Registry } from '../registry.ts'
-import { type Caller, Exchange } from '../requests/exchange.ts'
+import { Exchange } from '../requests/exchange.ts'
+import type { Caller } from '../requests/ends.ts'
 import { AccessLogs } from './access-logs.ts'
 import { Denied } from './denial.ts'
 import { type Entry, partyOf } from './entry.ts'
@@ -53,7 +54,7 @@ async function linesBy(log: Omit<AccessLog, 'path'>, tell: (logs: AccessLogs, en
 }
 
 function asked(entry: Entry, target: string, fields: readonly string[] = [], method = 'GET'): Exchange {
-  const head = { method, target, minor: 1, fields: ['Host', 'api', ...fields] }
+  const head = { method, target, minor: 1 as const, fields: ['Host', 'api', ...fields] }
   return new Exchange(head, 0, undefined, false, entry, nobody, performance.now())
 }
 

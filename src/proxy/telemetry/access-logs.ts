@@ -41,6 +41,8 @@ export class AccessLogs {
   /** By path; '' is standard output. */
   readonly #sinks = new Map<string, Lines>()
   readonly #toldAt = new Map<string, number>()
+  /** Of what comes by no listener of the view, such as connections out of the mesh: as all others do. */
+  #usual: AccessLog | undefined
   /** Whether any listener of the view asks for lines. */
   isOn = false
 
@@ -53,8 +55,12 @@ export class AccessLogs {
   /** Files that the view names no more are closed when what waits for them is written. */
   follow(view: View): void {
     const wanted = new Set<string>()
-    for (const { telemetry } of Object.values(view.listeners))
-      if (telemetry?.accessLog !== undefined) wanted.add(telemetry.accessLog.path ?? '')
+    this.#usual = undefined
+    for (const { telemetry } of Object.values(view.listeners)) {
+      if (telemetry?.accessLog === undefined) continue
+      this.#usual ??= telemetry.accessLog
+      wanted.add(telemetry.accessLog.path ?? '')
+    }
     this.isOn = wanted.size > 0
     for (const [path, lines] of this.#sinks) {
       if (wanted.has(path)) continue
@@ -92,7 +98,8 @@ export class AccessLogs {
 
   /** By the listener of now: a connection may be older than the view. */
   #at({ listener, view }: Entry): AccessLog | undefined {
-    return (view().listeners[listener.name] ?? listener).telemetry?.accessLog
+    const found = view().listeners[listener.name]
+    return found === undefined ? this.#usual : found.telemetry?.accessLog
   }
 
   #fits({ when, share }: AccessLog, facts: Facts): boolean {

@@ -1,5 +1,6 @@
 /** The fields of the access log, of a request and of a connection. Queries, cookies and headers that hold secrets are in none of them. */
 
+import { placeOf as placeIn } from '#model/access'
 import type { Endpoint } from '#model/backend'
 import { field } from '#wire/http1'
 import { readTrace } from '#wire/trace-context'
@@ -43,15 +44,15 @@ const ownName = ({ workload, namespace }: Party): string => `${workload}.${names
 /** Of absolute-form, without who says to be asking. */
 const withoutUser = (host: string): string => host.slice(host.lastIndexOf('@') + 1)
 
-/** Which policy it was, where the reason is one that policies make. */
-function policyOf({ denial, reason, route }: Exchange): LogValue {
-  if (denial !== undefined && denial.policy !== '') return denial.policy
-  if (reason === '' || route === undefined) return undefined
+/** Which policy decided: that of the reason where policies make it, else the one that let it in. */
+function policyOf({ denial, reason, route, allowedBy }: Exchange): LogValue {
+  if (denial !== undefined) return denial.policy
+  if (reason === '' || route === undefined) return allowedBy && placeIn(allowedBy).policy
   if (reason.startsWith('token-') || reason === 'keys-unavailable') return route.tokens
   if (reason.startsWith('login-')) return route.login
   if (reason.startsWith('external-authorization-')) return route.authorize?.join()
   if (reason.startsWith('rate-limit')) return route.quota?.name ?? route.rateLimit?.name
-  return reason === 'fault-injected' ? route.fault?.policy : undefined
+  return reason === 'fault-injected' ? route.fault?.policy : allowedBy && placeIn(allowedBy).policy
 }
 
 /** Sessions of datagrams are exchanges too, but no requests. */
@@ -75,7 +76,7 @@ export const requestFields: Fields<RequestTold> = {
   detail: ({ exchange }) => exchange.detail,
   decision: ({ exchange }) => exchange.denial?.decision,
   policy: ({ exchange }) => policyOf(exchange),
-  rule: ({ exchange }) => exchange.denial?.rule,
+  rule: ({ exchange: { denial, allowedBy } }) => (denial === undefined ? allowedBy && placeIn(allowedBy).rule : denial.rule),
   condition: ({ exchange }) => exchange.denial?.condition(),
   route: ({ exchange }) => exchange.route?.name,
   source: ({ exchange, self }) => placeOf(sourceOf(exchange.entry, self)),

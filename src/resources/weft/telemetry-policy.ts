@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { durationMs } from '../duration.ts'
 import { age, atomicList, duration, headerName, rules } from '../fields.ts'
 import type { Kind, Resource } from '../kind.ts'
-import { logFields, logTemplateProblem } from '#base/log-fields'
+import { logFields, logPathProblem, logTemplateProblem } from '#base/log-fields'
 import { onePart, type Part, partOf, policyStatus, policyTargets, targetsColumn } from './route-targets.ts'
 
 const sampling = (what: string) =>
@@ -24,12 +24,15 @@ const destination = z
     path: z
       .string()
       .max(1024)
-      .regex(/^\/[^\0]*[^\0/]$/, { message: 'must be an absolute path of a file' })
       .optional()
-      .describe('The file. It is made where it is missing, appended to, and opened anew when it was moved away or the proxy gets SIGHUP.'),
+      .describe(
+        'The file, which must end in .log, .jsonl or .ndjson. It is made where it is missing, appended to, and opened anew when it was moved away.',
+      ),
   })
   .check(
     rules(function* ({ type, path }) {
+      const wrong = path === undefined ? undefined : logPathProblem(path)
+      if (wrong !== undefined) yield { path: ['path'], says: wrong }
       if (type === 'File' && path === undefined) yield { path: ['path'], says: 'is needed for type File' }
       if (type !== 'File' && path !== undefined) yield { path: ['path'], says: `does not go with type ${type}: remove it` }
     }),

@@ -1,7 +1,7 @@
 /** Envoy's access loggers and tracer → what is told of requests and connections; a field, a filter or a sink that this proxy does not have is refused by name. */
 
 import type { JsonObject } from '@bufbuild/protobuf'
-import { type LogField, logFields, type LogPart } from '#base/log-fields'
+import { type LogField, logFields, type LogPart, logPathProblem } from '#base/log-fields'
 import type { Direction } from '#model/listener'
 import type { AccessLog as Log, LogCondition, LogFormat, SpanAttribute, Telemetry, Tracing } from '#model/telemetry'
 import { type LogPlace, operatorOf } from '../encode/log-operators.ts'
@@ -105,7 +105,8 @@ function logOf([log, ...others]: readonly AccessLog[], place: LogPlace, where: s
     refuse(at, `${typeName(any)} is not carried out here, only ${StdoutAccessLogSchema.typeName} and ${FileAccessLogSchema.typeName}`)
   const file = unpack(any, FileAccessLogSchema, at)
   checkFile(file, at)
-  if (!file.path.startsWith('/')) refuse(`${at}.path`, 'must be absolute')
+  const wrong = logPathProblem(file.path)
+  if (wrong !== undefined) refuse(`${at}.path`, wrong)
   const format = file.accessLogFormat.case === 'logFormat' ? file.accessLogFormat.value : undefined
   return { accessLog: { path: file.path, format: formatOf(format, place, at), ...filter } }
 }
