@@ -65,6 +65,7 @@ async function carryOut(options: GatewayOptions, world: RunWorld): Promise<numbe
   denied.promise.catch(() => {})
   const keep = keepView(folder, log)
   let hasView = false
+  let doesServe: boolean | undefined
   const link = new Link({
     node: {
       id: `${workload}.${namespace}`,
@@ -89,6 +90,12 @@ async function carryOut(options: GatewayOptions, world: RunWorld): Promise<numbe
     onRefused: () => certificate.refused(),
     onDenied: reason => denied.reject(notLetIn('Gateway', reason)),
     onView: view => {
+      const serves = Object.values(view.listeners).some(each => each.direction === 'gateway')
+      if (!serves && doesServe !== false)
+        world.say(
+          `weft: nothing to listen on: Gateway ${namespace}/${name} is not there, is of no class that Weft carries out, or no listener of it holds and leads anywhere; weft describe gateway ${name} -n ${namespace} says which. Waiting for it`,
+        )
+      doesServe = serves
       const hasNewRoots = allRoots(view.trust).join() !== allRoots(core.view.trust).join()
       hasView = true
       core.swap(view)

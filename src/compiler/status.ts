@@ -44,12 +44,12 @@ export function statusFor(
   return { apiVersion, kind, ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }), name: metadata.name, ...said }
 }
 
-/** message: at most 32,768 characters (meta.k8s.io/v1 Condition). */
-export function state(resource: Resource, type: string, status: boolean, reason: string, message: string): Stated {
+/** status: undefined is Unknown. message: at most 32,768 characters (meta.k8s.io/v1 Condition). */
+export function state(resource: Resource, type: string, status: boolean | undefined, reason: string, message: string): Stated {
   const { generation } = resource.metadata
   return {
     type,
-    status: status ? 'True' : 'False',
+    status: status === undefined ? 'Unknown' : status ? 'True' : 'False',
     reason,
     message: message.length > 32_768 ? `${message.slice(0, 32_767)}…` : message,
     ...(generation === undefined ? {} : { observedGeneration: generation }),

@@ -560,6 +560,15 @@ describe('a Gateway', { skip }, () => {
     assert.equal(await trusts('a'), false)
   })
 
+  test('says so when there is no such Gateway', async () => {
+    const lost = mesh.gateway('egde')
+    try {
+      await mesh.until('a word about it', () => lost.stderr.includes('nothing to listen on: Gateway default/egde is not there'))
+    } finally {
+      await lost.stop()
+    }
+  })
+
   test('names the port that another program has, and opens it as soon as it is free', async () => {
     const holder = createServer()
     const port = await new Promise<number>(resolve =>

@@ -9,7 +9,7 @@ import { type FoundBackendTls, reportBackendTls, withBackendTls } from './backen
 import { shownTo } from './certificates.ts'
 import type { EdgeListener, Holder } from './listeners.ts'
 import { listenersOf } from './listeners.ts'
-import { addressesOf, reportGateway } from './report.ts'
+import { addressesOf, reportClass, reportGateway, reportNobodys } from './report.ts'
 import { labelsOf, parentOf, setsOf } from './sets.ts'
 import { reportOrphan, reportSets } from './set-report.ts'
 import type { EdgeRoute } from './tables.ts'
@@ -20,13 +20,13 @@ import type { Hashes } from '../policies/hashes.ts'
 import { recognisingCallers, recognisingRoute } from '../policies/hashes.ts'
 import type { RequestRoute } from '../routes/routes.ts'
 import { changed } from '../routes/order.ts'
-import { isEdgeParent, isOurs, type Verdict } from '../routes/parents.ts'
+import { isEdgeParent, isOurClass, isOurs, type Verdict, whyNobodys, whyNotClass } from '../routes/parents.ts'
 import { namesItsClients } from '../routes/clients.ts'
 import type { LoweredTCP } from '../routes/tcp.ts'
 import type { LoweredRoute } from '../routes/rules.ts'
 import { selectedBy } from '../services/selector.ts'
 import type { ResourceStatus } from '../status.ts'
-import { gatewayControllerName, state, statusFor } from '../status.ts'
+import { gatewayControllerName } from '../status.ts'
 
 export type Gateways = {
   /** By `NAMESPACE/NAME`. */
@@ -98,9 +98,11 @@ export function findGateways(
   }
   const known = new Set(gathered.gateways.map(nameOf))
   for (const each of gathered.listenerSets) if (!known.has(parentOf(each) ?? nameOf(each))) statuses.push(...reportOrphan(each))
-  for (const each of gathered.gatewayClasses)
-    if (each.spec?.controllerName === gatewayControllerName)
-      statuses.push(statusFor(each, { conditions: [state(each, 'Accepted', true, 'Accepted', 'weft gateway carries out its Gateways')] }))
+  for (const each of gathered.gatewayClasses) if (isOurClass(each)) statuses.push(reportClass(each, whyNotClass(each)))
+  for (const each of gathered.gateways) {
+    const why = isOurs(each, gathered.gatewayClasses) ? undefined : whyNobodys(each, gathered.gatewayClasses)
+    if (why !== undefined) statuses.push(reportNobodys(each, why))
+  }
   statuses.push(...reportBackendTls(gathered, backendTls, inside))
   return { lowered: made, inside, verdicts, statuses, edges }
 }

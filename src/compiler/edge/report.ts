@@ -1,7 +1,7 @@
 /** The status of a Gateway: of each listener, and of the whole, in the words of Gateway API. */
 
 import type { Inventory, Workload } from '#model/workload'
-import type { Gateway } from '#resources/gateway-api'
+import type { Gateway, GatewayClass } from '#resources/gateway-api'
 import type { Fault } from './certificates.ts'
 import type { EdgeListener } from './listeners.ts'
 import type { EdgeRoutes } from './tables.ts'
@@ -34,6 +34,23 @@ function whyNot(spec: Gateway['spec']): Fault | undefined {
   if (spec?.defaultScope === 'All') return { reason: 'Invalid', says: 'spec.defaultScope: default Gateways are not carried out yet' }
   return undefined
 }
+
+export const reportClass = (each: GatewayClass, why: string | undefined): ResourceStatus =>
+  statusFor(each, {
+    conditions: [
+      why === undefined
+        ? state(each, 'Accepted', true, 'Accepted', 'weft gateway carries out its Gateways')
+        : state(each, 'Accepted', false, 'InvalidParameters', why),
+    ],
+  })
+
+/** As Gateway API has it of a Gateway that no controller has taken. */
+export const reportNobodys = (gateway: Gateway, why: string): ResourceStatus =>
+  statusFor(gateway, {
+    conditions: (['Accepted', 'Programmed'] as const).map(type => state(gateway, type, undefined, 'Pending', why)),
+    listeners: [],
+    addresses: [],
+  })
 
 export function reportGateway(
   gateway: Gateway,
