@@ -65,10 +65,10 @@ export const policyTargets = <Kinds extends readonly [TargetKind, ...TargetKind[
 function targetOf<Kinds extends readonly [TargetKind, ...TargetKind[]]>(kinds: Kinds): z.ZodType<TargetOf<Kinds[number]>> {
   const shape = {
     group: z.enum(['', 'weft.dev', gatewayGroup]).optional().describe('API group of the target; absent: the one that has the kind.'),
-    kind: z
-      .enum(kinds)
-      .default('Service' as never)
-      .describe(kinds.map(kind => meanings[kind]).join(' ')),
+    // Absent: Service, where there may be one.
+    kind: (kinds.includes('Service') ? z.enum(kinds).default('Service' as never) : z.enum(kinds)).describe(
+      kinds.map(kind => meanings[kind]).join(' '),
+    ),
     name: objectName()
       .optional()
       .describe('Name of the target, in the same namespace; for kind Namespace that of the policy, for Mesh "default", or absent.'),
