@@ -106,8 +106,24 @@ test('networks of both families', () => {
   assert.equal(allows('11.1.2.3', '10.0.0.0/8', '11.1.2.4'), false)
   assert.equal(allows('::ffff:10.1.2.3', '10.1.2.3'), true)
   assert.equal(allows('2001:db8::7', '2001:db8::/32'), true)
+  assert.equal(allows('::ffff:a01:203', '10.0.0.0/8'), true, 'the same address in hexadecimal')
+  assert.equal(allows('10.1.2.3', '::ffff:10.0.0.0/104'), true)
+  assert.equal(allows('11.1.2.3', '::ffff:a00:0/104'), false)
+  assert.equal(allows('fe80::1%eth0', 'fe80::/10'), true, 'with the interface by which it came')
+  assert.equal(allows('fe80::1%eth0', '::/0'), true)
   assert.equal(allows('2001:db9::7', '2001:db8::/32', '0.0.0.0/0'), false)
-  for (const bad of ['10.0.0/8', '10.0.0.0/33', '::/129', 'a', '1:2:3:4:5:6:7:8:9', '1::2::3', '256.0.0.1', '10.0.0.0/8/9'])
+  for (const bad of [
+    '10.0.0/8',
+    '10.0.0.0/33',
+    '::/129',
+    'a',
+    '1:2:3:4:5:6:7:8:9',
+    '1::2::3',
+    '256.0.0.1',
+    '10.0.0.0/8/9',
+    'fe80::%eth0/10',
+    '::ffff:10.0.0.0/129',
+  ])
     assert.equal(networkOf(bad), undefined, bad)
 })
 

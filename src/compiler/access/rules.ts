@@ -118,7 +118,12 @@ function lowerSource(
   ]
 }
 
-const withLength = (network: string): string => (network.includes('/') ? network : `${network}/${networkOf(network)!.bits}`)
+/** In one form, which Envoy reads as we do: IPv4 inside IPv6 as IPv4. */
+function withLength(network: string): string {
+  const { value, bits, length } = networkOf(network)!
+  const dotted = [24n, 16n, 8n, 0n].map(shift => (value >> shift) & 255n).join('.')
+  return `${bits === 32 ? dotted : network.split('/')[0]}/${length}`
+}
 
 const anyIdentity: TextMatch = { type: 'prefix', value: 'spiffe://' }
 

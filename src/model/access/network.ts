@@ -2,8 +2,17 @@
 
 type Address = { readonly value: bigint; readonly bits: 32 | 128 }
 
-/** An address as number; undefined where it is none. IPv4 inside IPv6 counts as IPv4. */
+/** ::ffff:0:0/96 of RFC 4291 §2.5.5.2. */
+const mappedBits = 96
+const isMapped = ({ value, bits }: Address): boolean => bits === 128 && value >> 32n === 0xffffn
+
+/** An address as number; undefined where it is none. IPv4 inside IPv6 counts as IPv4. Of a link-local one the interface (RFC 4007 §11) says nothing. */
 export function addressOf(text: string): Address | undefined {
+  const address = read(text.replace(/%.*$/, ''))
+  return address !== undefined && isMapped(address) ? { value: address.value & 0xffff_ffffn, bits: 32 } : address
+}
+
+function read(text: string): Address | undefined {
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(text)
   const dotted = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(mapped?.[1] ?? text)
   if (dotted !== null) {
@@ -23,10 +32,12 @@ export function addressOf(text: string): Address | undefined {
 /** network: an address, with `/LENGTH` behind it or alone. Undefined where it is none. */
 export function networkOf(network: string): (Address & { readonly length: number }) | undefined {
   const [host = '', length, ...more] = network.split('/')
-  const address = addressOf(host)
+  const address = host.includes('%') ? undefined : addressOf(host)
   if (address === undefined || more.length > 0) return undefined
   if (length === undefined) return { ...address, length: address.bits }
-  const bits = /^\d{1,3}$/.test(length) ? Number(length) : Number.NaN
+  const said = /^\d{1,3}$/.test(length) ? Number(length) : Number.NaN
+  // A network of IPv4 inside IPv6 is told in the bits of either.
+  const bits = address.bits === 32 && host.includes(':') && said >= mappedBits ? said - mappedBits : said
   return bits <= address.bits ? { ...address, length: bits } : undefined
 }
 
