@@ -30,8 +30,9 @@ export function reportOrphan(set: ListenerSet): readonly ResourceStatus[] {
   return parent === undefined ? [] : [refused(set, 'ParentNotAccepted', `spec.parentRef: Gateway ${parent} does not exist`)]
 }
 
+/** Of its listeners nothing holds any more. */
 const refused = (set: ListenerSet, reason: string, says: string): ResourceStatus =>
-  statusFor(set, { conditions: [state(set, 'Accepted', false, reason, says), state(set, 'Programmed', false, reason, says)] })
+  statusFor(set, { conditions: [state(set, 'Accepted', false, reason, says), state(set, 'Programmed', false, reason, says)], listeners: [] })
 
 function reportSet(
   gateway: Gateway,

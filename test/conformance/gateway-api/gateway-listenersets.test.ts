@@ -87,6 +87,9 @@ describe('Gateway API conformance: ListenerSets', { skip }, () => {
           assert.deepEqual(await said('in', inside), programmed)
           assert.deepEqual(await listenerSays('ListenerSet', 'in', 'inner', whole, inside), holds)
           assert.deepEqual(await said('out', outside), ['False NotAllowed', 'False NotAllowed'])
+          await edge.apply(gateway([host('own')], lets('None')))
+          assert.deepEqual(await said('in', inside), ['False NotAllowed', 'False NotAllowed'])
+          assert.deepEqual((await edge.status('ListenerSet', 'in', inside)).listeners, [], 'nothing of its listeners holds any more')
         },
       ),
     )
