@@ -254,6 +254,10 @@ describe('the access log', { skip: verdict.ok ? false : `${verdict.why}: ${verdi
       await call(stranger, { path: `/moved-${count++}` })
       return /^GET \/moved-\d+ 403 "access-denied" \w+-\w+$/m.test(written())
     })
+    // A proxy that ends writes what it has.
+    const { code } = await mesh.job('short', [process.execPath, '-e', "await fetch('http://web:8080/last')"])
+    assert.equal(code, 0)
+    assert.match(written(), /^GET \/last 403 "-" -$/m)
     assert.equal(await metric(mesh, 'web', 'weft_access_log_lines_total', 'outcome="dropped"'), 0)
     assert.ok((await metric(mesh, 'web', 'weft_access_log_lines_total', 'outcome="written"')) > 0)
   })

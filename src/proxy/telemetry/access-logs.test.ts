@@ -55,7 +55,9 @@ async function linesBy(log: Omit<AccessLog, 'path'>, tell: (logs: AccessLogs, en
 
 function asked(entry: Entry, target: string, fields: readonly string[] = [], method = 'GET'): Exchange {
   const head = { method, target, minor: 1 as const, fields: ['Host', 'api', ...fields] }
-  return new Exchange(head, 0, undefined, false, entry, nobody, performance.now())
+  const exchange = new Exchange(head, 0, undefined, false, entry, nobody, performance.now())
+  exchange.id = 1
+  return exchange
 }
 
 const json = { format: { type: 'json', fields: logFields } } as const
@@ -115,6 +117,18 @@ describe('a line', () => {
       [reason, decision, policy, rule, condition, protocol, sourceIdentity],
       ['access-denied', 'x-1', 'default/web', '0', 'identity is not under web', 'TCP', peer],
     )
+  })
+
+  test('of what was not understood says no more than what was answered', async () => {
+    const [line = ''] = await linesBy(
+      { format: { type: 'json', fields: ['method', 'path', 'host', 'status', 'reason'] } },
+      (logs, entry) => {
+        const exchange = asked(entry, '/')
+        Object.assign(exchange, { id: 0, status: 400, reason: 'bad-request' })
+        logs.request(exchange, performance.now())
+      },
+    )
+    assert.deepEqual(JSON.parse(line), { status: 400, reason: 'bad-request' })
   })
 
   test('cannot be forged by what a caller says, in JSON or in text', async () => {

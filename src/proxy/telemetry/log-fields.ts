@@ -57,10 +57,11 @@ function policyOf({ denial, reason, route, allowedBy }: Exchange): LogValue {
 
 /** Sessions of datagrams are exchanges too, but no requests. */
 const isRequest = ({ exchange }: RequestTold): boolean => exchange.entry.listener.protocol !== 'udp'
+/** What was not even begun was not understood: nobody knows what it asked for. */
 const ofRequests =
-  (get: (exchange: Exchange) => LogValue): ((told: RequestTold) => LogValue) =>
+  (get: (exchange: Exchange) => LogValue, isOfAnswer = false): ((told: RequestTold) => LogValue) =>
   told =>
-    isRequest(told) ? get(told.exchange) : undefined
+    isRequest(told) && (isOfAnswer || told.exchange.id !== 0) ? get(told.exchange) : undefined
 
 export const requestFields: Fields<RequestTold> = {
   time: ({ exchange }) => timeOf(exchange.startedAt),
@@ -70,7 +71,7 @@ export const requestFields: Fields<RequestTold> = {
   method: ofRequests(({ method }) => method),
   host: ofRequests(({ host }) => withoutUser(host)),
   path: ofRequests(({ path }) => path),
-  status: ofRequests(({ status }) => (status === 0 ? undefined : status)),
+  status: ofRequests(({ status }) => (status === 0 ? undefined : status), true),
   grpcStatus: ofRequests(({ isGrpc, grpcStatus }) => (isGrpc ? grpcStatus : undefined)),
   reason: ({ exchange }) => exchange.reason,
   detail: ({ exchange }) => exchange.detail,
