@@ -1,5 +1,6 @@
 /** How a kind that the control plane serves is found by what a person types. */
 
+import { nearest } from '#base/near'
 import type { ServedKind } from '#api/client'
 import { badUsage } from './exit.ts'
 
@@ -40,7 +41,6 @@ export async function oneKind(kinds: readonly ServedKind[], typed: string): Prom
 }
 
 async function unknownKind(kinds: readonly ServedKind[], typed: string): Promise<string> {
-  const { nearest } = await import('#resources/validate') // brings the schemas along, so only now
   const near = nearest(
     typed.toLowerCase(),
     kinds.flatMap(each => namesOf(each).filter(name => name.length > 2)),

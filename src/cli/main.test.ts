@@ -1,4 +1,5 @@
 import { test, type TestContext } from 'node:test'
+import type { Command } from 'commander'
 import assert from 'node:assert/strict'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -7,6 +8,8 @@ import { join } from 'node:path'
 import { PassThrough, Readable, Writable } from 'node:stream'
 import type { Edge } from './edge.ts'
 import { main } from './main.ts'
+import { openSession } from './session.ts'
+import { buildProgram } from './tree.ts'
 import type { RunOptions } from './options.ts'
 
 type Ran = { readonly code: number; readonly out: string; readonly err: string }
@@ -17,8 +20,7 @@ function folderOf(t: TestContext): string {
   return folder
 }
 
-async function weft(folder: string, argv: readonly string[], given: Partial<Edge> = {}): Promise<Ran> {
-  const said = { out: '', err: '' }
+function edgeOf(folder: string, said = { out: '', err: '' }): Edge {
   const into = (key: 'out' | 'err') =>
     new Writable({
       write(chunk, _, done) {
@@ -27,7 +29,7 @@ async function weft(folder: string, argv: readonly string[], given: Partial<Edge
       },
     })
   const never = async (): Promise<number> => assert.fail('not to be called')
-  const edge: Edge = {
+  return {
     env: {},
     stdin: Readable.from([]),
     stdout: into('out'),
@@ -45,9 +47,12 @@ async function weft(folder: string, argv: readonly string[], given: Partial<Edge
     envoy: never,
     proxy: never,
     demo: never,
-    ...given,
   }
-  const code = await main(argv, edge)
+}
+
+async function weft(folder: string, argv: readonly string[], given: Partial<Edge> = {}): Promise<Ran> {
+  const said = { out: '', err: '' }
+  const code = await main(argv, { ...edgeOf(folder, said), ...given })
   return { code, ...said }
 }
 
@@ -104,6 +109,54 @@ for (const [argv, says] of [
     assert.match(err, says)
     assert.doesNotMatch(err, /\n +at /)
   })
+
+for (const [line, says] of [
+  ['control --port 1', /unknown option '--port'\n\(Did you mean one of --(api|xds|bundle)-port, --\S+-port, --\S+-port\?\)/],
+  ['control --api-prt 1', /\(Did you mean --api-port\?\)/],
+  ['control --plaintext', /\(Did you mean --insecure-plaintext-api\?\)/],
+  ['token create --account web', /\(Did you mean --service-account\?\)/],
+  ['apply --filename x.yaml', /\(Did you mean one of --file, --token-file\?\)/],
+  ['get svc --tokn-file x', /\(Did you mean --token-file\?\)/],
+  ['--namespace shop get svc', /\(--namespace goes behind the command that takes it, such as weft run\)/],
+  ['cert --serial 4f revoke', /\(--serial goes behind the command that takes it, such as weft cert revoke\)/],
+] as const)
+  test(`weft ${line} says what may have been meant`, async t => {
+    const { code, err } = await weft(folderOf(t), line.split(' '))
+    assert.equal(code, 2)
+    assert.match(err, says)
+  })
+
+test('at every command, a flag of which a letter is missing, or a word alone, leads to the flag', async t => {
+  const folder = folderOf(t)
+  const program = buildProgram(openSession(edgeOf(folder), new AbortController().signal), () => {})
+  const commands = (of: Command): readonly (readonly [line: readonly string[], command: Command])[] =>
+    of.commands.flatMap(each => [
+      [[each.name()], each] as const,
+      ...commands(each).map(([line, command]) => [[each.name(), ...line], command] as const),
+    ])
+  let tried = 0
+  for (const [line, command] of commands(program)) {
+    const needed = command.options.flatMap(({ mandatory, long }) => (mandatory ? [long!, 'x'] : []))
+    const flags = command.options.flatMap(({ long }) => (long == null ? [] : [long]))
+    for (const flag of flags) {
+      const words = flag.slice(2).split('-')
+      const typed = [
+        `--${flag.slice(2, 4)}${flag.slice(5)}`,
+        ...(words.length > 1 ? words.filter(word => word.length > 3).map(word => `--${word}`) : []),
+      ]
+      for (const each of typed) {
+        if (each.length < 6 || flags.includes(each)) continue
+        const { code, err } = await weft(folder, [...line, ...needed, each])
+        const told = `${line.join(' ')} ${each}: ${err}`
+        // Others that are as near may be proposed instead: something must be.
+        assert.match(err, /\(Did you mean .*--[a-z]/, told)
+        assert.equal(code, 2, told)
+        tried++
+      }
+    }
+  }
+  assert.ok(tried > 300, String(tried))
+})
 
 test('every command has a description and examples in its help', async t => {
   const folder = folderOf(t)

@@ -14,6 +14,7 @@ import { addProcesses } from './tree/processes.ts'
 import { addResources } from './tree/resources.ts'
 import { addSetup } from './tree/setup.ts'
 import { example, type Act } from './tree/shape.ts'
+import { proposeFlags } from './tree/unknown-flag.ts'
 import { addUsers } from './tree/users.ts'
 
 /** ended: told the exit code of the command that ran. Parsing throws CommanderError after its message was written. */
@@ -66,6 +67,7 @@ export function buildProgram(session: Session, ended: (code: number) => void): C
   addSetup(program, session, act)
   addUsers(program, session, act)
   addCredentials(program)
+  proposeFlags(program)
   example(program, say, [
     ['weft demo', 'a shop of small services in a mesh, with load and a dashboard'],
     ['weft control', 'a control plane'],

@@ -6,11 +6,10 @@ import type { Kind, Resource } from './kind.ts'
 import { apiVersionOf } from './kind.ts'
 import { documentOf } from './metadata.ts'
 import { kindOf, kinds, versionsOf } from './registry.ts'
-import { didYouMean } from './validate/near.ts'
+import { didYouMean } from '#base/near'
 import type { Found } from './validate/says.ts'
 import { foundIn, problem } from './validate/says.ts'
 
-export { nearest } from './validate/near.ts'
 export type { FieldPath, Found } from './validate/says.ts'
 export { pathText } from './validate/says.ts'
 

@@ -1,5 +1,6 @@
 /** `weft context`: control planes by name, in contexts.json. */
 
+import { nearest } from '#base/near'
 import { contextsFile, controlUrl, readContexts, writeContexts, type Contexts } from '../context.ts'
 import type { CredentialPlaces } from '../credentials.ts'
 import { exit, Stopped } from '../exit.ts'
@@ -93,7 +94,6 @@ async function requireContext(configFolder: string, { contexts }: Contexts, name
   const names = Object.keys(contexts)
   if (names.length === 0)
     throw new Stopped(`${contextsFile(configFolder)}: there are no contexts yet: weft context set ${name} --control URL`)
-  const { nearest } = await import('#resources/validate')
   const near = nearest(name, names)
   throw new Stopped(`there is no context "${name}"${near === undefined ? '.' : `; did you mean "${near}"?`} There are: ${names.join(', ')}`)
 }

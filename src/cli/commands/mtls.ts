@@ -1,5 +1,6 @@
 /** `weft mtls report`: who still speaks plaintext, and whether it is safe to refuse it. */
 
+import { nearest } from '#base/near'
 import type { Client, ServedKind } from '#api/client'
 import type { MtlsPortReport, MtlsReport } from '#api/mesh-api'
 import { exit, Stopped } from '../exit.ts'
@@ -64,7 +65,6 @@ async function expectService(client: Pick<Client, 'list' | 'mtls'>, service: str
   ])
   const known = [...new Set([...items.map(({ metadata }) => metadata.name), ...ports.map(each => each.service)])]
   if (known.includes(service)) return
-  const { nearest } = await import('#resources/validate') // brings the schemas along, so only now
   const near = nearest(service, known)
   const where = namespace === undefined ? '' : ` in the namespace ${namespace}`
   const remedy = near === undefined ? 'weft get services lists them' : `did you mean "${near}"?`

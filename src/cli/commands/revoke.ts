@@ -1,5 +1,6 @@
 /** `weft cert revoke` and `weft cert revocations`: whom the mesh believes no more. Each revocation is a resource like any other: kept, audited, in a file if one likes. */
 
+import { nearest } from '#base/near'
 import { defaultIdTemplate, idBy } from '#base/id-template'
 import type { Client } from '#api/client'
 import type { ControlStatus } from '#api/mesh-api'
@@ -49,7 +50,6 @@ export async function revoke(session: Session, identities: readonly string[], fl
       `its open connections end within seconds; take it back with the same words and --undo${resource.spec?.until === undefined ? '' : `; it ends by itself at ${resource.spec.until}`}`,
     )
   }
-  const { nearest } = await import('#resources/validate')
   for (const doubt of doubtsOf(subject, status, nearest)) session.say.err(`weft: ${doubt}`)
   return exit.ok
 }

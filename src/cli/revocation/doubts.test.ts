@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { nearest } from '#resources/validate'
+import { nearest } from '#base/near'
 import type { ProxyStatus } from '#api/mesh-api'
 import { doubtsOf, whyInVain } from './doubts.ts'
 

@@ -3,7 +3,7 @@
 import type { z } from 'zod'
 import type { Problem } from '#base/note'
 import { patternWords } from '../fields.ts'
-import { didYouMean } from './near.ts'
+import { didYouMean } from '#base/near'
 import { fieldsAt } from './shape.ts'
 
 type Issue = z.core.$ZodIssue
