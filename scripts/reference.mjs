@@ -3,6 +3,7 @@
 import { existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { lacks } from '../src/model/envoy.ts'
 import { failures } from '../src/base/failure.ts'
 import { administered, routes, verbRights } from '../src/control/operators/rights.ts'
 import { apiVersionOf } from '../src/resources/kind.ts'
@@ -19,6 +20,7 @@ const pages = new Map([
   ['failures.md', failurePage()],
   ['limits.md', limitsPage(madeBy)],
   ['operators.md', operatorsPage()],
+  ['envoy.md', envoyPage()],
   ...kinds.map(kind => [pageName(kind), kindPage(kind)]),
 ])
 
@@ -52,7 +54,7 @@ function index() {
     kind =>
       `| [${kind.kind}](${pageName(kind)}) | \`${apiVersionOf(kind)}\` | ${kind.namespaced ? 'a namespace' : 'the whole mesh'} | ${cell(firstSentence(kind.description))} |`,
   )
-  return `${madeBy}# Reference\n\nEvery kind that the mesh reads, [every way in which it ends a request itself](failures.md), [what it does with header fields](headers.md), [the PROXY protocol](proxy-protocol.md), [limits](limits.md), [who may use the operator API](operators.md), and [what hostile input meets](hostile.md).\n\n| Kind | apiVersion | Lives in | What it is |\n| --- | --- | --- | --- |\n${rows.join('\n')}\n`
+  return `${madeBy}# Reference\n\nEvery kind that the mesh reads, [every way in which it ends a request itself](failures.md), [what it does with header fields](headers.md), [the PROXY protocol](proxy-protocol.md), [limits](limits.md), [who may use the operator API](operators.md), [what Envoy does not carry out](envoy.md), and [what hostile input meets](hostile.md).\n\n| Kind | apiVersion | Lives in | What it is |\n| --- | --- | --- | --- |\n${rows.join('\n')}\n`
 }
 
 function kindPage(kind) {
@@ -106,6 +108,40 @@ function bounds(low, high, unit) {
   if (low === undefined && high === undefined) return ''
   const range = high === undefined ? `at least ${low}` : low === undefined || low === 0 ? `at most ${high}` : `${low} to ${high}`
   return ` (${[range, unit].filter(Boolean).join(' ')})`
+}
+
+function envoyPage() {
+  const means = {
+    closed: 'closed',
+    partly: 'closed in part',
+    without: 'left out',
+    less: 'done otherwise',
+  }
+  const body = Object.values(lacks).map(
+    ({ kind, asks, why, fate, instead }) => `| ${kind} | ${cell(asks)} | ${cell(why)} | ${means[fate]} | ${cell(instead)} |`,
+  )
+  return `${madeBy}# What Envoy does not carry out
+
+An [Envoy as the proxy](../guide/envoy.md) of a workload or a Gateway gets Envoy's own messages. For some of what can be written here it has none. It is never sent what it would refuse, for then it
+would go on with what it had before, and so without a policy that is new. In place of that:
+
+- **closed**: what the document is about is answered 503, or goes nowhere; **closed in part**: so much of it as the last column says.
+- **left out**: it is no matter of who may do what; all else is done.
+- **done otherwise**: nothing is let on by it that the document would stop.
+
+Of the first three the document says \`Enforced: False\` with the reason \`ProxyLacks\`, which names the proxy, the route or listener, and this; \`weft status\` says it too. Proxies of Weft in the same mesh carry all of it out.
+
+| Kind | What is asked for | What Envoy lacks | What becomes of it | How |
+| --- | --- | --- | --- | --- |
+${body.join('\n')}
+
+Further differences, of which nothing depends on who may do what, are in [the guide](../guide/envoy.md#what-it-carries-out).
+
+## What it refuses all the same
+
+What an Envoy refuses for a reason that the mesh did not foresee (a port that is taken, an older Envoy, a pattern that is too complex) it refuses by name: \`weft status\` and \`weft proxy list\` say it, and policies about who may call
+say \`Enforced: False\`, \`ProxyRefuses\`.
+`
 }
 
 function failurePage() {

@@ -81,7 +81,7 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
   const slices = readSlices(gathered, inventory)
   const found = findServices(gathered.services, inventory, gathered.subsets, slices.of)
   const externals = findExternals(gathered, judge, found.ports)
-  const backendTls = findBackendTls(gathered, found)
+  const backendTls = findBackendTls(gathered, found, judge)
   const services: Services = { ...found, by: new Map([...found.by, ...externals.by]), inTls: new Set(backendTls.holding.keys()) }
   const addressed = findAddressed(inventory, found, gathered.meshes)
   const ports = [...found.ports, ...externals.ports, ...addressed]

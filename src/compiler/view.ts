@@ -17,7 +17,7 @@ import { keep } from './keep.ts'
 import { byName } from './services/names.ts'
 import { withWayOut } from './outside/hosts.ts'
 import { backendsFor, classOf, nearFor, outboundFor, settledFor } from './policies/per-client.ts'
-import { telemetryOf, tracingBackends, withTelemetry } from './policies/telemetry.ts'
+import { beyondEnvoy, telemetryOf, tracingBackends, withTelemetry } from './policies/telemetry.ts'
 import { keyBackends } from './access/tokens.ts'
 
 type Shared = Pick<View, 'listeners' | 'routes' | 'backends' | 'dns'>
@@ -29,7 +29,8 @@ const shared = new WeakMap<Mesh, Map<string, Shared>>()
 export function viewFor(mesh: Mesh, node: ProxyNode, previous?: View): View {
   const view = node.gateway === undefined ? workloadView(mesh, node) : gatewayView(mesh, node, node.gateway.name)
   if (node.isEnvoy !== true) return keep<View>(previous, view)
-  const around = node.gateway === undefined ? { egress: egressOf(mesh, node), bodies: bodyPolicies(mesh, node) } : {}
+  const others = beyondEnvoy(mesh, node)
+  const around = node.gateway === undefined ? { egress: egressOf(mesh, node), bodies: bodyPolicies(mesh, node), others } : { others }
   const made = forEnvoy(view, around)
   const kept = keep<View>(previous, made.view)
   lacks.set(kept, made.lacking)
@@ -43,7 +44,10 @@ export const lackingIn = (view: View): readonly Lack[] => lacks.get(view) ?? []
 
 /** By whose word bodies are judged, by name of the table. */
 const bodyPolicies = (mesh: Mesh, node: ProxyNode): Readonly<Record<string, readonly string[]>> =>
-  Object.fromEntries(node.ports.map(port => [`inbound/${portName(port.port, port.protocol)}`, selectedBodies(mesh, node, port)?.by ?? []]))
+  Object.fromEntries([
+    ...Object.values(mesh.bodies).flatMap(all => all.map(({ port, by }) => [port, by] as const)),
+    ...node.ports.map(port => [`inbound/${portName(port.port, port.protocol)}`, selectedBodies(mesh, node, port)?.by ?? []] as const),
+  ])
 
 function workloadView(mesh: Mesh, node: ProxyNode): View {
   const telemetry = telemetryOf(mesh, node)

@@ -20,4 +20,9 @@ test('a certificate is taken with its own key only, and what is wrong is said wi
     'tls.crt holds something that is not a certificate',
     'tls.crt holds no certificate',
   ])
+  assert.equal(judgeServerCertificate({ cert: `${cert}${cert}` }), undefined)
+  assert.equal(
+    judgeServerCertificate({ cert: cert.replace(/\n[A-Za-z0-9+/]{8}/, '\nAAAAAAAA') }),
+    'tls.crt holds something that is not a certificate',
+  )
 })

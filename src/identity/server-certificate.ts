@@ -3,7 +3,8 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto'
 import { pemBlocks, readCertificate } from './certificate.ts'
 
-type Pair = { readonly cert: string; readonly key: string }
+/** key: absent: of certificates alone. */
+type Pair = { readonly cert: string; readonly key?: string }
 
 /** Asked again at every compile, about the same pairs. */
 const judged = new Map<string, string | undefined>()
@@ -27,6 +28,7 @@ function judge({ cert, key }: Pair): string | undefined {
   }
   const [leaf] = blocks
   if (leaf === undefined) return 'tls.crt holds no certificate'
+  if (key === undefined) return undefined
   let secret: KeyObject
   try {
     secret = createPrivateKey(key)

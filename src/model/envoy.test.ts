@@ -64,7 +64,7 @@ const closing: Readonly<Record<string, { readonly of: Partial<Route>; readonly b
     of: { quota: { name: 'shop/all', failsOpen: false, descriptors: [[{ key: 'q', type: 'query', name: 'q' }]] } },
     by: 'countByQuery: RateLimitPolicy shop/all',
   },
-  'a number of header fields': { of: { sizes: { headerCount: 5 } }, by: 'sizesOfHeaders: RoutePolicy ' },
+  'a number of header fields': { of: { sizes: { headerCount: 5 } }, by: 'sizesOfHeaders: HTTPRoute shop/asked' },
 }
 for (const [name, { of, by, listener: more = {} }] of Object.entries(closing))
   test(`${name} closes its route and no other, and the document is named`, () => {

@@ -115,6 +115,34 @@ export const lacks = {
     fate: 'less',
     instead: 'what is under way when its token ends goes on',
   },
+  datagramsByAddress: {
+    kind: 'Workload',
+    asks: 'a UDP port, called by the address of the workload',
+    why: 'it takes datagrams only where it is bound',
+    fate: 'less',
+    instead: 'datagrams to it are called by a Service',
+  },
+  spansAsJson: {
+    kind: 'TelemetryPolicy',
+    asks: '`tracing.exporter.otlp.protocol: HTTPJSON`',
+    why: 'it writes spans in protobuf only',
+    fate: 'less',
+    instead: 'the collector gets protobuf at the same address',
+  },
+  propagationByB3: {
+    kind: 'TelemetryPolicy',
+    asks: '`tracing.propagation` with `B3`',
+    why: 'its tracer for OpenTelemetry reads and writes `traceparent` only',
+    fate: 'less',
+    instead: 'headers of B3 pass as they are',
+  },
+  fieldsOfLog: {
+    kind: 'TelemetryPolicy',
+    asks: '`decision`, `rule`, `condition` and `source` in `accessLog.format`',
+    why: 'it numbers no decision, and knows nothing of rules but their names',
+    fate: 'less',
+    instead: 'they are left out of its lines; `detail` and `policy` say what it knows',
+  },
   sharesOfDatagrams: {
     kind: 'UDPRoute',
     asks: 'several backends',
@@ -135,20 +163,27 @@ export const tellLack = ({ what, at }: Lack): string => {
   return `Envoy does not carry out ${asks === 'any' ? 'it' : asks.replaceAll('`', '')} (${at}): ${why}; ${instead.replaceAll('`', '')}`
 }
 
-/** egress: what its workload may call outside the mesh. bodies: names of the RoutePolicies by which bodies are judged where requests are taken in, by table. */
-export type Around = { readonly egress?: Egress | undefined; readonly bodies?: Readonly<Record<string, readonly string[]>> }
+/**
+ * egress: what its workload may call outside the mesh. bodies: names of the RoutePolicies by which bodies are judged where requests are taken in, by table.
+ * others: of what is the same at all listeners, with the document that asks for it.
+ */
+export type Around = {
+  readonly egress?: Egress | undefined
+  readonly bodies?: Readonly<Record<string, readonly string[]>>
+  readonly others?: readonly Omit<Lack, 'kind'>[]
+}
 export type EnvoyView = { readonly view: View; readonly lacking: readonly Lack[] }
 
 /** The view of a proxy that is an Envoy; what Envoy carries out is the same object in it. */
 export function forEnvoy(view: View, around: Around = {}): EnvoyView {
   const lacking: Lack[] = []
-  const says: Says = (what, name, at) => {
-    const { kind } = lacks[what]
+  const says: Says = (what, name, at, kind = lacks[what].kind) => {
     if (!lacking.some(each => each.what === what && each.name === name && each.at === at)) lacking.push({ what, kind, name, at })
   }
   const unasked = new Set(
     Object.values(view.listeners).flatMap(({ authorizers = [] }) => authorizers.filter(isWhole).map(each => each.name)),
   )
+  for (const { what, name, at } of around.others ?? []) says(what, name, at)
   const routes = each(view.routes, (table, key) => tableFor(table, { unasked, by: around.bodies?.[key] }, says))
   const listeners = each(view.listeners, listener => listenerFor(listener, says))
   const endpoints = each(view.endpoints, (set, key) => endpointsFor(set, view.backends[key], around.egress, says))
@@ -156,7 +191,8 @@ export function forEnvoy(view: View, around: Around = {}): EnvoyView {
   return { view: isSame ? view : { ...view, routes, listeners, endpoints }, lacking }
 }
 
-type Says = (what: LackName, name: string, at: string) => void
+/** kind: of the document, where it is another than that of the table. */
+type Says = (what: LackName, name: string, at: string, kind?: string) => void
 
 const isWhole = ({ body }: Authorizer): boolean => body?.isCut === false
 
@@ -183,18 +219,26 @@ export function sharedBuckets({ hosts }: RouteTable): ReadonlySet<string> {
 function routeFor(route: Route, { unasked, by = [], shared }: Asked & { readonly shared: ReadonlySet<string> }, says: Says): Route {
   const { login, authorize, rateLimit, quota, sizes, compression, fault, action, origin } = route
   const closing: LackName[] = []
+  // A policy for a route is not known by name here: the route itself says it.
+  const byBodies = (what: LackName): void => {
+    for (const name of by) says(what, name, origin)
+    const [kind = ''] = route.name.split('/')
+    if (by.length === 0) says(what, documentOf(route), origin, kind)
+  }
   const closes = (what: LackName, names: readonly string[]): void => {
     for (const name of names) says(what, name, origin)
     closing.push(what)
   }
-  const bodies = by.length === 0 ? [''] : by
   if (login !== undefined) closes('login', [login])
   const whole = authorize?.filter(name => unasked.has(name)) ?? []
   if (whole.length > 0) closes('wholeBodies', whole)
   if (rateLimit !== undefined && !canLimit(rateLimit, shared.has(rateLimit.name))) closes('limitByCaller', [rateLimit.name])
   const isUncounted = quota !== undefined && !canCount(quota)
   if (isUncounted && !quota.failsOpen) closes('countByQuery', [quota.name])
-  if (sizes !== undefined && !canMeasure(sizes)) closes('sizesOfHeaders', bodies)
+  if (sizes !== undefined && !canMeasure(sizes)) {
+    byBodies('sizesOfHeaders')
+    closing.push('sizesOfHeaders')
+  }
   const [first] = closing
   if (first !== undefined) return closed(route, first)
 
@@ -210,7 +254,7 @@ function routeFor(route: Route, { unasked, by = [], shared }: Asked & { readonly
     rest = kept
   } else if (fault?.endsAt !== undefined) says('endOfFault', fault.policy, origin)
   if (compression !== undefined && !canCompress(compression)) {
-    for (const name of bodies) says('compressionOfRequests', name, origin)
+    byBodies('compressionOfRequests')
     const { compression: _, ...kept } = rest
     const { answers } = compression
     rest = isUsual(answers) ? { ...kept, compression: { answers } } : kept
@@ -236,11 +280,15 @@ const documentOf = ({ name }: Route): string => name.split('/').slice(1, 3).join
 
 /** Undefined: it is left out. */
 function listenerFor(listener: Listener, says: Says): Listener | undefined {
-  const { name, protocol, direction, authorizers, logins, tokens, fault, egress, backends = [] } = listener
+  const { name, protocol, direction, isBound, authorizers, logins, tokens, fault, egress, backends = [] } = listener
   for (const each of tokens ?? []) if (each.isBoundToToken === true) says('endOfToken', each.name, name)
   if (protocol === 'udp' && backends.filter(({ weight }) => weight > 0).length > 1) says('sharesOfDatagrams', '', name)
   if (protocol === 'udp' && direction === 'outbound' && egress !== undefined && (egress.default === 'deny' || egress.deny.length > 0)) {
     says('egressOfDatagrams', policyOf(egress.deny[0]?.name) ?? egress.policy, name)
+    return undefined
+  }
+  if (protocol === 'udp' && direction === 'outbound' && isBound !== true) {
+    says('datagramsByAddress', '', name)
     return undefined
   }
   if (fault !== undefined) says('faultByChance', fault.policy, name)

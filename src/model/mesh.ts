@@ -85,7 +85,8 @@ export type SelectedBodies = {
   readonly selector: Readonly<Record<string, string>>
   readonly target: number | string
   readonly bodies: Pick<Route, 'sizes' | 'compression'>
-  /** Names of the RoutePolicies that say anything of it. */
+  /** Key of the port of the Service, and names of the RoutePolicies that say anything of it. */
+  readonly port: string
   readonly by: readonly string[]
 }
 

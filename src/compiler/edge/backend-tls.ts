@@ -9,7 +9,7 @@ import { inTls } from '#model/port'
 import type { Route } from '#model/route'
 import type { BackendTLSPolicy } from '#resources/gateway-api'
 import { gatewayGroup } from '#resources/gateway-api'
-import type { Certificate } from './certificates.ts'
+import type { Certificate, JudgeCertificate } from './certificates.ts'
 import { rootsOf } from '../outside/external-tls.ts'
 import type { Gathered } from '../gather.ts'
 import { nameOf, namespaceOf } from '../gather.ts'
@@ -35,14 +35,18 @@ export type FoundBackendTls = {
 }
 
 /** A policy for a port before one for all, and of both the oldest (GEP-1897). */
-export function findBackendTls(gathered: Pick<Gathered, 'backendTLSPolicies' | 'configMaps'>, services: Services): FoundBackendTls {
+export function findBackendTls(
+  gathered: Pick<Gathered, 'backendTLSPolicies' | 'configMaps'>,
+  services: Services,
+  judgeCertificate: JudgeCertificate,
+): FoundBackendTls {
   const claimed = new Map<string, BackendTLSPolicy>()
   const targets = new Map<BackendTLSPolicy, ServicePort[]>()
   const lost = new Map<BackendTLSPolicy, string>()
   const holding = new Map<string, Judged>()
   const forPort = new Set<string>()
   for (const policy of gathered.backendTLSPolicies) {
-    const judged = judge(policy, gathered)
+    const judged = judge(policy, gathered, judgeCertificate)
     for (const { group, kind, name, sectionName } of policy.spec?.targetRefs ?? []) {
       if (group !== '' || kind !== 'Service') continue
       const service = `${namespaceOf(policy)}/${name}`
@@ -68,7 +72,7 @@ export function findBackendTls(gathered: Pick<Gathered, 'backendTLSPolicies' | '
   return { holding, targets, lost }
 }
 
-function judge(policy: BackendTLSPolicy, gathered: Pick<Gathered, 'configMaps'>): Judged {
+function judge(policy: BackendTLSPolicy, gathered: Pick<Gathered, 'configMaps'>, judgeCertificate: JudgeCertificate): Judged {
   const { validation, options } = policy.spec ?? {}
   const profile = profileIn(options, 'spec.options')
   if (validation === undefined) return { policy, fault: { reason: 'Invalid', says: 'spec.validation is absent' } }
@@ -89,7 +93,7 @@ function judge(policy: BackendTLSPolicy, gathered: Pick<Gathered, 'configMaps'>)
       wrong.push({ reason: 'InvalidKind', says: `${at}: the kind ${kind} of group "${group}" is not carried out: refer to a ConfigMap` })
       return []
     }
-    const found = rootsOf(`${namespaceOf(policy)}/${name}`, gathered)
+    const found = rootsOf(`${namespaceOf(policy)}/${name}`, gathered, judgeCertificate)
     if (typeof found !== 'string') return found
     wrong.push({ reason: 'InvalidCACertificateRef', says: `${at}: ${found}` })
     return []

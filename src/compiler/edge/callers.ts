@@ -2,10 +2,11 @@
 
 import type { Terminated } from '#model/listener'
 import type { Gateway, ListenerShape } from '#resources/gateway-api'
-import type { Fault } from './certificates.ts'
+import type { Fault, JudgeCertificate } from './certificates.ts'
 import type { Gathered } from '../gather.ts'
 import { isGranted } from '../grants.ts'
-import { nameOf, namespaceOf } from '../gather.ts'
+import { namespaceOf } from '../gather.ts'
+import { rootsOf } from '../outside/external-tls.ts'
 
 /** callers: absent where nobody is asked. refused: no authority is left, so that nobody may be let in. */
 export type Checked = { readonly callers?: NonNullable<Terminated['callers']>; readonly faults: readonly Fault[]; readonly refused?: Fault }
@@ -14,6 +15,7 @@ export function callersOf(
   gateway: Gateway,
   { port, protocol }: ListenerShape,
   { configMaps, grants }: Pick<Gathered, 'configMaps' | 'grants'>,
+  judge: JudgeCertificate,
 ): Checked {
   const frontend = gateway.spec?.tls?.frontend
   if (frontend === undefined || protocol !== 'HTTPS') return { faults: [] }
@@ -35,12 +37,8 @@ export function callersOf(
       return no('InvalidCACertificateKind', `the kind ${ref.kind} of group "${ref.group}" is not carried out: refer to a ConfigMap`)
     if (there !== namespace && !isGranted({ kind: 'Gateway', namespace }, there, ref, grants))
       return no('RefNotPermitted', `ConfigMap ${name} is in another namespace, which has no ReferenceGrant from Gateway in ${namespace}`)
-    const found = configMaps.find(each => nameOf(each) === name)
-    if (found === undefined) return no('InvalidCACertificateRef', `ConfigMap ${name} does not exist`)
-    const blocks = (found.data?.['ca.crt'] ?? '').match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g)
-    return blocks === null
-      ? no('InvalidCACertificateRef', `ConfigMap ${name}: ca.crt holds no certificate in PEM`)
-      : blocks.map(each => `${each}\n`)
+    const found = rootsOf(name, { configMaps }, judge)
+    return typeof found === 'string' ? no('InvalidCACertificateRef', found) : found
   })
   if (roots.length === 0)
     return {

@@ -10,8 +10,8 @@ import { issuerOf, whyNoOrder } from './issuers.ts'
 export type Certificate = Terminated['certificates'][number]
 /** reason: of a condition; the first reference that cannot be used gives it. */
 export type Fault = { readonly reason: string; readonly says: string }
-/** What is wrong with a pair of PEM texts; undefined: nothing. */
-export type JudgeCertificate = (pair: Certificate) => string | undefined
+/** What is wrong with a pair of PEM texts, or with certificates alone; undefined: nothing. */
+export type JudgeCertificate = (pair: Pick<Certificate, 'cert'> & Partial<Certificate>) => string | undefined
 
 export type Certified = { readonly certificates: readonly Certificate[]; readonly faults: readonly Fault[] }
 

@@ -78,7 +78,7 @@ function judged(
   const { holder, spec, at } = written
   const fitting = spec.protocol === 'TLS' && endsTls(spec) ? ['TLSRoute', 'TCPRoute'] : (kindsOf[spec.protocol] ?? [])
   const { kinds, foreign } = takes(spec, fitting, at)
-  const checked = callersOf(gateway, spec, gathered)
+  const checked = callersOf(gateway, spec, gathered, judge)
   const { certificates, faults: broken } = endsTls(spec)
     ? certificatesOf(holder, spec, at, gathered, judge)
     : { certificates: [], faults: [] }

@@ -4,12 +4,14 @@ import type { Certificate, JudgeCertificate } from '../edge/certificates.ts'
 import type { Gathered } from '../gather.ts'
 import { nameOf } from '../gather.ts'
 
-/** name: `NAMESPACE/NAME` of a ConfigMap. A text is what is wrong. */
-export function rootsOf(name: string, { configMaps }: Pick<Gathered, 'configMaps'>): readonly string[] | string {
+/** name: `NAMESPACE/NAME` of a ConfigMap. A text is what is wrong: Envoy takes nothing of a listener or cluster with a root that it cannot read. */
+export function rootsOf(name: string, { configMaps }: Pick<Gathered, 'configMaps'>, judge: JudgeCertificate): readonly string[] | string {
   const found = configMaps.find(each => nameOf(each) === name)
   if (found === undefined) return `ConfigMap ${name} does not exist`
   const blocks = (found.data?.['ca.crt'] ?? '').match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g)
-  return blocks === null ? `ConfigMap ${name}: ca.crt holds no certificate in PEM` : blocks.map(each => `${each}\n`)
+  if (blocks === null) return `ConfigMap ${name}: ca.crt holds no certificate in PEM`
+  const wrong = judge({ cert: blocks.join('\n') })
+  return wrong === undefined ? blocks.map(each => `${each}\n`) : `ConfigMap ${name}: ${wrong.replace('tls.crt', 'ca.crt')}`
 }
 
 /** name: `NAMESPACE/NAME` of a Secret. A text is what is wrong. */

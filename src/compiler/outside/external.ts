@@ -165,7 +165,7 @@ function originationOf(
   if (tls === undefined || tls.mode === 'Mesh') return undefined
   const namespace = namespaceOf(external)
   const path = `spec.ports[${at}].tls`
-  const roots = tls.caCertificateRef === undefined ? undefined : rootsOf(`${namespace}/${tls.caCertificateRef.name}`, gathered)
+  const roots = tls.caCertificateRef === undefined ? undefined : rootsOf(`${namespace}/${tls.caCertificateRef.name}`, gathered, judge)
   const pair =
     tls.clientCertificateRef === undefined ? undefined : tlsPairOf(`${namespace}/${tls.clientCertificateRef.name}`, gathered, judge)
   if (typeof roots === 'string') wrong.push(`${path}.caCertificateRef: ${roots}`)

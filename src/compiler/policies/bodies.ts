@@ -63,7 +63,7 @@ export function findBodies(ports: readonly ServicePort[], targets: Targets<Route
     }
     const { namespace, selector, target } = port
     const by = placed.filter(({ policy: { spec } }) => (spec?.limits ?? spec?.compression) !== undefined).map(each => nameOf(each.policy))
-    if (Object.keys(bodies).length > 0) (found[namespace] ??= []).push({ selector, target, bodies, by })
+    if (Object.keys(bodies).length > 0) (found[namespace] ??= []).push({ selector, target, bodies, port: port.key, by })
   }
   return found
 }
