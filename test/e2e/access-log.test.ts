@@ -191,6 +191,10 @@ describe('the access log', { skip: verdict.ok ? false : `${verdict.why}: ${verdi
     await call(friend, { to: 'http://beside:8080', path: '/beside?token=s3cret' })
     await call(stranger, { to: 'http://beside:8080', path: '/shut' })
     const told = await line({ path: '/beside', direction: 'inbound' })
+    const lacks = /^Enforced True Enforced: beside-.*Envoy does not carry out decision, rule, condition and source in accessLog.format/
+    await mesh.until('the status says what it leaves out', async () =>
+      (await said(mesh, 'TelemetryPolicy', 'log')).some(each => lacks.test(each)),
+    )
     const { method, status, listener, destination, sourceIdentity, destinationIdentity, host } = told
     assert.deepEqual([method, status, host, destination], ['GET', 200, 'beside:8080', 'beside.default'])
     assert.deepEqual(

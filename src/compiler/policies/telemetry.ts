@@ -1,7 +1,8 @@
 /** TelemetryPolicies: what each proxy tells of what passes, merged field by field, and put on its listeners. */
 
-import { logFields, partsOf } from '#base/log-fields'
+import { type LogField, logFields, partsOf } from '#base/log-fields'
 import type { Backend } from '#model/backend'
+import type { Lack } from '#model/envoy'
 import type { Listener } from '#model/listener'
 import type { Mesh, TelemetryLayer } from '#model/mesh'
 import type { AccessLog, LogCondition, SpanAttribute, Telemetry, Tracing } from '#model/telemetry'
@@ -14,10 +15,10 @@ import { selects } from '../services/services.ts'
 import { millionths } from './faults.ts'
 import { specOf } from './fields.ts'
 import { layerOf } from './layers.ts'
-import { merge } from './merge.ts'
+import { merge, settle } from './merge.ts'
 import type { Judging, Targets } from './targets.ts'
 
-/** Every proxy can tell of everything; what Envoy cannot is said by `findTelemetry`. */
+/** Every proxy can tell of everything; what Envoy cannot is said by `beyondEnvoy`. */
 export const judgingTelemetry: Judging<TelemetryPolicy> = { unable: () => undefined }
 
 /** What counts most first. */
@@ -47,6 +48,33 @@ export function telemetryOf(mesh: Mesh, node: ProxyNode): Telemetry | undefined 
   if (log === undefined && spans === undefined) return undefined
   return { ...(log === undefined ? {} : { accessLog: log }), ...(spans === undefined ? {} : { tracing: spans }) }
 }
+
+/** What a proxy that is an Envoy tells otherwise, and by whose word. */
+export function beyondEnvoy(mesh: Mesh, node: ProxyNode): readonly Omit<Lack, 'kind'>[] {
+  const telemetry = telemetryOf(mesh, node)
+  if (telemetry === undefined) return []
+  const { accessLog, tracing } = telemetry
+  const settled = settle(layersAt(mesh, node).map(each => each.layer))
+  /** Of the first of these that somebody says. */
+  const by = (...fields: readonly string[]): string => {
+    const field =
+      fields.find(each => settled.has(each)) ?? [...settled.keys()].find(each => each.startsWith(`${fields[0]!.split('.')[0]}.`))
+    return settled.get(field ?? '')?.by.policy.split(' ')[1] ?? ''
+  }
+  const at = 'all listeners'
+  const told: readonly LogField[] =
+    accessLog === undefined
+      ? []
+      : accessLog.format.type === 'json'
+        ? accessLog.format.fields
+        : accessLog.format.parts.flatMap(part => (typeof part === 'string' ? [] : [part.field]))
+  return [
+    ...(told.some(each => unknownToEnvoy.has(each)) ? [{ what: 'fieldsOfLog', name: by('accessLog.format'), at } as const] : []),
+    ...(tracing?.encoding === 'json' ? [{ what: 'spansAsJson', name: by('tracing.exporter'), at } as const] : []),
+    ...(tracing?.propagation.includes('b3') === true ? [{ what: 'propagationByB3', name: by('tracing.propagation'), at } as const] : []),
+  ]
+}
+const unknownToEnvoy: ReadonlySet<LogField> = new Set(['decision', 'rule', 'condition', 'source'])
 
 /** What selects this proxy. */
 const layersAt = ({ telemetry }: Mesh, node: Pick<ProxyNode, 'namespace' | 'service' | 'labels'>): readonly TelemetryLayer[] =>
