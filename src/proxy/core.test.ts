@@ -199,6 +199,36 @@ describe('two proxies with mutual TLS between them', () => {
     assert.match(Buffer.concat(chunks).toString(), /^HTTP\/1.1 400 [\s\S]*x-weft-error: bad-request/)
   })
 
+  test('requests behind one that the mesh answers at once keep their own bodies, however many come together', async () => {
+    const forward = forwardTo(Object.keys(remote('web', [inside.port]).backends)[0]!)
+    const sent = (...parts: readonly string[]): Promise<string> =>
+      new Promise((resolve, reject) => {
+        const socket = net.connect(outside.port, '127.0.0.1')
+        const chunks: Buffer[] = []
+        socket.on('error', reject).on('data', (chunk: Buffer) => chunks.push(chunk))
+        socket.on('close', () => resolve(Buffer.concat(chunks).toString()))
+        const write = (at: number): void => {
+          socket.write(parts[at]!)
+          if (at + 1 < parts.length) setTimeout(write, 50, at + 1)
+        }
+        write(0)
+      })
+    outside.swap({ routes: { out: table('out', [{ ...forward, match: { path: { type: 'prefix', value: '/echo' } } }]) } })
+    try {
+      const missing = 'GET /none HTTP/1.1\r\nHost: a\r\n\r\n'
+      const post = 'POST /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\n'
+      const chunked = await sent(`${missing}${post}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n`, '3\r\ndef\r\n0\r\n\r\n')
+      assert.match(chunked, /^HTTP\/1.1 404 [\s\S]*HTTP\/1.1 200 [\s\S]*abcdef$/)
+      const counted = await sent(`${missing}${post}Content-Length: 6\r\n\r\nabc`, 'def')
+      assert.match(counted, /^HTTP\/1.1 404 [\s\S]*HTTP\/1.1 200 [\s\S]*abcdef$/)
+      const many = await sent(`${missing.repeat(5000)}${post}Content-Length: 3\r\n\r\nabc`)
+      assert.equal(many.match(/HTTP\/1.1 404 /g)?.length, 5000)
+      assert.match(many, /HTTP\/1.1 200 [\s\S]*abc$/)
+    } finally {
+      outside.swap({ routes: { out: table('out', [forward]) } })
+    }
+  })
+
   test('a target in absolute form is sent on in origin form, and its authority replaces Host', async () => {
     const answer = await ask(outside.port, 'http://inner:81/hello', { headers: { host: 'other' } })
     assert.deepEqual([answer.headers['x-seen'], JSON.parse(answer.body).headers.host], ['GET /hello', 'inner:81'])

@@ -8,7 +8,7 @@ import type { Party } from './telemetry/entry.ts'
 import type { AccessLogs } from './telemetry/access-logs.ts'
 import type { Meter } from './telemetry/meter.ts'
 import type { Tracer } from './telemetry/tracer.ts'
-import type { Reach } from './upstreams/connect.ts'
+import type { Reach } from './upstreams/reach.ts'
 import type { Pools } from './upstreams/pool.ts'
 
 export type Place = {

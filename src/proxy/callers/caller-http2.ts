@@ -2,7 +2,8 @@
 
 import { type Fields, type Length, type ResponseHead, withoutField } from '#wire/http1'
 import { type BodyEvent2, errorCodes, type ServerCodec2 } from '#wire/http2'
-import type { Caller, Exchange } from '../requests/exchange.ts'
+import type { Exchange } from '../requests/exchange.ts'
+import type { Caller } from '../requests/ends.ts'
 import { wrapHttp1 } from '../upstreams/hop.ts'
 
 /** The connection, as its streams see it. */

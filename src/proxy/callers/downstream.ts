@@ -6,7 +6,8 @@ import { breakOff, closeInOrder, readBytes, type Socket } from '#io/net'
 import { type Fields, type Length, type RequestHead, type ResponseHead, type ServerEvent, serverCodec } from '#wire/http1'
 import { answer } from '../requests/answer.ts'
 import type { Entry } from '../telemetry/entry.ts'
-import { type Caller, Exchange } from '../requests/exchange.ts'
+import { Exchange } from '../requests/exchange.ts'
+import type { Caller } from '../requests/ends.ts'
 import { Turn } from './turn.ts'
 
 /** Which listener a request met: the same for all of a captured connection, each its own for a client that was given a proxy by HTTP_PROXY. */
@@ -55,6 +56,9 @@ export class Downstream implements Caller, CallerConnection {
   /** Who takes the body wants more of it. */
   #isBodyOpen = true
   #lastActive = performance.now()
+  /** Events are being handed over; there are more behind them. */
+  #isTaking = false
+  #holdsMore = false
 
   /** first: bytes that were read before this connection was known to be HTTP. */
   constructor(socket: Socket, entryOf: EntryOf, on: OnExchange, first?: Uint8Array) {
@@ -70,7 +74,21 @@ export class Downstream implements Caller, CallerConnection {
     socket.resume()
   }
 
+  /** What the codec holds back until an answer is complete comes after what is being taken, which is of the request before. */
   #take(events: readonly ServerEvent[]): void {
+    this.#isTaking = true
+    try {
+      this.#deliver(events)
+      while (this.#holdsMore) {
+        this.#holdsMore = false
+        this.#deliver(this.#codec.receive(noBytes))
+      }
+    } finally {
+      this.#isTaking = false
+    }
+  }
+
+  #deliver(events: readonly ServerEvent[]): void {
     this.#lastActive = performance.now()
     for (const event of events) {
       switch (event.type) {
@@ -228,7 +246,9 @@ export class Downstream implements Caller, CallerConnection {
     // The next request may have been held back by the codec or by a body that nobody wanted.
     if (this.#socket.isPaused()) this.#socket.resume()
     this.#lastActive = performance.now()
-    if (!this.#codec.wantsBytes) this.#take(this.#codec.receive(noBytes))
+    if (this.#codec.wantsBytes) return
+    if (this.#isTaking) this.#holdsMore = true
+    else this.#take(this.#codec.receive(noBytes))
   }
 
   readBody(open: boolean): void {

@@ -2,7 +2,14 @@
 
 import type { Backend, Endpoint, EndpointSet } from '#model/backend'
 import { type Balancer, makeBalancer, type Surroundings, type Usage } from '#model/balance'
-import type { Pools } from '../upstreams/pool.ts'
+
+/** What is told of endpoints to the balancers of one proxy, and what they tell. */
+export type Surrounding = {
+  /** What is under way at an endpoint. */
+  of(backend: Backend, endpoint: Endpoint): Usage
+  readonly checks: { used(backend: Backend, set: EndpointSet): void }
+  readonly guards: { follow(backend: Backend): void }
+}
 
 type Known = { readonly backend: Backend; readonly out: ReadonlySet<string>; readonly balancer: Balancer }
 
@@ -12,7 +19,7 @@ type Cause = 'failures' | 'checks'
 const none: ReadonlySet<string> = new Set()
 
 export class Balancers {
-  readonly #pools: Pools
+  readonly #pools: Surrounding
   readonly #known = new WeakMap<EndpointSet, Known>()
   /** By name of the backend. */
   readonly #memories = new Map<string, Memory>()
@@ -21,7 +28,7 @@ export class Balancers {
   /** Why: by cause, then by backend. */
   readonly #outBy = new Map<Cause, Map<string, ReadonlySet<string>>>()
 
-  constructor(pools: Pools) {
+  constructor(pools: Surrounding) {
     this.#pools = pools
   }
 
@@ -103,11 +110,11 @@ class Memory {
 
 class Around implements Surroundings {
   readonly #backend: Backend
-  readonly #pools: Pools
+  readonly #pools: Surrounding
   readonly #memory: Memory
   arrived: ReadonlyMap<Endpoint, number> | undefined
 
-  constructor(backend: Backend, pools: Pools, memory: Memory) {
+  constructor(backend: Backend, pools: Surrounding, memory: Memory) {
     this.#backend = backend
     this.#pools = pools
     this.#memory = memory

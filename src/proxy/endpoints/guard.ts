@@ -8,8 +8,12 @@ import type { View } from '#model/view'
 import { Budget, defaultConstraint } from './budget.ts'
 import { type Absent, type EjectionFamilies, ejectionFamilies, Ejections, type LeaveOut } from './ejections.ts'
 import type { Family, Registry, Sample } from '../registry.ts'
-import type { HedgeOutcome } from '../requests/hedge.ts'
-import type { RetryOutcome } from '../requests/retries.ts'
+
+/** Why a further try is not made although its answer calls for one; `made` where it is. */
+export type RetryOutcome = 'made' | 'attempts' | 'budget' | 'limit' | 'body' | 'time'
+
+/** won, lost: whether the further try was the first to answer. failed: nobody did. The others: why it was not made. */
+export type HedgeOutcome = 'won' | 'lost' | 'failed' | 'budget' | 'limit' | 'body'
 
 type Families = EjectionFamilies & { readonly retries: Family; readonly hedges: Family }
 

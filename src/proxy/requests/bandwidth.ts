@@ -1,7 +1,8 @@
 /** A line that is slow on purpose: the bodies of one exchange, each way at its own rate. */
 
 import type { Fields } from '#wire/http1'
-import type { BodySink, Exchange } from './exchange.ts'
+import type { Exchange } from './exchange.ts'
+import type { BodySink } from './ends.ts'
 import { Pace } from '../callers/pace.ts'
 import { Shaper } from './shaper.ts'
 

@@ -5,7 +5,8 @@ import { type Coder, type CodedOut, compressing, decompressing } from '#io/codin
 import type { Coding, Compressible, Compression } from '#model/compression'
 import { type Fields, field, type Length, type ResponseHead } from '#wire/http1'
 import { chooseCoding } from './accept-encoding.ts'
-import type { BodySink, Exchange } from './exchange.ts'
+import type { Exchange } from './exchange.ts'
+import type { BodySink } from './ends.ts'
 import { Shaper } from './shaper.ts'
 
 /** As much may wait to be coded before no more of it is taken. */

@@ -6,7 +6,8 @@ import { emptyView } from '#model/view'
 import type { ResponseHead } from '#wire/http1'
 import { answeredPreflight } from './cors.ts'
 import { nobody } from '../telemetry/entry.ts'
-import { type Caller, Exchange } from './exchange.ts'
+import { Exchange } from './exchange.ts'
+import type { Caller } from './ends.ts'
 
 const listener: Listener = { name: 'out', direction: 'outbound', host: '240.0.0.1', port: 80, protocol: 'http', service: 'web.default' }
 const open: Cors = { origins: [{ type: 'exact', value: '*' }], credentials: false, methods: ['*'], headers: ['*'], expose: [], maxAgeS: 5 }

@@ -13,8 +13,9 @@ import type { Route } from '#model/route'
 import { type Fields, field, type Length, type ResponseHead } from '#wire/http1'
 import { answer } from './answer.ts'
 import { Delivery } from './delivery.ts'
-import { type BodySink, type Caller, Exchange } from './exchange.ts'
-import type { Guard } from '../endpoints/guard.ts'
+import { Exchange } from './exchange.ts'
+import type { BodySink, Caller } from './ends.ts'
+import type { Guard, HedgeOutcome } from '../endpoints/guard.ts'
 import type { Pools } from '../upstreams/pool.ts'
 import type { Share } from '../endpoints/share.ts'
 
@@ -24,9 +25,6 @@ const maxKeptBytes = 65_536
 /** Whether the request may be sent twice at all. */
 export const mayHedge = ({ upgrade, method, isRepeatable }: Exchange, { allMethods }: Settings): boolean =>
   upgrade === undefined && method !== 'CONNECT' && (isRepeatable || allMethods === true)
-
-/** won, lost: whether the further try was the first to answer. failed: nobody did. The others: why it was not made. */
-export type HedgeOutcome = 'won' | 'lost' | 'failed' | 'budget' | 'limit' | 'body'
 
 type Leg = { readonly exchange: Exchange; readonly delivery: Delivery; isOver: boolean }
 

@@ -7,14 +7,11 @@ import type { Route } from '#model/route'
 import { field, type ResponseHead } from '#wire/http1'
 import type { Exchange } from './exchange.ts'
 import { httpOf } from './grpc.ts'
-import type { Guard } from '../endpoints/guard.ts'
+import type { Guard, RetryOutcome } from '../endpoints/guard.ts'
 import { leftMs } from '../endpoints/limit.ts'
 
 /** Stands for an answer that was held back; `begin` of the next try is due. */
 export const heldBack = new Failure('upstream-invalid', 'its answer was held back to ask again')
-
-/** Why a further try is not made although its answer calls for one; `made` where it is. */
-export type RetryOutcome = 'made' | 'attempts' | 'budget' | 'limit' | 'body' | 'time'
 
 export class Retries {
   readonly #plan: Plan

@@ -1,21 +1,22 @@
 /** What stands between the relaying side and the caller of one exchange, where its route asks for more than to pass the answer on. */
 
 import type { Fields, Length, ResponseHead } from '#wire/http1'
-import type { Caller, Exchange } from './exchange.ts'
+import type { Exchange } from './exchange.ts'
+import type { Caller, Shape } from './ends.ts'
 
 /** Passes everything on as it is; what it is made for changes some of it. */
-export class Shaper implements Caller {
+export class Shaper implements Shape {
   readonly exchange: Exchange
   protected readonly inner: Caller
   /** Who stands between this one and the relaying side. */
-  #outer: Shaper | undefined
+  #outer: Shape | undefined
 
   constructor(exchange: Exchange) {
     this.exchange = exchange
     this.inner = exchange.caller
   }
 
-  addOuter(shaper: Shaper): void {
+  addOuter(shaper: Shape): void {
     if (this.#outer === undefined) this.#outer = shaper
     else this.#outer.addOuter(shaper)
   }

@@ -1,38 +1,15 @@
 /** One connection to one endpoint: plain or mutual TLS with the expected identity. What goes wrong is a Failure that says whether another endpoint may be tried. */
 
 import { Failure } from '#base/failure'
-import { dialTcp, originate, type SecureContext, type Socket, secureClient, type TlsSocket } from '#io/net'
-import type { Refused } from '#identity/verify'
+import { dialTcp, originate, secureClient } from '#io/net'
 import { dialUdp, type UdpFlow, type UdpHandlers } from '#io/udp'
 import type { Backend, Endpoint } from '#model/backend'
-import { termsOf, type TlsProfile } from '#model/tls'
+import { termsOf } from '#model/tls'
 import type { Ends } from '#wire/proxy-protocol'
 import { dialOutside, flowOutside } from './dial-outside.ts'
-import type { Side } from './handshakes.ts'
 import { failureOf, opened } from './opened.ts'
-import type { Peer } from './peer.ts'
 import { writeHeader } from '../callers/proxy-header.ts'
-
-/** A socket that is connected and, where the endpoint asks for it, secured; `identity` is what the peer proved, `alpn` what it chose of the offers. */
-export type Connected = { readonly socket: Socket; readonly identity: string | undefined; readonly alpn?: string | undefined }
-
-/** How this proxy reaches out: its own credentials, and the way into the workload it stands for. */
-export type Reach = {
-  /** Undefined until the first certificate is there. */
-  readonly credentials: (profile?: TlsProfile) => SecureContext | undefined
-  /** A handshake is through. peer: what was proved. */
-  readonly agreed: (socket: TlsSocket, side: Side, peer?: string) => void
-  /** A connection to the workload's own port; rejects with the operating system's error. */
-  readonly dialLocal: (port: number, timeoutMs: number) => Promise<Socket>
-  /** A flow of datagrams to the workload's own port, from a port of its own. */
-  readonly dialLocalUdp: (port: number, on: UdpHandlers) => UdpFlow
-  /** Who the endpoint at the other end proves to be, of these ids; its connection is ended when that is not believed any more. */
-  readonly believe: (secure: TlsSocket, backend: string, ids: readonly string[]) => Peer | Refused
-  /** The addresses of a name outside the mesh. */
-  readonly lookup: (name: string) => Promise<readonly string[]>
-  /** Why an address outside may not be reached; undefined: it may. host: which led there. isNamed: the caller chose it, among names that are allowed. */
-  readonly refusal: (host: string, address: string, port: number, isNamed: boolean) => Failure | undefined
-}
+import type { Connected, Reach } from './reach.ts'
 
 /** A flow of datagrams in the clear: to the workload, or to an endpoint that is not behind a proxy of the mesh. */
 export const openFlow = (backend: Backend, endpoint: Endpoint | undefined, reach: Reach, on: UdpHandlers): UdpFlow =>

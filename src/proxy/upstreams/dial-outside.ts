@@ -5,7 +5,7 @@ import { dialUdp, type UdpFlow, type UdpHandlers } from '#io/udp'
 import { dialTcp, isIp, originate } from '#io/net'
 import type { Backend, Endpoint } from '#model/backend'
 import { termsOf } from '#model/tls'
-import type { Connected, Reach } from './connect.ts'
+import type { Connected, Reach } from './reach.ts'
 import { opened } from './opened.ts'
 
 /** So many addresses of one name are tried. */

@@ -5,7 +5,8 @@ import type { UdpFlow, UdpHandlers } from '#io/udp'
 import { CapsuleReader, datagramCapsule } from '#wire/capsule'
 import type { RequestHead, ResponseHead } from '#wire/http1'
 import { errorCodes } from '#wire/http2'
-import type { BodySink, Exchange } from '../requests/exchange.ts'
+import type { Exchange } from '../requests/exchange.ts'
+import type { BodySink } from '../requests/ends.ts'
 import type { Outcome, Upstream } from './upstream.ts'
 
 /** RFC 9298 §3.5, in the form of HTTP/1. */

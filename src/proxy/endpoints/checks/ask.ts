@@ -5,8 +5,9 @@ import { Failure } from '#base/failure'
 import type { Socket } from '#io/net'
 import type { Backend, Endpoint } from '#model/backend'
 import type { HealthQuestion } from '#model/endpoint-health'
-import { connect, type Reach } from '../../upstreams/connect.ts'
-import type { EndpointPool } from '../../upstreams/pool.ts'
+import { connect } from '../../upstreams/connect.ts'
+import type { Reach } from '../../upstreams/reach.ts'
+import type { Lane } from '../../upstreams/lane.ts'
 import type { Upstream } from '../../upstreams/upstream.ts'
 import { Http1Upstream } from '../../upstreams/upstream-http1.ts'
 import { Multiplexed } from '../../upstreams/multiplexed.ts'
@@ -16,16 +17,19 @@ import { failed, type Verdict } from './verdict.ts'
 
 export type Ask = (backend: Backend, endpoint: Endpoint, question: HealthQuestion, timeoutMs: number) => Promise<Verdict>
 
-/** poolOf: the connections that requests use. */
-export function asking(poolOf: (backend: Backend, endpoint: Endpoint) => EndpointPool, reach: Reach): Ask {
+/** lanesTo: the connections that requests use. */
+export function asking(
+  lanesTo: (backend: Backend, endpoint: Endpoint) => { readonly http1: Lane; readonly http2: Lane },
+  reach: Reach,
+): Ask {
   return async (backend, endpoint, question, timeoutMs) => {
     try {
       if (question.type === 'tcp') return await askConnection(backend, endpoint, question, reach, timeoutMs)
       const isHttp1 = question.type === 'http' && backend.protocol !== 'http2'
       const asked = question.type === 'http' ? httpQuestion(question, backend, isHttp1) : callQuestion(question, backend)
       if (backend.protocol === 'tcp') return await askAlone(asked, backend, endpoint, reach, isHttp1, timeoutMs)
-      const pool = poolOf(backend, endpoint)
-      const lane = isHttp1 ? pool.http1 : pool.http2
+      const lanes = lanesTo(backend, endpoint)
+      const lane = isHttp1 ? lanes.http1 : lanes.http2
       return await answered(asked, () => lane.take() ?? lane.open(), timeoutMs)
     } catch (thrown) {
       return verdictOn(thrown)

@@ -4,7 +4,8 @@ import { Failure } from '#base/failure'
 import type { Socket } from '#io/net'
 import type { Backend, Endpoint } from '#model/backend'
 import type { HealthQuestion } from '#model/endpoint-health'
-import { connect, type Reach } from '../../upstreams/connect.ts'
+import { connect } from '../../upstreams/connect.ts'
+import type { Reach } from '../../upstreams/reach.ts'
 import { failed, type Verdict } from './verdict.ts'
 
 /** A proxy of the mesh takes the connection before it knows that its workload does; it breaks it off at once where that refuses. */

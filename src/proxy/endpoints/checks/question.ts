@@ -5,7 +5,8 @@ import type { HealthQuestion } from '#model/endpoint-health'
 import { emptyView } from '#model/view'
 import { type Fields, field, type RequestHead, type ResponseHead } from '#wire/http1'
 import { nobody } from '../../telemetry/entry.ts'
-import { type Caller, Exchange } from '../../requests/exchange.ts'
+import { Exchange } from '../../requests/exchange.ts'
+import type { Caller } from '../../requests/ends.ts'
 import { failed, type Verdict } from './verdict.ts'
 
 /** verdict: once the exchange is over. */
