@@ -131,6 +131,17 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
     if (found === undefined) known.set(pem, (found = lists.told().map(crl => ({ ...crl, by: signerOf(crl, issuer) }))))
     return found
   }
+  const signingRoot = (): string | undefined => issuer.rotation?.state().root.fingerprint256
+  /** Also of what was signed before the last start. */
+  const rotationOf = (rotation: RootRotation): RootRotation => ({
+    ...rotation,
+    isCurrent(serial) {
+      const isKnown = rotation.isCurrent(serial)
+      if (isKnown !== undefined) return isKnown
+      const root = withdrawn?.rootOf(serial)
+      return root === undefined ? undefined : root === signingRoot()
+    },
+  })
   const judging = () => ({ roots: issuer.roots(), intermediates: issuer.intermediates(), trustDomain, role: 'client' as const })
 
   const makeServer = async (): Promise<{ readonly shown: KeyAndChain; readonly issued: Pick<Issued, 'notAfter'> }> => {
@@ -183,8 +194,11 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
       if (identity === self) throw new BadCsr(`${identity} is the control plane itself: nobody else gets its certificate`)
       withdrawn?.admit(identity)
       const life = lifeMs > 0 ? Math.min(lifeMs, leafLifeMs) : leafLifeMs
+      const root = signingRoot()
       const issued = await issuer.sign({ csr, publicKey, identity, lifeMs: life })
-      withdrawn?.issued({ serial: issued.serial, identity, notAfter: issued.notAfter })
+      // Of one that was signed while the root changed it is not known.
+      const by = root !== undefined && root === signingRoot() ? { root } : {}
+      withdrawn?.issued({ serial: issued.serial, identity, notAfter: issued.notAfter, ...by })
       return { ...issued, chain: [...issued.chain, ...roots()] }
     },
     async issueToken({ identity, xds, lifeMs = tokenLifeMs }) {
@@ -212,7 +226,7 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
       ...living(trusted(issuer), clock.now()).map(certificate => told('intermediate', certificate)),
       { use: 'control', subject: self, notAfter: new Date(server.issued.notAfter).toISOString() },
     ],
-    ...(issuer.rotation === undefined ? {} : { rotation: issuer.rotation }),
+    ...(issuer.rotation === undefined ? {} : { rotation: rotationOf(issuer.rotation) }),
     close: () => {
       rotation.stop()
       lists.close()

@@ -120,8 +120,11 @@ export class RotationWatch {
     for (const { id, state, certificate } of believed) {
       if (state === 'disconnected') found.push(`proxy ${id} is disconnected: its certificate may be one of the old root`)
       else if (certificate === undefined) found.push(`proxy ${id} has not told which certificate it has`)
-      else if (rotation.isCurrent(certificate.serial) !== true)
-        found.push(`proxy ${id} has a certificate of the old root, until ${certificate.notAfter}`)
+      else {
+        const isCurrent = rotation.isCurrent(certificate.serial)
+        const which = isCurrent === undefined ? 'that may be of the old root' : 'of the old root'
+        if (isCurrent !== true) found.push(`proxy ${id} has a certificate ${which}, until ${certificate.notAfter}`)
+      }
     }
     return found.length === 0
       ? found

@@ -40,6 +40,11 @@ export class Withdrawn {
     this.#book.add(one)
   }
 
+  /** The fingerprint of the root to which it leads; undefined: not known. */
+  rootOf(serial: string): string | undefined {
+    return this.#book.rootOf(serial)
+  }
+
   /** What revokes it; undefined: nothing does. serial: as below. */
   find(identity: string, serial?: string): Revoked | undefined {
     return isRevoked(this.#revoked, identity, serial)

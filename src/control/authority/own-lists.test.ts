@@ -126,14 +126,27 @@ test('a step of the root that a crash breaks off is gone on with: what was signe
   const list = readCrls(third.authority.lists().pem.join('')).find(crl => crl.isSignedBy(before))
   assert.deepEqual([...(list?.entries.keys() ?? [])], [serial])
   const after = await third.authority.issue(makeCsr(await newKey(), cart), cart)
-  assert.ok('peer' in third.authority.identify(after.chain.map(pem => readCertificate(pem).raw)))
+  assert.deepEqual(
+    [serial, after.serial, 'ff'].map(each => third.authority.rotation!.isCurrent(each)),
+    [false, true, undefined],
+  )
+  third.close()
+  const restarted = await open(folder.path, clock)
+  assert.deepEqual(
+    [serial, after.serial, 'ff'].map(each => restarted.authority.rotation!.isCurrent(each)),
+    [false, true, undefined],
+    'after a restart',
+  )
+  restarted.close()
+  const fourth = await open(folder.path, clock)
+  assert.ok('peer' in fourth.authority.identify(after.chain.map(pem => readCertificate(pem).raw)))
 
   // The old root is trusted no more, and its key is not yet destroyed.
-  await third.authority.rotation!.step()
-  third.close()
+  await fourth.authority.rotation!.step()
+  fourth.close()
   const [kept] = await roots()
   await copyFile(`${folder.path}/root.pem`, `${ca}/root.pem`)
-  const fourth = await open(folder.path, clock)
-  assert.deepEqual([fourth.authority.rotation!.state().stage, await roots()], ['steady', [kept]])
-  fourth.close()
+  const fifth = await open(folder.path, clock)
+  assert.deepEqual([fifth.authority.rotation!.state().stage, await roots()], ['steady', [kept]])
+  fifth.close()
 })
