@@ -60,6 +60,16 @@ describe('what may leave the mesh', () => {
     assert.equal(judgeEgress(denying, { name: 'b.example', port: 443 }).isAllowed, true)
   })
 
+  test('a method is let out to the letter, and denied in any case of letters', () => {
+    const target = { hosts: ['a.example'], methods: ['DELETE'] }
+    const each = (egress: Egress) =>
+      ['DELETE', 'delete', 'GET'].map(
+        method => judgeEgress(egress, { name: 'a.example', port: 80, request: { method, path: '/' } }).isAllowed,
+      )
+    assert.deepEqual(each(strict([rule('0', target)])), [true, false, false])
+    assert.deepEqual(each({ ...strict([], [rule('0', target)]), default: 'allow' }), [false, false, true])
+  })
+
   test('names and addresses do not borrow from each other', () => {
     const egress = strict([rule('0', { hosts: ['b.example', 'a.example'], ports: [443] }, { networks: ['10.0.0.0/8'] }), rule('1')])
     assert.deepEqual(allowedHosts(egress), ['a.example', 'b.example'])

@@ -54,9 +54,13 @@ function targetFits({ hosts, networks, ports, methods, paths }: EgressTarget, de
   if (networks !== undefined && !networks.some(network => isIn(address, network))) return false
   if (methods === undefined && paths === undefined) return true
   if (request === undefined) return ofUnseen
-  if (methods !== undefined && !methods.includes(request.method)) return false
+  if (methods !== undefined && !methods.some(each => isMethod(each, request.method, ofUnseen))) return false
   return paths === undefined || isPath(paths, request.path, ofUnseen)
 }
+
+/** Some servers take `delete` for DELETE: it is denied as either. */
+const isMethod = (one: string, asked: string, ofUnseen: boolean): boolean =>
+  one === asked || (ofUnseen && one.toUpperCase() === asked.toUpperCase())
 
 /** A path that servers read in two ways must be allowed as both, and is denied as either. */
 function isPath(paths: readonly TextMatch[], asked: string, ofUnseen: boolean): boolean {

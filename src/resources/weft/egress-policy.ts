@@ -60,7 +60,7 @@ const destination = z
       ),
     ipBlocks: list(network()).optional().describe('Addresses or networks to which the connection goes.'),
     ports: list(portNumber()).optional().describe('Ports; absent: all.'),
-    methods: list(method()).optional().describe('Methods of HTTP; case counts.'),
+    methods: list(method()).optional().describe('Methods of HTTP; case counts where it lets out, and not where it denies.'),
     paths: list(path).optional().describe('Paths of HTTP, normalised before they are compared.'),
   })
   .check(

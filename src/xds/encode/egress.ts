@@ -144,7 +144,9 @@ function whole({ hosts, networks, ports, methods, paths }: EgressTarget, at: 'ht
           ),
         ]),
     ...(ports === undefined ? [] : [oneOf(ports.map(port => permission({ case: 'destinationPort', value: port })))]),
-    ...(methods === undefined || !isHttp ? [] : [oneOf(methods.map(value => header(':method', matcher({ type: 'exact', value }))))]),
+    ...(methods === undefined || !isHttp
+      ? []
+      : [oneOf(methods.map(value => header(':method', matcher({ type: 'exact', value }, denies))))]),
     ...(paths === undefined || !isHttp
       ? []
       : [oneOf(paths.map(path => permission({ case: 'urlPath', value: { rule: { case: 'path', value: matcher(path) } } })))]),
@@ -163,8 +165,9 @@ function authority(host: string, ports: readonly number[] | undefined): string {
   return `${before}${name})\\.?${port}`
 }
 
-function matcher({ type, value }: TextMatch): StringMatcher {
+function matcher({ type, value }: TextMatch, isAnyCase = false): StringMatcher {
   return create(StringMatcherSchema, {
+    ignoreCase: isAnyCase,
     matchPattern: type === 'regex' ? { case: 'safeRegex', value: { regex: value } } : { case: type, value },
   })
 }
