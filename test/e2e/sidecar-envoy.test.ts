@@ -187,24 +187,27 @@ describe('one table of cases, two data planes', { skip, timeout: 300_000 }, () =
     for (const name of ['api', 'api.default']) assert.deepEqual(await resolver.resolve4(name), [address], name)
   })
 
-  test('what Envoy cannot carry out it refuses by name, and serves on by what it had', async () => {
+  test('what Envoy cannot carry out is closed there, and Weft in the same mesh carries it out', async () => {
     const limit = (spec: string) =>
-      `apiVersion: weft.dev/v1alpha1\nkind: RateLimitPolicy\nmetadata: { name: each, namespace: default }\nspec: { targetRefs: [{ name: called-envoy }], ${spec} }\n`
-    const path = join(mesh.folder, 'refused.yaml')
+      `apiVersion: weft.dev/v1alpha1\nkind: RateLimitPolicy\nmetadata: { name: each, namespace: default }\nspec: { targetRefs: [{ name: called-envoy }, { name: called-weft }], ${spec} }\n`
+    const path = join(mesh.folder, 'closed.yaml')
+    const statusOf = async (plane: Plane): Promise<number> =>
+      (await ask('weft', { service: `called-${plane}`, version: 'http1', calls: [{ path: '/open' }], atOnce: 1 }))[0]!.status
     const state = async () => (await mesh.client.proxies()).find(({ service }) => service === 'called-envoy')!
     // A bucket for each caller is more than Envoy has.
     writeFileSync(path, limit('local: { requests: 1000 }, by: [{ type: Identity }]'))
     const { code, stderr } = await mesh.weft('apply', '-f', path)
     assert.equal(code, 0, stderr)
-    await mesh.until('it is refused', async () => (await state()).state === 'rejected')
-    const { rejected } = await state()
-    assert.deepEqual([...new Set(rejected.map(({ type }) => type))], ['RouteConfiguration'])
-    assert.match(rejected[0]!.resource, /^inbound\//)
-    assert.match(rejected[0]!.reason, /dev\.weft\.rate-limit/)
-    const [answer] = await ask('weft', { service: 'called-envoy', version: 'http1', calls: [{ path: '/open' }], atOnce: 1 })
-    assert.equal(answer!.status, 200)
+    await mesh.until('it is told', async () => (await state()).lacking !== undefined && (await state()).state === 'synced')
+    const { rejected, lacking = [] } = await state()
+    assert.deepEqual(rejected, [])
+    assert.deepEqual(
+      [...new Set(lacking.map(({ kind, name, fate }) => `${kind} ${name} ${fate}`))],
+      ['RateLimitPolicy default/each closed'],
+    )
+    assert.deepEqual([await statusOf('envoy'), await statusOf('weft')], [503, 200])
     await mesh.weft('delete', '-f', path)
-    await mesh.until('all is well again', async () => (await state()).state === 'synced')
+    await mesh.until('all is well again', async () => (await statusOf('envoy')) === 200)
   })
 
   test('the control plane knows an Envoy as any proxy: what it has, its version, and that it is gone when it took its leave', async () => {
