@@ -70,6 +70,23 @@ describe('what may leave the mesh', () => {
     assert.deepEqual(each({ ...strict([], [rule('0', target)]), default: 'allow' }), [false, false, true])
   })
 
+  test('of a tunnel nothing is seen: what names CONNECT allows it, and what says anything of requests denies it', () => {
+    const asked = { name: 'a.example', port: 80, request: { method: 'CONNECT', path: '' } }
+    const path = [{ type: 'prefix', value: '/' } as const]
+    const cases = [
+      [{}, true],
+      [{ methods: ['CONNECT'] }, true],
+      [{ methods: ['GET'] }, false],
+      [{ paths: path }, false],
+      [{ methods: ['CONNECT'], paths: path }, false],
+    ] as const
+    for (const [says, isAllowed] of cases) {
+      const target = { hosts: ['a.example'], ...says }
+      assert.equal(judgeEgress(strict([rule('0', target)]), asked).isAllowed, isAllowed, JSON.stringify(says))
+      assert.equal(judgeEgress({ ...strict([], [rule('0', target)]), default: 'allow' }, asked).isAllowed, false, JSON.stringify(says))
+    }
+  })
+
   test('names and addresses do not borrow from each other', () => {
     const egress = strict([rule('0', { hosts: ['b.example', 'a.example'], ports: [443] }, { networks: ['10.0.0.0/8'] }), rule('1')])
     assert.deepEqual(allowedHosts(egress), ['a.example', 'b.example'])

@@ -54,6 +54,8 @@ function targetFits({ hosts, networks, ports, methods, paths }: EgressTarget, de
   if (networks !== undefined && !networks.some(network => isIn(address, network))) return false
   if (methods === undefined && paths === undefined) return true
   if (request === undefined) return ofUnseen
+  // What is said in a tunnel nobody sees: only what names the method allows it.
+  if (request.method === 'CONNECT') return ofUnseen || (paths === undefined && methods?.includes('CONNECT') === true)
   if (methods !== undefined && !methods.some(each => isMethod(each, request.method, ofUnseen))) return false
   return paths === undefined || isPath(paths, request.path, ofUnseen)
 }

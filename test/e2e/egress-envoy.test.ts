@@ -230,6 +230,16 @@ describe('the way out of the mesh, by Envoy', { skip, timeout: 120_000 }, () => 
     assert.match(await ask('/secret'), / 403$/)
   })
 
+  test('no tunnel is made to the outside, neither where rules name its host nor where they name no method', async () => {
+    for (const [host, port] of [
+      ['localhost', plain],
+      ['known.example', known],
+    ] as const) {
+      const proxy = ['--proxytunnel', '-x', `http://127.0.0.2:${port}`, '-o', '/dev/null', '-w', '%{http_connect}']
+      assert.match(await curl(...proxy, `http://${host}:${port}/secret`), /^curl 56$/)
+    }
+  })
+
   test('TLS goes where its server name is, and no further', async () => {
     assert.equal(await curl(...at('localhost', secure), `https://localhost:${secure}/`), 'local localhost 200', said)
     assert.equal(await curl(...at('one.bad.example', secure), '-k', `https://one.bad.example:${secure}/`), 'curl 35')

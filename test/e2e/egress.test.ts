@@ -257,6 +257,22 @@ describe('what leaves the mesh', { skip, timeout: 180_000 }, () => {
     assert.match(await curl(`http://inner.good.example:${plain}/`), /^403 egress-denied$/)
   })
 
+  test('a rule for requests of a host denies a tunnel to it, in which nobody sees them', async () => {
+    const connect = (host: string): Question => ({
+      kind: 'tcp',
+      host,
+      port: web,
+      say: `CONNECT ${host}:${web} HTTP/1.1\r\nHost: ${host}:${web}\r\n\r\n`,
+    })
+    const denied = { action: 'Deny', to: [{ hosts: ['real.example'], methods: ['DELETE'] }] }
+    await policy({ rules: [denied] })
+    assert.deepEqual(await ask([connect('real.example')]), ['HTTP/1.1 403 Forbidden\r'])
+    assert.equal(await curl(`http://real.example:${web}/x`), `real GET /x real.example:${web} 200`)
+    await policy(deny({ to: [{ hosts: ['real.example'], methods: ['GET'] }] }))
+    assert.deepEqual(await ask([connect('real.example')]), ['HTTP/1.1 403 Forbidden\r'])
+    assert.equal(await curl(`http://real.example:${web}/x`), `real GET /x real.example:${web} 200`)
+  })
+
   test('requests under way, connections of TLS and flows of datagrams end when the rules become stricter', async () => {
     await policy(deny({ to: [{ hosts: ['*.good.example', 'real.example'] }] }))
     const slow = await outside.slow('127.0.0.11')

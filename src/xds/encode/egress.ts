@@ -121,6 +121,8 @@ function whole({ hosts, networks, ports, methods, paths }: EgressTarget, at: 'ht
   const header = (name: string, value: StringMatcher): Permission =>
     permission({ case: 'header', value: create(HeaderMatcherSchema, { name, headerMatchSpecifier: { case: 'stringMatch', value } }) })
   const isHttp = at === 'http'
+  // What is said in a tunnel is not seen.
+  const tunnel = denies ? [header(':method', matcher({ type: 'exact', value: 'CONNECT' }))] : []
   const rules = [
     ...(hosts === undefined
       ? []
@@ -146,10 +148,15 @@ function whole({ hosts, networks, ports, methods, paths }: EgressTarget, at: 'ht
     ...(ports === undefined ? [] : [oneOf(ports.map(port => permission({ case: 'destinationPort', value: port })))]),
     ...(methods === undefined || !isHttp
       ? []
-      : [oneOf(methods.map(value => header(':method', matcher({ type: 'exact', value }, denies))))]),
+      : [oneOf([...methods.map(value => header(':method', matcher({ type: 'exact', value }, denies))), ...tunnel])]),
     ...(paths === undefined || !isHttp
       ? []
-      : [oneOf(paths.map(path => permission({ case: 'urlPath', value: { rule: { case: 'path', value: matcher(path) } } })))]),
+      : [
+          oneOf([
+            ...paths.map(path => permission({ case: 'urlPath', value: { rule: { case: 'path', value: matcher(path) } } })),
+            ...tunnel,
+          ]),
+        ]),
   ]
   return rules.length === 0 ? anything : permission({ case: 'andRules', value: { rules } })
 }
