@@ -1,18 +1,23 @@
 /**
  * What each policy costs a request: the proxy's own code between two ends in memory, without kernel and TLS, so that a microsecond is seen. The load
  * goes to a listener with the policy and to one without in turn, in slices of some milliseconds; the quietest slices are compared.
- * `node bench/policies.ts [ROUNDS]`.
+ * `node bench/policies.ts [ROUNDS [WORD]]`; WORD: only those in whose name it is.
  */
 
+import { rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import process from 'node:process'
 import { Duplex } from 'node:stream'
 import { silent } from '../src/base/log.ts'
+import { logFields, partsOf } from '../src/base/log-fields.ts'
 import type { Socket } from '../src/io/net.ts'
 import type { Access, AccessRule } from '../src/model/access-rule.ts'
 import type { Authorizer } from '../src/model/authorizer.ts'
 import type { Backend } from '../src/model/backend.ts'
 import type { Listener } from '../src/model/listener.ts'
 import type { Route, RouteTable } from '../src/model/route.ts'
+import type { AccessLog } from '../src/model/telemetry.ts'
 import type { View } from '../src/model/view.ts'
 import { Core } from '../src/proxy/core.ts'
 
@@ -22,6 +27,7 @@ type Case = {
   readonly backend?: Partial<Backend>
   readonly before?: readonly Route[]
   readonly authorizer?: Authorizer
+  readonly accessLog?: Omit<AccessLog, 'path'>
 }
 
 const plain: Route = {
@@ -140,7 +146,22 @@ const cases: Readonly<Record<string, Case>> = {
     },
   },
   'a copy of every request': { route: { mirrors: [{ backend: 'app', share: million }] } },
+  'an access log of failures, of which there are none': {
+    accessLog: { format: { type: 'json', fields: logFields }, when: [{ outcome: 'failed' }] },
+  },
+  'an access log, JSON with all fields': { accessLog: { format: { type: 'json', fields: logFields } } },
+  'an access log, text with ten fields': {
+    accessLog: {
+      format: {
+        type: 'text',
+        parts: partsOf('{time} {source} -> {destination} "{method} {path} {protocol}" {status} {duration}ms {bytesSent} "{userAgent}"'),
+      },
+    },
+  },
 }
+
+/** Made and taken away by the run. */
+const logFile = join(tmpdir(), `weft-bench-${process.pid}.log`)
 
 /** One end of a connection in memory. */
 class End extends Duplex {
@@ -223,7 +244,7 @@ function viewOf(all: readonly Case[]): View {
   const listeners: Record<string, Listener> = {}
   const routes: Record<string, RouteTable> = {}
   const backends: Record<string, Backend> = {}
-  for (const [nth, { route = {}, backend = {}, before = [], authorizer }] of all.entries()) {
+  for (const [nth, { route = {}, backend = {}, before = [], authorizer, accessLog }] of all.entries()) {
     const name = `app/${nth}:80`
     const renamed = <T>(value: T): T => JSON.parse(JSON.stringify(value).replaceAll('"backend":"app"', `"backend":"${name}"`)) as T
     const table = renamed([...before, { ...plain, ...route }])
@@ -236,6 +257,7 @@ function viewOf(all: readonly Case[]): View {
       routes: name,
       service: 'app.default',
       ...authorizers,
+      ...(accessLog === undefined ? {} : { telemetry: { accessLog: { path: logFile, ...accessLog } } }),
     }
     routes[name] = { name, hosts: [{ name: '*', domains: ['*'], routes: table }] }
     backends[name] = {
@@ -257,9 +279,9 @@ const callersEach = 16
 const requestsEach = 30
 
 /** A table in Markdown. */
-export async function policiesTable(rounds = 60): Promise<readonly string[]> {
-  const names = Object.keys(cases)
-  const all: readonly Case[] = [{}, ...Object.values(cases)]
+export async function policiesTable(rounds = 60, word = ''): Promise<readonly string[]> {
+  const names = Object.keys(cases).filter(name => name.includes(word))
+  const all: readonly Case[] = [{}, ...names.map(name => cases[name]!)]
   const core = new Core({
     needsCertificate: false,
     self: () => ({ service: 'web', namespace: 'default', workload: 'web-1', version: '', identity: '' }),
@@ -283,6 +305,7 @@ export async function policiesTable(rounds = 60): Promise<readonly string[]> {
       own.push(await cost(nth + 1))
     }
   await core[Symbol.asyncDispose]()
+  rmSync(logFile, { force: true })
   const alone = middle(seen.map(({ base }) => quiet(base)))
   return [
     `The proxy's own code for a request of HTTP/1.1 with 1 KB of answer, between ends in memory: microseconds of CPU, and what that is more than the ${alone.toFixed(1)} without any policy. What is within the first row is noise. How an endpoint is chosen is in the row balance.`,
@@ -297,4 +320,4 @@ const middle = (all: readonly number[]): number => all.toSorted((one, other) => 
 /** Other work on the machine only adds: the middle of the quietest quarter. */
 const quiet = (all: readonly number[]): number => all.toSorted((one, other) => one - other)[all.length >> 3] ?? Number.NaN
 
-if (import.meta.main) console.log((await policiesTable(Number(process.argv[2] ?? 60))).join('\n'))
+if (import.meta.main) console.log((await policiesTable(Number(process.argv[2] ?? 60), process.argv[3])).join('\n'))

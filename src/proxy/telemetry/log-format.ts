@@ -52,12 +52,14 @@ function textWriter<Of>(wanted: Extract<LogFormat, { type: 'text' }>['parts'], f
   }
 }
 
-/** In JSON's own way, which is good for text too: quotes, backslashes, control characters, halves of surrogates. */
+/** In JSON's own way, which is good for text too: quotes, backslashes, control characters, halves of surrogates. Most values have nothing of it: that is asked first (bench/policies.ts). */
 function escaped(text: string): string {
   const short = text.length > mostCharacters ? `${text.slice(0, mostCharacters)}…` : text
+  if (!isOdd.test(short)) return short
   const plain = JSON.stringify(short).slice(1, -1)
   // JSON lets these stand, but terminals obey some of them, and some readers take others for the end of a line.
-  return isOdd.test(plain) ? plain.replace(odd, found => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`) : plain
+  return plain.replace(beyondJson, found => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
-const isOdd = /[\u007f-\u009f\u2028\u2029]/
-const odd = /[\u007f-\u009f\u2028\u2029]/g
+// eslint-disable-next-line no-control-regex
+const isOdd = /["\\\u0000-\u001f\u007f-\u009f\u2028\u2029\ud800-\udfff]/
+const beyondJson = /[\u007f-\u009f\u2028\u2029]/g
