@@ -311,7 +311,7 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
     version,
     operators,
     complete: (resource, old) => platform.complete(resource, old),
-    admit: (resource, old, by) => [...foreignIdentity(resource, old, by, { trustDomain, idTemplate }), ...platform.admit(resource)],
+    admit: (resource, old, by) => [...foreignIdentity(resource, old, by, { trustDomain, idTemplate }), ...platform.admit(resource, old)],
     extra: [
       ...meshRoutes(parts),
       ...tokenRoutes({ authority, tokens, store, make: makeToken, jwks: () => jwt.jwks() }),

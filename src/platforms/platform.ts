@@ -23,8 +23,8 @@ export interface Platform {
   lastKnown(id: string): WorkloadStatus['proxy']
   /** The document with what the platform decides filled in, such as the address of a Service. Changes nothing: it may be a dry run. */
   complete(resource: Resource, old: Resource | undefined): Resource
-  /** What is wrong with a document beside the others. */
-  admit(resource: Resource): readonly Problem[]
+  /** What is wrong with a document beside the others. old: as it is stored; what is not changed is not complained about. */
+  admit(resource: Resource, old?: Resource): readonly Problem[]
   /** It said good-bye: no more traffic from now on. */
   leave(id: string): void
   close(): void

@@ -290,4 +290,13 @@ test('a Service is given its address when it is written, keeps it when it is wri
     { path: 'spec.clusterIP', says: 'is the address of Service default/a: leave it out, and one that is free is given' },
   ])
   assert.deepEqual(platform.admit(service('b', { clusterIP: 'None' })), [])
+  assert.deepEqual(platform.admit(service('b', { clusterIP: '240.77.200.7' })), [])
+  for (const clusterIP of ['203.0.113.5', '240.77.0.1', '240.77.0.300', '240.80.1.1', '240.77.01.7', '::1', 'here'])
+    assert.match(
+      platform.admit(service('b', { clusterIP }))[0]?.says ?? '',
+      /none of the addresses that the mesh gives to Services/,
+      clusterIP,
+    )
+  const before = service('b', { clusterIP: '10.0.0.1' })
+  assert.deepEqual(platform.admit(before, before), [], 'what is stored already')
 })

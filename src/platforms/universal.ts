@@ -18,7 +18,7 @@ import type { Resource } from '#resources/kind'
 import type { WorkloadResource, WorkloadStatus } from '#resources/weft'
 import type { Operation, Platform, ResourceStore } from './platform.ts'
 import type { Gateway } from '#resources/gateway-api'
-import { virtualAddress } from './universal/addresses.ts'
+import { isServiceAddress, virtualAddress } from './universal/addresses.ts'
 import { gatewayKind, gatewayOf, markedBy, sameTexts, servesGateway } from './universal/gateways.ts'
 import { Services } from './universal/services.ts'
 import { idOf, isRegistered, isShown, resourceOf, statusOf, workloadKind, workloadOf } from './universal/workloads.ts'
@@ -137,10 +137,18 @@ export class Universal implements Platform {
     return this.#services.withAddress(resource, (old as Service | undefined)?.spec?.clusterIP) ?? resource
   }
 
-  admit(resource: Resource): readonly Problem[] {
-    const owner = isService(resource) ? this.#services.otherOwner(resource) : undefined
-    if (owner === undefined) return []
-    return [{ path: 'spec.clusterIP', says: `is the address of Service ${owner}: leave it out, and one that is free is given` }]
+  admit(resource: Resource, old?: Resource): readonly Problem[] {
+    if (!isService(resource)) return []
+    const address = resource.spec?.clusterIP ?? ''
+    if (address === '' || address === 'None' || address === (old as Service | undefined)?.spec?.clusterIP) return []
+    const owner = this.#services.otherOwner(resource)
+    const says =
+      owner !== undefined
+        ? `is the address of Service ${owner}`
+        : isServiceAddress(address)
+          ? undefined
+          : `"${address}" is none of the addresses that the mesh gives to Services (240.77.0.0/16): whatever is there would be called here`
+    return says === undefined ? [] : [{ path: 'spec.clusterIP', says: `${says}: leave it out, and one that is free is given` }]
   }
 
   close(): void {

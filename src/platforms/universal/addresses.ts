@@ -17,6 +17,13 @@ export function virtualAddress(of: 'service' | 'workload', key: string, taken: (
   throw new Error(`all virtual IPs of ${block}.0.0/16 are taken: delete ${of}s that are no longer used`)
 }
 
+/** Whether it may be the address of a Service: any other would take traffic of the whole mesh that is for somebody else. */
+export function isServiceAddress(address: string): boolean {
+  const [, high, low] = /^240\.77\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})$/.exec(address) ?? []
+  const host = Number(high) * 256 + Number(low)
+  return Number(high) <= 255 && Number(low) <= 255 && host >= first && host < first + size
+}
+
 /** FNV-1a, 32 bits. */
 function hash(text: string): number {
   let value = 0x811c9dc5

@@ -74,7 +74,7 @@ const spec = z
       .enum(['ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName'])
       .default('ClusterIP')
       .describe('How it is reached from outside.'),
-    clusterIP: z.string().optional().describe('The virtual IP; assigned when absent, "None" for a headless service.'),
+    clusterIP: z.string().optional().describe('The virtual IP, of 240.77.0.0/16; assigned when absent, "None" for a headless service.'),
     clusterIPs: atomicList(z.string()).optional().describe('The virtual IPs, one per address family; the first is clusterIP.'),
     ipFamilies: atomicList(z.enum(['IPv4', 'IPv6']))
       .optional()
