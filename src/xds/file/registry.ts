@@ -7,6 +7,10 @@ import { ClusterLoadAssignmentSchema } from '../gen/envoy/config/endpoint/v3/end
 import { ListenerSchema } from '../gen/envoy/config/listener/v3/listener_pb.ts'
 import { FilterConfigSchema } from '../gen/envoy/config/route/v3/route_components_pb.ts'
 import { RouteConfigurationSchema } from '../gen/envoy/config/route/v3/route_pb.ts'
+import { OpenTelemetryConfigSchema } from '../gen/envoy/config/trace/v3/opentelemetry_pb.ts'
+import { FileAccessLogSchema } from '../gen/envoy/extensions/access_loggers/file/v3/file_pb.ts'
+import { ExpressionFilterSchema } from '../gen/envoy/extensions/access_loggers/filters/cel/v3/cel_pb.ts'
+import { StdoutAccessLogSchema } from '../gen/envoy/extensions/access_loggers/stream/v3/stream_pb.ts'
 import { ClusterConfigSchema as ChainSchema } from '../gen/envoy/extensions/clusters/aggregate/v3/cluster_pb.ts'
 import { ClusterConfigSchema as NamesClusterSchema } from '../gen/envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster_pb.ts'
 import { BrotliSchema } from '../gen/envoy/extensions/compression/brotli/compressor/v3/brotli_pb.ts'
@@ -61,6 +65,10 @@ export const resourceSchemas = {
 export const registry = createRegistry(
   ...Object.values(resourceSchemas),
   HttpConnectionManagerSchema,
+  OpenTelemetryConfigSchema,
+  FileAccessLogSchema,
+  StdoutAccessLogSchema,
+  ExpressionFilterSchema,
   JwtAuthenticationSchema,
   PerRouteConfigSchema,
   TcpProxySchema,
