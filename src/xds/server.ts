@@ -250,9 +250,11 @@ function refusedOf({ typeUrl, resources }: Sent, { message }: Refusal): Rejectio
       ? [{ typeUrl, resource: name, version, reason: message.trim() }]
       : []
   })
-  return found.length > 0
-    ? found
-    : [{ typeUrl, resource: resources.length === 1 ? resources[0]!.name : everything, version: '', reason: message.trim() }]
+  const [only] = resources
+  if (found.length > 0) return found
+  return resources.length === 1 && only !== undefined
+    ? [{ typeUrl, resource: only.name, version: only.version, reason: message.trim() }]
+    : [{ typeUrl, resource: everything, version: '', reason: message.trim() }]
 }
 
 /** As a whole word: `a:80` is not named by `a:8080`. */

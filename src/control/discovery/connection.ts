@@ -6,8 +6,9 @@ import { lackingIn } from '#compiler'
 import { lacks, tellLack } from '#model/envoy'
 import type { View } from '#model/view'
 import type { ProxyNode } from '#model/workload'
-import { type AdsServer, type Progress, type Rejection, snapshotOf } from '#xds/server'
+import { type AdsServer, type Progress, type Rejection, type Snapshot, snapshotOf } from '#xds/server'
 import type { CompileLoop, Cut } from '../compile-loop.ts'
+import { StandIns } from './stand-ins.ts'
 
 export type ConnectionOptions = {
   readonly node: ProxyNode
@@ -26,6 +27,15 @@ export class Connection {
   readonly #refusedAt = new Map<string, string>()
   #lastSeen: string
   #cut: Cut | undefined
+  /** The view as it was sent. */
+  #sent: View | undefined
+  #revision = 0
+  /** The newest revision that it had whole before something stood in. */
+  #whole = 0
+  /** From this one on what the stream says holds again. */
+  #resumes = 0
+  #snapshot: Snapshot | undefined
+  readonly #standIns = new StandIns()
   #moved = ''
 
   constructor(options: ConnectionOptions) {
@@ -35,11 +45,19 @@ export class Connection {
   }
 
   get view(): View | undefined {
-    return this.#cut?.view
+    return this.#sent
   }
 
   get progress(): Progress {
-    return this.#options.server.progress
+    const { progress } = this.#options.server
+    const { rejected } = this.#standIns
+    if (rejected.length === 0 && progress.active >= this.#resumes) {
+      this.#whole = progress.active
+      return progress
+    }
+    const known = new Set(rejected.map(({ typeUrl, resource }) => `${typeUrl} ${resource}`))
+    const others = progress.rejected.filter(({ typeUrl, resource }) => !known.has(`${typeUrl} ${resource}`))
+    return { ...progress, active: Math.min(progress.active, this.#whole), rejected: [...rejected, ...others] }
   }
 
   /** Whether it acknowledged or refused anything since that was last asked. */
@@ -58,19 +76,38 @@ export class Connection {
 
   /** Takes the newest compilation; sends what of it is new to this proxy. */
   follow(loop: CompileLoop): void {
-    const { server, flush } = this.#options
     this.#cut = loop.cut(this.node, this.#cut)
     if (this.#cut === undefined || loop.current === undefined) return
-    server.setSnapshot(snapshotOf(this.#cut.view, loop.current.revision))
-    flush()
+    this.#revision = loop.current.revision
+    this.#send(this.#cut.view)
+    this.#options.flush()
+  }
+
+  #send(compiled: View): void {
+    if (this.#standIns.rejected.length > 0) this.#resumes = this.#revision
+    this.#sent = this.node.isEnvoy === true ? this.#standIns.over(compiled) : compiled
+    this.#snapshot = snapshotOf(this.#sent, this.#revision)
+    this.#options.server.setSnapshot(this.#snapshot)
   }
 
   seen(): void {
     this.#lastSeen = this.#now()
+    const { server } = this.#options
+    if (this.node.isEnvoy === true && this.#sent !== undefined && server.isSettled)
+      this.#standIns.settled(this.#sent, server.progress.rejected)
   }
 
+  /** What it refuses it does not have. An Envoy gets something else in its place where it would let in who is to be kept out. */
   refused(resources: readonly Rejection[]): void {
     for (const { typeUrl, resource } of resources) this.#refusedAt.set(`${typeUrl} ${resource}`, this.#now())
+    const compiled = this.#cut?.view
+    if (this.node.isEnvoy !== true || compiled === undefined) return
+    // Of what has become another since then it is heard again.
+    const known = this.#snapshot?.resources as Readonly<Record<string, ReadonlyMap<string, { readonly version: string }>>> | undefined
+    const current = resources.filter(
+      ({ typeUrl, resource, version }) => version === '' || known?.[typeUrl]?.get(resource)?.version === version,
+    )
+    if (this.#standIns.refused(current, compiled)) this.#send(compiled)
   }
 
   end(code: number, details: string): void {
@@ -97,7 +134,7 @@ export class Connection {
         reason,
         at: this.#refusedAt.get(`${typeUrl} ${resource}`) ?? this.#lastSeen,
       })),
-      ...lackingOf(this.view),
+      ...lackingOf(this.#cut?.view),
       health,
       identity: this.#options.identity,
       ...(admin === undefined ? {} : { admin }),
