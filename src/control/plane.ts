@@ -8,6 +8,7 @@ import { askHttp } from '#io/ask-http'
 import { fetchWith } from '#io/fetch'
 import { serveEach, serveGrpc } from '#io/grpc'
 import { isLoopback, serveHttp } from '#io/http-server'
+import { allowLinearRegex } from '#io/linear-regex'
 import { openRedis } from '#io/redis'
 import { Traffic } from '#observe/traffic'
 import { Universal } from '#platforms/universal'
@@ -96,6 +97,8 @@ export type Plane = AsyncDisposable & {
 /** Rejects with one sentence that says what to do: a port in use, a folder that cannot be written, a store that cannot be read. */
 export async function openPlane(options: PlaneOptions): Promise<Plane> {
   const { folder, trustDomain, version, log } = options
+  // What would match is told with the expressions of operators, of paths that whoever asks writes.
+  allowLinearRegex()
   const clock = systemClock
   const startedAt = clock.now()
   const serving = servingOf(options.api)

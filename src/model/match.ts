@@ -2,6 +2,7 @@
 
 import type { Claims } from './claims.ts'
 import type { Match, Route, RouteTable, ValueMatch, VirtualHost, WeightedBackend } from './route.ts'
+import { wholly } from './expression.ts'
 import { hostAmong } from './match/hosts.ts'
 import { firstOf, indexRoutes, type RouteIndex } from './match/route-index.ts'
 
@@ -59,7 +60,7 @@ export function failsAt(match: Match, request: RequestFacts): FailedAt | undefin
         ? request.path !== path.value
         : path.type === 'prefix'
           ? !hasPrefix(request.path, path.value)
-          : !fully(path.value).test(request.path)
+          : !fully(path.value)(request.path)
     )
       return 'path'
   }
@@ -82,7 +83,7 @@ export function hasPrefix(path: string, prefix: string): boolean {
 }
 
 const valueMatches = (want: ValueMatch, value: string | undefined): boolean =>
-  value !== undefined && (want.type === 'exact' ? value === want.value : fully(want.value).test(value))
+  value !== undefined && (want.type === 'exact' ? value === want.value : fully(want.value)(value))
 
 /** The first value of a query parameter, decoded as WHATWG URLSearchParams does (Gateway API: only the first is considered). */
 export function queryValue(search: string, name: string): string | undefined {
@@ -90,16 +91,16 @@ export function queryValue(search: string, name: string): string | undefined {
   return new URLSearchParams(search).get(name) ?? undefined
 }
 
-const compiled = new Map<string, RegExp>()
+const compiled = new Map<string, (text: string) => boolean>()
 
 /** A regular expression that must match the whole value; kept, since the set is that of the configuration. */
-function fully(pattern: string): RegExp {
-  let regex = compiled.get(pattern)
-  if (regex === undefined) {
+function fully(pattern: string): (text: string) => boolean {
+  let test = compiled.get(pattern)
+  if (test === undefined) {
     if (compiled.size > 10_000) compiled.clear()
-    compiled.set(pattern, (regex = new RegExp(`^(?:${pattern})$`, 'u')))
+    compiled.set(pattern, (test = wholly(pattern)))
   }
-  return regex
+  return test
 }
 
 /** Share by weight; random is in [0, 1). Undefined where no weight is above zero. */

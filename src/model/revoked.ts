@@ -1,6 +1,7 @@
 /** Who is revoked: the same answer in the control plane, which gives nothing more, and in each proxy, which believes nothing more. */
 
 import type { TextMatch } from './access-rule.ts'
+import { wholly } from './expression.ts'
 import type { Revoked } from './trust.ts'
 
 /** The first entry that names the identity, or the certificate; undefined: none. serial: lower-case hex. */
@@ -39,10 +40,7 @@ function fitting({ type, value }: TextMatch): (identity: string) => boolean {
       return identity => identity.startsWith(value)
     case 'suffix':
       return identity => identity.endsWith(value)
-    case 'regex': {
-      // Made by the compiler of a pattern with stars: it has no nested repetition.
-      const expression = new RegExp(`^(?:${value})$`)
-      return identity => expression.test(identity)
-    }
+    case 'regex':
+      return wholly(value)
   }
 }

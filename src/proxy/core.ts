@@ -94,7 +94,7 @@ export class Core implements AsyncDisposable {
   #isDraining = false
 
   constructor(options: CoreOptions) {
-    // Paths of callers are rewritten by expressions of operators.
+    // What callers write is matched and rewritten by expressions of operators.
     allowLinearRegex()
     this.#options = options
     this.#patience = new Patience(options.patienceMs)

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { allowLinearRegex } from '#io/linear-regex'
+import { wholly } from '#model/expression'
 import { substitute } from '#model/rewrite'
 
 allowLinearRegex()
@@ -15,4 +16,24 @@ test('what takes the square of the length by trying again and again takes its le
   assert.equal(substitute('/service/foo/v1', { pattern: '^/service/([^/]+)(/.*)$', substitution: '\\2/\\1' }), '/v1/foo')
   assert.equal(substitute('/a/b/a', { pattern: 'a', substitution: 'c' }), '/c/b/c')
   assert.equal(substitute('/(x)', { pattern: '\\p{L}', substitution: 'y' }), '/(y)')
+})
+
+test('what takes a power of the length, or twice the time with each character, is matched in the time of its length', () => {
+  const long = 'a'.repeat(60_000)
+  const began = performance.now()
+  for (const pattern of [
+    '.*.*.*.*.*x',
+    'a*a*a*a*b',
+    `${'a?'.repeat(100)}${'a'.repeat(100)}b`,
+    '[^/]*a[^/]*a[^/]*a[^/]*x',
+    'a{0,500}a{0,500}a{0,500}.*b',
+    '(?:ab|aa){20}.*.*.*x',
+    '(.*)a{17}(.*)b',
+  ]) {
+    assert.equal(wholly(pattern)(long), false, pattern)
+    assert.equal(wholly(pattern, true)(`${long}\u{1f600}`), false, pattern)
+  }
+  // By trying one way after the other: years.
+  assert.ok(performance.now() - began < 10_000, `${performance.now() - began} ms`)
+  assert.equal(wholly('.*.*.*x')(`${long}x`), true)
 })

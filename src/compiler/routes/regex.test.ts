@@ -17,11 +17,14 @@ test('ordinary expressions are admitted', () => {
     '\\(a+\\)+',
     '(ab){3}',
     '\\p{L}+',
+    '\\p{L}{1,3}(?:-[0-9]+)?',
+    '[0-9a-f]{64}/.*/.*',
+    '.*.*.*x',
   ])
     assert.equal(whyNotRegex(pattern), undefined, pattern)
 })
 
-test('what could take exponential time, or what RE2 does not have, is refused with the reason', () => {
+test('what could take exponential time or the square of the length, or what RE2 does not have, is refused with the reason', () => {
   for (const [pattern, reason] of [
     ['(a+)+', /repeats a group/],
     ['(a*)*b', /repeats a group/],
@@ -42,6 +45,11 @@ test('what could take exponential time, or what RE2 does not have, is refused wi
     ['a)(b', /not a valid/],
     ['[a', /not a valid/],
     ['a'.repeat(1025), /longer than 1024/],
+    ['a{1001}', /more than 1000 times/],
+    ['(?:a{100}){21}', /longer than 2000 steps/],
+    ['a{900}b{900}c{900}', /longer than 2000 steps/],
+    ['\\p{L}+-\\p{L}+', /repeats several things beside \\p/],
+    ['\u{1f600}.*.*', /repeats several things beside/],
   ] as const)
     assert.match(whyNotRegex(pattern) ?? '', reason, pattern)
 })

@@ -1,11 +1,17 @@
-/** Which regular expressions are admitted: those that RE2 has too, and that cannot make matching take exponential time. */
+/** Which regular expressions are admitted: those that RE2 has too, and that cannot make matching take long. */
+
+import { canBeLinear, plainly } from '#model/expression'
 
 const maxLength = 1024
+/** RE2's own bound of one repetition, and what all of an expression may come to when they are written out. */
+const mostTimes = 1000
+const mostSteps = 2000
 
 /**
  * Why an expression is refused, as the end of a sentence; undefined when it may be used. It is matched with the engine of JavaScript,
  * which backtracks: so no backreference, no lookaround (RE2 has neither), and no repetition of what itself varies, such as `(a+)+`.
- * What is left can still take time in proportion to a power of the value's length (`.*.*.*x`); the proxy bounds that length.
+ * What can still take time in proportion to a power of the value's length (`.*.*.*x`) is matched in linear time (model/expression.ts);
+ * where classes of Unicode stand in the way of that, it is refused.
  */
 export function whyNotRegex(pattern: string): string | undefined {
   if (pattern.length > maxLength) return `is longer than ${maxLength} characters`
@@ -15,16 +21,32 @@ export function whyNotRegex(pattern: string): string | undefined {
   } catch (thrown) {
     return `is not a valid regular expression (${thrown instanceof Error ? thrown.message.replace(/^Invalid regular expression: /, '') : String(thrown)})`
   }
-  return walk(pattern)
+  return walk(pattern) ?? (canBeLinear(pattern) ? undefined : whyNotByTrying(pattern))
 }
 
-/** varies: something inside is repeated a varying number of times. ambiguous: a group inside has alternatives that may begin alike. starts: how each alternative begins, undefined where that is no plain character. */
-type Group = { varies: boolean; ambiguous: boolean; starts: (string | undefined)[]; atStart: boolean }
+/** So many ways of one text may be tried. */
+const mostWays = 2 ** 20
+const unbounded = 2 ** 16
+
+/** Which only backtracking can match: two things of any length make its time the square of the text's. */
+function whyNotByTrying(pattern: string): string | undefined {
+  let ways = 1
+  for (const [text, low, comma, high] of plainly(pattern).matchAll(/(?:[*+?]|\{(\d+)(,?)(\d*)\})\??/g))
+    if (low === undefined) ways *= text[0] === '?' ? 2 : unbounded
+    else if (comma === ',') ways *= high === '' ? unbounded : Number(high) - Number(low) + 1
+  return ways > mostWays
+    ? 'repeats several things beside \\p{…} or a character beyond U+FFFF, which can take the square of the length of a value: name the characters in a class such as [A-Za-z]'
+    : undefined
+}
+
+/** steps: of how many it is when repetitions are written out. varies: something inside is repeated a varying number of times. ambiguous: a group inside has alternatives that may begin alike. starts: how each alternative begins, undefined where that is no plain character. */
+type Group = { varies: boolean; ambiguous: boolean; steps: number; starts: (string | undefined)[]; atStart: boolean }
 
 function walk(pattern: string): string | undefined {
-  const group = (): Group => ({ varies: false, ambiguous: false, starts: [], atStart: true })
+  const group = (): Group => ({ varies: false, ambiguous: false, steps: 0, starts: [], atStart: true })
   const open: Group[] = [group()]
   let closed: Group | undefined // the group just closed, if a quantifier may follow it
+  let last = 1 // the steps of what a quantifier would repeat
   for (let at = 0; at < pattern.length; ) {
     const here = open.at(-1)!
     const rest = pattern.slice(at)
@@ -37,6 +59,9 @@ function walk(pattern: string): string | undefined {
         return 'repeats a group that itself repeats, such as (a+)+, which can take exponential time: rewrite it'
       if (closed && repeats && isAmbiguous(closed))
         return 'repeats alternatives that may begin alike, such as (a|ab)*, which can take exponential time: rewrite it'
+      const times = low === undefined ? 1 : Number(high || low)
+      if (times > mostTimes) return `repeats something more than ${mostTimes} times, which RE2 refuses`
+      here.steps += last * Math.max(0, times - 1)
       if (varies) here.varies = true
       if (closed?.varies) here.varies = true
       closed = undefined
@@ -60,6 +85,8 @@ function walk(pattern: string): string | undefined {
       closed = open.pop()!
       if (closed.atStart) closed.starts.push(undefined)
       if (isAmbiguous(closed)) open.at(-1)!.ambiguous = true
+      last = closed.steps
+      open.at(-1)!.steps += last
       at += 1
       continue
     }
@@ -75,8 +102,11 @@ function walk(pattern: string): string | undefined {
     if (atom === undefined) return 'uses a backreference, which RE2 does not have'
     if (here.atStart) here.starts.push(atom.length === 1 && atom !== '.' ? atom : undefined)
     here.atStart = false
+    here.steps += 1
+    last = 1
     at += atom.length
   }
+  if (open[0]!.steps > mostSteps) return `is longer than ${mostSteps} steps when its repetitions are written out: allow fewer`
   return undefined
 }
 

@@ -2,6 +2,7 @@
 
 import type { AccessCondition, TextMatch } from '../access-rule.ts'
 import { textsAt } from '../claims.ts'
+import { wholly } from '../expression.ts'
 import type { RequestFacts } from '../match.ts'
 import { isIn } from './network.ts'
 
@@ -120,10 +121,8 @@ export function textTest({ type, value }: TextMatch): (text: string) => boolean 
       return text => text.startsWith(value)
     case 'suffix':
       return text => text.endsWith(value)
-    case 'regex': {
-      const pattern = new RegExp(`^(?:${value})$`, 'su')
-      return text => pattern.test(text)
-    }
+    case 'regex':
+      return wholly(value, true)
   }
 }
 

@@ -1,5 +1,6 @@
 /** Cross-origin requests (Fetch standard, "CORS protocol"): preflights are answered here, and answers say whose pages may read them. */
 
+import { wholly } from '#model/expression'
 import type { NameValue } from '#model/filter'
 import type { Cors } from '#model/route'
 import { answerEmpty } from './answer.ts'
@@ -54,17 +55,17 @@ function named(name: string, list: readonly string[], hasCredentials: boolean, a
 }
 
 function allows({ origins }: Cors, origin: string): boolean {
-  return origins.some(({ type, value }) => (type === 'exact' ? value === '*' || value === origin : patternOf(value).test(origin)))
+  return origins.some(({ type, value }) => (type === 'exact' ? value === '*' || value === origin : patternOf(value)(origin)))
 }
 
-const patterns = new Map<string, RegExp>()
+const patterns = new Map<string, (origin: string) => boolean>()
 
 /** Kept, since the set is that of the configuration. */
-function patternOf(text: string): RegExp {
+function patternOf(text: string): (origin: string) => boolean {
   let pattern = patterns.get(text)
   if (pattern === undefined) {
     if (patterns.size > 10_000) patterns.clear()
-    patterns.set(text, (pattern = new RegExp(`^(?:${text})$`, 'u')))
+    patterns.set(text, (pattern = wholly(text)))
   }
   return pattern
 }
