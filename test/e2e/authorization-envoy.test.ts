@@ -73,6 +73,7 @@ const authorizers: readonly Authorizer[] = [
   calls('shop/body', { body: { maxBytes: 10, isCut: false } }),
   calls('shop/cut', { body: { maxBytes: 10, isCut: true } }),
   calls('shop/chosen', { ask: { type: 'grpc', headers: ['x-team'] } }),
+  calls('shop/picked', { ask: { type: 'grpc', headers: ['x-team'] }, body: { maxBytes: 10, isCut: true } }),
   requests('shop/requests'),
   requests('shop/all', {
     ask: { type: 'http', prefix: '', headers: [], toBackend: 'all', toCaller: [] },
@@ -375,6 +376,38 @@ describe('authorization services, in two data planes', { timeout: 120_000 }, () 
         const all = await ask(plane, version, '/all/yes', { method: 'POST', body: long })
         assert.equal((JSON.parse(all.body) as { body: string }).body, long, version)
         assert.deepEqual([provider.askedHttp[0]!.body, provider.askedHttp[0]!.headers['content-length']], ['abcdefghij', '10'], version)
+      }
+    })
+
+  for (const plane of planes)
+    test(`${plane}: the service is told whether the body that it is shown is whole, and by nobody else`, async () => {
+      const forged = { 'x-envoy-auth-partial-body': 'false' }
+      const bodies = { small: 'false', abcdefghij: 'false', abcdefghijk: 'true', ['abc'.repeat(30_000)]: 'true' }
+      for (const version of versions) {
+        for (const path of ['/cut/yes', '/picked/yes', '/all/yes']) {
+          const told = async (sent: Sent): Promise<string | undefined> => {
+            provider.asked.length = provider.askedHttp.length = 0
+            assert.equal((await ask(plane, version, path, sent)).status, 200)
+            const headers = provider.asked[0]?.attributes?.request?.http?.headers ?? provider.askedHttp[0]!.headers
+            return headers['x-envoy-auth-partial-body'] as string | undefined
+          }
+          for (const [body, isPartial] of Object.entries(bodies))
+            for (const isChunked of [false, true])
+              for (const headers of [{}, forged])
+                assert.equal(
+                  await told({ method: 'POST', body, isChunked, headers }),
+                  isPartial,
+                  `${version} ${path} ${body.length} ${isChunked}`,
+                )
+          assert.equal(await told({ headers: forged }), undefined, `${version} ${path}: without a body`)
+        }
+        provider.asked.length = 0
+        await ask(plane, version, '/calls/yes', { method: 'POST', body: 'small', headers: forged })
+        assert.equal(
+          provider.asked[0]!.attributes!.request!.http!.headers['x-envoy-auth-partial-body'],
+          undefined,
+          'where no body is shown',
+        )
       }
     })
 

@@ -111,6 +111,10 @@ describe('external authorization', { skip, timeout: 180_000 }, () => {
         const pay = (bytes: number) => tally(friend, { ...question, path: '/pay', method: 'POST', bytes })
         assert.deepEqual(await pay(5), { [`200 ${name}`]: 2 }, by)
         assert.match(Object.keys(await pay(50)).join(), /^403/, by)
+        const upload = (bytes: number) =>
+          tally(friend, { ...question, path: '/whole', method: 'POST', bytes, headers: { 'x-envoy-auth-partial-body': 'false' } })
+        assert.deepEqual(await upload(1024), { [`200 ${name}`]: 2 }, by)
+        assert.match(Object.keys(await upload(1025)).join(), /^403/, by)
         const login = await call(friend, { ...question, path: '/login' })
         assert.deepEqual([Object.keys(login.tally).join().slice(0, 3), login.last['location']], ['302', 'https://login.test/'], by)
         const seen = seenBy(await call(friend, { ...question, path: '/public', headers: { 'x-user': 'root', 'x-secret': 'a' } }))

@@ -12,7 +12,7 @@ import type { HeaderChange, NameValue } from '#model/filter'
 import type { View } from '#model/view'
 import { checkAuthorization, type CheckReply } from '#xds/rpcs'
 import { answerDenied } from '../requests/answer.ts'
-import { questionOf, questionOfConnection, requestOf } from './authorize/question.ts'
+import { questionOf, questionOfConnection, requestOf, type ShownBody } from './authorize/question.ts'
 import { noChange, type Verdict, verdictOf, verdictOfHttp } from './authorize/verdict.ts'
 import type { Entry, Party } from '../telemetry/entry.ts'
 import type { Exchange } from '../requests/exchange.ts'
@@ -83,7 +83,7 @@ export class Authorizations {
     exchange: Exchange,
     { name, body }: Authorizer,
     refuse: (failure: Failure) => void,
-    go: (body: Uint8Array | undefined) => void,
+    go: (body: ShownBody | undefined) => void,
   ): void {
     // Of what is no request any more after its head nothing is waited for.
     if (body === undefined || exchange.length === 0 || exchange.upgrade !== undefined || exchange.method === 'CONNECT') return go(undefined)
@@ -92,11 +92,11 @@ export class Authorizations {
       if (exchange.isGone) return
       if (gathered instanceof Failure) return refuse(gathered)
       if (gathered.length > body.maxBytes && !body.isCut) return refuse(tooLarge(name, body.maxBytes))
-      go(gathered.subarray(0, body.maxBytes))
+      go({ bytes: gathered.subarray(0, body.maxBytes), isWhole: gathered.length <= body.maxBytes })
     })
   }
 
-  #question(exchange: Exchange, authorizer: Authorizer, body: Uint8Array | undefined, view: View, done: (verdict: Verdict) => void): void {
+  #question(exchange: Exchange, authorizer: Authorizer, body: ShownBody | undefined, view: View, done: (verdict: Verdict) => void): void {
     const { ask, backend, timeoutMs } = authorizer
     if (ask.type === 'grpc')
       return this.#check(
@@ -112,11 +112,11 @@ export class Authorizations {
     if (exchange.method === 'CONNECT') return done({ type: 'invalid', why: 'by HTTP nobody can be asked about CONNECT' })
     const { pools, self } = this.#options
     const request = {
-      ...requestOf(exchange, ask),
+      ...requestOf(exchange, ask, body),
       backend,
       view,
       timeoutMs,
-      body: body ?? new Uint8Array(0),
+      body: body?.bytes ?? new Uint8Array(0),
       source: self(),
       trace: exchange.trace,
     }

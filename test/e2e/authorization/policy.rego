@@ -15,6 +15,9 @@ result := {"allowed": true, "headers": {"x-user": "ann"}, "request_headers_to_re
 } else := {"allowed": true} if {
 	called.path == "/pay"
 	count(base64.decode(called.rawBody)) <= 5
+} else := {"allowed": true} if {
+	called.path == "/whole"
+	called.headers["x-envoy-auth-partial-body"] == "false"
 } else := {"allowed": false, "http_status": 302, "headers": {"location": "https://login.test/"}} if {
 	startswith(called.path, "/login")
 } else := {"allowed": true} if {

@@ -8,8 +8,14 @@ import type { Entry } from '../../telemetry/entry.ts'
 import type { Exchange } from '../../requests/exchange.ts'
 import { forwarded } from '../../requests/forwarding.ts'
 
+/** What of the body is shown. isWhole: it is all of it, whatever the request says of its length. */
+export type ShownBody = { readonly bytes: Uint8Array; readonly isWhole: boolean }
+
+/** As Envoy calls it, beside each body that it shows; what a caller says there is never shown. */
+const partial = 'x-envoy-auth-partial-body'
+
 /** Names in lower case, each once: several of one name are one value with commas between (RFC 9110 §5.3). */
-function headersOf(exchange: Exchange, some: readonly string[] | undefined): Record<string, string> {
+function headersOf(exchange: Exchange, some: readonly string[] | undefined, body: ShownBody | undefined): Record<string, string> {
   // The id that a request without one is given later is not known yet.
   const seen = forwarded(forwardable(exchange.head.fields), exchange.entry, () => '')
   const fields = exchange.requestChange === undefined ? seen : changeFields(seen, exchange.requestChange)
@@ -18,9 +24,10 @@ function headersOf(exchange: Exchange, some: readonly string[] | undefined): Rec
   for (let at = 0; at < fields.length; at += 2) {
     const name = fields[at]!.toLowerCase()
     const value = fields[at + 1]!
-    if ((name === 'x-request-id' && value === '') || name === 'host' || wanted?.has(name) === false) continue
+    if ((name === 'x-request-id' && value === '') || name === 'host' || name === partial || wanted?.has(name) === false) continue
     found[name] = found[name] === undefined ? value : `${found[name]}${name === 'cookie' ? '; ' : ','}${value}`
   }
+  if (body !== undefined) found[partial] = String(!body.isWhole)
   return found
 }
 
@@ -41,12 +48,12 @@ function peersOf({ peer, own, ends }: Entry): { readonly source: CheckPeer; read
 }
 
 /** For gRPC. headers: absent: all. */
-export function questionOf(exchange: Exchange, headers: readonly string[] | undefined, body: Uint8Array | undefined): CheckQuestion {
+export function questionOf(exchange: Exchange, headers: readonly string[] | undefined, body: ShownBody | undefined): CheckQuestion {
   const { entry, host, method, isHttp1, length } = exchange
   const path = pathOf(exchange)
   const scheme = schemeOf(entry)
   const pseudo = { ':method': method, ':path': path, ':authority': host, ':scheme': scheme }
-  const shown = headersOf(exchange, headers)
+  const shown = headersOf(exchange, headers, body)
   return {
     ...peersOf(entry),
     http: {
@@ -58,7 +65,7 @@ export function questionOf(exchange: Exchange, headers: readonly string[] | unde
       protocol: isHttp1 ? 'HTTP/1.1' : 'HTTP/2',
       headers: headers === undefined ? { ...pseudo, ...shown } : shown,
       size: typeof length === 'number' ? length : -1,
-      ...(body === undefined ? {} : { body }),
+      ...(body === undefined ? {} : { body: body.bytes }),
     },
     atMs: Date.now(),
   }
@@ -71,9 +78,10 @@ export const questionOfConnection = (entry: Entry): CheckQuestion => ({ ...peers
 export function requestOf(
   exchange: Exchange,
   { prefix, headers }: Extract<AuthorizerQuestion, { type: 'http' }>,
+  body: ShownBody | undefined,
 ): { readonly method: string; readonly target: string; readonly fields: readonly string[] } {
   const path = pathOf(exchange)
-  const shown = headersOf(exchange, ['authorization', ...headers])
+  const shown = headersOf(exchange, ['authorization', ...headers], body)
   return {
     method: exchange.method,
     target: `${prefix}${path.startsWith('/') ? path : '/'}`,
