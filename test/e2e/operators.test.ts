@@ -176,6 +176,36 @@ suite('a control plane that requires login', () => {
     assert.equal((await call(`${path}/all-of-root`, { method: 'DELETE', token: admin })).status, 200)
   })
 
+  test('an ExternalService takes calls of all namespaces: it is for an editor of the whole mesh', async () => {
+    const body = JSON.stringify({
+      apiVersion: 'weft.dev/v1alpha1',
+      kind: 'ExternalService',
+      metadata: { name: 'payments' },
+      spec: { hosts: ['payments.example'], ports: [{ port: 80, protocol: 'HTTP' }], resolution: 'DNS' },
+    })
+    const path = '/apis/weft.dev/v1alpha1/namespaces/shop/externalservices'
+    const narrow = await tokenOf('shop-outside', 'viewer', 'editor:shop')
+    const refused = await call(path, { method: 'POST', token: narrow, body })
+    assert.match(statusIn(refused).message, /may not create externalservices.weft.dev in the whole mesh: that needs the role editor, /)
+    assert.equal((await call(path, { token: narrow })).status, 200)
+    const asked = async (token: string) => {
+      const resourceAttributes = { verb: 'create', group: 'weft.dev', resource: 'externalservices', namespace: 'shop' }
+      const review = JSON.stringify({
+        apiVersion: 'authorization.k8s.io/v1',
+        kind: 'SelfSubjectAccessReview',
+        spec: { resourceAttributes },
+      })
+      const { text: told } = await call('/apis/authorization.k8s.io/v1/selfsubjectaccessreviews', { method: 'POST', token, body: review })
+      return (JSON.parse(told) as { status: { allowed: boolean } }).status.allowed
+    }
+    assert.equal(await asked(narrow), false)
+    const wide = await tokenOf('outside', 'editor')
+    assert.equal(await asked(wide), true)
+    assert.equal((await call(path, { method: 'POST', token: wide, body })).status, 201)
+    assert.equal((await call(`${path}/payments`, { method: 'DELETE', token: narrow })).status, 403)
+    assert.equal((await call(`${path}/payments`, { method: 'DELETE', token: wide })).status, 200)
+  })
+
   test('a token that is revoked holds no more: neither for requests nor for a watch that is open', async () => {
     const { token } = await asAdmin.createUser({ name: 'gone', roles: ['viewer'] })
     const watch = await fetch(`${mesh.url}/api/v1/namespaces/shop/services?watch=1`, { headers: { authorization: `Bearer ${token}` } })

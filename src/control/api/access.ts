@@ -3,7 +3,7 @@
 import { mayDo, type Grant, roleFor, tellGrant } from '#api/rights'
 import type { HttpReply } from '#io/http-server'
 import type { Asked, Principal } from '../operators/principal.ts'
-import { rightOf } from '../operators/rights.ts'
+import { placeFor, rightOf } from '../operators/rights.ts'
 
 /** named: the roles of somebody else, by what they are called. */
 type Asking = {
@@ -55,7 +55,7 @@ function judge(grants: readonly Grant[], spec: Readonly<Record<string, unknown>>
   // `kubectl auth can-i '*' '*'`
   const right = verb === '*' ? 'administer' : rightOf(textOf(verb), textOf(resource), textOf(subresource))
   if (right === undefined) return { allowed: false, reason: `there is no verb "${textOf(verb)}" here` }
-  const place = textOf(namespace) === '' ? undefined : textOf(namespace)
+  const place = placeFor(textOf(verb), textOf(resource), textOf(namespace) || undefined)
   const role = `${roleFor(right)}${place === undefined ? '' : `:${place}`}`
   const has = grants.length === 0 ? 'no role' : grants.map(tellGrant).join(' and ')
   return { allowed: mayDo(grants, right, place), reason: `that needs the role ${role}; there is ${has}` }

@@ -94,6 +94,13 @@ export const verbRights: Readonly<Record<Verb, Right>> = {
 /** Kinds for which to change them is more than to edit: a namespace goes with all that is in it, and a Registration gives identities, as a join token does. */
 export const administered: readonly string[] = ['revocations', 'trustdomains', 'namespaces', 'certificateissuers', 'registrations']
 
+/** Kinds that live in a namespace and are about callers in all of them: who changes one needs the right in the whole mesh. */
+const meshWide: readonly string[] = ['externalservices']
+
+/** Where the right is needed; undefined: in the whole mesh. namespace: of the path. */
+export const placeFor = (verb: string, plural: string, namespace: string | undefined): string | undefined =>
+  verbRights[verb as Verb] !== 'read' && meshWide.includes(plural) ? undefined : namespace
+
 /** What a request needs. namespace: asked only of who is known, since it may be in the body; absent: in the whole mesh. what: as it is said when it is refused. */
 export type Needed = Pick<Entry, 'right'> & {
   readonly namespace?: () => string | undefined | Promise<string | undefined>
@@ -144,7 +151,7 @@ function neededForResource(request: HttpRequest, catalog: Catalog): Needed | und
   const what = `${verb} ${resourceOf(served.kind)}${subresource === undefined ? '' : `/${subresource}`}`
   // Who may read in a namespace may read the namespace itself.
   const own = !isWrite && served.kind === catalog.namespaceKind ? name : undefined
-  return { right, namespace: () => namespace ?? own, verb, what, kind: served.kind, name }
+  return { right, namespace: () => placeFor(verb, served.kind.plural, namespace ?? own), verb, what, kind: served.kind, name }
 }
 
 /** Of a verb of the Kubernetes API for a kind, by its plural. undefined: there is no such verb. */
