@@ -1,6 +1,7 @@
 /** Where in a request a token stands, and the request without it. */
 
 import { TokenRefused } from '#identity/jwt'
+import { plainName } from '#model/claim-headers'
 import type { TokenPlace } from '#model/token'
 import type { Exchange } from '../requests/exchange.ts'
 
@@ -27,12 +28,15 @@ export function findTokens(exchange: Exchange, places: readonly TokenPlace[]): r
   })
 }
 
+/** Also in spellings that servers of CGI's kind take for the same name. */
 function headersNamed({ head: { fields } }: Exchange, name: string): readonly string[] {
   const found: string[] = []
-  for (let at = 0; at < fields.length; at += 2)
-    if (fields[at]!.length === name.length && fields[at]!.toLowerCase() === name) found.push(fields[at + 1]!)
+  for (let at = 0; at < fields.length; at += 2) if (isNamed(fields[at]!, name)) found.push(fields[at + 1]!)
   return found
 }
+
+const isNamed = (field: string, name: string): boolean =>
+  field.length === name.length && (field.toLowerCase() === name || plainName(field) === plainName(name))
 
 const queryOf = ({ search }: Exchange, name: string): readonly string[] => (search === '' ? [] : new URLSearchParams(search).getAll(name))
 
@@ -55,7 +59,9 @@ export function withoutToken(exchange: Exchange, place: TokenPlace): void {
   }
   if (place.type === 'cookie') return withoutCookies(exchange, name => name === place.name)
   const { set = [], add = [], remove = [] } = exchange.requestChange ?? {}
-  exchange.requestChange = { set, add, remove: [...remove, place.name] }
+  const { fields } = exchange.head
+  const spelled = fields.flatMap((field, at) => (at % 2 === 0 && isNamed(field, place.name) ? [field.toLowerCase()] : []))
+  exchange.requestChange = { set, add, remove: [...remove, ...spelled] }
 }
 
 /** Those that are for this proxy do not go on; what was taken out before stays out. */
