@@ -18,6 +18,8 @@ export type BootstrapOptions = {
   readonly admin: { readonly host: string; readonly port: number }
 }
 
+/** The greatest that Envoy can be told. */
+const mostSteps = 2 ** 32 - 1
 const controlCluster = 'weft-control'
 const type = (name: string) => ({ '@type': `type.googleapis.com/envoy.${name}` })
 const toCluster = (name: string): JsonObject => ({
@@ -87,6 +89,12 @@ export function envoyBootstrap({ node, control, secrets, admin }: BootstrapOptio
           load_assignment: at(agentCluster, { pipe: { path: secrets } }),
           typed_extension_protocol_options: http2(false),
         },
+      ],
+    },
+    // Expressions are judged when documents are read; Envoy would refuse those that compile to more than a hundred steps: a list of values, a long host.
+    layered_runtime: {
+      layers: [
+        { name: 'weft', static_layer: { 're2.max_program_size.error_level': mostSteps, 're2.max_program_size.warn_level': mostSteps } },
       ],
     },
     // What a proxy may hold at once; without it Envoy warns that it has no limit.

@@ -1,6 +1,7 @@
 /** Which regular expressions are admitted: those that RE2 has too, and that cannot make matching take long. */
 
 import { canBeLinear, plainly } from '#model/expression'
+import { whyNotRe2 } from './re2.ts'
 
 const maxLength = 1024
 /** RE2's own bound of one repetition, and what all of an expression may come to when they are written out. */
@@ -21,7 +22,7 @@ export function whyNotRegex(pattern: string): string | undefined {
   } catch (thrown) {
     return `is not a valid regular expression (${thrown instanceof Error ? thrown.message.replace(/^Invalid regular expression: /, '') : String(thrown)})`
   }
-  return walk(pattern) ?? (canBeLinear(pattern) ? undefined : whyNotByTrying(pattern))
+  return whyNotRe2(pattern) ?? walk(pattern) ?? (canBeLinear(pattern) ? undefined : whyNotByTrying(pattern))
 }
 
 /** So many ways of one text may be tried. */
