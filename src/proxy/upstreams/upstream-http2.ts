@@ -130,7 +130,10 @@ export class Http2Upstream implements Upstream, BodySink {
     }
     this.#isSent = true
     this.#carrier.codec.send({ type: 'end', stream: this.#id, trailers })
-    if (this.#isWhole) this.#finish(undefined)
+    if (!this.#isWhole) return
+    // Nobody flushes what is over.
+    this.#carrier.flush()
+    this.#finish(undefined)
   }
   flush(): void {
     this.#carrier.flush()

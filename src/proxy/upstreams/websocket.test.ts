@@ -6,18 +6,18 @@ import { describe, test } from 'node:test'
 import { combinations, counted, pairTo, until, type Version } from '../../../test/harness/versions.ts'
 import { acceptOf } from './websocket.ts'
 
-type App = AsyncDisposable & { readonly port: number; readonly heard: string[]; held: number }
+type App = AsyncDisposable & { readonly port: number; readonly heard: string[]; held: number; ended: number }
 
 /** Shouts back what it hears; refuses /refused, takes a while for /slow, accepts CONNECT too. */
 async function shouting(version: Version): Promise<App> {
-  const app = { port: 0, heard: [] as string[], held: 0, [Symbol.asyncDispose]: async () => {} }
+  const app = { port: 0, heard: [] as string[], held: 0, ended: 0, [Symbol.asyncDispose]: async () => {} }
   const shout = (stream: NodeJS.ReadWriteStream) => {
     stream.on('data', (bytes: Buffer) => {
       app.held += bytes.length
       if (bytes.length < 1000) app.heard.push(String(bytes))
       stream.write(String(bytes).toUpperCase())
     })
-    stream.on('end', () => stream.end('bye')).on('error', () => {})
+    stream.on('end', () => (app.ended++, stream.end('bye'))).on('error', () => {})
   }
   const sockets = new Set<net.Socket>()
   const server = version === 'http1' ? http.createServer() : http2.createServer({ settings: { enableConnectProtocol: true } })
@@ -31,6 +31,7 @@ async function shouting(version: Version): Promise<App> {
           `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ${accept}\r\nSec-WebSocket-Protocol: chat\r\n\r\n`,
         )
         shout(socket)
+        if (ask.url === '/ends') socket.end()
       }
       if (ask.url === '/slow') setTimeout(agree, 300)
       else agree()
@@ -51,6 +52,7 @@ async function shouting(version: Version): Promise<App> {
       const agree = () => {
         stream.respond({ ':status': 200, 'sec-websocket-protocol': 'chat' })
         shout(stream)
+        if (headers[':path'] === '/ends') stream.end()
       }
       if (headers[':path'] === '/slow') setTimeout(agree, 300)
       else agree()
@@ -150,6 +152,16 @@ for (const [from, to] of combinations)
       assert.equal(await hear(stream), 'LASTbye')
       await until(() => counted(pair.inside, 'weft_requests_total', /reason=""/) === 1, 'it to be counted once')
       await until(() => counted(pair.outside, 'weft_upstream_streams') === 0, 'nothing to be left')
+    })
+
+    test('a workload that ended its half first learns that the caller ended, too', async () => {
+      await using app = await shouting(to)
+      await using pair = await pairTo(app.port, to)
+      const { stream } = await offer(from, pair.port, '/ends')
+      assert.equal(await hear(stream), '')
+      stream.end()
+      await until(() => app.ended === 1, 'the workload to hear of it')
+      await until(() => counted(pair.inside, 'weft_requests_total', /reason=""/) === 1, 'it to be over')
     })
 
     test('what is sent before it is agreed is held, within bounds, and comes first', async () => {
