@@ -222,6 +222,7 @@ export class Opaque {
     // While the way was made, the rules may have changed.
     const failure = this.#whyNoMore(entry)
     if (failure !== undefined) end(failure.code, denialOf(failure))
+    if (accessLogs.isOn) accessLogs.opened(entry)
     const own = accessLogs.isOn ? { sent: new OwnCount(samples.sent), received: new OwnCount(samples.received) } : undefined
     const ended = await carry(socket, connected.socket, own ?? samples, entry.listener.idleMs ?? usualIdleMs, first, line)
     this.#carried.delete(socket)

@@ -59,7 +59,7 @@ export class UnderWay {
         this.#exchanges.set(exchange.id, exchange)
         if (exchange.entry.listener.direction === 'inbound') this.#lastCalledAt = exchange.startedAt
         if (tracer.isOn) tracer.begin(exchange)
-        if (accessLogs.isOn) exchange.isLogged = true
+        if (accessLogs.isOn) accessLogs.begin(exchange)
         const refused = this.#whyNot(exchange)
         if (refused !== undefined) return answer(exchange, refused)
         serve(exchange, means, bug => {

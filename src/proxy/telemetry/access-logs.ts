@@ -14,7 +14,7 @@ import type { Exchange } from '../requests/exchange.ts'
 import { denialOf, isDenied, type Denial } from './denial.ts'
 import type { Entry, Party } from './entry.ts'
 import type { Destination } from './meter.ts'
-import { connectionFields, type ConnectionTold, requestFields } from './log-fields.ts'
+import { connectionFields, type ConnectionTold, endsOf, requestFields } from './log-fields.ts'
 import { writerOf } from './log-format.ts'
 
 export type AccessLogsOptions = {
@@ -67,6 +67,17 @@ export class AccessLogs {
       this.#sinks.delete(path)
       void lines.close(lastLinesMs)
     }
+  }
+
+  /** A connection is carried from now on: who called is known only while it is open. */
+  opened(entry: Entry): void {
+    endsOf(entry)
+  }
+
+  /** A request begins. */
+  begin(exchange: Exchange): void {
+    exchange.isLogged = true
+    endsOf(exchange.entry)
   }
 
   /** A request is over. now: performance.now(). */

@@ -4,6 +4,7 @@ import { placeOf as placeIn } from '#model/access'
 import type { Endpoint } from '#model/backend'
 import { field } from '#wire/http1'
 import { readTrace } from '#wire/trace-context'
+import type { Ends } from '#wire/proxy-protocol'
 import type { Exchange } from '../requests/exchange.ts'
 import type { Denial } from './denial.ts'
 import type { Entry, Party } from './entry.ts'
@@ -38,6 +39,12 @@ const span = (from: number, to: number): number => Math.round((to - from) * 10) 
 const placeOf = ({ service, namespace }: Party): string => (service === '' || namespace === '' ? service : `${service}.${namespace}`)
 const placeAt = (end: { readonly host: string; readonly port: number } | undefined): LogValue =>
   end && `${end.host.includes(':') ? `[${end.host}]` : end.host}:${end.port}`
+/** The kernel forgets them with the connection: they are asked for when it begins. */
+const known = new WeakMap<Entry, Ends | undefined>()
+export function endsOf(entry: Entry): Ends | undefined {
+  if (!known.has(entry)) known.set(entry, entry.ends?.())
+  return known.get(entry)
+}
 const isInbound = ({ listener }: Entry): boolean => listener.direction === 'inbound'
 const sourceOf = (entry: Entry, self: Party): Party => (entry.listener.direction === 'outbound' ? self : entry.source)
 const ownName = ({ workload, namespace }: Party): string => `${workload}.${namespace}`
@@ -82,7 +89,7 @@ export const requestFields: Fields<RequestTold> = {
   route: ({ exchange }) => exchange.route?.name,
   source: ({ exchange, self }) => placeOf(sourceOf(exchange.entry, self)),
   sourceIdentity: ({ exchange, self }) => sourceOf(exchange.entry, self).identity,
-  sourceAddress: ({ exchange }) => placeAt(exchange.entry.ends?.()?.source),
+  sourceAddress: ({ exchange }) => placeAt(endsOf(exchange.entry)?.source),
   destination: ({ exchange }) => exchange.service || exchange.entry.listener.service,
   destinationIdentity: ({ exchange, self }) => (isInbound(exchange.entry) ? (exchange.entry.own ?? self.identity) : exchange.identity),
   backend: ({ exchange }) => exchange.backend,
@@ -121,7 +128,7 @@ export const connectionFields: Fields<ConnectionTold> = {
   route: nothing,
   source: ({ entry, self }) => placeOf(sourceOf(entry, self)),
   sourceIdentity: ({ entry, self }) => sourceOf(entry, self).identity,
-  sourceAddress: ({ entry }) => placeAt(entry.ends?.()?.source),
+  sourceAddress: ({ entry }) => placeAt(endsOf(entry)?.source),
   destination: ({ service }) => service,
   destinationIdentity: ({ entry, self, identity }) => (isInbound(entry) ? (entry.own ?? self.identity) : identity),
   backend: ({ backend }) => backend,

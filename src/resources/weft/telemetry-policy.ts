@@ -99,7 +99,7 @@ const accessLog = z
   })
   .check(
     rules(function* (said) {
-      if (Object.values(said).every(each => each === undefined)) yield { path: [], says: 'must set something' }
+      if (Object.values(said).every(each => each === undefined)) yield { path: [], says: 'must set something, such as mode: Enabled' }
     }),
   )
 
@@ -166,7 +166,7 @@ const tracing = z
   })
   .check(
     rules(function* (said) {
-      if (Object.values(said).every(each => each === undefined)) yield { path: [], says: 'must set something' }
+      if (Object.values(said).every(each => each === undefined)) yield { path: [], says: 'must set something, such as mode: Enabled' }
       for (const [at, { name }] of (said.customAttributes ?? []).entries())
         if (said.customAttributes!.findIndex(other => other.name === name) < at)
           yield { path: ['customAttributes', at, 'name'], says: `"${name}" stands in an earlier entry: remove one` }
