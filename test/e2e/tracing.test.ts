@@ -189,6 +189,52 @@ describe('tracing', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.reme
     assert.deepEqual([multi.headers['x-b3-traceid'], multi.headers['x-b3-sampled']], [short.padStart(32, '0'), '0'])
   })
 
+  test('at a Gateway a trace begins, and a call of gRPC is told as one', async () => {
+    const port = await freePort()
+    const apiVersion = 'gateway.networking.k8s.io/v1'
+    const gateways = { group: 'gateway.networking.k8s.io', version: 'v1', plural: 'gateways', namespaced: true }
+    const listeners = [{ name: 'web', port, protocol: 'HTTP' }]
+    await mesh.client.apply(
+      gateways,
+      {
+        apiVersion,
+        kind: 'Gateway',
+        metadata: { name: 'edge', namespace: 'default' },
+        spec: { gatewayClassName: 'weft', listeners },
+      } as Resource,
+      { force: true },
+    )
+    await apply(mesh, 'HTTPRoute', 'edge', {
+      parentRefs: [{ name: 'edge' }],
+      rules: [
+        { matches: [{ path: { value: '/calls' } }], backendRefs: [{ name: 'web', port: 8080 }] },
+        { backendRefs: [{ name: 'web', port: 8080 }] },
+      ],
+    })
+    mesh.gateway('edge')
+    const call = async (...line: readonly string[]): Promise<string> =>
+      (await mesh.spawn(['curl', '-sS', '--max-time', '10', ...line]).exited).stdout
+    const url = `http://127.0.0.1:${port}`
+    let answer = ''
+    await mesh.until('the Gateway leads to web', async () => (answer = await call(`${url}/calls/1`)).startsWith('{'))
+    const id = traceIdIn(JSON.parse(answer) as Answer)
+    const spans = await spansOf(id, 2)
+    const [edge, web] = [spans.find(each => each.attributes['weft.direction'] === 'gateway')!, of(spans, 'web', 'server')]
+    assert.deepEqual([edge.kind, edge.parentId, web.parentId, edge.name], [2, '', edge.spanId, 'GET /calls'])
+    assert.deepEqual(
+      [edge.attributes['weft.source.service'], edge.attributes['weft.route'], edge.attributes['client.address']],
+      ['outside', 'HTTPRoute default/edge rule 0', '127.0.0.1'],
+    )
+    const rpc = freshId()
+    const fields = ['-H', 'content-type: application/grpc', '-H', `traceparent: 00-${rpc}-${span}-01`]
+    await call('--http2-prior-knowledge', '-X', 'POST', ...fields, '-o', '/dev/null', `${url}/shop.Cart/Add`)
+    for (const each of await spansOf(rpc, 2))
+      assert.deepEqual(
+        [each.name, ...['rpc.system', 'rpc.service', 'rpc.method', 'network.protocol.version'].map(name => each.attributes[name])],
+        ['shop.Cart/Add', 'grpc', 'shop.Cart', 'Add', '2'],
+      )
+  })
+
   test('a sample of 0 makes no spans, but of what its caller sampled, and of denials', async () => {
     await trace({ sampling: { percent: 0 } })
     await apply(mesh, 'Mesh', 'default', { access: { tellWhy: ['spiffe://weft.local/ns/default/sa/caller'] } })

@@ -104,11 +104,16 @@ export class Tracer {
   }
 
   #exporter(tracing: Tracing): SpanExporter {
-    const { clock, self } = this.#options
+    const { clock, self, view } = this.#options
+    let way = view()
     return new SpanExporter({
       encoding: tracing.encoding,
       resource: () => resourceOf(self(), tracing.service),
-      post: (body, done) => this.#post(tracing, body, done),
+      post: (body, done) => {
+        // What waits when a policy goes takes the way that there was.
+        if (view().backends[tracing.backend] !== undefined) way = view()
+        this.#post(tracing, way, body, done)
+      },
       count: (outcome: SpanOutcome, spans: number) => {
         this.#spans.sample([outcome]).value += spans
       },
@@ -118,13 +123,13 @@ export class Tracer {
   }
 
   /** By the ways of the view, as requests of the workload go; no proxy that it meets makes a span of it. */
-  #post(tracing: Tracing, body: Uint8Array, done: (posted: Posted) => void): void {
-    const { view, self, pools } = this.#options
+  #post(tracing: Tracing, view: View, body: Uint8Array, done: (posted: Posted) => void): void {
+    const { self, pools } = this.#options
     const { host, pathname } = new URL(tracing.url)
     const { backend, encoding } = tracing
     const fields = ['host', host, 'content-type', otlpTypes[encoding], 'user-agent', 'weft']
     const call = {
-      view: view(),
+      view,
       backend,
       method: 'POST',
       target: pathname,
