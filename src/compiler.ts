@@ -40,7 +40,7 @@ import { reportRoutes } from './compiler/routes/statuses.ts'
 import { findPolicies, judgingBackends } from './compiler/policies/backend.ts'
 import { findLimitService } from './compiler/policies/limit-service.ts'
 import { judgingLimits, limitAtGateways, Limiting, lowerPlaceLimits, lowerRateLimits, spendersOf } from './compiler/policies/rate-limits.ts'
-import { findTelemetry, judgingTelemetry } from './compiler/policies/telemetry.ts'
+import { findTelemetry, judgingTelemetry, toldOf } from './compiler/policies/telemetry.ts'
 import { judgingRoutes } from './compiler/policies/route.ts'
 import { Settling } from './compiler/policies/settle.ts'
 import type { ServicePort, Services } from './compiler/services/services.ts'
@@ -231,7 +231,7 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
     ...logins.told(gathered.loginPolicies, loggingIn.statuses),
     ...guarding.statuses,
     ...authentication.statuses,
-    ...telling.statuses,
+    ...toldOf(gathered.telemetryPolicies, telling, mesh.telemetry),
     ...gateways.statuses,
     ...externals.statuses,
     ...egress.statuses,

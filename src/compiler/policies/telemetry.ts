@@ -12,6 +12,7 @@ import type { TelemetryPolicy, TelemetryPolicySpec } from '#resources/weft'
 import { namespaceOf } from '../gather.ts'
 import { outsideBackend } from '../outside/backend.ts'
 import { selects } from '../services/services.ts'
+import { type ResourceStatus, state } from '../status.ts'
 import { millionths } from './faults.ts'
 import { specOf } from './fields.ts'
 import { layerOf } from './layers.ts'
@@ -36,6 +37,32 @@ export function findTelemetry(policies: readonly TelemetryPolicy[], targets: Tar
   )
   const wide = targets.ofPlace('').filter(({ level }) => level === 'Mesh')
   return [...narrow, ...wide.map(placed => ({ layer: layerOf(placed) }))]
+}
+
+/** What the policies are told; of those that speak of spans, whether any of them can be made. */
+export function toldOf(
+  policies: readonly TelemetryPolicy[],
+  targets: Targets<TelemetryPolicy>,
+  telemetry: Mesh['telemetry'],
+): readonly ResourceStatus[] {
+  const byName = new Map(policies.map(each => [`${namespaceOf(each)}/${each.metadata.name}`, each]))
+  return targets.statuses.map(status => {
+    const policy = byName.get(`${status.namespace ?? 'default'}/${status.name}`)
+    const tracing = policy?.spec?.tracing
+    if (policy === undefined || tracing === undefined || tracing.mode === 'Disabled') return status
+    const isWide = policy.spec!.targetRefs.some(({ kind }) => kind === 'Mesh')
+    const around = telemetry.filter(({ namespace }) => isWide || namespace === undefined || namespace === namespaceOf(policy))
+    if (around.some(({ layer }) => 'tracing.exporter' in layer.says)) return status
+    const says =
+      'spec.tracing: no policy names an exporter for these proxies, so that no spans are made: give exporter, here or for the mesh'
+    const condition = state(policy, 'PartiallyInvalid', true, 'NoExporter', says)
+    const ancestors = (status.ancestors ?? []).map(each =>
+      each.conditions.some(one => one.type === 'Accepted' && one.status === 'True')
+        ? { ...each, conditions: [...each.conditions, condition] }
+        : each,
+    )
+    return { ...status, ancestors }
+  })
 }
 
 /** Undefined where nobody says anything that holds for this proxy. */
