@@ -101,46 +101,56 @@ describe('what Envoy takes', { skip, timeout: 240_000 }, () => {
   const inFolder = (set: Documents): Documents =>
     JSON.parse(JSON.stringify(set).replaceAll('/var/log/weft/', `${mesh.folder}/`)) as Documents
 
-  async function holding(set: Documents, isTolerant: boolean, seen: (proxies: readonly ProxyStatus[]) => Promise<void>): Promise<void> {
+  async function applied(set: Documents, seen: (documents: readonly Resource[]) => Promise<void>, isTolerant = false): Promise<void> {
     const listeners = set.documents.flatMap(
       ({ spec }) => (spec as { listeners?: readonly { port?: number }[] } | undefined)?.listeners ?? [],
     )
     for (const { port } of listeners) if (port !== undefined && !gatewayPorts.has(port)) gatewayPorts.set(port, await freePort())
     const { documents } = forEnvoys(inFolder(set), ports, port => gatewayPorts.get(port) ?? port)
-    const applied: Resource[] = []
+    const there: Resource[] = []
     try {
       for (const document of documents) {
         const refused = await mesh.client.apply(pathOf(document), document, { ...scopeOf(document), force: true }).then(
           () => undefined,
           (thrown: unknown) => thrown,
         )
-        if (refused === undefined) applied.push(document)
+        if (refused === undefined) there.push(document)
         else if (!isTolerant || !(refused instanceof ApiError)) throw refused
       }
-      const proxies = await answered()
-      for (const { id, rejected } of proxies)
-        assert.deepEqual(
-          rejected.filter(({ reason }) => !isOfMachine(reason)).map(({ resource, reason }) => `${resource}: ${reason}`),
-          [],
-          id,
-        )
-      for (const { id, lacking = [] } of proxies)
-        for (const { kind, name, fate } of lacking) {
-          const document = documents.find(each => each.kind === kind && `${each.metadata.namespace}/${each.metadata.name}` === name)
-          if (document === undefined || fate === 'less') continue
-          await mesh.until(`${kind} ${name} tells what ${id} does not carry out`, async () =>
-            (await conditionsOf(document)).some(
-              ({ type, status, reason, message }) =>
-                type === 'Enforced' && status === 'False' && reason === 'ProxyLacks' && message.includes(id),
-            ),
-          )
-        }
-      await seen(proxies)
+      await seen(documents)
     } finally {
-      for (const document of applied.toReversed())
+      for (const document of there.toReversed())
         await mesh.client.delete(pathOf(document), document.metadata.name, scopeOf(document)).catch(() => {})
     }
   }
+
+  /** Both take it, and what they do not carry out it tells. */
+  const holding = (set: Documents, isTolerant: boolean, seen: (proxies: readonly ProxyStatus[]) => Promise<void>): Promise<void> =>
+    applied(
+      set,
+      async documents => {
+        const proxies = await answered()
+        for (const { id, rejected } of proxies)
+          assert.deepEqual(
+            rejected.filter(({ reason }) => !isOfMachine(reason)).map(({ resource, reason }) => `${resource}: ${reason}`),
+            [],
+            id,
+          )
+        for (const { id, lacking = [] } of proxies)
+          for (const { kind, name, fate } of lacking) {
+            const document = documents.find(each => each.kind === kind && `${each.metadata.namespace}/${each.metadata.name}` === name)
+            if (document === undefined || fate === 'less') continue
+            await mesh.until(`${kind} ${name} tells what ${id} does not carry out`, async () =>
+              (await conditionsOf(document)).some(
+                ({ type, status, reason, message }) =>
+                  type === 'Enforced' && status === 'False' && reason === 'ProxyLacks' && message.includes(id),
+              ),
+            )
+          }
+        await seen(proxies)
+      },
+      isTolerant,
+    )
 
   const secret = (): Resource => {
     const read = (file: string) => readFileSync(join(mesh.folder, file)).toString('base64')
@@ -215,5 +225,37 @@ spec: { targetRefs: [{ kind: Service, name: web }], limits: { requestHeaders: 10
       const refused = stats.split('\n').filter(line => line !== '' && !line.endsWith(': 0'))
       assert.deepEqual(refused, [], id)
     }
+  })
+
+  test('a refusal that nobody foresaw is told, and no policy waits for its end', async () => {
+    const documents = (text: string): Documents => ({ name: 'unforeseen', documents: readDocuments(text, 'unforeseen.yaml').resources })
+    const log = `apiVersion: weft.dev/v1alpha1
+kind: TelemetryPolicy
+metadata: { name: log, namespace: weft-system }
+spec: { targetRefs: [{ kind: Mesh }], accessLog: { destination: { type: File, path: /nowhere/at/all.log } } }
+`
+    const deny = `apiVersion: weft.dev/v1alpha1
+kind: AccessPolicy
+metadata: { name: nobody }
+spec: { targetRefs: [{ kind: Service, name: web }], action: Deny, rules: [{}] }
+`
+    await applied(documents(web), async () => {
+      await mesh.until('an answer of the program', async () => (await call()) === 200)
+      await applied(documents(log), async () => {
+        const refused = async () => (await answered()).flatMap(({ rejected }) => rejected)
+        await mesh.until('the log is refused, and the listeners are taken without', async () =>
+          (await refused()).some(
+            ({ resource, reason }) => /^inbound/.test(resource) && /unable to open file.*without an access log/.test(reason),
+          ),
+        )
+        assert.equal(await call(), 200)
+        const told = await mesh.weft('status')
+        assert.equal(told.code, 1)
+        assert.match(`${told.stdout}${told.stderr}`, /refused inbound\/\d+: unable to open file/)
+        await applied(documents(deny), () => mesh.until('nobody is let in', async () => (await call()) === 403))
+        await mesh.until('an answer of the program', async () => (await call()) === 200)
+      })
+      await mesh.until('all is well again', async () => (await answered()).every(({ state }) => state === 'synced'))
+    })
   })
 })

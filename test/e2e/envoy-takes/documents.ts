@@ -53,7 +53,10 @@ export function cases(): readonly Documents[] {
   )
 }
 
-const withServices = ({ name, documents }: Documents): Documents => ({ name, documents: [...documents, ...servicesAround(documents)] })
+const withServices = ({ name, documents }: Documents): Documents => ({
+  name,
+  documents: atHome([...documents, ...servicesAround(documents)]),
+})
 
 type Fields = Readonly<Record<string, unknown>>
 const isFields = (value: unknown): value is Fields => typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -78,8 +81,7 @@ function atHome(documents: readonly Resource[]): readonly Resource[] {
 const home = 'default'
 
 /** portOf: where a port of a Gateway is, in place of the one that is written. */
-export function forEnvoys({ name, documents: written }: Documents, ports: Ports, portOf: (port: number) => number): Documents {
-  const documents = atHome(written)
+export function forEnvoys({ name, documents }: Documents, ports: Ports, portOf: (port: number) => number): Documents {
   const gateways = documents.filter(({ kind }) => kind === 'Gateway')
   const [first] = gateways
   const own = first?.metadata.name
