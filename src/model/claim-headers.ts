@@ -4,7 +4,11 @@ import type { Access, AccessCondition, AccessRule } from './access-rule.ts'
 import type { Listener } from './listener.ts'
 
 /** What servers of CGI's kind take for the same name of a header (RFC 3875 §4.1.18, and what became of it): whatever is no letter and no digit is `_` to them. */
-export const plainName = (name: string): string => name.toLowerCase().replaceAll(/[^a-z0-9]/g, '-')
+export function plainName(name: string): string {
+  const lower = name.toLowerCase()
+  return odd.test(lower) ? lower.replaceAll(/[^a-z0-9]/g, '-') : lower
+}
+const odd = /[^a-z0-9-]/
 
 /** By plain name. */
 export const claimHeadersAt = ({ tokens = [], logins = [] }: Pick<Listener, 'tokens' | 'logins'>): ReadonlySet<string> =>

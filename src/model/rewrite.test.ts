@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { Redirect } from './filter.ts'
 import { describe, test } from 'node:test'
-import { changeFields, changePath, locationOf, rewrite, substitute } from './rewrite.ts'
+import { changeFields, changePath, changeRequest, locationOf, rewrite, substitute } from './rewrite.ts'
 import type { PathMatch } from './route.ts'
 
 const none = { header: () => undefined }
@@ -99,4 +99,10 @@ test('OPTIONS * stays about the whole server, and is led to the root where it is
   assert.equal(rewrite([everything], prefix('/'), 'web', '*', none).path, '*')
   const from = { scheme: 'http', host: 'web', path: '*', search: '', match: prefix('/') }
   assert.equal(locationOf({ status: 302, host: 'other' }, from), 'http://other/')
+})
+
+test('of a request what is set or removed goes in every spelling that CGI takes for the same, and nothing else does', () => {
+  const fields = ['X_Set', 'a', 'x.set', 'b', 'X-Set', 'c', 'x_gone', 'd', 'x-gone-2', 'e', 'x_add', 'f', 'Api_Key', 'g']
+  const change = { remove: ['x-gone'], set: [{ name: 'x-set', value: 'new' }], add: [{ name: 'x-add', value: 'h' }] }
+  assert.deepEqual(changeRequest(fields, change), ['x-gone-2', 'e', 'x_add', 'f', 'Api_Key', 'g', 'x-set', 'new', 'x-add', 'h'])
 })

@@ -2,6 +2,7 @@
 
 import type { Filter, HeaderChange, HostFrom, PathChange, Redirect, Substitution } from './filter.ts'
 import type { PathMatch } from './route.ts'
+import { plainName } from './claim-headers.ts'
 
 /** Gateway API HTTPPathModifier. `prefix` replaces what the match's prefix covered; a trailing slash of either side is not doubled. */
 export function changePath(path: string, change: PathChange, match: PathMatch | undefined): string {
@@ -110,12 +111,29 @@ export function locationOf(
   return `${scheme}://${redirect.host ?? hostname}${shown}${path}${from.search === '' ? '' : `?${from.search}`}`
 }
 
+/**
+ * Those of a request. What is set or removed goes in every spelling that servers of CGI's kind take for the same: else a caller's `X_Tenant` would be read beside, or for,
+ * the `X-Tenant` that is set here.
+ */
+export function changeRequest(fields: readonly string[], change: HeaderChange): string[] {
+  let gone = replaced.get(change)
+  if (gone === undefined) replaced.set(change, (gone = new Set([...change.remove, ...change.set.map(({ name }) => name)].map(plainName))))
+  const kept: string[] = []
+  for (let at = 0; at < fields.length; at += 2) if (!gone.has(plainName(fields[at]!))) kept.push(fields[at]!, fields[at + 1]!)
+  return added(kept, change)
+}
+const replaced = new WeakMap<HeaderChange, ReadonlySet<string>>()
+
 /** Header changes in order: remove, set, add. fields: name, value, name, value … */
 export function changeFields(fields: readonly string[], change: HeaderChange): string[] {
   const gone = new Set([...change.remove, ...change.set.map(entry => entry.name)])
   const kept: string[] = []
   for (let at = 0; at < fields.length; at += 2) if (!gone.has(fields[at]!.toLowerCase())) kept.push(fields[at]!, fields[at + 1]!)
-  for (const { name, value } of change.set) kept.push(name, value)
-  for (const { name, value } of change.add) kept.push(name, value)
-  return kept
+  return added(kept, change)
+}
+
+function added(fields: string[], { set, add }: HeaderChange): string[] {
+  for (const { name, value } of set) fields.push(name, value)
+  for (const { name, value } of add) fields.push(name, value)
+  return fields
 }

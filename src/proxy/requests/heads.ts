@@ -1,7 +1,7 @@
 /** The heads that go out in place of those that came in: of the request to the endpoint, of the answer to the caller. */
 
 import { Failure } from '#base/failure'
-import { changeFields, longestTarget, rewrite } from '#model/rewrite'
+import { changeFields, changeRequest, longestTarget, rewrite } from '#model/rewrite'
 import type { Route } from '#model/route'
 import { field, type Fields, forwardable, type RequestHead, type ResponseHead, withField } from '#wire/http1'
 import type { Exchange } from './exchange.ts'
@@ -21,11 +21,11 @@ export function requestHead(exchange: Exchange, route: Route, share: Share): Req
     fields = withField(fields, 'Host', exchange.host)
   }
   if (exchange.judgedPath !== undefined || exchange.sentSearch !== undefined) target = (exchange.judgedPath ?? exchange.path) + search
-  if (exchange.requestChange !== undefined) fields = changeFields(fields, exchange.requestChange)
+  if (exchange.requestChange !== undefined) fields = changeRequest(fields, exchange.requestChange)
   if (exchange.codingChange !== undefined) fields = changeFields(fields, exchange.codingChange)
   const filters = share.filters.length > 0 ? [...route.filters, ...share.filters] : route.filters
   if (filters.length > 0) {
-    for (const filter of filters) if (filter.type === 'request-headers') fields = changeFields(fields, filter.change)
+    for (const filter of filters) if (filter.type === 'request-headers') fields = changeRequest(fields, filter.change)
     const changed = rewrite(filters, route.match.path, exchange.host, exchange.judgedPath ?? exchange.path, exchange)
     if (changed.host !== exchange.host) fields = changeFields(fields, { set: [{ name: 'host', value: changed.host }], add: [], remove: [] })
     if (changed.path !== (exchange.judgedPath ?? exchange.path)) {

@@ -1,7 +1,7 @@
 /** What an authorization service is shown of a request: as the workload would see it, or of that what is chosen. */
 
 import type { AuthorizerQuestion } from '#model/authorizer'
-import { changeFields } from '#model/rewrite'
+import { changeRequest } from '#model/rewrite'
 import { forwardable } from '#wire/http1'
 import type { CheckPeer, CheckQuestion } from '#xds/rpcs'
 import type { Entry } from '../../telemetry/entry.ts'
@@ -18,7 +18,7 @@ const partial = 'x-envoy-auth-partial-body'
 function headersOf(exchange: Exchange, some: readonly string[] | undefined, body: ShownBody | undefined): Record<string, string> {
   // The id that a request without one is given later is not known yet.
   const seen = forwarded(forwardable(exchange.head.fields), exchange.entry, () => '')
-  const fields = exchange.requestChange === undefined ? seen : changeFields(seen, exchange.requestChange)
+  const fields = exchange.requestChange === undefined ? seen : changeRequest(seen, exchange.requestChange)
   const found: Record<string, string> = Object.create(null) as Record<string, string>
   const wanted = some && new Set(some)
   for (let at = 0; at < fields.length; at += 2) {
