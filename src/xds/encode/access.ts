@@ -37,8 +37,8 @@ export const unclearPaths = 'weft/unclear-path#0'
 const unclear = [
   '//|/\\.|[;\\\\#\\x00-\\x20\\x7f]',
   '%(?:[01][0-9A-F]|2[DEF]|3[0-9B]|[46][1-9A-F]|[57][0-9A]|5[CF]|7[EF]|C[01]|F[5-9A-F])',
-  // Escaped twice.
-  '%25(?:25)*(?:2[eEfF3]|5[cC]|3[bBfF]|[01][0-9a-fA-F]|7[fF]|[cC][01])',
+  // Escaped twice, and longer than it has to be.
+  '%(?:25[0-9a-fA-F]{2}|E0%[89]|F0%8)',
   // In lower case it is another spelling of the same.
   '%(?:[0-9A-F][a-f]|[a-f][0-9a-fA-F])',
   '%(?:$|[^0-9a-fA-F]|[0-9a-fA-F](?:$|[^0-9a-fA-F]))',

@@ -220,6 +220,8 @@ const spoilt: readonly ((path: string) => string)[] = [
   path => `/%252e%252e${path}`,
   path => `/..${path}`,
   path => `${path}%c0%af`,
+  path => `${path}%e0%80%af`,
+  path => `/%25${(path.codePointAt(1) ?? 97).toString(16)}${path.slice(2)}`,
   path => `${path}x`,
   path => `${path}/x`,
   path => `${path}//`,
