@@ -206,6 +206,7 @@ describe('two proxies with mutual TLS between them', () => {
         const socket = net.connect(outside.port, '127.0.0.1')
         const chunks: Buffer[] = []
         socket.on('error', reject).on('data', (chunk: Buffer) => chunks.push(chunk))
+        socket.setTimeout(15_000, () => socket.destroy(new Error(`no more than ${Buffer.concat(chunks).length} bytes came`)))
         socket.on('close', () => resolve(Buffer.concat(chunks).toString()))
         const write = (at: number): void => {
           socket.write(parts[at]!)

@@ -86,6 +86,7 @@ export class Downstream implements Caller, CallerConnection {
     } finally {
       this.#isTaking = false
     }
+    if (!this.#codec.wantsBytes && !this.#socket.isPaused()) this.#socket.pause()
   }
 
   #deliver(events: readonly ServerEvent[]): void {
@@ -120,7 +121,6 @@ export class Downstream implements Caller, CallerConnection {
       if (events.at(-1)?.type === 'data' && !exchange.isTunnel) this.#turn.atEnd(() => this.#exchange?.bodyFlush())
       else exchange.bodyFlush()
     }
-    if (!this.#codec.wantsBytes && !this.#socket.isPaused()) this.#socket.pause()
   }
 
   /** What was read is not HTTP: the mesh answers, unless an answer to the same request has begun. */
