@@ -3,29 +3,10 @@
 import type { Clock } from '#base/clock'
 import { placeOf } from '#model/access'
 import type { AccessRule } from '#model/access-rule'
-import {
-  accessLabels,
-  authorizedLabels,
-  egressLabels,
-  bytesLabels,
-  closedLabels,
-  codedLabels,
-  connectionLabels,
-  detectionLabels,
-  failedLabels,
-  durationLabels,
-  edgeLabels,
-  faultLabels,
-  limitLabels,
-  metricNames,
-  mirroredLabels,
-  refusedLabels,
-  requestLabels,
-  udpDatagramLabels,
-  udpSessionLabels,
-  upstreamLabels,
-} from '#model/metrics'
+import { edgeLabels, metricNames, upstreamLabels } from '#model/metrics'
 import { Calls, isCall } from './calls.ts'
+import { familiesIn } from './families.ts'
+import { Found } from './found.ts'
 import type { CodedTell } from '../requests/compress.ts'
 import { type Entry, type Party, partyOf } from './entry.ts'
 import type { Exchange } from '../requests/exchange.ts'
@@ -63,90 +44,14 @@ const mostDecisions = 1_000
 export class Meter {
   readonly registry = new Registry()
   readonly #self: () => Party
-  readonly #requests = this.registry.family(metricNames.requests, 'counter', 'Requests answered', requestLabels)
-  readonly #duration = this.registry.family(
-    metricNames.duration,
-    'histogram',
-    'Time from the head of a request to the end of its answer',
-    durationLabels,
-  )
-  readonly #bytes = this.registry.family(metricNames.bytes, 'counter', 'Body bytes of HTTP, all bytes of TCP', bytesLabels)
-  readonly #opened = this.registry.family(
-    metricNames.opened,
-    'counter',
-    'TCP connections carried, and sessions of UDP by the time they end',
-    connectionLabels,
-  )
-  readonly #closed = this.registry.family(metricNames.closed, 'counter', 'TCP connections and sessions of UDP ended', closedLabels)
-  readonly #active = this.registry.family(metricNames.active, 'gauge', 'TCP connections being carried now', connectionLabels)
-  readonly #detections = this.registry.family(
-    metricNames.detections,
-    'counter',
-    'Connections by how their protocol was found out',
-    detectionLabels,
-  )
-  readonly #refused = this.registry.family(
-    metricNames.refused,
-    'counter',
-    'Streams of HTTP/2 that were refused before they were a request',
-    refusedLabels,
-  )
-  readonly #mirrored = this.registry.family(
-    metricNames.mirrored,
-    'counter',
-    'Copies of requests that went to a mirror, by what became of them',
-    mirroredLabels,
-  )
-  readonly #limits = this.registry.family(
-    metricNames.limited,
-    'counter',
-    'Requests and connections that a RateLimitPolicy judged, by what came of it',
-    limitLabels,
-  )
+  readonly #families = familiesIn(this.registry)
+  readonly rejections = this.#families.rejections
   readonly #limitSamples = new Map<string, Record<LimitScope, Partial<Record<LimitOutcome, Sample>>>>()
-  readonly #authorized = this.registry.family(
-    metricNames.authorized,
-    'counter',
-    'Requests and connections about which an external authorization service was asked, by what came of it',
-    authorizedLabels,
-  )
-  readonly #faults = this.registry.family(metricNames.faults, 'counter', 'Requests that were broken on purpose', faultLabels)
-  readonly #codedIn = this.registry.family(
-    metricNames.codedIn,
-    'counter',
-    'Bytes of bodies before they were compressed or decompressed',
-    codedLabels,
-  )
-  readonly #codedOut = this.registry.family(metricNames.codedOut, 'counter', 'Bytes of the same bodies after it', codedLabels)
-  readonly #access = this.registry.family(metricNames.access, 'counter', 'Decisions of AccessPolicies', accessLabels)
-  readonly #egress = this.registry.family(metricNames.egress, 'counter', 'Decisions about what leaves the mesh', egressLabels)
   readonly #decisions = {
     allow: new WeakMap<AccessRule, Sample>(),
     deny: new WeakMap<AccessRule, Sample>(),
     audit: new WeakMap<AccessRule, Sample>(),
   }
-  readonly #failed = this.registry.family(
-    metricNames.failed,
-    'counter',
-    'HTTP/2 connections of callers ended for what they sent',
-    failedLabels,
-  )
-  readonly #udpSessions = this.registry.family(
-    metricNames.udpSessions,
-    'counter',
-    'Flows of datagrams that the workload began',
-    udpSessionLabels,
-  )
-  readonly #udpDatagrams = this.registry.family(metricNames.udpDatagrams, 'counter', 'Datagrams carried', udpDatagramLabels)
-  readonly rejections = this.registry.family(metricNames.rejections, 'counter', 'Resources of the control plane that this proxy refused', [
-    'type',
-  ])
-  readonly #certificate = this.registry.family(
-    metricNames.certificateExpiry,
-    'gauge',
-    'Seconds until the certificate of this workload expires',
-    ['serial'],
-  )
   readonly #calls = new Calls(this.registry)
   readonly #found = new Found<RequestSamples>()
   readonly #foundTcp = new Found<ConnectionSamples>()
@@ -165,14 +70,14 @@ export class Meter {
     let pushedAt = Number.NEGATIVE_INFINITY
     this.registry.before(reading => {
       const current = certificate()
-      if (current === undefined) return this.#certificate.samples.clear()
+      if (current === undefined) return this.#families.certificateExpiry.samples.clear()
       const { notAfter, serial } = current
       const now = clock.now()
-      const isRenewed = !this.#certificate.has([serial])
+      const isRenewed = !this.#families.certificateExpiry.has([serial])
       if (reading === 'changed' && !isRenewed && now - pushedAt < signOfLifeMs) return
       if (reading !== 'text') pushedAt = now
-      if (isRenewed) this.#certificate.samples.clear()
-      this.#certificate.sample([serial]).value = Math.round((notAfter - now) / 1000)
+      if (isRenewed) this.#families.certificateExpiry.samples.clear()
+      this.#families.certificateExpiry.sample([serial]).value = Math.round((notAfter - now) / 1000)
     })
   }
 
@@ -204,8 +109,8 @@ export class Meter {
     const edge = this.#edge(exchange.entry, exchange, protocol)
     const by = new Map(edgeLabels.map((label, at) => [label, edge[at]!]))
     return {
-      requests: this.#requests.sample([...edge, route, code, grpc === undefined ? '' : String(grpc), exchange.reason]),
-      duration: this.#duration.sample([
+      requests: this.#families.requests.sample([...edge, route, code, grpc === undefined ? '' : String(grpc), exchange.reason]),
+      duration: this.#families.duration.sample([
         by.get('direction')!,
         by.get('source_service')!,
         by.get('source_namespace')!,
@@ -214,54 +119,54 @@ export class Meter {
         route,
         code === '0' ? '' : `${code[0]}xx`,
       ]),
-      sent: this.#bytes.sample([...edge, 'sent']),
-      received: this.#bytes.sample([...edge, 'received']),
+      sent: this.#families.bytes.sample([...edge, 'sent']),
+      received: this.#families.bytes.sample([...edge, 'received']),
     }
   }
 
   /** A stream that never became a request. status: what it was answered, 0 for a reset. */
   refused({ listener }: Entry, reason: string, status: number): void {
-    this.#refused.sample([listener.direction, listener.name, String(status), reason]).value++
+    this.#families.refused.sample([listener.direction, listener.name, String(status), reason]).value++
   }
 
   /** A copy of a request is over. */
   mirrored({ service, route, status, reason }: Exchange): void {
     const [name = '', namespace = ''] = service.split('.')
-    this.#mirrored.sample([name, namespace, route?.origin ?? '', String(status), reason]).value++
+    this.#families.mirrored.sample([name, namespace, route?.origin ?? '', String(status), reason]).value++
   }
 
   /** policy: NAMESPACE/NAME. */
   limited(policy: string, scope: LimitScope, outcome: LimitOutcome): void {
     let known = this.#limitSamples.get(policy)
     if (known === undefined) this.#limitSamples.set(policy, (known = { local: {}, global: {}, connections: {} }))
-    ;(known[scope][outcome] ??= this.#limits.sample([policy, scope, outcome])).value++
+    ;(known[scope][outcome] ??= this.#families.limited.sample([policy, scope, outcome])).value++
   }
 
   /** policy: the name of the authorizer. */
   authorized(policy: string, outcome: AuthorizedOutcome): void {
-    this.#authorized.sample([policy, outcome]).value++
+    this.#families.authorized.sample([policy, outcome]).value++
   }
 
   fault(policy: string, route: string, fault: string): void {
-    this.#faults.sample([policy, route, fault]).value++
+    this.#families.faults.sample([policy, route, fault]).value++
   }
 
   /** A body was compressed, or taken apart, on its way. Bound, for it is handed on for each such request. */
   readonly coded: CodedTell = (what, coding, bytesIn, bytesOut) => {
-    this.#codedIn.sample([what, coding]).value += bytesIn
-    this.#codedOut.sample([what, coding]).value += bytesOut
+    this.#families.codedIn.sample([what, coding]).value += bytesIn
+    this.#families.codedOut.sample([what, coding]).value += bytesOut
   }
 
   /** rule: absent where none holds. Beyond so many series all others are counted as one. */
   decision(rule: AccessRule | undefined, action: 'allow' | 'deny' | 'audit'): void {
-    if (rule === undefined) return void this.#access.sample(['', '', action]).value++
+    if (rule === undefined) return void this.#families.access.sample(['', '', action]).value++
     const known = this.#decisions[action]
     let sample = known.get(rule)
     if (sample === undefined) {
       const { policy, rule: place } = placeOf(rule)
       const labels = [policy, place, action]
-      const isRoom = this.#access.samples.size < mostDecisions || this.#access.has(labels)
-      known.set(rule, (sample = this.#access.sample(isRoom ? labels : ['others', '', action])))
+      const isRoom = this.#families.access.samples.size < mostDecisions || this.#families.access.has(labels)
+      known.set(rule, (sample = this.#families.access.sample(isRoom ? labels : ['others', '', action])))
     }
     sample.value++
   }
@@ -269,12 +174,12 @@ export class Meter {
   /** by: `NAMESPACE/POLICY#RULE`, the policy alone for its default, or ''. place: one of a bounded number. */
   egress(by: string, action: 'allow' | 'deny', place: string): void {
     const [policy = '', rule = ''] = by.split('#')
-    this.#egress.sample([policy, rule, action, place]).value++
+    this.#families.egress.sample([policy, rule, action, place]).value++
   }
 
   /** A caller's connection is ended for what came on it. */
   failed({ direction, name }: Entry['listener'], reason: string): void {
-    this.#failed.sample([direction, name, reason]).value++
+    this.#families.failed.sample([direction, name, reason]).value++
   }
 
   /** Tells from now on what there is to endpoints at the moment of each reading. */
@@ -316,34 +221,34 @@ export class Meter {
 
   #connectionSamples(entry: Entry, destination: Destination): ConnectionSamples {
     const edge = this.#edge(entry, destination, entry.listener.protocol === 'udp' ? 'udp' : 'tcp')
-    const active = this.#active.sample(edge)
+    const active = this.#families.active.sample(edge)
     const close = (reason: string) => {
       active.value--
-      this.#closed.sample([...edge, reason]).value++
+      this.#families.closed.sample([...edge, reason]).value++
     }
     return {
-      opened: this.#opened.sample(edge),
+      opened: this.#families.opened.sample(edge),
       active,
       close,
-      sent: this.#bytes.sample([...edge, 'sent']),
-      received: this.#bytes.sample([...edge, 'received']),
+      sent: this.#families.bytes.sample([...edge, 'sent']),
+      received: this.#families.bytes.sample([...edge, 'received']),
     }
   }
 
   /** A flow of datagrams of the workload: what to count as it goes. */
   datagrams(service: string, to: string): DatagramSamples {
     return {
-      sessions: this.#udpSessions.sample([service, to, 'relayed']),
-      refused: this.#udpSessions.sample([service, to, 'refused']),
-      sent: this.#udpDatagrams.sample([service, to, 'sent']),
-      received: this.#udpDatagrams.sample([service, to, 'received']),
-      dropped: this.#udpDatagrams.sample([service, to, 'dropped']),
+      sessions: this.#families.udpSessions.sample([service, to, 'relayed']),
+      refused: this.#families.udpSessions.sample([service, to, 'refused']),
+      sent: this.#families.udpDatagrams.sample([service, to, 'sent']),
+      received: this.#families.udpDatagrams.sample([service, to, 'received']),
+      dropped: this.#families.udpDatagrams.sample([service, to, 'dropped']),
     }
   }
 
   /** It is settled what the bytes of a connection are. */
   detected({ direction, name }: Entry['listener'], protocol: string, outcome: 'declared' | 'sniffed' | 'opaque'): void {
-    this.#detections.sample([direction, name, protocol, outcome]).value++
+    this.#families.detections.sample([direction, name, protocol, outcome]).value++
   }
 
   /** Values in the order of `edgeLabels`. */
@@ -379,16 +284,4 @@ export class Meter {
 function grpcStatusOf({ grpcStatus, reason }: Exchange): number {
   if (grpcStatus !== undefined && Number.isInteger(grpcStatus) && grpcStatus >= 0 && grpcStatus <= 16) return grpcStatus
   return reason === 'caller-gone' ? 1 : 2
-}
-
-/** Samples by what was seen, a map for each thing in turn: a key joined of all would be built and hashed anew for every request. */
-class Found<Samples> {
-  readonly #next = new Map<string | number | undefined, Found<Samples>>()
-  samples: Samples | undefined
-
-  at(seen: string | number | undefined): Found<Samples> {
-    let next = this.#next.get(seen)
-    if (next === undefined) this.#next.set(seen, (next = new Found()))
-    return next
-  }
 }
