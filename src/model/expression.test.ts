@@ -59,7 +59,11 @@ test('an expression without long repetitions fits what it fitted', () => {
       assert.equal(wholly(pattern, true)(text), new RegExp(`^(?:${pattern})$`, 'su').test(text), pattern)
       // Long texts are matched so; a character of two units is made one for it.
       if (!/[\ud800-\udfff]/.test(text))
-        assert.equal(new RegExp(`^(?:${unrolled(pattern)})$`, linear).test(text), so, `${pattern} on ${JSON.stringify(text)} in linear time`)
+        assert.equal(
+          new RegExp(`^(?:${unrolled(pattern)})$`, linear).test(text),
+          so,
+          `${pattern} on ${JSON.stringify(text)} in linear time`,
+        )
     }
 })
 

@@ -140,7 +140,7 @@ describe('the dashboard', { skip }, () => {
     await goTo('/services/reviews.default')
     await page.getByTestId('sparing').getByText('adaptiveConcurrency').first().waitFor()
     // By the other name for some of its workloads, to which the route leads.
-    await page.getByTestId('sparing').getByText('all endpoints of reviews-v1.default').first().waitFor()
+    await page.getByTestId('sparing').getByText('all endpoints of default/reviews-v1:8080').first().waitFor()
     await page
       .getByTestId('sparing')
       .getByText(/of 321/)
@@ -254,6 +254,23 @@ describe('the dashboard', { skip }, () => {
     for (const plural of ['faultpolicies', 'ratelimitpolicies'])
       await mesh.client.delete(inWeft(plural), 'extras', { namespace: 'default' })
     await mesh.client.delete(kinds.httpRoute, 'extras', { namespace: 'default' })
+  })
+
+  test('shows on the page of a policy what became of it at each of its targets', async () => {
+    const policies = { group: 'weft.dev', version: 'v1alpha1', plural: 'routepolicies', namespaced: true }
+    await mesh.client.apply(policies, {
+      apiVersion: 'weft.dev/v1alpha1',
+      kind: 'RoutePolicy',
+      metadata: { name: 'astray', namespace: 'default' },
+      spec: { targetRefs: [{ name: 'reviews' }, { name: 'nobody' }], timeouts: { try: '7s' } },
+    } as Resource)
+    await goTo('/resources/weft.dev/v1alpha1/routepolicies/default/astray')
+    const amiss = page.locator('[data-testid=condition][data-type=Accepted][data-amiss=true]')
+    await amiss.waitFor()
+    assert.match(await amiss.innerText(), /TargetNotFound\s+spec\.targetRefs\[1\]: Service default\/nobody does not exist/)
+    await page.locator('[data-testid=condition][data-type=Accepted][data-amiss=false]').waitFor()
+    await page.getByText('at Service nobody').waitFor()
+    await mesh.client.delete(policies, 'astray', { namespace: 'default' })
   })
 
   test('shows a problem of a document at its line, as the control plane tells it', async () => {

@@ -1,30 +1,26 @@
-/** What the control plane says about a resource: its conditions, per parent where it has several. */
+/** What the control plane says about a resource: its conditions, at each parent, target or listener where it has several. */
 
 import { IconAlertTriangle, IconCircleCheck, IconHelpCircle } from '@tabler/icons-react'
 import type { ReactNode } from 'react'
+import { isAmiss, toldBy } from '../../../src/api/conditions.ts'
 import type { Condition, Resource } from '../api/resources.ts'
 import { ago } from '../shared/format.ts'
 import css from './page.module.css'
 
 export function Conditions({ resource }: { resource: Resource }): ReactNode {
-  const groups = [
-    { of: undefined, list: resource.status?.conditions ?? [] },
-    ...(resource.status?.parents ?? []).map(parent => ({
-      of: `${parent.parentRef?.kind ?? 'Gateway'} ${parent.parentRef?.name ?? ''}`,
-      list: parent.conditions ?? [],
-    })),
-  ].filter(group => group.list.length > 0)
+  const groups = toldBy(resource.status ?? {})
   if (groups.length === 0) return <p className="soft">The control plane has said nothing about it yet.</p>
   return groups.map((group, index) => (
     <div key={index} className="panel" style={{ marginBottom: 8 }}>
-      {group.of && <div className={`${css['condition']} soft`}>as attached to {group.of}</div>}
-      {group.list.map(condition => (
+      {group.of && <div className={`${css['condition']} soft`}>at {group.of}</div>}
+      {group.conditions.map(condition => (
         <div
           key={condition.type}
           className={css['condition']}
           data-testid="condition"
           data-type={condition.type}
           data-status={condition.status}
+          data-amiss={isAmiss(condition)}
         >
           <header>
             {icon(condition)} {condition.type}
@@ -47,10 +43,10 @@ export function Conditions({ resource }: { resource: Resource }): ReactNode {
 }
 
 const icon = (condition: Condition): ReactNode =>
-  condition.status === 'True' ? (
-    <IconCircleCheck size={16} className="ok" aria-label="True" />
-  ) : condition.status === 'False' ? (
-    <IconAlertTriangle size={16} className="bad" aria-label="False" />
-  ) : (
+  condition.status === 'Unknown' ? (
     <IconHelpCircle size={16} className="warn" aria-label="Unknown" />
+  ) : isAmiss(condition) ? (
+    <IconAlertTriangle size={16} className="bad" aria-label={condition.status} />
+  ) : (
+    <IconCircleCheck size={16} className="ok" aria-label={condition.status} />
   )

@@ -4,6 +4,7 @@ import { Badge } from '@mantine/core'
 import { IconPlus } from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
 import type { ReactNode } from 'react'
+import { isAmiss } from '../../../src/api/conditions.ts'
 import type { Topology, TopologyService } from '../api/queries.ts'
 import type { Kind, Resource } from '../api/resources.ts'
 import { kindsQuery, listQuery, pathOfKind, pathOfObject } from '../api/resources.ts'
@@ -79,7 +80,7 @@ type Policy = { readonly policy: Resource; readonly kind: Kind }
 
 function RouteCard({ route, kind, service, topology, policies }: Props): ReactNode {
   const rules = specOf(route).rules ?? []
-  const bad = (route.status?.parents ?? []).flatMap(parent => parent.conditions ?? []).filter(condition => condition.status === 'False')
+  const bad = (route.status?.parents ?? []).flatMap(parent => parent.conditions ?? []).filter(isAmiss)
   return (
     <article className={`panel ${css['route']}`} data-testid="route" data-route={route.metadata.name}>
       <header>

@@ -1,6 +1,7 @@
 /** Waits until what was applied is in force: active on every proxy, and its conditions met. */
 
 import type { Client, Outcome } from '#api/client'
+import { isAmiss } from '#api/conditions'
 import type { Convergence } from '#api/mesh-api'
 import type { Condition } from '#resources/kind'
 import { shortName } from '../kinds.ts'
@@ -106,12 +107,6 @@ export async function waitForConditions(
   return isMet
 }
 
-/** Conditions that tell of a fault when they are True, such as PartiallyInvalid, count the other way. */
-const faults = new Set(['PartiallyInvalid', 'Conflicted', 'OverlappingTLSConfig'])
-/** Of two that are in conflict the one that overrules the other holds as it stands. */
-const isBad = ({ type, status, reason }: Condition): boolean =>
-  faults.has(type) ? status === 'True' && reason !== 'Overrules' : status === 'False' && (type !== 'Enforced' || reason === 'ProxyRefuses')
-
 /** isCurrent: the conditions are about this generation. Without any, only a route or a policy is waited for. */
 export function judge(
   { conditions = [], parents = [], ancestors = [] }: Status,
@@ -130,7 +125,7 @@ export function judge(
       : every.every(({ observedGeneration }) => observedGeneration === undefined || observedGeneration >= generation)
   return {
     isCurrent,
-    held: all.map(({ conditions: theirs, of }) => ({ of, conditions: theirs.filter(isBad) })).filter(each => each.conditions.length > 0),
+    held: all.map(({ conditions: theirs, of }) => ({ of, conditions: theirs.filter(isAmiss) })).filter(each => each.conditions.length > 0),
   }
 }
 
