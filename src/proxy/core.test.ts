@@ -222,6 +222,8 @@ describe('two proxies with mutual TLS between them', () => {
       assert.match(chunked, /^HTTP\/1.1 404 [\s\S]*HTTP\/1.1 200 [\s\S]*abcdef$/)
       const counted = await sent(`${missing}${post}Content-Length: 6\r\n\r\nabc`, 'def')
       assert.match(counted, /^HTTP\/1.1 404 [\s\S]*HTTP\/1.1 200 [\s\S]*abcdef$/)
+      const bad = await sent(`POST /none HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n`)
+      assert.match(bad, /^HTTP\/1.1 404 (?![\s\S]*HTTP\/1.1)/, 'what is wrong with the rest is not answered once more')
       const many = await sent(`${missing.repeat(5000)}${post}Content-Length: 3\r\n\r\nabc`)
       assert.equal(many.match(/HTTP\/1.1 404 /g)?.length, 5000)
       assert.match(many, /HTTP\/1.1 200 [\s\S]*abc$/)

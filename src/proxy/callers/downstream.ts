@@ -135,6 +135,8 @@ export class Downstream implements Caller, CallerConnection {
       if (this.#exchange === running) this.abort()
       return
     }
+    // The rest of a request that was answered, the last one here.
+    if (this.#socket.writableEnded) return
     const exchange = new Exchange(nothingAsked, 0, undefined, false, this.#entryOf(nothingAsked), this, performance.now())
     this.#exchange = exchange
     answer(exchange, failure)
