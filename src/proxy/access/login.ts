@@ -33,7 +33,7 @@ import { askOf, Providers } from './login/providers.ts'
 import { openPending, openSession, type Pending, sealPending, sealSession, type Session } from './login/session.ts'
 import type { Family, Registry } from '../registry.ts'
 import { giveClaims, tellClaims } from './tokens.ts'
-import { withoutCookies } from './token-places.ts'
+import { namesLike, withoutCookies } from './token-places.ts'
 
 /** What ends so soon is renewed before it goes on. */
 const aheadMs = 5_000
@@ -314,9 +314,10 @@ function forward(exchange: Exchange, policy: LoginPolicy, session: Session | und
     [policy.idToken, session?.idToken],
   ] as const) {
     if (told === undefined) continue
-    if (token !== undefined) set.push({ name: told.header, value: `${told.prefix}${token}` })
     // A bearer token of the caller's own goes on.
-    else if (session !== undefined || told.header !== 'authorization') remove.push(told.header)
+    if (token === undefined && session === undefined && told.header === 'authorization') continue
+    remove.push(...namesLike(exchange, told.header).filter(name => token === undefined || name !== told.header))
+    if (token !== undefined) set.push({ name: told.header, value: `${told.prefix}${token}` })
   }
   const before = exchange.requestChange
   exchange.requestChange = { set: [...(before?.set ?? []), ...set], add: before?.add ?? [], remove: [...(before?.remove ?? []), ...remove] }

@@ -59,10 +59,12 @@ export function withoutToken(exchange: Exchange, place: TokenPlace): void {
   }
   if (place.type === 'cookie') return withoutCookies(exchange, name => name === place.name)
   const { set = [], add = [], remove = [] } = exchange.requestChange ?? {}
-  const { fields } = exchange.head
-  const spelled = fields.flatMap((field, at) => (at % 2 === 0 && isNamed(field, place.name) ? [field.toLowerCase()] : []))
-  exchange.requestChange = { set, add, remove: [...remove, ...spelled] }
+  exchange.requestChange = { set, add, remove: [...remove, ...namesLike(exchange, place.name)] }
 }
+
+/** As the request has them, in lower case: the name, and what servers of CGI's kind take for the same. name: in lower case. */
+export const namesLike = ({ head: { fields } }: Exchange, name: string): readonly string[] =>
+  fields.flatMap((field, at) => (at % 2 === 0 && isNamed(field, name) ? [field.toLowerCase()] : []))
 
 /** Those that are for this proxy do not go on; what was taken out before stays out. */
 export function withoutCookies(exchange: Exchange, isOwn: (name: string) => boolean): void {
