@@ -23,6 +23,19 @@ export type ControlStatus = {
   readonly proxies: readonly ProxyStatus[]
   /** Absent: of an older control plane. */
   readonly trust?: TrustTold
+  /** Certificates of Gateways that CertificateIssuers get; names are `NAMESPACE/NAME`, times RFC 3339. Absent: of an older control plane. */
+  readonly ordered?: readonly OrderedTold[]
+}
+
+/** notAfter: absent: there is none yet. dangerFrom: from when on it is dangerous that there is no other. problem: why the last try gave none, and what to do. */
+export type OrderedTold = {
+  readonly secret: string
+  readonly issuer: string
+  readonly notAfter?: string
+  readonly renewsAt?: string
+  readonly dangerFrom?: string
+  readonly problem?: string
+  readonly triesAt?: string
 }
 
 /**

@@ -164,6 +164,40 @@ describe('orders of certificates', { skip }, () => {
     assert.equal(stage.orders!.known()[secret]!.problem, undefined)
   })
 
+  test('keep the last good certificate while renewals fail, say from when on that is dangerous, and renew as soon as they can', async () => {
+    using stage = new Stage()
+    stage.begin()
+    await stage.until('a Secret', () => secretOf(stage.store) !== undefined)
+    const first = secretOf(stage.store)!
+    const { notAfter, renewsAt, dangerFrom } = stage.orders!.told()[0]!
+    assert.deepEqual(
+      [notAfter!, renewsAt!, dangerFrom!].map(time => Math.round((Date.parse(notAfter!) - Date.parse(time)) / 3_600_000)),
+      [0, 16, 8],
+      'of two days, in hours before the end',
+    )
+    stage.server.lie = ({ path }) => (path === '/order' ? refusal('serverInternal', 'out of order', {}, 500) : undefined)
+    const isPast = (time: string): boolean => stage.clock.now() > Date.parse(time)
+    const hasReason = (): boolean => /out of order/.test(stage.orders!.told()[0]?.problem ?? '')
+    await stage.until('the danger', () => isPast(dangerFrom!) && hasReason(), dayMs / 50)
+    stage.orders!.close()
+    stage.begin()
+    await stage.until('a reason after a restart', hasReason, dayMs / 500)
+    assert.equal(secretOf(stage.store)!.metadata.resourceVersion, first.metadata.resourceVersion)
+    assert.equal(stage.orders!.told()[0]!.notAfter, notAfter)
+    const out = stage.server.lie
+    stage.server.lie = () => undefined
+    await stage.until('another', () => secretOf(stage.store)!.data['tls.crt'] !== first.data['tls.crt'], dayMs / 500)
+    await stage.until('it told', () => stage.orders!.told()[0]!.problem === undefined)
+
+    // Past its end too what is there stays, and is said to have ended.
+    const second = secretOf(stage.store)!.metadata.resourceVersion
+    const last = stage.orders!.told()[0]!.notAfter!
+    stage.server.lie = out
+    await stage.until('its end', () => isPast(last) && hasReason(), dayMs / 50)
+    assert.equal(secretOf(stage.store)!.metadata.resourceVersion, second)
+    assert.equal(stage.orders!.told()[0]!.notAfter, last)
+  })
+
   test('end when they are wanted no longer, and never write over a Secret of somebody else', async () => {
     using stage = new Stage()
     const own = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'tls', namespace: 'default' }, type: 'Opaque', data: { mine: '' } }

@@ -7,6 +7,7 @@
  * What is served meanwhile is what the Secret holds: nothing is taken away before there is another.
  */
 
+import type { OrderedTold } from '#api/mesh-api'
 import { backoffMs } from '#base/backoff'
 import { type Clock, longestTimerMs } from '#base/clock'
 import type { Log } from '#base/log'
@@ -37,6 +38,7 @@ export type CertificateOrdersOptions = {
 
 /** One Secret, as it is wanted now. floorAt: no renewal before, whatever its certificate says. */
 type Followed = {
+  readonly issuer: string
   readonly key: string
   readonly stop: AbortController
   attempt: number
@@ -68,6 +70,11 @@ export class CertificateOrders {
     return Object.fromEntries([...this.#followed].map(([secret, { known }]) => [secret, known]))
   }
 
+  /** For people. */
+  told(): readonly OrderedTold[] {
+    return [...this.#followed].map(([secret, { known, issuer }]) => ({ secret, issuer, ...known }))
+  }
+
   challenges(): readonly ShownChallenge[] {
     return [...this.#followed.values()].flatMap(each => each.challenges)
   }
@@ -97,6 +104,7 @@ export class CertificateOrders {
       if (before?.key === key) continue
       before?.stop.abort()
       const followed: Followed = {
+        issuer: ordered.issuer,
         key,
         stop: new AbortController(),
         attempt: 0,
@@ -259,4 +267,10 @@ export class CertificateOrders {
 
 const renewalOf = ({ notBefore, notAfter }: Leaf): number => notBefore + ((notAfter - notBefore) * 2) / 3
 const timeOf = (ms: number): string => new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z')
-const told = (leaf: Leaf): KnownOrder => ({ notAfter: timeOf(leaf.notAfter), renewsAt: timeOf(renewalOf(leaf)) })
+/** Half of the time for renewal is over, or a week is left: what was tried every hour until then will not do by itself. */
+const dangerOf = (leaf: Leaf): number => leaf.notAfter - Math.min(7 * 86_400_000, (leaf.notAfter - renewalOf(leaf)) / 2)
+const told = (leaf: Leaf): KnownOrder => ({
+  notAfter: timeOf(leaf.notAfter),
+  renewsAt: timeOf(renewalOf(leaf)),
+  dangerFrom: timeOf(dangerOf(leaf)),
+})

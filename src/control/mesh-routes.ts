@@ -1,6 +1,6 @@
 /** /weft/v1: what the mesh does now. The shapes are those of api/mesh-api.ts. */
 
-import type { CallsSeen, ControlStatus, Detection, Resilience, TrustTold } from '#api/mesh-api'
+import type { CallsSeen, ControlStatus, Detection, OrderedTold, Resilience, TrustTold } from '#api/mesh-api'
 import type { Mesh } from '#model/mesh'
 import type { PoliciesTold } from '#model/policies-told'
 import type { TopologyService } from '#model/topology'
@@ -26,6 +26,7 @@ export type MeshParts = {
   readonly xds: () => { readonly host: string; readonly port: number }
   readonly now: () => number
   readonly trust: () => TrustTold
+  readonly ordered: () => readonly OrderedTold[]
   /** Why an identity is not believed any more; undefined: it is. */
   readonly revoked: (identity: string, serial?: string) => string | undefined
   /** Since when that is told of the workload of a proxy; RFC 3339. */
@@ -183,6 +184,7 @@ function statusOf(parts: MeshParts): ControlStatus {
     mtls: standingOf(reportMtls(platform.inventory, meshOf(parts), traffic, { withinMs: 600_000 }, now())),
     proxies: proxiesOf(parts),
     trust: parts.trust(),
+    ordered: parts.ordered(),
   }
 }
 

@@ -282,6 +282,7 @@ export async function openPlane(options: PlaneOptions): Promise<Plane> {
     xds: () => xds,
     now: () => clock.now(),
     trust: () => told(),
+    ordered: () => orders?.told() ?? [],
     revoked,
     revokedAt,
   }

@@ -180,4 +180,11 @@ test('a challenge that step-ca cannot fetch is told in status with its problem d
   await mesh.until('a reason', async () => /connection/.test(told(await issuerOf(mesh), 'Issued')), 90_000)
   const said = told(await issuerOf(mesh), 'Issued')
   assert.match(said, /^False OrderFailed: Secret shop-tls: .*connection.* must reach an HTTP listener of the Gateway on port 80/)
+  const doctor = await mesh.weft('cert', 'doctor')
+  assert.equal(doctor.code, 1, doctor.stdout)
+  assert.match(doctor.stdout, /\ngateway\s+default\/shop-tls\s+-\s+-\s+is not there\n/)
+  assert.match(
+    doctor.stdout,
+    /\n! gateway default\/shop-tls is not there: .*connection.*: see weft describe certificateissuer private -n default\n/,
+  )
 })

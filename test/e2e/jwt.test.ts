@@ -365,7 +365,7 @@ describe('tokens', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.remed
   test('a program that reads headers as CGI does cannot be told by its caller, in another spelling, what the mesh tells it', {
     skip: 'missing' in python ? python.missing : false,
   }, async () => {
-    await using application = mesh.run('pages', ['python3', join(import.meta.dirname, 'jwt/wsgi.py'), '8080'], {
+    await using _application = mesh.run('pages', ['python3', join(import.meta.dirname, 'jwt/wsgi.py'), '8080'], {
       flags: ['--port', '8080/http'],
     })
     await mesh.healthy('pages')

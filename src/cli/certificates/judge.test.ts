@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { ControlStatus, ProxyStatus, TrustTold } from '#api/mesh-api'
-import { judgeCertificates } from './judge.ts'
+import type { ControlStatus, OrderedTold, ProxyStatus, TrustTold } from '#api/mesh-api'
+import { judgeCertificates, orderedFinding } from './judge.ts'
 
 const now = Date.parse('2026-06-01T00:00:00Z')
 const inDays = (days: number): string => new Date(now + days * 86_400_000).toISOString()
@@ -41,6 +41,25 @@ const proxy = (more: Partial<ProxyStatus>): ProxyStatus => ({
   health: 'healthy',
   identity: 'spiffe://weft.local/ns/shop/sa/web',
   ...more,
+})
+
+test('a renewal that fails is told with the day from which it is dangerous, and is something to do from then on', () => {
+  const told = (more: Partial<OrderedTold>): string => {
+    const { verdict, remedy = '' } = orderedFinding({ secret: 'shop/tls', issuer: 'shop/letsencrypt', ...more }, now)
+    return `${verdict}: ${remedy}`
+  }
+  const fails = { problem: 'dns: no such name', triesAt: inDays(0.1) }
+  const until = (days: number) => ({ notAfter: inDays(days), dangerFrom: inDays(days - 7) })
+  assert.equal(told({}), 'ordered: ')
+  assert.equal(told(until(29)), 'ok: ')
+  assert.match(
+    told(fails),
+    /^is not there: dns: no such name; it is tried again at \S+: see weft describe certificateissuer letsencrypt -n shop$/,
+  )
+  assert.equal(told({ ...until(29), ...fails }), `renewal fails, dangerous from ${inDays(22)}: `)
+  assert.match(told({ ...until(6), ...fails }), /^ends soon, and is not renewed: dns: no such name/)
+  assert.match(told(until(6)), /^ends soon, and is not renewed: the order is under way/)
+  assert.match(told({ ...until(-1), ...fails }), /^expired: callers refuse it\. dns: no such name/)
 })
 
 test('a revocation list is told of when it names somebody or has ended, and then with what that means', () => {

@@ -1,6 +1,6 @@
 /** What is well with certificates and what is not: the day, the cause, and what to do. */
 
-import type { ControlStatus } from '#api/mesh-api'
+import type { ControlStatus, OrderedTold } from '#api/mesh-api'
 
 type Trust = NonNullable<ControlStatus['trust']>
 
@@ -9,14 +9,17 @@ const dayMs = 86_400_000
 /** notAfter: RFC 3339, in whole seconds; absent: nothing is there yet. serial: of the certificate of a proxy, lower-case hex. verdict: `ok`, or in a few words what is wrong. remedy: a sentence, where there is something to do. */
 export type Finding = {
   readonly of: string
-  readonly use: 'root' | 'intermediate' | 'control' | 'proxy' | 'list' | 'bundle'
+  readonly use: 'root' | 'intermediate' | 'control' | 'proxy' | 'list' | 'bundle' | 'gateway'
   readonly notAfter?: string
   readonly serial?: string
   readonly verdict: string
   readonly remedy?: string
 }
 
-export function judgeCertificates({ certificates, proxies, authority, trust }: ControlStatus, now: number): readonly Finding[] {
+export function judgeCertificates(
+  { certificates, proxies, authority, trust, ordered = [] }: ControlStatus,
+  now: number,
+): readonly Finding[] {
   const foreign = authority.type !== 'BuiltIn'
   const found = certificates.map(({ use, subject, notAfter }): Finding => {
     const left = Date.parse(notAfter) - now
@@ -46,6 +49,7 @@ export function judgeCertificates({ certificates, proxies, authority, trust }: C
     ...found,
     ...(trust?.lists ?? []).flatMap(list => listFinding(list, foreign, now)),
     ...(trust?.domains ?? []).flatMap(domain => domainFindings(domain, now)),
+    ...ordered.map(each => orderedFinding(each, now)),
     ...proxies.flatMap(proxy => proxyFinding(proxy, authority, now)),
   ]
   return all.map(each => (each.notAfter === undefined ? each : { ...each, notAfter: each.notAfter.replace(/\.\d+Z$/, 'Z') }))
@@ -102,6 +106,19 @@ function domainFindings({ name, trustDomain, roots, url, failing }: Trust['domai
     if (left <= 0) return { ...each, verdict: 'expired', remedy: `nobody of ${trustDomain} is believed by it: ${ask}` }
     return left < 30 * dayMs ? { ...each, verdict: 'expires soon', remedy: ask } : { ...each, verdict: 'ok' }
   })
+}
+
+/** A try that failed is nothing yet: there is time for more until the end of the last certificate is near. */
+export function orderedFinding({ secret, issuer, notAfter, dangerFrom, problem, triesAt }: OrderedTold, now: number): Finding {
+  const about = { of: secret, use: 'gateway' as const, ...(notAfter === undefined ? {} : { notAfter }) }
+  const [namespace, name] = issuer.split('/')
+  const again = triesAt === undefined ? '' : `; it is tried again at ${triesAt}`
+  const why = `${problem ?? 'the order is under way'}${again}: see weft describe certificateissuer ${name} -n ${namespace}`
+  if (notAfter === undefined)
+    return problem === undefined ? { ...about, verdict: 'ordered' } : { ...about, verdict: 'is not there', remedy: why }
+  if (Date.parse(notAfter) <= now) return { ...about, verdict: 'expired', remedy: `callers refuse it. ${why}` }
+  if (dangerFrom !== undefined && Date.parse(dangerFrom) <= now) return { ...about, verdict: 'ends soon, and is not renewed', remedy: why }
+  return { ...about, verdict: problem === undefined ? 'ok' : `renewal fails, dangerous from ${dangerFrom ?? notAfter}` }
 }
 
 function proxyFinding(

@@ -35,7 +35,7 @@ export async function doctor(session: Session, { output = 'table', control }: Co
       { name: 'of' },
       { name: 'until' },
       { name: 'left' },
-      { name: 'verdict', style: cell => (cell === 'ok' ? 'green' : 'red') },
+      { name: 'verdict', style: cell => (cell === 'ok' ? 'green' : /^(ordered|renewal fails)/.test(cell) ? 'yellow' : 'red') },
     ],
     findings.map(({ use, of, notAfter, verdict }) => [
       use,

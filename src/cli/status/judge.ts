@@ -1,6 +1,7 @@
 /** What of a mesh's state needs somebody's attention. */
 
 import type { ControlStatus, ProxyStatus } from '#api/mesh-api'
+import { orderedFinding } from '../certificates/judge.ts'
 import { tellAgo, tellSpan } from '../moment.ts'
 import { oneLine } from '../table.ts'
 
@@ -9,12 +10,16 @@ const dayMs = 86_400_000
 const leastLeftMs = { root: 30 * dayMs, intermediate: 7 * dayMs, control: 3_600_000 } as const
 
 /** A sentence for each thing that is wrong; empty when all is well. A workload that left is not wrong, a proxy that is cut off is. */
-export function concerns({ certificates, proxies }: ControlStatus, now: number): readonly string[] {
+export function concerns({ certificates, proxies, ordered = [] }: ControlStatus, now: number): readonly string[] {
   const found: string[] = []
   for (const { use, notAfter } of certificates) {
     const left = Date.parse(notAfter) - now
     if (left < 0) found.push(`the ${use} certificate expired ${tellSpan(-left)} ago`)
     else if (left < leastLeftMs[use]) found.push(`the ${use} certificate expires in ${tellSpan(left)}`)
+  }
+  for (const each of ordered) {
+    const { of, verdict, remedy } = orderedFinding(each, now)
+    if (remedy !== undefined) found.push(`the certificate of Gateways in Secret ${of} ${verdict}: ${oneLine(remedy)}`)
   }
   for (const proxy of proxies) found.push(...concernsOf(proxy, now))
   return found

@@ -23,6 +23,8 @@ export type OrderedCertificate = {
 export type KnownOrder = {
   readonly notAfter?: string
   readonly renewsAt?: string
+  /** From when on it is dangerous that there is no other. */
+  readonly dangerFrom?: string
   readonly problem?: string
   readonly triesAt?: string
 }
@@ -89,7 +91,7 @@ function report(issuer: CertificateIssuer, all: readonly Wanted[], known: Readon
   const missing = certificates.filter(each => each.notAfter === undefined)
   const says =
     failing &&
-    `Secret ${failing.secret}: ${failing.problem}${failing.notAfter === undefined ? '' : `; the last certificate serves until ${failing.notAfter}`}`
+    `Secret ${failing.secret}: ${failing.problem}${failing.notAfter === undefined ? '' : `; the last certificate serves on, is good until ${failing.notAfter}, and from ${failing.dangerFrom ?? failing.notAfter} on its end is near`}`
   const issued =
     failing !== undefined
       ? state(issuer, 'Issued', false, 'OrderFailed', says!)

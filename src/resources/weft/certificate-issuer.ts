@@ -59,6 +59,11 @@ const certificate = z.strictObject({
   names: atomicList(z.string().max(253)).max(64).describe('Hosts that it is for.'),
   notAfter: z.string().meta({ format: 'date-time' }).optional().describe('When the one in use ends.'),
   renewsAt: z.string().meta({ format: 'date-time' }).optional().describe('When the next one is asked for: at two thirds of its life.'),
+  dangerFrom: z
+    .string()
+    .meta({ format: 'date-time' })
+    .optional()
+    .describe('From when on it is dangerous that there is no other: half of the time for renewal is over, or a week is left.'),
   problem: z.string().max(4096).optional().describe('Why the last try gave none, in the words of the server, and what to do.'),
   triesAt: z.string().meta({ format: 'date-time' }).optional().describe('When it is tried again.'),
 })
