@@ -6,6 +6,7 @@ import type { Route, Sizes } from '#model/route'
 import { bodyFilters } from '../encode/bodies.ts'
 import { BufferPerRouteSchema } from '../gen/envoy/extensions/filters/http/buffer/v3/buffer_pb.ts'
 import { refuse, unpack } from './carried.ts'
+import type { WordsOf } from './words.ts'
 
 type Fields = Readonly<Record<string, string | number>>
 
@@ -13,7 +14,7 @@ type Fields = Readonly<Record<string, string | number>>
 export function decodeBodies(
   configs: Readonly<Record<string, Any>>,
   at: (key: string) => string,
-  fieldsOf: (any: Any, where: string) => Fields,
+  fieldsOf: (any: Any, of: WordsOf, where: string) => Fields,
 ): Pick<Route, 'sizes' | 'compression'> {
   const compression = configs[bodyFilters.weftCompression]
   for (const coding of codings)
@@ -24,18 +25,23 @@ export function decodeBodies(
     ...(Object.keys(sizes).length === 0 ? {} : { sizes }),
     ...(compression === undefined
       ? {}
-      : { compression: decodeCompression(fieldsOf(compression, at(bodyFilters.weftCompression)), at(bodyFilters.weftCompression)) }),
+      : {
+          compression: decodeCompression(
+            fieldsOf(compression, 'compression', at(bodyFilters.weftCompression)),
+            at(bodyFilters.weftCompression),
+          ),
+        }),
   }
 }
 
 function decodeSizes(
   configs: Readonly<Record<string, Any>>,
   at: (key: string) => string,
-  fieldsOf: (any: Any, where: string) => Fields,
+  fieldsOf: (any: Any, of: WordsOf, where: string) => Fields,
 ): Sizes {
   const buffer = configs[bodyFilters.buffer]
   const own = configs[bodyFilters.weftSizes]
-  const fields = own === undefined ? {} : fieldsOf(own, at(bodyFilters.weftSizes))
+  const fields = own === undefined ? {} : fieldsOf(own, 'sizes', at(bodyFilters.weftSizes))
   const where = at(bodyFilters.buffer)
   const override = buffer && unpack(buffer, BufferPerRouteSchema, where).override
   const bodyBytes =

@@ -1,13 +1,12 @@
 /** Reading config that others may have written: whatever it asks for and the proxy does not do is refused by name, never skipped. */
 
-import { type DescMessage, fromBinary, isFieldSet, type JsonObject, type MessageShape } from '@bufbuild/protobuf'
+import { type DescMessage, fromBinary, isFieldSet, type MessageShape } from '@bufbuild/protobuf'
 import type { Any, Duration } from '@bufbuild/protobuf/wkt'
 import type { Address } from '../gen/envoy/config/core/v3/address_pb.ts'
 import { SocketAddress_Protocol } from '../gen/envoy/config/core/v3/address_pb.ts'
-import type { DataSource, Metadata } from '../gen/envoy/config/core/v3/base_pb.ts'
+import type { DataSource } from '../gen/envoy/config/core/v3/base_pb.ts'
 import type { ConfigSource } from '../gen/envoy/config/core/v3/config_source_pb.ts'
 import { type FractionalPercent, FractionalPercent_DenominatorType as Denominator } from '../gen/envoy/type/v3/percent_pb.ts'
-import { weftMetadata } from '../types.ts'
 
 /** Why a resource is not taken; `reason` begins with the field. */
 export class Rejected {
@@ -85,12 +84,6 @@ export function textOf(source: DataSource | undefined, where: string): string {
   if (source?.specifier.case === 'inlineBytes') return new TextDecoder().decode(source.specifier.value)
   return refuse(where, 'only inline text is carried out')
 }
-
-/** Weft's labels; those of others say nothing to the proxy. */
-export const labelsOf = (metadata: Metadata | undefined): JsonObject => metadata?.filterMetadata[weftMetadata] ?? {}
-
-export const textLabel = (labels: JsonObject, name: string): string | undefined =>
-  typeof labels[name] === 'string' ? labels[name] : undefined
 
 const perOne = { [Denominator.HUNDRED]: 10_000, [Denominator.TEN_THOUSAND]: 100, [Denominator.MILLION]: 1 } as const
 

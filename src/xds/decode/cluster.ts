@@ -21,7 +21,8 @@ import {
 } from '../gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts'
 import { alpnOf, meshTls, serverNameOf, socketMetadata } from '../types.ts'
 import { balanceOf } from './balance.ts'
-import { carries, hostAndPort, labelsOf, msOf, mustBeAds, refuse, textLabel, unpack } from './carried.ts'
+import { carries, hostAndPort, msOf, mustBeAds, refuse, unpack } from './carried.ts'
+import { labelsOf, textLabel } from './words.ts'
 import { healthCheckOf } from './health-check.ts'
 import { decodeResilience } from './resilience.ts'
 import { isOrigination, originationOf, outsideType } from './outside.ts'
@@ -67,7 +68,7 @@ const checkEndpoint = carries(EndpointSchema, ['address', 'hostname'])
 
 export function decodeBackend(message: Cluster): Backend {
   checkCluster(message, '')
-  const labels = labelsOf(message.metadata)
+  const labels = labelsOf(message.metadata, 'cluster')
   const type = typeOf(message)
   const place = type === 'local' ? localPlace(message.loadAssignment) : undefined
   const local = place?.port
@@ -255,7 +256,7 @@ function decodeEndpoint(entry: LbEndpoint, where: string, protocol: SocketAddres
     weight: entry.loadBalancingWeight ?? 1,
     health: healthOf(entry.healthStatus),
     mtls: mode === meshTls.tlsMode,
-    workload: textLabel(labelsOf(entry.metadata), 'workload') ?? '',
+    workload: textLabel(labelsOf(entry.metadata, 'endpoint'), 'workload') ?? '',
   }
 }
 

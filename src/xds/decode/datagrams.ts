@@ -27,7 +27,8 @@ import { decodeAccessFilters } from './access.ts'
 import { decodeOpaqueHash } from './affinity.ts'
 import { perRoute } from '../encode/per-route.ts'
 import { decodeConnectionFault } from './per-route.ts'
-import { carries, hostAndPort, labelsOf, msOf, refuse, textLabel, typeName, unpack } from './carried.ts'
+import { carries, hostAndPort, msOf, refuse, typeName, unpack } from './carried.ts'
+import { labelsOf, textLabel } from './words.ts'
 import { backendNamed } from './network-filters.ts'
 import { checkDownstream } from './tls.ts'
 
@@ -92,7 +93,7 @@ export function decodeUdpProxy(message: EnvoyListener): Listener {
   const at = 'listener_filters[0]'
   const [filter, ...others] = message.listenerFilters
   if (others.length > 0 || filter?.configType.case !== 'typedConfig') refuse('listener_filters', 'the UDP proxy must be the only one')
-  const labels = labelsOf(message.metadata)
+  const labels = labelsOf(message.metadata, 'listener')
   const isGateway = textLabel(labels, 'direction') === 'gateway'
   if (message.trafficDirection !== TrafficDirection.OUTBOUND && !isGateway)
     refuse('traffic_direction', 'must be OUTBOUND: datagrams come in by CONNECT-UDP over mutual TLS')
@@ -180,7 +181,7 @@ export function decodeConnectUdp(message: EnvoyListener, manager: HttpConnection
   const filter = manager.httpFilters.at(-1)
   if (filter?.configType.case !== 'typedConfig' || !filter.configType.value.typeUrl.endsWith('.router.v3.Router'))
     refuse(`${at}.http_filters`, 'the router must be the last')
-  const labels = labelsOf(message.metadata)
+  const labels = labelsOf(message.metadata, 'listener')
   return {
     name: message.name,
     direction: 'inbound',

@@ -19,7 +19,8 @@ import { RBACSchema as NetworkAccessSchema } from '../gen/envoy/extensions/filte
 import { DnsFilterConfigSchema } from '../gen/envoy/extensions/filters/udp/dns_filter/v3/dns_filter_pb.ts'
 import { decodeAccessFilters, toldOf } from './access.ts'
 import { decodeConnectionAuthorizer } from './authorize.ts'
-import { carries, hostAndPort, labelsOf, refuse, textLabel, typeName, unpack } from './carried.ts'
+import { carries, hostAndPort, refuse, typeName, unpack } from './carried.ts'
+import { labelsOf, textLabel } from './words.ts'
 import { connectUdpOf, decodeConnectUdp, decodeUdpProxy } from './datagrams.ts'
 import { decodeGateway } from './gateway.ts'
 import { type Http, httpOf, type Tcp, tcpOf } from './network-filters.ts'
@@ -102,7 +103,7 @@ function decodeCarried(message: EnvoyListener): DecodedListener {
     if (!/^envoy\.(filters\.)?listener\.(tls_inspector|http_inspector|original_dst)$/.test(filter.name))
       refuse('listener_filters', `${filter.name} is not carried out by this proxy`)
   }
-  const labels = labelsOf(message.metadata)
+  const labels = labelsOf(message.metadata, 'listener')
   const isGateway = textLabel(labels, 'direction') === 'gateway'
   if (isGateway && textLabel(labels, 'protocol') === 'http') {
     const { tokens, ...rest } = decodeGateway(message, textLabel(labels, 'service') ?? '')

@@ -4,6 +4,7 @@ import { toJson } from '@bufbuild/protobuf'
 import { type Any, StructSchema } from '@bufbuild/protobuf/wkt'
 import type { LoginPolicy } from '#model/login'
 import { refuse, unpack } from './carried.ts'
+import { checkWords } from './words.ts'
 
 type Shape = Readonly<Record<string, unknown>>
 
@@ -15,7 +16,9 @@ const others = ['secretIn', 'ca', 'cookie', 'accessToken', 'idToken', 'choosesRo
 const known: ReadonlySet<string> = new Set([...texts, ...lists, ...numbers, ...flags, ...others])
 
 export function decodeLogins(any: Any, where: string): readonly LoginPolicy[] {
-  const { policies } = toJson(StructSchema, unpack(any, StructSchema, where)) as { readonly policies?: unknown }
+  const said = toJson(StructSchema, unpack(any, StructSchema, where)) as { readonly policies?: unknown }
+  checkWords(said, 'logins', where)
+  const { policies } = said
   if (!Array.isArray(policies)) return refuse(`${where}.policies`, 'is needed')
   return policies.map((each, index) => checked(each as Shape, `${where}.policies[${index}]`))
 }

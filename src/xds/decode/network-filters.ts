@@ -1,6 +1,6 @@
 /** The two filters that may end a chain: HTTP by a route table, opaque bytes by weight. */
 
-import type { Any } from '@bufbuild/protobuf/wkt'
+import { type Any, StructSchema } from '@bufbuild/protobuf/wkt'
 import type { AccessRule } from '#model/access-rule'
 import type { Authorizer } from '#model/authorizer'
 import type { Listener } from '#model/listener'
@@ -25,6 +25,7 @@ import { wholeBodiesFilter } from '../encode/authorize.ts'
 import { invalidCluster } from '../types.ts'
 import { decodeOpaqueHash } from './affinity.ts'
 import { carries, msOf, mustBeAds, refuse, typeName, unpack } from './carried.ts'
+import { checkWords } from './words.ts'
 import { decodeAuthorizer, decodeWhen } from './authorize.ts'
 import { decodeConcurrency } from './concurrency.ts'
 import { decodeLimitService, joinServices } from './rate-limit.ts'
@@ -102,13 +103,12 @@ export function httpOf(any: Any, where: string, isEdge = false): Http {
       when.set(...whether)
       continue
     }
-    if (
-      filter.name === wholeBodiesFilter ||
-      type === 'envoy.extensions.filters.http.router.v3.Router' ||
-      filter.disabled ||
-      filter.isOptional
-    )
+    if (filter.name === wholeBodiesFilter) {
+      const { fields } = unpack(filter.configType.case === 'typedConfig' ? filter.configType.value : undefined, StructSchema, where)
+      checkWords(fields, 'nothing', `${where}.http_filters["${filter.name}"]`)
       continue
+    }
+    if (type === 'envoy.extensions.filters.http.router.v3.Router' || filter.disabled || filter.isOptional) continue
     const limit = filter.configType.case === 'typedConfig' ? decodeConcurrency(filter.configType.value, `${where}.http_filters`) : undefined
     if (limit !== undefined && concurrency !== undefined) refuse(`${where}.http_filters`, 'one adaptive_concurrency is enough')
     concurrency ??= limit

@@ -21,7 +21,8 @@ import {
 import { CommonTlsContextSchema, UpstreamTlsContextSchema } from '../gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts'
 import { AnySchema } from '@bufbuild/protobuf/wkt'
 import { weftMetadata } from '../types.ts'
-import { carries, hostAndPort, labelsOf, refuse, textLabel, textOf, typeName, unpack } from './carried.ts'
+import { carries, hostAndPort, refuse, textOf, typeName, unpack } from './carried.ts'
+import { labelsOf, textLabel } from './words.ts'
 import { decodeTelemetry } from './telemetry.ts'
 import { profileOf } from './terms.ts'
 import { httpOf, tcpOf } from './network-filters.ts'
@@ -107,7 +108,7 @@ function egressOf(label: string | undefined): Egress | undefined {
 
 /** Undefined: the listener does not lead out of the mesh. plain: decodes it without its rules. */
 export function decodeOutside(message: EnvoyListener, plain: (message: EnvoyListener) => Listener): Listener | undefined {
-  const labels = labelsOf(message.metadata)
+  const labels = labelsOf(message.metadata, 'listener')
   const egress = egressOf(textLabel(labels, 'egress'))
   if (egress === undefined) return undefined
   const isWayOut = message.address?.address.case === 'socketAddress' && message.address.address.value.address === '0.0.0.0'
@@ -160,7 +161,7 @@ function withoutRules(message: EnvoyListener): EnvoyListener {
   const bare = clone(ListenerSchema, message)
   for (const chain of chainsOf(bare))
     chain.filters = chain.filters.filter(({ name }) => !name.startsWith('envoy.filters.network.rbac.egress.'))
-  const { egress: _, ...rest } = labelsOf(message.metadata)
+  const { egress: _, ...rest } = labelsOf(message.metadata, 'listener')
   bare.metadata = create(MetadataSchema, { filterMetadata: { ...message.metadata?.filterMetadata, [weftMetadata]: rest } })
   return bare
 }
@@ -170,7 +171,7 @@ export function routeEgress(message: EnvoyRoute): {
   readonly egress: Pick<Route, 'egress'>
   readonly others: EnvoyRoute['typedPerFilterConfig']
 } {
-  const egress = egressOf(textLabel(labelsOf(message.metadata), 'egress'))
+  const egress = egressOf(textLabel(labelsOf(message.metadata, 'route'), 'egress'))
   const names: ReadonlySet<string> = new Set(Object.values(egressFilters))
   const all = Object.entries(message.typedPerFilterConfig)
   const others = Object.fromEntries(all.filter(([name]) => !names.has(name)))

@@ -23,6 +23,7 @@ import { carries, msOf, refuse, shareOf, unpack } from './carried.ts'
 import { decodeText } from './match.ts'
 import { decodeOwnLimit, decodeOwnQuota, rateOf } from './rate-limit.ts'
 import { decodeTokenRoute } from './tokens.ts'
+import { checkWords, type WordsOf } from './words.ts'
 
 const checkCors = carries(CorsPolicySchema, [
   'allow_origin_string_match',
@@ -73,7 +74,7 @@ export function decodePerRoute(
     ...(cors === undefined ? {} : { cors: decodeCors(cors, at(perRoute.cors)) }),
     ...(fault === undefined && more === undefined ? {} : { fault: decodeFault(fault, more, name, at) }),
     ...(limit === undefined ? {} : { rateLimit: decodeLimit(limit, at(perRoute.rateLimit)) }),
-    ...(login === undefined ? {} : { login: textIn(fieldsOf(login, at(perRoute.weftLogin)), 'policy', at(perRoute.weftLogin)) }),
+    ...(login === undefined ? {} : { login: textIn(fieldsOf(login, 'login', at(perRoute.weftLogin)), 'policy', at(perRoute.weftLogin)) }),
     ...(tokens === undefined ? {} : { tokens: decodeTokenRoute(tokens, at(perRoute.tokens)) }),
     ...decodeAccess(configs, at),
     ...decodeAsked(configs, at),
@@ -125,7 +126,7 @@ function decodeCors(any: Any, where: string): Cors {
 function decodeFault(any: Any | undefined, more: Any | undefined, name: string, at: (key: string) => string): Fault {
   const fault = any && unpack(any, HTTPFaultSchema, at(perRoute.fault))
   if (fault !== undefined) checkFault(fault, at(perRoute.fault))
-  const own = more === undefined ? {} : fieldsOf(more, at(perRoute.weftFault))
+  const own = more === undefined ? {} : fieldsOf(more, 'fault', at(perRoute.weftFault))
   const { endsAt, jitterMs, reset } = own
   const delay = delayOf(fault?.delay, at(perRoute.fault))
   const abort = abortOf(fault?.abort, at(perRoute.fault))
@@ -202,7 +203,7 @@ function decodeLimit(any: Any, where: string): RateLimit {
 
 /** What stands in front of tcp_proxy. */
 export function decodeConnectionFault(any: Any, where: string): Fault {
-  const own = scalarsOf(unpack(any, StructSchema, where))
+  const own = scalarsOf(unpack(any, StructSchema, where), 'bytesFault', where)
   const { policy, endsAt, delayMs, delayShare, jitterMs, reset, drop } = own
   const jitter = typeof jitterMs === 'number' ? { jitterMs } : {}
   return {
@@ -218,13 +219,15 @@ export function decodeConnectionFault(any: Any, where: string): Fault {
 }
 
 /** Text and numbers of an extension of ours. */
-function fieldsOf(any: Any, where: string): Readonly<Record<string, string | number>> {
-  return scalarsOf(unpack(unpack(any, FilterConfigSchema, where).config, StructSchema, where))
+function fieldsOf(any: Any, of: WordsOf, where: string): Readonly<Record<string, string | number>> {
+  return scalarsOf(unpack(unpack(any, FilterConfigSchema, where).config, StructSchema, where), of, where)
 }
 
-const scalarsOf = ({ fields }: Struct): Readonly<Record<string, string | number>> =>
-  Object.fromEntries(
+function scalarsOf({ fields }: Struct, of: WordsOf, where: string): Readonly<Record<string, string | number>> {
+  checkWords(fields, of, where)
+  return Object.fromEntries(
     Object.entries(fields).flatMap(([key, { kind }]) =>
       kind.case === 'stringValue' || kind.case === 'numberValue' ? [[key, kind.value]] : [],
     ),
   )
+}

@@ -16,6 +16,7 @@ import { LocalRateLimitSchema as ConnectionLimitSchema } from '../gen/envoy/exte
 import { DescriptorSchema } from '../gen/envoy/extensions/rate_limit_descriptors/expr/v3/expr_pb.ts'
 import type { TokenBucket } from '../gen/envoy/type/v3/token_bucket_pb.ts'
 import { carries, msOf, refuse, typeName, unpack } from './carried.ts'
+import { checkWords, type WordsOf } from './words.ts'
 
 const checkConnections = carries(ConnectionLimitSchema, ['stat_prefix', 'token_bucket'])
 const checkService = carries(RateLimitSchema, [
@@ -133,8 +134,9 @@ function expressed(key: string, text: string, where: string): DescriptorEntry {
 
 type Shape = Readonly<Record<string, JsonValue>>
 
-function shapeOf(any: Any, where: string): Shape {
+function shapeOf(any: Any, of: WordsOf, where: string): Shape {
   const json = toJson(StructSchema, unpack(unpack(any, FilterConfigSchema, where).config, StructSchema, where))
+  checkWords(json as Shape, of, where)
   return json as Shape
 }
 
@@ -165,7 +167,7 @@ function keyAt(shape: Shape, where: string): LimitKey {
 }
 
 export function decodeOwnLimit(any: Any, where: string): RateLimit {
-  const shape = shapeOf(any, where)
+  const shape = shapeOf(any, 'limit', where)
   const by = shape['by'] === undefined ? undefined : listAt(shape, 'by', where).map((each, at) => keyAt(each, `${where}.by[${at}]`))
   const overrides =
     shape['overrides'] === undefined
@@ -187,7 +189,7 @@ export function decodeOwnLimit(any: Any, where: string): RateLimit {
 }
 
 export function decodeOwnQuota(any: Any, where: string): Quota {
-  const shape = shapeOf(any, where)
+  const shape = shapeOf(any, 'quota', where)
   const entry = (each: Shape, at: string): DescriptorEntry => {
     const key = textAt(each, 'key', at)
     if (each['type'] === 'constant') return { key, type: 'constant', value: textAt(each, 'value', at) }

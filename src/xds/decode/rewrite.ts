@@ -8,6 +8,7 @@ import { fullPattern, prefixPattern } from '../encode/path.ts'
 import { FilterConfigSchema } from '../gen/envoy/config/route/v3/route_components_pb.ts'
 import type { RegexMatchAndSubstitute } from '../gen/envoy/type/matcher/v3/regex_pb.ts'
 import { refuse, unpack } from './carried.ts'
+import { checkWords } from './words.ts'
 
 /** prefix: '' where Envoy has none. */
 export function pathChange(
@@ -66,6 +67,7 @@ export type ShareRewrite = { readonly path?: PathChange; readonly host?: HostFro
 
 export function shareRewriteOf(any: Any, where: string): ShareRewrite {
   const { fields } = unpack(unpack(any, FilterConfigSchema, where).config, StructSchema, where)
+  checkWords(fields, 'rewrite', where)
   const text = (name: string): string | undefined => {
     const kind = fields[name]?.kind
     return kind?.case === 'stringValue' ? kind.value : undefined

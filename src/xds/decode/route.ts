@@ -22,7 +22,8 @@ import {
 } from '../gen/envoy/config/route/v3/route_components_pb.ts'
 import { type RouteConfiguration, RouteConfigurationSchema } from '../gen/envoy/config/route/v3/route_pb.ts'
 import { decodeHash, decodeSession } from './affinity.ts'
-import { carries, labelsOf, msOf, refuse, textLabel, textOf } from './carried.ts'
+import { carries, msOf, refuse, textOf } from './carried.ts'
+import { labelsOf, textLabel } from './words.ts'
 import { headerFilters } from './headers.ts'
 import { decodeTries } from './hedge.ts'
 import { decodeMatch } from './match.ts'
@@ -111,7 +112,7 @@ const reasons = ['rule-invalid', 'backend-invalid', 'no-listener', 'misdirected'
 
 function decodeRoute(message: EnvoyRoute, where: string): Route {
   checkRoute(message, where)
-  const labels = labelsOf(message.metadata)
+  const labels = labelsOf(message.metadata, 'route')
   const match = decodeMatch(message.match, `${where}.match`)
   const headers = headerFilters(message, where)
   const { egress, others } = routeEgress(message)

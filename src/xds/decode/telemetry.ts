@@ -27,7 +27,8 @@ import {
 import { TcpProxySchema } from '../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts'
 import { UdpProxyConfigSchema } from '../gen/envoy/extensions/filters/udp/udp_proxy/v3/udp_proxy_pb.ts'
 import type { CustomTag } from '../gen/envoy/type/tracing/v3/custom_tag_pb.ts'
-import { carries, labelsOf, refuse, shareOf, textLabel, textOf, typeName, unpack } from './carried.ts'
+import { carries, refuse, shareOf, textOf, typeName, unpack } from './carried.ts'
+import { labelsOf, textLabel } from './words.ts'
 
 const checkLog = carries(AccessLogSchema, ['name', 'filter', 'typed_config'])
 const checkFile = carries(FileAccessLogSchema, ['path', 'log_format'])
@@ -50,7 +51,7 @@ export function decodeTelemetry(message: EnvoyListener, direction: Direction): T
   if (accessLog === undefined && tracing === undefined) return undefined
   return {
     ...(accessLog === undefined ? {} : { accessLog }),
-    ...(tracing === undefined ? {} : { tracing: { ...tracing, ...spoken(labelsOf(message.metadata)) } }),
+    ...(tracing === undefined ? {} : { tracing: { ...tracing, ...spoken(labelsOf(message.metadata, 'listener')) } }),
   }
 }
 

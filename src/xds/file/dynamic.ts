@@ -3,7 +3,8 @@
 import { create } from '@bufbuild/protobuf'
 import { anyUnpack } from '@bufbuild/protobuf/wkt'
 import { decodeBackend } from '../decode/cluster.ts'
-import { labelsOf, refuse, textLabel } from '../decode/carried.ts'
+import { refuse } from '../decode/carried.ts'
+import { textLabel } from '../decode/words.ts'
 import { upgradeType } from '../encode/datagrams.ts'
 import { fromAds, typed } from '../encode/source.ts'
 import {
@@ -143,7 +144,8 @@ type Labelled = { readonly metadata?: Cluster['metadata'] }
 
 /** The labels that others write on what they make, where the file does not say them. */
 function labelled<Message extends Labelled>(message: Message, fallback: Readonly<Record<string, string | number>>): Message {
-  const said = labelsOf(message.metadata)
+  // Whether they are known is judged when it is read.
+  const said = message.metadata?.filterMetadata[weftMetadata] ?? {}
   const missing = Object.fromEntries(
     Object.entries(fallback).filter(([name]) => (name === 'port' ? said[name] : textLabel(said, name)) === undefined),
   )
