@@ -7,23 +7,25 @@ import { fileURLToPath } from 'node:url'
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..')
 const patience = ['--fetch-retries=0', '--fetch-timeout=20000']
 
-/** What `npm audit --json` means: `{ ok }`, `{ bad: sentences }` or `{ skipped: reason }`. */
+/** What `npm audit --json` means: `{ ok }`, `{ bad: sentences }` or `{ skipped: reason }`: skipped only where the registry, or the way to it, is why. */
 export function judgeAudit(text) {
   const told = parse(text)
-  if (told?.metadata?.vulnerabilities === undefined) return { skipped: reasonIn(told, text) }
-  const bad = Object.values(told.vulnerabilities ?? {})
-    .filter(({ severity }) => severity === 'high' || severity === 'critical')
-    .map(
-      ({ name, severity, via }) =>
-        `${name}: ${severity}: ${via.map(each => (typeof each === 'string' ? `by ${each}` : `${each.title} ${each.url}`)).join('; ')}`,
-    )
-  return bad.length > 0 ? { bad } : { ok: `${told.metadata.dependencies?.prod ?? 'all'} packages` }
+  if (told?.metadata?.vulnerabilities === undefined) return unanswered(told, text)
+  const { prod } = told.metadata.dependencies ?? {}
+  if (!(prod > 0)) return { bad: ['npm audit looked at no package'] }
+  const found = Object.values(told.vulnerabilities ?? {}).map(({ name, severity, via }) => ({
+    isBad: severity === 'high' || severity === 'critical',
+    says: `${name}: ${severity}: ${via.map(each => (typeof each === 'string' ? `by ${each}` : `${each.title} ${each.url}`)).join('; ')}`,
+  }))
+  const bad = found.filter(({ isBad }) => isBad)
+  if (bad.length > 0) return { bad: bad.map(({ says }) => says) }
+  return { ok: [`${prod} packages`, ...found.map(({ says }) => says)].join('; ') }
 }
 
 /** The same of `npm audit signatures --json`. A package without a signature is none of today's registry, which signs all. */
 export function judgeSignatures(text) {
   const told = parse(text)
-  if (!Array.isArray(told?.invalid)) return { skipped: reasonIn(told, text) }
+  if (!Array.isArray(told?.invalid)) return unanswered(told, text)
   const name = each => `${each.name}@${each.version}`
   const bad = [
     ...told.invalid.map(each => `${name(each)}: its signature does not hold`),
@@ -40,10 +42,19 @@ function parse(text) {
   }
 }
 
-const reasonIn = (told, text) =>
-  told?.message ??
-  told?.error?.summary ??
-  (/npm error (?!A complete)(.+)/.exec(text)?.[1] || 'the registry gave no answer that can be read')
+/** As Node and npm call what becomes of a request on its way. */
+const onTheWay =
+  /\b(E?AI_AGAIN|ENOTFOUND|ECONN\w+|E?HOSTUNREACH|ENETUNREACH|E?SOCKET\w*|\w*TIMEDOUT|EPIPE|ERR_SOCKET\w*)\b|network|timed? ?out|socket hang up/i
+
+/** No answer: of the registry that is no fault of ours, of anything else it is. */
+function unanswered(told, text) {
+  const reason =
+    told?.message ?? told?.error?.summary ?? (/npm error (?!A complete|code )(.+)/.exec(text)?.[1] || 'it gave no answer that can be read')
+  const isRefused = told?.statusCode >= 400 || /\b[45]\d\d [A-Z]\w+/.test(reason)
+  return isRefused || onTheWay.test(`${reason} ${told?.error?.code ?? ''}`)
+    ? { skipped: reason }
+    : { bad: [`npm could not ask: ${reason}`] }
+}
 
 function ask(args) {
   const { stdout, stderr, error } = spawnSync('npm', [...args, '--json', ...patience], {
