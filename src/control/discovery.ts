@@ -143,7 +143,11 @@ export class Discovery {
         if (isRefused) return
         for (const event of receive(server, request)) {
           if (event.type === 'node') connection = this.#meet(event.node, server, out, call, flush)
-          else connection?.refused(event.resources)
+          else if (connection !== undefined) {
+            connection.refused(event.resources)
+            for (const { resource, reason } of event.resources)
+              this.#options.log.warn('a proxy refuses a resource', { proxy: connection.node.id, resource, reason })
+          }
         }
         if (connection === undefined) {
           isRefused = true
