@@ -24,6 +24,7 @@ const roots = [
   'envoy.config.trace.v3.OpenTelemetryConfig',
   'envoy.extensions.access_loggers.file.v3.FileAccessLog',
   'envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter',
+  'envoy.extensions.access_loggers.open_telemetry.v3.OpenTelemetryAccessLogConfig',
   'envoy.extensions.access_loggers.stream.v3.StdoutAccessLog',
   'envoy.config.route.v3.FilterConfig',
   'envoy.config.endpoint.v3.ClusterLoadAssignment',

@@ -17,7 +17,7 @@ import { keep } from './keep.ts'
 import { byName } from './services/names.ts'
 import { withWayOut } from './outside/hosts.ts'
 import { backendsFor, classOf, nearFor, outboundFor, settledFor } from './policies/per-client.ts'
-import { beyondEnvoy, telemetryOf, tracingBackends, withTelemetry } from './policies/telemetry.ts'
+import { beyondEnvoy, telemetryOf, telemetryBackends, withTelemetry } from './policies/telemetry.ts'
 import { keyBackends } from './access/tokens.ts'
 
 type Shared = Pick<View, 'listeners' | 'routes' | 'backends' | 'dns'>
@@ -79,7 +79,7 @@ function gatewayView(mesh: Mesh, node: ProxyNode, name: string): View {
   return {
     listeners: withTelemetry(listeners, telemetry),
     routes,
-    backends: { ...backends, ...inside.backends, ...keyBackends(listeners), ...tracingBackends(telemetry) },
+    backends: { ...backends, ...inside.backends, ...keyBackends(listeners), ...telemetryBackends(telemetry) },
     endpoints: { ...endpoints, ...inside.endpoints },
     dns: [],
     trust: mesh.trust,
@@ -119,7 +119,7 @@ function sharedBy(mesh: Mesh, node: ProxyNode, telemetry: Telemetry | undefined)
   const made: Shared = {
     listeners: withTelemetry(ways.listeners, telemetry),
     routes: ways.routes,
-    backends: { ...backendsFor(mesh, node, { ...ownBackends(mesh, namespace), ...ways.backends }), ...tracingBackends(telemetry) },
+    backends: { ...backendsFor(mesh, node, { ...ownBackends(mesh, namespace), ...ways.backends }), ...telemetryBackends(telemetry) },
     dns: namesFor(mesh, namespace),
   }
   known.set(key, made)

@@ -6,10 +6,11 @@ export type Telemetry = { readonly accessLog?: AccessLog; readonly tracing?: Tra
 
 /**
  * A line for each request and connection that fits one of `when` (absent: for each), and of these for a part (absent: for all), in millionths.
- * path: absolute; absent: standard output.
+ * path: absolute; collector: who takes OTLP by gRPC, a backend of the view, and as whom it is told; absent both: standard output.
  */
 export type AccessLog = {
   readonly path?: string
+  readonly collector?: { readonly backend: string; readonly service: string }
   readonly format: LogFormat
   readonly share?: number
   readonly when?: readonly LogCondition[]

@@ -117,7 +117,14 @@ export class Core implements AsyncDisposable {
     this.#pools = new Pools(reach, this.meter.registry)
     this.meter.watch(() => this.#pools.standings())
     this.#tracer = new Tracer({ view: () => this.#view, self, pools: this.#pools, registry: this.meter.registry, log, clock: unheld })
-    this.#accessLogs = new AccessLogs({ view: () => this.#view, self, registry: this.meter.registry, log })
+    this.#accessLogs = new AccessLogs({
+      view: () => this.#view,
+      self,
+      pools: this.#pools,
+      registry: this.meter.registry,
+      log,
+      clock: unheld,
+    })
     const place: Place = {
       view: () => this.#view,
       ready: () => this.#patience.wait(),

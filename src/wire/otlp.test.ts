@@ -1,8 +1,8 @@
-/** Spans are written as OpenTelemetry's own library writes them (PyPI opentelemetry-proto 1.38), byte for byte. */
+/** Spans and records of logs are written as OpenTelemetry's own library writes them (PyPI opentelemetry-proto 1.38), byte for byte. */
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { encodeSpan, refusedIn, request, type Span } from './otlp.ts'
+import { encodeLog, encodeSpan, refusedIn, request, type Span } from './otlp.ts'
 
 const first: Span = {
   traceId: '4bf92f3577b34da6a3ce929d0e0e4736',
@@ -112,4 +112,27 @@ test('what the collector refused of a request that it took is read', () => {
     assert.equal(refusedIn(Buffer.from(nothing), 'json'), undefined)
   for (const nothing of ['', '0a00', '0aff', 'ff', '0d01020304', `0a0c${'ff'.repeat(12)}`])
     assert.equal(refusedIn(Buffer.from(nothing, 'hex'), 'protobuf'), undefined, nothing)
+})
+
+test('records of a log are what the library of OpenTelemetry writes', () => {
+  const logged = [
+    '0a95010a1a0a180a0c736572766963652e6e616d6512080a066f726465727312770a060a0477656674124c0900ca256fa7fc7a18320d0a06737461747573120318f703320d0a',
+    '047061746812050a032fc3a94a104bf92f3577b34da6a3ce929d0e0e4736520800f067aa0ba902b75900ab1b75a7fc7a18121f0900ca256fa7fc7a182a0b0a09474554202f20',
+    '3230305900ca256fa7fc7a18',
+  ].join('')
+  const timeUs = first.startUs
+  const records = [
+    {
+      timeUs,
+      observedUs: first.endUs,
+      attributes: [
+        ['status', 503],
+        ['path', '/é'],
+      ],
+      traceId: first.traceId,
+      spanId: first.spanId,
+    },
+    { timeUs, observedUs: timeUs, attributes: [], body: 'GET / 200' },
+  ] as const
+  assert.equal(Buffer.from(request([['service.name', 'orders']], records.map(encodeLog), 'protobuf')).toString('hex'), logged)
 })

@@ -40,6 +40,29 @@ export function request(resource: Attributes, spans: readonly Uint8Array[], enco
 }
 const comma = Buffer.from(',')
 
+/**
+ * A record of a log (logs/v1) for `request`, in protobuf: that of logs has the numbers of that of spans. timeUs: microseconds since the epoch. ids: of the
+ * trace and the span that it is of, in hexadecimal.
+ */
+export type LogRecord = {
+  readonly timeUs: number
+  readonly observedUs: number
+  readonly body?: string
+  readonly attributes: Attributes
+  readonly traceId?: string | undefined
+  readonly spanId?: string | undefined
+}
+export function encodeLog({ timeUs, observedUs, body, attributes, traceId, spanId }: LogRecord): Uint8Array {
+  writer.begin()
+  writer.nanoseconds(1, timeUs)
+  if (body !== undefined) writer.message(5, () => writer.text(1, body))
+  writeAttributes(6, attributes)
+  if (traceId !== undefined) writer.hex(9, traceId)
+  if (spanId !== undefined) writer.hex(10, spanId)
+  writer.nanoseconds(11, observedUs)
+  return writer.take()
+}
+
 function writeSpan(span: Span): void {
   writer.hex(1, span.traceId)
   writer.hex(2, span.spanId)

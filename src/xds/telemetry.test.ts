@@ -34,6 +34,16 @@ describe('what is told of a listener', () => {
       'text with percent signs, to a file',
       { accessLog: { path: '/var/log/a.log', format: { type: 'text', parts: ['100% ', { field: 'path' }, ' %'] } } },
     ],
+    ['fields, to a collector', { accessLog: { collector: { backend: 'logs/http://c:4317', service: 'db' }, format } }],
+    [
+      'text, to a collector',
+      {
+        accessLog: {
+          collector: { backend: 'logs/http://c:4317', service: 'db' },
+          format: { type: 'text', parts: ['%', { field: 'path' }] },
+        },
+      },
+    ],
     ['a part', { accessLog: { format, share: 12_345 } }],
     ['one condition', { accessLog: { format, when: [{ statusAtLeast: 500 }] } }],
     [

@@ -2,6 +2,8 @@
 
 import assert from 'node:assert/strict'
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs'
+import { createServer } from 'node:http2'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import process from 'node:process'
 import { after, before, describe, test } from 'node:test'
@@ -247,6 +249,41 @@ describe('the access log', { skip: verdict.ok ? false : `${verdict.why}: ${verdi
       lines().filter(({ path }) => path === '/fine' || path === '/silent'),
       [],
     )
+  })
+
+  test('goes to a collector of OpenTelemetry where that is wanted, from Envoy too', async () => {
+    const taken: Buffer[] = []
+    const collector = createServer()
+    collector.on('stream', (stream, headers) => {
+      stream.on('error', () => {})
+      if (headers[':path'] === '/opentelemetry.proto.collector.logs.v1.LogsService/Export') stream.on('data', bytes => taken.push(bytes))
+      stream.on('end', () => {
+        stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true })
+        stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }))
+        stream.end(Buffer.alloc(5))
+      })
+    })
+    const sessions = new Set<{ destroy(): void }>()
+    collector.on('session', session => void sessions.add(session))
+    await new Promise<void>(resolve => collector.listen(0, '127.0.0.1', resolve))
+    try {
+      const endpoint = `http://127.0.0.1:${(collector.address() as AddressInfo).port}`
+      const heard = (text: string): boolean => Buffer.concat(taken).includes(text)
+      await log({ destination: { type: 'OTLP', endpoint }, format: { type: 'JSON', fields: ['path', 'direction', 'status', 'policy'] } })
+      await call(stranger, { path: '/collected', method: 'POST' })
+      await mesh.until('the line of our own proxy', () => heard('/collected') && heard('default/no-posts') && heard('service.name'))
+      if (envoy === undefined) return
+      const open = (): Promise<string> => friend.says(`${process.execPath} ${script('authorization', 'connect.mjs')} beside 8082 1`)
+      await log({ destination: { type: 'OTLP', endpoint }, format: { type: 'Text', template: 'by otlp {listener} {bytesSent}' } })
+      await mesh.until('the line of Envoy', async () => {
+        await open()
+        return heard(`by otlp inbound/${tcpPort} `)
+      })
+    } finally {
+      for (const session of sessions) session.destroy()
+      await new Promise(resolve => collector.close(resolve))
+      await log({})
+    }
   })
 
   test('goes on in a new file when the old one was moved away, as text where that is wanted; nothing was dropped', async () => {

@@ -3,7 +3,7 @@
 import type { Backend } from '#model/backend'
 
 /** name: of the backend; of all URLs of one origin it is the same. */
-export function outsideBackend(name: string, { protocol, hostname, port }: URL): Backend {
+export function outsideBackend(name: string, { protocol, hostname, port }: URL, speaks: Backend['protocol'] = 'http1'): Backend {
   const isSecure = protocol === 'https:'
   const host = hostname.replace(/^\[|\]$/g, '')
   const number = port === '' ? (isSecure ? 443 : 80) : Number(port)
@@ -14,7 +14,7 @@ export function outsideBackend(name: string, { protocol, hostname, port }: URL):
     hosts: [{ host, port: number, weight: 1, health: 'healthy', mtls: false, workload: host }],
     isExternal: true,
     port: number,
-    protocol: 'http1',
+    protocol: speaks,
     balance: 'round-robin',
     connectTimeoutMs: 5000,
     identities: [],

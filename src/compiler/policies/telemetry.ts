@@ -70,7 +70,7 @@ export function telemetryOf(mesh: Mesh, node: ProxyNode): Telemetry | undefined 
   const layers = layersAt(mesh, node)
   if (layers.length === 0) return undefined
   const { accessLog, tracing } = specOf('TelemetryPolicy', merge(layers.map(each => each.layer))) as Partial<TelemetryPolicySpec>
-  const log = accessLog === undefined || accessLog.mode === 'Disabled' ? undefined : logOf(accessLog)
+  const log = accessLog === undefined || accessLog.mode === 'Disabled' ? undefined : logOf(accessLog, node.service)
   const spans = tracing === undefined || tracing.mode === 'Disabled' ? undefined : tracingOf(tracing, node.service)
   if (log === undefined && spans === undefined) return undefined
   return { ...(log === undefined ? {} : { accessLog: log }), ...(spans === undefined ? {} : { tracing: spans }) }
@@ -112,10 +112,11 @@ const layersAt = ({ telemetry }: Mesh, node: Pick<ProxyNode, 'namespace' | 'serv
 
 type Said<Field extends 'accessLog' | 'tracing'> = NonNullable<TelemetryPolicySpec[Field]>
 
-function logOf({ destination, format, sampling, when }: Said<'accessLog'>): AccessLog {
+function logOf({ destination, format, sampling, when }: Said<'accessLog'>, service: string): AccessLog {
   const share = sampling === undefined ? 1_000_000 : millionths(sampling)
   return {
     ...(destination?.path === undefined ? {} : { path: destination.path }),
+    ...(destination?.endpoint === undefined ? {} : { collector: { backend: logBackend(new URL(destination.endpoint)), service } }),
     format:
       format?.type === 'Text'
         ? { type: 'text', parts: partsOf(format.template ?? usualText) }
@@ -163,6 +164,8 @@ function tracingOf(
 }
 
 const backendName = ({ origin }: URL): string => `tracing/${origin}`
+const logBackendPrefix = 'logs/'
+const logBackend = ({ origin }: URL): string => `${logBackendPrefix}${origin}`
 
 /** The same listeners where nothing is told. Spans are of requests: where none are seen there are none. */
 export function withTelemetry(
@@ -179,9 +182,14 @@ export function withTelemetry(
   )
 }
 
-/** By which spans go to the collector. */
-export function tracingBackends(telemetry: Telemetry | undefined): Readonly<Record<string, Backend>> {
-  if (telemetry?.tracing === undefined) return {}
-  const { backend, url } = telemetry.tracing
-  return { [backend]: outsideBackend(backend, new URL(url)) }
+/** By which spans and lines go to their collectors. */
+export function telemetryBackends(telemetry: Telemetry | undefined): Readonly<Record<string, Backend>> {
+  const { tracing, accessLog } = telemetry ?? {}
+  const { collector } = accessLog ?? {}
+  return {
+    ...(tracing === undefined ? {} : { [tracing.backend]: outsideBackend(tracing.backend, new URL(tracing.url)) }),
+    ...(collector === undefined
+      ? {}
+      : { [collector.backend]: outsideBackend(collector.backend, new URL(collector.backend.slice(logBackendPrefix.length)), 'http2') }),
+  }
 }

@@ -41,7 +41,15 @@ async function linesBy(log: Omit<AccessLog, 'path'>, tell: (logs: AccessLogs, en
   const view: View = { ...emptyView, listeners: { [listener.name]: listener } }
   const ends = () => ({ source: { host: '10.0.0.9', port: 4711 }, destination: { host: '10.0.0.1', port: 80 } })
   const entry: Entry = { listener, view: () => view, peer, source: partyOf(peer, {}), own: self.identity, ends }
-  const logs = new AccessLogs({ view: () => view, self: () => self, registry: new Registry(), log: silent, ...(random && { random }) })
+  const logs = new AccessLogs({
+    view: () => view,
+    self: () => self,
+    registry: new Registry(),
+    log: silent,
+    pools: undefined as never,
+    clock: undefined as never,
+    ...(random && { random }),
+  })
   logs.follow(view)
   assert.equal(logs.isOn, true)
   tell(logs, entry)

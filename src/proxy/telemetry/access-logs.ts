@@ -3,25 +3,34 @@
  * nobody waits for them (`Lines`). While no listener asks for any, requests cost one look at `isOn`.
  */
 
+import type { Clock } from '#base/clock'
 import type { Failure } from '#base/failure'
 import type { Log } from '#base/log'
 import { Lines } from '#io/lines'
 import { logLabels, metricNames } from '#model/metrics'
 import type { AccessLog, LogCondition } from '#model/telemetry'
-import type { View } from '#model/view'
+import { emptyView, type View } from '#model/view'
+import { encodeLog, type LogRecord } from '#wire/otlp'
 import type { Family, Registry } from '../registry.ts'
 import type { Exchange } from '../requests/exchange.ts'
+import { callGrpc } from '../requests/grpc-call.ts'
+import type { Pools } from '../upstreams/pool.ts'
 import { denialOf, isDenied, type Denial } from './denial.ts'
 import type { Entry, Party } from './entry.ts'
 import type { Destination } from './meter.ts'
 import { connectionFields, type ConnectionTold, endsOf, requestFields } from './log-fields.ts'
-import { writerOf } from './log-format.ts'
+import { attributesOf, writerOf } from './log-format.ts'
+import { epochUs } from './span.ts'
+import { SpanExporter } from './span-exporter.ts'
+import { resourceOf } from './tracer.ts'
 
 export type AccessLogsOptions = {
   readonly view: () => View
   readonly self: () => Party
   readonly registry: Registry
   readonly log: Log
+  readonly pools: Pools
+  readonly clock: Clock
   /** Absent: by Node's own. In [0, 1). */
   readonly random?: () => number
 }
@@ -33,6 +42,8 @@ const lastLinesMs = 1000
 
 const requestLine = writerOf(requestFields)
 const connectionLine = writerOf(connectionFields)
+const requestAttributes = attributesOf(requestFields)
+const connectionAttributes = attributesOf(connectionFields)
 
 export class AccessLogs {
   readonly #options: AccessLogsOptions
@@ -40,6 +51,9 @@ export class AccessLogs {
   readonly #random: () => number
   /** By path; '' is standard output. */
   readonly #sinks = new Map<string, Lines>()
+  readonly #exporters = new Map<string, SpanExporter>()
+  /** By which collectors are reached. */
+  #way: View = emptyView
   readonly #toldAt = new Map<string, number>()
   /** Of what comes by no listener of the view, such as connections out of the mesh: as all others do. */
   #usual: AccessLog | undefined
@@ -55,17 +69,25 @@ export class AccessLogs {
   /** Files that the view names no more are closed when what waits for them is written. */
   follow(view: View): void {
     const wanted = new Set<string>()
+    const collectors = new Set<string>()
     this.#usual = undefined
     for (const { telemetry } of Object.values(view.listeners)) {
       if (telemetry?.accessLog === undefined) continue
       this.#usual ??= telemetry.accessLog
-      wanted.add(telemetry.accessLog.path ?? '')
+      if (telemetry.accessLog.collector === undefined) wanted.add(telemetry.accessLog.path ?? '')
+      else collectors.add(keyOf(telemetry.accessLog.collector))
     }
-    this.isOn = wanted.size > 0
+    this.isOn = wanted.size + collectors.size > 0
+    this.#way = view
     for (const [path, lines] of this.#sinks) {
       if (wanted.has(path)) continue
       this.#sinks.delete(path)
       void lines.close(lastLinesMs)
+    }
+    for (const [key, exporter] of this.#exporters) {
+      if (collectors.has(key)) continue
+      this.#exporters.delete(key)
+      void exporter.flush(lastLinesMs)
     }
   }
 
@@ -86,7 +108,13 @@ export class AccessLogs {
     if (log === undefined) return
     const { status, reason, denial, startedAt } = exchange
     if (!this.#fits(log, { status, reason, denial, ms: now - startedAt })) return
-    this.#write(log, requestLine(log.format)({ exchange, self: this.#options.self(), endedAt: now }))
+    const told = { exchange, self: this.#options.self(), endedAt: now }
+    if (log.collector === undefined) return this.#write(log, requestLine(log.format)(told))
+    const { format } = log
+    const { traceId, spanId } = exchange.trace ?? {}
+    const said =
+      format.type === 'json' ? { attributes: requestAttributes(format.fields)(told) } : { attributes: [], body: requestLine(format)(told) }
+    this.#export(log.collector, { timeUs: epochUs(startedAt), observedUs: epochUs(now), traceId, spanId, ...said })
   }
 
   /** A connection is over. `self` and `endedAt` are of now. */
@@ -96,7 +124,14 @@ export class AccessLogs {
     const endedAt = performance.now()
     const { status = 0, reason, denial, startedAt } = told
     if (!this.#fits(log, { status, reason, denial, ms: endedAt - startedAt })) return
-    this.#write(log, connectionLine(log.format)({ ...told, self: this.#options.self(), endedAt }))
+    const whole = { ...told, self: this.#options.self(), endedAt }
+    if (log.collector === undefined) return this.#write(log, connectionLine(log.format)(whole))
+    const { format } = log
+    const said =
+      format.type === 'json'
+        ? { attributes: connectionAttributes(format.fields)(whole) }
+        : { attributes: [], body: connectionLine(format)(whole) }
+    this.#export(log.collector, { timeUs: epochUs(startedAt), observedUs: epochUs(endedAt), ...said })
   }
 
   /** A connection, or a stream, that came to nothing. startedAt: performance.now(). status: what a stream was answered. */
@@ -129,6 +164,31 @@ export class AccessLogs {
     lines.write(line)
   }
 
+  #export(collector: Collector, record: LogRecord): void {
+    const key = keyOf(collector)
+    let exporter = this.#exporters.get(key)
+    if (exporter === undefined) this.#exporters.set(key, (exporter = this.#exporterTo(collector)))
+    exporter.add(encodeLog(record))
+  }
+
+  #exporterTo({ backend, service }: Collector): SpanExporter {
+    const { self, pools, clock } = this.#options
+    let way = this.#way
+    return new SpanExporter({
+      encoding: 'protobuf',
+      resource: () => resourceOf(self(), service),
+      post: (message, done) => {
+        // What waits when a policy goes takes the way that there was.
+        if (this.#way.backends[backend] !== undefined) way = this.#way
+        const call = { view: way, backend, path: exportPath, message, timeoutMs: exportMs, source: self() }
+        callGrpc(call, pools, reply => done('why' in reply ? reply : { status: 200, retryAfter: undefined, body: reply }))
+      },
+      count: (outcome, lines) => void (this.#lines.sample([outcome === 'exported' ? 'written' : 'dropped']).value += lines),
+      tell: wrong => this.#tell(backend, wrong === undefined ? undefined : `${backend} ${wrong}`),
+      clock,
+    })
+  }
+
   #tell(path: string, wrong: string | undefined): void {
     const now = performance.now()
     const toldAt = this.#toldAt.get(path)
@@ -147,9 +207,15 @@ export class AccessLogs {
   async flush(forMs: number): Promise<void> {
     const sinks = [...this.#sinks.values()]
     this.#sinks.clear()
-    await Promise.all(sinks.map(lines => lines.close(forMs)))
+    await Promise.all([...sinks.map(lines => lines.close(forMs)), ...[...this.#exporters.values()].map(each => each.flush(forMs))])
   }
 }
+
+type Collector = NonNullable<AccessLog['collector']>
+const keyOf = ({ backend, service }: Collector): string => `${backend} ${service}`
+/** OTLP/gRPC (opentelemetry-proto, collector/logs/v1). */
+const exportPath = '/opentelemetry.proto.collector.logs.v1.LogsService/Export'
+const exportMs = 10_000
 
 type Facts = { readonly status: number; readonly reason: string; readonly denial: Denial | undefined; readonly ms: number }
 

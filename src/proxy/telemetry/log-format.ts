@@ -2,6 +2,7 @@
 
 import type { LogField } from '#base/log-fields'
 import type { LogFormat } from '#model/telemetry'
+import type { Attributes } from '#wire/otlp'
 
 /** What a field is of something; undefined: it has none. Text is as it came, numbers are milliseconds, bytes or counts. */
 export type LogValue = string | number | undefined
@@ -20,6 +21,19 @@ export function writerOf<Of>(fields: Fields<Of>): (format: LogFormat) => (of: Of
     return writer
   }
 }
+
+/** The same as attributes, numbers whole. */
+export function attributesOf<Of>(fields: Fields<Of>): (wanted: readonly LogField[]) => (of: Of) => Attributes {
+  return wanted => of =>
+    wanted.flatMap(field => {
+      const value = fields[field](of)
+      return value === undefined || value === ''
+        ? []
+        : [[field, typeof value === 'number' ? Math.round(value) : cut(value).toWellFormed()] as const]
+    })
+}
+
+const cut = (text: string): string => (text.length > mostCharacters ? `${text.slice(0, mostCharacters)}…` : text)
 
 /** What there is not is left out. */
 function jsonWriter<Of>(wanted: readonly LogField[], fields: Fields<Of>): (of: Of) => string {
@@ -54,7 +68,7 @@ function textWriter<Of>(wanted: Extract<LogFormat, { type: 'text' }>['parts'], f
 
 /** In JSON's own way, which is good for text too: quotes, backslashes, control characters, halves of surrogates. Most values have nothing of it: that is asked first (bench/policies.ts). */
 function escaped(text: string): string {
-  const short = text.length > mostCharacters ? `${text.slice(0, mostCharacters)}…` : text
+  const short = cut(text)
   if (!isOdd.test(short)) return short
   const plain = JSON.stringify(short).slice(1, -1)
   // JSON lets these stand, but terminals obey some of them, and some readers take others for the end of a line.

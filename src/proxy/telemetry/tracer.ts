@@ -163,7 +163,7 @@ export class Tracer {
 const keyOf = ({ url, backend, encoding }: Tracing): string => `${encoding} ${backend} ${url}`
 
 /** Semantic conventions, "Service". */
-const resourceOf = ({ service: own, namespace, workload, version }: Party, service: string): Attributes => [
+export const resourceOf = ({ service: own, namespace, workload, version }: Party, service: string): Attributes => [
   ['service.name', service || own],
   ...(namespace === '' ? [] : ([['service.namespace', namespace]] as const)),
   ['service.instance.id', workload],

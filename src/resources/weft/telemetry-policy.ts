@@ -20,7 +20,18 @@ const sampling = (what: string) =>
 
 const destination = z
   .strictObject({
-    type: z.enum(['Stdout', 'File']).describe("Stdout: the proxy's own standard output. File: a file on the machine of the proxy."),
+    type: z
+      .enum(['Stdout', 'File', 'OTLP'])
+      .describe(
+        "Stdout: the proxy's own standard output. File: a file on the machine of the proxy. OTLP: a collector of OpenTelemetry, by gRPC; of JSON each field is an attribute, of Text the line is the body.",
+      ),
+    endpoint: z
+      .string()
+      .max(2048)
+      .regex(/^https?:\/\/[^\s/?#@]+\/?$/, { message: 'must be a URL such as http://collector:4317, without a path' })
+      .refine(url => URL.canParse(url), { message: 'is no URL' })
+      .optional()
+      .describe('Of OTLP: where the collector listens for gRPC.'),
     path: z
       .string()
       .max(1024)
@@ -30,7 +41,9 @@ const destination = z
       ),
   })
   .check(
-    rules(function* ({ type, path }) {
+    rules(function* ({ type, path, endpoint }) {
+      if (type === 'OTLP' && endpoint === undefined) yield { path: ['endpoint'], says: 'is needed for type OTLP' }
+      if (type !== 'OTLP' && endpoint !== undefined) yield { path: ['endpoint'], says: `does not go with type ${type}: remove it` }
       const wrong = path === undefined ? undefined : logPathProblem(path)
       if (wrong !== undefined) yield { path: ['path'], says: wrong }
       if (type === 'File' && path === undefined) yield { path: ['path'], says: 'is needed for type File' }

@@ -18,6 +18,10 @@ import type { Listener as EnvoyListener } from '../gen/envoy/config/listener/v3/
 import { OpenTelemetryConfigSchema } from '../gen/envoy/config/trace/v3/opentelemetry_pb.ts'
 import { FileAccessLogSchema } from '../gen/envoy/extensions/access_loggers/file/v3/file_pb.ts'
 import { ExpressionFilterSchema } from '../gen/envoy/extensions/access_loggers/filters/cel/v3/cel_pb.ts'
+import {
+  type OpenTelemetryAccessLogConfig,
+  OpenTelemetryAccessLogConfigSchema,
+} from '../gen/envoy/extensions/access_loggers/open_telemetry/v3/logs_service_pb.ts'
 import { StdoutAccessLogSchema } from '../gen/envoy/extensions/access_loggers/stream/v3/stream_pb.ts'
 import {
   type HttpConnectionManager_Tracing,
@@ -26,6 +30,7 @@ import {
 } from '../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
 import { TcpProxySchema } from '../gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts'
 import { UdpProxyConfigSchema } from '../gen/envoy/extensions/filters/udp/udp_proxy/v3/udp_proxy_pb.ts'
+import type { AnyValue } from '../gen/opentelemetry/proto/common/v1/common_pb.ts'
 import type { CustomTag } from '../gen/envoy/type/tracing/v3/custom_tag_pb.ts'
 import { carries, refuse, shareOf, textOf, typeName, unpack } from './carried.ts'
 import { labelsOf, textLabel } from './words.ts'
@@ -33,6 +38,13 @@ import { labelsOf, textLabel } from './words.ts'
 const checkLog = carries(AccessLogSchema, ['name', 'filter', 'typed_config'])
 const checkFile = carries(FileAccessLogSchema, ['path', 'log_format'])
 const checkStdout = carries(StdoutAccessLogSchema, ['log_format'])
+const checkCollected = carries(OpenTelemetryAccessLogConfigSchema, [
+  'common_config',
+  'disable_builtin_labels',
+  'resource_attributes',
+  'body',
+  'attributes',
+])
 const checkFormat = carries(SubstitutionFormatStringSchema, ['json_format', 'text_format_source', 'omit_empty_values'])
 // What is spawned upstream is a span of its own either way, and long paths are cut by no proxy.
 const checkTracing = carries(HttpConnectionManager_TracingSchema, ['client_sampling', 'random_sampling', 'custom_tags', 'provider'])
@@ -102,8 +114,9 @@ function logOf([log, ...others]: readonly AccessLog[], place: LogPlace, where: s
     checkStdout(stdout, at)
     return { accessLog: { format: formatOf(stdout.accessLogFormat.value, place, at), ...filter } }
   }
-  if (typeName(any) !== FileAccessLogSchema.typeName)
-    refuse(at, `${typeName(any)} is not carried out here, only ${StdoutAccessLogSchema.typeName} and ${FileAccessLogSchema.typeName}`)
+  if (typeName(any) === OpenTelemetryAccessLogConfigSchema.typeName)
+    return { accessLog: { ...collected(unpack(any, OpenTelemetryAccessLogConfigSchema, at), place, at), ...filter } }
+  if (typeName(any) !== FileAccessLogSchema.typeName) refuse(at, `${typeName(any)} is not carried out here, only ${carried.join(', ')}`)
   const file = unpack(any, FileAccessLogSchema, at)
   checkFile(file, at)
   const wrong = logPathProblem(file.path)
@@ -111,6 +124,30 @@ function logOf([log, ...others]: readonly AccessLog[], place: LogPlace, where: s
   const format = file.accessLogFormat.case === 'logFormat' ? file.accessLogFormat.value : undefined
   return { accessLog: { path: file.path, format: formatOf(format, place, at), ...filter } }
 }
+
+const carried = [StdoutAccessLogSchema, FileAccessLogSchema, OpenTelemetryAccessLogConfigSchema].map(each => each.typeName)
+
+/** Lines for a collector. */
+function collected(config: OpenTelemetryAccessLogConfig, place: LogPlace, at: string): Pick<Log, 'collector' | 'format'> {
+  checkCollected(config, at)
+  const { commonConfig, resourceAttributes, body, attributes, disableBuiltinLabels } = config
+  const service = commonConfig?.grpcService?.targetSpecifier
+  if (service?.case !== 'envoyGrpc') refuse(`${at}.common_config.grpc_service`, 'an envoy_grpc with a cluster is needed')
+  if (!disableBuiltinLabels) refuse(`${at}.disable_builtin_labels`, 'must be true: labels of Envoy are not written')
+  const [who, ...others] = (resourceAttributes?.values ?? []).map(
+    each => [each.key, textIn(each.value, `${at}.resource_attributes`)] as const,
+  )
+  if (who?.[0] !== 'service.name' || others.length > 0) refuse(`${at}.resource_attributes`, 'service.name and no other is carried out')
+  const collector = { backend: service.value.clusterName, service: who[1] }
+  const fields = new Map(logFields.map(field => [operatorOf(field, place), field]))
+  if (body !== undefined && attributes !== undefined) refuse(`${at}.attributes`, 'a body or attributes are carried out, not both')
+  if (body !== undefined) return { collector, format: { type: 'text', parts: partsOf(textIn(body, `${at}.body`), fields, `${at}.body`) } }
+  const keys = (attributes?.values ?? []).map(each => keyOf(each.key, textIn(each.value, `${at}.attributes`), fields, `${at}.attributes`))
+  return { collector, format: { type: 'json', fields: keys } }
+}
+
+const textIn = (value: AnyValue | undefined, where: string): string =>
+  value?.value.case === 'stringValue' ? value.value.value : refuse(where, 'only texts are carried out')
 
 function formatOf(format: SubstitutionFormatString | undefined, place: LogPlace, at: string): LogFormat {
   const where = `${at}.log_format`

@@ -9,16 +9,20 @@ import {
   AccessLogSchema,
   ComparisonFilter_Op as Op,
 } from '../gen/envoy/config/accesslog/v3/accesslog_pb.ts'
+import { ApiVersion } from '../gen/envoy/config/core/v3/config_source_pb.ts'
 import { SubstitutionFormatStringSchema } from '../gen/envoy/config/core/v3/substitution_format_string_pb.ts'
 import { OpenTelemetryConfigSchema } from '../gen/envoy/config/trace/v3/opentelemetry_pb.ts'
 import { FileAccessLogSchema } from '../gen/envoy/extensions/access_loggers/file/v3/file_pb.ts'
 import { ExpressionFilterSchema } from '../gen/envoy/extensions/access_loggers/filters/cel/v3/cel_pb.ts'
+import { OpenTelemetryAccessLogConfigSchema } from '../gen/envoy/extensions/access_loggers/open_telemetry/v3/logs_service_pb.ts'
 import { StdoutAccessLogSchema } from '../gen/envoy/extensions/access_loggers/stream/v3/stream_pb.ts'
 import type { HttpConnectionManager_TracingSchema } from '../gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
 import type { CustomTagSchema } from '../gen/envoy/type/tracing/v3/custom_tag_pb.ts'
 import { FractionalPercent_DenominatorType as Denominator } from '../gen/envoy/type/v3/percent_pb.ts'
 import { type LogPlace, operatorOf } from './log-operators.ts'
 import { duration, typed } from './source.ts'
+
+const otlpLogger = 'envoy.access_loggers.open_telemetry'
 
 type Filter = MessageInitShape<typeof AccessLogFilterSchema>
 
@@ -50,7 +54,8 @@ export function encodeAccessLog(
   return {
     accessLog: [
       create(AccessLogSchema, {
-        name: log.path === undefined ? 'envoy.access_loggers.stdout' : 'envoy.access_loggers.file',
+        name:
+          log.collector !== undefined ? otlpLogger : log.path === undefined ? 'envoy.access_loggers.stdout' : 'envoy.access_loggers.file',
         ...(filter === undefined ? {} : { filter }),
         configType: sinkOf(log, { direction, of }),
       }),
@@ -59,20 +64,51 @@ export function encodeAccessLog(
 }
 
 function sinkOf(log: Log, place: LogPlace) {
+  if (log.collector !== undefined) return collectorOf(log.format, log.collector, place)
   const logFormat = formatOf(log.format, place)
   return log.path === undefined
     ? typed(StdoutAccessLogSchema, create(StdoutAccessLogSchema, { accessLogFormat: { case: 'logFormat', value: logFormat } }))
     : typed(FileAccessLogSchema, create(FileAccessLogSchema, { path: log.path, accessLogFormat: { case: 'logFormat', value: logFormat } }))
 }
 
+/** Of JSON each field is an attribute, of text the line is the body. */
+function collectorOf(format: Log['format'], { backend, service }: NonNullable<Log['collector']>, place: LogPlace) {
+  const said = (key: string, text: string) => ({ key, value: textValue(text) })
+  return typed(
+    OpenTelemetryAccessLogConfigSchema,
+    create(OpenTelemetryAccessLogConfigSchema, {
+      commonConfig: {
+        logName: 'weft',
+        transportApiVersion: ApiVersion.V3,
+        grpcService: {
+          targetSpecifier: { case: 'envoyGrpc', value: { clusterName: backend, authority: hostOf(backend) } },
+          timeout: duration(exportMs),
+        },
+      },
+      disableBuiltinLabels: true,
+      resourceAttributes: { values: [said('service.name', service)] },
+      ...(format.type === 'json'
+        ? { attributes: { values: format.fields.map(field => said(field, operatorOf(field, place))) } }
+        : { body: textValue(templateOf(format, place)) }),
+    }),
+  )
+}
+
+/** Servers refuse the name of the cluster, which Envoy would write. */
+const hostOf = (backend: string): string => backend.replace(/^.*:\/\//, '')
+
+const textValue = (value: string) => ({ value: { case: 'stringValue' as const, value } })
+
+const templateOf = ({ parts }: Extract<Log['format'], { type: 'text' }>, place: LogPlace): string =>
+  parts.map(part => (typeof part === 'string' ? part.replaceAll('%', '%%') : operatorOf(part.field, place))).join('')
+
 function formatOf(format: Log['format'], place: LogPlace) {
   if (format.type === 'json') {
     const value = Object.fromEntries(format.fields.map(field => [field, operatorOf(field, place)]))
     return create(SubstitutionFormatStringSchema, { format: { case: 'jsonFormat', value }, omitEmptyValues: true })
   }
-  const text = format.parts.map(part => (typeof part === 'string' ? part.replaceAll('%', '%%') : operatorOf(part.field, place)))
   return create(SubstitutionFormatStringSchema, {
-    format: { case: 'textFormatSource', value: { specifier: { case: 'inlineString', value: `${text.join('')}\n` } } },
+    format: { case: 'textFormatSource', value: { specifier: { case: 'inlineString', value: `${templateOf(format, place)}\n` } } },
   })
 }
 
