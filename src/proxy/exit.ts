@@ -11,7 +11,7 @@ import { backendsFor } from '#model/server-name'
 import type { View } from '#model/view'
 import { everywhere, rulesFor, wayOutAt } from '#model/way-out'
 import type { OutsideNames } from './dns.ts'
-import { Denied, type Denial } from './telemetry/denial.ts'
+import { Denied, type Denial, nextDecision } from './telemetry/denial.ts'
 import type { Destination, Entry } from './telemetry/entry.ts'
 import type { Exchange } from './requests/exchange.ts'
 import type { Meter } from './telemetry/meter.ts'
@@ -88,7 +88,7 @@ export class Exit {
     const asked = bare(host)
     const port = destination?.port ?? listener.port
     const request = listener.protocol === 'udp' ? undefined : { method, path }
-    return this.#judged(egress, entry, { name: asked, address: destination?.address, port, request }, asked, true, exchange)
+    return this.#judged(egress, entry, { name: asked, address: destination?.address, port, request }, asked)
   }
 
   /** Where a connection whose bytes are not looked into goes, by the listener of now; throws `egress-denied`. sni: the server name that it asks for. isTold: counted and logged. */
@@ -127,7 +127,7 @@ export class Exit {
     return this.#judged(egress, entry, { name: destination?.name, address: destination?.address, port }, destination?.name, isTold)
   }
 
-  #judged(egress: Egress, entry: Entry, asked: Asked, name: string | undefined, isTold = true, exchange?: Exchange): Failure | undefined {
+  #judged(egress: Egress, entry: Entry, asked: Asked, name: string | undefined, isTold = true): Failure | undefined {
     const verdict = judgeEgress(egress, asked)
     const { destination, listener } = entry
     const place = destination === undefined ? listener.service : this.placeOf({ ...destination, ...(name === undefined ? {} : { name }) })
@@ -135,10 +135,6 @@ export class Exit {
     if (verdict.isAllowed) return undefined
     const why = tellEgress(egress, verdict)
     if (isTold) this.#tell(place, why)
-    if (exchange !== undefined) {
-      const [policy = '', rule = ''] = (verdict.rule ?? egress.policy).split('#')
-      exchange.denial = { decision: '', policy, rule, condition: () => why }
-    }
     return new Denied('egress-denied', `${place}: ${why}`, denialBy(verdict.rule ?? egress.policy, why))
   }
 
@@ -175,7 +171,7 @@ export class Exit {
 /** by: `NAMESPACE/POLICY#RULE`, the policy alone for its default, or ''. */
 function denialBy(by: string, why: string): Denial {
   const [policy = '', rule = ''] = by.split('#')
-  return { decision: '', policy, rule, condition: () => why }
+  return { decision: nextDecision(), policy, rule, condition: () => why }
 }
 
 type Asked = Parameters<typeof judgeEgress>[1]

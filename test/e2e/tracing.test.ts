@@ -266,6 +266,7 @@ describe('tracing', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.reme
     assert.deepEqual([denial!.service, denial!.kind, denial!.isError], ['web', 2, true])
     assert.deepEqual([more['weft.reason'], more['http.response.status_code'], policy, rule], ['access-denied', 403, undefined, undefined])
     assert.match(told, /x-weft-error: access-denied/)
+    assert.ok(told.includes(`x-weft-decision: ${decision}\r\n`), told)
     assert.ok(told.includes(`decision ${decision}: ${condition}`), `${told}\n${decision}: ${condition}`)
     assert.match(String(condition), /path \/shut is not under \/open/)
 

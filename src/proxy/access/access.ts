@@ -5,7 +5,7 @@ import type { Log } from '#base/log'
 import { accessOf, type Caller, type CallerAccess, isNamed, placeOf, tellVerdict, tellWhy, type Verdict } from '#model/access'
 import type { Access } from '#model/access-rule'
 import { noTunnel, tellJudged } from '#model/tunnel'
-import { Denied } from '../telemetry/denial.ts'
+import { Denied, nextDecision } from '../telemetry/denial.ts'
 import type { Entry } from '../telemetry/entry.ts'
 import type { Exchange } from '../requests/exchange.ts'
 import type { Meter } from '../telemetry/meter.ts'
@@ -16,11 +16,6 @@ const mostTold = 20
 export class Gate {
   readonly #meter: Meter
   readonly #log: Log
-  /** What numbers begin with, so that those of two runs differ. */
-  readonly #run = Math.floor(Math.random() * 36 ** 4)
-    .toString(36)
-    .padStart(4, '0')
-  #denied = 0
   #second = 0
   #told = 0
   #untold = 0
@@ -75,7 +70,7 @@ export class Gate {
     let told: string | undefined
     const why = (): string => (told ??= whyOf(entry, access, verdict, exchange))
     this.#meter.decision(rule, 'deny')
-    const decision = `${this.#run}-${((this.#denied = (this.#denied + 1) % 0x3fff_ffff)).toString(36)}`
+    const decision = nextDecision()
     this.#tell(() => `${what} to ${listener.service} was denied: ${why()}`, {
       reason: 'access-denied',
       decision,
@@ -84,7 +79,6 @@ export class Gate {
       listener: listener.name,
     })
     const denial = { decision, policy: '', rule: '', ...(rule && placeOf(rule)), condition: why }
-    if (exchange !== undefined) exchange.denial = denial
     // Of a tunnel it tells nothing of the rules, only that there are some.
     const isTunnel = rule === undefined && exchange?.method === 'CONNECT'
     return new Denied(

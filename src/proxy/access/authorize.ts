@@ -143,7 +143,7 @@ export class Authorizations {
 
   #carryOut(exchange: Exchange, authorizer: Authorizer, verdict: Verdict, goOn: () => void, refuse: (failure: Failure) => void): void {
     const failure = this.#outcome(authorizer, verdict)
-    if (verdict.type === 'denied') return answerDenied(exchange, verdict)
+    if (verdict.type === 'denied') return answerDenied(exchange, verdict, authorizer.name)
     if (failure !== undefined) return refuse(failure)
     if (verdict.type === 'allowed') apply(exchange, verdict)
     goOn()

@@ -184,7 +184,7 @@ export class UnderWay {
 function end(exchange: Exchange, failure: Failure): void {
   exchange.reason ||= failure.code
   exchange.detail ||= failure.detail
-  exchange.denial ??= denialOf(failure)
+  exchange.denial ??= denialOf(failure, exchange.route)
   if (!exchange.isTunnel || exchange.upgrade === connectUdp) return exchange.expire(failure)
   exchange.callerGone()
   exchange.caller.abort()

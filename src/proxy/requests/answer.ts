@@ -4,18 +4,21 @@ import { Failure, type FailureCode, failures } from '#base/failure'
 import { changeFields } from '#model/rewrite'
 import type { Route } from '#model/route'
 import { field, type ResponseHead, withoutField } from '#wire/http1'
-import { denialOf } from '../telemetry/denial.ts'
+import { denialOf, nextDecision } from '../telemetry/denial.ts'
 import type { Exchange } from './exchange.ts'
 import { grpcOf } from './grpc.ts'
 
 /** Header that carries the failure code of base/failure.ts; `x-weft-error-detail` carries the sentence. */
 export const errorField = 'x-weft-error'
 
+/** Header with the number of the decision by which a request was denied. */
+const decisionField = 'x-weft-decision'
+
 /** Answers with the failure's status or the one given, a machine-readable code in a header, and a body for people. Breaks off instead when an answer has begun. */
 export function answer(exchange: Exchange, failure: Failure, status: number = failure.status): void {
   exchange.reason = failure.code
   exchange.detail = failure.detail
-  exchange.denial ??= denialOf(failure)
+  exchange.denial ??= denialOf(failure, exchange.route)
   if (exchange.isGone) return
   if (exchange.status !== 0) return breakOffAnswer(exchange, failure)
   if (exchange.isGrpc) return answerGrpc(exchange, failure)
@@ -39,6 +42,7 @@ export function answer(exchange: Exchange, failure: Failure, status: number = fa
       failure.code,
       'x-weft-error-detail',
       plain(failure.says),
+      ...decisionOf(exchange),
       'content-type',
       isJson ? 'application/json' : 'text/plain; charset=utf-8',
     ],
@@ -76,10 +80,13 @@ export function answerAsConfigured(exchange: Exchange, route: Route, status: num
 export function answerDenied(
   exchange: Exchange,
   { status, fields, body }: { readonly status: number; readonly fields: readonly string[]; readonly body: Uint8Array },
+  policy: string,
 ): void {
   const code = 'external-authorization-denied'
   exchange.reason = code
-  const own = [...withoutField(withoutField(fields, 'date'), 'server'), errorField, code]
+  exchange.detail = policy
+  exchange.denial = { decision: nextDecision(), policy, rule: '', condition: () => `its service answers ${status}` }
+  const own = [...withoutField(withoutField(fields, 'date'), 'server'), errorField, code, ...decisionOf(exchange)]
   if (exchange.isGrpc) {
     exchange.grpcStatus = grpcOf(status) || failures[code].grpc
     const message = ['grpc-status', String(exchange.grpcStatus), 'grpc-message', grpcMessage(new TextDecoder().decode(body))]
@@ -99,7 +106,7 @@ const changedBy = ({ filters }: Route, fields: readonly string[]): readonly stri
 export function breakOffAnswer(exchange: Exchange, failure: Failure, code?: number): void {
   exchange.reason = failure.code
   exchange.detail = failure.detail
-  exchange.denial ??= denialOf(failure)
+  exchange.denial ??= denialOf(failure, exchange.route)
   if (exchange.isGone) return
   if (!exchange.isGrpc || code !== undefined) return exchange.caller.abort(code)
   exchange.stopBody()
@@ -137,8 +144,11 @@ function grpcFields(exchange: Exchange, failure: Failure): readonly string[] {
     grpcMessage(`${failure.says} (${failure.hint})`),
     errorField,
     failure.code,
+    ...decisionOf(exchange),
   ]
 }
+
+const decisionOf = ({ denial }: Exchange): readonly string[] => (denial === undefined ? [] : [decisionField, denial.decision])
 
 const grpcMessage = (text: string): string => encodeURIComponent(text.slice(0, 500).toWellFormed()).replaceAll('%20', ' ')
 

@@ -174,10 +174,11 @@ export class Hedge implements BodySink {
   }
 
   /** What the try knows of its answer by now. */
-  copy({ exchange: { reason, detail, grpcStatus, backend, endpoint, sentId } }: Leg): void {
+  copy({ exchange: { reason, detail, denial, grpcStatus, backend, endpoint, sentId } }: Leg): void {
     const exchange = this.#exchange
     exchange.reason = reason
     exchange.detail = detail
+    exchange.denial = denial
     exchange.grpcStatus = grpcStatus
     exchange.backend = backend
     exchange.endpoint = endpoint

@@ -6,7 +6,7 @@ import { field } from '#wire/http1'
 import { readTrace } from '#wire/trace-context'
 import type { Ends } from '#wire/proxy-protocol'
 import type { Exchange } from '../requests/exchange.ts'
-import type { Denial } from './denial.ts'
+import { type Denial, policyBehind } from './denial.ts'
 import type { Entry, Party } from './entry.ts'
 import type { Fields, LogValue } from './log-format.ts'
 import { epochUs } from './span.ts'
@@ -54,12 +54,7 @@ const withoutUser = (host: string): string => host.slice(host.lastIndexOf('@') +
 /** Which policy decided: that of the reason where policies make it, else the one that let it in. */
 function policyOf({ denial, reason, route, allowedBy }: Exchange): LogValue {
   if (denial !== undefined) return denial.policy
-  if (reason === '' || route === undefined) return allowedBy && placeIn(allowedBy).policy
-  if (reason.startsWith('token-') || reason === 'keys-unavailable') return route.tokens
-  if (reason.startsWith('login-')) return route.login
-  if (reason.startsWith('external-authorization-')) return route.authorize?.join()
-  if (reason.startsWith('rate-limit')) return route.quota?.name ?? route.rateLimit?.name
-  return reason === 'fault-injected' ? route.fault?.policy : allowedBy && placeIn(allowedBy).policy
+  return policyBehind(reason, route) ?? (allowedBy && placeIn(allowedBy).policy)
 }
 
 /** Sessions of datagrams are exchanges too, but no requests. */
