@@ -104,6 +104,23 @@ test('a view that did not change is the same object, and of one that did the res
   assert.equal(fewer.listeners, view.listeners)
 })
 
+test('a conflict that is over is not told any more, also where it stood beside other conditions', () => {
+  const about = { kind: 'ExternalService', namespace: 'shop', name: 'api', generation: 1 }
+  const condition = (type: string) => ({ type, status: 'True' as const, reason: 'Some', message: '' })
+  const both = { ...about, conditions: [condition('Accepted'), condition('Conflicted')] }
+  const resource = { apiVersion: 'weft.dev/v1alpha1', kind: 'ExternalService', metadata: { name: 'api', namespace: 'shop' }, spec: {} }
+  const before = joinStatus(resource, both as never, '2026-01-01T00:00:00Z')
+  const after = joinStatus(
+    { ...resource, status: before },
+    { ...about, conditions: [condition('Accepted')] } as never,
+    '2026-01-02T00:00:00Z',
+  )
+  assert.deepEqual(
+    (after as { conditions: { type: string }[] }).conditions.map(({ type }) => type),
+    ['Accepted'],
+  )
+})
+
 test('a status is joined to what is there: entries of others and times stay, nothing is written when nothing changed', () => {
   const { resources, inventory } = load('split')
   const route = resources.find(each => each.kind === 'HTTPRoute')!

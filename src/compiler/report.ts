@@ -24,9 +24,10 @@ const tell = (list: readonly Unsupported[]): string => list.map(each => `${each.
 
 /** verdicts: what each parent makes of the route. A route that no parent of ours is asked for has no status of ours. */
 export function reportRoute(route: Resource, verdicts: readonly Verdict[], outcome: Outcome): ResourceStatus {
-  const parents = verdicts.map(({ parentRef, reason, says, controllerName: own = controllerName }): ParentStatus => {
+  const parents = verdicts.map(({ parentRef, reason, says, conflict, controllerName: own = controllerName }): ParentStatus => {
     const conditions = reason === undefined ? taken(route, outcome, says) : [state(route, 'Accepted', false, reason, says)]
-    return { parentRef, controllerName: own, conditions: [...conditions, ...resolvedRefs(route, outcome)] }
+    const lost = conflict === undefined ? [] : [state(route, 'Conflicted', true, conflict.reason, conflict.says)]
+    return { parentRef, controllerName: own, conditions: [...conditions, ...lost, ...resolvedRefs(route, outcome)] }
   })
   return statusFor(route, { parents })
 }

@@ -59,7 +59,7 @@ export function state(resource: Resource, type: string, status: boolean | undefi
 /** Ours, and stated only while it holds. */
 export const insecure = 'InsecureFrontendValidationMode'
 
-const onlyWhileTrue: ReadonlySet<string> = new Set([insecure, 'PartiallyInvalid'])
+const onlyWhileTrue: ReadonlySet<string> = new Set([insecure, 'PartiallyInvalid', 'Conflicted'])
 const ownNames: ReadonlySet<string> = new Set([controllerName, gatewayControllerName])
 
 type StatusShape = {

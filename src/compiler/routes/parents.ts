@@ -9,6 +9,8 @@ export type Verdict = {
   readonly parentRef: ParentRef
   readonly reason?: string
   readonly says: string
+  /** With another rule that matches the same. */
+  readonly conflict?: { readonly reason: 'Overruled' | 'Overrules'; readonly says: string }
   /** Who says so, where it is not the mesh. */
   readonly controllerName?: string
 }

@@ -7,7 +7,8 @@ import type { ResourceStatus } from '../status.ts'
 import type { Attached, Attachment } from './attach.ts'
 import type { Audiences } from './audiences.ts'
 import type { Verdict } from './parents.ts'
-import type { AnyRoute, Routes, StreamRoute } from './routes.ts'
+import type { AnyRoute, RequestRoute, Routes, StreamRoute } from './routes.ts'
+import { findShadows, type Shadow } from './shadows.ts'
 
 /** atGateways: what Gateways make of each. */
 export function reportRoutes(
@@ -19,10 +20,13 @@ export function reportRoutes(
     [http, tls, tcp, udp, grpc].flatMap(({ attachments }) => attachments as readonly Attachment<AnyRoute>[]),
     each => each.route,
   )
+  const shadows = findShadows(audiences, lowered.http)
   const reported = <R extends AnyRoute>(route: R, { verdicts }: Attached<R>, outcome: Omit<Outcome, 'ruleCount'>) => {
     const lost = (placesOf.get(route) ?? []).filter(each => !audiences.isHeld(route, each.port.key, each))
+    const own = conflicted(verdicts.get(route)!, lost)
+    const told = shadows.get(route as RequestRoute)
     const said = [
-      ...conflicted(verdicts.get(route)!, lost),
+      ...(told === undefined ? own : shadowed(own, placesOf.get(route) ?? [], told)),
       ...(atGateways.get(route) ?? []),
       ...(delegation.verdicts.get(route as HTTPRoute) ?? []),
     ]
@@ -44,5 +48,16 @@ function conflicted(verdicts: readonly Verdict[], lost: readonly Attachment<unkn
     return verdict.reason !== undefined || ports.length === 0
       ? verdict
       : { ...verdict, reason: 'Conflicted', says: `another route holds on ${ports.join(', ')}: of a more specific kind, or an older one` }
+  })
+}
+
+/** What another rule takes away, or what is taken from one, is told at each parent on whose ports it is so. */
+function shadowed(verdicts: readonly Verdict[], places: readonly Attachment<unknown>[], shadows: readonly Shadow[]): readonly Verdict[] {
+  return verdicts.map(verdict => {
+    const ports = places.filter(each => each.parentRef === verdict.parentRef).map(each => each.port.key)
+    const told = shadows.filter(({ port }) => ports.includes(port))
+    if (verdict.reason !== undefined || told.length === 0) return verdict
+    const says = [...new Set(told.map(each => each.says))].slice(0, 8).join('; ')
+    return { ...verdict, conflict: { reason: told.some(each => each.isBehind) ? 'Overruled' : 'Overrules', says } }
   })
 }

@@ -6,7 +6,7 @@ import { after, before, beforeEach, describe, test } from 'node:test'
 import { forwardTo, inboundSide, materials, type OutboundSide, outboundSide, remote, type Side, table } from '../../../test/harness/pair.ts'
 import type { Retry, RetryConstraint } from '../../model/retry.ts'
 import type { Route } from '../../model/route.ts'
-import { retryAfterMs } from './retries.ts'
+import { pauseBeforeAgain, retryAfterMs } from './retries.ts'
 
 type App = { readonly server: http.Server; readonly seen: string[] }
 type Behave = (request: http.IncomingMessage, response: http.ServerResponse, body: string) => void
@@ -260,9 +260,16 @@ test('Retry-After is read as seconds or as a date, and anything else says nothin
   const now = Date.parse('Sat, 21 Nov 2026 08:00:00 GMT')
   const of = (value: string) => retryAfterMs({ status: 503, reason: '', minor: 1, fields: ['Retry-After', value] }, now)
   assert.deepEqual(
-    ['3', '0', 'Sat, 21 Nov 2026 08:00:05 GMT', 'Sat, 21 Nov 2026 07:00:00 GMT', 'soon', '-1'].map(of),
-    [3000, 0, 5000, 0, 0, 0],
+    ['3', '0', 'Sat, 21 Nov 2026 08:00:05 GMT', 'Sat, 21 Nov 2026 07:00:00 GMT', 'soon', '-1', '99999999999999999999'].map(of),
+    [3000, 0, 5000, 0, 0, 0, 1e12],
   )
+})
+
+test('grpc-retry-pushback-ms is kept before Retry-After, and what is no number in it means never', () => {
+  const of = (...fields: readonly string[]) => pauseBeforeAgain({ status: 200, reason: '', minor: 1, fields: [...fields] }, 0)
+  assert.equal(of('retry-after', '3'), 3000)
+  assert.equal(of('retry-after', '3', 'grpc-retry-pushback-ms', '20'), 20)
+  for (const never of ['-1', 'soon', '']) assert.equal(of('grpc-retry-pushback-ms', never), Number.POSITIVE_INFINITY)
 })
 
 test('a gRPC call that is answered UNAVAILABLE without a message is asked again, one that began to answer is not', async () => {

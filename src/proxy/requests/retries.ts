@@ -46,7 +46,7 @@ export class Retries {
     const { upgrade, isGrpc, method } = this.#exchange
     if (upgrade !== undefined || method === 'CONNECT') return undefined
     const cause = this.#plan.statuses.has(head.status) ? String(head.status) : isGrpc ? this.#grpcCause(head) : undefined
-    if (cause === undefined || !this.#grant(cause, retryAfterMs(head, Date.now()))) return undefined
+    if (cause === undefined || !this.#grant(cause, pauseBeforeAgain(head, Date.now()))) return undefined
     this.heldPauseMs = pauseAskedBy(head, Date.now())
     this.heldStatus = head.status === 200 ? httpOf(Number(field(head.fields, 'grpc-status'))) : head.status
     return heldBack
@@ -123,9 +123,17 @@ const makePlan = ({ codes, on }: Retry): Plan => ({
 export function retryAfterMs({ fields }: ResponseHead, now: number): number {
   const said = field(fields, 'retry-after')?.trim()
   if (said === undefined) return 0
-  if (/^\d{1,9}$/.test(said)) return Number(said) * 1000
+  // Longer than anybody waits is no less than that.
+  if (/^\d+$/.test(said)) return Math.min(Number(said), 1e9) * 1000
   const date = Date.parse(said)
   return Number.isNaN(date) ? 0 : Math.max(0, date - now)
+}
+
+/** As retryAfterMs; of gRPC what `grpc-retry-pushback-ms` says, of which anything but a number means never (gRFC A6). */
+export function pauseBeforeAgain(head: ResponseHead, now: number): number {
+  const pushback = field(head.fields, 'grpc-retry-pushback-ms')?.trim()
+  if (pushback === undefined) return retryAfterMs(head, now)
+  return /^\d+$/.test(pushback) ? Number(pushback) : Number.POSITIVE_INFINITY
 }
 
 /** For how long an endpoint wants not to be asked: `Retry-After`, of gRPC also `grpc-retry-pushback-ms` (gRFC A6). Undefined where it says nothing that can be read. now: ms of Date.now(). */
