@@ -40,7 +40,7 @@ test('what Envoy carries out is the same view, object by object', () => {
     [listener('inbound/80', { authorizers: [{ ...authorizer, body: { maxBytes: 10, isCut: true } }] })],
     [
       route('plain', { authorize: ['shop/opa'], tokens: 'shop/tokens', rateLimit: { name: 'shop/a', ...rate } }),
-      route('other', { rateLimit: { name: 'shop/b', ...rate }, sizes: { bodyBytes: 100 } }),
+      route('other', { rateLimit: { name: 'shop/b', ...rate }, sizes: { bodyBytes: 16_384 } }),
       route('fault', { fault: { policy: 'shop/f', delay: { ms: 5, share: 1 }, abort: { type: 'http', status: 503, share: 1 } } }),
     ],
   )
@@ -64,7 +64,8 @@ const closing: Readonly<Record<string, { readonly of: Partial<Route>; readonly b
     of: { quota: { name: 'shop/all', failsOpen: false, descriptors: [[{ key: 'q', type: 'query', name: 'q' }]] } },
     by: 'countByQuery: RateLimitPolicy shop/all',
   },
-  'a number of header fields': { of: { sizes: { headerCount: 5 } }, by: 'sizesOfHeaders: HTTPRoute shop/asked' },
+  'a limit of bodies that a frame of HTTP/2 is above': { of: { sizes: { bodyBytes: 16_383 } }, by: 'sizes: HTTPRoute shop/asked' },
+  'a number of header fields': { of: { sizes: { headerCount: 5 } }, by: 'sizes: HTTPRoute shop/asked' },
 }
 for (const [name, { of, by, listener: more = {} }] of Object.entries(closing))
   test(`${name} closes its route and no other, and the document is named`, () => {

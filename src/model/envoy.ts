@@ -52,10 +52,10 @@ export const lacks = {
     fate: 'closed',
     instead: 'requests of its routes are answered 503; with `failOpen: true` they are not limited',
   },
-  sizesOfHeaders: {
+  sizes: {
     kind: 'RoutePolicy',
-    asks: '`limits.requestHeaders`, `limits.requestHeaderBytes`, or a `limits.requestBody` of 4Gi or more',
-    why: 'it counts bytes of bodies, in 32 bits',
+    asks: '`limits.requestHeaders`, `limits.requestHeaderBytes`, or a `limits.requestBody` below 16Ki or of 4Gi and more',
+    why: 'it counts bytes of bodies, in 32 bits, and not of those that end in their first frame of HTTP/2',
     fate: 'closed',
     instead: 'requests are answered 503',
   },
@@ -236,8 +236,8 @@ function routeFor(route: Route, { unasked, by = [], shared }: Asked & { readonly
   const isUncounted = quota !== undefined && !canCount(quota)
   if (isUncounted && !quota.failsOpen) closes('countByQuery', [quota.name])
   if (sizes !== undefined && !canMeasure(sizes)) {
-    byBodies('sizesOfHeaders')
-    closing.push('sizesOfHeaders')
+    byBodies('sizes')
+    closing.push('sizes')
   }
   const [first] = closing
   if (first !== undefined) return closed(route, first)

@@ -29,8 +29,11 @@ export const canCount = ({ descriptors, rate }: Quota): boolean =>
     ),
   )
 
+/** Of HTTP/2 it does not count a body that ends in its first frame, which has 16 KiB at most. */
+const oneFrame = 16_384
+
 export const canMeasure = ({ bodyBytes, headerCount, headerBytes }: Sizes): boolean =>
-  headerCount === undefined && headerBytes === undefined && (bodyBytes === undefined || isCountable(bodyBytes))
+  headerCount === undefined && headerBytes === undefined && (bodyBytes === undefined || (bodyBytes >= oneFrame && isCountable(bodyBytes)))
 export const isCountable = (bodyBytes: number): boolean => bodyBytes <= mostBytes
 
 /** Answers, of the usual types and sizes. */
