@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import net from 'node:net'
 import { test } from 'node:test'
+import type { Entry } from '../telemetry/entry.ts'
+import { Downstream } from './downstream.ts'
 import { forwardTo, inboundSide, materials, outboundSide, remote, table } from '../../../test/harness/pair.ts'
 
 test('a caller that ends in the middle of its body leaves no connection to the workload behind', async () => {
@@ -34,4 +36,36 @@ test('a caller that ends in the middle of its body leaves no connection to the w
   assert.equal(open.size, 0)
   workload.close()
   await inner.core[Symbol.asyncDispose]()
+})
+
+test('a head that comes byte by byte has as long as one that does not come at all', async t => {
+  let now = 0
+  t.mock.method(performance, 'now', () => now)
+  const server = net.createServer()
+  await new Promise<void>(done => server.listen(0, '127.0.0.1', done))
+  const accepted = new Promise<net.Socket>(done => server.once('connection', done))
+  const caller = net.connect((server.address() as net.AddressInfo).port, '127.0.0.1')
+  try {
+    const socket = await accepted
+    const listener = { name: 'edge', direction: 'gateway', host: '', port: 0, protocol: 'http', service: 'edge' } as const
+    const entry = { listener, view: () => ({ listeners: {}, routes: {} }), peer: undefined, source: {} } as unknown as Entry
+    const downstream = new Downstream(socket, () => entry, { begin: () => {}, done: () => {} } as never)
+    let bytes = 0
+    const comes = async (text: string, at: number): Promise<void> => {
+      now = at
+      caller.write(text)
+      bytes += text.length
+      while (socket.bytesRead < bytes) await new Promise(resolve => setImmediate(resolve))
+      downstream.sweep(now)
+    }
+    const answer = new Promise<string>(resolve => caller.once('data', part => resolve(String(part))))
+    await comes('GET / HTTP/1.1\r\n', 0)
+    for (let at = 10_000; at <= 60_000; at += 10_000) await comes('X', at)
+    assert.equal(socket.writableEnded, false)
+    await comes('X', 61_000)
+    assert.match(await answer, /^HTTP\/1.1 408 /)
+  } finally {
+    caller.destroy()
+    server.close()
+  }
 })

@@ -56,6 +56,8 @@ export class Downstream implements Caller, CallerConnection {
   /** Who takes the body wants more of it. */
   #isBodyOpen = true
   #lastActive = performance.now()
+  /** When the first byte of a head came that is not complete. */
+  #headSince: number | undefined
   /** Events are being handed over; there are more behind them. */
   #isTaking = false
   #holdsMore = false
@@ -87,6 +89,8 @@ export class Downstream implements Caller, CallerConnection {
       this.#isTaking = false
     }
     if (!this.#codec.wantsBytes && !this.#socket.isPaused()) this.#socket.pause()
+    // Its time counts from its first byte, however slowly the others follow.
+    this.#headSince = this.#exchange !== undefined || this.#codec.isIdle ? undefined : (this.#headSince ?? this.#lastActive)
   }
 
   #deliver(events: readonly ServerEvent[]): void {
@@ -188,10 +192,8 @@ export class Downstream implements Caller, CallerConnection {
   /** A slow head is answered 408. */
   sweep(now: number): void {
     if (this.#exchange !== undefined) return
-    const isMidHead = !this.#codec.isIdle
-    const silent = now - this.#lastActive
-    if (isMidHead && silent > headMs) this.#refuse(new Failure('request-timeout'))
-    else if (silent > idleMs) this.#socket.destroy()
+    if (this.#headSince !== undefined && now - this.#headSince > headMs) this.#refuse(new Failure('request-timeout'))
+    else if (now - this.#lastActive > idleMs) this.#socket.destroy()
   }
 
   // Caller
