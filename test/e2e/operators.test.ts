@@ -466,6 +466,22 @@ suite('a control plane that requires login', () => {
     const large = await post(`{"a": "${'x'.repeat(3 * 1024 * 1024)}"}`, 'application/json')
     assert.equal(large.status, 413)
     assert.equal(statusIn(large).reason, 'RequestEntityTooLarge')
+    const entries = JSON.stringify({
+      metadata: { name: 'many' },
+      data: Object.fromEntries(Array.from({ length: 10_001 }, (_, at) => [at, ''])),
+    })
+    const values = JSON.stringify({
+      metadata: { name: 'many' },
+      rest: Array.from({ length: 1000 }, () => Array.from({ length: 101 }, () => 1)),
+    })
+    for (const [body, says] of [
+      [entries, /one list or mapping has 10001 entries, and at most 10000 are taken/],
+      [values, /it has more than 100000 values/],
+    ] as const) {
+      const many = await post(body, 'application/json')
+      assert.equal(many.status, 413)
+      assert.match(statusIn(many).message, says)
+    }
     const deep = await post(`${'{"a":'.repeat(5000)}1${'}'.repeat(5000)}`, 'application/json')
     assert.equal(deep.status, 400)
     assert.match(statusIn(deep).message, /nested deeper than/)

@@ -26,12 +26,9 @@ export async function readReview(parts: Pick<Call, 'context' | 'request'>): Prom
 export async function readBody({ context, request }: Pick<Call, 'context' | 'request'>): Promise<unknown> {
   const bytes = await request.body()
   const type = mediaType(request.headers['content-type'])
-  if (type === protobufType) return readProtobuf(bytes)
+  if (type === protobufType) return bounded(readProtobuf(bytes))
   const text = new TextDecoder().decode(bytes)
-  if (text.trim() === '') return undefined
-  const value = parse(text, type, context)
-  if (isDeeperThan(value, maxDepth)) throw badRequest(`the body is nested deeper than ${maxDepth} levels`)
-  return value
+  return text.trim() === '' ? undefined : bounded(parse(text, type, context))
 }
 
 function parse(text: string, type: string, context: Call['context']): unknown {
@@ -46,16 +43,31 @@ function parse(text: string, type: string, context: Call['context']): unknown {
   )
 }
 
-/** Far beyond any document, and far below what would exhaust the stack of those who walk it. */
+/** Far beyond any document, and far below what would exhaust the stack of those who walk it, or keep the control plane from everybody else. */
 const maxDepth = 100
+const maxEntries = 10_000
+const maxValues = 100_000
 
-function isDeeperThan(value: unknown, depth: number): boolean {
-  let level = [value]
-  for (let at = 0; at <= depth; at++) {
-    level = level.flatMap(each => (typeof each === 'object' && each !== null ? Object.values(each) : []))
-    if (level.length === 0) return false
+/** Throws a 400 for what is nested too deep, a 413 for too much of it. */
+function bounded<T>(value: T): T {
+  const tooLarge = (says: string): Refusal => new Refusal(413, 'RequestEntityTooLarge', `the body is too large: ${says}`)
+  let level: unknown[] = [value]
+  let values = 0
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > maxDepth) throw badRequest(`the body is nested deeper than ${maxDepth} levels`)
+    const below: unknown[] = []
+    for (const each of level) {
+      if (typeof each !== 'object' || each === null) continue
+      const inside = Object.values(each)
+      if (inside.length > maxEntries)
+        throw tooLarge(`one list or mapping has ${inside.length} entries, and at most ${maxEntries} are taken`)
+      values += inside.length
+      if (values > maxValues) throw tooLarge(`it has more than ${maxValues} values`)
+      for (const one of inside) below.push(one)
+    }
+    level = below
   }
-  return true
+  return value
 }
 
 export const mediaType = (header: string | undefined): string => (header ?? '').split(';')[0]!.trim().toLowerCase()

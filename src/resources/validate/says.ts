@@ -24,14 +24,18 @@ export const valueAt = (value: unknown, path: FieldPath): unknown =>
 /** path: of the field itself, for its place in the text. */
 export type Found = { readonly path: FieldPath; readonly onKey: boolean; readonly says: string }
 
+/** Of more unknown fields in one place nobody reads what they might have been. */
+const mostExplained = 20
+
 export function foundIn(issue: Issue, document: unknown, schema: z.ZodType): readonly Found[] {
   const path = issue.path as (string | number)[]
   if (issue.code === 'unrecognized_keys') {
     const known = fieldsAt(schema, path)
-    return issue.keys.map(key => ({
+    const all = known.length ? `; known here: ${known.join(', ')}` : ''
+    return issue.keys.map((key, at) => ({
       path: [...path, key],
       onKey: true,
-      says: `unknown field${didYouMean(key, known)}${known.length ? `; known here: ${known.join(', ')}` : ''}`,
+      says: at < mostExplained ? `unknown field${didYouMean(key, known)}${all}` : 'unknown field',
     }))
   }
   if (issue.code === 'invalid_key') return [{ path, onKey: true, says: issue.issues[0]?.message ?? 'is not a valid key' }]

@@ -6,13 +6,36 @@ type Step = { readonly op: string; readonly path: string; readonly from?: string
 
 /** More steps than anyone writes by hand cost the server more than they are worth; the Kubernetes API has the same bound. */
 const maxSteps = 10_000
+/** Of all that it copies, in characters of JSON: each copy may hold the ones before. Bytes of a body are bounded alike. */
+const maxCopied = 3 * 1024 * 1024
+/** Of all lists and mappings that its steps go through. */
+const maxTouched = 5_000_000
+
+/** What a patch has cost so far. */
+class Cost {
+  #copied = 0
+  #touched = 0
+
+  copy(value: unknown): void {
+    this.#copied += JSON.stringify(value)?.length ?? 0
+    if (this.#copied > maxCopied) throw tooLarge(`it copies more than ${maxCopied} characters`)
+  }
+
+  touch(entries: number): void {
+    this.#touched += entries
+    if (this.#touched > maxTouched) throw tooLarge(`its operations go through more than ${maxTouched} entries of lists and mappings`)
+  }
+}
+
+const tooLarge = (says: string): Refusal => new Refusal(413, 'RequestEntityTooLarge', `the patch is too large: ${says}`)
 
 /** The patched copy. Throws a 400 for a patch that is none, a 422 for one that does not fit the document. */
 export function jsonPatch(document: unknown, patch: unknown): unknown {
   if (!Array.isArray(patch)) throw badRequest('a JSON patch is a list of operations (RFC 6902)')
   if (patch.length > maxSteps)
     throw new Refusal(413, 'RequestEntityTooLarge', `the patch has ${patch.length} operations; at most ${maxSteps} are taken`)
-  return patch.reduce<unknown>((at, step, index) => apply(at, stepOf(step, index), index), document)
+  const cost = new Cost()
+  return patch.reduce<unknown>((at, step, index) => apply(at, stepOf(step, index), index, cost), document)
 }
 
 function stepOf(step: unknown, index: number): Step {
@@ -25,27 +48,31 @@ function stepOf(step: unknown, index: number): Step {
   return step as Step
 }
 
-function apply(document: unknown, { op, path, from = '', value }: Step, index: number): unknown {
+function apply(document: unknown, { op, path, from = '', value }: Step, index: number, cost: Cost): unknown {
   const unfit = (why: string): Refusal => {
     const causes = [{ reason: 'FieldValueInvalid', message: why, field: path }]
     return new Refusal(422, 'Invalid', `operation ${index} of the JSON patch (${op} ${path}): ${why}`, { causes })
   }
+  const changed = (at: unknown, place: string, change: Edit): unknown => edit(at, pointer(place), { unfit, cost }, change)
   switch (op) {
     case 'add':
-      return edit(document, pointer(path), unfit, add(value))
+      return changed(document, path, add(value))
     case 'remove':
-      return edit(document, pointer(path), unfit, remove)
+      return changed(document, path, remove)
     case 'replace':
-      return path === '' ? value : edit(document, pointer(path), unfit, replace(value))
+      return path === '' ? value : changed(document, path, replace(value))
     case 'test':
       if (!equal(valueAt(document, pointer(path), unfit), value)) throw unfit('the value there is another')
       return document
-    case 'copy':
-      return edit(document, pointer(path), unfit, add(structuredClone(valueAt(document, pointer(from), unfit))))
+    case 'copy': {
+      const copied = valueAt(document, pointer(from), unfit)
+      cost.copy(copied)
+      return changed(document, path, add(structuredClone(copied)))
+    }
     case 'move': {
       if (path.startsWith(`${from}/`)) throw unfit('a value cannot be moved into itself')
       const moved = valueAt(document, pointer(from), unfit)
-      return edit(edit(document, pointer(from), unfit, remove), pointer(path), unfit, add(moved))
+      return changed(changed(document, from, remove), path, add(moved))
     }
     default:
       throw badRequest(`operation ${index} of the JSON patch: "${op}" is none: use add, remove, replace, move, copy or test`)
@@ -66,7 +93,8 @@ type Holder = Record<string, unknown> | unknown[]
 /** Changes one key of a fresh copy of its holder. */
 type Edit = (holder: Holder, key: string, unfit: Unfit) => void
 
-function edit(document: unknown, path: readonly string[], unfit: Unfit, change: Edit): unknown {
+function edit(document: unknown, path: readonly string[], given: { readonly unfit: Unfit; readonly cost: Cost }, change: Edit): unknown {
+  const { unfit, cost } = given
   if (path.length === 0) {
     // The whole document as the only value of a holder.
     const holder: Record<string, unknown> = { '': document }
@@ -74,16 +102,17 @@ function edit(document: unknown, path: readonly string[], unfit: Unfit, change: 
     return holder['']
   }
   const [key, ...rest] = path as [string, ...string[]]
-  const holder = copyOf(document, unfit)
+  const held = holderIn(document, unfit)
+  const holder = Array.isArray(held) ? [...held] : { ...held }
+  cost.touch(Array.isArray(holder) ? holder.length : Object.keys(holder).length)
   if (rest.length === 0) change(holder, key, unfit)
-  else if (Array.isArray(holder)) holder[indexIn(holder, key, unfit)] = edit(holder[indexIn(holder, key, unfit)], rest, unfit, change)
-  else set(holder, key, edit(own(holder, key, unfit), rest, unfit, change))
+  else if (Array.isArray(holder)) holder[indexIn(holder, key, unfit)] = edit(holder[indexIn(holder, key, unfit)], rest, given, change)
+  else set(holder, key, edit(own(holder, key, unfit), rest, given, change))
   return holder
 }
 
-function copyOf(value: unknown, unfit: Unfit): Holder {
-  if (Array.isArray(value)) return [...value]
-  if (typeof value === 'object' && value !== null) return { ...value } as Record<string, unknown>
+function holderIn(value: unknown, unfit: Unfit): Holder {
+  if (typeof value === 'object' && value !== null) return value as Holder
   throw unfit('there is no object or list to hold it')
 }
 
@@ -91,7 +120,7 @@ const add =
   (value: unknown): Edit =>
   (holder, key, unfit) => {
     if (!Array.isArray(holder)) return set(holder, key, value)
-    holder.splice(key === '-' ? holder.length : indexIn([...holder, undefined], key, unfit), 0, value)
+    holder.splice(key === '-' ? holder.length : indexIn(holder, key, unfit, holder.length + 1), 0, value)
   }
 const replace =
   (value: unknown): Edit =>
@@ -116,14 +145,14 @@ function own(holder: Record<string, unknown>, key: string, unfit: Unfit): unknow
   return holder[key]
 }
 
-function indexIn(list: readonly unknown[], key: string, unfit: Unfit): number {
-  if (!/^(0|[1-9]\d*)$/.test(key) || Number(key) >= list.length) throw unfit(`"${key}" is no index of that list`)
+function indexIn(list: readonly unknown[], key: string, unfit: Unfit, places = list.length): number {
+  if (!/^(0|[1-9]\d*)$/.test(key) || Number(key) >= places) throw unfit(`"${key}" is no index of that list`)
   return Number(key)
 }
 
 function valueAt(document: unknown, path: readonly string[], unfit: Unfit): unknown {
   return path.reduce<unknown>((at, key) => {
-    const holder = copyOf(at, unfit)
+    const holder = holderIn(at, unfit)
     return Array.isArray(holder) ? holder[indexIn(holder, key, unfit)] : own(holder, key, unfit)
   }, document)
 }

@@ -110,6 +110,27 @@ const service = {
   metadata: { finalizers: ['x', 'y'] },
 }
 
+test('a JSON patch that grows or works beyond all measure is refused before it does', () => {
+  const doubling = Array.from({ length: 64 }, (_, at) => ({ op: 'copy', from: '/a', path: `/a/k${at}` }))
+  assert.throws(() => jsonPatch({ a: { d: 'x'.repeat(1000) } }, doubling), /the patch is too large: it copies more than 3145728 characters/)
+  const wide = Array.from({ length: 10_000 }, () => 1)
+  const shifting = Array.from({ length: 10_000 }, () => ({ op: 'add', path: '/l/0', value: 1 }))
+  assert.throws(() => jsonPatch({ l: wide }, shifting), /the patch is too large: its operations go through more than 5000000 entries/)
+  assert.deepEqual(jsonPatch({ l: [] }, shifting.slice(0, 2000)), { l: wide.slice(0, 2000) })
+})
+
+test('of items with one key a strategic merge patch means the first that is there', () => {
+  const ports = (...all: readonly object[]) => ({ spec: { ports: all } })
+  const [tcp, udp] = [
+    { port: 53, protocol: 'TCP' },
+    { port: 53, protocol: 'UDP' },
+  ]
+  assert.deepEqual(strategicMerge(ports(tcp, udp), ports({ port: 53, name: 'dns' })), ports({ ...tcp, name: 'dns' }, udp))
+  const twice = ports({ $patch: 'delete', port: 53 }, { port: 53, name: 'dns' }, { port: 54 }, { port: 54, name: 'b' })
+  assert.deepEqual(strategicMerge(ports(tcp, udp), twice), ports({ ...udp, name: 'dns' }, { port: 54, name: 'b' }))
+  assert.deepEqual(strategicMerge(ports(tcp), ports({ $patch: 'delete', port: 1 })), ports(tcp))
+})
+
 test('a strategic merge patch merges ports by their number, and deletes the one it says', () => {
   assert.deepEqual(
     strategicMerge(service, {

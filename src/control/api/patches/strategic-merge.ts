@@ -31,7 +31,10 @@ function mergeObject(document: unknown, patch: unknown, path: readonly string[])
     throw badRequest(`$patch: "${String(directive)}" is none: use merge, replace or delete`)
   const merged = new Map(Object.entries(isObject(document) ? document : {}))
   const retained = patch['$retainKeys']
-  if (Array.isArray(retained)) for (const key of merged.keys()) if (!retained.includes(key)) merged.delete(key)
+  if (Array.isArray(retained)) {
+    const kept = new Set<unknown>(retained)
+    for (const key of merged.keys()) if (!kept.has(key)) merged.delete(key)
+  }
   for (const [key, value] of Object.entries(patch)) {
     if (key.startsWith('$')) continue
     if (value === null) merged.delete(key)
@@ -41,10 +44,11 @@ function mergeObject(document: unknown, patch: unknown, path: readonly string[])
     const [directive, key] = name.split('/', 2)
     if (key === undefined || !Array.isArray(value)) continue
     const list = merged.get(key)
+    const gone = new Set<unknown>(value)
     if (directive === '$deleteFromPrimitiveList' && Array.isArray(list))
       merged.set(
         key,
-        list.filter(item => !value.includes(item)),
+        list.filter(item => !gone.has(item)),
       )
   }
   for (const [name, value] of Object.entries(patch)) {
@@ -63,15 +67,27 @@ function mergeValue(document: unknown, patch: unknown, path: readonly string[]):
   const list = Array.isArray(document) ? document : []
   if (patch.some(item => isObject(item) && item['$patch'] === 'replace')) return patch.filter(item => !(isObject(item) && '$patch' in item))
   if (key === '') return [...new Set([...list, ...patch])]
-  return patch.reduce<unknown[]>((merged, item) => mergeItem(merged, item, key, path), list)
+  return mergeItems(list, patch, key, path)
 }
 
-function mergeItem(list: readonly unknown[], item: unknown, key: string, path: readonly string[]): unknown[] {
-  if (!isObject(item) || item[key] === undefined)
-    throw badRequest(`${path.join('.')}: each item of a strategic merge patch needs its merge key "${key}"`)
-  const at = list.findIndex(other => isObject(other) && other[key] === item[key])
-  if (item['$patch'] === 'delete') return list.filter((_, index) => index !== at)
-  return at < 0 ? [...list, plain(item)] : list.with(at, mergeObject(list[at], item, [...path, '*']))
+/** An item is the first that has its key and is still there. */
+function mergeItems(list: readonly unknown[], patch: readonly unknown[], key: string, path: readonly string[]): unknown[] {
+  const merged = [...list]
+  const gone = new Set<number>()
+  const places = new Map<unknown, number[]>()
+  const place = (value: unknown, at: number): void => void (places.get(value)?.push(at) ?? places.set(value, [at]))
+  for (const [at, item] of list.entries()) if (isObject(item)) place(item[key], at)
+  for (const item of patch) {
+    if (!isObject(item) || item[key] === undefined)
+      throw badRequest(`${path.join('.')}: each item of a strategic merge patch needs its merge key "${key}"`)
+    const at = places.get(item[key])?.[0]
+    if (item['$patch'] === 'delete') {
+      if (at !== undefined) gone.add(at)
+      places.get(item[key])?.shift()
+    } else if (at === undefined) place(item[key], merged.push(plain(item)) - 1)
+    else merged[at] = mergeObject(merged[at], item, [...path, '*'])
+  }
+  return gone.size === 0 ? merged : merged.filter((_, at) => !gone.has(at))
 }
 
 /** What the order names, in that order; each of the rest stays behind the item it followed. */
