@@ -297,7 +297,11 @@ const sections = [
       [['io/grpc/connect.ts', 'maxMessageBytes'], 'bytes', 'A message of the control plane: the stream is opened again with back-off', '–'],
       [['io/http-server.ts', 'maxUnread'], 'bytes', 'A watch whose reader falls so far behind is ended; it reads anew', '–'],
       [['control/api/document.ts', 'maxDepth'], 'count', '400', '–'],
-      [['control/api/patches/json-patch.ts', 'maxSteps'], 'count', '400', '–'],
+      [['control/api/document.ts', 'maxValues'], 'count', '413', '–'],
+      [['control/api/document.ts', 'maxEntries'], 'count', 'Of one list or mapping: 413', '–'],
+      [['control/api/patches/json-patch.ts', 'maxSteps'], 'count', '413', '–'],
+      [['control/api/patches/json-patch.ts', 'maxCopied'], 'bytes', 'Of all that a patch copies: 413', '–'],
+      [['control/api/patches/json-patch.ts', 'maxTouched'], 'count', 'Entries of lists and mappings that its operations go through: 413', '–'],
     ],
   },
 ]
