@@ -2,19 +2,18 @@
 
 import assert from 'node:assert/strict'
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs'
-import { createServer } from 'node:http2'
+import { createServer, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import process from 'node:process'
 import { after, before, describe, test } from 'node:test'
-import { presentEnvoy } from '../../bench/peers/envoy-binary.ts'
 import { canCapture } from '../../src/io/namespace.ts'
+import { envoyBeside, lacksEnvoy } from '../harness/envoy-sidecar.ts'
 import { freePort } from '../harness/machine.ts'
-import { kinds, Mesh, root, type Running, type Shell } from '../harness/mesh.ts'
+import { kinds, Mesh, type Running, type Shell } from '../harness/mesh.ts'
 import { apply, remove, said } from './policies/shop.ts'
 import { call, metric, serve } from './route-filters/shop.ts'
 
-const envoy = presentEnvoy()
 const verdict = await canCapture()
 const script = (folder: string, name: string): string => join(import.meta.dirname, folder, name)
 type Line = Readonly<Record<string, string | number>>
@@ -53,8 +52,8 @@ describe('the access log', { skip: verdict.ok ? false : `${verdict.why}: ${verdi
     file = join(folder, 'access.log')
     serve(mesh, 'web')
     mesh.run('raw', [process.execPath, script('route-filters', 'echo.mjs')], { flags: ['--port', '7000/tcp'] })
-    if (envoy !== undefined) await startEnvoy()
-    for (const name of ['web', 'raw', ...(envoy === undefined ? [] : ['beside'])]) await mesh.healthy(name)
+    if (lacksEnvoy === false) await startEnvoy()
+    for (const name of ['web', 'raw', ...(lacksEnvoy === false ? ['beside'] : [])]) await mesh.healthy(name)
     friend = mesh.shell('friend')
     stranger = mesh.shell('stranger')
     await Promise.all([friend.says('true'), stranger.says('true')])
@@ -83,20 +82,7 @@ describe('the access log', { skip: verdict.ok ? false : `${verdict.why}: ${verdi
     tcpPort = bytes
     const env = { NAME: 'beside', HTTP1: String(one), HTTP2: String(two), TCP: String(bytes), UDP: '0' }
     mesh.spawn([process.execPath, script('sidecar', 'server.mjs')], { env })
-    const own = ['--concurrency', '1', '--disable-hot-restart', '-l', 'error', '--file-flush-interval-msec', '100']
-    const flags = ['--name', 'beside', '--port', `http:${one}/http`, '--port', `tcp:${bytes}/tcp`]
-    beside = mesh.spawn([
-      process.execPath,
-      join(root, 'src/bin/weft.ts'),
-      'envoy',
-      '--control',
-      mesh.url,
-      '--envoy',
-      envoy!,
-      ...flags,
-      '--',
-      ...own,
-    ])
+    beside = envoyBeside(mesh, 'beside', '--port', `http:${one}/http`, '--port', `tcp:${bytes}/tcp`)
     await mesh.client.apply(kinds.service, {
       apiVersion: 'v1',
       kind: 'Service',
@@ -189,7 +175,7 @@ describe('the access log', { skip: verdict.ok ? false : `${verdict.why}: ${verdi
     assert.equal(denied['sourceIdentity'], 'spiffe://weft.local/ns/default/sa/stranger')
   })
 
-  test('is written by an Envoy of the same policy, with the same words', { skip: envoy === undefined && 'Envoy is not here' }, async () => {
+  test('is written by an Envoy of the same policy, with the same words', { skip: lacksEnvoy }, async () => {
     await call(friend, { to: 'http://beside:8080', path: '/beside?token=s3cret' })
     await call(stranger, { to: 'http://beside:8080', path: '/shut' })
     const told = await line({ path: '/beside', direction: 'inbound' })
@@ -254,9 +240,10 @@ describe('the access log', { skip: verdict.ok ? false : `${verdict.why}: ${verdi
   test('goes to a collector of OpenTelemetry where that is wanted, from Envoy too', async () => {
     const taken: Buffer[] = []
     const collector = createServer()
-    collector.on('stream', (stream, headers) => {
+    collector.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
       stream.on('error', () => {})
-      if (headers[':path'] === '/opentelemetry.proto.collector.logs.v1.LogsService/Export') stream.on('data', bytes => taken.push(bytes))
+      if (headers[':path'] === '/opentelemetry.proto.collector.logs.v1.LogsService/Export')
+        stream.on('data', (bytes: Buffer) => taken.push(bytes))
       stream.on('end', () => {
         stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true })
         stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }))
@@ -272,7 +259,7 @@ describe('the access log', { skip: verdict.ok ? false : `${verdict.why}: ${verdi
       await log({ destination: { type: 'OTLP', endpoint }, format: { type: 'JSON', fields: ['path', 'direction', 'status', 'policy'] } })
       await call(stranger, { path: '/collected', method: 'POST' })
       await mesh.until('the line of our own proxy', () => heard('/collected') && heard('default/no-posts') && heard('service.name'))
-      if (envoy === undefined) return
+      if (lacksEnvoy !== false) return
       const open = (): Promise<string> => friend.says(`${process.execPath} ${script('authorization', 'connect.mjs')} beside 8082 1`)
       await log({ destination: { type: 'OTLP', endpoint }, format: { type: 'Text', template: 'by otlp {listener} {bytesSent}' } })
       await mesh.until('the line of Envoy', async () => {

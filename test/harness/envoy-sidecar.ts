@@ -15,7 +15,8 @@ export const lacksEnvoy: string | false =
 
 /** `weft envoy` for a workload of this name. flags: its ports and the like. */
 export function envoyBeside(mesh: Mesh, name: string, ...flags: readonly string[]): Running {
-  const own = ['--concurrency', '1', '--disable-hot-restart', '-l', 'error']
+  // What it writes to files is there at once.
+  const own = ['--concurrency', '1', '--disable-hot-restart', '-l', 'error', '--file-flush-interval-msec', '100']
   const weft = [process.execPath, join(root, 'src/bin/weft.ts'), 'envoy', '--control', mesh.url, '--envoy', program!]
   return mesh.spawn([...weft, '--name', name, ...flags, '--', ...own])
 }
