@@ -1,7 +1,7 @@
 /** One proxy's view, cut from the mesh: what its workload may call, and what is taken in for it. */
 
 import type { Backend } from '#model/backend'
-import { forEnvoy, type Lack } from '#model/envoy'
+import { forEnvoy, type Lack, withoutLookAlikes } from '#model/envoy'
 import type { Mesh } from '#model/mesh'
 import { onLoopback } from '#model/loopback'
 import { inTls, portName } from '#model/port'
@@ -32,7 +32,7 @@ export function viewFor(mesh: Mesh, node: ProxyNode, previous?: View): View {
   const others = beyondEnvoy(mesh, node)
   const around = node.gateway === undefined ? { egress: egressOf(mesh, node), bodies: bodyPolicies(mesh, node), others } : { others }
   const made = forEnvoy(view, around)
-  const kept = keep<View>(previous, made.view)
+  const kept = keep<View>(previous, withoutLookAlikes(made.view))
   lacks.set(kept, made.lacking)
   return kept
 }

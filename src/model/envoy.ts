@@ -11,6 +11,8 @@ import type { Listener } from './listener.ts'
 import type { Route, RouteTable, VirtualHost } from './route.ts'
 import type { View } from './view.ts'
 
+export { withoutLookAlikes } from './envoy/look-alikes.ts'
+
 export { beyondShares, canBreak, canCompress, canCount, canLimit, isCountable, isKilobytes, isUsual } from './envoy/can.ts'
 
 /**

