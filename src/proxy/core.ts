@@ -342,7 +342,8 @@ export class Core implements AsyncDisposable {
     this.#times.end()
     this.#ports.stop()
     this.#carriers.endSessions()
-    this.#pools.close()
+    // A collector is reached by them.
     await this.#accessLogs.flush(lastLinesMs)
+    this.#pools.close()
   }
 }
