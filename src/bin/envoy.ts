@@ -82,7 +82,7 @@ async function serve(options: EnvoyOptions, world: EnvoyWorld): Promise<number> 
     admin: { host: '127.0.0.1', port: adminPort },
   })
   await writeAtomic(bootstrap, `${JSON.stringify(content, undefined, 2)}\n`, { mode: 0o600 })
-  const command = [options.program, '-c', bootstrap, ...options.command]
+  const command = [options.program, '-c', bootstrap, ...drainFlags(options.command), ...options.command]
   say(
     `weft: services are at 127.${claimed.block}.x.y, with the last two numbers of their virtual addresses; Envoy's admin page: ${node.admin}`,
   )
@@ -125,6 +125,13 @@ const nodeOf = (options: EnvoyOptions, ports: readonly WorkloadPort[], loopback:
   admin,
   version: '',
 })
+
+/**
+ * A listener that gets its first policy about tokens or authorization is replaced, and connections of before are served by the old one, without the policy. Told so at once
+ * they end with their next answer, and not by chance within ten minutes.
+ */
+const drainFlags = (said: readonly string[]): readonly string[] =>
+  said.some(flag => flag.startsWith('--drain-strategy')) ? [] : ['--drain-strategy', 'immediate']
 
 /** One that was free a moment ago: Envoy must be told a number, and so must its callers. */
 async function freePort(host: string): Promise<number> {

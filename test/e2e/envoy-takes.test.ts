@@ -218,6 +218,23 @@ spec: { targetRefs: [{ kind: Service, name: web }], limits: { requestHeaders: 10
       })
     })
 
+  test('a first policy about tokens holds for connections of before from their second request on', async () => {
+    const tokens = `apiVersion: weft.dev/v1alpha1
+kind: JWTPolicy
+metadata: { name: staff }
+spec: { targetRefs: [{ kind: Service, name: web }], providers: [{ name: staff, issuer: https://login.test, jwks: { inline: '{"keys":[]}' } }] }
+`
+    await applied({ name: 'web', documents: readDocuments(web, 'web.yaml').resources }, async () => {
+      // Envoy keeps a connection from itself to itself.
+      await mesh.until('an answer of the program', async () => (await call()) === 200)
+      await applied({ name: 'tokens', documents: readDocuments(tokens, 'tokens.yaml').resources }, async () => {
+        await answered()
+        const statuses = [await call(), await call(), await call(), await call()]
+        assert.deepEqual(statuses.slice(1), [401, 401, 401])
+      })
+    })
+  })
+
   test('neither refused anything', async () => {
     for (const { id, admin, rejected } of await answered()) {
       assert.deepEqual(rejected, [], id)
@@ -245,7 +262,7 @@ spec: { targetRefs: [{ kind: Service, name: web }], action: Deny, rules: [{}] }
         const refused = async () => (await answered()).flatMap(({ rejected }) => rejected)
         await mesh.until('the log is refused, and the listeners are taken without', async () =>
           (await refused()).some(
-            ({ resource, reason }) => /^inbound/.test(resource) && /unable to open file.*without an access log/.test(reason),
+            ({ resource, reason }) => resource.startsWith('inbound') && /unable to open file.*without an access log/.test(reason),
           ),
         )
         assert.equal(await call(), 200)
