@@ -208,6 +208,45 @@ test('an applied route is active on every proxy within a second, changes nothing
   assert.equal(plane.store.revision, settled, 'statuses are not written again and again')
 })
 
+test('a proxy for which nothing can be made keeps what it has, the others go on, and it goes on with what is made next', async () => {
+  await using plane = await start()
+  const orders = (await plane.proxy(node('orders-1', 'orders'))).open()
+  const shop = (await plane.proxy(node('shop-1', 'shop'))).open()
+  await until('both are synced', () => plane.discovery.convergence(plane.store.revision).active === 2)
+  const weightsOf = ({ view }: Proxy) => {
+    const action = view.routes['default/orders:8080']?.hosts[0]?.routes[0]?.action
+    return action?.type === 'forward' ? action.backends.map(({ weight }) => weight) : undefined
+  }
+  const before = weightsOf(orders)
+  const { cut } = plane.loop
+  plane.loop.cut = (of, known) => {
+    if (of.workload === 'orders-1') throw new Error('a bug')
+    return cut.call(plane.loop, of, known)
+  }
+  const { metadata } = plane.store.create(split(9, 1))
+  await until('the other has it', () => weightsOf(shop)?.join() === '9,1')
+  assert.deepEqual(weightsOf(orders), before)
+  await until(
+    'the first alone is waited for',
+    () => plane.discovery.convergence(Number(metadata.resourceVersion)).pending.join() === 'orders-1.default',
+  )
+  const late = (await plane.proxy(node('orders-2', 'orders'))).open()
+  await until('a third is connected', () =>
+    plane.discovery.proxies.some(({ id, state }) => id === 'orders-2.default' && state === 'synced'),
+  )
+  plane.loop.cut = cut
+  const { metadata: newer } = plane.store.update({
+    ...split(5, 5),
+    metadata: { ...split(5, 5).metadata, resourceVersion: metadata.resourceVersion },
+  })
+  await until('all have the next', () => plane.discovery.convergence(Number(newer.resourceVersion)).active === 3)
+  assert.deepEqual([orders, shop, late].map(weightsOf), [
+    [5, 5],
+    [5, 5],
+    [5, 5],
+  ])
+})
+
 test('a proxy may speak only for the service that its certificate names', async () => {
   await using plane = await start()
   const thief = (await plane.proxy(node('orders-1', 'orders'), 'shop')).open()

@@ -56,7 +56,7 @@ export class Discovery {
     options.loop.learnsProxies(() => this.proxies)
     this.#ends = [
       options.loop.onCompiled(() => {
-        for (const connection of this.#connections.values()) connection.follow(options.loop)
+        for (const connection of this.#connections.values()) this.#follow(connection)
       }),
       options.platform.onChange(() => this.#forget()),
     ]
@@ -199,9 +199,21 @@ export class Discovery {
     this.#gone.delete(node.id)
     old?.end(rpcCodes.cancelled, 'a newer stream of this proxy has taken over')
     log.info('a proxy is connected', { proxy: node.id, identity: call.peer, version: node.version, from: call.address })
-    connection.follow(loop)
+    this.#follow(connection)
     loop.restate()
     return connection
+  }
+
+  /** What cannot be cut or encoded for one proxy is a bug, and no reason to leave the others, and whoever could undo it, without a control plane. */
+  #follow(connection: Connection): void {
+    try {
+      connection.follow(this.#options.loop)
+    } catch (thrown) {
+      this.#options.log.error('a proxy cannot be told what was compiled; it keeps what it has', {
+        proxy: connection.node.id,
+        reason: thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown),
+      })
+    }
   }
 
   #part(connection: Connection, inOrder: boolean): void {

@@ -85,8 +85,9 @@ export class Connection {
 
   #send(compiled: View): void {
     if (this.#standIns.rejected.length > 0) this.#resumes = this.#revision
-    this.#sent = this.node.isEnvoy === true ? this.#standIns.over(compiled) : compiled
-    this.#snapshot = snapshotOf(this.#sent, this.#revision)
+    const view = this.node.isEnvoy === true ? this.#standIns.over(compiled) : compiled
+    this.#snapshot = snapshotOf(view, this.#revision)
+    this.#sent = view
     this.#options.server.setSnapshot(this.#snapshot)
   }
 
