@@ -21,6 +21,7 @@ import { encodeRouteTable } from '../../src/xds/encode/route.ts'
 import { registry } from '../../src/xds/file/registry.ts'
 import { ListenerSchema } from '../../src/xds/gen/envoy/config/listener/v3/listener_pb.ts'
 import { RouteConfigurationSchema } from '../../src/xds/gen/envoy/config/route/v3/route_pb.ts'
+import { certify } from '../harness/certify.ts'
 
 const cached = existsSync(join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'weft', 'bench', 'envoy-1.40.0'))
 const mayFetch = process.env['WEFT_TEST_FETCH'] === '1'
@@ -57,13 +58,10 @@ test('Envoy carries out the listeners of a Gateway as they are compiled for our 
   const app = createHttp((_, answer) => answer.end('app')).listen(0, '127.0.0.1')
   owned.defer(() => void app.close())
   await new Promise(resolve => app.once('listening', resolve))
-  const [web, secure, datagrams] = [await freePort(), await freePort(), await freePort()]
+  const [web, secure, several, datagrams] = [await freePort(), await freePort(), await freePort(), await freePort()]
   const secrets = ['a', 'b', 'ended', 'passed'].map(name => {
     const [cert, key] = ['crt', 'key'].map(end => join(folder, `${name}.${end}`)) as [string, string]
-    const subject = ['-subj', `/CN=${name}`, '-addext', `subjectAltName=DNS:${name}.example.org`, '-keyout', key, '-out', cert]
-    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', ...subject], {
-      stdio: 'ignore',
-    })
+    certify({ key, cert, subject: `/CN=${name}`, names: [`DNS:${name}.example.org`] })
     const data = { 'tls.crt': readFileSync(cert).toString('base64'), 'tls.key': readFileSync(key).toString('base64') }
     return named('v1', 'Secret', name, { type: 'kubernetes.io/tls', data })
   })
@@ -116,6 +114,7 @@ test('Envoy carries out the listeners of a Gateway as they are compiled for our 
           https('b'),
           stream('ended', 'Terminate'),
           stream('passed', 'Passthrough'),
+          { name: 'several', port: several, protocol: 'HTTPS', tls: { certificateRefs: [{ name: 'a' }, { name: 'b' }] } },
           { name: 'time', port: datagrams, protocol: 'UDP' },
         ],
       },
@@ -176,15 +175,15 @@ test('Envoy carries out the listeners of a Gateway as they are compiled for our 
       ),
     )
   const plain = (host: string, path: string) => curl('-H', `Host: ${host}`, `http://127.0.0.1:${web}${path}`)
-  const tls = (name: string, host: string, path: string) =>
+  const tls = (name: string, host: string, path: string, port = secure) =>
     curl(
       '--cacert',
       join(folder, `${name}.crt`),
       '--resolve',
-      `${name}.example.org:${secure}:127.0.0.1`,
+      `${name}.example.org:${port}:127.0.0.1`,
       '-H',
       `Host: ${host}`,
-      `https://${name}.example.org:${secure}${path}`,
+      `https://${name}.example.org:${port}${path}`,
     ) // prettier-ignore
   for (let tries = 0; (await plain('a.example.org', '/exact')).startsWith('curl'); tries++) {
     assert.ok(tries < 200 && envoy.exitCode === null, `Envoy does not serve: ${said}`)
@@ -203,6 +202,8 @@ test('Envoy carries out the listeners of a Gateway as they are compiled for our 
     assert.equal(await spelled(path), '500 1.1', path)
   assert.equal(await tls('a', 'a.example.org', '/exact'), '200 2')
   assert.equal(await tls('b', 'b.example.org', '/wide'), '200 2')
+  for (const name of ['a', 'b'])
+    assert.equal(await tls(name, `${name}.example.org`, '/exact', several), '200 2', 'of several certificates that of the name')
   assert.equal(await tls('ended', 'any.test', '/'), '200 1.1', 'what is in it goes on as bytes')
   assert.equal(await tls('passed', 'any.test', '/'), '204 1.1', 'the server behind it ends TLS')
   assert.equal(await tls('a', 'b.example.org', '/exact'), '421 2')

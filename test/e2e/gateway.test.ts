@@ -13,6 +13,7 @@ import { after, before, describe, test } from 'node:test'
 import type { KindPath } from '../../src/api/client.ts'
 import { canCapture } from '../../src/io/namespace.ts'
 import type { Resource } from '../../src/resources/kind.ts'
+import { certify } from '../harness/certify.ts'
 import { active } from '../harness/front.ts'
 import { kinds, Mesh, type Running } from '../harness/mesh.ts'
 
@@ -242,29 +243,7 @@ describe('a Gateway', { skip }, () => {
   test('ends TLS with the certificate of the name that is asked for, and answers 421 where the host is of another listener', async () => {
     for (const name of ['a', 'b']) {
       const [cert, key] = ['crt', 'key'].map(end => join(mesh.folder, `${name}.${end}`)) as [string, string]
-      execFileSync(
-        'openssl',
-        [
-          'req',
-          '-x509',
-          '-newkey',
-          'ec',
-          '-pkeyopt',
-          'ec_paramgen_curve:P-256',
-          '-nodes',
-          '-days',
-          '2',
-          '-subj',
-          `/CN=${name}`,
-          '-addext',
-          `subjectAltName=DNS:${name}.example.org`,
-          '-keyout',
-          key,
-          '-out',
-          cert,
-        ],
-        { stdio: 'ignore' },
-      )
+      certify({ key, cert, days: 2, subject: `/CN=${name}`, names: [`DNS:${name}.example.org`] })
       const data = { 'tls.crt': readFileSync(cert).toString('base64'), 'tls.key': readFileSync(key).toString('base64') }
       await apply({ apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace: 'default' }, type: 'kubernetes.io/tls', data })
     }
@@ -315,6 +294,18 @@ describe('a Gateway', { skip }, () => {
       ),
       'True ResolvedRefs',
     )
+    // Of two in one listener, with keys of one kind, the name decides; who asks for neither is shown the first.
+    const both = { name: 'both', port: secure, protocol: 'HTTPS', tls: { certificateRefs: [{ name: 'a' }, { name: 'b' }] } }
+    await apply(gateway([{ name: 'web', port: web, protocol: 'HTTP' }, both]))
+    await apply(route('neither', { hostnames: ['c.example.org'], rules: to('blog') }))
+    await mesh.until('the other listener', async () => (await ask('b').catch(() => ({ status: 0 }))).status === 200)
+    assert.equal((await ask('a')).status, 200)
+    const shown = await curl(
+      ...['--cacert', join(mesh.folder, 'a.crt'), '--resolve', `c.example.org:${secure}:127.0.0.1`],
+      `https://c.example.org:${secure}/`,
+    ).catch((thrown: Error) => thrown.message)
+    assert.match(String(shown), /no alternative certificate subject name matches/)
+    await mesh.client.delete(kinds.httpRoute, 'neither', { namespace: 'default' })
   })
 
   test('checks the certificates of callers where it is asked to, and lets in nobody without one', async () => {
