@@ -35,5 +35,17 @@ function judge({ cert, key }: Pair): string | undefined {
   } catch {
     return 'tls.key holds no private key that can be read; one with a passphrase cannot'
   }
-  return readCertificate(leaf).checkPrivateKey(secret) ? undefined : 'tls.key is not the key of the first certificate in tls.crt'
+  if (!readCertificate(leaf).checkPrivateKey(secret)) return 'tls.key is not the key of the first certificate in tls.crt'
+  return whyWeak(secret)
+}
+
+const curves: readonly (string | undefined)[] = ['prime256v1', 'secp384r1', 'secp521r1']
+
+/** Neither Node nor Envoy takes these, and Envoy would go on with the certificate, and the policies, of before. */
+function whyWeak({ asymmetricKeyType, asymmetricKeyDetails = {} }: KeyObject): string | undefined {
+  const { modulusLength, namedCurve } = asymmetricKeyDetails
+  if (modulusLength !== undefined && modulusLength < 2048) return `tls.key has ${modulusLength} bits: an RSA key needs 2048 at least`
+  return asymmetricKeyType === 'ec' && !curves.includes(namedCurve)
+    ? `tls.key is of the curve ${namedCurve}, which TLS does not take: make one of P-256 (prime256v1)`
+    : undefined
 }
