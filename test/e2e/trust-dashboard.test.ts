@@ -1,38 +1,26 @@
 /** The page of the control plane's status in a real browser: who is revoked, the revocation list, other trust domains with their days and what is wrong with them. */
 
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { type BrowserContext, chromium, type Page } from 'playwright-core'
+import type { Page } from 'playwright-core'
 import { createRoot } from '../../src/identity/issue.ts'
 import { newKey } from '../../src/identity/key.ts'
-import { Mesh, root } from '../harness/mesh.ts'
+import { lacksDashboard, openBrowser, type Opened } from '../harness/browser.ts'
+import { Mesh } from '../harness/mesh.ts'
 
-const browser = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(path => existsSync(path))
-const skip =
-  browser === undefined
-    ? 'no Chromium on this machine: apt-get install chromium'
-    : existsSync(join(root, 'dashboard/dist/index.html'))
-      ? false
-      : 'the dashboard is not built: node scripts/ready.mjs'
-
-describe('trust on the dashboard', { skip, timeout: 90_000 }, () => {
-  const profile = mkdtempSync(join(tmpdir(), 'weft-trust-browser-'))
+describe('trust on the dashboard', { skip: lacksDashboard, timeout: 90_000 }, () => {
   let mesh: Mesh
-  let context: BrowserContext
+  let browser: Opened
   let page: Page
 
   before(async () => {
     mesh = await Mesh.start()
-    context = await chromium.launchPersistentContext(profile, { executablePath: browser!, args: ['--no-sandbox', '--disable-gpu'] })
-    page = await context.newPage()
+    browser = await openBrowser()
+    page = browser.page
   })
   after(async () => {
-    await context?.close()
+    await browser?.[Symbol.asyncDispose]()
     await mesh?.[Symbol.asyncDispose]()
-    rmSync(profile, { recursive: true, force: true })
   })
 
   test('a mesh without any of it shows none of it; with it, names, reasons, days and failures', async () => {
@@ -61,5 +49,28 @@ describe('trust on the dashboard', { skip, timeout: 90_000 }, () => {
     const domains = page.getByTestId('trust-domains')
     await mesh.until('what is wrong with the other one', async () => /does not answer/.test(await domains.innerText().catch(() => '')))
     assert.match(await domains.innerText(), /gone\.test[\s\S]*nobody of it is believed[\s\S]*partner\.test[\s\S]*Weft root/)
+  })
+
+  test('of a workload that is revoked it is said since when and why, of others how long their certificate lasts', async () => {
+    for (const name of ['web', 'thief'])
+      mesh.run(name, ['sleep', '600'], { flags: ['--capture', 'proxy', '--port', '8080/tcp', '--ready', 'none'] })
+    for (const name of ['web', 'thief']) await mesh.healthy(name)
+    const table = page.getByTestId('workloads')
+    const shown = async (name: string): Promise<string> => {
+      await page.goto(`${mesh.url}/#/services/${name}.default`)
+      await page.reload()
+      await table.waitFor()
+      return table.innerText()
+    }
+    await mesh.until('how long the certificate lasts', async () => /23 h.* left|1 d left/.test(await shown('web')), 30_000)
+    const revoked = await mesh.weft('cert', 'revoke', 'thief.default', '--reason', 'KeyCompromise')
+    assert.equal(revoked.code, 0, revoked.stderr)
+    await mesh.until(
+      'who is revoked',
+      async () => /revoked (just now|\d+ \w+ ago)[\s\S]*by Revocation default-thief-\w+ \(KeyCompromise\)/i.test(await shown('thief')),
+      30_000,
+    )
+    await page.goto(`${mesh.url}/#/proxies`)
+    await page.getByTestId('revoked').first().waitFor()
   })
 })
