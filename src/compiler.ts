@@ -92,7 +92,8 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
 
   const fallbacks = resolveFallbacks(gathered.backendPolicies, services, grants)
   const backing = findTargets(fallbacks.policies, { services, routes: [], isHeld: () => false }, judgingBackends)
-  const policies = findPolicies(gathered.meshes, backing, options.trustDomain)
+  const limitService = findLimitService(gathered.meshes, services)
+  const policies = findPolicies(gathered.meshes, backing, options.trustDomain, limitService.why)
   const authentication = findTargets(gathered.authenticationPolicies, { services, routes: [], isHeld: () => false }, judgingModes(services))
   const isStrict = (port: ServicePort): boolean => spokenTo(authentication, port, policies.mtls) === 'strict'
   const called = [...withOutside(ports, isStrict), ...portsOfSubsets(services)]
@@ -121,7 +122,6 @@ export function compile(resources: readonly Resource[], running: Inventory, opti
   const ground = { services, routes: [...routes.requests, ...routes.streams], isHeld }
   const routing = findTargets(withoutEnded(gathered.routePolicies, now), ground, judgingRoutes)
   const faults = findTargets(faultPolicies, ground, judgingFaults(now))
-  const limitService = findLimitService(gathered.meshes, services)
   const limits = findTargets(rateLimitPolicies, ground, judgingLimits(limitService))
   const ourGateways = gathered.gateways.filter(each => isOurs(each, gathered.gatewayClasses))
   const asking = findTargets(gathered.jwtPolicies, { ...ground, gateways: ourGateways }, judgingTokens)

@@ -55,14 +55,25 @@ export const judgingBackends: Judging<BackendPolicy> = {
 const isWithout = (limits: BackendPolicySpec['limits'], one: keyof NonNullable<BackendPolicySpec['limits']>): boolean =>
   limits !== undefined && Object.values(limits).some(each => each !== undefined) && limits[one] === undefined
 
-/** meshes: the one that counts is named `default`. */
-export function findPolicies(meshes: readonly MeshResource[], targets: Targets<BackendPolicy>, trustDomain: string): Policies {
+/** meshes: the one that counts is named `default`. uncounted: why the service that it names for rate limits cannot be asked. */
+export function findPolicies(
+  meshes: readonly MeshResource[],
+  targets: Targets<BackendPolicy>,
+  trustDomain: string,
+  uncounted?: string,
+): Policies {
   const mesh = meshes.find(each => each.metadata.name === 'default')
   const statuses: ResourceStatus[] = meshes.map(each => {
     const other = each.spec?.trustDomain
     const fits = other === undefined || other === trustDomain
     const says = fits ? 'The settings hold' : `spec.trustDomain cannot be changed: it is ${trustDomain}; the other settings hold`
-    return statusFor(each, { conditions: [state(each, 'Accepted', fits, fits ? 'Accepted' : 'UnsupportedValue', says)] })
+    const accepted = state(each, 'Accepted', fits, fits ? 'Accepted' : 'UnsupportedValue', says)
+    const isPartly = each === mesh && uncounted !== undefined
+    return statusFor(each, {
+      conditions: isPartly
+        ? [accepted, state(each, 'PartiallyInvalid', true, 'UnsupportedValue', `${uncounted}; no global limit holds`)]
+        : [accepted],
+    })
   })
   const { balance, ...others } = mesh?.spec?.defaults ?? {}
   const says = { ...others, ...(balance === undefined ? {} : { balance: { balance } }) }

@@ -126,3 +126,28 @@ test('what a port of TCP cannot keep is refused by its field: limits of requests
   ])
     assert.equal(said('tcp', spec), 'Accepted True: The policy holds')
 })
+
+test('a Mesh that names a rate limit service that is not there says so, also before any policy needs it', () => {
+  const mesh = (port: number): Resource => ({
+    apiVersion: 'weft.dev/v1alpha1',
+    kind: 'Mesh',
+    metadata: { name: 'default' },
+    spec: { rateLimits: { service: { name: 'web', namespace: 'shop', port } } },
+  })
+  const conditions = (port: number) =>
+    compile(
+      [{ ...service, spec: { ...(service.spec as object), ports: [{ name: 'grpc', port: 80, appProtocol: 'grpc' }] } }, mesh(port)].map(
+        admit,
+      ),
+      { workloads: [] },
+      { trustDomain: 'weft.local', roots: [] },
+    )
+      .statuses.filter(({ kind }) => kind === 'Mesh')
+      .flatMap(each => each.conditions ?? [])
+      .map(({ type, message }) => `${type}: ${message}`)
+  assert.deepEqual(conditions(80), ['Accepted: The settings hold'])
+  assert.match(
+    conditions(81)[1]!,
+    /^PartiallyInvalid: Mesh default: spec\.rateLimits\.service: Service shop\/web has no port 81; no global limit holds/,
+  )
+})
