@@ -56,6 +56,7 @@ export function ProxyPage(): ReactNode {
         ]}
       />
       <Rejections proxy={proxy} />
+      <Lacking proxy={proxy} />
       <Section title="Identity">
         <div className="panel" style={{ padding: '12px 16px' }}>
           <Identity label="SPIFFE id" id={proxy.identity} />
@@ -85,9 +86,30 @@ const Rejections = ({ proxy }: { proxy: ProxyStatus }): ReactNode =>
           icon={<IconAlertTriangle />}
           title={`${refusal.resource} (${refusal.type}), ${ago(refusal.at)}`}
         >
-          {refusal.reason}. The proxy keeps the last good one.
+          {/; it (has|lets) /.test(refusal.reason) ? refusal.reason : `${refusal.reason}. The proxy keeps the last good one.`}
         </Alert>
       ))}
+    </Section>
+  )
+
+/** What an Envoy has no means for. */
+const Lacking = ({ proxy: { lacking = [] } }: { proxy: ProxyStatus }): ReactNode =>
+  lacking.every(({ fate }) => fate === 'less') ? null : (
+    <Section title="Not carried out" testid="lacking">
+      {lacking
+        .filter(({ fate }) => fate !== 'less')
+        .map(({ kind, name, says }) => (
+          <Alert
+            key={`${kind} ${name} ${says}`}
+            color="yellow"
+            variant="light"
+            mb="xs"
+            icon={<IconAlertTriangle />}
+            title={`${kind} ${name}`}
+          >
+            {says}
+          </Alert>
+        ))}
     </Section>
   )
 
