@@ -143,6 +143,13 @@ describe('a Gateway', { skip }, () => {
     await mesh.until('a programmed Gateway', async () => told(await gatewayStatus(), 'Programmed') === 'True Programmed')
     const { addresses, listeners } = await gatewayStatus()
     assert.deepEqual(addresses, [{ type: 'IPAddress', value: '127.0.0.1' }])
+    const two = [{ value: '127.0.0.1' }, { value: '127.0.0.2' }]
+    await apply(gateway([{ name: 'web', port: web, protocol: 'HTTP' }], { addresses: two }))
+    await mesh.until(
+      'both addresses',
+      async () => (await gatewayStatus()).addresses.map(({ value }) => value).join() === '127.0.0.1,127.0.0.2',
+    )
+    await apply(gateway([{ name: 'web', port: web, protocol: 'HTTP' }]))
     assert.equal(told(listeners[0], 'Programmed'), 'True Programmed')
     assert.equal(listeners[0]!.attachedRoutes, 0)
     assert.deepEqual(

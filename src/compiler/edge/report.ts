@@ -106,11 +106,20 @@ export function reportGateway(
     ],
     listeners: listeners.map(each => reportListener(each, attached.get(each)?.length ?? 0, pending)),
     attachedListenerSets: refused === undefined ? sets.size : 0,
-    addresses: [...new Set(servingOf(gateway, inventory).map(each => each.gateway!.address))].map(value => ({
+    addresses: reachedAt(gateway, inventory, asked).map(value => ({
       type: isAddress(value) ? ('IPAddress' as const) : ('Hostname' as const),
       value,
     })),
   })
+}
+
+/** What a proxy says that was told nothing. */
+const untold = '127.0.0.1'
+
+/** Where callers reach it: where its proxies were told, else where it asked to be. */
+function reachedAt(gateway: Gateway, inventory: Inventory, asked: readonly string[]): readonly string[] {
+  const said = [...new Set(servingOf(gateway, inventory).map(each => each.gateway!.address))]
+  return asked.length > 0 && said.length > 0 && said.every(each => each === untold) ? [...new Set(asked)] : said
 }
 
 const proxiesOf = (gateway: Gateway, { workloads }: Inventory): readonly Workload[] =>
