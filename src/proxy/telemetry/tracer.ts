@@ -56,6 +56,8 @@ export class Tracer {
   follow(view: View): void {
     const wanted = new Set(Object.values(view.listeners).flatMap(({ telemetry }) => telemetry?.tracing ?? []))
     this.isOn = wanted.size > 0
+    // Now, while the view has their way: requests under way keep what they began with.
+    for (const tracing of wanted) this.#exporterOf(tracing)
     const keys = new Set([...wanted].map(keyOf))
     for (const [key, exporter] of this.#exporters) {
       if (keys.has(key)) continue
