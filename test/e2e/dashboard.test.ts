@@ -2,31 +2,13 @@
 
 import { after, before, describe, test } from 'node:test'
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
-import { type BrowserContext, chromium, type Page } from 'playwright-core'
+import type { Page } from 'playwright-core'
 import type { Resource } from '../../src/resources/kind.ts'
+import { lacksDashboard, openBrowser, type Opened } from '../harness/browser.ts'
 import { kinds, Mesh, root } from '../harness/mesh.ts'
 
-const browser = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(path => existsSync(path))
-const skip =
-  browser === undefined
-    ? 'no Chromium on this machine: apt-get install chromium'
-    : existsSync(join(root, 'dashboard/dist/index.html'))
-      ? false
-      : 'the dashboard is not built: node scripts/ready.mjs'
-
-const flags = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-]
 const patience = 60_000
 
 const split = {
@@ -46,11 +28,10 @@ const split = {
   },
 }
 
-describe('the dashboard', { skip }, () => {
+describe('the dashboard', { skip: lacksDashboard }, () => {
   let mesh: Mesh
-  let context: BrowserContext
+  let browser: Opened
   let page: Page
-  const profile = mkdtempSync(join(tmpdir(), 'weft-chromium-'))
   const elsewhere: string[] = []
   const broken: string[] = []
 
@@ -70,13 +51,8 @@ describe('the dashboard', { skip }, () => {
       '-e',
       "setInterval(() => fetch('http://reviews:8080/reviews').then(r => r.text()).catch(() => {}), 25)",
     ])
-    context = await chromium.launchPersistentContext(profile, {
-      executablePath: browser!,
-      args: flags,
-      viewport: { width: 1280, height: 800 },
-    })
-    page = await context.newPage()
-    page.setDefaultTimeout(patience)
+    browser = await openBrowser()
+    page = browser.page
     page.on('pageerror', error => broken.push(error.message))
     page.on(
       'request',
@@ -89,9 +65,8 @@ describe('the dashboard', { skip }, () => {
   })
 
   after(async () => {
-    await context?.close()
+    await browser?.[Symbol.asyncDispose]()
     await mesh?.[Symbol.asyncDispose]()
-    rmSync(profile, { recursive: true, force: true })
   })
 
   const goTo = (address: string) => page.goto(`${mesh.url}/#${address}`)

@@ -1,11 +1,11 @@
 /** Each example is applied to a control plane as it stands, and every part of it holds: no condition of it says otherwise. What they do to traffic is seen in the tests that the guide names. */
 
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { readDocuments } from '../../src/resources/read.ts'
+import { certify } from '../harness/certify.ts'
 import { Mesh, root } from '../harness/mesh.ts'
 
 const folder = join(root, 'examples')
@@ -34,10 +34,7 @@ suite('examples', () => {
   before(async () => {
     mesh = new Mesh({ control: ['--attest-socket', 'attest.sock', '--attest-roots', 'tls.crt'] })
     const at = (name: string) => join(mesh.folder, name)
-    const pem = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', at('tls.key'), '-out', at('tls.crt')]
-    execFileSync('openssl', ['req', '-x509', ...pem, '-days', '1', '-subj', '/', '-addext', 'subjectAltName=DNS:*.example.com'], {
-      stdio: 'ignore',
-    })
+    certify({ key: at('tls.key'), cert: at('tls.crt'), names: ['DNS:*.example.com'] })
     await mesh.startControl()
   })
   after(() => mesh[Symbol.asyncDispose]())

@@ -1,7 +1,6 @@
 /** Two meshes of different trust domains that believe each other: calls by mutual TLS, what they may, what forged certificates get, a new root under load, and a bundle endpoint that is gone. */
 
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -12,6 +11,7 @@ import { isSpiffeId } from '../../src/identity/spiffe.ts'
 import { canCapture } from '../../src/io/namespace.ts'
 import type { Resource } from '../../src/resources/kind.ts'
 import { goProgram, installed } from '../conformance/peers.ts'
+import { certify } from '../harness/certify.ts'
 import { Load, startServer, tell } from '../harness/load.ts'
 import { freePort } from '../harness/machine.ts'
 import { kinds, Mesh, root, type Shell } from '../harness/mesh.ts'
@@ -48,21 +48,8 @@ describe('two trust domains', { skip, timeout: 240_000 }, () => {
         'web.key',
       ],
     })
-    const files = ['-keyout', join(one.folder, 'web.key'), '-out', join(one.folder, 'web.crt')]
-    const request = [
-      'req',
-      '-x509',
-      '-newkey',
-      'ec',
-      '-pkeyopt',
-      'ec_paramgen_curve:P-256',
-      '-nodes',
-      '-subj',
-      '/CN=localhost',
-      '-days',
-      '1',
-    ]
-    execFileSync('openssl', [...request, '-addext', 'subjectAltName=DNS:localhost', ...files], { stdio: 'ignore' })
+    const at = (name: string): string => join(one.folder, name)
+    certify({ key: at('web.key'), cert: at('web.crt'), subject: '/CN=localhost', names: ['DNS:localhost'] })
     await one.startControl()
     two = await Mesh.start({
       control: ['--trust-domain', 'two.test', '--leaf-life', '20s', '--bundle-port', String(ports.two), '--bundle-refresh', '1s'],

@@ -5,7 +5,7 @@
 
 import { after, before, describe, test } from 'node:test'
 import assert from 'node:assert/strict'
-import { execFile, execFileSync, spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,6 +13,7 @@ import { promisify } from 'node:util'
 import { createOperatorApi } from '#control/api'
 import { openStore, type Store } from '#control/store'
 import { serveHttp, type HttpServing } from '#io/http-server'
+import { certify } from '../harness/certify.ts'
 
 const service = `apiVersion: v1
 kind: Service
@@ -160,10 +161,7 @@ function suite(path: string, minor: number): void {
   test('a certificate becomes a Secret, as typed commands send it, and its values are in no table and no description', async () => {
     const n = await namespaced('secrets')
     const [cert, key] = ['crt', 'key'].map(end => join(folder, `tls.${end}`)) as [string, string]
-    const subject = ['-subj', '/CN=a', '-keyout', key, '-out', cert]
-    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', ...subject], {
-      stdio: 'ignore',
-    })
+    certify({ key, cert, subject: '/CN=a' })
     await kubectl(`${n} create secret tls own --cert ${cert} --key ${key}`)
     assert.match(await kubectl(`${n} get secrets`), /^NAME +TYPE +DATA +AGE\nown +kubernetes\.io\/tls +2 +\d+s\n$/)
     assert.equal(await kubectl(`${n} get secret own -o jsonpath={.data.tls\\.key}`), readFileSync(key).toString('base64'))

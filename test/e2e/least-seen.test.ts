@@ -1,7 +1,6 @@
 /** What a proxy is sent is what its certificate lets it see: a stock ADS client asks for more, as somebody else, and gets none of it. */
 
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
@@ -9,6 +8,7 @@ import { createRoot, issueLeaf } from '../../src/identity/issue.ts'
 import { newKey } from '../../src/identity/key.ts'
 import { workloadId } from '../../src/identity/spiffe.ts'
 import { AdsClient, becomeMember, type Membership, types } from '../harness/ads-client.ts'
+import { certify } from '../harness/certify.ts'
 import { Mesh } from '../harness/mesh.ts'
 
 suite('what a proxy is sent', () => {
@@ -20,10 +20,7 @@ suite('what a proxy is sent', () => {
   before(async () => {
     mesh = await Mesh.start()
     const at = (name: string): string => join(mesh.folder, name)
-    const pem = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', at('tls.key'), '-out', at('tls.crt')]
-    execFileSync('openssl', ['req', '-x509', ...pem, '-days', '1', '-subj', '/', '-addext', 'subjectAltName=DNS:*.example.com'], {
-      stdio: 'ignore',
-    })
+    certify({ key: at('tls.key'), cert: at('tls.crt'), names: ['DNS:*.example.com'] })
     const base64 = (name: string): string => readFileSync(at(name)).toString('base64')
     const documents = [
       ...['web', 'bank'].map(name => ({

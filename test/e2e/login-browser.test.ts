@@ -1,41 +1,25 @@
 /** A real browser logs in at a real provider (oidc-provider) through `weft gateway`, over HTTPS, and out again. */
 
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
 import { after, before, describe, test } from 'node:test'
-import { type BrowserContext, chromium, type Page } from 'playwright-core'
+import type { BrowserContext, Page } from 'playwright-core'
 import type { KindPath } from '../../src/api/client.ts'
 import { canCapture } from '../../src/io/namespace.ts'
 import type { Resource } from '../../src/resources/kind.ts'
 import { npmPackage } from '../conformance/peers.ts'
+import { lacksBrowser, openBrowser, type Opened } from '../harness/browser.ts'
+import { certify } from '../harness/certify.ts'
 import { active } from '../harness/front.ts'
 import { freePort } from '../harness/machine.ts'
 import { kinds, Mesh, type Running } from '../harness/mesh.ts'
 
 const verdict = await canCapture()
-const executable = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(path => existsSync(path))
 const peer = npmPackage('oidc-provider@9.5.2')
-const skip = !verdict.ok
-  ? `${verdict.why}: ${verdict.remedy}`
-  : executable === undefined
-    ? 'no Chromium on this machine: apt-get install chromium'
-    : 'missing' in peer
-      ? peer.missing
-      : false
+const skip = !verdict.ok ? `${verdict.why}: ${verdict.remedy}` : lacksBrowser || ('missing' in peer ? peer.missing : false)
 
-const flags = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-]
 const paths: Readonly<Record<string, KindPath>> = {
   HTTPRoute: kinds.httpRoute,
   Gateway: { ...kinds.httpRoute, plural: 'gateways' },
@@ -56,11 +40,11 @@ const base64 = (text: string): string => Buffer.from(text).toString('base64')
 describe('a browser at a login', { skip, timeout: 180_000 }, () => {
   let mesh: Mesh
   let provider: Running
+  let browser: Opened
   let context: BrowserContext
   let page: Page
   let origin = ''
   let issuer = ''
-  const profile = mkdtempSync(join(tmpdir(), 'weft-chromium-'))
 
   const apply = async (kind: string, name: string, more: object, apiVersion: string): Promise<void> => {
     const resource = { apiVersion, kind, metadata: { name, namespace: 'default' }, ...more } as unknown as Resource
@@ -80,13 +64,7 @@ describe('a browser at a login', { skip, timeout: 180_000 }, () => {
     await mesh.until('the provider', () => Promise.resolve(provider.stdout.includes('\n')))
     issuer = provider.stdout.split('\n')[0]!
     const [cert, key] = ['edge.crt', 'edge.key'].map(each => join(mesh.folder, each)) as [string, string]
-    execFileSync(
-      'openssl',
-      `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=edge -addext subjectAltName=DNS:${host} -keyout ${key} -out ${cert}`.split(
-        ' ',
-      ),
-      { stdio: 'ignore' },
-    )
+    certify({ key, cert, days: 2, subject: '/CN=edge', names: [`DNS:${host}`] })
     const data = { 'tls.crt': readFileSync(cert).toString('base64'), 'tls.key': readFileSync(key).toString('base64') }
     await apply('Secret', 'edge', { type: 'kubernetes.io/tls', data }, 'v1')
     await apply(
@@ -112,15 +90,13 @@ describe('a browser at a login', { skip, timeout: 180_000 }, () => {
     }
     await apply('LoginPolicy', 'people', { spec }, 'weft.dev/v1alpha1')
     mesh.gateway('edge')
-    context = await chromium.launchPersistentContext(profile, { executablePath: executable!, args: flags, ignoreHTTPSErrors: true })
-    page = await context.newPage()
-    page.setDefaultTimeout(60_000)
+    browser = await openBrowser({ ignoresCertificates: true })
+    ;({ context, page } = browser)
     await mesh.until('the Gateway', async () => (await page.goto(`${origin}/`).catch(() => null)) !== null)
   })
   after(async () => {
-    await context?.close()
+    await browser?.[Symbol.asyncDispose]()
     await mesh?.[Symbol.asyncDispose]()
-    rmSync(profile, { recursive: true, force: true })
   })
 
   test('logs in at the provider, comes to the page that it wanted, and its scripts have the session and cannot read it', async () => {

@@ -1,50 +1,36 @@
 /** The dashboard's login in a real browser: by a pasted token and at a real OpenID provider; what is greyed for whom; and what pages of others cannot do. */
 
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 import { after, before, describe, test } from 'node:test'
-import { type BrowserContext, chromium, type Page } from 'playwright-core'
+import type { BrowserContext, Page } from 'playwright-core'
 import { type Client, connect } from '../../src/api/client.ts'
 import { npmPackage } from '../conformance/peers.ts'
-import { Mesh, root } from '../harness/mesh.ts'
+import { lacksDashboard, openBrowser, type Opened } from '../harness/browser.ts'
+import { Mesh } from '../harness/mesh.ts'
 import { ask, statusIn } from './operators/caller.ts'
 
-const executable = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(path => existsSync(path))
-const skip =
-  executable === undefined
-    ? 'no Chromium on this machine: apt-get install chromium'
-    : existsSync(join(root, 'dashboard/dist/index.html'))
-      ? false
-      : 'the dashboard is not built: node scripts/ready.mjs'
 const peer = npmPackage('oidc-provider@9.5.2')
-const flags = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-]
 const map = (name: string) => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data: { a: 'b' } })
 const configMaps = { group: '', version: 'v1', plural: 'configmaps', namespaced: true }
 
-describe('the login of the dashboard', { skip, timeout: 240_000 }, () => {
+describe('the login of the dashboard', { skip: lacksDashboard, timeout: 240_000 }, () => {
   let mesh: Mesh
   let asAdmin: Client
+  let browser: Opened
   let context: BrowserContext
   let page: Page
-  const profile = mkdtempSync(join(tmpdir(), 'weft-chromium-'))
+  const folder = mkdtempSync(join(tmpdir(), 'weft-operators-'))
   const broken: string[] = []
   /** WEFT_TEST_SCREENSHOTS: a folder, for people to look at. */
   const shoot = async (name: string): Promise<void> => {
-    const folder = process.env['WEFT_TEST_SCREENSHOTS']
-    if (folder !== undefined) await page.screenshot({ path: join(folder, `${name}.png`) })
+    const shots = process.env['WEFT_TEST_SCREENSHOTS']
+    if (shots !== undefined) await page.screenshot({ path: join(shots, `${name}.png`) })
   }
   const logIn = async (token: string): Promise<void> => {
     await page.getByTestId('login-token').fill(token)
@@ -56,7 +42,6 @@ describe('the login of the dashboard', { skip, timeout: 240_000 }, () => {
   }
 
   before(async () => {
-    const folder = mkdtempSync(join(profile, 'settings-'))
     const operators = join(folder, 'operators.yaml')
     writeFileSync(operators, 'grants: []\n')
     mesh = await Mesh.start({ control: ['--require-login', '--operators', operators] })
@@ -83,19 +68,14 @@ grants:
       )
       await mesh.until('the settings are read again', async () => (await asAdmin.login()).oidc !== undefined)
     }
-    context = await chromium.launchPersistentContext(profile, {
-      executablePath: executable!,
-      args: flags,
-      viewport: { width: 1280, height: 800 },
-    })
-    page = await context.newPage()
-    page.setDefaultTimeout(60_000)
+    browser = await openBrowser()
+    ;({ context, page } = browser)
     page.on('pageerror', error => broken.push(error.message))
   })
   after(async () => {
-    await context?.close()
+    await browser?.[Symbol.asyncDispose]()
     await mesh?.[Symbol.asyncDispose]()
-    rmSync(profile, { recursive: true, force: true })
+    rmSync(folder, { recursive: true, force: true })
   })
 
   test('who is not logged in sees the login and nothing of the mesh; a wrong token is told as such', async () => {

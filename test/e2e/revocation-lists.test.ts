@@ -9,6 +9,7 @@ import process from 'node:process'
 import { after, before, describe, test } from 'node:test'
 import { canCapture } from '../../src/io/namespace.ts'
 import { installed } from '../conformance/peers.ts'
+import { certify } from '../harness/certify.ts'
 import { Mesh, type Shell } from '../harness/mesh.ts'
 
 const verdict = await canCapture()
@@ -26,9 +27,8 @@ describe("a revocation list of the operator's", { skip, timeout: 120_000 }, () =
   let thief: Shell
 
   before(async () => {
-    const ca = ['-addext', 'basicConstraints=critical,CA:TRUE', '-addext', 'keyUsage=critical,keyCertSign,cRLSign']
-    const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', file('ca.key')]
-    openssl('req', '-x509', ...key, '-out', file('ca.pem'), '-days', '30', '-subj', '/CN=company', ...ca)
+    const extensions = ['basicConstraints=critical,CA:TRUE', 'keyUsage=critical,keyCertSign,cRLSign']
+    certify({ key: file('ca.key'), cert: file('ca.pem'), days: 30, subject: '/CN=company', extensions })
     chmodSync(file('ca.key'), 0o600)
     writeFileSync(file('index.txt'), '')
     writeFileSync(file('crlnumber'), '1000\n')

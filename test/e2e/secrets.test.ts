@@ -1,7 +1,6 @@
 /** Planted secrets, looked for in everything that the mesh says: pages of the API and of proxies, the command line, logs at their most talkative. */
 
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
@@ -9,6 +8,7 @@ import { connect, type KindPath } from '../../src/api/client.ts'
 import type { RouteRight } from '../../src/api/mesh-api.ts'
 import type { Resource } from '../../src/resources/kind.ts'
 import { installed } from '../conformance/peers.ts'
+import { certify } from '../harness/certify.ts'
 import { freePort } from '../harness/machine.ts'
 import { kinds, Mesh, type Running } from '../harness/mesh.ts'
 
@@ -30,10 +30,7 @@ suite('planted secrets', { skip: 'missing' in openssl ? openssl.missing : false 
   before(async () => {
     mesh = await Mesh.start({ env: { WEFT_LOG: 'debug' } })
     const file = (name: string): string => join(mesh.folder, name)
-    const made = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', file('key.pem'), '-out', file('crt.pem')]
-    execFileSync('openssl', ['req', '-x509', ...made, '-days', '1', '-subj', '/CN=edge', '-addext', 'subjectAltName=DNS:shop.localhost'], {
-      stdio: 'ignore',
-    })
+    certify({ key: file('key.pem'), cert: file('crt.pem'), subject: '/CN=edge', names: ['DNS:shop.localhost'] })
     key = readFileSync(file('key.pem'), 'utf8')
     const apply = (kind: string, name: string, rest: object, apiVersion: string) =>
       mesh.client.apply(paths[kind]!, { apiVersion, kind, metadata: { name, namespace: 'default' }, ...rest } as Resource)

@@ -13,6 +13,7 @@ import { newKey, readKey } from '../../src/identity/key.ts'
 import { workloadId } from '../../src/identity/spiffe.ts'
 import { canCapture } from '../../src/io/namespace.ts'
 import { installed } from '../conformance/peers.ts'
+import { certify } from '../harness/certify.ts'
 import { startServer } from '../harness/load.ts'
 import { Mesh, type Running } from '../harness/mesh.ts'
 
@@ -95,26 +96,9 @@ suite('a strict port', { skip }, () => {
     const [key = '', pem = ''] = kept.split(/(?=-----BEGIN CERTIFICATE)/)
     writeFileSync(file('mesh.key'), key)
     writeFileSync(file('mesh.pem'), pem)
-    const ca = ['-addext', 'basicConstraints=critical,CA:TRUE', '-addext', 'keyUsage=critical,keyCertSign,cRLSign']
+    const extensions = ['basicConstraints=critical,CA:TRUE', 'keyUsage=critical,keyCertSign,cRLSign']
     for (const name of ['stranger', 'other'])
-      openssl(
-        'req',
-        '-x509',
-        '-newkey',
-        'ec',
-        '-pkeyopt',
-        'ec_paramgen_curve:P-256',
-        '-nodes',
-        '-keyout',
-        file(`${name}.key`),
-        '-out',
-        file(`${name}.pem`),
-        '-days',
-        '1',
-        '-subj',
-        `/CN=${name}`,
-        ...ca,
-      )
+      certify({ key: file(`${name}.key`), cert: file(`${name}.pem`), subject: `/CN=${name}`, extensions })
   })
   after(async () => {
     await mesh[Symbol.asyncDispose]()

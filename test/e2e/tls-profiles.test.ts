@@ -1,7 +1,7 @@
 /** What TLS may agree on, by profile: between proxies of both kinds, at a Gateway, towards an ExternalService; judged by openssl and by Node's own, with one group or cipher at a time. */
 
 import assert from 'node:assert/strict'
-import { execFileSync, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createServer as createHttps } from 'node:https'
@@ -16,6 +16,7 @@ import type { TlsProfile } from '../../src/model/tls.ts'
 import type { SecureConnection } from '../../src/proxy/upstreams/handshakes.ts'
 import type { Resource } from '../../src/resources/kind.ts'
 import { installed } from '../conformance/peers.ts'
+import { certify } from '../harness/certify.ts'
 import { startServer } from '../harness/load.ts'
 import { freePort } from '../harness/machine.ts'
 import { kinds, Mesh, root, type Shell } from '../harness/mesh.ts'
@@ -170,12 +171,7 @@ describe('TLS profiles', { skip, timeout: 240_000 }, () => {
   /** Key and certificate of its own, for `NAME.example.org`, as files. */
   function certificate(name: string): { readonly key: string; readonly cert: string } {
     const [key, cert] = [join(mesh.folder, `${name}.key`), join(mesh.folder, `${name}.crt`)]
-    const of = ['-subj', `/CN=${name}`, '-addext', `subjectAltName=DNS:${name}.example.org,DNS:localhost`]
-    execFileSync(
-      'openssl',
-      ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', ...of, '-keyout', key, '-out', cert],
-      { stdio: 'ignore' },
-    )
+    certify({ key, cert, days: 2, subject: `/CN=${name}`, names: [`DNS:${name}.example.org`, 'DNS:localhost'] })
     return { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') }
   }
   const core = (plural: string) => ({ group: '', version: 'v1', plural, namespaced: true })

@@ -6,6 +6,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { calculateJwkThumbprint, type FlattenedJWS, flattenedVerify, importJWK, type JWK } from 'jose'
+import { certify } from './certify.ts'
 
 export const origin = 'https://acme.test'
 type Said = {
@@ -148,21 +149,7 @@ export function signed(csr: string, names: readonly string[]): string {
     const openssl = (...args: readonly string[]) => execFileSync('openssl', args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
     writeFileSync(at('request.der'), Buffer.from(csr, 'base64url'))
     writeFileSync(at('names'), `subjectAltName=${names.map(each => `DNS:${each}`).join(',')}\n`)
-    openssl(
-      'req',
-      '-x509',
-      '-newkey',
-      'ec',
-      '-pkeyopt',
-      'ec_paramgen_curve:P-256',
-      '-nodes',
-      '-keyout',
-      'root.key',
-      '-out',
-      'root.pem',
-      '-subj',
-      '/CN=root',
-    )
+    certify({ key: at('root.key'), cert: at('root.pem'), subject: '/CN=root' })
     openssl('req', '-in', 'request.der', '-inform', 'DER', '-verify', '-out', 'request.pem')
     openssl(
       'x509',

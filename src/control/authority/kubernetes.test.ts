@@ -1,7 +1,6 @@
 /** Certificates by the CertificateSigningRequests of Kubernetes, against a small server that speaks that API as its documentation has it; no cluster takes part. */
 
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:https'
@@ -17,6 +16,7 @@ import { temporaryFolder } from '#io/files'
 import { readAuthorityFile } from '#resources/authority-file'
 import { openAuthority, openIssuer } from '../authority.ts'
 import { IssuerDown } from './issuer.ts'
+import { certify } from '../../../test/harness/certify.ts'
 
 const trustDomain = 'test.mesh'
 const orders = workloadId(trustDomain, { namespace: 'default', serviceAccount: 'orders' })
@@ -33,27 +33,8 @@ type Kept = {
 
 /** decide: what an approver of the cluster does with a new request. */
 async function cluster(folder: string, decide: (request: Kept) => Condition[] = () => []) {
-  const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: 'ignore' })
   const at = (name: string): string => `${folder}/${name}`
-  openssl(
-    'req',
-    '-x509',
-    '-newkey',
-    'ec',
-    '-pkeyopt',
-    'ec_paramgen_curve:P-256',
-    '-nodes',
-    '-days',
-    '1',
-    '-subj',
-    '/CN=api',
-    '-keyout',
-    at('api.key'),
-    '-out',
-    at('api.pem'),
-    '-addext',
-    'subjectAltName=DNS:localhost,IP:127.0.0.1',
-  )
+  certify({ key: at('api.key'), cert: at('api.pem'), subject: '/CN=api', names: ['DNS:localhost', 'IP:127.0.0.1'] })
   const root = createRoot(trustDomain, await newKey(), Date.now())
   writeFileSync(at('root.pem'), root.root)
   writeFileSync(at('token'), 'the-token\n')

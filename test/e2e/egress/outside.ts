@@ -1,6 +1,5 @@
 /** A world outside the mesh: a DNS server whose answers the test says, servers of plain HTTP, HTTP/2, TLS, greetings and datagrams, and an authority for their certificates. */
 
-import { execFileSync } from 'node:child_process'
 import dgram from 'node:dgram'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
@@ -9,6 +8,7 @@ import net from 'node:net'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import tls from 'node:tls'
+import { certify } from '../../harness/certify.ts'
 
 /** By name, or by `*.suffix`: its addresses. */
 export type Zone = Readonly<Record<string, string>>
@@ -111,48 +111,19 @@ export class Outside implements AsyncDisposable {
   /** An authority, whose certificate is in `FOLDER/NAME.pem`. */
   authority(name: string): Authority {
     const file = (end: string): string => join(this.#folder, `${name}.${end}`)
-    openssl(
-      'req',
-      '-x509',
-      '-newkey',
-      'ec',
-      '-pkeyopt',
-      'ec_paramgen_curve:P-256',
-      '-nodes',
-      '-subj',
-      `/CN=${name}`,
-      '-keyout',
-      file('key'),
-      '-out',
-      file('pem'),
-    )
+    certify({ key: file('key'), cert: file('pem'), subject: `/CN=${name}` })
     return {
       pem: readFileSync(file('pem'), 'utf8'),
       issue: (...names) => {
         const one = join(this.#folder, `${name}-${names[0]!.replaceAll('*', 'any')}`)
-        openssl(
-          'req',
-          '-x509',
-          '-newkey',
-          'ec',
-          '-pkeyopt',
-          'ec_paramgen_curve:P-256',
-          '-nodes',
-          '-subj',
-          `/CN=${names[0]}`,
-          '-addext',
-          `subjectAltName=${names.map(each => `DNS:${each}`).join()}`,
-          '-addext',
-          'basicConstraints=critical,CA:FALSE',
-          '-CA',
-          file('pem'),
-          '-CAkey',
-          file('key'),
-          '-keyout',
-          `${one}.key`,
-          '-out',
-          `${one}.crt`,
-        )
+        certify({
+          key: `${one}.key`,
+          cert: `${one}.crt`,
+          subject: `/CN=${names[0]}`,
+          names: names.map(each => `DNS:${each}`),
+          extensions: ['basicConstraints=critical,CA:FALSE'],
+          by: { key: file('key'), cert: file('pem') },
+        })
         return { key: readFileSync(`${one}.key`, 'utf8'), cert: readFileSync(`${one}.crt`, 'utf8') }
       },
     }
@@ -174,8 +145,6 @@ export class Outside implements AsyncDisposable {
 
 export type Pair = { readonly key: string; readonly cert: string }
 export type Authority = { readonly pem: string; readonly issue: (...names: readonly string[]) => Pair }
-
-const openssl = (...args: readonly string[]): void => void execFileSync('openssl', [...args], { stdio: 'ignore' })
 
 /** RFC 1035 §4: one question, and its A record or "no such name". */
 function answer(query: Buffer, zone: Zone, asked: string[]): Buffer {
