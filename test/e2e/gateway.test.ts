@@ -308,7 +308,10 @@ describe('a Gateway', { skip }, () => {
     await mesh.until('the other listener', async () => (await ask('b').catch(() => ({ status: 0 }))).status === 200)
     assert.equal((await ask('a')).status, 200)
     const shown = await curl(
-      ...['--cacert', join(mesh.folder, 'a.crt'), '--resolve', `c.example.org:${secure}:127.0.0.1`],
+      '--cacert',
+      join(mesh.folder, 'a.crt'),
+      '--resolve',
+      `c.example.org:${secure}:127.0.0.1`,
       `https://c.example.org:${secure}/`,
     ).catch((thrown: Error) => thrown.message)
     assert.match(String(shown), /no alternative certificate subject name matches/)

@@ -56,3 +56,8 @@ test('from which address it comes and when is part of the question', () => {
   for (const at of ['noon', '2026-12-24', '2026-12-24T09:00:00', '2026-13-24T09:00:00Z'])
     assert.throws(() => asked(undefined, at), /is no time of RFC 3339/, at)
 })
+
+test('an address of IPv6 stands in brackets', () => {
+  const { question } = readQuestion({ to: 'https://[fd00::2]:8443/items', words: [], headers: [] })
+  assert.deepEqual([question.name, question.port, question.request.host], ['[fd00::2]', 8443, '[fd00::2]:8443'])
+})

@@ -22,13 +22,19 @@ export type Read = { readonly question: Question; readonly isPlain: boolean; rea
 /** Throws with everything that is wrong. */
 export function readQuestion({ to, words, headers: lines, serverName, claims = [], address, at }: Asked): Read {
   const wrong: string[] = []
-  const target = /^(?:(?<scheme>https?|grpc):\/\/)?(?<name>[^/:\s]+)(?::(?<port>\d+)(?<udp>\/udp)?)?(?<path>\/.*)?$/.exec(to)?.groups
+  const target =
+    /^(?:(?<scheme>https?|grpc):\/\/)?(?<name>\[[0-9A-Fa-f:.]+\]|[^/:\s]+)(?::(?<port>\d+)(?<udp>\/udp)?)?(?<path>\/.*)?$/.exec(to)?.groups
   if (target === undefined) wrong.push(`--to "${to}" is no NAME, NAME:PORT, NAME:PORT/udp or URL`)
   const { scheme, name = '', port: digits, udp, path: inUrl } = target ?? {}
   const port = digits === undefined ? (scheme === 'https' ? 443 : scheme === 'http' ? 80 : undefined) : Number(digits)
   if (port !== undefined && (port < 1 || port > 65_535)) wrong.push(`--to "${to}": ${port} is no port`)
-  const method = words.find(word => /^[A-Z]+$/.test(word))
   const targets = words.filter(word => word.startsWith('/') || word === '*')
+  // Beside a path any word of RFC 9110 §9.1 is one: callers may send what no server knows.
+  const method =
+    words.find(word => /^[A-Z][A-Z-]*$/.test(word)) ??
+    (words.length === 2 && targets.length === 1
+      ? words.find(word => !targets.includes(word) && /^[!#$%&'*+\-.^_`|~\w]+$/.test(word))
+      : undefined)
   const other = words.filter(word => word !== method && !targets.includes(word))
   if (other.length > 0) wrong.push(`"${other.join(' ')}" is neither a method in capitals nor a path that begins with "/"`)
   if (targets.length > 1) wrong.push(`only one path at a time: ${targets.join(' ')}`)
