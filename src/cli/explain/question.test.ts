@@ -23,6 +23,16 @@ test('a method, a path with a query, and headers of which several of one name ar
   assert.deepEqual([method, path, search, host, header('x-a'), header('host')], ['PUT', '/a', 'b=c', 'other', '1,2', 'other'])
 })
 
+test('a method is what callers may send: beside a path any word, alone one in capitals', () => {
+  const methodOf = (...words: readonly string[]) => readQuestion({ to: 'cart', words, headers: [] }).question.request.method
+  assert.deepEqual(
+    [methodOf('delete', '/'), methodOf('/', 'M-SEARCH'), methodOf('OPTIONS', '*'), methodOf('PUT')],
+    ['delete', 'M-SEARCH', 'OPTIONS', 'PUT'],
+  )
+  for (const words of [['delete'], ['de(lete', '/'], ['get', 'put', '/']])
+    assert.throws(() => methodOf(...words), /neither a method in capitals nor a path/)
+})
+
 test('a URL of gRPC is a call', () => {
   const { request } = readQuestion({ to: 'grpc://stock:7070/a.B/C', words: [], headers: [] }).question
   assert.deepEqual([request.method, request.path, request.header('content-type')], ['POST', '/a.B/C', 'application/grpc'])
