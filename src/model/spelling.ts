@@ -4,6 +4,9 @@ import { follow, isOdd, type Reading, unescape } from './access/path.ts'
 import type { RequestFacts } from './match.ts'
 import type { PathMatch, Route } from './route.ts'
 
+/** No server reads it otherwise; so are almost all. */
+export const isPlain = (path: string): boolean => !isOdd(path)
+
 /** The path by which the route of a request is chosen and which is sent on, or why it is answered 400 `bad-request`. choose: by which rule goes a request. */
 export function spellAtEdge(
   request: RequestFacts,

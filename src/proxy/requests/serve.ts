@@ -13,11 +13,11 @@ import type { Access } from '#model/access-rule'
 import { claimHeadersOf } from '#model/claim-routes'
 import type { Fault } from '#model/fault'
 import type { Listener } from '#model/listener'
-import { hostOf, pickWeighted, type RequestFacts } from '#model/match'
+import { hostOf, pickWeighted } from '#model/match'
 import type { Quota } from '#model/rate-limit'
 import { locationOf, longestTarget } from '#model/rewrite'
 import type { Route, RouteTable } from '#model/route'
-import { spellAtEdge } from '#model/spelling'
+import { isPlain, spellAtEdge } from '#model/spelling'
 import { accessFor, noTunnelHere, routeAt } from '#model/tunnel'
 import type { View } from '#model/view'
 import { namesHttp } from '#wire/http1'
@@ -183,7 +183,8 @@ export function routeOf(exchange: Exchange, view: View): Route {
   if (table === undefined) throw new Failure('not-ready', `no routes yet for ${exchange.entry.listener.name}`)
   const { listener } = exchange.entry
   if (listener.tokens !== undefined || listener.logins !== undefined) hideClaims(exchange, view, table)
-  const route = listener.direction === 'gateway' ? atEdge(exchange, table) : routeAt(listener.direction, table, exchange)
+  if (listener.direction === 'gateway' && !isPlain(exchange.path)) spell(exchange, table)
+  const route = routeAt(listener.direction, table, exchange)
   if (route === undefined && exchange.method === 'CONNECT' && listener.direction === 'gateway') {
     // RFC 9110 §15.5.6: it says which methods are allowed; of what CONNECT names, none.
     exchange.changeAnswer({ set: [{ name: 'Allow', value: '' }], add: [], remove: [] })
@@ -195,12 +196,10 @@ export function routeOf(exchange: Exchange, view: View): Route {
 }
 
 /** From outside it may be spelled in any way, and goes on as its route was chosen. */
-function atEdge(exchange: Exchange, table: RouteTable): Route | undefined {
-  const choose = (request: RequestFacts): Route | undefined => routeAt('gateway', table, request)
-  const spelled = spellAtEdge(exchange, choose)
+function spell(exchange: Exchange, table: RouteTable): void {
+  const spelled = spellAtEdge(exchange, request => routeAt('gateway', table, request))
   if ('why' in spelled) throw new Failure('bad-request', spelled.why)
   if (spelled.path !== exchange.path) exchange.path = exchange.judgedPath = spelled.path
-  return choose(exchange)
 }
 
 /** Headers that are written from claims say nothing of a request until those are verified. */
