@@ -1,7 +1,6 @@
 /** One file, two data planes: what authorization services answer, good and hostile, means the same to our proxy and to Envoy, and nothing of a refused request is forwarded. */
 
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import http from 'node:http'
@@ -25,6 +24,7 @@ import {
   HttpConnectionManagerSchema,
   HttpFilterSchema,
 } from '../../src/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
+import { startEnvoy } from '../harness/envoy-process.ts'
 import { startFileProxy } from '../harness/file-proxy.ts'
 import { freePort } from '../harness/machine.ts'
 import { type Workload, workload } from '../harness/versions.ts'
@@ -188,13 +188,8 @@ describe('authorization services, in two data planes', { timeout: 120_000 }, () 
     if (program === undefined) return
     ports.envoy = { http: await freePort(), tcp: await freePort() }
     const started = file('envoy', ports.envoy.http, ports.envoy.tcp)
-    const envoy = spawn(program, ['-c', started, '--concurrency', '1', '--disable-hot-restart', '-l', 'error'], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-    })
-    let said = ''
-    envoy.stderr.on('data', text => (said += String(text)))
-    ends.push(() => stop(envoy))
-    await listening(ports.envoy.http, envoy, () => said)
+    const envoy = await startEnvoy(program, started, [ports.envoy.http])
+    ends.push(() => envoy.stop())
   })
   after(async () => {
     for (const end of ends.reverse()) await end()
@@ -489,23 +484,4 @@ function said(port: number): Promise<string> {
     socket.on('error', () => {})
     socket.on('close', () => resolve(heard))
   })
-}
-
-async function listening(port: number, child: ChildProcess, saidSoFar: () => string): Promise<void> {
-  for (const end = Date.now() + 20_000; Date.now() < end; await new Promise(resolve => setTimeout(resolve, 50))) {
-    if (child.exitCode !== null) break
-    const isOpen = await new Promise<boolean>(resolve => {
-      const socket = net.connect(port, '127.0.0.1', () => resolve(true)).on('error', () => resolve(false))
-      socket.on('connect', () => socket.destroy())
-    })
-    if (isOpen) return
-  }
-  throw new Error(`Envoy does not listen: ${saidSoFar()}`)
-}
-
-async function stop(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null) return
-  const over = once(child, 'exit')
-  child.kill('SIGTERM')
-  await over
 }

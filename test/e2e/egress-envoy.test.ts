@@ -1,10 +1,8 @@
 /** Envoy takes what the control plane writes of the way out of the mesh, and keeps its rules: by host, path and server name, with names that it looks up itself. */
 
 import assert from 'node:assert/strict'
-import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
+import { execFile, spawnSync } from 'node:child_process'
 import { existsSync, globSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import net from 'node:net'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
@@ -23,6 +21,7 @@ import { ClusterSchema } from '../../src/xds/gen/envoy/config/cluster/v3/cluster
 import { ClusterLoadAssignmentSchema } from '../../src/xds/gen/envoy/config/endpoint/v3/endpoint_pb.ts'
 import { ListenerSchema } from '../../src/xds/gen/envoy/config/listener/v3/listener_pb.ts'
 import { RouteConfigurationSchema } from '../../src/xds/gen/envoy/config/route/v3/route_pb.ts'
+import { type EnvoyProcess, startEnvoy } from '../harness/envoy-process.ts'
 import { type Authority, Outside } from './egress/outside.ts'
 
 const cached = existsSync(join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'weft', 'bench', 'envoy-1.40.0'))
@@ -48,8 +47,7 @@ describe('the way out of the mesh, by Envoy', { skip, timeout: 120_000 }, () => 
   let plain: number
   let secure: number
   let known: number
-  let envoy: ChildProcess
-  let said = ''
+  let envoy: EnvoyProcess
 
   before(async () => {
     folder = mkdtempSync(join(tmpdir(), 'weft-egress-'))
@@ -61,17 +59,10 @@ describe('the way out of the mesh, by Envoy', { skip, timeout: 120_000 }, () => 
     secure = await outside.tls('local', '127.0.0.1', trusted.issue('localhost', 'localhost.localdomain'))
     const file = join(folder, 'envoy.json')
     writeFileSync(file, JSON.stringify(bootstrap(viewOf())))
-    envoy = spawn((found as { binary: string }).binary, ['-c', file, '--concurrency', '1', '--disable-hot-restart', '-l', 'error'], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-    })
-    envoy.stderr!.on('data', text => (said += String(text)))
-    for (const port of [plain, secure, known]) await listening(port)
+    envoy = await startEnvoy((found as { binary: string }).binary, file, [plain, secure, known], '127.0.0.2')
   })
   after(async () => {
-    if (envoy?.exitCode === null) {
-      envoy.kill('SIGTERM')
-      await once(envoy, 'exit')
-    }
+    await envoy?.stop()
     await outside?.[Symbol.asyncDispose]()
     if (folder !== undefined) rmSync(folder, { recursive: true, force: true })
   })
@@ -189,20 +180,6 @@ describe('the way out of the mesh, by Envoy', { skip, timeout: 120_000 }, () => 
     return { staticResources: { listeners, clusters } }
   }
 
-  async function listening(port: number): Promise<void> {
-    const end = Date.now() + 30_000
-    while (Date.now() < end) {
-      if (envoy.exitCode !== null) throw new Error(`Envoy ended: ${said}`)
-      const isOpen = await new Promise<boolean>(resolve => {
-        const socket = net.connect(port, '127.0.0.2', () => (socket.destroy(), resolve(true)))
-        socket.on('error', () => resolve(false))
-      })
-      if (isOpen) return
-      await new Promise(done => setTimeout(done, 50))
-    }
-    throw new Error(`Envoy does not listen: ${said}`)
-  }
-
   const curl = (...args: readonly string[]): Promise<string> =>
     new Promise(resolve => {
       execFile(
@@ -216,7 +193,7 @@ describe('the way out of the mesh, by Envoy', { skip, timeout: 120_000 }, () => 
   test('requests go where their host is, as far as the rules let them', async () => {
     const ask = (host: string, path: string, ...more: readonly string[]) =>
       curl(...at(host, plain), ...more, `http://${host}:${plain}${path}`)
-    assert.equal(await ask('localhost', '/open/a'), `local GET /open/a localhost:${plain} 200`, said)
+    assert.equal(await ask('localhost', '/open/a'), `local GET /open/a localhost:${plain} 200`, envoy.said())
     assert.match(await ask('localhost', '/shut'), / 403$/)
     assert.match(await ask('localhost', '/open', '-X', 'POST'), / 403$/)
     assert.match(await ask('one.bad.example', '/open'), / 403$/)
@@ -226,7 +203,7 @@ describe('the way out of the mesh, by Envoy', { skip, timeout: 120_000 }, () => 
 
   test('an ExternalService is called, but for what is denied of it', async () => {
     const ask = (path: string) => curl(...at('known.example', known), `http://known.example:${known}${path}`)
-    assert.equal(await ask('/open'), `local GET /open known.example:${known} 200`, said)
+    assert.equal(await ask('/open'), `local GET /open known.example:${known} 200`, envoy.said())
     assert.match(await ask('/secret'), / 403$/)
   })
 
@@ -241,7 +218,7 @@ describe('the way out of the mesh, by Envoy', { skip, timeout: 120_000 }, () => 
   })
 
   test('TLS goes where its server name is, and no further', async () => {
-    assert.equal(await curl(...at('localhost', secure), `https://localhost:${secure}/`), 'local localhost 200', said)
+    assert.equal(await curl(...at('localhost', secure), `https://localhost:${secure}/`), 'local localhost 200', envoy.said())
     assert.equal(await curl(...at('one.bad.example', secure), '-k', `https://one.bad.example:${secure}/`), 'curl 35')
   })
 })

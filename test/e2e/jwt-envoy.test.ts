@@ -1,12 +1,10 @@
 /** One file, two data planes: tokens good and hostile get the same verdict of our proxy and of Envoy, and nothing of a refused request is forwarded. */
 
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import http from 'node:http'
 import http2 from 'node:http2'
-import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -24,6 +22,7 @@ import {
   HttpConnectionManagerSchema,
   HttpFilterSchema,
 } from '../../src/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
+import { startEnvoy } from '../harness/envoy-process.ts'
 import { startFileProxy } from '../harness/file-proxy.ts'
 import { freePort } from '../harness/machine.ts'
 import { type Workload, workload } from '../harness/versions.ts'
@@ -157,13 +156,8 @@ describe('tokens, in two data planes', { timeout: 120_000 }, () => {
     ports.weft = weft.port
     if (program === undefined) return
     ports.envoy = await freePort()
-    const envoy = spawn(program, ['-c', file('envoy', ports.envoy), '--concurrency', '1', '--disable-hot-restart', '-l', 'error'], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-    })
-    let said = ''
-    envoy.stderr.on('data', text => (said += String(text)))
-    ends.push(() => stop(envoy))
-    await listening(ports.envoy, envoy, () => said)
+    const envoy = await startEnvoy(program, file('envoy', ports.envoy), [ports.envoy])
+    ends.push(() => envoy.stop())
   })
   after(async () => {
     for (const end of ends) await end()
@@ -379,23 +373,4 @@ async function overHttp2(port: number, lines: readonly string[], path: string, i
   } finally {
     session.close()
   }
-}
-
-async function listening(port: number, child: ChildProcess, said: () => string): Promise<void> {
-  for (const end = Date.now() + 20_000; Date.now() < end; await new Promise(resolve => setTimeout(resolve, 50))) {
-    if (child.exitCode !== null) break
-    const isOpen = await new Promise<boolean>(resolve => {
-      const socket = net.connect(port, '127.0.0.1', () => resolve(true)).on('error', () => resolve(false))
-      socket.on('connect', () => socket.destroy())
-    })
-    if (isOpen) return
-  }
-  throw new Error(`Envoy does not listen: ${said()}`)
-}
-
-async function stop(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null) return
-  const over = once(child, 'exit')
-  child.kill('SIGTERM')
-  await over
 }

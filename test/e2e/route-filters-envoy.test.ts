@@ -1,10 +1,7 @@
 /** One file, two data planes: what the control plane writes for copies, CORS, faults, limits, answers, rewrites, compression and sizes is carried out alike by Weft and by Envoy. */
 
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import net, { type AddressInfo } from 'node:net'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
@@ -23,7 +20,9 @@ import {
   HttpConnectionManagerSchema,
   HttpFilterSchema,
 } from '../../src/xds/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
+import { startEnvoy } from '../harness/envoy-process.ts'
 import { startFileProxy } from '../harness/file-proxy.ts'
+import { freePort } from '../harness/machine.ts'
 import { client, type Version, type Workload, workload } from '../harness/versions.ts'
 
 const cached = existsSync(join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'weft', 'bench', 'envoy-1.40.0'))
@@ -124,15 +123,8 @@ describe('the same file for Weft and for Envoy', { skip: 'missing' in found ? fo
     ends.push(() => weft.stop())
     ports['Weft'] = weft.port
     ports['Envoy'] = await freePort()
-    const envoy = spawn(
-      (found as { binary: string }).binary,
-      ['-c', file('envoy', ports['Envoy']), '--concurrency', '1', '--disable-hot-restart', '-l', 'error'],
-      { stdio: ['ignore', 'ignore', 'pipe'] },
-    )
-    let said = ''
-    envoy.stderr.on('data', text => (said += String(text)))
-    ends.push(() => stop(envoy))
-    await listening(ports['Envoy'], envoy, () => said)
+    const envoy = await startEnvoy((found as { binary: string }).binary, file('envoy', ports['Envoy']), [ports['Envoy']])
+    ends.push(() => envoy.stop())
   })
   after(async () => {
     for (const end of ends) await end()
@@ -293,34 +285,6 @@ describe('the same file for Weft and for Envoy', { skip: 'missing' in found ? fo
       assert.deepEqual(part.slice(5), ['8', '8'])
     })
 })
-
-async function freePort(): Promise<number> {
-  const server = net.createServer()
-  await new Promise<void>(done => server.listen(0, '127.0.0.1', done))
-  const { port } = server.address() as AddressInfo
-  await new Promise(done => server.close(done))
-  return port
-}
-
-async function listening(port: number, child: ChildProcess, said: () => string): Promise<void> {
-  const end = Date.now() + 30_000
-  while (Date.now() < end) {
-    if (child.exitCode !== null) throw new Error(`Envoy ended: ${said()}`)
-    const isOpen = await new Promise<boolean>(resolve => {
-      const socket = net.connect(port, '127.0.0.1', () => (socket.destroy(), resolve(true)))
-      socket.on('error', () => resolve(false))
-    })
-    if (isOpen) return
-    await new Promise(done => setTimeout(done, 50))
-  }
-  throw new Error(`Envoy does not listen: ${said()}`)
-}
-
-async function stop(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  child.kill('SIGTERM')
-  await once(child, 'exit')
-}
 
 async function arrives(holds: () => boolean): Promise<void> {
   const end = Date.now() + 10_000
