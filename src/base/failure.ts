@@ -143,7 +143,7 @@ export const failures = {
     blame: 'upstream',
     fate: 'final',
     says: 'the backend has no ready endpoint',
-    hint: 'weft get workloads shows which are ready',
+    hint: 'weft get workloads shows which are ready, weft describe service whom callers leave out, and why',
   },
   'connect-refused': {
     status: 503,
