@@ -45,6 +45,18 @@ test('a refusal is told with its reason', () => {
   assert.deepEqual(concerns(status([proxy({ state: 'rejected', rejected })]), now), ['orders-1.default refused shop/orders:80: bad regex'])
 })
 
+test('what an Envoy does not carry out is told, but for what it does in another way', () => {
+  const lacking = [
+    { kind: 'RateLimitPolicy', name: 'shop/each', fate: 'closed', says: 'it has one bucket' },
+    { kind: 'BackendTLSPolicy', name: '', fate: 'partly', says: 'it begins no TLS' },
+    { kind: 'JWTPolicy', name: 'shop/staff', fate: 'less', says: 'it looks once' },
+  ] as const
+  assert.deepEqual(concerns(status([proxy({ lacking })]), now), [
+    'orders-1.default does not carry out RateLimitPolicy shop/each: it has one bucket',
+    'orders-1.default does not carry out a BackendTLSPolicy: it begins no TLS',
+  ])
+})
+
 test('a proxy that is cut off is told with how long', () => {
   assert.match(
     concerns(status([proxy({ state: 'disconnected', lastSeen: inHours(-3) })]), now)[0]!,
