@@ -80,6 +80,37 @@ test('a view keeps every object that still says the same', () => {
   assert.equal(plane.loop.cut(node, third), third)
 })
 
+test('what a Gateway reaches by TLS, and what an Envoy may reach, is cut anew when only endpoints change', () => {
+  using plane = start()
+  const gatewayApi = (kind: string, name: string, spec: object) =>
+    plane.store.create(admit({ apiVersion: 'gateway.networking.k8s.io/v1', kind, metadata: { name, namespace: 'default' }, spec }))
+  plane.put('a')
+  gatewayApi('Gateway', 'edge', { gatewayClassName: 'weft', listeners: [{ name: 'web', port: 80, protocol: 'HTTP' }] })
+  gatewayApi('HTTPRoute', 'r', { parentRefs: [{ name: 'edge' }], rules: [{ backendRefs: [{ name: 'a', port: 80 }] }] })
+  gatewayApi('BackendTLSPolicy', 'tls', {
+    targetRefs: [{ group: '', kind: 'Service', name: 'a' }],
+    validation: { hostname: 'a.example', wellKnownCACertificates: 'System' },
+  })
+  plane.platform.register({ ...node, labels: { app: 'a' } }, 'spiffe://test.mesh/ns/default/sa/a')
+  plane.clock.advance(50)
+  const edge: ProxyNode = {
+    ...node,
+    id: 'edge-1.default',
+    workload: 'edge-1',
+    service: 'edge-weft',
+    ports: [],
+    gateway: { name: 'edge', address: '127.0.0.1' },
+  }
+  const inTls = 'default/a:80~tls'
+  const healthOf = (cut: ReturnType<CompileLoop['cut']>): string | undefined => cut!.view.endpoints[inTls]?.endpoints[0]?.health
+  const [weft, envoy] = [edge, { ...edge, isEnvoy: true as const }].map(each => [each, plane.loop.cut(each)] as const)
+  plane.platform.report(node.id, 'healthy')
+  plane.clock.advance(50)
+  assert.equal(healthOf(plane.loop.cut(...weft!)), 'healthy')
+  // It has no TLS inside that of the mesh.
+  assert.deepEqual(plane.loop.cut(...envoy!)!.view.endpoints[inTls]?.endpoints, [])
+})
+
 test('a status is written once and says when it changed', () => {
   using plane = start()
   const name = { group: 'gateway.networking.k8s.io', kind: 'HTTPRoute', namespace: 'default', name: 'r' }
