@@ -1,7 +1,7 @@
 /** How a data plane goes without losing a request: callers learn of it, what runs ends in its time, and what is left then is cut and counted. */
 
-import type { Carriers } from './callers/carriers.ts'
-import type { Ports } from './callers/ports.ts'
+import type { Carriers } from '../callers/carriers.ts'
+import type { Ports } from '../callers/ports.ts'
 
 /** Within this time callers learn that a workload goes, when nothing is slow. */
 const leadMs = 150
