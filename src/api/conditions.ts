@@ -11,8 +11,8 @@ export type Status = Conditions & {
   readonly listeners?: readonly (Conditions & { readonly name?: string })[]
 }
 
-/** Conditions that tell of a fault when they are True, such as PartiallyInvalid, count the other way. */
-const faults = new Set(['PartiallyInvalid', 'Conflicted', 'OverlappingTLSConfig'])
+/** Conditions that tell of a fault when they are True, such as PartiallyInvalid, count the other way. (OverlappingTLSConfig is a hint, for both listeners hold.) */
+const faults = new Set(['PartiallyInvalid', 'Conflicted'])
 /** Of two that are in conflict the one that overrules the other holds as it stands. */
 export const isAmiss = ({ type, status, reason }: Condition): boolean =>
   faults.has(type) ? status === 'True' && reason !== 'Overrules' : status === 'False' && (type !== 'Enforced' || reason === 'ProxyRefuses')

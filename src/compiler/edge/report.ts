@@ -3,6 +3,7 @@
 import type { Inventory, Workload } from '#model/workload'
 import type { Gateway, GatewayClass } from '#resources/gateway-api'
 import type { Fault } from './certificates.ts'
+import { commonHost } from './hosts.ts'
 import type { EdgeListener } from './listeners.ts'
 import type { EdgeRoutes } from './tables.ts'
 import { namespaceOf, nameOf } from '../gather.ts'
@@ -104,7 +105,7 @@ export function reportGateway(
         ? [state(gateway, insecure, true, 'ConfigurationChanged', 'Callers without a valid certificate are served')]
         : []),
     ],
-    listeners: listeners.map(each => reportListener(each, attached.get(each)?.length ?? 0, pending)),
+    listeners: listeners.map(each => reportListener(each, attached.get(each)?.length ?? 0, pending, overlapOf(each, all))),
     attachedListenerSets: refused === undefined ? sets.size : 0,
     addresses: reachedAt(gateway, inventory, asked).map(value => ({
       type: isAddress(value) ? ('IPAddress' as const) : ('Hostname' as const),
@@ -136,8 +137,30 @@ export function pendingOf(gateway: Gateway, inventory: Inventory): string | unde
   return `of its proxies none is healthy: ${proxies.map(({ name }) => name).join(', ')}; perhaps a port cannot be opened there, its log says which`
 }
 
-/** pending: from `pendingOf`. */
-export function reportListener(listener: EdgeListener, routes: number, pending: string | undefined): ListenerStatus {
+const overlapping = (one: EdgeListener, other: EdgeListener): string =>
+  `${one.hostname} and ${other.hostname} of listener ${other.spec.name} have hosts in common: what comes for the one on a connection for the other is answered 421`
+
+/** Another that a connection for the one may be used again for (RFC 9113 §9.1.1); all: of the Gateway and its ListenerSets. */
+export const overlapOf = (one: EdgeListener, all: readonly EdgeListener[]): EdgeListener | undefined =>
+  beginsByTls(one)
+    ? all.find(
+        other =>
+          other !== one &&
+          beginsByTls(other) &&
+          other.spec.port === one.spec.port &&
+          commonHost(one.hostname, other.hostname) !== undefined,
+      )
+    : undefined
+
+const beginsByTls = ({ spec, holds }: EdgeListener): boolean => holds && (spec.protocol === 'HTTPS' || spec.protocol === 'TLS')
+
+/** pending: from `pendingOf`. overlap: from `overlapOf`. */
+export function reportListener(
+  listener: EdgeListener,
+  routes: number,
+  pending: string | undefined,
+  overlap: EdgeListener | undefined,
+): ListenerStatus {
   const { holder, refused, conflict, unresolved, holds, spec, kinds } = listener
   const no = conflict ?? refused
   const isProgrammed = holds && pending === undefined
@@ -168,6 +191,9 @@ export function reportListener(listener: EdgeListener, routes: number, pending: 
         conflict?.reason ?? 'NoConflicts',
         conflict?.says ?? `${holder.kind} ${nameOf(holder)} has no other like it`,
       ),
+      ...(overlap === undefined
+        ? []
+        : [state(holder, 'OverlappingTLSConfig', true, 'OverlappingHostnames', overlapping(listener, overlap))]),
     ],
   }
 }

@@ -3,7 +3,7 @@
 import type { Inventory } from '#model/workload'
 import type { Gateway, ListenerSet } from '#resources/gateway-api'
 import type { EdgeListener } from './listeners.ts'
-import { addressesOf, pendingOf, reportListener } from './report.ts'
+import { addressesOf, overlapOf, pendingOf, reportListener } from './report.ts'
 import { parentOf } from './sets.ts'
 import type { EdgeRoutes } from './tables.ts'
 import { nameOf } from '../gather.ts'
@@ -32,7 +32,10 @@ export function reportOrphan(set: ListenerSet): readonly ResourceStatus[] {
 
 /** Of its listeners nothing holds any more. */
 const refused = (set: ListenerSet, reason: string, says: string): ResourceStatus =>
-  statusFor(set, { conditions: [state(set, 'Accepted', false, reason, says), state(set, 'Programmed', false, reason, says)], listeners: [] })
+  statusFor(set, {
+    conditions: [state(set, 'Accepted', false, reason, says), state(set, 'Programmed', false, reason, says)],
+    listeners: [],
+  })
 
 function reportSet(
   gateway: Gateway,
@@ -70,6 +73,6 @@ function reportSet(
             : `no listener can be opened: of ${names} the conditions say what is wrong`,
       ),
     ],
-    listeners: own.map(each => reportListener(each, attached.get(each)?.length ?? 0, pending)),
+    listeners: own.map(each => reportListener(each, attached.get(each)?.length ?? 0, pending, overlapOf(each, listeners))),
   })
 }

@@ -78,7 +78,7 @@ function portOf({ sharing, attached, lowered, name, table }: Port): Partial<List
   const https = sharing.filter(each => each.spec.protocol === 'HTTPS')
   const terminates = [
     ...https.map((each): Terminated => {
-      const others = https.filter(other => other !== each).map(other => misdirected(other, each))
+      const others = sharing.filter(other => other !== each).map(other => misdirected(other, each))
       return {
         names: namesIn(each.hostname),
         certificates: each.certificates,
