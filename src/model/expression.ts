@@ -53,22 +53,36 @@ const mostTimes = 16
 
 const tokens = /\\x..|\\u....|\\[^]|\[(?:\\[^]|[^\]\\])*\]|\((?:\?(?::|<\w+>))?|[*+?]\??|\{\d+(?:,\d*)?\}\??|[^]/g
 
-/** The same expression without repetitions that are too many for that engine; without its groups, for only whether it fits is asked. */
-export function unrolled(pattern: string): string {
-  const frames = [{ text: '', piece: '' }]
+/**
+ * The same expression without repetitions that are too many for that engine; for where only is asked whether it fits, without groups that are remembered.
+ * keepsGroups: with them; then undefined where what repeats so often is remembered.
+ */
+export function unrolled(pattern: string): string
+export function unrolled(pattern: string, keepsGroups: boolean): string | undefined
+export function unrolled(pattern: string, keepsGroups = false): string | undefined {
+  type Frame = { text: string; piece: string; opened: string; remembers: boolean }
+  const frames: Frame[] = [{ text: '', piece: '', opened: '', remembers: false }]
+  let remembers = false // what a quantifier would repeat
   for (const token of pattern.match(tokens) ?? []) {
     const frame = frames.at(-1)!
-    const counted = /^\{(\d+)(,?)(\d*)\}/.exec(token)
-    if (token.startsWith('(')) frames.push({ text: '', piece: '' })
-    else if (token === ')' && frames.length > 1) {
-      const { text, piece } = frames.pop()!
+    const counted = /^\{(\d+)(,?)(\d*)\}(\??)/.exec(token)
+    if (token.startsWith('(')) {
+      const opened = keepsGroups ? token : '(?:'
+      frames.push({ text: '', piece: '', opened, remembers: opened !== '(?:' })
+    } else if (token === ')' && frames.length > 1) {
+      const inner = frames.pop()!
       const outer = frames.at(-1)!
       outer.text += outer.piece
-      outer.piece = `(?:${text}${piece})`
+      outer.piece = `${inner.opened}${inner.text}${inner.piece})`
+      outer.remembers ||= inner.remembers
+      remembers = inner.remembers
     } else if (counted !== null) {
-      const [, low, comma, high] = counted
+      const [, low, comma, high, lazy = ''] = counted
       const least = Number(low)
-      frame.text += repeated(frame.piece, least, comma === '' ? least : high === '' ? Number.POSITIVE_INFINITY : Number(high))
+      const most = comma === '' ? least : high === '' ? Number.POSITIVE_INFINITY : Number(high)
+      if (!remembers) frame.text += repeated(frame.piece, least, most, lazy)
+      else if (Math.max(least, most) <= mostTimes && !/\{\d/.test(frame.piece)) frame.text += frame.piece + token
+      else return undefined
       frame.piece = ''
     } else if (/^[*+?]/.test(token)) {
       frame.text += frame.piece + token
@@ -76,18 +90,20 @@ export function unrolled(pattern: string): string {
     } else {
       frame.text += frame.piece
       frame.piece = token
+      remembers = false
     }
   }
   return frames[0]!.text + frames[0]!.piece
 }
 
-function repeated(piece: string, least: number, most: number): string {
+function repeated(piece: string, least: number, most: number, lazy: string): string {
   // What may be counted inside is written out, so that nothing is multiplied.
   const times = /\{\d/.test(piece) ? 1 : mostTimes
-  const some = (from: number, to: number): string => (times === 1 ? piece + (from === 0 ? '?' : '') : `${piece}{${from},${to}}`)
+  const some = (from: number, to: number): string =>
+    times === 1 ? piece + (from === 0 ? `?${lazy}` : '') : `${piece}{${from},${to}}${from === to ? '' : lazy}`
   let made = ''
   for (let left = least; left > 0; left -= times) made += some(Math.min(left, times), Math.min(left, times))
-  if (most === Number.POSITIVE_INFINITY) return `${made}${piece}*`
+  if (most === Number.POSITIVE_INFINITY) return `${made}${piece}*${lazy}`
   for (let left = most - least; left > 0; left -= times) made += some(0, Math.min(left, times))
   return made
 }

@@ -3,6 +3,7 @@
 import type { Filter, HeaderChange, HostFrom, PathChange, Redirect, Substitution } from './filter.ts'
 import type { PathMatch } from './route.ts'
 import { plainName } from './claim-headers.ts'
+import { canBeLinear, unrolled } from './expression.ts'
 
 /** Gateway API HTTPPathModifier. `prefix` replaces what the match's prefix covered; a trailing slash of either side is not doubled. */
 export function changePath(path: string, change: PathChange, match: PathMatch | undefined): string {
@@ -81,10 +82,11 @@ const linear = 'gl'
 
 /** In linear time where V8 was asked for that (the flag `l`); who asks may write any path, and to look for `\d+x` in many digits takes the square of their number else. */
 function everyPlace(pattern: string): RegExp {
-  // What that engine lacks: classes of Unicode, which need the flag `u`.
-  if (!/\\[pPu]\{/.test(pattern))
+  // What that engine lacks: classes of Unicode, which need the flag `u`, and long repetitions.
+  const rolledOut = canBeLinear(pattern) ? unrolled(pattern, true) : undefined
+  if (rolledOut !== undefined)
     try {
-      return new RegExp(pattern, linear)
+      return new RegExp(rolledOut, linear)
     } catch {
       // Not asked for, or not possible.
     }

@@ -18,6 +18,22 @@ test('what takes the square of the length by trying again and again takes its le
   assert.equal(substitute('/(x)', { pattern: '\\p{L}', substitution: 'y' }), '/(y)')
 })
 
+test('a rewrite with long repetitions takes its length too, and makes the same of a path', () => {
+  const began = performance.now()
+  const long = `/${'a'.repeat(20_000)}`
+  assert.equal(substitute(long, { pattern: '.*.*[a]{20}.*x', substitution: 'b' }), long)
+  assert.equal(substitute(long, { pattern: '^(.*)(a{17,90})(.*)(.*)x$', substitution: 'b' }), long)
+  assert.ok(performance.now() - began < 10_000, `${performance.now() - began} ms`)
+  for (const [pattern, text] of [
+    ['^/(a{2,20})(.*)$', `/${'a'.repeat(25)}b`],
+    ['^/(a{2,20}?)(.*)$', `/${'a'.repeat(25)}b`],
+    ['^/((?:ab){18})(c|d{17})$', `/${'ab'.repeat(18)}${'d'.repeat(17)}`],
+    ['^/([a-z]{3}){5}/(x*)', '/abcdefghijklmno/xx'],
+    ['(a{17,})(/?)', `/${'a'.repeat(40)}/${'a'.repeat(17)}`],
+  ] as const)
+    assert.equal(substitute(text, { pattern, substitution: '<\\1|\\2>' }), text.replace(new RegExp(pattern, 'gu'), '<$1|$2>'), pattern)
+})
+
 test('what takes a power of the length, or twice the time with each character, is matched in the time of its length', () => {
   const long = 'a'.repeat(60_000)
   const began = performance.now()

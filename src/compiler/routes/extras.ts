@@ -91,7 +91,7 @@ function answerOf(answer: NonNullable<NonNullable<RouteFilter['spec']>['directRe
 const ofPaths = /^[-A-Za-z0-9/._~!$&'()*+,;=:@%]*$/
 
 function whyNot({ pattern, substitution }: Substitution, at: string): readonly string[] {
-  const regex = whyNotRegex(pattern)
+  const regex = whyNotRegex(pattern, true)
   if (regex !== undefined) return [`${at}.pattern: the expression ${regex}`]
   const found: string[] = []
   const groups = new RegExp(`${pattern}|`, 'u').exec('')!.length - 1

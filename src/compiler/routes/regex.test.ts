@@ -62,3 +62,10 @@ test('what could take exponential time or the square of the length, or what RE2 
   ] as const)
     assert.match(whyNotRegex(pattern) ?? '', reason, pattern)
 })
+
+test('of a rewrite a group that is remembered and repeated often must stand alone', () => {
+  assert.match(whyNotRegex('(.*)(a){20}(.*)x', true) ?? '', /repeats several things beside .*more than 16 times/)
+  for (const pattern of ['(.*)(?:a){20}(.*)x', '(.*)(a{20})(.*)x', '(a){20}.*', '(ab){16}(.*)(.*)'])
+    assert.equal(whyNotRegex(pattern, true), undefined, pattern)
+  assert.equal(whyNotRegex('(.*)(a){20}(.*)x'), undefined)
+})

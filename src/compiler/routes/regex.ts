@@ -1,6 +1,6 @@
 /** Which regular expressions are admitted: those that RE2 has too, and that cannot make matching take long. */
 
-import { canBeLinear, plainly } from '#model/expression'
+import { canBeLinear, plainly, unrolled } from '#model/expression'
 import { whyNotRe2 } from './re2.ts'
 
 const maxLength = 1024
@@ -12,9 +12,9 @@ const mostSteps = 2000
  * Why an expression is refused, as the end of a sentence; undefined when it may be used. It is matched with the engine of JavaScript,
  * which backtracks: so no backreference, no lookaround (RE2 has neither), and no repetition of what itself varies, such as `(a+)+`.
  * What can still take time in proportion to a power of the value's length (`.*.*.*x`) is matched in linear time (model/expression.ts);
- * where classes of Unicode stand in the way of that, it is refused.
+ * where classes of Unicode stand in the way of that, it is refused. keepsGroups: what groups match is asked for, too.
  */
-export function whyNotRegex(pattern: string): string | undefined {
+export function whyNotRegex(pattern: string, keepsGroups = false): string | undefined {
   if (pattern.length > maxLength) return `is longer than ${maxLength} characters`
   try {
     RegExp(pattern, 'u') // alone first: `a)(b` is sound only inside a group
@@ -22,7 +22,9 @@ export function whyNotRegex(pattern: string): string | undefined {
   } catch (thrown) {
     return `is not a valid regular expression (${thrown instanceof Error ? thrown.message.replace(/^Invalid regular expression: /, '') : String(thrown)})`
   }
-  return whyNotRe2(pattern) ?? walk(pattern) ?? (canBeLinear(pattern) ? undefined : whyNotByTrying(pattern))
+  const why = whyNotRe2(pattern) ?? walk(pattern)
+  if (why !== undefined || (canBeLinear(pattern) && unrolled(pattern, keepsGroups) !== undefined)) return why
+  return whyNotByTrying(pattern)
 }
 
 /** So many ways of one text may be tried. */
@@ -36,7 +38,7 @@ function whyNotByTrying(pattern: string): string | undefined {
     if (low === undefined) ways *= text[0] === '?' ? 2 : unbounded
     else if (comma === ',') ways *= high === '' ? unbounded : Number(high) - Number(low) + 1
   return ways > mostWays
-    ? 'repeats several things beside \\p{…} or a character beyond U+FFFF, which can take the square of the length of a value: name the characters in a class such as [A-Za-z]'
+    ? 'repeats several things beside \\p{…}, a character beyond U+FFFF or a group with a number that is repeated more than 16 times, which can take the square of the length of a value: name the characters in a class such as [A-Za-z], make it (?:…)'
     : undefined
 }
 
