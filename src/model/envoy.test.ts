@@ -173,3 +173,14 @@ test('endpoints that TLS inside TLS leads to, and those that an EgressPolicy den
     'tlsInside: BackendTLSPolicy ',
   ])
 })
+
+test('where networks are denied nothing is called by a name that may lead there, but for what is declared, which is told', () => {
+  const rule = (to: object) => ({ default: 'allow' as const, policy: '', deny: [{ name: 'shop/no#0', to: [to] }], allow: [] })
+  const base = { service: 'a', port: 443, protocol: 'tcp', balance: 'random', connectTimeoutMs: 1, identities: [] } as const
+  const backends = { named: { ...base, name: 'named', type: 'named' }, hosts: { ...base, name: 'hosts', type: 'hosts' } } as const
+  const view = viewOf([], [], { backends })
+  assert.equal(forEnvoy(view, { egress: rule({ hosts: ['a.example'] }) }).view, view)
+  const made = forEnvoy(view, { egress: rule({ networks: ['169.254.0.0/16'] }) })
+  assert.deepEqual(Object.keys(made.view.backends), ['hosts'])
+  assert.deepEqual(said(made.lacking), ['egressOfNames: EgressPolicy shop/no', 'egressOfHosts: EgressPolicy shop/no'])
+})

@@ -4,7 +4,7 @@
  */
 
 import type { Authorizer } from './authorizer.ts'
-import type { EndpointSet } from './backend.ts'
+import type { Backend, EndpointSet } from './backend.ts'
 import { deniedAt, type Egress } from './egress.ts'
 import { canBreak, canCompress, canCount, canLimit, canMeasure, canRewrite, isUsual } from './envoy/can.ts'
 import type { Listener } from './listener.ts'
@@ -88,6 +88,20 @@ export const lacks = {
     why: 'it does not look at addresses of endpoints',
     fate: 'partly',
     instead: 'denied endpoints are not sent to it',
+  },
+  egressOfNames: {
+    kind: 'EgressPolicy',
+    asks: '`networks` of a Deny rule, where names are known only when they are called: wildcard hosts, `hosts` of Allow rules',
+    why: 'it does not look at what a name resolves to',
+    fate: 'closed',
+    instead: 'such names are not called',
+  },
+  egressOfHosts: {
+    kind: 'EgressPolicy',
+    asks: '`networks` of a Deny rule that a host of an ExternalService resolves to',
+    why: 'it does not look at what a name resolves to',
+    fate: 'without',
+    instead: 'the host is called wherever it is; say its addresses in an EndpointSlice, or deny its name',
   },
   faultByChance: {
     kind: 'FaultPolicy',
@@ -189,8 +203,9 @@ export function forEnvoy(view: View, around: Around = {}): EnvoyView {
   const routes = each(view.routes, (table, key) => tableFor(table, { unasked, by: around.bodies?.[key] }, says))
   const listeners = each(view.listeners, listener => listenerFor(listener, says))
   const endpoints = each(view.endpoints, (set, key) => endpointsFor(set, view.backends[key], around.egress, says))
-  const isSame = routes === view.routes && listeners === view.listeners && endpoints === view.endpoints
-  return { view: isSame ? view : { ...view, routes, listeners, endpoints }, lacking }
+  const backends = each(view.backends, backend => backendFor(backend, around.egress, says))
+  const isSame = routes === view.routes && listeners === view.listeners && endpoints === view.endpoints && backends === view.backends
+  return { view: isSame ? view : { ...view, routes, listeners, endpoints, backends }, lacking }
 }
 
 /** kind: of the document, where it is another than that of the table. */
@@ -302,6 +317,15 @@ function listenerFor(listener: Listener, says: Says): Listener | undefined {
 
 /** Of `NAMESPACE/POLICY#RULE`. */
 const policyOf = (rule: string | undefined): string | undefined => rule?.slice(0, rule.lastIndexOf('#'))
+
+/** Undefined: it is left out, and what leads to it leads nowhere. */
+function backendFor(backend: Backend, egress: Egress | undefined, says: Says): Backend | undefined {
+  if (backend.type !== 'hosts' && backend.type !== 'named') return backend
+  const rule = egress?.deny.find(({ to }) => to.some(({ networks }) => networks !== undefined))
+  if (rule === undefined) return backend
+  says(backend.type === 'hosts' ? 'egressOfHosts' : 'egressOfNames', policyOf(rule.name) ?? '', backend.name)
+  return backend.type === 'hosts' ? backend : undefined
+}
 
 function endpointsFor(
   set: EndpointSet,
