@@ -1,6 +1,5 @@
 /** `weft envoy`: an Envoy as the proxy of a workload, and the agent beside it that gets its certificates, starts it and lets it leave in order. */
 
-import { hostname } from 'node:os'
 import { systemClock } from '#base/clock'
 import type { EnvoyOptions } from '#cli/options'
 import { controlId } from '#identity/spiffe'
@@ -12,6 +11,7 @@ import type { ProxyNode, WorkloadPort } from '#model/workload'
 import { claimBlock } from '#proxy/block'
 import { askAdmission, envoyBootstrap, serveOwnSecrets, takeLeave } from '#proxy/envoy'
 import { becomeMember, invited, notLetIn } from './join.ts'
+import { describeWorkload } from './proxy-node.ts'
 import type { EnvoyWorld } from './world.ts'
 
 /** How long Envoy waits for the word whether its workload is let in. */
@@ -55,7 +55,13 @@ async function serve(options: EnvoyOptions, world: EnvoyWorld): Promise<number> 
   const ports: WorkloadPort[] = []
   for (const port of options.ports) ports.push({ ...port, bind: { host, port: await freePort(host) } })
   const adminPort = options.adminPort === 0 ? await freePort('127.0.0.1') : options.adminPort
-  const node = nodeOf(options, ports, claimed.block, `http://127.0.0.1:${adminPort}`)
+  const node: ProxyNode = {
+    ...describeWorkload(options),
+    ports,
+    loopback: claimed.block,
+    admin: `http://127.0.0.1:${adminPort}`,
+    version: '',
+  }
   const gone = new AbortController()
   owned.defer(() => gone.abort())
   let isHeard = false
@@ -110,21 +116,6 @@ async function serve(options: EnvoyOptions, world: EnvoyWorld): Promise<number> 
   await takeLeave(channel, node)
   return told.signal.aborted ? 0 : (code ?? (signal === 'SIGKILL' ? 137 : 143))
 }
-
-const nodeOf = (options: EnvoyOptions, ports: readonly WorkloadPort[], loopback: number, admin: string): ProxyNode => ({
-  id: `${options.workload}.${options.namespace}`,
-  workload: options.workload,
-  namespace: options.namespace,
-  service: options.service,
-  labels: options.labels,
-  ...(options.locality === undefined ? {} : { locality: { ...options.locality, host: options.locality.host ?? hostname() } }),
-  ...(options.weight === undefined ? {} : { weight: options.weight }),
-  ports,
-  probe: options.probe,
-  loopback,
-  admin,
-  version: '',
-})
 
 /**
  * A listener that gets its first policy about tokens or authorization is replaced, and connections of before are served by the old one, without the policy. Told so at once

@@ -1,6 +1,5 @@
 /** `weft run`: one process that is a workload's proxy and the parent of its command; it ends with the command's exit code. */
 
-import { hostname } from 'node:os'
 import { systemClock } from '#base/clock'
 import type { Log } from '#base/log'
 import type { RunOptions } from '#cli/options'
@@ -10,7 +9,7 @@ import { canCapture, isInside } from '#io/namespace'
 import { hostResolver, lookupBy, machineLookup, machineServers } from '#io/resolver'
 import { CommandFailed, launchWorkload, type Workload } from '#io/workload'
 import { allRoots } from '#model/trust'
-import type { ProxyNode, WorkloadPort } from '#model/workload'
+import type { WorkloadPort } from '#model/workload'
 import { openAdmin, pageOf } from '#proxy/admin'
 import { Core } from '#proxy/core'
 import { MeshDns, OutsideNames } from '#proxy/dns'
@@ -24,6 +23,7 @@ import { Datagrams } from '#proxy/udp'
 import { adoptHost } from './capture.ts'
 import { offerIdentity } from './identity-socket.ts'
 import { becomeMember, invited, notLetIn } from './join.ts'
+import { describeWorkload } from './proxy-node.ts'
 import type { RunWorld } from './world.ts'
 
 /** How long a connection of the workload waits for the proxy's first configuration. */
@@ -177,7 +177,7 @@ async function runMeshed(options: RunOptions, world: RunWorld, isCaptured: boole
   const keep = keepView(folder, log)
   let hasView = false
   const link = new Link({
-    node: nodeOf(options, ports, admin.url, world.version),
+    node: { ...describeWorkload(options), ports, admin: admin.url, version: world.version },
     channel,
     meter: core.meter,
     clock: systemClock,
@@ -234,20 +234,6 @@ async function openPorts(core: Core, options: RunOptions, folder: string, log: L
 }
 
 const noFlow = { send: () => {}, close: () => {} }
-
-const nodeOf = (options: RunOptions, ports: readonly WorkloadPort[], admin: string, version: string): ProxyNode => ({
-  id: `${options.workload}.${options.namespace}`,
-  workload: options.workload,
-  namespace: options.namespace,
-  service: options.service,
-  labels: options.labels,
-  ...(options.locality === undefined ? {} : { locality: { ...options.locality, host: options.locality.host ?? hostname() } }),
-  ...(options.weight === undefined ? {} : { weight: options.weight }),
-  ports,
-  probe: options.probe,
-  admin,
-  version,
-})
 
 /**
  * Passes signals on. The first that ends leaves the mesh, waits for requests under way, and only then tells the command; a second is passed
