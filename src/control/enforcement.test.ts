@@ -109,3 +109,18 @@ test('who has no proxy, or one that is away, keeps nothing for sure; where nobod
     conditions: [['Accepted', 'True', 'Accepted', 'The policy holds']],
   })
 })
+
+test('an Envoy that has no means for a policy does not keep it; what it does in another way is told and kept', () => {
+  const enforcement = new Enforcement()
+  const one = policy(1, 'a', 'b')
+  enforcement.compiled([one], 7)
+  const lack = (fate: 'closed' | 'less', name = 'shop/callers') => ({
+    lacking: [{ kind: 'AccessPolicy', name, fate, says: `it is ${fate}` }],
+  })
+  const closed = told(enforcement, one, proxy('a', 7), proxy('b', 7, lack('closed')))
+  assert.deepEqual(closed.conditions[1], ['Enforced', 'False', 'ProxyLacks', '1 of 2 proxies keep it. b: it is closed'])
+  const less = told(enforcement, one, proxy('a', 7), proxy('b', 7, lack('less')))
+  assert.deepEqual(less.conditions[1], ['Enforced', 'True', 'Enforced', '2 of 2 proxies keep it; b: it is less'])
+  const other = told(enforcement, one, proxy('a', 7), proxy('b', 7, lack('closed', 'shop/other')))
+  assert.deepEqual(other.conditions[1]!.slice(0, 2), ['Enforced', 'True'])
+})
