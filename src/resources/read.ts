@@ -4,7 +4,7 @@ import type { Document, LineCounter, YAMLError } from 'yaml'
 import type { Place, Problem } from '#base/note'
 import { limits, parseYamls, plainOf, TooMuchYaml, type YamlText } from '#base/yaml'
 import type { Resource } from './kind.ts'
-import { placeAt } from './read/places.ts'
+import { firstOf, placeAt } from './read/places.ts'
 import type { FieldPath } from './validate.ts'
 import { check, nameOf, pathText } from './validate.ts'
 
@@ -62,7 +62,12 @@ export function readDocuments(text: string, file: string, defaultNamespace = 'de
       if (found.length > 0) {
         const about = nameOf(value)
         problems.push(
-          ...found.map(each => ({ place: at([...base, ...each.path], each.onKey), about, path: pathText(each.path), says: each.says })),
+          ...firstOf(found).map(each => ({
+            place: at([...base, ...each.path], each.onKey),
+            about,
+            path: pathText(each.path),
+            says: each.says,
+          })),
         )
         continue
       }

@@ -4,7 +4,7 @@ import type { Document, LineCounter } from 'yaml'
 import type { z } from 'zod'
 import { BadInput, type Problem } from '#base/note'
 import { parseYaml, plainOf, TooMuchYaml } from '#base/yaml'
-import { placeAt } from './read/places.ts'
+import { firstOf, placeAt } from './read/places.ts'
 import { foundIn, pathText } from './validate/says.ts'
 
 /** What was read, and what it takes to say where something of it stands. */
@@ -28,14 +28,12 @@ export function checkSettings<Schema extends z.ZodType>({ value, document, lines
   const parsed = schema.safeParse(value)
   if (parsed.success) return parsed.data
   throw new BadInput(
-    parsed.error.issues
-      .flatMap(issue => foundIn(issue, value, schema))
-      .map(
-        (found): Problem => ({
-          place: placeAt(document, lines, file, found.path, found.onKey),
-          path: pathText(found.path),
-          says: found.says,
-        }),
-      ),
+    firstOf(parsed.error.issues.flatMap(issue => foundIn(issue, value, schema))).map(
+      (found): Problem => ({
+        place: placeAt(document, lines, file, found.path, found.onKey),
+        path: pathText(found.path),
+        says: found.says,
+      }),
+    ),
   )
 }

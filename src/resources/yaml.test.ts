@@ -23,6 +23,15 @@ test('ten times as many keys take about ten times as long, not a hundred times',
   }
 })
 
+test('of ten thousands of mistakes in one document the first hundred are told, and how many there are besides', () => {
+  const text = `apiVersion: v1\nkind: Service\nmetadata: { name: a }\nspec:\n${map(40_000).replace(/^k/gm, '  k')}`
+  let problems: readonly string[] = []
+  const ms = cost(() => (problems = readDocuments(text, 'in.yaml').problems.map(tellProblem)))
+  assert.deepEqual([problems.length, problems[0]?.split(': ')[0]], [101, 'in.yaml:5:3'])
+  assert.match(problems.at(-1)!, /^in\.yaml:105:3: .*spec\.k100: from here on, 39900 more mistakes$/)
+  assert.ok(ms < 8000, `${ms} ms`)
+})
+
 test('a key written twice is found at its second place, at every level, in every form of map', () => {
   const cases: readonly (readonly [text: string, places: readonly string[]])[] = [
     ['a: 1\nb: 2\na: 3\n', ['3:1']],

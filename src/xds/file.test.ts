@@ -217,6 +217,8 @@ test('YAML that is none, and a file without a listener, are told with their plac
   assert.match(problemsOf('static_resources: [').join(), /^mesh\.yaml:\d+:\d+: not valid YAML/)
   assert.match(problemsOf('node: {}\nnode: {}\n').join(), /^mesh\.yaml:2:1: not valid YAML: Map keys must be unique/)
   assert.deepEqual(problemsOf('? '.repeat(1 << 19)), ['mesh.yaml:1:1: is nested deeper than 64 levels'])
+  const many = problemsOf(Array.from({ length: 50_000 }, (_, at) => `k${at}: 1\n`).join(''))
+  assert.deepEqual([many.length, many.at(-1)], [101, 'mesh.yaml:101:1: k100: from here on, 49900 more mistakes'])
   assert.match(problemsOf(`static_resources: [${'a,'.repeat(1 << 19)}]`).join(), /^mesh\.yaml:1:1: has more than 1000000 keys/)
   assert.match(problemsOf('static_resources: {}').join(), /^mesh\.yaml:1:1: it has no listener/)
 })

@@ -42,7 +42,7 @@ export function readFileConfig(file: string, text: string): FileConfig {
   let adminPort: number | undefined
   for (const document of readDocuments(file, text)) {
     const { bootstrap, mistakes } = readBootstrap(document)
-    problems.push(...mistakes.map(mistake => placed(document, mistake)))
+    problems.push(...placedAll(document, mistakes))
     found.push(...bootstrap.found)
     if (bootstrap.node.id !== '' || bootstrap.node.cluster !== '') node = bootstrap.node
     adminPort = bootstrap.adminPort ?? adminPort
@@ -74,7 +74,7 @@ class Resources {
   parse(origin: Found): void {
     const { schema, json, path, document } = origin
     const mistakes = mistakesIn(schema, json, path)
-    this.problems.push(...mistakes.map(mistake => placed(document, mistake)))
+    this.problems.push(...placedAll(document, mistakes))
     if (mistakes.length > 0) return
     try {
       const message: Message = fromJson(schema, json as JsonValue, { registry })
@@ -189,6 +189,17 @@ const stepsOf = (field: string): Path =>
   [...field.matchAll(/\[(\d+)\]|\["([^"]*)"\]|([A-Za-z_]\w*)/g)].map(([, index, key, name]) =>
     index === undefined ? (key ?? name ?? '') : Number(index),
   )
+
+/** Nobody mends more at once, and to find a place takes as long as what stands there is large. */
+const mostTold = 100
+
+function placedAll(document: FileDocument, mistakes: readonly Mistake[]): readonly Problem[] {
+  const told = mistakes.slice(0, mostTold).map(mistake => placed(document, mistake))
+  const next = mistakes[mostTold]
+  return next === undefined
+    ? told
+    : [...told, placed(document, { path: next.path, says: `from here on, ${mistakes.length - mostTold} more mistakes` })]
+}
 
 const placed = (document: FileDocument, { path, says }: Mistake): Problem => ({
   place: document.placeOf(path),

@@ -7,6 +7,15 @@ import type { FieldPath } from '../validate.ts'
 const follow = (node: unknown, document: Document): unknown => (isAlias(node) ? node.resolve(document) : node)
 const keyOf = (pair: Pair): unknown => (isScalar(pair.key) ? pair.key.value : pair.key)
 
+/** Nobody mends more at once, and to find a place takes as long as what stands there is large. */
+const mostTold = 100
+
+/** The first of what is wrong with one document; the last of them says how many more there are. */
+export function firstOf<Wrong extends { readonly says: string }>(all: readonly Wrong[]): readonly Wrong[] {
+  const next = all[mostTold]
+  return next === undefined ? all : [...all.slice(0, mostTold), { ...next, says: `from here on, ${all.length - mostTold} more mistakes` }]
+}
+
 /** The place of the field, of its key if asked; of what should contain it where it is absent. */
 export function placeAt(document: Document, lines: LineCounter, file: string, path: FieldPath, onKey: boolean): Place {
   let at: unknown = document.contents
