@@ -79,4 +79,6 @@ test('slow start holds back those that come later or become healthy, not those t
   const later = shares(set(endpoint(1), endpoint(2), endpoint(3), endpoint(4)))
   for (const port of [3, 4]) assert.ok(later.get(port)! < 250, `${later.get(port)} of 2,000 for one that has just come`)
   assert.ok(Math.abs(later.get(1)! - later.get(2)!) < 200)
+  const anew = shares(set({ ...endpoint(1), workload: 'started anew' }, endpoint(2)))
+  assert.ok(anew.get(1)! < 250, `${anew.get(1)} of 2,000 for another workload at the same address`)
 })

@@ -92,18 +92,21 @@ export class Balancers {
 
 export const addressOf = ({ host, port }: { readonly host: string; readonly port: number }): string => `${host}:${port}`
 
+/** A workload that was started anew is another one, also at the address that it had: what was there before may have gone unseen, for nobody called. */
+const whoOf = (endpoint: Endpoint): string => `${addressOf(endpoint)} ${endpoint.workload}`
+
 /** What is known of a backend's endpoints from one set to the next. */
 class Memory {
   turn = 0
-  /** When each address began to serve; absent until first looked at. */
+  /** When each began to serve; absent until first looked at. */
   #since: ReadonlyMap<string, number> | undefined
 
   see(serving: readonly Endpoint[]): ReadonlyMap<Endpoint, number> {
     const before = this.#since
     // Those that were there when this proxy came need no warming up that it could know of.
     const fresh = before === undefined ? Number.NEGATIVE_INFINITY : performance.now()
-    const found = new Map(serving.map(endpoint => [endpoint, before?.get(addressOf(endpoint)) ?? fresh]))
-    this.#since = new Map([...found].map(([endpoint, since]) => [addressOf(endpoint), since]))
+    const found = new Map(serving.map(endpoint => [endpoint, before?.get(whoOf(endpoint)) ?? fresh]))
+    this.#since = new Map([...found].map(([endpoint, since]) => [whoOf(endpoint), since]))
     return found
   }
 }
