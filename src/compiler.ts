@@ -7,7 +7,7 @@
  */
 
 import { otherThanDefault } from '#base/id-template'
-import type { Chosen, Mesh, Outbound, SelectedPort } from '#model/mesh'
+import type { Chosen, Mesh, Outbound } from '#model/mesh'
 import type { PoliciesTold } from '#model/policies-told'
 import type { Inventory } from '#model/workload'
 import type { HTTPRoute } from '#resources/gateway-api'
@@ -17,7 +17,7 @@ import { findAddressed } from './compiler/services/addressed.ts'
 import { findModes, judgingModes, keyOfPort, namelessPorts, spokenTo, withSpoken } from './compiler/access/authentication.ts'
 import { findEnforced } from './compiler/access/enforced.ts'
 import { findEgress } from './compiler/outside/egress.ts'
-import { findExternals } from './compiler/outside/external.ts'
+import { findExternals, ownedBy } from './compiler/outside/external.ts'
 import { findBodies, nextReopening, withoutEnded } from './compiler/policies/bodies.ts'
 import { authorizedAtGateways, Authorizing, judgingAuthorization, lowerAuthorizers, withAuthorizers } from './compiler/access/authorize.ts'
 import { findConcurrency } from './compiler/policies/concurrency.ts'
@@ -43,6 +43,7 @@ import { judgingLimits, limitAtGateways, Limiting, lowerPlaceLimits, lowerRateLi
 import { findTelemetry, judgingTelemetry, toldOf } from './compiler/policies/telemetry.ts'
 import { judgingRoutes } from './compiler/policies/route.ts'
 import { Settling } from './compiler/policies/settle.ts'
+import { declaredBy } from './compiler/services/declared.ts'
 import type { ServicePort, Services } from './compiler/services/services.ts'
 import { findServices, withOutside } from './compiler/services/services.ts'
 import { readSlices, reportSlices } from './compiler/services/slices.ts'
@@ -294,17 +295,3 @@ export function tellPolicies(compiled: Compiled, question: PolicyQuestion): Poli
 }
 
 const routeOfBytes = (route: Resource | undefined): string => (route === undefined ? '' : `${route.kind}/${nameOf(route)}/0`)
-
-/** Keys of certificates are for the proxies of one namespace. */
-const ownedBy = (ports: readonly ServicePort[]): Mesh['owned'] =>
-  Object.fromEntries(ports.flatMap(({ key, namespace, external }) => (external?.tls?.certificate === undefined ? [] : [[key, namespace]])))
-
-function declaredBy(ports: readonly ServicePort[]): Mesh['declared'] {
-  const found: Record<string, SelectedPort[]> = {}
-  for (const { namespace, selector, target, protocol, proxyProtocol } of ports) {
-    if (protocol === 'udp' || (protocol === 'detect' && proxyProtocol === undefined)) continue
-    const header = proxyProtocol === undefined ? {} : { proxyProtocol }
-    ;(found[namespace] ??= []).push({ selector, target, protocol, ...header })
-  }
-  return found
-}

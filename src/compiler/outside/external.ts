@@ -3,6 +3,7 @@
 import type { Endpoint, Origination } from '#model/backend'
 import { isHost } from '#model/egress'
 import type { Protocol } from '#model/listener'
+import type { Mesh } from '#model/mesh'
 import { portName } from '#model/port'
 import type { ExternalService } from '#resources/weft'
 import type { JudgeCertificate } from '../edge/certificates.ts'
@@ -183,3 +184,7 @@ function originationOf(
 /** Whether an exact name, or all names of a pattern, are covered by another pattern. */
 export const isCovered = (host: string, by: readonly string[]): boolean =>
   by.some(pattern => pattern === host || isHost(pattern, host.startsWith('*.') ? host.slice(2) : host))
+
+/** Keys of certificates are for the proxies of one namespace. */
+export const ownedBy = (ports: readonly ServicePort[]): Mesh['owned'] =>
+  Object.fromEntries(ports.flatMap(({ key, namespace, external }) => (external?.tls?.certificate === undefined ? [] : [[key, namespace]])))
