@@ -301,7 +301,12 @@ const sections = [
       [['control/api/document.ts', 'maxEntries'], 'count', 'Of one list or mapping: 413', '–'],
       [['control/api/patches/json-patch.ts', 'maxSteps'], 'count', '413', '–'],
       [['control/api/patches/json-patch.ts', 'maxCopied'], 'bytes', 'Of all that a patch copies: 413', '–'],
-      [['control/api/patches/json-patch.ts', 'maxTouched'], 'count', 'Entries of lists and mappings that its operations go through: 413', '–'],
+      [
+        ['control/api/patches/json-patch.ts', 'maxTouched'],
+        'count',
+        'Entries of lists and mappings that its operations go through: 413',
+        '–',
+      ],
     ],
   },
 ]

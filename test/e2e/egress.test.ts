@@ -213,6 +213,21 @@ describe('what leaves the mesh', { skip, timeout: 180_000 }, () => {
     assert.equal(await curl(`https://one.bad.example:${secure}/`, `-k --connect-to ::secure.good.example:${secure}`), 'curl 35')
   })
 
+  test('who speaks late, or a byte at first, is judged by the host that it names all the same; a server that speaks first is heard', async () => {
+    const late = (host: string, name: string) =>
+      caller.says(`${process.execPath} ${join(import.meta.dirname, 'egress/late.mjs')} ${host} ${secure} ${name} 250`)
+    await policy(deny({ to: [{ hosts: ['*.good.example'] }] }))
+    assert.match(await late('secure.good.example', 'secure.good.example'), /^HTTP\/1\.1 200/)
+    assert.doesNotMatch(await late('secure.good.example', 'one.bad.example'), /HTTP/)
+    assert.deepEqual(await ask([{ kind: 'tcp', host: 'one.good.example', port: database }]), ['this is first'])
+    await policy({ default: 'Allow', rules: [{ action: 'Deny', to: [{ hosts: ['one.bad.example'] }] }] })
+    assert.match(await late(address!, 'real.example'), /^HTTP\/1\.1 200/)
+    assert.doesNotMatch(await late(address!, 'one.bad.example'), /HTTP/)
+    assert.deepEqual(await ask([{ kind: 'tcp', host: address!, port: database }]), ['this is real'])
+    const closed = await freePort()
+    assert.match(String(await ask([{ kind: 'tcp', host: address!, port: closed }])), /ECONNRE/)
+  })
+
   test('methods and paths count where the bytes are HTTP, in every spelling; what is not seen is not allowed by them', async () => {
     await policy(
       deny({ to: [{ hosts: ['*.good.example'], methods: ['GET'], paths: [{ value: '/open' }, { type: 'Exact', value: '/one' }] }] }),

@@ -16,13 +16,10 @@ export class Ahead<Reached extends { readonly connected: { readonly socket: Sock
     this.#dial = dial
   }
 
-  /** onWord: the server has spoken, or hung up. A way that fails says nothing: whoever takes it learns of that. */
-  start(onWord: () => void): void {
+  /** onWord: the server has spoken, or hung up. onFailure: the way failed, of which whoever takes it learns. */
+  start(onWord: () => void, onFailure: (why: unknown) => void = () => {}): void {
     this.#reached = this.#dial()
-    this.#reached.then(
-      ({ connected: { socket } }) => this.#reach(socket, onWord),
-      () => {},
-    )
+    this.#reached.then(({ connected: { socket } }) => this.#reach(socket, onWord), onFailure)
   }
 
   #reach(socket: Socket, onWord: () => void): void {

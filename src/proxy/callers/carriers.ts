@@ -8,6 +8,7 @@ import type { View } from '#model/view'
 import { beginsHttp2, detect, isForeign } from '#wire/detect'
 import { Authorizations } from '../access/authorize.ts'
 import { Concurrency, type ConcurrencyNow } from '../endpoints/concurrency.ts'
+import { asksForBytes } from '../exit.ts'
 import type { Place } from '../place.ts'
 import { Limiter } from '../requests/rate-limit.ts'
 import type { Entry } from '../telemetry/entry.ts'
@@ -17,6 +18,7 @@ import { Connections, drainingMs } from './connections.ts'
 import { Downstream, type EntryOf } from './downstream.ts'
 import { Http2Downstream } from './downstream-http2.ts'
 import { firstBytes } from './first-bytes.ts'
+import { firstWord } from './first-word.ts'
 import { Opaque } from './opaque.ts'
 import { UnderWay } from './under-way.ts'
 import { hasLostDoor, hasOtherAccess, hasOtherEgress } from './view-change.ts'
@@ -58,9 +60,18 @@ export class Carriers {
     if (speaksHttp.has(listener.protocol)) return this.#http(socket, entry, via)
     if (listener.protocol !== 'detect') return this.#opaque.carry(socket, entry)
     const ahead = this.#opaque.ahead(entry)
-    const first = await firstBytes(socket, detectMs, undefined, finish => ahead.start(finish))
+    const isByHost = listener.egress !== undefined && asksForBytes(listener, entry.view())
+    const first = isByHost ? await firstWord(socket, ahead) : await firstBytes(socket, detectMs, undefined, finish => ahead.start(finish))
     if (socket.destroyed) return ahead.drop()
     const { kind } = detect(first)
+    if (isByHost && kind === 'more' && first.length > 0) {
+      ahead.drop()
+      return this.turnAway(
+        socket,
+        entry,
+        new Failure('egress-denied', 'the caller began to say which host it wants and did not go on, and rules ask for the host'),
+      )
+    }
     if (kind === 'http1' || kind === 'http2') ahead.drop()
     meter.detected(listener, spokenAs[kind], spokenAs[kind] === 'tcp' ? 'opaque' : 'sniffed')
     if (kind === 'http1') this.http(socket, () => entry, first, entry.destination === undefined ? undefined : entry)

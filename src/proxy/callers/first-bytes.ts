@@ -11,16 +11,20 @@ const promptMs = 5
 
 const tell = (bytes: Uint8Array): boolean | undefined => detect(bytes).kind !== 'more' || undefined
 
-/** What comes within the bound, until `isTold` gives an answer; empty where the caller waits for the server to speak. whenSilent: called if nothing came promptly, with what ends the wait. */
+/** What comes within the bound, until `isTold` gives an answer; empty where the caller waits for the server to speak. whenSilent: called if nothing came promptly, with what ends the wait. wholeMs: how long what has begun may take, where that is not what is left of the bound. */
 export function firstBytes(
   socket: Socket,
   detectMs = usualDetectMs,
   isTold: (bytes: Uint8Array) => boolean | undefined = tell,
   whenSilent?: (finish: () => void) => void,
+  wholeMs?: number,
 ): Promise<Uint8Array> {
   return new Promise(resolve => {
     const parts: Uint8Array[] = []
+    let isOver = false
     const finish = () => {
+      if (isOver) return
+      isOver = true
       clearTimeout(timer)
       socket.off('data', onData)
       socket.off('close', finish)
@@ -30,6 +34,10 @@ export function firstBytes(
     }
     const onData = (bytes: Uint8Array) => {
       parts.push(bytes)
+      if (parts.length === 1 && wholeMs !== undefined) {
+        clearTimeout(timer)
+        timer = setTimeout(finish, wholeMs)
+      }
       if (isTold(parts.length === 1 ? bytes : Buffer.concat(parts)) !== undefined) finish()
     }
     let timer: NodeJS.Timeout

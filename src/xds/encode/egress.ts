@@ -251,11 +251,15 @@ export function encodeWayOut(listener: Listener, egress: Egress, { inspectors, h
     filterChains: [...named, http],
     defaultFilterChain: chain('raw_buffer/tcp', [...networkEgress(forAddresses(egress), name), tcpFilter({ ...listener, backends })]),
     listenerFilters: [...inspectors],
-    listenerFiltersTimeout: duration(500),
-    continueOnListenerFiltersTimeout: true,
+    // Whoever is silent may be waiting for its server; but silence is no way past a rule that denies a host or what is asked of it.
+    listenerFiltersTimeout: duration(deniesByBytes(egress) ? 10_000 : 500),
+    continueOnListenerFiltersTimeout: !deniesByBytes(egress),
     metadata: labels({ service, protocol, ...telemetryLabels(listener), ...egressLabel(egress) }),
   })
 }
+
+const deniesByBytes = ({ deny }: Egress): boolean =>
+  deny.some(({ to }) => to.some(({ hosts, methods, paths }) => hosts !== undefined || methods !== undefined || paths !== undefined))
 
 /** Of the listener for all ports that have none of their own: where a packet filter sends what it catches. */
 const wayOutPort = 15_001
