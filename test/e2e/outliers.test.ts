@@ -55,7 +55,7 @@ describe('endpoints that stand out', { skip: verdict.ok ? false : `${verdict.why
     const described = await storm.mesh.weft('describe', 'service', 'web')
     assert.match(
       described.stdout,
-      /web-2\S* \(\S+\) is left out by caller\S* for \d+s more: failurePercentage/,
+      /web-2\S* \(\S+\) of default\/web:8080 is left out by caller\S* for \d+s more: failurePercentage/,
       described.stdout + described.stderr,
     )
     const shown = await storm.mesh.weft('proxy', 'endpoints', 'caller')

@@ -6,6 +6,7 @@ import type { Broken, Kind, Resource } from '../kind.ts'
 import { age, atomicList, duration, headerName, rules } from '../fields.ts'
 import { backendObject } from '../gateway-api/references.ts'
 import { plainOperation } from './access-policy.ts'
+import { enforcedColumn, enforcement } from './enforcement.ts'
 import { policyStatus, policyTargets, targetsColumn } from './route-targets.ts'
 
 const names = () => atomicList(headerName()).max(64)
@@ -112,7 +113,10 @@ export const externalAuthorizationPolicy: Kind = {
   hasStatus: true,
   description:
     'An ExternalAuthorizationPolicy names a service that is asked whether requests may go on, such as Open Policy Agent. The proxy of the called workload asks, for a Gateway and its routes that Gateway; AccessPolicies and JWTPolicies come first, so that it is asked only about what they let on. The narrowest policy holds as a whole.',
-  schema: z.strictObject({ spec: spec.describe('For what it holds, and who is asked.'), status: policyStatus() }),
+  schema: z.strictObject({
+    spec: spec.describe('For what it holds, and who is asked.'),
+    status: policyStatus({ enforcement: enforcement() }),
+  }),
   columns: [
     targetsColumn,
     {
@@ -130,6 +134,7 @@ export const externalAuthorizationPolicy: Kind = {
       description: 'Whether what it is asked about goes on without an answer',
       value: r => String((r as ExternalAuthorizationPolicy).spec?.provider.failOpen ?? false),
     },
+    enforcedColumn,
     age,
   ],
 }
