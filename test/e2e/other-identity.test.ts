@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { mkdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite, test } from 'node:test'
 import { createRoot, issueLeaf } from '../../src/identity/issue.ts'
@@ -13,7 +13,6 @@ import { startServer } from '../harness/load.ts'
 import { type Done, Mesh, root, type Running } from '../harness/mesh.ts'
 
 const skip = process.platform !== 'linux' ? 'there is no SO_PEERCRED here' : false
-const node = realpathSync(process.execPath)
 
 /** An authority of others: its root, and certificates by it as one file with the key. */
 async function authority(trustDomain: string) {
