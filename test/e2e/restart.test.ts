@@ -8,9 +8,9 @@ import { certificateFolder, type FileProxyProcess, startHalf } from '../harness/
 import { type Backend, type Client, grpcBackend, grpcClient, http1Client, http2Client, httpBackend, Steady } from '../harness/steady.ts'
 
 const restarts = Number(process.env['RESTARTS'] ?? 4)
-/** Requests a second. A client of gRPC costs three times the others: beside other tests it is given half, unless a rate is asked for. */
+/** Requests a second, beside other tests; a client of gRPC costs twice the others. */
 const asked = process.env['RATE']
-const rateOf = (kind: string): number => Number(asked ?? (kind === 'gRPC' ? 500 : 1000))
+const rateOf = (kind: string): number => Number(asked ?? (kind === 'gRPC' ? 300 : 600))
 
 const pause = (ms: number) => new Promise(resolve => setTimeout(resolve, ms))
 

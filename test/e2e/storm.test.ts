@@ -89,7 +89,7 @@ describe('storms', { skip: verdict.ok ? false : `${verdict.why}: ${verdict.remed
     await storm.apply(backendPolicy({ limits: {} }), routePolicy({ retry: { attempts: 5, on: ['ServerError'], backoff: { base: '1ms' } } }))
     storm.set('503', ...webs)
     const from = storm.seen(...webs)
-    const { asked, seconds, tally } = await storm.call(1000, 20)
+    const { asked, seconds, tally } = await storm.call(1000, 12)
     const load = storm.seen(...webs) - from
     t.diagnostic(
       `${asked} requests in ${seconds.toFixed(1)} s (${Math.round(asked / seconds)} a second) came to ${load} at the backend: ${(load / asked).toFixed(3)} times`,
