@@ -1,3 +1,5 @@
+/** Requests and connections through two proxies with mutual TLS between them. One file as a whole: all cases share the pair, which takes a second to start. */
+
 import assert from 'node:assert/strict'
 import http from 'node:http'
 import net, { type AddressInfo } from 'node:net'

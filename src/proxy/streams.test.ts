@@ -1,3 +1,5 @@
+/** Streams of many callers on the connections between two proxies: back-pressure, limits, connections that end, what HTTP/1 must not notice. One file as a whole: all cases share how the pair is started and loaded. */
+
 import assert from 'node:assert/strict'
 import type http from 'node:http'
 import http2 from 'node:http2'

@@ -1,3 +1,5 @@
+/** HTTP/2 as one end of a connection meets it: what RFC 9113 demands, limits, peers that only cost, flow control. One file as a whole: all cases drive the same two ends by the same few lines. */
+
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import {

@@ -1,3 +1,5 @@
+/** What a proxy takes of xDS that others wrote, and what it refuses by name. One file as a whole: the cases change one configuration, and stand beside each other to be compared with Envoy's. */
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { create, type DescMessage, fromJson, type JsonValue, type Registry, createRegistry, toBinary } from '@bufbuild/protobuf'

@@ -1,3 +1,5 @@
+/** Any view, encoded, is decoded as the same view. One file as a whole: nearly all of it is the one generator of views. */
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
